@@ -1,0 +1,175 @@
+//! The configuration: text of gmetad.conf in, a validated [`Config`] out.
+//!
+//! No I/O here beyond reading the file and what it includes; nothing is started or resolved.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything the daemon runs by, checked: no field holds a value that cannot be used.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// What is polled, in the order of the file; names are unique.
+    pub sources: Vec<SourceConfig>,
+    /// Name of the grid that wraps all of it.
+    pub gridname: String,
+    /// URL that locates this grid's graphs.
+    pub authority: String,
+    /// Off: no GRID wrapping in the output, GRID tags in the input are looked through.
+    pub scalable: bool,
+    /// Who may ask, beside this machine itself.
+    pub trust: TrustConfig,
+    /// Address both ports listen on; `None`: all of them, IPv4 and IPv6.
+    pub bind_address: Option<IpAddr>,
+    /// Port of the whole document; 0 lets the system choose.
+    pub xml_port: u16,
+    /// Port of requests by path; 0 lets the system choose.
+    pub interactive_port: u16,
+    /// User to become after the ports are bound, when started as root.
+    pub setuid_username: Option<String>,
+    /// For the files and folders written.
+    pub umask: u32,
+    /// 0 fatal, 1 critical, 2 error, 3 warning, 4 info, 5 and over debug, in the foreground.
+    pub debug_level: u8,
+    /// Off: stay in the foreground whatever the level.
+    pub daemonize: bool,
+    /// Log file, in addition to syslog.
+    pub logfile: Option<PathBuf>,
+    /// Where the process id is written.
+    pub pid_file: Option<PathBuf>,
+    /// Folder of loadable plugins.
+    pub plugins_dir: Option<PathBuf>,
+    /// Order of the plugin chain, by id; `None`: file-name order, then the built-in ones.
+    pub plugins: Option<Vec<String>>,
+    /// What the RRD writers need.
+    pub rrd: RrdConfig,
+    /// Off: host names compare and are stored in lower case.
+    pub case_sensitive_hostnames: bool,
+    /// Which metrics take part in summaries.
+    pub summary_filter: SummaryFilter,
+    /// Plugin sections by id in lower case, in the order of the file, uninterpreted.
+    pub sections: Vec<Section>,
+    /// Directives read and understood whose part of the daemon is set up elsewhere.
+    pub exports: ExportConfig,
+}
+
+/// One `data_source` line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceConfig {
+    /// Its name in the file and in the log, not that of the cluster it brings.
+    pub name: String,
+    /// Average time between the starts of two polls; at least 1 s.
+    pub interval: Duration,
+    /// Tried in turn, from the last good one; never empty.
+    pub hosts: Vec<HostPort>,
+}
+
+/// Where a gmond or gmetad listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostPort {
+    /// An address in its literal form, without brackets, or a name to be resolved.
+    pub host: String,
+    /// 8649 where the file says none.
+    pub port: u16,
+}
+
+/// `trusted_hosts` and `all_trusted`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrustConfig {
+    /// On: everyone.
+    pub all: bool,
+    /// Any number, in the order of the file.
+    pub entries: Vec<TrustEntry>,
+}
+
+/// One word of `trusted_hosts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrustEntry {
+    /// A block of addresses; one address is a block of full length.
+    Block {
+        /// The block's address, host bits cleared.
+        network: IpAddr,
+        /// Length of the prefix in bits.
+        prefix_bits: u8,
+    },
+    /// A name, looked up by the resolver.
+    Name(String),
+}
+
+/// RRD settings, from top level or the `rrd` section; the section wins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RrdConfig {
+    /// Off: no RRD file is written.
+    pub write: bool,
+    /// Root of the tree of files.
+    pub rootdir: PathBuf,
+    /// RRA definitions as `rrdtool create` takes them.
+    pub rras: Vec<String>,
+}
+
+/// Which metrics take part in summaries.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SummaryFilter {
+    /// If not empty, only these are summarised.
+    pub only: Vec<String>,
+    /// Name prefixes left out.
+    pub without_prefixes: Vec<String>,
+    /// On: names whose last dot is followed by `v` are left out.
+    pub without_sflow_vm: bool,
+}
+
+/// A plugin's section: `id { … }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// In lower case.
+    pub id: String,
+    /// Directive and raw value, in order, repeats kept.
+    pub directives: Vec<Directive>,
+}
+
+/// One line of a section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directive {
+    /// As written.
+    pub name: String,
+    /// The rest of the line, as written, without the comment.
+    pub value: String,
+    /// Where it stands, for the plugin's own errors.
+    pub line: Location,
+}
+
+/// A place in a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The file, as it was named.
+    pub file: PathBuf,
+    /// Counted from 1.
+    pub line: usize,
+}
+
+/// Settings of the export plugins and of a running rrdcached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportConfig {
+    /// `carbon_server`, with `carbon_port`.
+    pub carbon: Option<HostPort>,
+    /// `carbon_protocol udp`.
+    pub carbon_udp: bool,
+    /// `carbon_timeout`; 500 ms by default.
+    pub carbon_timeout: Duration,
+    /// `graphite_prefix`.
+    pub graphite_prefix: Option<String>,
+    /// `graphite_path`.
+    pub graphite_path: Option<String>,
+    /// Servers of `memcached_parameters`.
+    pub memcached: Vec<HostPort>,
+    /// `memcached_include_cluster_in_key`.
+    pub memcached_include_cluster: bool,
+    /// `riemann_server`, with `riemann_port`.
+    pub riemann: Option<HostPort>,
+    /// `riemann_protocol tcp`.
+    pub riemann_tcp: bool,
+    /// `riemann_attributes`, as key and value.
+    pub riemann_attributes: Vec<(String, String)>,
+    /// `rrdcached_address`: `unix:/path`, `a.b.c.d:port` or `[v6]:port`.
+    pub rrdcached_address: Option<String>,
+}

@@ -1,0 +1,10 @@
+//! gmetad, the Ganglia Meta Daemon, as a library: the parts that `main` puts together.
+//!
+//! The core (`model`, `xml`, `store`, `summary`, `query`, `poll`, `client`, `timers`) has no
+//! sockets, clock, threads or files; the shell (`reactor`, `plugin`, `daemon`, `logging`) runs
+//! what the core decides. `docs/ARCHITECTURE.md` has the picture.
+
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod logging;
