@@ -8,3 +8,6 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod logging;
+pub mod model;
+pub mod summary;
+pub mod xml;

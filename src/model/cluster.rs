@@ -1,0 +1,317 @@
+//! Clusters, grids and hosts as a snapshot holds them: immutable, and flat.
+//!
+//! No rules of replacement here: those are the store's.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::metric::MetricDef;
+use super::summary::Summary;
+use super::text::SmallText;
+use super::time::Mono;
+use super::vocabulary::DefId;
+
+/// What stands below the root grid.
+#[derive(Clone, Debug)]
+pub enum Node {
+    /// A cluster this gmetad is the authority on, in full.
+    Cluster(Arc<Cluster>),
+    /// A grid below, always as summary.
+    Grid(Arc<Grid>),
+}
+
+impl Node {
+    /// NAME.
+    pub fn name(&self) -> &str {
+        match self {
+            Node::Cluster(cluster) => &cluster.name,
+            Node::Grid(grid) => &grid.name,
+        }
+    }
+
+    /// HOSTS and METRICS.
+    pub fn summary(&self) -> &Summary {
+        match self {
+            Node::Cluster(cluster) => &cluster.summary,
+            Node::Grid(grid) => &grid.summary,
+        }
+    }
+
+    /// When the document that brought it ended.
+    pub fn received(&self) -> Mono {
+        match self {
+            Node::Cluster(cluster) => cluster.received,
+            Node::Grid(grid) => grid.received,
+        }
+    }
+}
+
+/// A grid below this one.
+#[derive(Clone, Debug, Default)]
+pub struct Grid {
+    /// NAME.
+    pub name: Box<str>,
+    /// AUTHORITY: the URL of its own graphs.
+    pub authority: Box<str>,
+    /// LOCALTIME as received, seconds since the epoch by its clock.
+    pub localtime: i64,
+    /// When the document ended.
+    pub received: Mono,
+    /// All it has, summed up.
+    pub summary: Summary,
+}
+
+/// A cluster with all of its hosts' metrics in one array.
+#[derive(Clone, Debug, Default)]
+pub struct Cluster {
+    /// NAME.
+    pub name: Box<str>,
+    /// OWNER.
+    pub owner: Box<str>,
+    /// LATLONG.
+    pub latlong: Box<str>,
+    /// URL.
+    pub url: Box<str>,
+    /// LOCALTIME as received, seconds since the epoch by its clock.
+    pub localtime: i64,
+    /// When the document ended.
+    pub received: Mono,
+    /// What the metrics' `def` counts in.
+    pub defs: Arc<Vec<Arc<MetricDef>>>,
+    /// In the order the source listed them, those carried over last.
+    pub hosts: Vec<Host>,
+    /// Host by host.
+    pub metrics: Vec<Metric>,
+    /// Indices of `hosts`, ordered by name.
+    pub by_name: Arc<[u32]>,
+    /// Over the hosts that are up.
+    pub summary: Summary,
+}
+
+impl Cluster {
+    /// The index of the host of that name.
+    pub fn find_host(&self, name: &str) -> Option<usize> {
+        self.by_name
+            .binary_search_by(|&at| (*self.hosts[at as usize].info.name).cmp(name))
+            .ok()
+            .map(|at| self.by_name[at] as usize)
+    }
+
+    /// A host's metrics.
+    #[inline]
+    pub fn metrics_of(&self, host: &Host) -> &[Metric] {
+        &self.metrics[host.metrics()]
+    }
+
+    /// A metric's definition.
+    #[inline]
+    pub fn def(&self, metric: &Metric) -> &MetricDef {
+        &self.defs[metric.def() as usize]
+    }
+
+    /// A host's metric of that name.
+    pub fn find_metric(&self, host: &Host, name: &str) -> Option<&Metric> {
+        self.metrics_of(host)
+            .iter()
+            .find(|metric| self.def(metric).name() == name)
+    }
+}
+
+/// What rarely changes about a host, shared between snapshots.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostInfo {
+    /// NAME.
+    pub name: Box<str>,
+    /// IP.
+    pub ip: Box<str>,
+    /// LOCATION.
+    pub location: Box<str>,
+    /// TAGS.
+    pub tags: Box<str>,
+    /// GMOND_STARTED, seconds since the epoch by its clock.
+    pub gmond_started: i64,
+    /// Longest time expected between two messages, in seconds; 0: not said.
+    pub tmax: u32,
+    /// Seconds after which the host is forgotten; 0 = never.
+    pub dmax: u32,
+}
+
+/// A host in a snapshot.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// Its attributes.
+    pub info: Arc<HostInfo>,
+    /// REPORTED, seconds since the epoch by the cluster's clock.
+    pub reported: i64,
+    /// TN when `received`.
+    pub tn: u32,
+    /// Whether it was up then.
+    pub up: bool,
+    /// Whether the newest document named it; otherwise it is carried over.
+    pub fresh: bool,
+    /// When the document that last named it ended.
+    pub received: Mono,
+    /// Where its metrics start in the cluster's.
+    pub first_metric: u32,
+    /// How many they are.
+    pub metric_count: u32,
+}
+
+impl Host {
+    /// Where its metrics are in the cluster's.
+    #[inline]
+    pub fn metrics(&self) -> Range<usize> {
+        self.first_metric as usize..(self.first_metric + self.metric_count) as usize
+    }
+
+    /// TN at `now`.
+    #[inline]
+    pub fn live_tn(&self, now: Mono) -> u32 {
+        self.tn.saturating_add(now.secs_since(self.received))
+    }
+
+    /// Whether its DMAX has passed at `now`.
+    pub fn is_expired(&self, now: Mono) -> bool {
+        self.info.dmax > 0 && self.live_tn(now) > self.info.dmax
+    }
+}
+
+/// TN from which a host is down, in multiples of its TMAX.
+const DOWN_AFTER_TMAX: u32 = 4;
+
+/// Seconds between REPORTED and LOCALTIME from which a host without a TMAX is down.
+const DOWN_AFTER_SECS: u64 = 60;
+
+/// Whether a host counts as up, by what its document said.
+pub fn is_up(info: &HostInfo, tn: u32, reported: i64, localtime: i64) -> bool {
+    if info.tmax > 0 {
+        tn < info.tmax.saturating_mul(DOWN_AFTER_TMAX)
+    } else {
+        localtime.abs_diff(reported) < DOWN_AFTER_SECS
+    }
+}
+
+/// A host's value of one definition, in 24 bytes.
+#[derive(Clone, Debug)]
+pub struct Metric {
+    /// Index into the cluster's definitions, and above it whether the value is carried over.
+    def: u32,
+    /// TN when the host was received.
+    pub tn: u32,
+    /// VAL.
+    pub val: SmallText,
+}
+
+/// Set in `Metric::def` where the newest document did not have the value.
+const CARRIED: u32 = 1 << 31;
+
+impl Metric {
+    /// A value that the newest document had.
+    #[inline]
+    pub fn new(def: DefId, tn: u32, val: SmallText) -> Metric {
+        debug_assert!(
+            def < CARRIED,
+            "a document's limit keeps definitions below this"
+        );
+        Metric { def, tn, val }
+    }
+
+    /// Index into the cluster's definitions.
+    #[inline]
+    pub fn def(&self) -> DefId {
+        self.def & !CARRIED
+    }
+
+    /// Whether the newest document to name the host had it; otherwise it is carried over.
+    #[inline]
+    pub fn is_fresh(&self) -> bool {
+        self.def & CARRIED == 0
+    }
+
+    #[must_use]
+    /// The same value, older by `secs`, of another index.
+    pub fn carried(&self, def: DefId, secs: u32) -> Metric {
+        Metric {
+            def: def | CARRIED,
+            tn: self.tn.saturating_add(secs),
+            val: self.val.clone(),
+        }
+    }
+
+    #[must_use]
+    /// The same value under another index.
+    pub fn moved(&self, def: DefId) -> Metric {
+        Metric {
+            def: def | (self.def & CARRIED),
+            tn: self.tn,
+            val: self.val.clone(),
+        }
+    }
+
+    /// Changes the index in place.
+    pub fn set_def(&mut self, def: DefId) {
+        self.def = def | (self.def & CARRIED);
+    }
+
+    /// Whether its DMAX has passed, `age` seconds after its host was received.
+    #[inline]
+    pub fn is_expired(&self, dmax: u32, age: u32) -> bool {
+        dmax > 0 && self.tn.saturating_add(age) > dmax
+    }
+}
+
+/// The order of host indices by name, and whether a name came twice.
+pub fn order_by_name(hosts: &[Host]) -> (Arc<[u32]>, bool) {
+    let mut order: Vec<u32> = (0..hosts.len() as u32).collect();
+    order.sort_by(|&a, &b| {
+        hosts[a as usize]
+            .info
+            .name
+            .cmp(&hosts[b as usize].info.name)
+    });
+    let twice = order
+        .windows(2)
+        .any(|pair| hosts[pair[0] as usize].info.name == hosts[pair[1] as usize].info.name);
+    (order.into(), twice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_takes_twenty_four_bytes() {
+        assert_eq!(size_of::<Metric>(), 24);
+    }
+
+    #[test]
+    fn a_host_is_down_after_four_times_its_tmax() {
+        let host = HostInfo {
+            tmax: 20,
+            ..HostInfo::default()
+        };
+        assert!(is_up(&host, 79, 0, 0));
+        assert!(!is_up(&host, 80, 0, 0));
+    }
+
+    #[test]
+    fn a_host_without_a_tmax_is_down_after_a_minute_of_silence() {
+        let host = HostInfo::default();
+        assert!(is_up(&host, 1_000_000, 941, 1000));
+        assert!(!is_up(&host, 0, 940, 1000));
+        assert!(
+            !is_up(&host, 0, 1060, 1000),
+            "a clock ahead is as bad as one behind"
+        );
+    }
+
+    #[test]
+    fn a_carried_value_ages() {
+        let metric = Metric::new(7, 10, "1".into()).carried(3, 5);
+        assert_eq!((metric.def(), metric.tn, metric.is_fresh()), (3, 15, false));
+        assert!(!metric.is_expired(0, 1000), "a DMAX of 0 is never");
+        assert!(!metric.is_expired(20, 5));
+        assert!(metric.is_expired(20, 6));
+        assert!(!metric.moved(9).is_fresh());
+    }
+}

@@ -1,0 +1,21 @@
+//! The field's nouns: grid, cluster, host, metric, summary, and the text they share.
+//!
+//! No I/O and no clock: times come in with the data.
+
+mod cluster;
+mod metric;
+mod number;
+mod summary;
+mod table;
+mod text;
+mod time;
+mod vocabulary;
+
+pub use cluster::{Cluster, Grid, Host, HostInfo, Metric, Node, is_up, order_by_name};
+pub use metric::{DEFAULT_SOURCE, MetricDef, MetricFields, MetricType, Slope, Wire};
+pub use number::{Number, parse_number};
+pub use summary::{Summary, SummaryBuilder, SummaryMetric};
+pub use table::DefTable;
+pub use text::SmallText;
+pub use time::{Mono, Now};
+pub use vocabulary::{DefId, Vocabulary};

@@ -1,0 +1,133 @@
+//! The number in a value's text, and how many decimals it was written with.
+//!
+//! Not a float parser of its own: what is not a short plain decimal goes to the standard one.
+
+/// A number as it stood in a document.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Number {
+    /// Always finite.
+    pub value: f64,
+    /// Digits after the point.
+    pub decimals: u8,
+}
+
+/// Powers of ten that are exact as `f64`, and so divide without a second rounding.
+const POWERS_OF_TEN: [f64; 16] = [
+    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+];
+
+/// Digits that always fit the 53 bits of an `f64` mantissa.
+const EXACT_DIGITS: usize = 15;
+
+/// Most decimals kept; more is noise of a `double`'s printing.
+const MAX_DECIMALS: usize = 17;
+
+/// Reads a decimal number; `None` for anything else: text, `nan`, `inf`, hexadecimal, nothing.
+pub fn parse_number(text: &[u8]) -> Option<Number> {
+    let text = text.trim_ascii();
+    let (negative, digits) = match text.first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    if digits.len() > EXACT_DIGITS + 1 {
+        return parse_general(text);
+    }
+    let mut mantissa = 0_u64;
+    let mut point = None;
+    for (at, &byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => mantissa = mantissa * 10 + u64::from(byte - b'0'),
+            b'.' if point.is_none() => point = Some(at),
+            _ => return parse_general(text),
+        }
+    }
+    let decimals = point.map_or(0, |at| digits.len() - at - 1);
+    let count = digits.len() - usize::from(point.is_some());
+    if count == 0 {
+        return None;
+    }
+    if count > EXACT_DIGITS {
+        return parse_general(text);
+    }
+    let value = mantissa as f64 / POWERS_OF_TEN[decimals];
+    Some(Number {
+        value: if negative { -value } else { value },
+        decimals: decimals as u8,
+    })
+}
+
+#[cold]
+fn parse_general(text: &[u8]) -> Option<Number> {
+    let plain = text
+        .iter()
+        .all(|b| matches!(b, b'0'..=b'9' | b'.' | b'+' | b'-' | b'e' | b'E'));
+    if !plain {
+        return None;
+    }
+    let value: f64 = std::str::from_utf8(text).ok()?.parse().ok()?;
+    if !value.is_finite() {
+        return None;
+    }
+    let mantissa = text.split(|b| matches!(b, b'e' | b'E')).next()?;
+    let decimals = mantissa
+        .iter()
+        .position(|&b| b == b'.')
+        .map_or(0, |at| mantissa.len() - at - 1);
+    Some(Number {
+        value,
+        decimals: decimals.min(MAX_DECIMALS) as u8,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn number(text: &str) -> Option<(f64, u8)> {
+        parse_number(text.as_bytes()).map(|n| (n.value, n.decimals))
+    }
+
+    #[test]
+    fn plain_decimals_keep_their_decimals() {
+        assert_eq!(number("0"), Some((0.0, 0)));
+        assert_eq!(number("215216"), Some((215_216.0, 0)));
+        assert_eq!(number("-0.10"), Some((-0.1, 2)));
+        assert_eq!(number("270.553"), Some((270.553, 3)));
+        assert_eq!(number(".5"), Some((0.5, 1)));
+        assert_eq!(number("5."), Some((5.0, 0)));
+        assert_eq!(number(" 7 "), Some((7.0, 0)));
+    }
+
+    #[test]
+    fn long_ones_and_exponents_are_read_too() {
+        assert_eq!(
+            number("12345678901234567890"),
+            Some((12_345_678_901_234_567_890.0, 0))
+        );
+        assert_eq!(number("1.5e3"), Some((1500.0, 1)));
+        assert_eq!(
+            number("0.1234567890123456"),
+            Some((0.123_456_789_012_345_6, 16))
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_none() {
+        for text in [
+            "", "-", ".", "nan", "inf", "-inf", "0x10", "1e999", "1,5", "4 5", "e", "--1",
+        ] {
+            assert_eq!(number(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn short_decimals_agree_with_the_standard_parser() {
+        for mantissa in (0..2_000_000_u64).step_by(7919) {
+            for decimals in 1..=6 {
+                let text = format!("{:.*}", decimals, mantissa as f64 / 1e3);
+                assert_eq!(number(&text).map(|n| n.0), text.parse().ok(), "{text}");
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Sums over the hosts of a cluster, a grid, or everything.
+//!
+//! Which hosts and metrics take part is decided where the sums are fed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::metric::MetricDef;
+use super::number::Number;
+
+/// HOSTS and METRICS of a cluster or grid.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Hosts heard of in time.
+    pub hosts_up: u32,
+    /// Hosts not heard of for four times their TMAX.
+    pub hosts_down: u32,
+    /// In the order in which the source listed them.
+    pub metrics: Vec<SummaryMetric>,
+}
+
+/// One METRICS element.
+#[derive(Clone, Debug)]
+pub struct SummaryMetric {
+    /// Name, units, slope, source and extra data.
+    pub def: Arc<MetricDef>,
+    /// SUM.
+    pub sum: f64,
+    /// Hosts summed.
+    pub num: u32,
+    /// As many as the summed values had at most; 0 for whole numbers.
+    pub decimals: u8,
+}
+
+impl Summary {
+    /// The sum of that name.
+    pub fn metric(&self, name: &str) -> Option<&SummaryMetric> {
+        self.metrics.iter().find(|metric| metric.def.name() == name)
+    }
+}
+
+/// Adds summaries and single sums up, by name.
+#[derive(Debug, Default)]
+pub struct SummaryBuilder {
+    summary: Summary,
+    by_name: HashMap<Box<str>, usize>,
+}
+
+impl SummaryBuilder {
+    /// Adds hosts.
+    pub fn add_hosts(&mut self, up: u32, down: u32) {
+        self.summary.hosts_up = self.summary.hosts_up.saturating_add(up);
+        self.summary.hosts_down = self.summary.hosts_down.saturating_add(down);
+    }
+
+    /// Adds a sum of `num` hosts.
+    pub fn add(&mut self, def: &Arc<MetricDef>, sum: Number, num: u32) {
+        let at = if let Some(&at) = self.by_name.get(def.name()) {
+            at
+        } else {
+            self.by_name
+                .insert(def.name().into(), self.summary.metrics.len());
+            self.summary.metrics.push(SummaryMetric {
+                def: Arc::clone(def),
+                sum: 0.0,
+                num: 0,
+                decimals: 0,
+            });
+            self.summary.metrics.len() - 1
+        };
+        let metric = &mut self.summary.metrics[at];
+        metric.sum += sum.value;
+        metric.num = metric.num.saturating_add(num);
+        metric.decimals = metric.decimals.max(sum.decimals);
+        if metric.def.fields().extra.is_empty() && !def.fields().extra.is_empty() {
+            metric.def = Arc::clone(def);
+        }
+    }
+
+    /// Adds all of another summary.
+    pub fn merge(&mut self, other: &Summary) {
+        self.add_hosts(other.hosts_up, other.hosts_down);
+        for metric in &other.metrics {
+            let sum = Number {
+                value: metric.sum,
+                decimals: metric.decimals,
+            };
+            self.add(&metric.def, sum, metric.num);
+        }
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.summary.metrics.is_empty()
+            && self.summary.hosts_up == 0
+            && self.summary.hosts_down == 0
+    }
+
+    /// What was added up.
+    pub fn finish(mut self) -> Summary {
+        self.summary.metrics.shrink_to_fit();
+        self.summary
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::metric::MetricFields;
+
+    fn def(name: &str, extra: &[(&str, &str)]) -> Arc<MetricDef> {
+        Arc::new(MetricDef::new(MetricFields {
+            name: name.into(),
+            extra: extra
+                .iter()
+                .map(|(k, v)| ((*k).into(), (*v).into()))
+                .collect(),
+            ..MetricFields::default()
+        }))
+    }
+
+    #[test]
+    fn sums_of_one_name_become_one_in_order() {
+        let mut builder = SummaryBuilder::default();
+        builder.add(
+            &def("b", &[]),
+            Number {
+                value: 1.5,
+                decimals: 1,
+            },
+            1,
+        );
+        builder.add(
+            &def("a", &[]),
+            Number {
+                value: 2.0,
+                decimals: 0,
+            },
+            1,
+        );
+        builder.add(
+            &def("b", &[("GROUP", "g")]),
+            Number {
+                value: 0.25,
+                decimals: 2,
+            },
+            3,
+        );
+        builder.add_hosts(4, 1);
+        let mut total = SummaryBuilder::default();
+        let part = builder.finish();
+        total.merge(&part);
+        total.merge(&part);
+        let total = total.finish();
+        assert_eq!((total.hosts_up, total.hosts_down), (8, 2));
+        let names: Vec<_> = total.metrics.iter().map(|m| m.def.name()).collect();
+        assert_eq!(names, ["b", "a"]);
+        let b = total.metric("b").unwrap();
+        assert_eq!((b.sum, b.num, b.decimals), (3.5, 8, 2));
+        assert_eq!(
+            b.def.extra("GROUP"),
+            Some("g"),
+            "extra data is taken from whoever has it"
+        );
+    }
+}

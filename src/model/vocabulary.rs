@@ -1,0 +1,183 @@
+//! What one cluster's documents have taught: which definitions it uses, and which follows which.
+//!
+//! Kept from poll to poll. A gmond lists the metrics of its hosts in the same order each time, so
+//! the definition that came next last time is what comes next now.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::metric::MetricDef;
+
+/// Definitions tried by name before an element is parsed in full.
+const CANDIDATES: usize = 4;
+
+/// Index of a definition in its cluster.
+pub type DefId = u32;
+
+/// A cluster's definitions, by index, and the order they come in.
+#[derive(Debug, Default)]
+pub struct Vocabulary {
+    defs: Arc<Vec<Arc<MetricDef>>>,
+    /// By definition: the one that followed it last time.
+    next: Vec<DefId>,
+    /// By definition: the number of its name. Definitions that differ otherwise may share one.
+    name_of: Vec<u32>,
+    names: HashMap<Box<str>, u32>,
+    /// By name: its definitions, newest last.
+    by_name: Vec<Vec<DefId>>,
+}
+
+impl Vocabulary {
+    /// The definitions, to be shared with a snapshot.
+    pub fn defs(&self) -> &Arc<Vec<Arc<MetricDef>>> {
+        &self.defs
+    }
+
+    /// The definition of that index.
+    #[inline]
+    pub fn def(&self, id: DefId) -> &Arc<MetricDef> {
+        &self.defs[id as usize]
+    }
+
+    /// How many definitions there are.
+    pub fn len(&self) -> usize {
+        self.defs.len()
+    }
+
+    /// Whether there is none yet.
+    pub fn is_empty(&self) -> bool {
+        self.defs.is_empty()
+    }
+
+    /// How many different names there are.
+    pub fn name_count(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// The number of a definition's name, below `name_count`.
+    #[inline]
+    pub fn name_of(&self, id: DefId) -> u32 {
+        self.name_of[id as usize]
+    }
+
+    /// What followed `id` last time; any definition where nothing did yet.
+    #[inline]
+    pub fn predict(&self, id: Option<DefId>) -> Option<DefId> {
+        match id {
+            Some(id) => Some(self.next[id as usize]),
+            None if self.is_empty() => None,
+            None => Some(0),
+        }
+    }
+
+    /// Remembers that `id` came after `last`.
+    #[inline]
+    pub fn learn(&mut self, last: Option<DefId>, id: DefId) {
+        if let Some(last) = last {
+            self.next[last as usize] = id;
+        }
+    }
+
+    /// The newest few definitions of a name.
+    pub fn candidates(&self, name: &str) -> impl Iterator<Item = DefId> {
+        let known = self
+            .names
+            .get(name)
+            .map_or(&[][..], |&name| &self.by_name[name as usize]);
+        known.iter().rev().take(CANDIDATES).copied()
+    }
+
+    /// The index of a definition, which is added where it is new.
+    pub fn add(&mut self, def: &Arc<MetricDef>) -> DefId {
+        let name = if let Some(&name) = self.names.get(def.name()) {
+            name
+        } else {
+            let name = self.by_name.len() as u32;
+            self.names.insert(def.name().into(), name);
+            self.by_name.push(Vec::new());
+            name
+        };
+        let known = &mut self.by_name[name as usize];
+        if let Some(&id) = known
+            .iter()
+            .rev()
+            .find(|&&id| Arc::ptr_eq(&self.defs[id as usize], def))
+        {
+            return id;
+        }
+        let id = self.defs.len() as DefId;
+        known.push(id);
+        Arc::make_mut(&mut self.defs).push(Arc::clone(def));
+        self.next.push(id);
+        self.name_of.push(name);
+        id
+    }
+
+    /// The same with only the definitions that `used` marks, and where each of them went.
+    pub fn compacted(&self, used: &[bool]) -> (Vocabulary, Vec<DefId>) {
+        let mut kept = Vocabulary::default();
+        let moved = self
+            .defs
+            .iter()
+            .zip(used)
+            .map(|(def, used)| if *used { kept.add(def) } else { DefId::MAX })
+            .collect::<Vec<_>>();
+        for (old, &new) in moved.iter().enumerate() {
+            let follower = moved[self.next[old] as usize];
+            if new != DefId::MAX && follower != DefId::MAX {
+                kept.next[new as usize] = follower;
+            }
+        }
+        (kept, moved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::metric::MetricFields;
+
+    fn def(name: &str, units: &str) -> Arc<MetricDef> {
+        Arc::new(MetricDef::new(MetricFields {
+            name: name.into(),
+            units: units.into(),
+            ..MetricFields::default()
+        }))
+    }
+
+    #[test]
+    fn the_follower_of_last_time_is_predicted() {
+        let mut vocabulary = Vocabulary::default();
+        assert_eq!(vocabulary.predict(None), None);
+        let a = vocabulary.add(&def("a", ""));
+        let b = vocabulary.add(&def("b", ""));
+        vocabulary.learn(None, a);
+        vocabulary.learn(Some(a), b);
+        vocabulary.learn(Some(b), a);
+        assert_eq!(vocabulary.predict(Some(a)), Some(b));
+        assert_eq!(vocabulary.predict(Some(b)), Some(a));
+    }
+
+    #[test]
+    fn definitions_of_one_name_share_its_number() {
+        let mut vocabulary = Vocabulary::default();
+        let kb = vocabulary.add(&def("mem", "KB"));
+        let other = vocabulary.add(&def("load", ""));
+        let mb = vocabulary.add(&def("mem", "MB"));
+        assert_eq!(vocabulary.name_of(kb), vocabulary.name_of(mb));
+        assert_ne!(vocabulary.name_of(kb), vocabulary.name_of(other));
+        assert_eq!(vocabulary.candidates("mem").collect::<Vec<_>>(), [mb, kb]);
+    }
+
+    #[test]
+    fn compaction_keeps_what_is_used_and_its_order() {
+        let mut vocabulary = Vocabulary::default();
+        let ids = ["a", "b", "c"].map(|name| vocabulary.add(&def(name, "")));
+        vocabulary.learn(Some(ids[0]), ids[2]);
+        vocabulary.learn(Some(ids[2]), ids[1]);
+        let (kept, moved) = vocabulary.compacted(&[true, false, true]);
+        assert_eq!(moved, [0, DefId::MAX, 1]);
+        assert_eq!(kept.len(), 2);
+        assert_eq!(kept.predict(Some(0)), Some(1));
+    }
+}

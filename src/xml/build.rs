@@ -1,0 +1,421 @@
+//! A cluster as its document arrives: beside the old one, which it replaces in one step.
+//!
+//! Knows no XML: `parse` says which host and which metric came.
+
+use std::sync::Arc;
+
+use crate::config::SummaryFilter;
+use crate::model::{
+    Cluster, DefId, Host, HostInfo, Metric, MetricDef, Mono, SmallText, Summary, SummaryBuilder,
+    Vocabulary, is_up, order_by_name, parse_number,
+};
+
+/// Hosts kept that the document no longer names; the oldest go first.
+const MAX_CARRIED_HOSTS: usize = 100_000;
+
+/// CLUSTER's own attributes.
+#[derive(Debug, Default)]
+pub(super) struct ClusterHead {
+    pub name: String,
+    pub owner: String,
+    pub latlong: String,
+    pub url: String,
+    pub localtime: i64,
+}
+
+/// HOST's attributes.
+#[derive(Debug, Default)]
+pub(super) struct HostHead {
+    pub info: HostInfo,
+    pub reported: i64,
+    pub tn: u32,
+}
+
+/// The sum of one name.
+#[derive(Clone, Debug, Default)]
+struct Sum {
+    def: DefId,
+    value: f64,
+    num: u32,
+    decimals: u8,
+    /// Whether the filter lets it take part.
+    takes_part: bool,
+}
+
+/// Builds a cluster host by host.
+#[derive(Debug)]
+pub(super) struct ClusterBuilder {
+    head: ClusterHead,
+    /// Off: only the summary is wanted, as of a cluster inside a grid below.
+    keep: bool,
+    filter: Arc<SummaryFilter>,
+    vocabulary: Vocabulary,
+    known_at_start: usize,
+    previous: Option<Arc<Cluster>>,
+    /// Whether the previous cluster's indices are this vocabulary's.
+    aligned: bool,
+    previous_seen: Vec<bool>,
+    previous_cursor: usize,
+    hosts: Vec<Host>,
+    metrics: Vec<Metric>,
+    /// By name.
+    sums: Vec<Sum>,
+    /// By name: the last host, counted from 1, that had it.
+    last_host_with: Vec<u32>,
+    host_number: u32,
+    host_up: bool,
+    last_def: Option<DefId>,
+    hosts_up: u32,
+    hosts_down: u32,
+    /// HOSTS and METRICS of a cluster that comes as summary.
+    pub given: SummaryBuilder,
+    /// Values that could not be kept as sent.
+    pub damage: u64,
+}
+
+impl ClusterBuilder {
+    pub fn new(
+        head: ClusterHead,
+        keep: bool,
+        filter: Arc<SummaryFilter>,
+        vocabulary: Vocabulary,
+        previous: Option<Arc<Cluster>>,
+    ) -> ClusterBuilder {
+        let metrics = previous
+            .as_ref()
+            .map_or(0, |p| p.metrics.len() + p.metrics.len() / 64);
+        let hosts = previous.as_ref().map_or(0, |p| p.hosts.len());
+        let mut builder = ClusterBuilder {
+            head,
+            keep,
+            filter,
+            known_at_start: vocabulary.len(),
+            aligned: previous
+                .as_ref()
+                .is_some_and(|p| Arc::ptr_eq(&p.defs, vocabulary.defs())),
+            previous_seen: vec![false; hosts],
+            previous_cursor: 0,
+            hosts: Vec::with_capacity(hosts),
+            metrics: Vec::with_capacity(metrics),
+            sums: Vec::new(),
+            last_host_with: Vec::new(),
+            host_number: 0,
+            host_up: false,
+            last_def: None,
+            hosts_up: 0,
+            hosts_down: 0,
+            given: SummaryBuilder::default(),
+            damage: 0,
+            vocabulary,
+            previous,
+        };
+        for id in 0..builder.known_at_start as DefId {
+            builder.meet(id);
+        }
+        builder
+    }
+
+    pub fn name(&self) -> &str {
+        &self.head.name
+    }
+
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// The definition that is expected next.
+    #[inline]
+    pub fn predicted(&self) -> Option<DefId> {
+        self.vocabulary.predict(self.last_def)
+    }
+
+    /// The index of a definition that was parsed in full.
+    pub fn add_def(&mut self, def: &Arc<MetricDef>) -> DefId {
+        let id = self.vocabulary.add(def);
+        self.meet(id);
+        id
+    }
+
+    /// Makes room for the sums of a definition's name.
+    fn meet(&mut self, id: DefId) {
+        if self.vocabulary.name_count() > self.sums.len() {
+            let def = self.vocabulary.def(id);
+            let takes_part = def.ty().is_numeric() && self.filter.takes_part(def.name());
+            self.sums.push(Sum {
+                def: id,
+                takes_part,
+                ..Sum::default()
+            });
+            self.last_host_with.push(0);
+        }
+    }
+
+    pub fn start_host(&mut self, head: HostHead, now: Mono) {
+        let info = match self.find_previous(&head.info.name) {
+            Some(at) => {
+                self.previous_seen[at] = true;
+                let known = self.previous.as_ref().map(|p| &p.hosts[at].info);
+                known.filter(|known| ***known == head.info).cloned()
+            }
+            None => None,
+        };
+        self.host_up = is_up(&head.info, head.tn, head.reported, self.head.localtime);
+        if self.host_up {
+            self.hosts_up += 1;
+        } else {
+            self.hosts_down += 1;
+        }
+        self.host_number += 1;
+        if self.keep {
+            self.hosts.push(Host {
+                info: info.unwrap_or_else(|| Arc::new(head.info)),
+                reported: head.reported,
+                tn: head.tn,
+                up: self.host_up,
+                fresh: true,
+                received: now,
+                first_metric: self.metrics.len() as u32,
+                metric_count: 0,
+            });
+        }
+    }
+
+    /// Where the previous cluster has the host: most often right after the last one found.
+    fn find_previous(&mut self, name: &str) -> Option<usize> {
+        let previous = self.previous.as_ref()?;
+        let next = self.previous_cursor;
+        let at = match previous.hosts.get(next) {
+            Some(host) if *host.info.name == *name => next,
+            _ => previous.find_host(name)?,
+        };
+        self.previous_cursor = at + 1;
+        Some(at)
+    }
+
+    /// Adds a value to the host that is open.
+    #[inline]
+    pub fn metric(&mut self, id: DefId, tn: u32, val: SmallText) {
+        self.vocabulary.learn(self.last_def, id);
+        self.last_def = Some(id);
+        let name = self.vocabulary.name_of(id) as usize;
+        if self.last_host_with[name] == self.host_number {
+            // The host has it already: the first one counts.
+            self.damage += 1;
+            return;
+        }
+        self.last_host_with[name] = self.host_number;
+        if self.host_up {
+            self.sum_up(name, id, val.as_bytes());
+        }
+        if self.keep {
+            self.metrics.push(Metric::new(id, tn, val));
+        }
+    }
+
+    #[inline]
+    fn sum_up(&mut self, name: usize, id: DefId, val: &[u8]) {
+        let sum = &mut self.sums[name];
+        if !sum.takes_part {
+            return;
+        }
+        if sum.num == 0 {
+            sum.def = id;
+        }
+        if let Some(number) = parse_number(val) {
+            sum.value += number.value;
+            sum.num += 1;
+            sum.decimals = sum.decimals.max(number.decimals);
+        }
+    }
+
+    pub fn end_host(&mut self) {
+        if !self.keep {
+            return;
+        }
+        let metrics = self.metrics.len() as u32;
+        let Some(host) = self.hosts.last_mut() else {
+            return;
+        };
+        host.metric_count = metrics - host.first_metric;
+        if let Some(previous) = self.previous.clone() {
+            self.carry_metrics(&previous);
+        }
+    }
+
+    /// Keeps the values of the open host that its document no longer has, until their DMAX.
+    fn carry_metrics(&mut self, previous: &Cluster) {
+        let Some(host) = self.hosts.last() else {
+            return;
+        };
+        let Some(known) = self
+            .previous_cursor
+            .checked_sub(1)
+            .map(|at| &previous.hosts[at])
+        else {
+            return;
+        };
+        if known.info.name != host.info.name {
+            return;
+        }
+        let old = previous.metrics_of(known);
+        let new = &self.metrics[host.metrics()];
+        let same = old.len() == new.len()
+            && self.aligned
+            && old.iter().zip(new).all(|(old, new)| old.def() == new.def());
+        if same {
+            return;
+        }
+        let age = host.received.secs_since(known.received);
+        for metric in old {
+            let def = &previous.defs[metric.def() as usize];
+            let id = self.add_def(def);
+            let name = self.vocabulary.name_of(id) as usize;
+            if self.last_host_with[name] != self.host_number
+                && !metric.is_expired(def.fields().dmax, age)
+            {
+                self.metrics.push(metric.carried(id, age));
+            }
+        }
+        let metrics = self.metrics.len() as u32;
+        if let Some(host) = self.hosts.last_mut() {
+            host.metric_count = metrics - host.first_metric;
+        }
+    }
+
+    /// The sums, and the vocabulary for the next document.
+    pub fn into_summary(mut self) -> (Summary, Vocabulary) {
+        (self.summary(), self.vocabulary)
+    }
+
+    /// The sums of the hosts, or those that the document gave where it named no host.
+    fn summary(&mut self) -> Summary {
+        if self.host_number == 0 {
+            return std::mem::take(&mut self.given).finish();
+        }
+        let mut summary = SummaryBuilder::default();
+        summary.add_hosts(self.hosts_up, self.hosts_down);
+        for sum in self.sums.iter().filter(|sum| sum.num > 0) {
+            let number = crate::model::Number {
+                value: sum.value,
+                decimals: sum.decimals,
+            };
+            summary.add(self.vocabulary.def(sum.def), number, sum.num);
+        }
+        summary.finish()
+    }
+
+    /// The cluster with what is carried over, the vocabulary for the next document, the damage.
+    pub fn finish(mut self, now: Mono) -> (Cluster, Vocabulary, u64) {
+        let summary = self.summary();
+        self.carry_hosts(now);
+        let by_name = match &self.previous {
+            Some(previous) if same_names(&previous.hosts, &self.hosts) => {
+                Arc::clone(&previous.by_name)
+            }
+            _ => self.order_hosts(),
+        };
+        if self.metrics.capacity() > self.metrics.len() + self.metrics.len() / 8 {
+            self.metrics.shrink_to_fit();
+        }
+        self.hosts.shrink_to_fit();
+        if self.vocabulary.len() > self.known_at_start {
+            self.compact();
+        }
+        let cluster = Cluster {
+            name: self.head.name.into(),
+            owner: self.head.owner.into(),
+            latlong: self.head.latlong.into(),
+            url: self.head.url.into(),
+            localtime: self.head.localtime,
+            received: now,
+            defs: Arc::clone(self.vocabulary.defs()),
+            hosts: self.hosts,
+            metrics: self.metrics,
+            by_name,
+            summary,
+        };
+        (cluster, self.vocabulary, self.damage)
+    }
+
+    /// Keeps the hosts that the document did not name, until their DMAX.
+    fn carry_hosts(&mut self, now: Mono) {
+        let Some(previous) = self.previous.clone() else {
+            return;
+        };
+        let mut gone: Vec<&Host> = previous
+            .hosts
+            .iter()
+            .zip(&self.previous_seen)
+            .filter(|(host, seen)| !**seen && !host.is_expired(now))
+            .map(|(host, _)| host)
+            .collect();
+        if gone.len() > MAX_CARRIED_HOSTS {
+            gone.sort_by_key(|host| std::cmp::Reverse(host.received));
+            gone.truncate(MAX_CARRIED_HOSTS);
+        }
+        for host in gone {
+            let age = now.secs_since(host.received);
+            let first_metric = self.metrics.len() as u32;
+            for metric in previous.metrics_of(host) {
+                let def = &previous.defs[metric.def() as usize];
+                if !metric.is_expired(def.fields().dmax, age) {
+                    let id = self.add_def(def);
+                    self.metrics.push(metric.carried(id, 0));
+                }
+            }
+            let metric_count = self.metrics.len() as u32 - first_metric;
+            self.hosts.push(Host {
+                fresh: false,
+                first_metric,
+                metric_count,
+                ..host.clone()
+            });
+        }
+    }
+
+    /// The hosts by name, without those whose name came again later in the document.
+    fn order_hosts(&mut self) -> Arc<[u32]> {
+        let (order, twice) = order_by_name(&self.hosts);
+        if !twice {
+            return order;
+        }
+        let mut last = vec![true; self.hosts.len()];
+        for pair in order.windows(2) {
+            let (a, b) = (pair[0] as usize, pair[1] as usize);
+            if self.hosts[a].info.name == self.hosts[b].info.name {
+                // The sort is stable: equal names stand in the document's order.
+                last[a] = false;
+                self.damage += 1;
+            }
+        }
+        let mut keep = last.iter();
+        // Their metrics stay in the array until the next document; nothing points at them.
+        self.hosts.retain(|_| *keep.next().unwrap_or(&true));
+        order_by_name(&self.hosts).0
+    }
+
+    /// Lets go of definitions that no metric uses any more, once they are the greater part.
+    fn compact(&mut self) {
+        let mut used = vec![false; self.vocabulary.len()];
+        for metric in &self.metrics {
+            used[metric.def() as usize] = true;
+        }
+        let count = used.iter().filter(|used| **used).count();
+        if self.vocabulary.len() < 2 * count + 64 {
+            return;
+        }
+        let (kept, moved) = self.vocabulary.compacted(&used);
+        for metric in &mut self.metrics {
+            metric.set_def(moved[metric.def() as usize]);
+        }
+        self.vocabulary = kept;
+    }
+}
+
+/// Whether the same hosts stand in the same places.
+fn same_names(a: &[Host], b: &[Host]) -> bool {
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|(a, b)| Arc::ptr_eq(&a.info, &b.info) || a.info.name == b.info.name)
+}

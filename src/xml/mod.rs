@@ -1,0 +1,9 @@
+//! XML as Ganglia speaks it: Latin-1, not always well formed on the way in, always on the way out.
+//!
+//! No I/O: bytes come in and go out as slices and buffers.
+
+mod build;
+pub mod escape;
+pub mod parse;
+pub mod text;
+pub mod write;

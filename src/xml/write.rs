@@ -1,0 +1,1 @@
+//! The XML writer: placeholder until its part lands.
