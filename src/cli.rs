@@ -1,1 +1,370 @@
-//! Placeholder until its part lands.
+//! The command line: arguments in, what was asked for out.
+//!
+//! Starts, prints and exits nothing: `main` does that with the answer.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Exit code of a wrong command line, `EX_USAGE` of sysexits(3).
+pub const EXIT_USAGE: u8 = 64;
+
+/// Configuration file when `-c` names none.
+pub const DEFAULT_CONF: &str = "/etc/ganglia/gmetad.conf";
+
+/// What the command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Run, or with [`Options::test_config`] say what would run.
+    Run(Options),
+    /// Print this to standard output and exit with 0: the help or the version.
+    Print(String),
+}
+
+/// Options of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// The configuration file, absolute, since a daemon leaves the folder it was started in.
+    pub conf: PathBuf,
+    /// Check the configuration, print what would run, exit.
+    pub test_config: bool,
+    /// What wins over the file.
+    pub overrides: Overrides,
+}
+
+/// Settings given on the command line; each wins over the configuration file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// 0 fatal … 5 debug; 5 and over stays in the foreground.
+    pub debug_level: Option<u8>,
+    /// Stay in the foreground whatever the level.
+    pub foreground: bool,
+    /// Where the process id is written; absolute.
+    pub pid_file: Option<PathBuf>,
+    /// Log file in addition to syslog; absolute.
+    pub logfile: Option<PathBuf>,
+    /// 0 lets the system choose.
+    pub interactive_port: Option<u16>,
+    /// 0 lets the system choose.
+    pub xml_port: Option<u16>,
+}
+
+/// A command line that cannot be followed; for standard error, with [`EXIT_USAGE`].
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum UsageError {
+    /// An option that does not exist, or lacks its value.
+    #[error("{0}; gmetad --help lists the options")]
+    Option(String),
+    /// A value that its option cannot take.
+    #[error("-{short} takes {expected}, not \"{value}\"")]
+    Value {
+        /// The option's letter.
+        short: &'static str,
+        /// What was given.
+        value: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A word that belongs to no option.
+    #[error("\"{0}\" belongs to no option; gmetad --help lists the options")]
+    Stray(String),
+}
+
+/// Reads the arguments, without the program's own name.
+///
+/// An option given twice counts as given last, so that an init script can append one.
+pub fn parse<I>(arguments: I) -> Result<Request, UsageError>
+where
+    I: IntoIterator<Item = OsString>,
+{
+    let options = known_options();
+    let matches = options
+        .parse(arguments)
+        .map_err(|error| UsageError::Option(error.to_string()))?;
+    if matches.opt_present("h") {
+        return Ok(Request::Print(help(&options)));
+    }
+    if matches.opt_present("V") {
+        return Ok(Request::Print(version()));
+    }
+    if let Some(stray) = matches.free.first() {
+        return Err(UsageError::Stray(stray.clone()));
+    }
+    let last = |short: &str| matches.opt_strs(short).pop();
+    let pid_file = last("p").or_else(|| last("pid-file"));
+    Ok(Request::Run(Options {
+        conf: file("c", &last("c").unwrap_or_else(|| DEFAULT_CONF.into()))?,
+        test_config: matches.opt_present("t"),
+        overrides: Overrides {
+            debug_level: last("d").map(|value| level(&value)).transpose()?,
+            foreground: matches.opt_present("f"),
+            pid_file: pid_file.map(|value| file("p", &value)).transpose()?,
+            logfile: last("l").map(|value| file("l", &value)).transpose()?,
+            interactive_port: last("i").map(|value| port("i", value)).transpose()?,
+            xml_port: last("x").map(|value| port("x", value)).transpose()?,
+        },
+    }))
+}
+
+fn known_options() -> getopts::Options {
+    let mut options = getopts::Options::new();
+    options
+        .optmulti(
+            "c",
+            "conf",
+            &format!("configuration file (default: {DEFAULT_CONF})"),
+            "FILE",
+        )
+        .optmulti(
+            "d",
+            "debug",
+            "what is logged: 0 fatal, 1 critical, 2 error (default), 3 warning, 4 info, 5 debug; \
+             5 and over stays in the foreground and logs to the console too",
+            "LEVEL",
+        )
+        .optflagmulti(
+            "f",
+            "foreground",
+            "stay in the foreground whatever the level",
+        )
+        .optmulti(
+            "p",
+            "pid_file",
+            "write the process id to FILE (also --pid-file)",
+            "FILE",
+        )
+        .optmulti("", "pid-file", "the same as --pid_file", "FILE")
+        .optmulti("l", "logfile", "log to FILE in addition to syslog", "FILE")
+        .optmulti(
+            "i",
+            "interactive_port",
+            "port of requests by path (default: 8652)",
+            "PORT",
+        )
+        .optmulti(
+            "x",
+            "xml_port",
+            "port of the whole document (default: 8651)",
+            "PORT",
+        )
+        .optflagmulti(
+            "t",
+            "test-config",
+            "check the configuration, print what would run, exit",
+        )
+        .optflagmulti("V", "version", "print the version, exit")
+        .optflagmulti("h", "help", "print this, exit");
+    options
+}
+
+fn help(options: &getopts::Options) -> String {
+    let brief = "Usage: gmetad [options]\n\n\
+                 Collects the metrics of many gmonds and gmetads, serves them as XML and stores \
+                 them in round-robin files.\n\
+                 An option wins over the configuration file.";
+    options.usage(brief)
+}
+
+fn version() -> String {
+    format!("gmetad {}\n", env!("CARGO_PKG_VERSION"))
+}
+
+/// A level over 255 means no more than 255 does.
+fn level(value: &str) -> Result<u8, UsageError> {
+    match value.parse::<u32>() {
+        Ok(level) => Ok(u8::try_from(level).unwrap_or(u8::MAX)),
+        Err(_) => Err(UsageError::Value {
+            short: "d",
+            value: value.into(),
+            expected: "a level: 0 fatal, 1 critical, 2 error, 3 warning, 4 info, 5 debug",
+        }),
+    }
+}
+
+fn port(short: &'static str, value: String) -> Result<u16, UsageError> {
+    value.parse().map_err(|_| UsageError::Value {
+        short,
+        value,
+        expected: "a port: 1 to 65535, or 0 to let the system choose",
+    })
+}
+
+fn file(short: &'static str, value: &str) -> Result<PathBuf, UsageError> {
+    std::path::absolute(Path::new(value)).map_err(|_| UsageError::Value {
+        short,
+        value: value.into(),
+        expected: "the name of a file",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(arguments: &[&str]) -> Result<Request, UsageError> {
+        parse(arguments.iter().map(OsString::from))
+    }
+
+    fn run(arguments: &[&str]) -> Options {
+        match asked(arguments) {
+            Ok(Request::Run(options)) => options,
+            other => panic!("{arguments:?} gave {other:?}"),
+        }
+    }
+
+    fn refusal(arguments: &[&str]) -> String {
+        asked(arguments).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn without_arguments_the_stock_file_is_run_as_it_says() {
+        let options = run(&[]);
+        assert_eq!(options.conf, Path::new("/etc/ganglia/gmetad.conf"));
+        assert!(!options.test_config);
+        assert_eq!(options.overrides, Overrides::default());
+    }
+
+    #[test]
+    fn every_short_option_is_read() {
+        let options = run(&[
+            "-c", "/a.conf", "-d", "4", "-f", "-p", "/p", "-l", "/l", "-i", "1", "-x", "0", "-t",
+        ]);
+        assert_eq!(options.conf, Path::new("/a.conf"));
+        assert!(options.test_config);
+        assert_eq!(
+            options.overrides,
+            Overrides {
+                debug_level: Some(4),
+                foreground: true,
+                pid_file: Some("/p".into()),
+                logfile: Some("/l".into()),
+                interactive_port: Some(1),
+                xml_port: Some(0),
+            }
+        );
+    }
+
+    #[test]
+    fn every_long_option_is_read_with_and_without_an_equals_sign() {
+        let equals = run(&[
+            "--conf=/a",
+            "--debug=9",
+            "--foreground",
+            "--pid_file=/p",
+            "--logfile=/l",
+            "--interactive_port=2",
+            "--xml_port=3",
+            "--test-config",
+        ]);
+        let apart = run(&[
+            "--conf",
+            "/a",
+            "--debug",
+            "9",
+            "--foreground",
+            "--pid_file",
+            "/p",
+            "--logfile",
+            "/l",
+            "--interactive_port",
+            "2",
+            "--xml_port",
+            "3",
+            "--test-config",
+        ]);
+        assert_eq!(equals, apart);
+        assert_eq!(equals.overrides.debug_level, Some(9));
+        assert_eq!(equals.overrides.interactive_port, Some(2));
+    }
+
+    #[test]
+    fn the_pid_file_has_both_spellings() {
+        assert_eq!(
+            run(&["--pid-file", "/p"]).overrides.pid_file,
+            Some("/p".into())
+        );
+        assert_eq!(run(&["--pid-file=/p"]), run(&["--pid_file=/p"]));
+    }
+
+    #[test]
+    fn an_option_given_twice_counts_as_given_last() {
+        assert_eq!(
+            run(&["-d", "1", "-d", "3", "-f", "-f"])
+                .overrides
+                .debug_level,
+            Some(3)
+        );
+    }
+
+    #[test]
+    fn relative_files_become_absolute() {
+        let here = std::env::current_dir().expect("tests run somewhere");
+        let options = run(&["-c", "g.conf", "-l", "g.log", "-p", "g.pid"]);
+        assert_eq!(options.conf, here.join("g.conf"));
+        assert_eq!(options.overrides.logfile, Some(here.join("g.log")));
+        assert_eq!(options.overrides.pid_file, Some(here.join("g.pid")));
+    }
+
+    #[test]
+    fn help_names_every_option_and_wins_over_the_rest() {
+        let Ok(Request::Print(text)) = asked(&["-h", "-t", "stray"]) else {
+            panic!("no help")
+        };
+        for option in [
+            "-c, --conf FILE",
+            "-d, --debug LEVEL",
+            "-f, --foreground",
+            "-p, --pid_file FILE",
+            "--pid-file",
+            "-l, --logfile FILE",
+            "-i, --interactive_port PORT",
+            "-x, --xml_port PORT",
+            "-t, --test-config",
+            "-V, --version",
+            "-h, --help",
+        ] {
+            assert!(text.contains(option), "{option} is missing in:\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_the_crates() {
+        let version = format!("gmetad {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(asked(&["--version"]), Ok(Request::Print(version.clone())));
+        assert_eq!(asked(&["-V"]), Ok(Request::Print(version)));
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_refused_with_what_would_be_right() {
+        assert_eq!(
+            refusal(&["--frobnicate"]),
+            "Unrecognized option: 'frobnicate'; gmetad --help lists the options"
+        );
+        assert_eq!(
+            refusal(&["-c"]),
+            "Argument to option 'c' missing; gmetad --help lists the options"
+        );
+        assert_eq!(
+            refusal(&["gmetad.conf"]),
+            "\"gmetad.conf\" belongs to no option; gmetad --help lists the options"
+        );
+        assert_eq!(
+            refusal(&["-x", "70000"]),
+            "-x takes a port: 1 to 65535, or 0 to let the system choose, not \"70000\""
+        );
+        assert_eq!(
+            refusal(&["-i", "http"]),
+            "-i takes a port: 1 to 65535, or 0 to let the system choose, not \"http\""
+        );
+        assert_eq!(
+            refusal(&["-d", "loud"]),
+            "-d takes a level: 0 fatal, 1 critical, 2 error, 3 warning, 4 info, 5 debug, not \
+             \"loud\""
+        );
+        assert_eq!(
+            refusal(&["-l", ""]),
+            "-l takes the name of a file, not \"\""
+        );
+    }
+}
