@@ -2,9 +2,91 @@
 //!
 //! No I/O here beyond reading the file and what it includes; nothing is started or resolved.
 
+use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::cli::Overrides;
+
+mod defaults;
+mod directives;
+mod error;
+mod exports;
+mod reader;
+mod show;
+mod table;
+mod values;
+mod words;
+
+pub use defaults::{DEFAULT_INTERVAL, DEFAULT_POLL_PORT, DEFAULT_RRAS, DEFAULT_RRD_ROOTDIR};
+pub use error::{ConfigError, ConfigErrors, Problem};
+pub use reader::{Disk, Files};
+pub use show::Effective;
+pub use table::directive_names;
+pub use values::Fault;
+
+/// Exit code of a configuration that cannot be used, `EX_CONFIG` of sysexits(3).
+pub const EXIT_CONFIG: u8 = 78;
+
+/// A configuration and what there is to say about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What the daemon runs by.
+    pub config: Config,
+    /// To be logged once the log is open; printed by `-t`.
+    pub notices: Vec<Notice>,
+}
+
+/// A remark about a configuration that is sound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// `Warn`: most likely a mistake; `Info`: worth knowing.
+    pub level: log::Level,
+    /// One line, file and line number included.
+    pub text: String,
+}
+
+/// Reads and checks the configuration in a file and what it includes.
+///
+/// `host_name` is this machine's, for the default authority. All that is wrong is listed; of what
+/// is only strange, [`Loaded::notices`] tells.
+pub fn load(path: &Path, overrides: &Overrides, host_name: &str) -> Result<Loaded, ConfigErrors> {
+    let text = Disk.read(path).map_err(|error| {
+        let problem = Problem::Unreadable {
+            path: path.into(),
+            reason: error.to_string(),
+        };
+        ConfigErrors(vec![ConfigError { at: None, problem }])
+    })?;
+    parse(&text, path, &Disk, overrides, host_name)
+}
+
+/// As [`load`], of a text that has been read already; `files` gives what it includes.
+pub fn parse(
+    text: &[u8],
+    file: &Path,
+    files: &dyn Files,
+    overrides: &Overrides,
+    host_name: &str,
+) -> Result<Loaded, ConfigErrors> {
+    let mut errors = Vec::new();
+    let document = reader::read(text, file, files, &mut errors);
+    let order = document.files.clone();
+    let (loaded, problems) = directives::interpret(document, overrides, host_name);
+    errors.extend(problems);
+    if errors.is_empty() {
+        return Ok(loaded);
+    }
+    // The reader and the directives each found theirs; a person reads them by file and line.
+    errors.sort_by_key(|error| {
+        error
+            .at
+            .as_ref()
+            .map(|at| (order.iter().position(|file| *file == at.file), at.line))
+    });
+    Err(ConfigErrors(errors))
+}
 
 /// Everything the daemon runs by, checked: no field holds a value that cannot be used.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,8 +229,15 @@ pub struct Location {
     pub line: usize,
 }
 
+impl fmt::Display for Location {
+    /// `FILE:LINE`, as editors take it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.line)
+    }
+}
+
 /// Settings of the export plugins and of a running rrdcached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportConfig {
     /// `carbon_server`, with `carbon_port`.
     pub carbon: Option<HostPort>,
@@ -158,7 +247,7 @@ pub struct ExportConfig {
     pub carbon_timeout: Duration,
     /// `graphite_prefix`.
     pub graphite_prefix: Option<String>,
-    /// `graphite_path`.
+    /// `graphite_path`; `None`: `prefix.%s.%h.%m`.
     pub graphite_path: Option<String>,
     /// Servers of `memcached_parameters`.
     pub memcached: Vec<HostPort>,
@@ -170,6 +259,6 @@ pub struct ExportConfig {
     pub riemann_tcp: bool,
     /// `riemann_attributes`, as key and value.
     pub riemann_attributes: Vec<(String, String)>,
-    /// `rrdcached_address`: `unix:/path`, `a.b.c.d:port` or `[v6]:port`.
+    /// `rrdcached_address`: `unix:/path`, or `host:port` with an IPv6 address in brackets.
     pub rrdcached_address: Option<String>,
 }

@@ -1,0 +1,94 @@
+//! What holds where the file says nothing.
+//!
+//! Values only: C gmetad's where it has the directive, else gmetad-python's.
+
+use std::time::Duration;
+
+use super::{Config, ExportConfig, HostPort, RrdConfig, SummaryFilter, TrustConfig};
+
+/// Average time between two polls of a source.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Port of a gmond.
+pub const DEFAULT_POLL_PORT: u16 = 8649;
+
+/// Root of the round-robin files.
+pub const DEFAULT_RRD_ROOTDIR: &str = "/var/lib/ganglia/rrds";
+
+/// gmetad-python's archives: 12 KB a file.
+pub const DEFAULT_RRAS: [&str; 5] = [
+    "RRA:AVERAGE:0.5:1:244",
+    "RRA:AVERAGE:0.5:24:244",
+    "RRA:AVERAGE:0.5:168:244",
+    "RRA:AVERAGE:0.5:672:244",
+    "RRA:AVERAGE:0.5:5760:374",
+];
+
+impl Config {
+    /// The defaults, of a machine of this name.
+    pub fn new(host_name: &str) -> Self {
+        Config {
+            sources: Vec::new(),
+            gridname: "unspecified".into(),
+            authority: format!("http://{host_name}/ganglia/"),
+            scalable: true,
+            trust: TrustConfig::default(),
+            bind_address: None,
+            xml_port: 8651,
+            interactive_port: 8652,
+            setuid_username: Some("nobody".into()),
+            umask: 0o022,
+            debug_level: 2,
+            daemonize: true,
+            logfile: None,
+            pid_file: None,
+            plugins_dir: None,
+            plugins: None,
+            rrd: RrdConfig::default(),
+            case_sensitive_hostnames: true,
+            summary_filter: SummaryFilter::default(),
+            sections: Vec::new(),
+            exports: ExportConfig::default(),
+        }
+    }
+
+    /// Whether the process stays in the foreground: told so, or at a level that shows its work.
+    pub fn is_foreground(&self) -> bool {
+        !self.daemonize || self.debug_level >= 5
+    }
+
+    /// A plugin's section, by its id in any case.
+    pub fn section(&self, id: &str) -> Option<&super::Section> {
+        self.sections
+            .iter()
+            .find(|section| section.id == id.to_lowercase())
+    }
+}
+
+impl Default for RrdConfig {
+    fn default() -> Self {
+        RrdConfig {
+            write: true,
+            rootdir: DEFAULT_RRD_ROOTDIR.into(),
+            rras: DEFAULT_RRAS.map(String::from).to_vec(),
+        }
+    }
+}
+
+impl Default for ExportConfig {
+    fn default() -> Self {
+        ExportConfig {
+            carbon: None,
+            carbon_udp: false,
+            carbon_timeout: Duration::from_millis(500),
+            graphite_prefix: None,
+            graphite_path: None,
+            memcached: Vec::<HostPort>::new(),
+            memcached_include_cluster: false,
+            riemann: None,
+            riemann_tcp: false,
+            riemann_attributes: Vec::new(),
+            rrdcached_address: None,
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! The table of directives: what each takes, what it sets, and how much of it this version does.
+//!
+//! Single values are checked in `values`; what needs more than one step is in `directives` and
+//! `exports`.
+
+use super::directives::{Draft, data_source, plugins, umask};
+use super::exports;
+use super::values::{self, Fault};
+use super::words::Word;
+use super::{Location, Problem};
+
+/// How much of a directive this version does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Support {
+    /// All of it.
+    Full,
+    /// Nothing, for good: the question does not arise here.
+    NoEffect,
+    /// Nothing yet.
+    Later,
+}
+
+/// Whether a second line of the directive adds to the first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeat {
+    /// It does.
+    Adds,
+    /// The last one counts.
+    Replaces,
+}
+
+pub(super) type Apply = fn(&mut Draft, &Args<'_>) -> Result<(), Problem>;
+
+/// A directive.
+pub(super) struct Known {
+    pub(super) name: &'static str,
+    /// In a sentence after "takes".
+    pub(super) expected: &'static str,
+    pub(super) support: Support,
+    pub(super) repeat: Repeat,
+    pub(super) apply: Apply,
+}
+
+const fn known(name: &'static str, expected: &'static str, apply: Apply) -> Known {
+    Known {
+        name,
+        expected,
+        support: Support::Full,
+        repeat: Repeat::Replaces,
+        apply,
+    }
+}
+
+impl Known {
+    const fn adding(mut self) -> Self {
+        self.repeat = Repeat::Adds;
+        self
+    }
+
+    const fn without_effect(mut self) -> Self {
+        self.support = Support::NoEffect;
+        self
+    }
+
+    const fn later(mut self) -> Self {
+        self.support = Support::Later;
+        self
+    }
+}
+
+const TOGGLE: &str = "on or off";
+const PORT: &str = "a port";
+const HOST: &str = "a host";
+const PROTOCOL: &str = "tcp or udp";
+
+/// Every directive at top level but `Include`, which the reader follows.
+const KNOWN: &[Known] = &[
+    known(
+        "data_source",
+        "a name, seconds if not 15, and hosts",
+        data_source,
+    )
+    .adding(),
+    known("gridname", "a name", |draft, args| {
+        draft.config.gridname = draft.text(args)?;
+        Ok(())
+    }),
+    known("authority", "a URL", |draft, args| {
+        draft.config.authority = draft.text(args)?;
+        Ok(())
+    }),
+    known("scalable", TOGGLE, |draft, args| {
+        set(&mut draft.config.scalable, args, values::toggle)
+    }),
+    known(
+        "trusted_hosts",
+        "addresses, blocks of them and names",
+        |draft, args| extend(&mut draft.config.trust.entries, args, values::trust_entry),
+    )
+    .adding(),
+    known("all_trusted", TOGGLE, |draft, args| {
+        set(&mut draft.config.trust.all, args, values::toggle)
+    }),
+    known(
+        "bind_address",
+        "one of this machine's addresses",
+        |draft, args| {
+            draft.config.bind_address = Some(args.one(values::own_address)?);
+            Ok(())
+        },
+    ),
+    known("xml_port", PORT, |draft, args| {
+        set(&mut draft.config.xml_port, args, values::listen_port)
+    }),
+    known("interactive_port", PORT, |draft, args| {
+        set(
+            &mut draft.config.interactive_port,
+            args,
+            values::listen_port,
+        )
+    }),
+    known("server_threads", "a number", |_, args| {
+        args.one(values::number).map(drop)
+    })
+    .without_effect(),
+    known("setuid", TOGGLE, |draft, args| {
+        set(&mut draft.setuid, args, values::toggle)
+    }),
+    known("setuid_username", "a user's name", |draft, args| {
+        set(&mut draft.setuid_username, args, not_empty)
+    }),
+    known("umask", "octal digits, as in 022", umask),
+    known("debug_level", "a level from 0 to 5", |draft, args| {
+        set(&mut draft.config.debug_level, args, values::level)
+    }),
+    known("daemonize", TOGGLE, |draft, args| {
+        set(&mut draft.config.daemonize, args, values::toggle)
+    }),
+    known("logfile", "a file", |draft, args| {
+        draft.config.logfile = Some(args.one(values::path)?);
+        Ok(())
+    }),
+    known("plugins_dir", "a folder", |draft, args| {
+        draft.config.plugins_dir = Some(args.one(values::path)?);
+        Ok(())
+    })
+    .later(),
+    known("plugins", "ids of plugins, in order", plugins).later(),
+    known("rrd_rootdir", "a folder", |draft, args| {
+        set(&mut draft.config.rrd.rootdir, args, values::path)
+    }),
+    known(
+        "RRAs",
+        "archives, as in \"RRA:AVERAGE:0.5:1:244\"",
+        |draft, args| {
+            draft.config.rrd.rras = args.all(values::rra)?;
+            Ok(())
+        },
+    ),
+    known("write_rrds", TOGGLE, |draft, args| {
+        set(&mut draft.config.rrd.write, args, values::toggle)
+    }),
+    known("case_sensitive_hostnames", TOGGLE, |draft, args| {
+        set(
+            &mut draft.config.case_sensitive_hostnames,
+            args,
+            values::toggle,
+        )
+    }),
+    known(
+        "unsummarized_metrics",
+        "beginnings of metrics' names",
+        |draft, args| {
+            extend(
+                &mut draft.config.summary_filter.without_prefixes,
+                args,
+                not_empty,
+            )
+        },
+    )
+    .adding(),
+    known("summarized_metrics", "names of metrics", |draft, args| {
+        extend(&mut draft.config.summary_filter.only, args, not_empty)
+    })
+    .adding(),
+    known("unsummarized_sflow_vm_metrics", TOGGLE, |draft, args| {
+        set(
+            &mut draft.config.summary_filter.without_sflow_vm,
+            args,
+            values::toggle,
+        )
+    }),
+    known(
+        "rrdcached_address",
+        "a.b.c.d:port, [v6]:port or unix:/path",
+        |draft, args| {
+            draft.exports.config.rrdcached_address = Some(args.one(values::rrdcached)?);
+            Ok(())
+        },
+    )
+    .later(),
+    known("carbon_server", HOST, |draft, args| {
+        draft.exports.carbon_server = Some(args.one(values::host)?);
+        Ok(())
+    })
+    .later(),
+    known("carbon_port", PORT, |draft, args| {
+        set(&mut draft.exports.carbon_port, args, values::port)
+    })
+    .later(),
+    known("carbon_protocol", PROTOCOL, |draft, args| {
+        set(&mut draft.exports.config.carbon_udp, args, values::is_udp)
+    })
+    .later(),
+    known("carbon_timeout", "milliseconds", |draft, args| {
+        set(
+            &mut draft.exports.config.carbon_timeout,
+            args,
+            values::millis,
+        )
+    })
+    .later(),
+    known("graphite_prefix", "a prefix", |draft, args| {
+        draft.exports.config.graphite_prefix = Some(args.one(not_empty)?);
+        Ok(())
+    })
+    .later(),
+    known(
+        "graphite_path",
+        "a path, as in prefix.%s.%h.%m",
+        |draft, args| {
+            draft.exports.config.graphite_path = Some(args.one(not_empty)?);
+            Ok(())
+        },
+    )
+    .later(),
+    known(
+        "memcached_parameters",
+        "servers, as in \"--SERVER=host:port\"",
+        exports::memcached_parameters,
+    )
+    .later(),
+    known("memcached_include_cluster_in_key", TOGGLE, |draft, args| {
+        set(
+            &mut draft.exports.config.memcached_include_cluster,
+            args,
+            values::toggle,
+        )
+    })
+    .later(),
+    known("riemann_server", HOST, |draft, args| {
+        draft.exports.riemann_server = Some(args.one(values::host)?);
+        Ok(())
+    })
+    .later(),
+    known("riemann_port", PORT, |draft, args| {
+        set(&mut draft.exports.riemann_port, args, values::port)
+    })
+    .later(),
+    known("riemann_protocol", PROTOCOL, |draft, args| {
+        draft.exports.config.riemann_tcp = !args.one(values::is_udp)?;
+        Ok(())
+    })
+    .later(),
+    known(
+        "riemann_attributes",
+        "\"key=value,key=value\"",
+        exports::riemann_attributes,
+    )
+    .later(),
+];
+
+/// Directives of the `rrd` section that are ours; the section wins over top level.
+pub(super) const RRD_SECTION: [&str; 2] = ["RRAs", "rrd_rootdir"];
+
+/// Names of all directives at top level, as they are documented.
+pub fn directive_names() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().map(|known| known.name).chain(["Include"])
+}
+
+pub(super) fn find(name: &str) -> Option<&'static Known> {
+    KNOWN
+        .iter()
+        .find(|known| known.name.eq_ignore_ascii_case(name))
+}
+
+/// A directive's line, as its `apply` sees it.
+pub(super) struct Args<'a> {
+    pub(super) known: &'a Known,
+    pub(super) words: &'a [Word],
+    pub(super) at: &'a Location,
+}
+
+impl Args<'_> {
+    pub(super) fn at_least_one(&self) -> Result<&[Word], Problem> {
+        if self.words.is_empty() {
+            let Known {
+                name: directive,
+                expected,
+                ..
+            } = *self.known;
+            return Err(Problem::NoValue {
+                directive,
+                expected,
+            });
+        }
+        Ok(self.words)
+    }
+
+    /// The one value there is.
+    pub(super) fn one<T>(&self, value: impl Fn(&str) -> Result<T, Fault>) -> Result<T, Problem> {
+        match self.at_least_one()? {
+            [word] => self.check(&word.text, value),
+            [_, extra, ..] => Err(Problem::TooMuch {
+                directive: self.known.name,
+                expected: self.known.expected,
+                extra: extra.text.clone(),
+            }),
+            [] => unreachable!("at least one"),
+        }
+    }
+
+    /// All of the values, at least one.
+    pub(super) fn all<T>(
+        &self,
+        value: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Problem> {
+        self.at_least_one()?
+            .iter()
+            .map(|word| self.check(&word.text, &value))
+            .collect()
+    }
+
+    pub(super) fn check<T>(
+        &self,
+        text: &str,
+        value: impl Fn(&str) -> Result<T, Fault>,
+    ) -> Result<T, Problem> {
+        value(text).map_err(|fault| Problem::Value {
+            directive: self.known.name,
+            value: text.into(),
+            fault,
+        })
+    }
+}
+
+fn set<T>(
+    target: &mut T,
+    args: &Args<'_>,
+    value: impl Fn(&str) -> Result<T, Fault>,
+) -> Result<(), Problem> {
+    *target = args.one(value)?;
+    Ok(())
+}
+
+fn extend<T>(
+    target: &mut Vec<T>,
+    args: &Args<'_>,
+    value: impl Fn(&str) -> Result<T, Fault>,
+) -> Result<(), Problem> {
+    target.extend(args.all(value)?);
+    Ok(())
+}
+
+pub(super) fn not_empty(text: &str) -> Result<String, Fault> {
+    if text.trim().is_empty() {
+        Err(Fault::Empty)
+    } else {
+        Ok(text.into())
+    }
+}

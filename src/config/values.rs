@@ -1,0 +1,369 @@
+//! Single values of the configuration: text in, checked types out.
+//!
+//! Knows no directive and no file: the callers say whose value it was.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::{HostPort, TrustEntry};
+
+/// Longest time between two polls: a year, which any clock arithmetic can bear.
+const INTERVAL_MAX_S: u64 = 365 * 86_400;
+
+/// Longest name that DNS can carry.
+const NAME_MAX_BYTES: usize = 253;
+
+/// What is wrong with a value, and what would be right; follows the value in a sentence.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Fault {
+    /// Not a boolean.
+    #[error("is neither on nor off; give on, off, true, false, yes, no, 1 or 0")]
+    Toggle,
+    /// Not a port to connect to.
+    #[error("is not a port; give a number from 1 to 65535")]
+    Port,
+    /// Not a port to listen on.
+    #[error("is not a port; give a number from 1 to 65535, or 0 to let the system choose")]
+    ListenPort,
+    /// Not a number.
+    #[error("is not a number; give one from 0 up")]
+    Number,
+    /// Not a log level.
+    #[error(
+        "is not a level; give 0 for fatal, 1 critical, 2 error, 3 warning, 4 info, 5 or more for \
+         debug"
+    )]
+    Level,
+    /// Not a umask.
+    #[error("is not a umask; give octal digits, as in 022 or 077")]
+    Umask,
+    /// Not a time.
+    #[error("is not a time; give milliseconds, as in 500")]
+    Millis,
+    /// Not a usable poll interval.
+    #[error("is not an interval; give seconds from 1 to 31536000")]
+    Interval,
+    /// Not the name of a host.
+    #[error(
+        "is not a host; give an address or a name of letters, digits, \"-\", \"_\" and \".\", \
+         with spaces between hosts"
+    )]
+    HostName,
+    /// Numbers that are no IPv4 address.
+    #[error("is not an address; one has four numbers from 0 to 255, as in 192.0.2.1")]
+    Ipv4,
+    /// Colons that are no IPv6 address.
+    #[error(
+        "is not an IPv6 address; write it as in 2001:db8::1, and a port as in [2001:db8::1]:8649"
+    )]
+    Ipv6,
+    /// A name with a port where only hosts are meant.
+    #[error("has a port; give the host alone")]
+    NoPortHere,
+    /// Neither an address, a block of them nor a name.
+    #[error(
+        "is not a block of addresses; give a prefix of 0 to 32 bits for IPv4, as in 192.0.2.0/24, \
+         and of 0 to 128 for IPv6, as in 2001:db8::/32"
+    )]
+    Block,
+    /// A name where only an address will do.
+    #[error("is not an address; give one of this machine's own, as in 192.0.2.1 or ::1")]
+    OwnAddress,
+    /// A path from a folder that the daemon has left.
+    #[error("is not an absolute path; start it with /, since the daemon leaves its folder")]
+    RelativePath,
+    /// Not an RRA.
+    #[error("is not an RRA; write RRA:CF:XFF:STEPS:ROWS, as in RRA:AVERAGE:0.5:1:244")]
+    Rra,
+    /// An RRA's consolidation function.
+    #[error("has no usable consolidation function; give AVERAGE, MIN, MAX or LAST")]
+    RraFunction,
+    /// An RRA's share of unknown values.
+    #[error("has no usable XFF, the third field; give a number from 0 up to, but not, 1")]
+    RraXff,
+    /// An RRA's steps or rows.
+    #[error("has no usable STEPS or ROWS, the last two fields; give whole numbers from 1 up")]
+    RraCount,
+    /// Not a transport.
+    #[error("is not a protocol; give tcp or udp")]
+    Protocol,
+    /// Not a pair.
+    #[error("is not an attribute; write key=value, with commas between pairs")]
+    Attribute,
+    /// Not where an rrdcached can listen.
+    #[error("is not where an rrdcached listens; write a.b.c.d:port, [v6]:port or unix:/path")]
+    Rrdcached,
+    /// Nothing between the quotes.
+    #[error("is empty; write something between the quotes, or take the line out")]
+    Empty,
+}
+
+/// on/off, true/false, yes/no, 1/0, in any case.
+pub(super) fn toggle(text: &str) -> Result<bool, Fault> {
+    match text.to_ascii_lowercase().as_str() {
+        "on" | "true" | "yes" | "1" => Ok(true),
+        "off" | "false" | "no" | "0" => Ok(false),
+        _ => Err(Fault::Toggle),
+    }
+}
+
+/// A number of digits alone: no sign, no space.
+fn digits(text: &str) -> Option<u64> {
+    let all_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    all_digits.then(|| text.parse().unwrap_or(u64::MAX))
+}
+
+/// A port to connect to.
+pub(super) fn port(text: &str) -> Result<u16, Fault> {
+    match listen_port(text) {
+        Ok(0) | Err(_) => Err(Fault::Port),
+        Ok(port) => Ok(port),
+    }
+}
+
+/// A port to listen on; 0 lets the system choose.
+pub(super) fn listen_port(text: &str) -> Result<u16, Fault> {
+    let number = digits(text).ok_or(Fault::ListenPort)?;
+    u16::try_from(number).map_err(|_| Fault::ListenPort)
+}
+
+/// Any number from 0 up.
+pub(super) fn number(text: &str) -> Result<u64, Fault> {
+    digits(text).ok_or(Fault::Number)
+}
+
+/// A log level; one over 255 means no more than 255 does.
+pub(super) fn level(text: &str) -> Result<u8, Fault> {
+    let level = digits(text).ok_or(Fault::Level)?;
+    Ok(u8::try_from(level).unwrap_or(u8::MAX))
+}
+
+/// A umask in octal digits, as umask(1) takes it.
+pub(super) fn umask(text: &str) -> Result<u32, Fault> {
+    digits(text).ok_or(Fault::Umask)?;
+    match u32::from_str_radix(text, 8) {
+        Ok(mask) if mask <= 0o777 => Ok(mask),
+        _ => Err(Fault::Umask),
+    }
+}
+
+/// Milliseconds, at least one.
+pub(super) fn millis(text: &str) -> Result<Duration, Fault> {
+    match digits(text) {
+        Some(millis @ 1..=86_400_000) => Ok(Duration::from_millis(millis)),
+        _ => Err(Fault::Millis),
+    }
+}
+
+/// The seconds of a `data_source`; `None` where the word is no number and so a host.
+pub(super) fn interval(text: &str) -> Option<Result<Duration, Fault>> {
+    let seconds = digits(text)?;
+    Some(match seconds {
+        1..=INTERVAL_MAX_S => Ok(Duration::from_secs(seconds)),
+        _ => Err(Fault::Interval),
+    })
+}
+
+/// `host`, `host:port`, `[v6]`, `[v6]:port` or a bare `v6`, which cannot have a port.
+pub(super) fn host_port(text: &str, default_port: u16) -> Result<HostPort, Fault> {
+    let (host, port_text) = if let Some(inner) = text.strip_prefix('[') {
+        let (host, rest) = inner.split_once(']').ok_or(Fault::Ipv6)?;
+        if !is_ipv6(host) {
+            return Err(Fault::Ipv6);
+        }
+        match rest.strip_prefix(':') {
+            Some(port_text) => (host, Some(port_text)),
+            None if rest.is_empty() => (host, None),
+            None => return Err(Fault::Ipv6),
+        }
+    } else if text.matches(':').count() == 1 {
+        let (host, port_text) = text.split_once(':').unwrap_or((text, ""));
+        (host, Some(port_text))
+    } else {
+        (text, None)
+    };
+    Ok(HostPort {
+        host: host_name(host)?,
+        port: port_text.map_or(Ok(default_port), port)?,
+    })
+}
+
+/// A host alone, for directives whose port is another directive.
+pub(super) fn host(text: &str) -> Result<String, Fault> {
+    let with_port = text.matches(':').count() == 1 || text.contains("]:");
+    if with_port {
+        return Err(Fault::NoPortHere);
+    }
+    Ok(host_port(text, 0)?.host)
+}
+
+/// An address in its literal form, or a name that a resolver can be asked for.
+fn host_name(text: &str) -> Result<String, Fault> {
+    if text.contains(':') {
+        return if is_ipv6(text) {
+            Ok(text.into())
+        } else {
+            Err(Fault::Ipv6)
+        };
+    }
+    if text.parse::<Ipv4Addr>().is_ok() {
+        return Ok(text.into());
+    }
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let sound_labels = name
+        .split('.')
+        .all(|label| !label.is_empty() && label.chars().all(known));
+    if !sound_labels || name.len() > NAME_MAX_BYTES {
+        return Err(Fault::HostName);
+    }
+    // No top-level domain is a number, and resolvers disagree on what "1.2.3" would be.
+    let last = name.rsplit('.').next().unwrap_or(name);
+    if last.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Fault::Ipv4);
+    }
+    Ok(text.into())
+}
+
+/// An IPv6 address, with the zone that a link-local one needs.
+fn is_ipv6(text: &str) -> bool {
+    let (address, zone) = match text.split_once('%') {
+        Some((address, zone)) => (address, Some(zone)),
+        None => (text, None),
+    };
+    let sound_zone = zone.is_none_or(|zone| {
+        !zone.is_empty()
+            && zone
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'/')
+    });
+    sound_zone && address.parse::<Ipv6Addr>().is_ok()
+}
+
+/// One of this machine's addresses, brackets allowed.
+pub(super) fn own_address(text: &str) -> Result<IpAddr, Fault> {
+    let inner = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    inner.unwrap_or(text).parse().map_err(|_| Fault::OwnAddress)
+}
+
+/// An address, a block of them, or a name.
+pub(super) fn trust_entry(text: &str) -> Result<TrustEntry, Fault> {
+    if let Some((address, prefix)) = text.split_once('/') {
+        let address = own_address(address).map_err(|_| Fault::Block)?;
+        let prefix_bits = digits(prefix).and_then(|bits| u8::try_from(bits).ok());
+        return block(address, prefix_bits.ok_or(Fault::Block)?).ok_or(Fault::Block);
+    }
+    if let Ok(address) = own_address(text) {
+        let full = if address.is_ipv4() { 32 } else { 128 };
+        return block(address, full).ok_or(Fault::Block);
+    }
+    host(text).map(TrustEntry::Name)
+}
+
+/// The block with its host bits cleared, one of IPv4-mapped addresses as the IPv4 block it means.
+fn block(address: IpAddr, prefix_bits: u8) -> Option<TrustEntry> {
+    let (network, prefix_bits) = match address {
+        IpAddr::V4(v4) if prefix_bits <= 32 => (cleared_v4(v4, prefix_bits), prefix_bits),
+        IpAddr::V6(v6) if prefix_bits <= 128 => match v6.to_ipv4_mapped() {
+            Some(v4) if prefix_bits >= 96 => (cleared_v4(v4, prefix_bits - 96), prefix_bits - 96),
+            _ => (cleared_v6(v6, prefix_bits), prefix_bits),
+        },
+        _ => return None,
+    };
+    Some(TrustEntry::Block {
+        network,
+        prefix_bits,
+    })
+}
+
+fn cleared_v4(address: Ipv4Addr, prefix_bits: u8) -> IpAddr {
+    let mask = u32::MAX
+        .checked_shl(32 - u32::from(prefix_bits))
+        .unwrap_or(0);
+    Ipv4Addr::from_bits(address.to_bits() & mask).into()
+}
+
+fn cleared_v6(address: Ipv6Addr, prefix_bits: u8) -> IpAddr {
+    let mask = u128::MAX
+        .checked_shl(128 - u32::from(prefix_bits))
+        .unwrap_or(0);
+    Ipv6Addr::from_bits(address.to_bits() & mask).into()
+}
+
+/// A path from the root.
+pub(super) fn path(text: &str) -> Result<PathBuf, Fault> {
+    match text {
+        "" => Err(Fault::Empty),
+        _ if Path::new(text).is_absolute() => Ok(text.into()),
+        _ => Err(Fault::RelativePath),
+    }
+}
+
+/// An RRA in the shape rrdcreate(1) has it; steps and rows may be times, as in `5m` and `1d`.
+pub(super) fn rra(text: &str) -> Result<String, Fault> {
+    let fields: Vec<&str> = text.split(':').collect();
+    let [keyword, function, xff, steps, rows] = fields[..] else {
+        return Err(Fault::Rra);
+    };
+    if keyword != "RRA" {
+        return Err(Fault::Rra);
+    }
+    if !matches!(function, "AVERAGE" | "MIN" | "MAX" | "LAST") {
+        return Err(Fault::RraFunction);
+    }
+    let sound_xff = xff
+        .parse::<f64>()
+        .is_ok_and(|share| (0.0..1.0).contains(&share));
+    if !sound_xff {
+        return Err(Fault::RraXff);
+    }
+    if !is_count(steps) || !is_count(rows) {
+        return Err(Fault::RraCount);
+    }
+    Ok(text.into())
+}
+
+/// A number from 1 up that librrd can hold, with a unit of time where one is given.
+fn is_count(text: &str) -> bool {
+    let count = text
+        .strip_suffix(['s', 'm', 'h', 'd', 'w', 'M', 'y'])
+        .unwrap_or(text);
+    matches!(digits(count), Some(1..=0x7fff_ffff))
+}
+
+/// `udp` or not.
+pub(super) fn is_udp(text: &str) -> Result<bool, Fault> {
+    match text.to_ascii_lowercase().as_str() {
+        "udp" => Ok(true),
+        "tcp" => Ok(false),
+        _ => Err(Fault::Protocol),
+    }
+}
+
+/// One `key=value` of riemann_attributes.
+pub(super) fn attribute(text: &str) -> Result<(String, String), Fault> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().into(), value.trim().into()))
+        }
+        _ => Err(Fault::Attribute),
+    }
+}
+
+/// Where an rrdcached listens: C gmetad's `a.b.c.d:port`, and rrdcached's own other forms.
+pub(super) fn rrdcached(text: &str) -> Result<String, Fault> {
+    if let Some(socket) = text.strip_prefix("unix:") {
+        path(socket).map_err(|_| Fault::Rrdcached)?;
+        return Ok(text.into());
+    }
+    // 0 stands for "no port given", which no port that is given can be.
+    match host_port(text, 0) {
+        Ok(place) if place.port != 0 => Ok(text.into()),
+        _ => Err(Fault::Rrdcached),
+    }
+}
