@@ -1,1 +1,266 @@
-//! Placeholder until its part lands.
+//! Where log lines go: to syslog, the log file and the console, through a thread of their own.
+//!
+//! Does not decide what is worth a line; [`Complaint`] helps those who do. Nobody who logs waits:
+//! a line is queued, and where the queue is full, it is counted as lost instead.
+
+mod complaint;
+mod line;
+mod sinks;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use log::{LevelFilter, Metadata, Record};
+use nix::unistd::{Gid, Uid};
+use thiserror::Error;
+
+pub use complaint::{Complaint, Say, span};
+use line::Escaped;
+pub use line::Severity;
+use sinks::Sinks;
+
+/// Target that makes an error a fatal one; see [`crate::fatal!`].
+pub const FATAL: &str = "gmetad::fatal";
+/// Target that makes an error a critical one; see [`crate::critical!`].
+pub const CRITICAL: &str = "gmetad::critical";
+/// Target of what is said on a console whatever the level.
+const ANNOUNCED: &str = "gmetad::announced";
+/// Target of what is said everywhere whatever the level.
+const INSISTED: &str = "gmetad::insisted";
+
+/// Lines that may wait for a slow disk or console; more are lost, counted and told.
+const QUEUE_LIMIT: usize = 1024;
+/// How long the end of the process waits for the last lines to be written.
+const FLUSH_LIMIT: Duration = Duration::from_secs(1);
+
+/// Logs what ends the daemon.
+#[macro_export]
+macro_rules! fatal {
+    ($($argument:tt)+) => { ::log::error!(target: $crate::logging::FATAL, $($argument)+) };
+}
+
+/// Logs what the daemon survives, but not whole: a part of its work is no longer done.
+#[macro_export]
+macro_rules! critical {
+    ($($argument:tt)+) => { ::log::error!(target: $crate::logging::CRITICAL, $($argument)+) };
+}
+
+/// What to log, and where to, beside syslog.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// 0 fatal, 1 critical, 2 error, 3 warning, 4 info, 5 and over debug.
+    pub level: u8,
+    /// Appended to; its lines are those of syslog.
+    pub file: Option<PathBuf>,
+    /// Who shall own a log file that does not exist yet: the user the daemon becomes.
+    pub owner: Option<(Uid, Gid)>,
+}
+
+/// Why logging cannot start.
+#[derive(Debug, Error)]
+pub enum LogError {
+    /// The log file.
+    #[error(
+        "log file {path} cannot be opened for appending: {source}; make its folder writable, or \
+         name another one with logfile or -l"
+    )]
+    File {
+        /// As configured.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The thread.
+    #[error("the thread that writes the log cannot be started: {0}")]
+    Thread(std::io::Error),
+}
+
+/// What is asked of the thread that writes.
+enum Job {
+    /// A line, already escaped.
+    Line(Line),
+    /// Open the log file anew: something has moved it away.
+    Reopen,
+    /// The terminal is no longer ours.
+    LeaveConsole,
+    /// Answer when everything before this is written.
+    Flush(SyncSender<()>),
+}
+
+/// One line of the log.
+#[derive(Clone, Debug)]
+struct Line {
+    at: SystemTime,
+    severity: Severity,
+    reach: Reach,
+    text: String,
+}
+
+/// How far a line goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// To syslog, the file and the console.
+    Everywhere,
+    /// To the console, if there is one.
+    Console,
+}
+
+static LEVEL: AtomicU8 = AtomicU8::new(2);
+static LOST: AtomicU64 = AtomicU64::new(0);
+static QUEUE: OnceLock<SyncSender<Job>> = OnceLock::new();
+
+/// Starts logging, with the console until [`leave_console`]; to be called once in a process, after
+/// its last fork.
+///
+/// A machine without syslog gets one warning, whatever the level, and logging goes on.
+pub fn start(settings: &Settings) -> Result<(), LogError> {
+    let (sinks, syslog) = Sinks::open(settings)?;
+    let (queue, jobs) = sync_channel(QUEUE_LIMIT);
+    thread::Builder::new()
+        .name("log".into())
+        .stack_size(256 * 1024)
+        .spawn(move || write_all(sinks, &jobs))
+        .map_err(LogError::Thread)?;
+    if QUEUE.set(queue).is_ok() {
+        // Fails only when a logger is set already, which the line above has ruled out.
+        let _ = fern::Dispatch::new()
+            .filter(wanted)
+            .format(|out, message, _| out.finish(format_args!("{}", Escaped(message))))
+            .chain(fern::Output::call(enqueue))
+            .apply();
+        std::panic::set_hook(Box::new(|panic| {
+            crate::fatal!("this is a bug in gmetad, please report it: {panic}");
+            flush();
+        }));
+    }
+    set_level(settings.level);
+    if let Err(reason) = syslog {
+        log::logger().log(
+            &Record::builder()
+                .level(log::Level::Warn)
+                .target(INSISTED)
+                .args(format_args!(
+                    "no syslog on this machine ({reason}); going on without"
+                ))
+                .build(),
+        );
+    }
+    Ok(())
+}
+
+/// Logs from this level on, 0 (fatal only) to 5 and over (everything).
+pub fn set_level(level: u8) {
+    LEVEL.store(level, Ordering::Relaxed);
+    log::set_max_level(match level {
+        0..=2 => LevelFilter::Error,
+        3 => LevelFilter::Warn,
+        4 => LevelFilter::Info,
+        5 => LevelFilter::Debug,
+        _ => LevelFilter::Trace,
+    });
+}
+
+/// Opens the log file anew, as after a rotation. A failure is logged, and the old file kept.
+pub fn reopen() {
+    submit(Job::Reopen);
+}
+
+/// Ends writing to the console: the terminal belongs to whoever started the daemon.
+pub fn leave_console() {
+    submit(Job::LeaveConsole);
+    flush();
+}
+
+/// Logs at info level, and says it on the console, where there is one, whatever the level.
+pub fn announce(text: fmt::Arguments<'_>) {
+    log::logger().log(
+        &Record::builder()
+            .level(log::Level::Info)
+            .target(ANNOUNCED)
+            .args(text)
+            .build(),
+    );
+}
+
+/// Waits until what was logged so far is written, but not for long.
+pub fn flush() {
+    let Some(queue) = QUEUE.get() else { return };
+    let deadline = Instant::now() + FLUSH_LIMIT;
+    let (done, written) = sync_channel(1);
+    let mut job = Job::Flush(done);
+    while let Err(TrySendError::Full(back)) = queue.try_send(job) {
+        if Instant::now() >= deadline {
+            return;
+        }
+        job = back;
+        thread::sleep(Duration::from_millis(10));
+    }
+    let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
+}
+
+fn wanted(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == ANNOUNCED
+        || metadata.target() == INSISTED
+        || Severity::of(metadata).logged_at(LEVEL.load(Ordering::Relaxed))
+}
+
+fn enqueue(record: &Record<'_>) {
+    let severity = Severity::of(record.metadata());
+    let console_only =
+        record.target() == ANNOUNCED && !severity.logged_at(LEVEL.load(Ordering::Relaxed));
+    submit(Job::Line(Line {
+        at: SystemTime::now(),
+        severity,
+        reach: if console_only {
+            Reach::Console
+        } else {
+            Reach::Everywhere
+        },
+        text: record.args().to_string(),
+    }));
+}
+
+fn submit(job: Job) {
+    let Some(queue) = QUEUE.get() else { return };
+    if queue.try_send(job).is_err() {
+        LOST.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The thread: does every job in order until the process ends.
+fn write_all(mut sinks: Sinks, jobs: &Receiver<Job>) {
+    for job in jobs {
+        match job {
+            Job::Line(line) => sinks.write(&line, Instant::now()),
+            Job::Reopen => sinks.reopen(Instant::now()),
+            Job::LeaveConsole => sinks.leave_console(),
+            Job::Flush(done) => {
+                // Who asked may have stopped waiting.
+                let _ = done.try_send(());
+            }
+        }
+        let lost = LOST.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let text =
+                format!("{lost} log lines were lost: they came faster than they are written");
+            sinks.write(&Line::own(Severity::Error, text), Instant::now());
+        }
+    }
+}
+
+impl Line {
+    /// What logging has to say about itself.
+    fn own(severity: Severity, text: String) -> Self {
+        Line {
+            at: SystemTime::now(),
+            severity,
+            reach: Reach::Everywhere,
+            text,
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! What one log line looks like: its severity, its time, its text made harmless.
+//!
+//! No I/O: see `sinks`.
+
+use std::fmt::{self, Write as _};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use log::{Level, Metadata};
+
+use super::{CRITICAL, FATAL};
+
+/// A longer text is cut: a peer's bytes may stand in it.
+const TEXT_LIMIT_BYTES: usize = 4096;
+
+/// The six levels of the log, the order of gmetad-python's `-d`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// 0: the daemon ends.
+    Fatal,
+    /// 1: a part of its work is no longer done.
+    Critical,
+    /// 2: something asked for was not done.
+    Error,
+    /// 3: something is not as it should be.
+    Warning,
+    /// 4: something has changed.
+    Info,
+    /// 5: what only a developer asks for.
+    Debug,
+}
+
+impl Severity {
+    /// The `log` crate knows no fatal and no critical errors: their targets tell.
+    pub fn of(metadata: &Metadata<'_>) -> Self {
+        match (metadata.level(), metadata.target()) {
+            (Level::Error, FATAL) => Severity::Fatal,
+            (Level::Error, CRITICAL) => Severity::Critical,
+            (Level::Error, _) => Severity::Error,
+            (Level::Warn, _) => Severity::Warning,
+            (Level::Info, _) => Severity::Info,
+            (Level::Debug | Level::Trace, _) => Severity::Debug,
+        }
+    }
+
+    /// Whether it is logged at a `debug_level`.
+    pub fn logged_at(self, level: u8) -> bool {
+        self as u8 <= level
+    }
+
+    /// As it stands in a line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Fatal => "FATAL",
+            Severity::Critical => "CRITICAL",
+            Severity::Error => "ERROR",
+            Severity::Warning => "WARNING",
+            Severity::Info => "INFO",
+            Severity::Debug => "DEBUG",
+        }
+    }
+}
+
+/// Displays a text of any origin as one line of bounded length, without control characters.
+///
+/// This is the one place where log lines are escaped.
+pub(super) struct Escaped<T>(pub T);
+
+impl<T: fmt::Display> fmt::Display for Escaped<T> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut escaper = Escaper {
+            out,
+            room_bytes: TEXT_LIMIT_BYTES,
+            cut: false,
+        };
+        write!(escaper, "{}", self.0)?;
+        if escaper.cut {
+            out.write_str("…")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+struct Escaper<'a, 'b> {
+    out: &'a mut fmt::Formatter<'b>,
+    room_bytes: usize,
+    cut: bool,
+}
+
+impl fmt::Write for Escaper<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for character in text.chars() {
+            if self.cut || self.room_bytes < character.len_utf8() {
+                self.cut = true;
+                return Ok(());
+            }
+            self.room_bytes -= character.len_utf8();
+            if misleads(character) {
+                write!(self.out, "{}", character.escape_default())?;
+            } else {
+                self.out.write_char(character)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Control characters, and those that break a line or reorder it on a terminal.
+fn misleads(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Displays a time of day as RFC 3339 has it, in UTC, to the millisecond.
+pub(super) struct Stamp(pub SystemTime);
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A clock before 1970 is told as 1970: the line matters more.
+        let since_epoch = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seconds = since_epoch.as_secs();
+        let (year, month, day) = date(seconds / 86_400);
+        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        let millisecond = since_epoch.subsec_millis();
+        write!(
+            out,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z"
+        )
+    }
+}
+
+/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
+fn date(days_since_epoch: u64) -> (u64, u64, u64) {
+    let leap = |year: u64| {
+        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    };
+    // Whole cycles of 400 years first, so that the walk below is short for any clock.
+    let mut year = 1970 + days_since_epoch / 146_097 * 400;
+    let mut day = days_since_epoch % 146_097;
+    loop {
+        let length = 365 + u64::from(leap(year));
+        if day < length {
+            break;
+        }
+        day -= length;
+        year += 1;
+    }
+    let february = 28 + u64::from(leap(year));
+    let mut month = 1;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
+        if day < length {
+            break;
+        }
+        day -= length;
+        month += 1;
+    }
+    (year, month, day + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn severity(level: Level, target: &str) -> Severity {
+        Severity::of(&Metadata::builder().level(level).target(target).build())
+    }
+
+    #[test]
+    fn errors_are_fatal_or_critical_by_their_target() {
+        assert_eq!(severity(Level::Error, FATAL), Severity::Fatal);
+        assert_eq!(severity(Level::Error, CRITICAL), Severity::Critical);
+        assert_eq!(severity(Level::Error, "gmetad::poll"), Severity::Error);
+        assert_eq!(severity(Level::Warn, FATAL), Severity::Warning);
+    }
+
+    #[test]
+    fn each_level_shows_its_own_severity_and_the_graver_ones() {
+        let all = [
+            Severity::Fatal,
+            Severity::Critical,
+            Severity::Error,
+            Severity::Warning,
+            Severity::Info,
+            Severity::Debug,
+        ];
+        for level in 0..=5 {
+            let shown = all
+                .iter()
+                .filter(|severity| severity.logged_at(level))
+                .count();
+            assert_eq!(shown, usize::from(level) + 1);
+        }
+        assert!(Severity::Debug.logged_at(255));
+    }
+
+    #[test]
+    fn no_control_character_reaches_the_log() {
+        let hostile = "a\nb\r\x1b[2J\0\u{9b}31m\t\u{202e}é";
+        assert_eq!(
+            Escaped(hostile).to_string(),
+            "a\\nb\\r\\u{1b}[2J\\u{0}\\u{9b}31m\\t\\u{202e}é"
+        );
+    }
+
+    #[test]
+    fn a_text_without_end_is_cut() {
+        let text = Escaped("ä".repeat(10_000)).to_string();
+        assert_eq!(text, format!("{}…", "ä".repeat(TEXT_LIMIT_BYTES / 2)));
+        let exact = "x".repeat(TEXT_LIMIT_BYTES);
+        assert_eq!(Escaped(&exact).to_string(), exact);
+    }
+
+    #[test]
+    fn times_are_told_in_the_gregorian_calendar() {
+        let stamp = |millis| Stamp(UNIX_EPOCH + Duration::from_millis(millis)).to_string();
+        assert_eq!(stamp(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(stamp(951_782_399_999), "2000-02-28T23:59:59.999Z");
+        assert_eq!(stamp(951_782_400_000), "2000-02-29T00:00:00.000Z");
+        assert_eq!(stamp(1_735_689_599_000), "2024-12-31T23:59:59.000Z");
+        assert_eq!(stamp(4_107_542_400_000), "2100-03-01T00:00:00.000Z");
+        assert_eq!(stamp(13_574_563_200_000), "2400-02-29T00:00:00.000Z");
+    }
+}

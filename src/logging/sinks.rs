@@ -1,0 +1,493 @@
+//! The places a log line is written to, each one's failures told to the others.
+//!
+//! Runs on the log thread only, so that a full disk or a stuck syslog stops nobody else.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::unistd::{Gid, Uid, fchown};
+use syslog::{Facility, LogFormat, LoggerBackend};
+
+use super::line::{Severity, Stamp};
+use super::{Complaint, Line, LogError, Reach, Say, Settings, span};
+
+/// Where the systems at hand have their syslog listen.
+const SYSLOG_SOCKETS: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
+/// How long a syslog that does not read may hold up the log.
+const SYSLOG_PATIENCE: Duration = Duration::from_millis(250);
+/// How long a syslog that failed is left alone.
+const SYSLOG_PAUSE: Duration = Duration::from_secs(5);
+
+/// Syslog, the log file and the console, each where there is one.
+pub(super) struct Sinks {
+    syslog: Option<Syslog>,
+    file: Option<LogFile>,
+    console: bool,
+}
+
+impl Sinks {
+    /// Opens all; beside them, why there is no syslog, if so.
+    pub fn open(settings: &Settings) -> Result<(Self, io::Result<()>), LogError> {
+        let file = match &settings.file {
+            None => None,
+            Some(path) => {
+                let opened = LogFile::open(path, settings.owner);
+                Some(opened.map_err(|source| LogError::File {
+                    path: path.clone(),
+                    source,
+                })?)
+            }
+        };
+        let (syslog, outcome) = match Syslog::connect(&SYSLOG_SOCKETS.map(PathBuf::from)) {
+            Ok(syslog) => (Some(syslog), Ok(())),
+            Err(reason) => (None, Err(reason)),
+        };
+        Ok((
+            Sinks {
+                syslog,
+                file,
+                console: true,
+            },
+            outcome,
+        ))
+    }
+
+    /// Writes a line everywhere it goes to.
+    pub fn write(&mut self, line: &Line, now: Instant) {
+        let mut troubles = Vec::new();
+        if line.reach == Reach::Everywhere {
+            if let Some(syslog) = &mut self.syslog {
+                troubles.extend(syslog.write(line, now));
+            }
+            if let Some(file) = &mut self.file {
+                troubles.extend(file.write(line, now));
+            }
+        }
+        self.print(line);
+        for trouble in troubles {
+            self.tell(&trouble);
+        }
+    }
+
+    /// Opens the log file anew, or says why the old one is kept.
+    pub fn reopen(&mut self, now: Instant) {
+        let Some(file) = &mut self.file else { return };
+        let line = match file.reopen() {
+            Ok(()) => Line::own(Severity::Info, "log file reopened".into()),
+            Err(error) => {
+                let path = file.path.display();
+                let text =
+                    format!("log file {path} cannot be reopened: {error}; keeping the old one");
+                Line::own(Severity::Error, text)
+            }
+        };
+        if line
+            .severity
+            .logged_at(super::LEVEL.load(std::sync::atomic::Ordering::Relaxed))
+        {
+            self.write(&line, now);
+        }
+    }
+
+    /// From here on there is no console.
+    pub fn leave_console(&mut self) {
+        self.console = false;
+    }
+
+    /// Says what is wrong with one sink on those that work; their own failures are told later.
+    fn tell(&mut self, trouble: &Line) {
+        if let Some(syslog) = &mut self.syslog {
+            let _ = syslog.send(trouble);
+        }
+        if let Some(file) = &mut self.file {
+            let _ = file.append(trouble);
+        }
+        self.print(trouble);
+    }
+
+    fn print(&self, line: &Line) {
+        if self.console {
+            // A console that has gone away takes its lines with it.
+            let _ = io::stderr().write_all(full(line).as_bytes());
+        }
+    }
+}
+
+/// A line as the file and the console have it: one write, so that two writers do not mix.
+fn full(line: &Line) -> String {
+    format!(
+        "{} {} {}\n",
+        Stamp(line.at),
+        line.severity.word(),
+        line.text
+    )
+}
+
+/// The log file, opened to append.
+struct LogFile {
+    path: PathBuf,
+    owner: Option<(Uid, Gid)>,
+    file: File,
+    complaint: Complaint,
+}
+
+impl LogFile {
+    fn open(path: &Path, owner: Option<(Uid, Gid)>) -> io::Result<Self> {
+        let file = open_to_append(path, owner)?;
+        Ok(LogFile {
+            path: path.into(),
+            owner,
+            file,
+            complaint: Complaint::new(),
+        })
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        self.file = open_to_append(&self.path, self.owner)?;
+        Ok(())
+    }
+
+    fn append(&mut self, line: &Line) -> io::Result<()> {
+        self.file.write_all(full(line).as_bytes())
+    }
+
+    fn write(&mut self, line: &Line, now: Instant) -> Option<Line> {
+        let outcome = self.append(line);
+        told(
+            &mut self.complaint,
+            &format!("log file {}", self.path.display()),
+            outcome,
+            now,
+        )
+    }
+}
+
+/// A file that is created here belongs to `owner`, who is to write it after root is given up. One
+/// that exists stays whose it is: it may be a link to anything.
+fn open_to_append(path: &Path, owner: Option<(Uid, Gid)>) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).mode(0o644);
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => {
+            if let Some((user, group)) = owner.filter(|_| Uid::effective().is_root()) {
+                fchown(&file, Some(user), Some(group))?;
+            }
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match options.open(path) {
+            // A link to nothing: what it names is to be made, but is nobody's to give away.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && fs::symlink_metadata(path).is_ok() =>
+            {
+                options.create(true).open(path)
+            }
+            opened => opened,
+        },
+        Err(error) => Err(error),
+    }
+}
+
+/// The local syslog.
+struct Syslog {
+    sockets: Vec<PathBuf>,
+    link: Link,
+    complaint: Complaint,
+}
+
+enum Link {
+    /// It took the last line.
+    Up(Box<syslog::Logger<LoggerBackend, Plain>>),
+    /// It did not, and is left alone until then.
+    Down { until: Instant },
+}
+
+impl Syslog {
+    fn connect(sockets: &[PathBuf]) -> io::Result<Self> {
+        let link = Link::Up(Box::new(connect(sockets)?));
+        Ok(Syslog {
+            sockets: sockets.to_vec(),
+            link,
+            complaint: Complaint::new(),
+        })
+    }
+
+    fn write(&mut self, line: &Line, now: Instant) -> Option<Line> {
+        match &self.link {
+            Link::Down { until } if now < *until => return None,
+            Link::Down { .. } => match connect(&self.sockets) {
+                Ok(logger) => self.link = Link::Up(Box::new(logger)),
+                Err(error) => return self.failed(error, now),
+            },
+            Link::Up(_) => {}
+        }
+        if self.send(line).is_ok() {
+            return told(&mut self.complaint, "syslog", Ok(()), now);
+        }
+        // A syslog that was restarted has a new socket under the old name.
+        match connect(&self.sockets) {
+            Ok(logger) => self.link = Link::Up(Box::new(logger)),
+            Err(error) => return self.failed(error, now),
+        }
+        match self.send(line) {
+            Ok(()) => told(&mut self.complaint, "syslog", Ok(()), now),
+            Err(error) => self.failed(error, now),
+        }
+    }
+
+    fn failed(&mut self, error: io::Error, now: Instant) -> Option<Line> {
+        self.link = Link::Down {
+            until: now + SYSLOG_PAUSE,
+        };
+        told(&mut self.complaint, "syslog", Err(error), now)
+    }
+
+    fn send(&mut self, line: &Line) -> io::Result<()> {
+        let Link::Up(logger) = &mut self.link else {
+            return Ok(());
+        };
+        let text = format_args!("{} {}", line.severity.word(), line.text);
+        let sent = match line.severity {
+            // Not LOG_EMERG, which is written to every terminal.
+            Severity::Fatal => logger.alert(text),
+            Severity::Critical => logger.crit(text),
+            Severity::Error => logger.err(text),
+            Severity::Warning => logger.warning(text),
+            Severity::Info => logger.info(text),
+            Severity::Debug => logger.debug(text),
+        };
+        sent.map_err(|error| match error {
+            syslog::Error::Write(error) | syslog::Error::Io(error) => error,
+            error @ syslog::Error::Initialization(_) => io::Error::other(error.to_string()),
+        })
+    }
+}
+
+/// The first socket that is there, as datagrams or, where it wants that, as a stream.
+fn connect(sockets: &[PathBuf]) -> io::Result<syslog::Logger<LoggerBackend, Plain>> {
+    let mut outcome = Err(io::ErrorKind::NotFound.into());
+    for path in sockets {
+        outcome = connect_to(path);
+        match &outcome {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => break,
+        }
+    }
+    let format = Plain {
+        pid: std::process::id(),
+    };
+    outcome.map(|backend| syslog::Logger::new(backend, format))
+}
+
+fn connect_to(path: &Path) -> io::Result<LoggerBackend> {
+    let socket = UnixDatagram::unbound()?;
+    match socket.connect(path) {
+        Ok(()) => {
+            socket.set_write_timeout(Some(SYSLOG_PATIENCE))?;
+            Ok(LoggerBackend::Unix(socket))
+        }
+        Err(error) if error.raw_os_error() == Some(Errno::EPROTOTYPE as i32) => {
+            let socket = UnixStream::connect(path)?;
+            socket.set_write_timeout(Some(SYSLOG_PATIENCE))?;
+            Ok(LoggerBackend::UnixStream(io::BufWriter::new(socket)))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// RFC 3164 without the time: every local syslog then takes that of arrival, in its own zone,
+/// while the crate's own formatter tells UTC where local time is expected.
+#[derive(Clone, Debug)]
+struct Plain {
+    pid: u32,
+}
+
+impl<T: std::fmt::Display> LogFormat<T> for Plain {
+    fn format<W: Write>(
+        &self,
+        out: &mut W,
+        severity: syslog::Severity,
+        message: T,
+    ) -> syslog::Result<()> {
+        let priority = Facility::LOG_DAEMON as u8 | severity as u8;
+        write!(out, "<{priority}>gmetad[{}]: {message}", self.pid).map_err(syslog::Error::Write)
+    }
+}
+
+/// What to tell the other sinks about the outcome of a write to this one.
+fn told(
+    complaint: &mut Complaint,
+    sink: &str,
+    outcome: io::Result<()>,
+    now: Instant,
+) -> Option<Line> {
+    match outcome {
+        Ok(()) => complaint.recovered(now).map(|lasted| {
+            let text = format!("{sink} takes lines again, after {}", span(lasted));
+            Line::own(Severity::Error, text)
+        }),
+        Err(error) => complaint.failed(now).map(|say| {
+            let text = match say {
+                Say::First => format!("{sink} takes no lines: {error}"),
+                Say::Still { lasted, .. } => {
+                    format!("{sink} has taken no lines for {}: {error}", span(lasted))
+                }
+            };
+            Line::own(Severity::Error, text)
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn line(text: &str) -> Line {
+        Line::own(Severity::Warning, text.into())
+    }
+
+    fn only_file(path: &Path) -> Sinks {
+        let file = LogFile::open(path, None).expect("a file in a new folder");
+        Sinks {
+            syslog: None,
+            file: Some(file),
+            console: false,
+        }
+    }
+
+    fn received(socket: &UnixDatagram) -> String {
+        let mut bytes = [0; 1000];
+        let length = socket.recv(&mut bytes).expect("a datagram");
+        String::from_utf8(bytes[..length].to_vec()).expect("text")
+    }
+
+    #[test]
+    fn the_log_file_is_appended_to() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("log");
+        fs::write(&path, "before\n").expect("written");
+        only_file(&path).write(&line("after"), Instant::now());
+        let text = fs::read_to_string(&path).expect("read");
+        assert!(text.starts_with("before\n"), "{text}");
+        assert!(text.ends_with("Z WARNING after\n"), "{text}");
+    }
+
+    #[test]
+    fn a_file_moved_away_is_followed_until_it_is_reopened() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, rotated) = (folder.path().join("log"), folder.path().join("log.1"));
+        let mut sinks = only_file(&path);
+        fs::rename(&path, &rotated).expect("moved");
+        sinks.write(&line("one"), Instant::now());
+        sinks.reopen(Instant::now());
+        sinks.write(&line("two"), Instant::now());
+        assert!(
+            fs::read_to_string(&rotated)
+                .expect("read")
+                .ends_with("one\n")
+        );
+        assert!(fs::read_to_string(&path).expect("read").ends_with("two\n"));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_reopened_is_kept_and_that_is_said_in_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, moved) = (folder.path().join("sub/log"), folder.path().join("moved"));
+        fs::create_dir(folder.path().join("sub")).expect("made");
+        let mut sinks = only_file(&path);
+        fs::rename(folder.path().join("sub"), &moved).expect("moved");
+        sinks.reopen(Instant::now());
+        let text = fs::read_to_string(moved.join("log")).expect("read");
+        assert!(text.contains("cannot be reopened"), "{text}");
+        assert!(text.contains("keeping the old one"), "{text}");
+    }
+
+    #[test]
+    fn a_link_to_a_file_that_is_not_there_yet_is_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, real) = (folder.path().join("log"), folder.path().join("real"));
+        symlink(&real, &path).expect("linked");
+        only_file(&path).write(&line("here"), Instant::now());
+        assert!(fs::read_to_string(&real).expect("read").ends_with("here\n"));
+    }
+
+    #[test]
+    fn syslog_gets_priority_name_pid_and_text_in_one_datagram() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let socket = UnixDatagram::bind(&path).expect("bound");
+        let mut syslog = Syslog::connect(&[path]).expect("connected");
+        assert!(syslog.write(&line("careful"), Instant::now()).is_none());
+        let expected = format!("<28>gmetad[{}]: WARNING careful", std::process::id());
+        assert_eq!(received(&socket), expected);
+        let fatal = Line::own(Severity::Fatal, "over".into());
+        assert!(syslog.write(&fatal, Instant::now()).is_none());
+        assert!(received(&socket).starts_with("<25>"));
+    }
+
+    #[test]
+    fn a_restarted_syslog_gets_the_next_line() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let first = UnixDatagram::bind(&path).expect("bound");
+        let mut syslog = Syslog::connect(std::slice::from_ref(&path)).expect("connected");
+        drop(first);
+        fs::remove_file(&path).expect("removed");
+        let second = UnixDatagram::bind(&path).expect("bound");
+        assert!(syslog.write(&line("hello"), Instant::now()).is_none());
+        assert!(received(&second).ends_with("hello"));
+    }
+
+    #[test]
+    fn a_syslog_that_is_gone_is_told_once_left_alone_and_its_return_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let first = UnixDatagram::bind(&path).expect("bound");
+        let mut syslog = Syslog::connect(std::slice::from_ref(&path)).expect("connected");
+        drop(first);
+        fs::remove_file(&path).expect("removed");
+        let start = Instant::now();
+        let trouble = syslog.write(&line("one"), start).expect("told");
+        assert!(
+            trouble.text.starts_with("syslog takes no lines: "),
+            "{}",
+            trouble.text
+        );
+        assert!(syslog.write(&line("two"), start + SYSLOG_PAUSE).is_none());
+        let second = UnixDatagram::bind(&path).expect("bound");
+        // Not yet asked again.
+        assert!(syslog.write(&line("three"), start + SYSLOG_PAUSE).is_none());
+        let back = syslog
+            .write(&line("four"), start + 3 * SYSLOG_PAUSE)
+            .expect("told");
+        assert_eq!(back.text, "syslog takes lines again, after 15 s");
+        assert!(received(&second).ends_with("four"));
+    }
+
+    #[test]
+    fn a_machine_without_syslog_is_an_error_to_go_on_from() {
+        let folder = tempfile::tempdir().expect("a folder");
+        assert!(Syslog::connect(&[folder.path().join("none")]).is_err());
+    }
+
+    #[test]
+    fn a_full_disk_is_told_once_and_not_for_each_line() {
+        let mut file = LogFile::open(Path::new("/dev/full"), None).expect("a device");
+        let now = Instant::now();
+        let trouble = file.write(&line("one"), now).expect("told");
+        assert!(
+            trouble
+                .text
+                .starts_with("log file /dev/full takes no lines: "),
+            "{trouble:?}"
+        );
+        assert!(file.write(&line("two"), now).is_none());
+    }
+}
