@@ -1,1 +1,43 @@
-//! Placeholder until its part lands.
+//! The process around the loop: exit codes, detaching from the terminal, pid file, user.
+//!
+//! Reads no configuration and opens no sockets: `main` says what to do when.
+
+mod detach;
+mod pid_file;
+mod user;
+
+use std::process::ExitCode;
+
+pub use detach::{Role, lead_session, leave_terminal, report, role, settle, start_detached};
+pub use pid_file::{PidFile, PidFileError};
+pub use user::{Account, UserError, account_to_become};
+
+/// What the process exits with, the values of sysexits(3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// All done, or ended as asked; for a parent, the daemon is up.
+    Ok = 0,
+    /// The command line cannot be followed.
+    Usage = 64,
+    /// A port or the pid file is held by another process.
+    Unavailable = 69,
+    /// A bug in gmetad.
+    Software = 70,
+    /// The system gave no process, descriptor or thread.
+    System = 71,
+    /// The pid file or the log file cannot be created.
+    CannotCreate = 73,
+    /// Reading or writing failed.
+    Io = 74,
+    /// The user may not do it: bind a low port, become another user.
+    NoPermission = 77,
+    /// The configuration is wrong.
+    Config = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}

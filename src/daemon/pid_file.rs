@@ -1,0 +1,247 @@
+//! The pid file: one per daemon, locked as long as it runs.
+//!
+//! Sends no signals: who reads the file does.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use thiserror::Error;
+
+/// How often a file that another daemon removes while it is being locked is tried anew.
+const TRIES: usize = 10;
+/// More than a pid and a newline; whoever wrote more did not write a pid.
+const READ_LIMIT_BYTES: u64 = 32;
+
+/// A pid file that is ours: locked, and removed when dropped.
+#[derive(Debug)]
+pub struct PidFile {
+    path: PathBuf,
+    file: Flock<File>,
+}
+
+/// Why there is no pid file.
+#[derive(Debug, Error)]
+pub enum PidFileError {
+    /// A live daemon has it.
+    #[error(
+        "gmetad is running already{}: it has the pid file {path}; end it first, or name another \
+         pid file with -p", pid.map_or(String::new(), |pid| format!(", pid {pid}"))
+    )]
+    Held {
+        /// As configured.
+        path: PathBuf,
+        /// What stands in it.
+        pid: Option<i32>,
+    },
+    /// The file cannot be made, opened or locked.
+    #[error(
+        "pid file {path} cannot be made: {source}; make its folder writable, or name another pid \
+         file with -p"
+    )]
+    Create {
+        /// As configured.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file cannot be written.
+    #[error("pid file {path} cannot be written: {source}")]
+    Write {
+        /// As configured.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl PidFile {
+    /// Makes the file ours, or says which live daemon has it. It holds no pid yet.
+    ///
+    /// A file whose lock is free is stale and taken over; only where the pid in it is that of a
+    /// live process with this program's name is it left alone, since C gmetad does not lock its
+    /// own.
+    pub fn claim(path: &Path) -> Result<Self, PidFileError> {
+        let create = |source| PidFileError::Create {
+            path: path.into(),
+            source,
+        };
+        for _ in 0..TRIES {
+            let file = open(path).map_err(create)?;
+            let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(file) => file,
+                Err((mut file, Errno::EWOULDBLOCK)) => {
+                    return Err(PidFileError::Held {
+                        path: path.into(),
+                        pid: read(&mut file),
+                    });
+                }
+                Err((_, errno)) => return Err(create(errno.into())),
+            };
+            if !is_at(&file, path) {
+                // Its last owner has removed it between our opening and our locking.
+                continue;
+            }
+            let pid = read(&mut file);
+            if pid.is_some_and(is_another_gmetad) {
+                return Err(PidFileError::Held {
+                    path: path.into(),
+                    pid,
+                });
+            }
+            return Ok(PidFile {
+                path: path.into(),
+                file,
+            });
+        }
+        Err(create(io::Error::other("it keeps being removed")))
+    }
+
+    /// Writes our pid in it.
+    pub fn write(&mut self) -> Result<(), PidFileError> {
+        let pid = std::process::id();
+        self.file
+            .set_len(0)
+            .and_then(|()| self.file.rewind())
+            .and_then(|()| self.file.write_all(format!("{pid}\n").as_bytes()))
+            .map_err(|source| PidFileError::Write {
+                path: self.path.clone(),
+                source,
+            })
+    }
+}
+
+impl Drop for PidFile {
+    /// Removes the file. The user we have become may not do that in a folder of root's, such as
+    /// /run: then the file is left empty, which nobody takes for a live daemon.
+    fn drop(&mut self) {
+        if is_at(&self.file, &self.path) && fs::remove_file(&self.path).is_err() {
+            let _ = self.file.set_len(0);
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        // Root does not follow a link that someone has put there.
+        .custom_flags(OFlag::O_NOFOLLOW.bits())
+        .open(path)
+}
+
+fn read(file: &mut File) -> Option<i32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(READ_LIMIT_BYTES).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok().filter(|pid| *pid > 0)
+}
+
+/// Whether the open file is still the one that the path names.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
+fn is_another_gmetad(pid: i32) -> bool {
+    if u32::try_from(pid).is_ok_and(|pid| pid == std::process::id()) {
+        return false;
+    }
+    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "gmetad")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn it_holds_our_pid_until_it_is_dropped() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pid");
+        let mut pid_file = PidFile::claim(&path).expect("claimed");
+        pid_file.write().expect("written");
+        let text = fs::read_to_string(&path).expect("read");
+        assert_eq!(text, format!("{}\n", std::process::id()));
+        drop(pid_file);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_stale_one_is_taken_over_whatever_stands_in_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pid");
+        // A pid that no process has, one that another program has, an empty file, no pid at all.
+        for stale in [
+            "4194304000\n",
+            "1\n",
+            "",
+            "not a pid, and much longer than any pid is",
+        ] {
+            fs::write(&path, stale).expect("written");
+            let mut pid_file = PidFile::claim(&path).expect(stale);
+            pid_file.write().expect("written");
+            let text = fs::read_to_string(&path).expect("read");
+            assert_eq!(text, format!("{}\n", std::process::id()));
+        }
+    }
+
+    #[test]
+    fn a_live_one_is_refused_with_its_pid() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pid");
+        let mut first = PidFile::claim(&path).expect("claimed");
+        first.write().expect("written");
+        let error = PidFile::claim(&path).expect_err("held");
+        let message = error.to_string();
+        assert!(matches!(error, PidFileError::Held { .. }), "{message}");
+        assert!(
+            message.contains(&format!("pid {}", std::process::id())),
+            "{message}"
+        );
+        assert!(message.contains(path.to_str().expect("text")), "{message}");
+    }
+
+    #[test]
+    fn a_file_put_in_its_place_is_not_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pid");
+        let pid_file = PidFile::claim(&path).expect("claimed");
+        fs::remove_file(&path).expect("removed");
+        fs::write(&path, "someone else's").expect("written");
+        drop(pid_file);
+        assert_eq!(fs::read_to_string(&path).expect("read"), "someone else's");
+    }
+
+    #[test]
+    fn a_link_is_not_followed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (path, target) = (folder.path().join("pid"), folder.path().join("target"));
+        fs::write(&target, "precious").expect("written");
+        symlink(&target, &path).expect("linked");
+        assert!(matches!(
+            PidFile::claim(&path),
+            Err(PidFileError::Create { .. })
+        ));
+        assert_eq!(fs::read_to_string(&target).expect("read"), "precious");
+    }
+
+    #[test]
+    fn a_folder_that_does_not_exist_is_named() {
+        let error = PidFile::claim(Path::new("/nowhere/at/all")).expect_err("no folder");
+        assert!(
+            error
+                .to_string()
+                .starts_with("pid file /nowhere/at/all cannot be made: ")
+        );
+    }
+}

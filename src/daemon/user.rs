@@ -1,0 +1,125 @@
+//! The user the daemon becomes when root has started it.
+//!
+//! Changes nothing on the file system: files to be written must be that user's to write.
+
+use std::ffi::CString;
+
+use nix::errno::Errno;
+use nix::unistd::{self, Gid, Uid, User};
+use thiserror::Error;
+
+/// A user that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// As configured.
+    pub name: String,
+    /// Its id.
+    pub user: Uid,
+    /// Its main group; the others are looked up when it is become.
+    pub group: Gid,
+}
+
+/// Why the daemon cannot run as the user asked for.
+#[derive(Debug, Error)]
+pub enum UserError {
+    /// There is no such user.
+    #[error(
+        "the user {0} does not exist; name one that does with setuid_username, or say `setuid off`"
+    )]
+    Unknown(String),
+    /// The users cannot be looked up.
+    #[error("the user {name} cannot be looked up: {errno}")]
+    LookUp {
+        /// As configured.
+        name: String,
+        /// What the system says.
+        errno: Errno,
+    },
+    /// The system does not allow it.
+    #[error("cannot become the user {name}: {what}: {errno}; say `setuid off` to go on as root")]
+    Become {
+        /// As configured.
+        name: String,
+        /// The call that failed.
+        what: &'static str,
+        /// What the system says.
+        errno: Errno,
+    },
+    /// It was allowed and did not last.
+    #[error("becoming the user {0} left a way back to root; not going on")]
+    NotKept(String),
+}
+
+/// Whom to become: nobody else unless root has started us and the configuration names someone.
+pub fn account_to_become(name: Option<&str>) -> Result<Option<Account>, UserError> {
+    match name {
+        Some(name) if Uid::effective().is_root() => Account::named(name).map(Some),
+        _ => Ok(None),
+    }
+}
+
+impl Account {
+    fn named(name: &str) -> Result<Self, UserError> {
+        match User::from_name(name) {
+            Ok(Some(user)) => Ok(Account {
+                name: name.into(),
+                user: user.uid,
+                group: user.gid,
+            }),
+            // Some sources of users say so where others say that there is none.
+            Ok(None) | Err(Errno::ENOENT | Errno::ESRCH) => Err(UserError::Unknown(name.into())),
+            Err(errno) => Err(UserError::LookUp {
+                name: name.into(),
+                errno,
+            }),
+        }
+    }
+
+    /// Becomes this user for good, with all of its groups and none of root's.
+    pub fn assume(&self) -> Result<(), UserError> {
+        let failed = |what| {
+            move |errno| UserError::Become {
+                name: self.name.clone(),
+                what,
+                errno,
+            }
+        };
+        let name =
+            CString::new(self.name.as_str()).map_err(|_| UserError::Unknown(self.name.clone()))?;
+        unistd::initgroups(&name, self.group).map_err(failed("initgroups"))?;
+        unistd::setgid(self.group).map_err(failed("setgid"))?;
+        unistd::setuid(self.user).map_err(failed("setuid"))?;
+        if !self.user.is_root() && unistd::setuid(Uid::from_raw(0)).is_ok() {
+            return Err(UserError::NotKept(self.name.clone()));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_that_does_not_exist_is_named() {
+        let error = Account::named("no-such-user").expect_err("unknown");
+        assert!(
+            error
+                .to_string()
+                .starts_with("the user no-such-user does not exist"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_user_that_exists_is_found_with_its_ids() {
+        let root = Account::named("root").expect("there is always root");
+        assert!(root.user.is_root());
+        assert_eq!(root.group, Gid::from_raw(0));
+    }
+
+    #[test]
+    fn without_a_name_nobody_is_become() {
+        assert_eq!(account_to_become(None).expect("no look-up"), None);
+    }
+}
