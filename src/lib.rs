@@ -11,3 +11,4 @@ pub mod logging;
 pub mod model;
 pub mod summary;
 pub mod xml;
+pub mod reactor;
