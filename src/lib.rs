@@ -9,6 +9,6 @@ pub mod config;
 pub mod daemon;
 pub mod logging;
 pub mod model;
+pub mod reactor;
 pub mod summary;
 pub mod xml;
-pub mod reactor;

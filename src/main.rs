@@ -1,3 +1,229 @@
-//! Placeholder until its part lands.
+//! gmetad's process from its first step to its last: every step in order, every exit code.
+//!
+//! Does no work of its own: each step is a module of the library.
 
-fn main() {}
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use gmetad::cli::{self, Options, Request};
+use gmetad::config::{self, Config, Effective, Loaded, Notice};
+use gmetad::daemon::{self, Account, Exit, PidFile, PidFileError, Role, UserError};
+use gmetad::logging::{self, LogError, Settings};
+use gmetad::reactor::{BindError, Reactor};
+use nix::sys::stat::{Mode, umask};
+
+fn main() -> ExitCode {
+    match daemon::role() {
+        Role::Leader => daemon::lead_session().into(),
+        Role::Starter => match prepare() {
+            Ok(prepared) if prepared.loaded.config.is_foreground() => {
+                run(&prepared, Terminal::Kept).into()
+            }
+            Ok(_) => daemon::start_detached(),
+            Err(exit) => exit.into(),
+        },
+        Role::Daemon => {
+            let exit = run_detached();
+            // Once the daemon is ready nobody listens any more, and this says nothing.
+            daemon::report(exit);
+            exit.into()
+        }
+    }
+}
+
+/// What must be known before anything is started.
+struct Prepared {
+    loaded: Loaded,
+    account: Option<Account>,
+}
+
+/// What happens to the terminal once the daemon is ready.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Terminal {
+    /// It stays the console.
+    Kept,
+    /// It is given back.
+    Left,
+}
+
+fn run_detached() -> Exit {
+    if let Err(error) = daemon::settle() {
+        return complain(
+            &format_args!("cannot leave this folder: {error}"),
+            Exit::System,
+        );
+    }
+    match prepare() {
+        Ok(prepared) => run(&prepared, Terminal::Left),
+        Err(exit) => exit,
+    }
+}
+
+/// Reads arguments and configuration; `Err` is the exit code of what ends here, well or not.
+fn prepare() -> Result<Prepared, Exit> {
+    let options = match cli::parse(std::env::args_os().skip(1)) {
+        Ok(Request::Run(options)) => options,
+        Ok(Request::Print(text)) => return Err(print(&text)),
+        Err(error) => return Err(complain(&error, Exit::Usage)),
+    };
+    let host_name = nix::unistd::gethostname().map_or_else(
+        |_| "localhost".into(),
+        |name| name.to_string_lossy().into_owned(),
+    );
+    let loaded = config::load(&options.conf, &options.overrides, &host_name).map_err(|errors| {
+        for error in &errors.0 {
+            complain(error, Exit::Config);
+        }
+        Exit::Config
+    })?;
+    if options.test_config {
+        return Err(show(&options, &loaded));
+    }
+    let account = daemon::account_to_become(loaded.config.setuid_username.as_deref())
+        .map_err(|error| complain(&error, exit_of_user(&error)))?;
+    Ok(Prepared { loaded, account })
+}
+
+/// Prints what would run.
+fn show(options: &Options, loaded: &Loaded) -> Exit {
+    for Notice { level, text } in &loaded.notices {
+        eprintln!("gmetad: {}: {text}", level.as_str().to_lowercase());
+    }
+    print(&format!(
+        "{}: sound\n{}",
+        options.conf.display(),
+        Effective(&loaded.config)
+    ))
+}
+
+/// From the log to the end of the loop.
+fn run(prepared: &Prepared, terminal: Terminal) -> Exit {
+    let Prepared {
+        loaded: Loaded { config, notices },
+        account,
+    } = prepared;
+    umask(Mode::from_bits_truncate(config.umask));
+    let settings = Settings {
+        level: config.debug_level,
+        file: config.logfile.clone(),
+        owner: account
+            .as_ref()
+            .map(|account| (account.user, account.group)),
+    };
+    if let Err(error) = logging::start(&settings) {
+        let exit = match error {
+            LogError::File { .. } => Exit::CannotCreate,
+            LogError::Thread(_) => Exit::System,
+        };
+        return complain(&error, exit);
+    }
+    for Notice { level, text } in notices {
+        log::log!(*level, "{text}");
+    }
+    let exit = match serve(config, account.as_ref(), terminal) {
+        Ok(()) => Exit::Ok,
+        Err(failure) => {
+            gmetad::fatal!("{failure}");
+            failure.exit()
+        }
+    };
+    logging::flush();
+    exit
+}
+
+/// Holds the pid file for as long as the loop runs.
+fn serve(config: &Config, account: Option<&Account>, terminal: Terminal) -> Result<(), Failure> {
+    // Claimed before the ports: who starts a second daemon is told of the first, not of its ports.
+    let mut pid_file = config.pid_file.as_deref().map(PidFile::claim).transpose()?;
+    let reactor = Reactor::bind(config)?;
+    if let Some(pid_file) = &mut pid_file {
+        pid_file.write()?;
+    }
+    if let Some(account) = account {
+        account.assume()?;
+    }
+    logging::announce(format_args!(
+        "listening: xml {}, interactive {}",
+        listed(reactor.xml_addrs()),
+        listed(reactor.interactive_addrs())
+    ));
+    if terminal == Terminal::Left {
+        logging::leave_console();
+        daemon::leave_terminal().map_err(Failure::Terminal)?;
+    }
+    reactor.run()?;
+    log::info!("ended as asked");
+    Ok(())
+}
+
+/// Why the daemon did not start, or ended without being asked.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    PidFile(#[from] PidFileError),
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    User(#[from] UserError),
+    #[error("cannot give up the terminal: {0}")]
+    Terminal(io::Error),
+    #[error(transparent)]
+    Run(#[from] gmetad::reactor::RunError),
+}
+
+impl Failure {
+    fn exit(&self) -> Exit {
+        match self {
+            Failure::PidFile(PidFileError::Held { .. }) => Exit::Unavailable,
+            Failure::PidFile(PidFileError::Create { .. }) => Exit::CannotCreate,
+            Failure::PidFile(PidFileError::Write { .. }) => Exit::Io,
+            Failure::Bind(error) => exit_of_bind(error.kind()),
+            Failure::User(error) => exit_of_user(error),
+            Failure::Terminal(_) | Failure::Run(_) => Exit::System,
+        }
+    }
+}
+
+fn exit_of_bind(kind: io::ErrorKind) -> Exit {
+    match kind {
+        io::ErrorKind::AddrInUse => Exit::Unavailable,
+        io::ErrorKind::PermissionDenied => Exit::NoPermission,
+        // The address in the configuration is not one of this machine's.
+        io::ErrorKind::AddrNotAvailable => Exit::Config,
+        _ => Exit::System,
+    }
+}
+
+fn exit_of_user(error: &UserError) -> Exit {
+    match error {
+        UserError::Unknown(_) => Exit::Config,
+        UserError::LookUp { .. } => Exit::System,
+        UserError::Become { .. } | UserError::NotKept(_) => Exit::NoPermission,
+    }
+}
+
+fn listed(addresses: &[SocketAddr]) -> String {
+    let listed: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    listed.join(" ")
+}
+
+/// Says on standard error what went wrong, where there is no log yet.
+fn complain(reason: &dyn Display, exit: Exit) -> Exit {
+    eprintln!("gmetad: {reason}");
+    exit
+}
+
+fn print(text: &str) -> Exit {
+    let mut output = io::stdout();
+    match output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+    {
+        Ok(()) => Exit::Ok,
+        // `gmetad --help | head -1` has what it wants.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
+        Err(error) => complain(&format_args!("cannot print: {error}"), Exit::Io),
+    }
+}

@@ -25,7 +25,7 @@ const SYSLOG_PAUSE: Duration = Duration::from_secs(5);
 
 /// Syslog, the log file and the console, each where there is one.
 pub(super) struct Sinks {
-    syslog: Option<Syslog>,
+    syslog: Syslog,
     file: Option<LogFile>,
     console: bool,
 }
@@ -43,10 +43,7 @@ impl Sinks {
                 })?)
             }
         };
-        let (syslog, outcome) = match Syslog::connect(&SYSLOG_SOCKETS.map(PathBuf::from)) {
-            Ok(syslog) => (Some(syslog), Ok(())),
-            Err(reason) => (None, Err(reason)),
-        };
+        let (syslog, outcome) = Syslog::connect(&SYSLOG_SOCKETS.map(PathBuf::from));
         Ok((
             Sinks {
                 syslog,
@@ -61,9 +58,7 @@ impl Sinks {
     pub fn write(&mut self, line: &Line, now: Instant) {
         let mut troubles = Vec::new();
         if line.reach == Reach::Everywhere {
-            if let Some(syslog) = &mut self.syslog {
-                troubles.extend(syslog.write(line, now));
-            }
+            troubles.extend(self.syslog.write(line, now));
             if let Some(file) = &mut self.file {
                 troubles.extend(file.write(line, now));
             }
@@ -101,9 +96,7 @@ impl Sinks {
 
     /// Says what is wrong with one sink on those that work; their own failures are told later.
     fn tell(&mut self, trouble: &Line) {
-        if let Some(syslog) = &mut self.syslog {
-            let _ = syslog.send(trouble);
-        }
+        let _ = self.syslog.send(trouble);
         if let Some(file) = &mut self.file {
             let _ = file.append(trouble);
         }
@@ -197,6 +190,8 @@ fn open_to_append(path: &Path, owner: Option<(Uid, Gid)>) -> io::Result<File> {
 struct Syslog {
     sockets: Vec<PathBuf>,
     link: Link,
+    /// Whether it has ever taken a line: one that was never there is not missed.
+    known: bool,
     complaint: Complaint,
 }
 
@@ -208,43 +203,53 @@ enum Link {
 }
 
 impl Syslog {
-    fn connect(sockets: &[PathBuf]) -> io::Result<Self> {
-        let link = Link::Up(Box::new(connect(sockets)?));
-        Ok(Syslog {
-            sockets: sockets.to_vec(),
-            link,
-            complaint: Complaint::new(),
-        })
+    /// Beside it, why there is none, if so; it may come later.
+    fn connect(sockets: &[PathBuf]) -> (Self, io::Result<()>) {
+        let (link, outcome) = match connect(sockets) {
+            Ok(logger) => (Link::Up(Box::new(logger)), Ok(())),
+            Err(reason) => (
+                Link::Down {
+                    until: Instant::now() + SYSLOG_PAUSE,
+                },
+                Err(reason),
+            ),
+        };
+        let known = outcome.is_ok();
+        (
+            Syslog {
+                sockets: sockets.to_vec(),
+                link,
+                known,
+                complaint: Complaint::new(),
+            },
+            outcome,
+        )
     }
 
     fn write(&mut self, line: &Line, now: Instant) -> Option<Line> {
-        match &self.link {
+        let outcome = match &self.link {
             Link::Down { until } if now < *until => return None,
-            Link::Down { .. } => match connect(&self.sockets) {
-                Ok(logger) => self.link = Link::Up(Box::new(logger)),
-                Err(error) => return self.failed(error, now),
-            },
-            Link::Up(_) => {}
+            Link::Down { .. } => self.send_anew(line),
+            // A syslog that was restarted has a new socket under the old name.
+            Link::Up(_) => self.send(line).or_else(|_| self.send_anew(line)),
+        };
+        if outcome.is_ok() {
+            self.known = true;
+        } else {
+            self.link = Link::Down {
+                until: now + SYSLOG_PAUSE,
+            };
         }
-        if self.send(line).is_ok() {
-            return told(&mut self.complaint, "syslog", Ok(()), now);
-        }
-        // A syslog that was restarted has a new socket under the old name.
-        match connect(&self.sockets) {
-            Ok(logger) => self.link = Link::Up(Box::new(logger)),
-            Err(error) => return self.failed(error, now),
-        }
-        match self.send(line) {
-            Ok(()) => told(&mut self.complaint, "syslog", Ok(()), now),
-            Err(error) => self.failed(error, now),
+        if self.known {
+            told(&mut self.complaint, "syslog", outcome, now)
+        } else {
+            None
         }
     }
 
-    fn failed(&mut self, error: io::Error, now: Instant) -> Option<Line> {
-        self.link = Link::Down {
-            until: now + SYSLOG_PAUSE,
-        };
-        told(&mut self.complaint, "syslog", Err(error), now)
+    fn send_anew(&mut self, line: &Line) -> io::Result<()> {
+        self.link = Link::Up(Box::new(connect(&self.sockets)?));
+        self.send(line)
     }
 
     fn send(&mut self, line: &Line) -> io::Result<()> {
@@ -356,10 +361,16 @@ mod tests {
     fn only_file(path: &Path) -> Sinks {
         let file = LogFile::open(path, None).expect("a file in a new folder");
         Sinks {
-            syslog: None,
+            syslog: Syslog::connect(&[]).0,
             file: Some(file),
             console: false,
         }
+    }
+
+    fn connected(sockets: &[PathBuf]) -> Syslog {
+        let (syslog, outcome) = Syslog::connect(sockets);
+        outcome.expect("connected");
+        syslog
     }
 
     fn received(socket: &UnixDatagram) -> String {
@@ -423,7 +434,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
         let socket = UnixDatagram::bind(&path).expect("bound");
-        let mut syslog = Syslog::connect(&[path]).expect("connected");
+        let mut syslog = connected(&[path]);
         assert!(syslog.write(&line("careful"), Instant::now()).is_none());
         let expected = format!("<28>gmetad[{}]: WARNING careful", std::process::id());
         assert_eq!(received(&socket), expected);
@@ -437,7 +448,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
         let first = UnixDatagram::bind(&path).expect("bound");
-        let mut syslog = Syslog::connect(std::slice::from_ref(&path)).expect("connected");
+        let mut syslog = connected(std::slice::from_ref(&path));
         drop(first);
         fs::remove_file(&path).expect("removed");
         let second = UnixDatagram::bind(&path).expect("bound");
@@ -450,7 +461,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
         let first = UnixDatagram::bind(&path).expect("bound");
-        let mut syslog = Syslog::connect(std::slice::from_ref(&path)).expect("connected");
+        let mut syslog = connected(std::slice::from_ref(&path));
         drop(first);
         fs::remove_file(&path).expect("removed");
         let start = Instant::now();
@@ -472,9 +483,16 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_syslog_is_an_error_to_go_on_from() {
+    fn a_syslog_that_was_never_there_is_not_missed_and_used_when_it_comes() {
         let folder = tempfile::tempdir().expect("a folder");
-        assert!(Syslog::connect(&[folder.path().join("none")]).is_err());
+        let path = folder.path().join("socket");
+        let (mut syslog, outcome) = Syslog::connect(std::slice::from_ref(&path));
+        assert!(outcome.is_err());
+        let later = Instant::now() + 2 * SYSLOG_PAUSE;
+        assert!(syslog.write(&line("one"), later).is_none());
+        let socket = UnixDatagram::bind(&path).expect("bound");
+        assert!(syslog.write(&line("two"), later + SYSLOG_PAUSE).is_none());
+        assert!(received(&socket).ends_with("two"));
     }
 
     #[test]
