@@ -40,6 +40,11 @@ impl MetricType {
         }
     }
 
+    /// Whether its values, and so their sums, have no decimals.
+    pub fn is_integer(self) -> bool {
+        self.is_numeric() && !matches!(self, MetricType::Float | MetricType::Double)
+    }
+
     /// Whether values of it are summed up and stored.
     pub fn is_numeric(self) -> bool {
         !matches!(

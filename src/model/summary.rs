@@ -32,6 +32,13 @@ pub struct SummaryMetric {
     pub decimals: u8,
 }
 
+impl SummaryMetric {
+    /// SUM as it is written.
+    pub fn text(&self) -> String {
+        format!("{:.*}", usize::from(self.decimals), self.sum)
+    }
+}
+
 impl Summary {
     /// The sum of that name.
     pub fn metric(&self, name: &str) -> Option<&SummaryMetric> {

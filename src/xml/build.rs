@@ -139,8 +139,7 @@ impl ClusterBuilder {
     /// Makes room for the sums of a definition's name.
     fn meet(&mut self, id: DefId) {
         if self.vocabulary.name_count() > self.sums.len() {
-            let def = self.vocabulary.def(id);
-            let takes_part = def.ty().is_numeric() && self.filter.takes_part(def.name());
+            let takes_part = self.filter.takes_part(self.vocabulary.def(id).name());
             self.sums.push(Sum {
                 def: id,
                 takes_part,
@@ -205,7 +204,7 @@ impl ClusterBuilder {
         }
         self.last_host_with[name] = self.host_number;
         if self.host_up {
-            self.sum_up(name, id, val.as_bytes());
+            self.sum_up(name, id, tn, val.as_bytes());
         }
         if self.keep {
             self.metrics.push(Metric::new(id, tn, val));
@@ -213,17 +212,22 @@ impl ClusterBuilder {
     }
 
     #[inline]
-    fn sum_up(&mut self, name: usize, id: DefId, val: &[u8]) {
+    fn sum_up(&mut self, name: usize, id: DefId, tn: u32, val: &[u8]) {
         let sum = &mut self.sums[name];
-        if !sum.takes_part {
+        let def = self.vocabulary.def(id);
+        let dmax = def.fields().dmax;
+        if !sum.takes_part || !def.ty().is_numeric() || (dmax > 0 && tn > dmax) {
             return;
         }
+        let Some(number) = parse_number(val) else {
+            return;
+        };
         if sum.num == 0 {
             sum.def = id;
         }
-        if let Some(number) = parse_number(val) {
-            sum.value += number.value;
-            sum.num += 1;
+        sum.value += number.value;
+        sum.num += 1;
+        if !def.ty().is_integer() {
             sum.decimals = sum.decimals.max(number.decimals);
         }
     }
@@ -280,6 +284,11 @@ impl ClusterBuilder {
         if let Some(host) = self.hosts.last_mut() {
             host.metric_count = metrics - host.first_metric;
         }
+    }
+
+    /// What was learnt, of a cluster that is given up.
+    pub fn into_vocabulary(self) -> Vocabulary {
+        self.vocabulary
     }
 
     /// The sums, and the vocabulary for the next document.

@@ -32,6 +32,9 @@ const MAX_DEPTH: usize = 64;
 /// Most EXTRA_ELEMENTs of one metric.
 const MAX_EXTRA: usize = 256;
 
+/// What C gmetad takes an attribute that is missing for, where it is text.
+const UNSPECIFIED: &str = "unspecified";
+
 /// Longest value that the comparing way reads.
 const MAX_FAST_VALUE: usize = 256;
 
@@ -252,6 +255,28 @@ impl Parser {
         Ok(self.document)
     }
 
+    /// What was learnt, for the next document.
+    pub fn into_vocabularies(mut self) -> HashMap<Box<str>, Vocabulary> {
+        self.end_early();
+        let mut vocabularies = self.previous.vocabularies;
+        vocabularies.extend(self.document.vocabularies);
+        vocabularies
+    }
+
+    /// Takes back the vocabulary of a cluster that is still open.
+    fn end_early(&mut self) {
+        if let Some(cluster) = self.cluster.take() {
+            let key = self
+                .grids
+                .first()
+                .map_or(cluster.name(), |grid| grid.name.as_str())
+                .into();
+            self.document
+                .vocabularies
+                .insert(key, cluster.into_vocabulary());
+        }
+    }
+
     /// Reads as many whole elements as there are; how many bytes that took.
     fn read(&mut self, bytes: &[u8], table: &mut DefTable) -> Result<usize, ParseError> {
         let mut at = 0;
@@ -345,7 +370,9 @@ impl Parser {
     fn tag(&mut self, bytes: &[u8], table: &mut DefTable) -> Result<(), ParseError> {
         let text = from_latin1(bytes);
         let mut reader = quick_xml::Reader::from_str(&text);
+        // It sees one tag at a time: which end belongs to which start is known here.
         reader.config_mut().check_end_names = false;
+        reader.config_mut().allow_unmatched_ends = true;
         let event = reader.read_event().map_err(|err| ParseError::Markup {
             at: self.offset,
             why: err.to_string(),
@@ -476,8 +503,11 @@ impl Parser {
 
     fn start_cluster(&mut self, tag: &BytesStart<'_>) -> Scope {
         let mut head = ClusterHead {
-            name: "unspecified".into(),
-            ..ClusterHead::default()
+            name: UNSPECIFIED.into(),
+            owner: UNSPECIFIED.into(),
+            latlong: UNSPECIFIED.into(),
+            url: UNSPECIFIED.into(),
+            localtime: 0,
         };
         let damage = &mut self.document.damage;
         each_attribute(tag, damage, |name, val, damage| match name {
@@ -553,6 +583,8 @@ impl Parser {
             return Scope::Unknown;
         };
         let mut head = HostHead::default();
+        head.info.location = UNSPECIFIED.into();
+        head.info.tags = UNSPECIFIED.into();
         let mut name = String::new();
         each_attribute(
             tag,
@@ -585,6 +617,7 @@ impl Parser {
         let draft = &mut self.draft;
         *draft = Draft::default();
         draft.fields.source = DEFAULT_SOURCE.into();
+        draft.fields.slope_text = UNSPECIFIED.into();
         each_attribute(
             tag,
             &mut self.document.damage,
@@ -650,6 +683,7 @@ impl Parser {
         let draft = &mut self.draft;
         *draft = Draft::default();
         draft.fields.source = DEFAULT_SOURCE.into();
+        draft.fields.slope_text = UNSPECIFIED.into();
         each_attribute(
             tag,
             &mut self.document.damage,
@@ -832,4 +866,396 @@ fn integer(text: &str, damage: &mut u64) -> i64 {
         *damage += u64::from(!text.is_empty());
         0
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Cluster, Host, Metric};
+
+    const HOSTILE: &[u8] = include_bytes!("../../tests/data/gmond/gmond-hostile.xml");
+    const OWNER: &[u8] = include_bytes!("../../tests/data/gmond/gmond-unescaped-owner.xml");
+    const PLAIN: &[u8] = include_bytes!("../../tests/data/gmond/gmond-plain.xml");
+    const LEAF: &[u8] = include_bytes!("../../tests/data/c-gmetad/leaf-dump.xml");
+    const ROOT: &[u8] = include_bytes!("../../tests/data/c-gmetad/root-dump.xml");
+
+    struct Bench {
+        table: DefTable,
+        settings: ParseSettings,
+        previous: Previous,
+        now: Mono,
+    }
+
+    impl Bench {
+        fn new() -> Bench {
+            Bench {
+                table: DefTable::default(),
+                settings: ParseSettings::default(),
+                previous: Previous::default(),
+                now: Mono(1_000_000),
+            }
+        }
+
+        /// Parses a document that follows the last one, in pieces of that many bytes.
+        fn poll(&mut self, xml: &[u8], piece: usize) -> Result<Document, ParseError> {
+            let previous = std::mem::take(&mut self.previous);
+            let mut parser = Parser::new(Arc::new(self.settings.clone()), previous);
+            for bytes in xml.chunks(piece) {
+                parser.feed(bytes, self.now, &mut self.table)?;
+            }
+            let document = parser.finish(self.now)?;
+            self.previous.nodes = document.nodes.clone();
+            Ok(document)
+        }
+
+        fn follow(&mut self, document: Document) {
+            self.previous = Previous {
+                nodes: document.nodes,
+                vocabularies: document.vocabularies,
+            };
+        }
+
+        fn cluster(&mut self, xml: &[u8]) -> Arc<Cluster> {
+            let document = self.poll(xml, usize::MAX).unwrap();
+            let cluster = only_cluster(&document);
+            self.follow(document);
+            cluster
+        }
+    }
+
+    fn only_cluster(document: &Document) -> Arc<Cluster> {
+        match &document.nodes[..] {
+            [Node::Cluster(cluster)] => Arc::clone(cluster),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn host<'a>(cluster: &'a Cluster, name: &str) -> &'a Host {
+        &cluster.hosts[cluster.find_host(name).unwrap()]
+    }
+
+    fn metric<'a>(cluster: &'a Cluster, host_name: &str, name: &str) -> &'a Metric {
+        cluster.find_metric(host(cluster, host_name), name).unwrap()
+    }
+
+    /// A document of one cluster with that inside.
+    fn wrapped(inside: &str) -> Vec<u8> {
+        format!(
+            "<?xml version=\"1.0\"?>\n<!DOCTYPE GANGLIA_XML [\n<!ELEMENT A (B|C)*>\n]>\n\
+             <GANGLIA_XML VERSION=\"3.7.2\" SOURCE=\"gmond\">\n<CLUSTER NAME=\"c\" \
+             LOCALTIME=\"1000\" OWNER=\"o\" LATLONG=\"l\" URL=\"u\">\n{inside}</CLUSTER>\n\
+             </GANGLIA_XML>\n"
+        )
+        .into_bytes()
+    }
+
+    fn one_host(name: &str, metrics: &str) -> String {
+        format!(
+            "<HOST NAME=\"{name}\" IP=\"1.2.3.4\" TAGS=\"\" REPORTED=\"990\" TN=\"10\" TMAX=\"20\" \
+             DMAX=\"60\" LOCATION=\"here\" GMOND_STARTED=\"5\">\n{metrics}</HOST>\n"
+        )
+    }
+
+    fn one_metric(name: &str, val: &str, ty: &str, dmax: u32) -> String {
+        format!(
+            "<METRIC NAME=\"{name}\" VAL=\"{val}\" TYPE=\"{ty}\" UNITS=\"\" TN=\"3\" TMAX=\"60\" \
+             DMAX=\"{dmax}\" SLOPE=\"both\">\n<EXTRA_DATA>\n</EXTRA_DATA>\n</METRIC>\n"
+        )
+    }
+
+    /// All that a reader could see of a document.
+    fn seen(document: &Document) -> String {
+        use std::fmt::Write;
+        let mut text = format!("damage {}\n", document.damage);
+        for node in &document.nodes {
+            if let Node::Cluster(c) = node {
+                let _ = writeln!(text, "{} {} {} {}", c.name, c.owner, c.url, c.localtime);
+                for h in &c.hosts {
+                    let _ = writeln!(text, " {:?} {} {} {}", h.info, h.tn, h.reported, h.fresh);
+                    for m in c.metrics_of(h) {
+                        let fields = c.def(m).fields();
+                        let _ =
+                            writeln!(text, "  {fields:?} {:?} {} {}", m.val, m.tn, m.is_fresh());
+                    }
+                }
+            }
+            let _ = writeln!(text, "{} {} up", node.name(), node.summary().hosts_up);
+            for m in &node.summary().metrics {
+                let _ = writeln!(
+                    text,
+                    " {} {} {} {:?}",
+                    m.def.name(),
+                    m.text(),
+                    m.num,
+                    m.def.fields()
+                );
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn a_gmonds_document_comes_whole() {
+        let cluster = Bench::new().cluster(PLAIN);
+        assert_eq!((&*cluster.name, &*cluster.owner), ("Bench A", "ops"));
+        assert_eq!(cluster.localtime, 1_795_367_147);
+        let host = host(&cluster, "localhost");
+        assert_eq!(
+            (host.tn, host.info.tmax, host.reported),
+            (5, 20, 1_795_367_142)
+        );
+        assert_eq!(
+            cluster.metrics_of(host).len(),
+            PLAIN.windows(8).filter(|w| w == b"<METRIC ").count()
+        );
+        let mem = metric(&cluster, "localhost", "mem_cached");
+        assert_eq!((mem.val.as_str(), mem.tn), ("215216", 25));
+        assert_eq!(cluster.def(mem).extra("TITLE"), Some("Cached Memory"));
+    }
+
+    #[test]
+    fn the_pieces_it_comes_in_make_no_difference() {
+        for xml in [PLAIN, HOSTILE, OWNER, LEAF, ROOT] {
+            let whole = seen(&Bench::new().poll(xml, usize::MAX).unwrap());
+            for piece in [1, 2, 7, 64, 1000, 4096] {
+                assert_eq!(
+                    seen(&Bench::new().poll(xml, piece).unwrap()),
+                    whole,
+                    "{piece}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn comparing_and_parsing_in_full_agree() {
+        for xml in [PLAIN, HOSTILE, OWNER, LEAF, ROOT] {
+            let mut fast = Bench::new();
+            let mut full = Bench::new();
+            full.settings.fast = false;
+            for _ in 0..3 {
+                let (a, b) = (
+                    fast.poll(xml, 100).unwrap(),
+                    full.poll(xml, usize::MAX).unwrap(),
+                );
+                assert_eq!(seen(&a), seen(&b));
+                fast.follow(a);
+                full.follow(b);
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_hostile_document_only_what_is_broken_is_hurt() {
+        let document = Bench::new().poll(HOSTILE, usize::MAX).unwrap();
+        let cluster = only_cluster(&document);
+        assert!(document.damage > 0);
+        assert_eq!(&*cluster.owner, "ops <ops@example.org> & co");
+        assert_eq!(&*cluster.url, "http://example.org/a?x=1&y=2");
+        assert_eq!(cluster.hosts.len(), 2);
+        assert_eq!(metric(&cluster, "../../evil", "spoofed").val.as_str(), "55");
+        assert_eq!(metric(&cluster, "localhost", "utf8").val.as_str(), "été ☃");
+        assert_eq!(metric(&cluster, "localhost", "café").val.as_str(), "été");
+        assert_eq!(metric(&cluster, "localhost", "ctl").val.as_str(), "a?b");
+        assert_eq!(
+            metric(&cluster, "localhost", "sl/ash/../etc").val.as_str(),
+            "5"
+        );
+        let count = HOSTILE.windows(8).filter(|w| w == b"<METRIC ").count();
+        assert_eq!(cluster.metrics.len(), count);
+        assert!(
+            cluster.summary.metric("nan").is_none(),
+            "what is no number is not summed"
+        );
+        assert!(cluster.summary.metric("hex").is_none());
+    }
+
+    #[test]
+    fn hosts_that_are_up_are_summed() {
+        let down = one_host("down", &one_metric("load", "100", "float", 0))
+            .replace("TN=\"10\"", "TN=\"80\"");
+        let xml = wrapped(
+            &[
+                one_host(
+                    "a",
+                    &(one_metric("load", "0.25", "float", 0) + &one_metric("os", "1", "string", 0)),
+                ),
+                one_host("b", &one_metric("load", "2", "float", 0)),
+                down,
+            ]
+            .concat(),
+        );
+        let summary = &Bench::new().cluster(&xml).summary;
+        assert_eq!((summary.hosts_up, summary.hosts_down), (2, 1));
+        let load = summary.metric("load").unwrap();
+        assert_eq!((load.text().as_str(), load.num), ("2.25", 2));
+        assert!(summary.metric("os").is_none());
+    }
+
+    #[test]
+    fn a_host_that_is_no_longer_named_is_kept_until_its_dmax() {
+        let mut bench = Bench::new();
+        let both = one_host("a", &one_metric("m", "1", "int32", 0))
+            + &one_host("b", &one_metric("m", "2", "int32", 0));
+        let a = one_host("a", &one_metric("m", "1", "int32", 0));
+        bench.cluster(&wrapped(&both));
+        bench.now = Mono(1_050_000);
+        let cluster = bench.cluster(&wrapped(&a));
+        assert!(!host(&cluster, "b").fresh);
+        assert_eq!(host(&cluster, "b").live_tn(bench.now), 60);
+        assert_eq!(metric(&cluster, "b", "m").val.as_str(), "2");
+        assert_eq!(cluster.summary.hosts_up, 1, "it is not counted");
+        assert_eq!(cluster.summary.metric("m").unwrap().num, 1);
+        bench.now = Mono(1_051_000);
+        assert!(bench.cluster(&wrapped(&a)).find_host("b").is_none());
+    }
+
+    #[test]
+    fn a_metric_that_is_no_longer_sent_is_kept_until_its_dmax() {
+        let mut bench = Bench::new();
+        let both = one_metric("kept", "1", "int32", 0) + &one_metric("short", "2", "int32", 20);
+        bench.cluster(&wrapped(&one_host("a", &both)));
+        bench.now = Mono(1_015_000);
+        let other = wrapped(&one_host("a", &one_metric("new", "3", "int32", 0)));
+        let cluster = bench.cluster(&other);
+        assert_eq!(
+            metric(&cluster, "a", "short").tn,
+            18,
+            "it ages with its host"
+        );
+        assert!(cluster.summary.metric("kept").is_none(), "it is not summed");
+        bench.now = Mono(1_020_000);
+        let cluster = bench.cluster(&other);
+        assert!(cluster.find_metric(host(&cluster, "a"), "short").is_none());
+        assert!(!metric(&cluster, "a", "kept").is_fresh());
+        assert!(metric(&cluster, "a", "new").is_fresh());
+    }
+
+    #[test]
+    fn of_two_hosts_of_one_name_the_later_counts() {
+        let xml = wrapped(
+            &(one_host("a", &one_metric("m", "1", "int32", 0))
+                + &one_host("a", &one_metric("m", "2", "int32", 0))),
+        );
+        let document = Bench::new().poll(&xml, usize::MAX).unwrap();
+        let cluster = only_cluster(&document);
+        assert_eq!((cluster.hosts.len(), document.damage), (1, 1));
+        assert_eq!(metric(&cluster, "a", "m").val.as_str(), "2");
+    }
+
+    #[test]
+    fn a_grid_below_is_the_sum_of_its_clusters() {
+        let document = Bench::new().poll(LEAF, usize::MAX).unwrap();
+        let [Node::Grid(grid)] = &document.nodes[..] else {
+            panic!("{:?}", document.nodes)
+        };
+        assert_eq!(&*grid.name, "LeafGrid");
+        assert_eq!(&*grid.authority, "http://leaf.example.org/ganglia/");
+        assert_eq!((grid.summary.hosts_up, grid.summary.hosts_down), (6, 0));
+        assert_eq!(
+            grid.summary.metric("load_five").unwrap().text(),
+            "363483.939"
+        );
+        assert_eq!(grid.summary.metric("cpu_speed").unwrap().text(), "315367");
+    }
+
+    #[test]
+    fn a_grid_that_comes_as_summary_is_taken_as_that() {
+        let document = Bench::new().poll(ROOT, usize::MAX).unwrap();
+        let [Node::Grid(grid)] = &document.nodes[..] else {
+            panic!("{:?}", document.nodes)
+        };
+        assert_eq!(&*grid.name, "RootGrid");
+        assert_eq!(
+            grid.summary.hosts_up, 7,
+            "six of the grid below and one of its own cluster"
+        );
+        assert_eq!(
+            grid.summary.metric("load_five").unwrap().text(),
+            "363484.299"
+        );
+    }
+
+    #[test]
+    fn without_scalable_the_clusters_of_a_grid_are_our_own() {
+        let mut bench = Bench::new();
+        bench.settings.scalable = false;
+        let document = bench.poll(LEAF, usize::MAX).unwrap();
+        let names: Vec<_> = document.nodes.iter().map(Node::name).collect();
+        assert_eq!(names, ["leaf000", "leaf001"]);
+        assert!(
+            document
+                .nodes
+                .iter()
+                .all(|node| matches!(node, Node::Cluster(c) if c.hosts.len() == 3))
+        );
+    }
+
+    #[test]
+    fn host_names_can_be_lower_case() {
+        let mut bench = Bench::new();
+        bench.settings.lower_case_hosts = true;
+        assert!(
+            bench
+                .cluster(&wrapped(&one_host("WEB1", "")))
+                .find_host("web1")
+                .is_some()
+        );
+    }
+
+    #[test]
+    fn missing_and_unknown_attributes_and_elements_do_no_harm() {
+        let xml = wrapped(
+            "<FOO><HOST NAME=\"x\"/></FOO><HOST NAME=\"a\" COLOUR=\"red\"><METRIC NAME=\"m\"/><BAR/></HOST>",
+        );
+        let cluster = Bench::new().cluster(&xml);
+        assert_eq!(cluster.hosts.len(), 1);
+        let m = metric(&cluster, "a", "m");
+        let fields = cluster.def(m).fields();
+        assert_eq!(
+            (m.val.as_str(), fields.source.as_str(), fields.tmax),
+            ("", "gmond", 0)
+        );
+    }
+
+    #[test]
+    fn what_does_not_end_well_is_an_error() {
+        let fail = |xml: &[u8]| Bench::new().poll(xml, usize::MAX).unwrap_err().to_string();
+        for cut in [0, 1, 50, 3000, PLAIN.len() - 20] {
+            assert!(
+                fail(&PLAIN[..cut]).contains("without </GANGLIA_XML>"),
+                "{cut}"
+            );
+        }
+        assert!(fail(b"HTTP/1.0 200 OK\r\n").contains("does not start with a tag"));
+        assert!(fail(b"<html><body/></html>").contains("first element is <html>"));
+        let crossed = wrapped("<HOST NAME=\"a\"></CLUSTER></HOST>");
+        assert!(fail(&crossed).contains("</CLUSTER> where </HOST>"));
+        let mut endless = wrapped("");
+        endless.truncate(endless.len() - 30);
+        endless.extend_from_slice(b"<HOST NAME=\"");
+        endless.resize(endless.len() + 3 * MAX_TAG_BYTES, b'x');
+        assert!(fail(&endless).contains("a tag at byte"));
+        let deep = wrapped(&"<A>".repeat(100));
+        assert!(fail(&deep).contains("nesting"));
+    }
+
+    #[test]
+    fn definitions_of_metrics_that_come_and_go_are_let_go() {
+        let mut bench = Bench::new();
+        for round in 0..200 {
+            let metrics: String = (0..20)
+                .map(|m| one_metric(&format!("m{round}_{m}"), "1", "int32", 1))
+                .collect();
+            bench.now = Mono(bench.now.0 + 15_000);
+            let cluster = bench.cluster(&wrapped(&one_host("a", &metrics)));
+            assert!(cluster.defs.len() < 200, "{}", cluster.defs.len());
+            assert_eq!(
+                metric(&cluster, "a", &format!("m{round}_7")).val.as_str(),
+                "1"
+            );
+        }
+        bench.table.sweep();
+        assert!(bench.table.len() < 200, "{}", bench.table.len());
+    }
 }

@@ -1,0 +1,541 @@
+//! The newest state of every source: replaced in one step, carried over, expired, and shown.
+//!
+//! No I/O, no clock, no lock: the loop owns it. Readers get a [`Snapshot`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::{
+    Cluster, DefTable, Host, Metric, Mono, Node, Now, Number, Summary, SummaryBuilder, Vocabulary,
+    order_by_name, parse_number,
+};
+use crate::xml::parse::{Document, ParseSettings, Parser, Previous};
+
+/// A source, by its place in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceId(pub usize);
+
+/// The grid that wraps all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GridIdentity {
+    /// `gridname`.
+    pub name: String,
+    /// `authority`.
+    pub authority: String,
+    /// Off: there is no GRID around the output.
+    pub scalable: bool,
+}
+
+/// One moment of everything, immutable.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    /// The grid that wraps it.
+    pub identity: Arc<GridIdentity>,
+    /// In the order of the sources; each name once.
+    pub nodes: Vec<Node>,
+    /// The sum of all sources that answer, as of the last time it was worked out.
+    pub summary: Arc<Summary>,
+}
+
+impl Snapshot {
+    /// The cluster or grid of that name.
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name() == name)
+    }
+}
+
+/// What is known of one source.
+#[derive(Debug, Default)]
+struct Source {
+    /// Of its last good document.
+    nodes: Vec<Node>,
+    vocabularies: HashMap<Box<str>, Vocabulary>,
+    /// Whether its last poll was good.
+    up: bool,
+}
+
+/// Owns every source.
+#[derive(Debug)]
+pub struct Store {
+    identity: Arc<GridIdentity>,
+    settings: Arc<ParseSettings>,
+    table: DefTable,
+    sources: Vec<Source>,
+    /// Clusters that several sources bring, put together.
+    shared: HashMap<Box<str>, Arc<Cluster>>,
+    summary: Arc<Summary>,
+    /// Until something changes.
+    snapshot: Option<Arc<Snapshot>>,
+}
+
+impl Store {
+    /// An empty one.
+    pub fn new(identity: GridIdentity, settings: Arc<ParseSettings>) -> Store {
+        Store {
+            identity: Arc::new(identity),
+            settings,
+            table: DefTable::default(),
+            sources: Vec::new(),
+            shared: HashMap::new(),
+            summary: Arc::default(),
+            snapshot: None,
+        }
+    }
+
+    /// Makes room for one more source.
+    pub fn add_source(&mut self) -> SourceId {
+        self.sources.push(Source::default());
+        SourceId(self.sources.len() - 1)
+    }
+
+    /// The definitions all sources share; a parser needs it with every byte.
+    pub fn table(&mut self) -> &mut DefTable {
+        &mut self.table
+    }
+
+    /// What the source's last good document had.
+    pub fn nodes_of(&self, id: SourceId) -> &[Node] {
+        &self.sources[id.0].nodes
+    }
+
+    /// A reader of the source's next document. It ends in `commit` or `abort`.
+    pub fn begin(&mut self, id: SourceId) -> Parser {
+        let source = &mut self.sources[id.0];
+        let previous = Previous {
+            nodes: source.nodes.clone(),
+            vocabularies: std::mem::take(&mut source.vocabularies),
+        };
+        Parser::new(Arc::clone(&self.settings), previous)
+    }
+
+    /// Gives up a document; what its reader has learnt is kept for the next.
+    pub fn abort(&mut self, id: SourceId, parser: Parser) {
+        self.sources[id.0].vocabularies = parser.into_vocabularies();
+    }
+
+    /// Replaces the source's data in one step. Returns what has changed, as it is now shown: a
+    /// cluster that other sources bring too has their hosts as well, not fresh.
+    pub fn commit(&mut self, id: SourceId, document: Document, now: Now) -> Vec<Node> {
+        let source = &mut self.sources[id.0];
+        let gone: Vec<Node> = std::mem::replace(&mut source.nodes, document.nodes);
+        source.vocabularies = document.vocabularies;
+        source.up = true;
+        self.snapshot = None;
+        let nodes = self.sources[id.0].nodes.clone();
+        for old in gone
+            .iter()
+            .filter(|old| nodes.iter().all(|new| new.name() != old.name()))
+        {
+            self.share(old.name(), None, now.mono);
+        }
+        nodes
+            .into_iter()
+            .map(|node| self.share(node.name(), Some(id), now.mono).unwrap_or(node))
+            .collect()
+    }
+
+    /// Marks the source down: its data stays and ages.
+    pub fn fail(&mut self, id: SourceId) {
+        self.sources[id.0].up = false;
+    }
+
+    /// Whether the source's last poll was good.
+    pub fn is_up(&self, id: SourceId) -> bool {
+        self.sources[id.0].up
+    }
+
+    /// Works out the sum of all sources that answer.
+    pub fn summarize(&mut self) -> Arc<Summary> {
+        let mut up: HashMap<&str, bool> = HashMap::new();
+        for source in &self.sources {
+            for node in &source.nodes {
+                *up.entry(node.name()).or_default() |= source.up;
+            }
+        }
+        let mut total = SummaryBuilder::default();
+        for node in self
+            .shown()
+            .iter()
+            .filter(|node| up.get(node.name()) == Some(&true))
+        {
+            total.merge(node.summary());
+        }
+        self.summary = Arc::new(total.finish());
+        self.snapshot = None;
+        Arc::clone(&self.summary)
+    }
+
+    /// Drops what is past its DMAX in the source's data; whether anything was.
+    pub fn expire(&mut self, id: SourceId, now: Mono) -> bool {
+        let mut changed = Vec::new();
+        for node in &mut self.sources[id.0].nodes {
+            if let Node::Cluster(cluster) = node
+                && let Some(rest) = without_expired(cluster, now)
+            {
+                *cluster = Arc::new(rest);
+                changed.push(cluster.name.clone());
+            }
+        }
+        for name in &changed {
+            self.share(name, Some(id), now);
+            self.snapshot = None;
+        }
+        if id.0 + 1 == self.sources.len() {
+            self.table.sweep();
+        }
+        !changed.is_empty()
+    }
+
+    /// One moment of everything, for readers.
+    pub fn snapshot(&mut self) -> Arc<Snapshot> {
+        if let Some(snapshot) = &self.snapshot {
+            return Arc::clone(snapshot);
+        }
+        let snapshot = Arc::new(Snapshot {
+            identity: Arc::clone(&self.identity),
+            nodes: self.shown(),
+            summary: Arc::clone(&self.summary),
+        });
+        self.snapshot = Some(Arc::clone(&snapshot));
+        snapshot
+    }
+
+    /// Every node once, in the order of the sources.
+    fn shown(&self) -> Vec<Node> {
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        let mut nodes: Vec<Node> = Vec::new();
+        for node in self.sources.iter().flat_map(|source| &source.nodes) {
+            match seen.get(node.name()) {
+                None => {
+                    seen.insert(node.name(), nodes.len());
+                    let shared = self.shared.get(node.name()).cloned().map(Node::Cluster);
+                    nodes.push(shared.unwrap_or_else(|| node.clone()));
+                }
+                // Two grids of one name, or a grid and a cluster: the newest is shown.
+                Some(&at) if !self.shared.contains_key(node.name()) => {
+                    if node.received() > nodes[at].received() {
+                        nodes[at] = node.clone();
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        nodes
+    }
+
+    /// Puts the clusters of that name together again, if there are several, with `newest` as the
+    /// source whose hosts are fresh.
+    fn share(&mut self, name: &str, newest: Option<SourceId>, now: Mono) -> Option<Node> {
+        let mut parts: Vec<(SourceId, Arc<Cluster>)> = Vec::new();
+        for (id, source) in self.sources.iter().enumerate() {
+            match source.nodes.iter().find(|node| node.name() == name) {
+                Some(Node::Cluster(cluster)) => parts.push((SourceId(id), Arc::clone(cluster))),
+                Some(Node::Grid(_)) => {
+                    self.shared.remove(name);
+                    return None;
+                }
+                None => {}
+            }
+        }
+        if parts.len() < 2 {
+            self.shared.remove(name);
+            return None;
+        }
+        let merged = Arc::new(merge(&parts, newest, &self.settings, now));
+        self.shared.insert(name.into(), Arc::clone(&merged));
+        Some(Node::Cluster(merged))
+    }
+}
+
+/// The cluster without hosts and values past their DMAX; `None` if there are none.
+fn without_expired(cluster: &Cluster, now: Mono) -> Option<Cluster> {
+    let expired = |host: &Host, metric: &Metric| {
+        metric.is_expired(
+            cluster.def(metric).fields().dmax,
+            now.secs_since(host.received),
+        )
+    };
+    let any = cluster.hosts.iter().any(|host| {
+        host.is_expired(now)
+            || cluster
+                .metrics_of(host)
+                .iter()
+                .any(|metric| expired(host, metric))
+    });
+    if !any {
+        return None;
+    }
+    let mut rest = Cluster {
+        hosts: Vec::new(),
+        metrics: Vec::new(),
+        ..cluster.clone()
+    };
+    for host in cluster.hosts.iter().filter(|host| !host.is_expired(now)) {
+        let first_metric = rest.metrics.len() as u32;
+        let living = cluster
+            .metrics_of(host)
+            .iter()
+            .filter(|metric| !expired(host, metric));
+        rest.metrics.extend(living.cloned());
+        let metric_count = rest.metrics.len() as u32 - first_metric;
+        rest.hosts.push(Host {
+            first_metric,
+            metric_count,
+            ..host.clone()
+        });
+    }
+    rest.by_name = order_by_name(&rest.hosts).0;
+    Some(rest)
+}
+
+/// One cluster of several sources' hosts. A host that several name is that of the newest document.
+fn merge(
+    parts: &[(SourceId, Arc<Cluster>)],
+    newest: Option<SourceId>,
+    settings: &ParseSettings,
+    now: Mono,
+) -> Cluster {
+    let lead = parts
+        .iter()
+        .find(|(id, _)| Some(*id) == newest)
+        .or_else(|| parts.iter().max_by_key(|(_, part)| part.received));
+    let mut whole = Cluster {
+        hosts: Vec::new(),
+        metrics: Vec::new(),
+        defs: Arc::default(),
+        ..lead.map(|(_, part)| (**part).clone()).unwrap_or_default()
+    };
+    let mut vocabulary = Vocabulary::default();
+    let mut summary = SummaryBuilder::default();
+    for (id, part) in parts {
+        let moved: Vec<u32> = part.defs.iter().map(|def| vocabulary.add(def)).collect();
+        if part.hosts.is_empty() {
+            summary.merge(&part.summary);
+        }
+        for host in &part.hosts {
+            let named_later = parts.iter().any(|(other_id, other)| {
+                other_id != id
+                    && other.find_host(&host.info.name).is_some_and(|at| {
+                        let other = &other.hosts[at];
+                        (other.received, other_id) > (host.received, id)
+                    })
+            });
+            if named_later {
+                continue;
+            }
+            let first_metric = whole.metrics.len() as u32;
+            let metrics = part.metrics_of(host);
+            whole
+                .metrics
+                .extend(metrics.iter().map(|m| m.moved(moved[m.def() as usize])));
+            let fresh = host.fresh && Some(*id) == newest;
+            whole.hosts.push(Host {
+                fresh,
+                first_metric,
+                ..host.clone()
+            });
+            if host.fresh {
+                sum_host(&mut summary, part, host, settings);
+            }
+        }
+    }
+    whole.defs = Arc::clone(vocabulary.defs());
+    whole.by_name = order_by_name(&whole.hosts).0;
+    whole.summary = summary.finish();
+    whole.received = whole.received.min(now);
+    whole
+}
+
+/// Adds what a host's newest document said.
+fn sum_host(
+    summary: &mut SummaryBuilder,
+    cluster: &Cluster,
+    host: &Host,
+    settings: &ParseSettings,
+) {
+    summary.add_hosts(u32::from(host.up), u32::from(!host.up));
+    if !host.up {
+        return;
+    }
+    for metric in cluster
+        .metrics_of(host)
+        .iter()
+        .filter(|metric| metric.is_fresh())
+    {
+        let def = &cluster.defs[metric.def() as usize];
+        if def.ty().is_numeric()
+            && settings.filter.takes_part(def.name())
+            && let Some(Number { value, decimals }) = parse_number(metric.val.as_bytes())
+        {
+            summary.add(def, Number { value, decimals }, 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Bench {
+        store: Store,
+        now: Now,
+    }
+
+    impl Bench {
+        fn new(sources: usize) -> Bench {
+            let identity = GridIdentity {
+                name: "Top".into(),
+                scalable: true,
+                ..Default::default()
+            };
+            let mut store = Store::new(identity, Arc::default());
+            for _ in 0..sources {
+                store.add_source();
+            }
+            Bench {
+                store,
+                now: Now {
+                    mono: Mono(1_000_000),
+                    epoch: 1_700_000_000,
+                },
+            }
+        }
+
+        fn later(&mut self, secs: u64) {
+            self.now.mono.0 += secs * 1000;
+        }
+
+        /// Source `id` sends a cluster with hosts that have one metric of that value each.
+        fn poll(&mut self, id: usize, cluster: &str, hosts: &[(&str, &str)]) -> Vec<Node> {
+            let host = |(name, val): &(&str, &str)| {
+                format!(
+                    "<HOST NAME=\"{name}\" TN=\"1\" TMAX=\"20\" DMAX=\"100\">\
+                     <METRIC NAME=\"m\" VAL=\"{val}\" TYPE=\"float\"/></HOST>"
+                )
+            };
+            let hosts = hosts.iter().map(host).collect::<Vec<_>>().concat();
+            let xml = format!(
+                "<GANGLIA_XML><CLUSTER NAME=\"{cluster}\" LOCALTIME=\"1\" OWNER=\"of {id}\">{hosts}\
+                 </CLUSTER></GANGLIA_XML>"
+            );
+            let id = SourceId(id);
+            let mut parser = self.store.begin(id);
+            parser
+                .feed(xml.as_bytes(), self.now.mono, self.store.table())
+                .unwrap();
+            let document = parser.finish(self.now.mono).unwrap();
+            self.store.commit(id, document, self.now)
+        }
+
+        /// Names and values of a cluster as it is shown.
+        fn shown(&mut self, name: &str) -> Vec<String> {
+            let snapshot = self.store.snapshot();
+            let Some(Node::Cluster(cluster)) = snapshot.node(name) else {
+                return Vec::new();
+            };
+            let host = |host: &Host| {
+                let metric = &cluster.metrics_of(host)[0];
+                format!("{}={}", host.info.name, metric.val.as_str())
+            };
+            cluster.hosts.iter().map(host).collect()
+        }
+    }
+
+    #[test]
+    fn data_changes_only_when_a_document_has_ended_well() {
+        let mut bench = Bench::new(1);
+        bench.poll(0, "c", &[("a", "1")]);
+        let before = bench.store.snapshot();
+        let mut parser = bench.store.begin(SourceId(0));
+        parser
+            .feed(
+                b"<GANGLIA_XML><CLUSTER NAME=\"c\"><HOST NAME=\"b\">",
+                bench.now.mono,
+                bench.store.table(),
+            )
+            .unwrap();
+        assert!(
+            Arc::ptr_eq(&before, &bench.store.snapshot()),
+            "nothing is seen of half a document"
+        );
+        bench.store.abort(SourceId(0), parser);
+        bench.store.fail(SourceId(0));
+        assert_eq!(bench.shown("c"), ["a=1"]);
+        bench.poll(0, "c", &[("a", "2")]);
+        assert_eq!(bench.shown("c"), ["a=2"]);
+        let Some(Node::Cluster(old)) = before.node("c") else {
+            panic!()
+        };
+        assert_eq!(
+            old.metrics[0].val.as_str(),
+            "1",
+            "a reader keeps its moment"
+        );
+    }
+
+    #[test]
+    fn two_sources_of_one_cluster_share_it() {
+        let mut bench = Bench::new(2);
+        bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
+        bench.later(5);
+        let changed = bench.poll(1, "c", &[("b", "2"), ("both", "20")]);
+        assert_eq!(bench.shown("c"), ["a=1", "b=2", "both=20"]);
+        let [Node::Cluster(cluster)] = &changed[..] else {
+            panic!()
+        };
+        assert_eq!(&*cluster.owner, "of 1");
+        let fresh: Vec<_> = cluster.hosts.iter().map(|host| host.fresh).collect();
+        assert_eq!(
+            fresh,
+            [false, true, true],
+            "only this source's hosts are news"
+        );
+        assert_eq!(cluster.summary.metric("m").unwrap().text(), "23");
+        assert_eq!(cluster.summary.hosts_up, 3);
+        bench.later(5);
+        bench.poll(0, "c", &[("a", "1"), ("both", "30")]);
+        assert_eq!(bench.shown("c"), ["a=1", "both=30", "b=2"]);
+        bench.later(5);
+        bench.poll(1, "other", &[("x", "1")]);
+        assert_eq!(
+            bench.shown("c"),
+            ["a=1", "both=30"],
+            "a cluster's hosts go with their source"
+        );
+        assert_eq!(bench.shown("other"), ["x=1"]);
+    }
+
+    #[test]
+    fn a_source_that_is_down_is_shown_and_not_summed() {
+        let mut bench = Bench::new(2);
+        bench.poll(0, "one", &[("a", "1")]);
+        bench.poll(1, "two", &[("b", "2")]);
+        assert_eq!(bench.store.summarize().metric("m").unwrap().text(), "3");
+        bench.store.fail(SourceId(0));
+        let total = bench.store.summarize();
+        assert_eq!(
+            (total.metric("m").unwrap().text().as_str(), total.hosts_up),
+            ("2", 1)
+        );
+        assert_eq!(bench.shown("one"), ["a=1"]);
+        bench.poll(0, "one", &[("a", "1")]);
+        assert_eq!(bench.store.summarize().hosts_up, 2);
+    }
+
+    #[test]
+    fn what_is_past_its_dmax_is_swept() {
+        let mut bench = Bench::new(1);
+        bench.poll(0, "c", &[("a", "1"), ("b", "2")]);
+        bench.later(50);
+        bench.poll(0, "c", &[("b", "2")]);
+        bench.later(50);
+        assert!(bench.store.expire(SourceId(0), bench.now.mono));
+        assert_eq!(bench.shown("c"), ["b=2"]);
+        assert!(!bench.store.expire(SourceId(0), bench.now.mono));
+        bench.poll(0, "c", &[("b", "3")]);
+        assert_eq!(bench.shown("c"), ["b=3"]);
+        bench.later(100);
+        assert!(bench.store.expire(SourceId(0), bench.now.mono));
+        assert!(bench.shown("c").is_empty());
+    }
+}
