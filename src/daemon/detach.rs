@@ -5,12 +5,13 @@
 //! gets a terminal again. Both starts are fork and exec at once, as the standard library does
 //! them: the double fork without `unsafe`, and each part begins with one thread and a clean slate.
 //!
-//! Leader and daemon have the starter's pipe as standard output. A line on it ends the starter:
-//! `ready`, or `exit` and the code. Standard error stays the terminal until then.
+//! Leader and daemon have the starter's pipe as standard output. What is said on it until all have
+//! closed it ends the starter: `ready`, or `exit` and the code. Standard error stays the terminal
+//! until then.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, Stdio};
 
@@ -72,14 +73,14 @@ pub fn start_detached() -> ExitCode {
         Ok(child) => child,
         Err(error) => return cannot_start(&error).into(),
     };
-    let mut line = String::new();
-    if let Some(pipe) = leader.stdout.take() {
+    let mut answer = String::new();
+    if let Some(mut pipe) = leader.stdout.take() {
         // Bytes that are no text are no answer, as none is.
-        let _ = BufReader::new(pipe).read_line(&mut line);
+        let _ = pipe.read_to_string(&mut answer);
     }
     // It has ended, or is about to: it does not outlive the start of the daemon.
     let _ = leader.wait();
-    decode(&line).unwrap_or_else(|| {
+    decode(&answer).unwrap_or_else(|| {
         eprintln!("gmetad: the daemon ended before it was ready, and did not say why");
         Exit::Software.into()
     })
@@ -115,9 +116,9 @@ pub fn report(exit: Exit) {
 /// The daemon is ready: lets the starter exit well, and gives up terminal and pipe.
 pub fn leave_terminal() -> io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
-    say(READY);
     unistd::dup2_stdin(&null)?;
     unistd::dup2_stderr(&null)?;
+    say(READY);
     unistd::dup2_stdout(&null)?;
     Ok(())
 }

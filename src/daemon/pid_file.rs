@@ -155,7 +155,12 @@ fn is_another_gmetad(pid: i32) -> bool {
     if u32::try_from(pid).is_ok_and(|pid| pid == std::process::id()) {
         return false;
     }
-    fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "gmetad")
+    // As in proc_pid_stat(5): `pid (name) state …`. One that has ended and that nobody asks after,
+    // as in a container without an init, is dead.
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|line| {
+        line.split_once(" (gmetad) ")
+            .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+    })
 }
 
 #[cfg(test)]

@@ -1,0 +1,221 @@
+//! What the tests through the real binary share: starting it, waiting for conditions, asking it.
+//!
+//! Knows no other programs: those are in `peers`.
+
+// Each test binary uses its own part of this.
+#![allow(dead_code)]
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// No condition takes longer to come true, on a machine that has other things to do too.
+pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The binary under test.
+pub fn gmetad() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_gmetad"))
+}
+
+/// Waits until there is something, and fails the test when there is nothing for [`DEADLINE`].
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "waited {DEADLINE:?} in vain for {what}"
+        );
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// As [`wait_for`], for what is true or not.
+#[track_caller]
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    wait_for(what, || holds().then_some(()));
+}
+
+/// A gmetad in the foreground, killed when dropped.
+pub struct Gmetad {
+    child: Child,
+    log: PathBuf,
+    xml: SocketAddr,
+    interactive: SocketAddr,
+}
+
+impl Gmetad {
+    /// Starts it on ports of the system's choice on loopback, with its round-robin files in
+    /// `folder/rrds`, and waits until it listens.
+    #[track_caller]
+    pub fn start(folder: &Path, directives: &str) -> Self {
+        Self::start_with(folder, directives, &[])
+    }
+
+    /// As [`Gmetad::start`], with more arguments.
+    #[track_caller]
+    pub fn start_with(folder: &Path, directives: &str, arguments: &[&str]) -> Self {
+        let conf = configure(folder, directives);
+        let log = folder.join("stderr");
+        let mut child = gmetad()
+            .arg("-f")
+            .arg("-c")
+            .arg(conf)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).expect("a file in our own folder"))
+            .spawn()
+            .expect("the binary was built");
+        let (xml, interactive) = wait_for("the line that says where gmetad listens", || {
+            let text = read(&log);
+            let ended = child.try_wait().expect("our own child");
+            assert!(ended.is_none(), "gmetad ended: {ended:?}\n{text}");
+            listening(&text)
+        });
+        Gmetad {
+            child,
+            log,
+            xml,
+            interactive,
+        }
+    }
+
+    /// Where it serves the whole document.
+    pub fn xml(&self) -> SocketAddr {
+        self.xml
+    }
+
+    /// Where it serves requests by path.
+    pub fn interactive(&self) -> SocketAddr {
+        self.interactive
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
+        pid_of(&self.child)
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        read(&self.log)
+    }
+
+    /// Waits for a line that contains this, and returns it.
+    #[track_caller]
+    pub fn wait_for_line(&self, part: &str) -> String {
+        wait_for(&format!("\"{part}\" in the log:\n{}", self.log()), || {
+            self.log()
+                .lines()
+                .find(|line| line.contains(part))
+                .map(String::from)
+        })
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("it runs");
+    }
+
+    /// The whole document.
+    pub fn document(&self) -> String {
+        text(&ask(self.xml, None))
+    }
+
+    /// The answer to one request line.
+    pub fn query(&self, request: &str) -> String {
+        text(&ask(self.interactive, Some(request)))
+    }
+
+    /// Waits until it has ended by itself.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        wait_for("the end of gmetad", || {
+            self.child.try_wait().expect("our own child")
+        })
+    }
+
+    /// Tells it to end, and waits until it has.
+    #[track_caller]
+    pub fn end(mut self) -> ExitStatus {
+        self.signal(Signal::SIGTERM);
+        self.wait()
+    }
+}
+
+impl Drop for Gmetad {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("gmetad's log:\n{}", self.log());
+        }
+    }
+}
+
+/// Writes a configuration that keeps to `folder` and loopback, and returns its name.
+pub fn configure(folder: &Path, directives: &str) -> PathBuf {
+    let rrds = folder.join("rrds");
+    fs::create_dir_all(&rrds).expect("our own folder");
+    let conf = folder.join("gmetad.conf");
+    let text = format!(
+        "setuid off\nbind_address 127.0.0.1\nxml_port 0\ninteractive_port 0\n\
+         rrd_rootdir \"{}\"\n{directives}\n",
+        rrds.display()
+    );
+    fs::write(&conf, text).expect("our own folder");
+    conf
+}
+
+/// The addresses in the line that says where gmetad listens: the first of each port.
+pub fn listening(log: &str) -> Option<(SocketAddr, SocketAddr)> {
+    let (_, rest) = log.split_once("listening: xml ")?;
+    let (line, _) = rest.split_once('\n')?;
+    let (xml, interactive) = line.split_once(", interactive ")?;
+    let first = |list: &str| list.split(' ').next()?.parse().ok();
+    Some((first(xml)?, first(interactive)?))
+}
+
+/// Sends a request line, if any, and reads the answer to its end.
+#[track_caller]
+pub fn ask(address: SocketAddr, request: Option<&str>) -> Vec<u8> {
+    let mut stream = TcpStream::connect_timeout(&address, DEADLINE).expect("it listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    stream.set_write_timeout(Some(DEADLINE)).expect("a timeout");
+    if let Some(request) = request {
+        stream
+            .write_all(format!("{request}\n").as_bytes())
+            .expect("it reads");
+        stream.shutdown(Shutdown::Write).expect("still open");
+    }
+    let mut answer = Vec::new();
+    stream
+        .read_to_end(&mut answer)
+        .expect("it answers to the end");
+    answer
+}
+
+/// The id of a child.
+pub fn pid_of(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).expect("a pid"))
+}
+
+/// A file's text; none where there is no file yet.
+pub fn read(path: &Path) -> String {
+    fs::read(path).map(|bytes| text(&bytes)).unwrap_or_default()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
