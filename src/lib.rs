@@ -13,5 +13,6 @@ pub mod query;
 pub mod reactor;
 pub mod store;
 pub mod summary;
+pub mod trust;
 pub mod walk;
 pub mod xml;
