@@ -301,3 +301,479 @@ pub(super) fn umask(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use crate::cli::Overrides;
+    use crate::config::testing::{Memory, config, notices, refusal};
+    use crate::config::{Config, DEFAULT_RRAS, HostPort, SourceConfig, TrustEntry, parse};
+
+    fn place(host: &str, port: u16) -> HostPort {
+        HostPort {
+            host: host.into(),
+            port,
+        }
+    }
+
+    fn with_options(text: &str, overrides: &Overrides) -> Result<Config, String> {
+        parse(
+            text.as_bytes(),
+            Path::new("g.conf"),
+            &Memory::default(),
+            overrides,
+            "h.example",
+        )
+        .map(|loaded| loaded.config)
+        .map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults_and_a_warning() {
+        let config = config("");
+        assert_eq!(config, Config::new("h.example"));
+        assert_eq!(config.authority, "http://h.example/ganglia/");
+        assert_eq!((config.xml_port, config.interactive_port), (8651, 8652));
+        assert_eq!(config.setuid_username.as_deref(), Some("nobody"));
+        assert_eq!(
+            (config.umask, config.debug_level, config.daemonize),
+            (0o022, 2, true)
+        );
+        assert_eq!(config.rrd.rras, DEFAULT_RRAS);
+        assert_eq!(config.rrd.rootdir, Path::new("/var/lib/ganglia/rrds"));
+        assert!(config.rrd.write && config.scalable && config.case_sensitive_hostnames);
+        assert_eq!(config.exports.carbon_timeout, Duration::from_millis(500));
+        assert_eq!(
+            notices("# nothing"),
+            ["WARN there is no data_source line, so nothing will be polled"]
+        );
+    }
+
+    #[test]
+    fn a_source_has_a_name_an_interval_and_hosts() {
+        let config = config(
+            "data_source \"my cluster\" 10 localhost my.machine.example:8655 [::1]:8650\n\
+             DATA_SOURCE other 192.0.2.1\n\
+             data_source 'third' 192.0.2.1 localhost",
+        );
+        let source = |name: &str, seconds, hosts: &[HostPort]| SourceConfig {
+            name: name.into(),
+            interval: Duration::from_secs(seconds),
+            hosts: hosts.to_vec(),
+        };
+        assert_eq!(
+            config.sources,
+            [
+                source(
+                    "my cluster",
+                    10,
+                    &[
+                        place("localhost", 8649),
+                        place("my.machine.example", 8655),
+                        place("::1", 8650)
+                    ]
+                ),
+                source("other", 15, &[place("192.0.2.1", 8649)]),
+                source(
+                    "third",
+                    15,
+                    &[place("192.0.2.1", 8649), place("localhost", 8649)]
+                ),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_source_may_have_any_number_of_hosts() {
+        let hosts: Vec<String> = (0..2000).map(|number| format!("node{number}")).collect();
+        let config = config(&format!("data_source big {}", hosts.join(" ")));
+        assert_eq!(config.sources[0].hosts.len(), 2000);
+    }
+
+    #[test]
+    fn a_source_without_a_host_is_refused() {
+        let hint = |name| {
+            format!(
+                "g.conf:1: data_source \"{name}\" has no host; write at least one, as in \
+                 data_source \"{name}\" localhost"
+            )
+        };
+        assert_eq!(refusal("data_source \"my cluster\""), [hint("my cluster")]);
+        assert_eq!(refusal("data_source a 15"), [hint("a")]);
+        assert_eq!(
+            refusal("data_source"),
+            ["g.conf:1: data_source has no value; it takes a name, seconds if not 15, and hosts"]
+        );
+        assert_eq!(
+            refusal("data_source \"\" localhost"),
+            [
+                "g.conf:1: data_source: \"\" is empty; write something between the quotes, or take \
+              the line out"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_sources_name_used_twice_is_refused() {
+        assert_eq!(
+            refusal("data_source a localhost\n\ndata_source a other\n"),
+            ["g.conf:3: data_source \"a\" is there already, at g.conf:1; give each its own name"]
+        );
+        assert_eq!(config("data_source a h\ndata_source A h").sources.len(), 2);
+    }
+
+    #[test]
+    fn every_bad_host_of_a_source_is_told() {
+        assert_eq!(
+            refusal("data_source a 0 localhost\ndata_source b x:99999 10.0.0.300 ok a,b [1]:2"),
+            [
+                "g.conf:1: data_source \"a\": \"0\" is not an interval; give seconds from 1 to \
+                 31536000",
+                "g.conf:2: data_source \"b\": \"x:99999\" is not a port; give a number from 1 to \
+                 65535",
+                "g.conf:2: data_source \"b\": \"10.0.0.300\" is not an address; one has four \
+                 numbers from 0 to 255, as in 192.0.2.1",
+                "g.conf:2: data_source \"b\": \"a,b\" is not a host; give an address or a name of \
+                 letters, digits, \"-\", \"_\" and \".\", with spaces between hosts",
+                "g.conf:2: data_source \"b\": \"[1]:2\" is not an IPv6 address; write it as in \
+                 2001:db8::1, and a port as in [2001:db8::1]:8649",
+            ]
+        );
+    }
+
+    #[test]
+    fn lists_grow_with_each_line() {
+        let config = config(
+            "trusted_hosts 192.0.2.1 web.example\ntrusted_hosts 198.51.100.0/24\n\
+             unsummarized_metrics a b\nunsummarized_metrics c\n\
+             summarized_metrics x\nsummarized_metrics y z",
+        );
+        let block = |network: &str, prefix_bits| TrustEntry::Block {
+            network: network.parse().expect("an address"),
+            prefix_bits,
+        };
+        assert_eq!(
+            config.trust.entries,
+            [
+                block("192.0.2.1", 32),
+                TrustEntry::Name("web.example".into()),
+                block("198.51.100.0", 24)
+            ]
+        );
+        assert_eq!(config.summary_filter.without_prefixes, ["a", "b", "c"]);
+        assert_eq!(config.summary_filter.only, ["x", "y", "z"]);
+    }
+
+    #[test]
+    fn every_single_value_is_set() {
+        let config = config(
+            "gridname \"My Grid\"\nauthority http://g.example/\nscalable off\nall_trusted yes\n\
+             bind_address 192.0.2.1\nxml_port 1\ninteractive_port 2\nsetuid_username ganglia\n\
+             umask 077\ndebug_level 4\ndaemonize no\nlogfile /l\nplugins_dir /p\n\
+             plugins Derive rrd RRDsummary\nrrd_rootdir /r\nRRAs RRA:MAX:0:2:3\nwrite_rrds off\n\
+             case_sensitive_hostnames 0\nunsummarized_sflow_vm_metrics on\n",
+        );
+        assert_eq!(config.gridname, "My Grid");
+        assert_eq!(config.authority, "http://g.example/");
+        assert!(!config.scalable && config.trust.all && !config.daemonize);
+        assert_eq!(config.bind_address, Some([192, 0, 2, 1].into()));
+        assert_eq!((config.xml_port, config.interactive_port), (1, 2));
+        assert_eq!(config.setuid_username.as_deref(), Some("ganglia"));
+        assert_eq!((config.umask, config.debug_level), (0o077, 4));
+        assert_eq!(config.logfile, Some("/l".into()));
+        assert_eq!(config.plugins_dir, Some("/p".into()));
+        let chain = ["derive", "rrd", "rrdsummary"].map(String::from);
+        assert_eq!(config.plugins.as_deref(), Some(chain.as_slice()));
+        assert_eq!(config.rrd.rootdir, Path::new("/r"));
+        assert_eq!(config.rrd.rras, ["RRA:MAX:0:2:3"]);
+        assert!(!config.rrd.write && !config.case_sensitive_hostnames);
+        assert!(config.summary_filter.without_sflow_vm);
+    }
+
+    #[test]
+    fn setuid_off_wins_over_the_users_name_wherever_it_stands() {
+        assert_eq!(
+            config("setuid off\nsetuid_username x").setuid_username,
+            None
+        );
+        assert_eq!(
+            config("setuid_username x\nsetuid off").setuid_username,
+            None
+        );
+        assert_eq!(
+            config("setuid on").setuid_username.as_deref(),
+            Some("nobody")
+        );
+    }
+
+    #[test]
+    fn a_umask_leaves_the_owner_alone_and_says_what_it_is_read_as() {
+        assert_eq!(config("umask 0").umask, 0);
+        assert_eq!(config("umask 0777").umask, 0o077);
+        assert!(
+            notices("umask 0777\ndata_source a b").contains(
+                &"WARN g.conf:1: umask 0777 would shut gmetad out; its own rights are left alone"
+                    .into()
+            )
+        );
+        assert_eq!(config("umask 27").umask, 0o027);
+        assert_eq!(
+            notices("umask 27\ndata_source a b"),
+            ["WARN g.conf:1: umask 27 is read as octal; write 027 to have it so"]
+        );
+    }
+
+    #[test]
+    fn the_rrd_section_wins_over_top_level_wherever_it_stands() {
+        let text = "rrd {\n rras \"RRA:LAST:0.5:1:2\" RRA:MIN:0:1:3\n RRD_rootdir \"/section\"\n \
+                    write_timeout 300\n}\nrrd_rootdir /top\nRRAs RRA:MAX:0:1:4\n";
+        let config = config(text);
+        assert_eq!(config.rrd.rootdir, Path::new("/section"));
+        assert_eq!(config.rrd.rras, ["RRA:LAST:0.5:1:2", "RRA:MIN:0:1:3"]);
+        // The plugin sees all of it, our two included.
+        assert_eq!(config.section("RRD").expect("kept").directives.len(), 3);
+    }
+
+    #[test]
+    fn the_rrd_section_is_checked_where_it_is_ours() {
+        assert_eq!(
+            refusal(
+                "rrd {\n RRAs\n rrd_rootdir rrds\n RRAs RRA:AVERAGE:0.5:1\n RRAs \"x\n x 'y\n}"
+            ),
+            [
+                "g.conf:2: RRAs has no value; it takes archives, as in \"RRA:AVERAGE:0.5:1:244\"",
+                "g.conf:3: rrd_rootdir: \"rrds\" is not an absolute path; start it with /, since \
+                 the daemon leaves its folder",
+                "g.conf:4: RRAs: \"RRA:AVERAGE:0.5:1\" is not an RRA; write \
+                 RRA:CF:XFF:STEPS:ROWS, as in RRA:AVERAGE:0.5:1:244",
+                "g.conf:5: a quote is not closed; put its other end on the same line",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_directive_is_a_warning() {
+        assert_eq!(
+            notices("data_source a b\n\nfrobnicate 1 2\nalone"),
+            [
+                "WARN g.conf:3: unknown directive frobnicate is ignored",
+                "WARN g.conf:4: unknown directive alone is ignored"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_does_nothing_here_is_said_once() {
+        assert_eq!(
+            notices(
+                "data_source a b\nserver_threads 10\ncarbon_server h\nplugins_dir /p\nextra {}\n\
+                 rrd {}\nrrdsummary {}"
+            ),
+            [
+                "INFO g.conf:2: server_threads is accepted and has no effect",
+                "INFO g.conf:3: carbon_server is accepted; its part is not in this version yet",
+                "INFO g.conf:4: plugins_dir is accepted; its part is not in this version yet",
+                "INFO g.conf:5: section extra is kept; no plugin in this version reads it yet",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_a_value_given_twice_the_last_counts_and_it_is_said() {
+        let text = "data_source a b\nxml_port 1\nXML_PORT 2";
+        assert_eq!(config(text).xml_port, 2);
+        assert_eq!(
+            notices(text),
+            ["WARN g.conf:3: xml_port is there already, at g.conf:2; this one counts"]
+        );
+    }
+
+    #[test]
+    fn a_name_of_several_words_wants_quotes() {
+        let text = "data_source a b\ngridname My Grid";
+        assert_eq!(config(text).gridname, "My Grid");
+        assert_eq!(
+            notices(text),
+            ["WARN g.conf:2: gridname is taken as \"My Grid\"; put it in quotes"]
+        );
+        assert_eq!(
+            refusal("gridname \"My\" Grid"),
+            ["g.conf:1: gridname takes a name; \"Grid\" is too much"]
+        );
+    }
+
+    #[test]
+    fn values_that_cannot_be_used_are_all_told_with_what_would_be_right() {
+        let port = "is not a port; give a number from 1 to 65535, or 0 to let the system choose";
+        let toggle = "is neither on nor off; give on, off, true, false, yes, no, 1 or 0";
+        let path = "is not an absolute path; start it with /, since the daemon leaves its folder";
+        let cases: &[(&str, &str)] = &[
+            ("xml_port abc", &format!("xml_port: \"abc\" {port}")),
+            (
+                "interactive_port 65536",
+                &format!("interactive_port: \"65536\" {port}"),
+            ),
+            ("scalable maybe", &format!("scalable: \"maybe\" {toggle}")),
+            ("all_trusted 2", &format!("all_trusted: \"2\" {toggle}")),
+            ("setuid nobody", &format!("setuid: \"nobody\" {toggle}")),
+            ("daemonize \"\"", &format!("daemonize: \"\" {toggle}")),
+            ("write_rrds x", &format!("write_rrds: \"x\" {toggle}")),
+            (
+                "case_sensitive_hostnames x",
+                &format!("case_sensitive_hostnames: \"x\" {toggle}"),
+            ),
+            (
+                "unsummarized_sflow_vm_metrics x",
+                &format!("unsummarized_sflow_vm_metrics: \"x\" {toggle}"),
+            ),
+            ("rrd_rootdir rrds", &format!("rrd_rootdir: \"rrds\" {path}")),
+            ("logfile g.log", &format!("logfile: \"g.log\" {path}")),
+            ("plugins_dir p", &format!("plugins_dir: \"p\" {path}")),
+            (
+                "server_threads many",
+                "server_threads: \"many\" is not a number; give one from 0 up",
+            ),
+            (
+                "debug_level debug",
+                "debug_level: \"debug\" is not a level; give 0 for fatal, 1 critical, 2 error, 3 \
+                 warning, 4 info, 5 or more for debug",
+            ),
+            (
+                "umask rwx",
+                "umask: \"rwx\" is not a umask; give octal digits, as in 022 or 077",
+            ),
+            (
+                "bind_address localhost",
+                "bind_address: \"localhost\" is not an address; give one of this machine's own, \
+                 as in 192.0.2.1 or ::1",
+            ),
+            (
+                "trusted_hosts 10.0.0.0/33",
+                "trusted_hosts: \"10.0.0.0/33\" is not a block of addresses; give a prefix of 0 \
+                 to 32 bits for IPv4, as in 192.0.2.0/24, and of 0 to 128 for IPv6, as in \
+                 2001:db8::/32",
+            ),
+            (
+                "trusted_hosts web.example:80",
+                "trusted_hosts: \"web.example:80\" has a port; give the host alone",
+            ),
+            (
+                "RRAs RRA:AVG:0.5:1:2",
+                "RRAs: \"RRA:AVG:0.5:1:2\" has no usable consolidation function; give AVERAGE, \
+                 MIN, MAX or LAST",
+            ),
+            (
+                "RRAs RRA:MAX:1:1:2",
+                "RRAs: \"RRA:MAX:1:1:2\" has no usable XFF, the third field; give a number from 0 \
+                 up to, but not, 1",
+            ),
+            (
+                "RRAs RRA:MAX:0:0:2",
+                "RRAs: \"RRA:MAX:0:0:2\" has no usable STEPS or ROWS, the last two fields; give \
+                 whole numbers from 1 up",
+            ),
+            (
+                "setuid_username \"\"",
+                "setuid_username: \"\" is empty; write something between the quotes, or take the \
+                 line out",
+            ),
+            (
+                "plugins a A",
+                "plugins names a twice; it stands in the chain once",
+            ),
+            (
+                "umask 022 027",
+                "umask takes octal digits, as in 022; \"027\" is too much",
+            ),
+            ("authority", "authority has no value; it takes a URL"),
+            (
+                "summarized_metrics",
+                "summarized_metrics has no value; it takes names of metrics",
+            ),
+        ];
+        let text: Vec<&str> = cases.iter().map(|(line, _)| *line).collect();
+        let errors = refusal(&text.join("\n"));
+        assert_eq!(errors.len(), cases.len());
+        for (index, (error, (_, expected))) in errors.iter().zip(cases).enumerate() {
+            assert_eq!(*error, format!("g.conf:{}: {expected}", index + 1));
+        }
+    }
+
+    #[test]
+    fn a_directive_is_no_section() {
+        assert_eq!(
+            refusal("gridname {\n}"),
+            ["g.conf:1: gridname is a directive, not a section; it takes a name"]
+        );
+        assert_eq!(
+            refusal("xml_port\n{\n}"),
+            ["g.conf:1: xml_port is a directive, not a section; it takes a port"]
+        );
+    }
+
+    #[test]
+    fn the_two_ports_differ() {
+        assert_eq!(
+            refusal("interactive_port 8651"),
+            ["g.conf:1: xml_port and interactive_port are both 8651; give them different ports"]
+        );
+        let both_chosen = config("xml_port 0\ninteractive_port 0");
+        assert_eq!((both_chosen.xml_port, both_chosen.interactive_port), (0, 0));
+        let overrides = Overrides {
+            xml_port: Some(8652),
+            ..Overrides::default()
+        };
+        assert_eq!(
+            with_options("", &overrides),
+            Err("xml_port and interactive_port are both 8652; give them different ports".into())
+        );
+        // The file alone would be wrong; with the option it is not.
+        assert!(with_options("interactive_port 8651", &overrides).is_ok());
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let text = "debug_level 5\nlogfile /file\nxml_port 1\ninteractive_port 2\n";
+        let overrides = Overrides {
+            debug_level: Some(1),
+            foreground: false,
+            pid_file: Some("/pid".into()),
+            logfile: Some("/option".into()),
+            interactive_port: Some(4),
+            xml_port: Some(3),
+        };
+        let config = with_options(text, &overrides).expect("sound");
+        assert_eq!((config.debug_level, config.is_foreground()), (1, false));
+        assert_eq!(config.logfile, Some("/option".into()));
+        assert_eq!(config.pid_file, Some("/pid".into()));
+        assert_eq!((config.xml_port, config.interactive_port), (3, 4));
+        let nothing = with_options(text, &Overrides::default()).expect("sound");
+        assert_eq!((nothing.debug_level, nothing.is_foreground()), (5, true));
+        assert_eq!(nothing.logfile, Some("/file".into()));
+    }
+
+    #[test]
+    fn the_foreground_is_asked_for_in_three_ways() {
+        let foreground = Overrides {
+            foreground: true,
+            ..Overrides::default()
+        };
+        assert!(
+            with_options("daemonize on", &foreground)
+                .expect("sound")
+                .is_foreground()
+        );
+        assert!(config("daemonize off").is_foreground());
+        assert!(config("debug_level 5").is_foreground() && config("debug_level 9").is_foreground());
+        assert!(!config("debug_level 4").is_foreground());
+    }
+
+    #[test]
+    fn errors_and_warnings_do_not_hide_each_other() {
+        let errors = refusal("unknown 1\nxml_port x\nserver_threads 4\nrrd {\n");
+        assert_eq!(errors.len(), 2);
+        assert!(errors[0].starts_with("g.conf:2:") && errors[1].starts_with("g.conf:4:"));
+    }
+}

@@ -16,6 +16,8 @@ mod exports;
 mod reader;
 mod show;
 mod table;
+#[cfg(test)]
+mod testing;
 mod values;
 mod words;
 
@@ -261,4 +263,208 @@ pub struct ExportConfig {
     pub riemann_attributes: Vec<(String, String)>,
     /// `rrdcached_address`: `unix:/path`, or `host:port` with an IPv6 address in brackets.
     pub rrdcached_address: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::Memory;
+    use super::*;
+
+    /// A small generator (xorshift64*), so that a failure names its seed.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
+        }
+    }
+
+    /// What a configuration is made of, so that the generator gets behind the first check.
+    const PIECES: &[&str] = &[
+        " ",
+        " ",
+        " ",
+        "\n",
+        "\n",
+        "\n",
+        "\t",
+        "\r\n",
+        "\\",
+        "\\\n",
+        "\"",
+        "\"",
+        "'",
+        "#",
+        "{",
+        "}",
+        " {\n",
+        "\n}\n",
+        ":",
+        "/",
+        "[",
+        "]",
+        "[::1]:1",
+        "::",
+        "%",
+        "=",
+        ",",
+        ".",
+        "-",
+        "0",
+        "1",
+        "15",
+        "65536",
+        "99999999999999999999",
+        "on",
+        "off",
+        "a",
+        "b.example",
+        "192.0.2.1",
+        "192.0.2.0/24",
+        "RRA:AVERAGE:0.5:1:244",
+        "/var",
+        "unix:/x",
+        "--SERVER=",
+        "--server=a",
+        "k=v",
+        "udp",
+        "x.conf",
+        "*.conf",
+        "rrd",
+        "alert",
+        "\u{fc}",
+        "\u{2028}",
+    ];
+
+    fn anything(random: &mut Random) -> Vec<u8> {
+        let names: Vec<&str> = directive_names().collect();
+        let mut text = Vec::new();
+        for _ in 0..random.below(60) {
+            match random.below(8) {
+                0 => text.push(random.below(256) as u8),
+                1 | 2 => {
+                    text.push(b'\n');
+                    text.extend_from_slice(names[random.below(names.len())].as_bytes());
+                    text.push(b' ');
+                }
+                _ => text.extend_from_slice(PIECES[random.below(PIECES.len())].as_bytes()),
+            }
+        }
+        text
+    }
+
+    /// What `Config` promises, whatever the file.
+    fn check(config: &Config) {
+        let mut names: Vec<&str> = config.sources.iter().map(|source| &*source.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), config.sources.len(), "names are unique");
+        for source in &config.sources {
+            assert!(!source.name.trim().is_empty() && !source.hosts.is_empty());
+            assert!(source.interval >= Duration::from_secs(1));
+            assert!(
+                source
+                    .hosts
+                    .iter()
+                    .all(|place| !place.host.is_empty() && place.port != 0)
+            );
+        }
+        assert!(!config.rrd.rras.is_empty() && config.rrd.rootdir.is_absolute());
+        assert!(config.umask & 0o700 == 0);
+        assert!(config.xml_port == 0 || config.xml_port != config.interactive_port);
+        assert!(
+            config
+                .sections
+                .iter()
+                .all(|section| section.id == section.id.to_lowercase())
+        );
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic_or_break_its_promise() {
+        let file = Path::new("g.conf");
+        let mut sound = 0;
+        for seed in 1..=20_000_u64 {
+            let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let text = anything(&mut random);
+            let files = Memory([("x.conf".into(), anything(&mut random))].into());
+            let result = std::panic::catch_unwind(|| {
+                let result = parse(&text, file, &files, &Overrides::default(), "h");
+                match result {
+                    Ok(loaded) => {
+                        check(&loaded.config);
+                        assert!(Effective(&loaded.config).to_string().starts_with("polls "));
+                        true
+                    }
+                    Err(errors) => {
+                        assert!(!errors.0.is_empty() && !errors.to_string().is_empty());
+                        false
+                    }
+                }
+            });
+            let Ok(is_sound) = result else {
+                panic!("seed {seed}: {:?}", String::from_utf8_lossy(&text));
+            };
+            sound += usize::from(is_sound);
+        }
+        // Both ways out are taken, or the generator is none.
+        assert!(
+            (1_000..19_000).contains(&sound),
+            "{sound} of 20000 are sound"
+        );
+    }
+
+    #[test]
+    fn a_file_is_loaded_from_the_disk_with_what_it_includes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let main = folder.path().join("gmetad.conf");
+        std::fs::create_dir(folder.path().join("conf.d")).expect("made");
+        std::fs::write(&main, "gridname a\nInclude conf.d/*.conf\n").expect("written");
+        std::fs::write(folder.path().join("conf.d/b.conf"), "gridname b\n").expect("written");
+        std::fs::write(folder.path().join("conf.d/c.txt"), "gridname c\n").expect("written");
+        let loaded = load(&main, &Overrides::default(), "h").expect("sound");
+        assert_eq!(loaded.config.gridname, "b");
+        let expected = format!(
+            "{}:1: gridname is there already, at {}:1; this one counts",
+            folder.path().join("conf.d/b.conf").display(),
+            main.display()
+        );
+        assert_eq!(
+            loaded.notices[0],
+            Notice {
+                level: log::Level::Warn,
+                text: expected
+            }
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_told() {
+        let error = load(
+            Path::new("/nonexistent/gmetad.conf"),
+            &Overrides::default(),
+            "h",
+        )
+        .expect_err("refused")
+        .to_string();
+        assert_eq!(
+            error,
+            "cannot read /nonexistent/gmetad.conf: No such file or directory (os error 2)"
+        );
+    }
+
+    #[test]
+    fn a_section_is_found_by_its_id_in_any_case() {
+        let config = testing::config("Alert {\n x 1\n}");
+        assert_eq!(
+            config
+                .section("ALERT")
+                .map(|section| section.directives.len()),
+            Some(1)
+        );
+        assert_eq!(config.section("other"), None);
+    }
 }

@@ -312,7 +312,11 @@ impl Reader<'_> {
                 },
             }
         };
-        self.error(Some(at.clone()), problem);
+        // The limit is one mistake, however many lines run into it.
+        let limit_told = self.errors.iter().any(|error| error.problem == problem);
+        if !(limit_told && matches!(problem, Problem::TooManyFiles { .. })) {
+            self.error(Some(at.clone()), problem);
+        }
     }
 
     fn error(&mut self, at: Option<Location>, problem: Problem) {
@@ -338,5 +342,245 @@ fn detach_brace(words: &mut Vec<Word>) {
             quoted: false,
         }));
         return;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::testing::{Memory, config, config_with, refusal, refusal_with};
+    use crate::config::{Disk, Files, Section};
+
+    /// A section as `id: name=value …`.
+    fn shown(section: &Section) -> String {
+        let directives: Vec<String> = section
+            .directives
+            .iter()
+            .map(|line| format!("{}={}", line.name, line.value))
+            .collect();
+        format!("{}: {}", section.id, directives.join(" | "))
+    }
+
+    fn sections(text: &str) -> Vec<String> {
+        config(text).sections.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn a_section_keeps_its_lines_in_order_and_as_they_are() {
+        let text = "alert {\n  metricrule load \"$val > 5 # 6\" \"it's\\\" high\"  # comment\n\
+                    \ta  b   c \n a b\n A\n}\n";
+        let expected =
+            "alert: metricrule=load \"$val > 5 # 6\" \"it's\\\" high\" | a=b   c | a=b | A=";
+        assert_eq!(sections(text), [expected]);
+        let line = &config(text).sections[0].directives[2].line;
+        assert_eq!(line.to_string(), "g.conf:4");
+    }
+
+    #[test]
+    fn a_section_is_written_in_several_ways() {
+        for text in [
+            "Some { \n x 1\n}",
+            "some{\n x 1\n}",
+            "SOME\n{\n x 1\n}",
+            "some\n\n# here\n  {\n x 1\n  } # end",
+            "some {\n x \\\n 1\n}",
+        ] {
+            assert_eq!(sections(text), ["some: x=1"], "{text}");
+        }
+        for text in ["some {}", "some { }", "some{}", "some\n{}", "some {\n}"] {
+            assert_eq!(sections(text), ["some: "], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_section_given_twice_is_one() {
+        assert_eq!(
+            sections("a {\n x 1\n}\nb {}\nA {\n y 2\n}"),
+            ["a: x=1 | y=2", "b: "]
+        );
+    }
+
+    #[test]
+    fn a_brace_in_quotes_is_a_value() {
+        assert_eq!(config("gridname \"{\"").gridname, "{");
+        assert_eq!(config("gridname \"my {\"").gridname, "my {");
+    }
+
+    #[test]
+    fn lines_after_a_section_are_directives_again() {
+        assert_eq!(config("a {\n gridname x\n}\ngridname y").gridname, "y");
+    }
+
+    #[test]
+    fn an_unclosed_section_is_told_where_it_starts() {
+        let expected = "g.conf:2: section rrd is not closed; put a } on a line of its own after its last \
+             directive";
+        assert_eq!(refusal("\nrrd {\n x 1\n"), [expected]);
+    }
+
+    #[test]
+    fn a_section_inside_a_section_is_an_unclosed_one() {
+        let expected = "g.conf:3: section rrdsummary starts inside section rrd of line 1; close \
+                        that one first, with a } on a line of its own";
+        assert_eq!(refusal("rrd {\n x 1\nrrdsummary {\n}\n"), [expected]);
+        assert_eq!(refusal("rrd {\n x 1\nrrdsummary{\n}\n"), [expected]);
+    }
+
+    #[test]
+    fn braces_stand_where_they_belong() {
+        assert_eq!(
+            refusal("}\n"),
+            ["g.conf:1: this } closes no section; take it out"]
+        );
+        assert_eq!(
+            refusal("{\n"),
+            ["g.conf:1: this { has no section; write the plugin's id before it, as in rrd {"]
+        );
+        assert_eq!(
+            refusal("a { x 1\n}\n"),
+            ["g.conf:1: \"x\" stands behind a brace; give it a line of its own"]
+        );
+        assert_eq!(
+            refusal("a { x 1 }\n"),
+            ["g.conf:1: \"x\" stands behind a brace; give it a line of its own"]
+        );
+        assert_eq!(
+            refusal("a {\n} b\n"),
+            ["g.conf:2: \"b\" stands behind a brace; give it a line of its own"]
+        );
+        assert_eq!(
+            refusal("a b {\n}\n"),
+            [
+                "g.conf:1: \"b\" stands between a and {; a section starts with its id alone, and a \
+              brace that is a value stands in quotes"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_quote_must_be_closed() {
+        assert_eq!(
+            refusal("xml_port 1\ngridname \"my grid\nxml_port 2\n"),
+            ["g.conf:2: a quote is not closed; put its other end on the same line"]
+        );
+    }
+
+    #[test]
+    fn include_takes_its_file_in_at_its_place() {
+        let files = Memory::with(&[("more.conf", "gridname b\nxml_port 1\n")]);
+        let config = config_with("gridname a\nINCLUDE \"more.conf\"\nxml_port 2\n", &files);
+        assert_eq!((config.gridname.as_str(), config.xml_port), ("b", 2));
+    }
+
+    #[test]
+    fn include_takes_patterns_and_several_words() {
+        let files = Memory::with(&[
+            ("conf.d/a.conf", "gridname a"),
+            ("conf.d/b.conf", "gridname b"),
+            ("conf.d/c.txt", "gridname c"),
+            ("x.conf", "xml_port 7"),
+        ]);
+        let config = config_with("Include conf.d/*.conf x.conf\nInclude none/*.conf", &files);
+        assert_eq!((config.gridname.as_str(), config.xml_port), ("b", 7));
+    }
+
+    #[test]
+    fn included_names_are_taken_from_the_folder_of_the_file_that_includes() {
+        let files = Memory::with(&[
+            ("sub/one.conf", "Include two.conf"),
+            ("sub/two.conf", "Include /abs.conf"),
+            ("/abs.conf", "gridname reached"),
+        ]);
+        assert_eq!(
+            config_with("Include sub/one.conf", &files).gridname,
+            "reached"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_in_an_included_file_is_told_with_its_name() {
+        let files = Memory::with(&[("more.conf", "\nxml_port x\nrrd {")]);
+        assert_eq!(
+            refusal_with("Include more.conf\ninteractive_port y", &files),
+            [
+                "g.conf:2: interactive_port: \"y\" is not a port; give a number from 1 to 65535, \
+                 or 0 to let the system choose",
+                "more.conf:2: xml_port: \"x\" is not a port; give a number from 1 to 65535, or 0 \
+                 to let the system choose",
+                "more.conf:3: section rrd is not closed; put a } on a line of its own after its \
+                 last directive",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_included_is_told_at_the_line_that_asks() {
+        assert_eq!(
+            refusal("\nInclude gone.conf"),
+            ["g.conf:2: cannot read gone.conf: no such file"]
+        );
+        assert_eq!(
+            refusal("Include"),
+            [
+                "g.conf:1: Include has no value; it takes a file or a pattern, as in Include \
+              \"conf.d/*.conf\""
+            ]
+        );
+        assert_eq!(
+            refusal("Include a[b"),
+            ["g.conf:1: Include: \"a[b\" is not a pattern: only * is known here"]
+        );
+    }
+
+    #[test]
+    fn a_file_does_not_include_itself() {
+        let files = Memory::with(&[("a.conf", "Include b.conf"), ("b.conf", "Include a.conf")]);
+        assert_eq!(
+            refusal_with("Include a.conf", &files),
+            ["b.conf:1: a.conf includes itself; take one of the Include lines out"]
+        );
+    }
+
+    #[test]
+    fn files_that_fan_out_come_to_an_end() {
+        // Each level includes the next one twice: 2^20 files, were there no limit.
+        let mut files = Memory::default();
+        for level in 0..20 {
+            let text = format!("Include {0}.conf\nInclude {0}.conf", level + 1);
+            files
+                .0
+                .insert(format!("{level}.conf").into(), text.into_bytes());
+        }
+        files.0.insert("20.conf".into(), Vec::new());
+        let errors = refusal_with("Include 0.conf", &files);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(
+            errors[0].ends_with("more than 1000 files are included; put some of them together"),
+            "{errors:?}"
+        );
+    }
+
+    #[test]
+    fn a_file_of_unlikely_length_is_refused() {
+        let text = "#".repeat(super::FILE_LIMIT_BYTES + 1);
+        assert_eq!(
+            refusal(&text),
+            ["g.conf is over 4194304 bytes, more than a configuration has"]
+        );
+    }
+
+    #[test]
+    fn the_disk_gives_files_and_patterns_in_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        for name in ["b.conf", "a.conf", "c.txt"] {
+            std::fs::write(folder.path().join(name), name).expect("written");
+        }
+        let pattern = folder.path().join("*.conf");
+        let found = Disk
+            .matching(&pattern.to_string_lossy())
+            .expect("a pattern");
+        let expected = ["a.conf", "b.conf"].map(|name| folder.path().join(name));
+        assert_eq!(found, expected);
+        assert_eq!(Disk.read(&found[0]).expect("read"), b"a.conf");
+        assert!(Disk.matching("a**b").is_err());
     }
 }

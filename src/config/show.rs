@@ -138,11 +138,10 @@ fn running(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
         "logs",
         format_args!("{} and worse", level(config.debug_level)),
     )?;
-    let logs = match &config.logfile {
-        Some(file) => format!("syslog and {}", file.display()),
-        None => "syslog".into(),
-    };
-    row(f, "to", logs)?;
+    let mut logs = vec!["syslog".to_string()];
+    logs.extend(config.logfile.iter().map(|file| file.display().to_string()));
+    logs.extend((config.debug_level >= 5).then(|| "the console".into()));
+    row(f, "to", logs.join(" and "))?;
     if let Some(file) = &config.pid_file {
         row(f, "pid file", file.display())?;
     }
@@ -215,5 +214,93 @@ impl fmt::Display for TrustEntry {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Effective;
+    use crate::config::testing::config;
+
+    fn shown(text: &str) -> String {
+        Effective(&config(text)).to_string()
+    }
+
+    #[test]
+    fn the_defaults_are_shown_as_they_run() {
+        assert_eq!(
+            shown("data_source \"my cluster\" 10 localhost [::1]:8650"),
+            "\
+polls 1 source:
+  \"my cluster\" every 10 s, from localhost:8649, then [::1]:8650
+serves:
+  grid              \"unspecified\", authority http://h.example/ganglia/
+  scalable          on: clusters are wrapped in a GRID, grids of others are summarised
+  xml_port          8651 on all addresses
+  interactive_port  8652 on all addresses
+  to                this machine
+stores:
+  rrd_rootdir       /var/lib/ganglia/rrds
+  RRAs              RRA:AVERAGE:0.5:1:244
+                    RRA:AVERAGE:0.5:24:244
+                    RRA:AVERAGE:0.5:168:244
+                    RRA:AVERAGE:0.5:672:244
+                    RRA:AVERAGE:0.5:5760:374
+  umask             022
+runs:
+  as                as a daemon
+  user              nobody, if started as root
+  logs              errors and worse
+  to                syslog
+"
+        );
+    }
+
+    #[test]
+    fn everything_that_is_set_is_shown() {
+        let text = shown(
+            "gridname G\nauthority http://g/\nscalable off\nbind_address ::1\nxml_port 0\n\
+             trusted_hosts 192.0.2.7 192.0.2.0/24 web.example\nunsummarized_metrics a b\n\
+             summarized_metrics c\nunsummarized_sflow_vm_metrics on\n\
+             case_sensitive_hostnames 0\numask 077\ncarbon_server c\nriemann_server r\n\
+             memcached_parameters --SERVER=m\nrrdcached_address unix:/s\nsetuid off\n\
+             logfile /l\nplugins_dir /p\nplugins a b\ndebug_level 5\nmine {\n x 1\n}\n",
+        );
+        for line in [
+            "polls 0 sources:",
+            "  grid              \"G\", authority http://g/",
+            "  scalable          off: no GRID is written, those of others are looked through",
+            "  xml_port          a port of the system's choice on ::1",
+            "  to                this machine, 192.0.2.7, 192.0.2.0/24, web.example",
+            "  summarises only   c",
+            "  leaves out        a …, b …",
+            "  leaves out        sFlow's metrics of virtual machines",
+            "  host names        in lower case",
+            "  umask             077",
+            "  carbon_server     c:2003 tcp",
+            "  memcached         m:11211",
+            "  riemann_server    r:5555 udp",
+            "  rrdcached_address unix:/s",
+            "  as                in the foreground",
+            "  user              the one that starts it",
+            "  logs              debug and worse",
+            "  to                syslog and /l and the console",
+            "  plugins_dir       /p",
+            "  plugins           a, then b",
+            "  section           mine, 1 directive",
+        ] {
+            assert!(
+                text.lines().any(|shown| shown == line),
+                "{line} is missing in:\n{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_rrds_none_are_promised() {
+        let text = shown("write_rrds off\nall_trusted on");
+        assert!(text.contains("stores no round-robin files\n"), "{text}");
+        assert!(!text.contains("/var/lib/ganglia/rrds"), "{text}");
+        assert!(text.contains("  to                everyone\n"), "{text}");
     }
 }

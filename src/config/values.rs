@@ -367,3 +367,286 @@ pub(super) fn rrdcached(text: &str) -> Result<String, Fault> {
         _ => Err(Fault::Rrdcached),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(text: &str) -> (String, u16) {
+        let place = host_port(text, 8649).expect("a host");
+        (place.host, place.port)
+    }
+
+    #[test]
+    fn a_toggle_has_four_spellings_in_any_case() {
+        for on in ["on", "true", "yes", "1", "ON", "True", "yEs"] {
+            assert_eq!(toggle(on), Ok(true), "{on}");
+        }
+        for off in ["off", "false", "no", "0", "OFF", "False", "nO"] {
+            assert_eq!(toggle(off), Ok(false), "{off}");
+        }
+        for neither in ["", "2", "enabled", "on ", "01"] {
+            assert_eq!(toggle(neither), Err(Fault::Toggle), "{neither}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_a_number_of_sixteen_bits() {
+        assert_eq!(port("1"), Ok(1));
+        assert_eq!(port("65535"), Ok(65535));
+        assert_eq!(listen_port("0"), Ok(0));
+        for bad in [
+            "0",
+            "65536",
+            "-1",
+            "+1",
+            "0x1",
+            "",
+            " 1",
+            "99999999999999999999999",
+        ] {
+            assert_eq!(port(bad), Err(Fault::Port), "{bad}");
+        }
+        assert_eq!(listen_port("65536"), Err(Fault::ListenPort));
+    }
+
+    #[test]
+    fn a_level_has_no_upper_end() {
+        assert_eq!(level("0"), Ok(0));
+        assert_eq!(level("10"), Ok(10));
+        assert_eq!(level("100000"), Ok(255));
+        assert_eq!(level("-1"), Err(Fault::Level));
+    }
+
+    #[test]
+    fn a_umask_is_octal() {
+        assert_eq!(umask("022"), Ok(0o22));
+        assert_eq!(umask("22"), Ok(0o22));
+        assert_eq!(umask("0777"), Ok(0o777));
+        for bad in ["8", "1000", "u=rwx", "", "-1"] {
+            assert_eq!(umask(bad), Err(Fault::Umask), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_interval_is_digits_and_else_a_host() {
+        assert_eq!(interval("15"), Some(Ok(Duration::from_secs(15))));
+        assert_eq!(interval("0"), Some(Err(Fault::Interval)));
+        assert_eq!(interval("31536001"), Some(Err(Fault::Interval)));
+        assert_eq!(interval("10.0.0.1"), None);
+        assert_eq!(interval("localhost"), None);
+    }
+
+    #[test]
+    fn times_are_whole_milliseconds() {
+        assert_eq!(millis("500"), Ok(Duration::from_millis(500)));
+        for bad in ["0", "0.5", "500ms", "86400001"] {
+            assert_eq!(millis(bad), Err(Fault::Millis), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_may_have_a_port() {
+        assert_eq!(place("localhost"), ("localhost".into(), 8649));
+        assert_eq!(
+            place("my_box-1.example.:8655"),
+            ("my_box-1.example.".into(), 8655)
+        );
+        assert_eq!(place("192.0.2.1"), ("192.0.2.1".into(), 8649));
+        assert_eq!(place("192.0.2.1:1"), ("192.0.2.1".into(), 1));
+        assert_eq!(place("3com.example"), ("3com.example".into(), 8649));
+    }
+
+    #[test]
+    fn an_ipv6_host_has_its_port_behind_brackets() {
+        assert_eq!(place("[::1]:8650"), ("::1".into(), 8650));
+        assert_eq!(place("[2001:db8::1]"), ("2001:db8::1".into(), 8649));
+        assert_eq!(place("2001:db8::1"), ("2001:db8::1".into(), 8649));
+        assert_eq!(place("[fe80::1%eth0]:1"), ("fe80::1%eth0".into(), 1));
+        for bad in [
+            "[::1",
+            "[::1]8650",
+            "[::g]",
+            "[localhost]:1",
+            "1:2:3",
+            "[fe80::1%]",
+            "[]",
+        ] {
+            assert_eq!(host_port(bad, 8649), Err(Fault::Ipv6), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_told_apart() {
+        let long = format!("{}.example", "a".repeat(250));
+        for bad in [
+            "",
+            "a,b",
+            "a/b",
+            "a..b",
+            ".a",
+            "h\u{f6}st",
+            "a b",
+            ":8649",
+            &long,
+        ] {
+            assert_eq!(host_port(bad, 8649), Err(Fault::HostName), "{bad}");
+        }
+        for bad in ["20", "1.2.3", "192.0.2.256", "192.0.2.1.5", "host.1"] {
+            assert_eq!(host_port(bad, 8649), Err(Fault::Ipv4), "{bad}");
+        }
+        for bad in [
+            "localhost:",
+            "localhost:0",
+            "localhost:http",
+            "[::1]:",
+            "[::1]:70000",
+        ] {
+            assert_eq!(host_port(bad, 8649), Err(Fault::Port), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_alone_has_no_port() {
+        assert_eq!(host("localhost"), Ok("localhost".into()));
+        assert_eq!(host("::1"), Ok("::1".into()));
+        assert_eq!(host("[::1]"), Ok("::1".into()));
+        assert_eq!(host("localhost:1"), Err(Fault::NoPortHere));
+        assert_eq!(host("[::1]:1"), Err(Fault::NoPortHere));
+    }
+
+    #[test]
+    fn a_block_has_its_host_bits_cleared() {
+        let block = |network: &str, prefix_bits| {
+            Ok(TrustEntry::Block {
+                network: network.parse().expect("an address"),
+                prefix_bits,
+            })
+        };
+        assert_eq!(trust_entry("192.0.2.77/26"), block("192.0.2.64", 26));
+        assert_eq!(trust_entry("192.0.2.77"), block("192.0.2.77", 32));
+        assert_eq!(trust_entry("192.0.2.77/0"), block("0.0.0.0", 0));
+        assert_eq!(trust_entry("192.0.2.77/32"), block("192.0.2.77", 32));
+        assert_eq!(
+            trust_entry("2001:db8:ffff::1/33"),
+            block("2001:db8:8000::", 33)
+        );
+        assert_eq!(trust_entry("[2001:db8::1]"), block("2001:db8::1", 128));
+        assert_eq!(trust_entry("::1/0"), block("::", 0));
+        assert_eq!(
+            trust_entry("::ffff:192.0.2.77/122"),
+            block("192.0.2.64", 26)
+        );
+        assert_eq!(trust_entry("::ffff:192.0.2.77"), block("192.0.2.77", 32));
+        assert_eq!(trust_entry("::ffff:0:0/95"), block("::fffe:0:0", 95));
+    }
+
+    #[test]
+    fn trust_is_in_hosts_and_blocks() {
+        assert_eq!(
+            trust_entry("web.example"),
+            Ok(TrustEntry::Name("web.example".into()))
+        );
+        for bad in [
+            "192.0.2.0/33",
+            "::/129",
+            "192.0.2.0/",
+            "192.0.2/24",
+            "web.example/24",
+            "/8",
+        ] {
+            assert_eq!(trust_entry(bad), Err(Fault::Block), "{bad}");
+        }
+        assert_eq!(trust_entry("192.0.2.300"), Err(Fault::Ipv4));
+        assert_eq!(trust_entry("web.example:80"), Err(Fault::NoPortHere));
+        assert_eq!(trust_entry("a,b"), Err(Fault::HostName));
+        assert_eq!(trust_entry("2001:db8::g"), Err(Fault::Ipv6));
+    }
+
+    #[test]
+    fn a_path_starts_at_the_root() {
+        assert_eq!(path("/var/lib"), Ok("/var/lib".into()));
+        assert_eq!(path("var/lib"), Err(Fault::RelativePath));
+        assert_eq!(path("~/rrds"), Err(Fault::RelativePath));
+        assert_eq!(path(""), Err(Fault::Empty));
+    }
+
+    #[test]
+    fn an_rra_has_its_five_fields() {
+        for good in [
+            "RRA:AVERAGE:0.5:1:244",
+            "RRA:MIN:0:1:1",
+            "RRA:MAX:.9:5m:1d",
+            "RRA:LAST:5e-1:1:10y",
+        ] {
+            assert_eq!(rra(good), Ok(good.into()));
+        }
+        for bad in [
+            "",
+            "AVERAGE:0.5:1:244",
+            "RRA:AVERAGE:0.5:1",
+            "rra:AVERAGE:0.5:1:244",
+        ] {
+            assert_eq!(rra(bad), Err(Fault::Rra), "{bad}");
+        }
+        assert_eq!(rra("RRA:AVG:0.5:1:244"), Err(Fault::RraFunction));
+        for bad in ["1", "-0.1", "half", "NaN", ""] {
+            assert_eq!(
+                rra(&format!("RRA:AVERAGE:{bad}:1:244")),
+                Err(Fault::RraXff),
+                "{bad}"
+            );
+        }
+        for bad in ["0", "-1", "", "1.5", "m", "4294967296", "1x"] {
+            assert_eq!(
+                rra(&format!("RRA:AVERAGE:0.5:{bad}:244")),
+                Err(Fault::RraCount),
+                "{bad}"
+            );
+            assert_eq!(
+                rra(&format!("RRA:AVERAGE:0.5:1:{bad}")),
+                Err(Fault::RraCount),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_rrdcached_listens_on_a_port_or_a_socket() {
+        for good in [
+            "192.0.2.1:42217",
+            "[::1]:42217",
+            "localhost:42217",
+            "unix:/run/rrd.sock",
+        ] {
+            assert_eq!(rrdcached(good), Ok(good.into()));
+        }
+        for bad in [
+            "192.0.2.1",
+            "[::1]",
+            "::1",
+            "unix:",
+            "unix:run",
+            "/run/rrd.sock",
+            "h:0",
+            "",
+        ] {
+            assert_eq!(rrdcached(bad), Err(Fault::Rrdcached), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_rest_is_what_it_says() {
+        assert_eq!(is_udp("UDP"), Ok(true));
+        assert_eq!(is_udp("tcp"), Ok(false));
+        assert_eq!(is_udp("sctp"), Err(Fault::Protocol));
+        assert_eq!(own_address("[::]"), Ok("::".parse().expect("an address")));
+        assert_eq!(own_address("localhost"), Err(Fault::OwnAddress));
+        assert_eq!(attribute(" a = b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(attribute("a="), Ok(("a".into(), String::new())));
+        assert_eq!(attribute("=b"), Err(Fault::Attribute));
+        assert_eq!(attribute("a"), Err(Fault::Attribute));
+        assert_eq!(number("4"), Ok(4));
+        assert_eq!(number("four"), Err(Fault::Number));
+    }
+}

@@ -177,3 +177,126 @@ pub(super) fn split(text: &str) -> Result<Vec<Word>, Problem> {
         Err(Problem::UnclosedQuote)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The words of each line, those in quotes between angle quotes.
+    fn lines(text: &str) -> Vec<(usize, Vec<String>)> {
+        let shown = |word: Word| {
+            if word.quoted {
+                format!("«{}»", word.text)
+            } else {
+                word.text
+            }
+        };
+        logical_lines(text)
+            .into_iter()
+            .map(|line| {
+                let words = split(&line.text).expect("quotes are closed");
+                (line.number, words.into_iter().map(shown).collect())
+            })
+            .collect()
+    }
+
+    fn words(text: &str) -> Vec<String> {
+        lines(text)
+            .into_iter()
+            .flat_map(|(_, words)| words)
+            .collect()
+    }
+
+    #[test]
+    fn words_stand_between_blanks() {
+        assert_eq!(words("  a\tb   c \r\n"), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn lines_keep_their_numbers_over_blanks_and_comments() {
+        let text = "# one\n\na\n   \n  # four\nb # five\n#\nc";
+        let numbers: Vec<usize> = lines(text).into_iter().map(|(number, _)| number).collect();
+        assert_eq!(numbers, [3, 6, 8]);
+        assert_eq!(words(text), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn a_comment_ends_a_line_anywhere_but_in_quotes() {
+        assert_eq!(words("a #b c"), ["a"]);
+        assert_eq!(words("a 4#b"), ["a", "4"]);
+        assert_eq!(
+            words("a \"b # c\" 'd # e' # f"),
+            ["a", "«b # c»", "«d # e»"]
+        );
+    }
+
+    #[test]
+    fn quotes_group_words() {
+        assert_eq!(words(r#"a "b c" 'd e'"#), ["a", "«b c»", "«d e»"]);
+        assert_eq!(words(r#"a "" x"#), ["a", "«»", "x"]);
+        assert_eq!(words(r#"key="b c"d"#), ["«key=b cd»"]);
+        assert_eq!(words(r#""it's" 'say "it"'"#), ["«it's»", "«say \"it\"»"]);
+    }
+
+    #[test]
+    fn an_apostrophe_inside_a_word_is_one() {
+        assert_eq!(
+            words("gridname John's grid"),
+            ["gridname", "John's", "grid"]
+        );
+    }
+
+    #[test]
+    fn a_backslash_in_double_quotes_takes_a_quote_as_it_is() {
+        assert_eq!(words(r#"a "b \"c\" d" # e"#), ["a", r#"«b "c" d»"#]);
+        assert_eq!(words(r#"a "b\\" c"#), ["a", r"«b\»", "c"]);
+        assert_eq!(words(r#"a "\d" '\"'"#), ["a", r"«\d»", r#"«\"»"#]);
+    }
+
+    #[test]
+    fn a_trailing_backslash_continues_the_line() {
+        let text = "RRAs \"a\" \\\n     \"b\" \\  \n \"c\"\nnext";
+        assert_eq!(
+            lines(text),
+            [
+                (
+                    1,
+                    vec!["RRAs".into(), "«a»".into(), "«b»".into(), "«c»".into()]
+                ),
+                (4, vec!["next".into()])
+            ]
+        );
+        assert_eq!(words("data_\\\nsource"), ["data_source"]);
+        assert_eq!(words("a \"b \\\nc\" d"), ["a", "«b c»", "d"]);
+        assert_eq!(words("a \\"), ["a"]);
+        assert_eq!(words("\\\n\\\n"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_comment_does_not_continue() {
+        assert_eq!(words("# RRAs \"a\" \\\nb"), ["b"]);
+        assert_eq!(words("a # b \\\nc"), ["a", "c"]);
+        assert_eq!(lines("a # b \\\nc").len(), 2);
+    }
+
+    #[test]
+    fn a_commented_out_line_may_stand_in_a_continued_one() {
+        assert_eq!(words("a \\\n# b \\\nc"), ["a", "c"]);
+        assert_eq!(lines("a \\\n# b \\\nc").len(), 1);
+    }
+
+    #[test]
+    fn an_open_quote_ends_with_its_line() {
+        let text = logical_lines("a \"b\nc");
+        assert_eq!(text.len(), 2);
+        assert_eq!(split(&text[0].text), Err(Problem::UnclosedQuote));
+        assert!(split(&text[1].text).is_ok());
+    }
+
+    #[test]
+    fn text_is_utf_8_or_else_latin_1() {
+        assert_eq!(decode("Z\u{fc}rich".as_bytes()), "Z\u{fc}rich");
+        assert_eq!(decode(b"Z\xfcrich"), "Z\u{fc}rich");
+        assert_eq!(decode(b"\xef\xbb\xbfgridname a"), "gridname a");
+    }
+}

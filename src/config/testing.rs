@@ -1,0 +1,89 @@
+//! What the configuration's own tests share: files in memory, and short ways to ask.
+//!
+//! Tests only.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Config, Files, Loaded, parse};
+use crate::cli::Overrides;
+
+/// Files in memory; a pattern names all whose folder and ending are its own.
+#[derive(Default)]
+pub(super) struct Memory(pub(super) BTreeMap<PathBuf, Vec<u8>>);
+
+impl Memory {
+    pub(super) fn with(files: &[(&str, &str)]) -> Self {
+        Memory(
+            files
+                .iter()
+                .map(|(name, text)| (name.into(), text.as_bytes().to_vec()))
+                .collect(),
+        )
+    }
+}
+
+impl Files for Memory {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0
+            .get(path)
+            .cloned()
+            .ok_or_else(|| io::Error::other("no such file"))
+    }
+
+    fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
+        let (before, after) = pattern.split_once('*').ok_or("only * is known here")?;
+        let fits = |path: &&PathBuf| {
+            let path = path.to_string_lossy();
+            path.starts_with(before) && path.ends_with(after)
+        };
+        Ok(self.0.keys().filter(fits).cloned().collect())
+    }
+}
+
+fn read(text: &str, files: &Memory) -> Result<Loaded, String> {
+    let file = Path::new("g.conf");
+    parse(
+        text.as_bytes(),
+        file,
+        files,
+        &Overrides::default(),
+        "h.example",
+    )
+    .map_err(|errors| errors.to_string())
+}
+
+/// A sound configuration.
+pub(super) fn config(text: &str) -> Config {
+    read(text, &Memory::default()).expect("sound").config
+}
+
+/// A sound configuration's notices, `LEVEL TEXT`.
+pub(super) fn notices(text: &str) -> Vec<String> {
+    let loaded = read(text, &Memory::default()).expect("sound");
+    loaded
+        .notices
+        .iter()
+        .map(|notice| format!("{} {}", notice.level, notice.text))
+        .collect()
+}
+
+/// All that is wrong with a configuration, a line each.
+pub(super) fn refusal(text: &str) -> Vec<String> {
+    refusal_with(text, &Memory::default())
+}
+
+/// As [`refusal`], with files to include.
+pub(super) fn refusal_with(text: &str, files: &Memory) -> Vec<String> {
+    read(text, files)
+        .expect_err("refused")
+        .lines()
+        .map(String::from)
+        .collect()
+}
+
+/// As [`config`], with files to include.
+pub(super) fn config_with(text: &str, files: &Memory) -> Config {
+    read(text, files).expect("sound").config
+}
