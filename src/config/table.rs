@@ -369,3 +369,101 @@ pub(super) fn not_empty(text: &str) -> Result<String, Fault> {
         Ok(text.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::directive_names;
+    use crate::config::testing::{Memory, config, config_with, notices};
+    use crate::config::{Config, DEFAULT_RRAS};
+
+    const SHIPPED: &str = include_str!("../../contrib/gmetad.conf");
+    const MANUAL: &str = include_str!("../../man/gmetad.conf.5");
+
+    /// The shipped file with every directive that is commented out taken in.
+    fn uncommented() -> String {
+        let line = |line: &'static str| match line.strip_prefix('#') {
+            Some(rest) if rest.starts_with(|c: char| c.is_ascii_alphabetic()) => rest,
+            _ => line,
+        };
+        SHIPPED.lines().map(line).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_shipped_file_is_sound_and_leaves_nothing_to_remark() {
+        assert_eq!(notices(SHIPPED), Vec::<String>::new());
+        assert_eq!(config(SHIPPED).rrd.rras, DEFAULT_RRAS);
+        assert_eq!(config(SHIPPED).sources.len(), 1);
+    }
+
+    #[test]
+    fn the_shipped_file_is_the_defaults_but_for_its_source_and_sections() {
+        let mut shipped = config(SHIPPED);
+        shipped.sources.clear();
+        shipped.sections.clear();
+        assert_eq!(shipped, Config::new("h.example"));
+    }
+
+    #[test]
+    fn the_shipped_file_has_every_directive() {
+        let text = uncommented();
+        for name in directive_names() {
+            let is_there = text
+                .lines()
+                .any(|line| line.split_whitespace().next() == Some(name));
+            assert!(is_there, "{name} is missing");
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_shipped_file_can_be_taken_in() {
+        let files = Memory::with(&[("conf.d/more.conf", "gridname included")]);
+        let config = config_with(&uncommented(), &files);
+        assert_eq!(config.gridname, "included");
+        assert_eq!(config.sources.len(), 3);
+        // C gmetad's archives, which stand behind the default ones.
+        assert_eq!(config.rrd.rras.len(), 3);
+        let strange: Vec<String> = notices(&uncommented())
+            .into_iter()
+            .filter(|notice| notice.starts_with("WARN") && !notice.contains("RRAs is there"))
+            .collect();
+        assert_eq!(strange, Vec::<String>::new());
+    }
+
+    #[test]
+    fn the_manual_has_every_directive() {
+        for name in directive_names() {
+            let is_there = MANUAL.lines().any(|line| {
+                line.strip_prefix(".It Ic ")
+                    .and_then(|rest| rest.split(' ').next())
+                    == Some(name)
+            });
+            assert!(is_there, "{name} is missing");
+        }
+    }
+
+    #[test]
+    fn the_stock_file_of_c_gmetad_is_read_as_it_is() {
+        // The directives of the file in Debian's package; its comments are left out.
+        let text = "data_source \"this host\" localhost\ntrusted_hosts 127.0.0.1 \n\
+                    setuid_username \"ganglia\"\ncase_sensitive_hostnames 0\n";
+        assert_eq!(notices(text), Vec::<String>::new());
+        assert_eq!(config(text).setuid_username.as_deref(), Some("ganglia"));
+    }
+
+    #[test]
+    fn the_stock_file_of_gmetad_python_is_read_as_it_is() {
+        let text = "data_source \"my cluster\" localhost\n\
+                    plugins_dir /usr/lib64/ganglia/python_modules/gmetad\n\
+                    rrd {\n#\n# RRAs \"RRA:AVERAGE:0.5:1:244\" \"RRA:AVERAGE:0.5:24:244\" \\\n\
+                    #      \"RRA:AVERAGE:0.5:5760:374\"\n#\n# rrd_rootdir \"/some/other/place\"\n}\n\
+                    \nrrdsummary {\n}\n";
+        let config = config(text);
+        assert_eq!(config.rrd.rras, DEFAULT_RRAS);
+        let ids: Vec<&str> = config
+            .sections
+            .iter()
+            .map(|section| section.id.as_str())
+            .collect();
+        assert_eq!(ids, ["rrd", "rrdsummary"]);
+    }
+}
