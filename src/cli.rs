@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-/// Exit code of a wrong command line, `EX_USAGE` of sysexits(3).
-pub const EXIT_USAGE: u8 = 64;
-
 /// Configuration file when `-c` names none.
 pub const DEFAULT_CONF: &str = "/etc/ganglia/gmetad.conf";
 
@@ -50,7 +47,7 @@ pub struct Overrides {
     pub xml_port: Option<u16>,
 }
 
-/// A command line that cannot be followed; for standard error, with [`EXIT_USAGE`].
+/// A command line that cannot be followed; for standard error.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum UsageError {
     /// An option that does not exist, or lacks its value.

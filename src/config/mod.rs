@@ -28,9 +28,6 @@ pub use show::Effective;
 pub use table::directive_names;
 pub use values::Fault;
 
-/// Exit code of a configuration that cannot be used, `EX_CONFIG` of sysexits(3).
-pub const EXIT_CONFIG: u8 = 78;
-
 /// A configuration and what there is to say about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded {

@@ -443,9 +443,9 @@ mod tests {
 
     #[test]
     fn the_stock_file_of_c_gmetad_is_read_as_it_is() {
-        // The directives of the file in Debian's package; its comments are left out.
-        let text = "data_source \"this host\" localhost\ntrusted_hosts 127.0.0.1 \n\
-                    setuid_username \"ganglia\"\ncase_sensitive_hostnames 0\n";
+        // What Debian's package sets; the rest of its file is comments.
+        let text = "data_source \"this host\" localhost\ntrusted_hosts 127.0.0.1 \n#\n\
+                    setuid_username \"ganglia\"\n";
         assert_eq!(notices(text), Vec::<String>::new());
         assert_eq!(config(text).setuid_username.as_deref(), Some("ganglia"));
     }
