@@ -102,23 +102,32 @@ fn storing(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     row(f, "umask", format_args!("{:03o}", config.umask))
 }
 
+/// Named only where asked for; what this version does not do yet, the notices say.
 fn exporting(f: &mut fmt::Formatter<'_>, exports: &ExportConfig) -> fmt::Result {
-    // Named only where asked for; what this version does not do yet, the notices say.
+    let protocol = |is_udp| if is_udp { "udp" } else { "tcp" };
+    let mut rows = Vec::new();
     if let Some(carbon) = &exports.carbon {
-        let protocol = if exports.carbon_udp { "udp" } else { "tcp" };
-        row(f, "carbon_server", format_args!("{carbon} {protocol}"))?;
+        let value = format!("{carbon} {}", protocol(exports.carbon_udp));
+        rows.push(("carbon_server", value));
     }
-    for server in &exports.memcached {
-        row(f, "memcached", server)?;
-    }
+    rows.extend(
+        exports
+            .memcached
+            .iter()
+            .map(|server| ("memcached", server.to_string())),
+    );
     if let Some(riemann) = &exports.riemann {
-        let protocol = if exports.riemann_tcp { "tcp" } else { "udp" };
-        row(f, "riemann_server", format_args!("{riemann} {protocol}"))?;
+        let value = format!("{riemann} {}", protocol(!exports.riemann_tcp));
+        rows.push(("riemann_server", value));
     }
     if let Some(address) = &exports.rrdcached_address {
-        row(f, "rrdcached_address", address)?;
+        rows.push(("rrdcached_address", address.clone()));
     }
-    Ok(())
+    if !rows.is_empty() {
+        writeln!(f, "exports to:")?;
+    }
+    rows.iter()
+        .try_for_each(|(name, value)| row(f, name, value))
 }
 
 fn running(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
@@ -277,6 +286,7 @@ runs:
             "  leaves out        sFlow's metrics of virtual machines",
             "  host names        in lower case",
             "  umask             077",
+            "exports to:",
             "  carbon_server     c:2003 tcp",
             "  memcached         m:11211",
             "  riemann_server    r:5555 udp",
