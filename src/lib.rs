@@ -9,6 +9,7 @@ pub mod config;
 pub mod daemon;
 pub mod logging;
 pub mod model;
+pub mod plugin;
 pub mod query;
 pub mod reactor;
 pub mod store;

@@ -1,0 +1,133 @@
+//! What is done with every update beside serving it: plugins, in a chain, on a thread of their own.
+//!
+//! The loop does not wait for any of it: it hands snapshots to a [`PluginHandle`] and goes on.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Duration;
+
+use crate::config::{Config, Directive, Location};
+use crate::model::{Node, Now, Summary};
+
+mod chain;
+mod queue;
+mod status;
+mod worker;
+
+pub use queue::PluginHandle;
+pub use status::{PluginState, PluginStatus, QueueStatus};
+
+/// Wakes the loop, which then calls [`PluginHandle::pump`].
+pub type Waker = Box<dyn Fn() + Send>;
+
+/// Room for librrd and for a plugin of someone else's; what is not used costs nothing.
+const STACK_BYTES: usize = 1024 * 1024;
+
+/// Something that wants to see every update.
+///
+/// All calls come from the plugin thread, one at a time. An error or a panic costs this plugin one
+/// update; ten in a row cost it the rest.
+pub trait Plugin: Send {
+    /// Its name in the log, in the `plugins` directive, and of its section.
+    fn id(&self) -> &str;
+
+    /// Takes its section's lines, in order, repeats kept; none if there is no such section.
+    fn configure(&mut self, directives: &[Directive]) -> Result<(), PluginError> {
+        let _ = directives;
+        Ok(())
+    }
+
+    /// Called once, after `configure` and before the first update.
+    fn start(&mut self) -> Result<(), PluginError> {
+        Ok(())
+    }
+
+    /// A source was polled. What is put in place of `update.node` is what the plugins after this
+    /// one see; nothing of it reaches the store.
+    fn notify(&mut self, update: &mut Update) -> Result<(), PluginError>;
+
+    /// All sources were summed up.
+    fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
+        let _ = root;
+        Ok(())
+    }
+
+    /// Called once, after the last update.
+    fn stop(&mut self) {}
+}
+
+/// One source's news.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// Name of the data_source; a source may bring several nodes, one update each.
+    pub source: Arc<str>,
+    /// How often it is polled on average.
+    pub interval: Duration,
+    /// Whether it answered; if not, the node is what it last said.
+    pub up: bool,
+    /// A cluster or a nested grid, shared with the store until a plugin replaces it.
+    pub node: Node,
+    /// When the document ended.
+    pub now: Now,
+}
+
+/// The sum of all sources.
+#[derive(Clone, Debug)]
+pub struct RootUpdate {
+    /// `gridname`.
+    pub gridname: Arc<str>,
+    /// `authority`.
+    pub authority: Arc<str>,
+    /// Of the sources that answer.
+    pub summary: Arc<Summary>,
+    /// When it was summed up.
+    pub now: Now,
+}
+
+/// What a plugin can fail with. The log puts its id in front.
+#[derive(Debug, thiserror::Error)]
+pub enum PluginError {
+    /// A line of its section.
+    #[error("{at}: {name}: {reason}")]
+    Directive {
+        /// Where it stands.
+        at: Location,
+        /// The directive.
+        name: String,
+        /// What is wrong with it, and what would be right.
+        reason: String,
+    },
+    /// A file, a socket or another thing of the system's.
+    #[error("{what}: {cause}")]
+    System {
+        /// What was tried, on what.
+        what: String,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// Anything else, in words.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Starts the plugin thread with the chain that the configuration asks for.
+///
+/// Plugins are configured and started on it, so this returns at once; one that cannot is named in
+/// the log and left out. `waker` is called from there when a queue that was full has room again,
+/// and when all has ended. Fails only where the system gives no thread.
+pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
+    start_chain(chain::Chain::assemble(config), waker)
+}
+
+fn start_chain(chain: chain::Chain, waker: Waker) -> io::Result<PluginHandle> {
+    let status = Arc::clone(chain.status());
+    let (sender, events) = sync_channel(queue::CHANNEL_EVENTS);
+    let thread = thread::Builder::new()
+        .name("plugins".into())
+        .stack_size(STACK_BYTES)
+        .spawn(move || worker::run(chain, &events, &waker))?;
+    Ok(PluginHandle::new(sender, status, thread))
+}

@@ -1,0 +1,495 @@
+//! The loop's end of the queue to the plugin thread: bounded, and never waited for.
+//!
+//! What does not fit is held back here, the newest of a node in place of its older one. No plugin
+//! is called here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::status::{PluginStatus, QueueStatus, Status};
+use super::{RootUpdate, Update};
+use crate::model::{Mono, Node};
+
+/// Updates in the channel at most.
+pub(super) const CHANNEL_EVENTS: usize = 128;
+
+/// Metrics in the channel at most, unless one snapshot alone has more: some 50 MB of snapshots
+/// that the store may have let go of long ago.
+const CHANNEL_WEIGHT: usize = 2_000_000;
+
+/// A call that takes longer than this is worth telling.
+const STALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often a stop that waits looks whether there is room for what is held back.
+const STOP_STEP: Duration = Duration::from_millis(5);
+
+/// What the plugin thread is sent.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A source was polled.
+    Node(Update),
+    /// All sources were summed up.
+    Root(RootUpdate),
+    /// Nothing comes after this.
+    Stop,
+}
+
+impl Event {
+    /// Metrics whose memory it keeps.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Event::Node(update) => match &update.node {
+                Node::Cluster(cluster) => cluster.metrics.len() + cluster.summary.metrics.len(),
+                Node::Grid(grid) => grid.summary.metrics.len(),
+            },
+            Event::Root(root) => root.summary.metrics.len(),
+            Event::Stop => 0,
+        }
+    }
+
+    fn key(&self) -> Key {
+        match self {
+            Event::Node(update) => Key::Node(Arc::clone(&update.source), update.node.name().into()),
+            Event::Root(_) => Key::Root,
+            Event::Stop => Key::Stop,
+        }
+    }
+}
+
+/// What an event is the newest of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    /// A source's node: by data_source and name.
+    Node(Arc<str>, Box<str>),
+    /// The root.
+    Root,
+    /// The end.
+    Stop,
+}
+
+/// Events that found no room, oldest first.
+#[derive(Debug, Default)]
+struct HeldBack {
+    by_age: BTreeMap<u64, Event>,
+    age_of: HashMap<Key, u64>,
+    next: u64,
+}
+
+impl HeldBack {
+    /// Takes an event, in the place of an older one of its kind; whether there was one.
+    fn put(&mut self, event: Event) -> bool {
+        let next = self.next;
+        let age = *self.age_of.entry(event.key()).or_insert(next);
+        self.next += u64::from(age == next);
+        self.by_age.insert(age, event).is_some()
+    }
+
+    fn take(&mut self) -> Option<(u64, Event)> {
+        let (age, event) = self.by_age.pop_first()?;
+        self.age_of.remove(&event.key());
+        Some((age, event))
+    }
+
+    fn put_back(&mut self, age: u64, event: Event) {
+        self.age_of.insert(event.key(), age);
+        self.by_age.insert(age, event);
+    }
+}
+
+/// The loop's hold on the plugin thread.
+#[derive(Debug)]
+pub struct PluginHandle {
+    /// `None` once the thread is gone.
+    sender: Option<SyncSender<Event>>,
+    status: Arc<Status>,
+    thread: Option<JoinHandle<()>>,
+    held_back: HeldBack,
+    replaced: u64,
+    /// The call that was in work when last looked, and since when.
+    watched: Option<(u64, Mono)>,
+    stopping: bool,
+}
+
+impl PluginHandle {
+    pub(super) fn new(
+        sender: SyncSender<Event>,
+        status: Arc<Status>,
+        thread: JoinHandle<()>,
+    ) -> PluginHandle {
+        PluginHandle {
+            sender: Some(sender),
+            status,
+            thread: Some(thread),
+            held_back: HeldBack::default(),
+            replaced: 0,
+            watched: None,
+            stopping: false,
+        }
+    }
+
+    /// Hands a source's news over. Never waits.
+    pub fn send(&mut self, update: Update) {
+        self.push(Event::Node(update));
+    }
+
+    /// Hands the sum of all sources over. Never waits.
+    pub fn send_root(&mut self, root: RootUpdate) {
+        self.push(Event::Root(root));
+    }
+
+    /// Moves what was held back on, as far as there is room. To be called each turn.
+    pub fn pump(&mut self) {
+        if self.held_back.by_age.is_empty() {
+            return;
+        }
+        self.drain();
+        if !self.held_back.by_age.is_empty() {
+            // The thread may have made room just before it could see this, so look once more.
+            self.status.held_back.store(true, Ordering::SeqCst);
+            self.drain();
+        }
+    }
+
+    /// How the queue does.
+    pub fn queue(&self) -> QueueStatus {
+        QueueStatus {
+            length: self.status.sent.load(Ordering::Relaxed) + self.held_back.by_age.len(),
+            replaced: self.replaced,
+        }
+    }
+
+    /// How each plugin does, in the order of the chain.
+    pub fn plugins(&self) -> Vec<PluginStatus> {
+        self.status.plugins()
+    }
+
+    /// The plugin that has been in one call for more than ten seconds, and how long, as far as was
+    /// seen from here: to be asked each second or so.
+    pub fn stalled(&mut self, now: Mono) -> Option<(&str, Duration)> {
+        let calls = self.status.calls.load(Ordering::Acquire);
+        let busy = self.status.busy.load(Ordering::Acquire);
+        let place = busy.checked_sub(1)?;
+        let since = match self.watched {
+            Some((seen, since)) if seen == calls => since,
+            _ => {
+                self.watched = Some((calls, now));
+                now
+            }
+        };
+        let taken = now.since(since);
+        (taken > STALL_LIMIT).then(|| (&*self.status.plugins[place].id, taken))
+    }
+
+    /// Lets nothing more in; what is in is worked off, then the plugins are stopped in order, then
+    /// the waker is called. `pump` must go on being called.
+    pub fn begin_stop(&mut self) {
+        if !self.stopping {
+            self.push(Event::Stop);
+            self.stopping = true;
+        }
+    }
+
+    /// Whether all plugins have been stopped.
+    pub fn has_stopped(&self) -> bool {
+        self.status.ended.load(Ordering::Acquire)
+            || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Ends the thread as `begin_stop` does, and waits up to `limit` for it; whether it has ended.
+    /// If not, what is lost is said, and the thread is left behind for the process's end.
+    pub fn stop(&mut self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        self.begin_stop();
+        while !self.has_stopped() {
+            if Instant::now() >= deadline {
+                self.tell_lost(limit);
+                return false;
+            }
+            self.pump();
+            thread::park_timeout(STOP_STEP);
+        }
+        if let Some(thread) = self.thread.take() {
+            // A panic outside of any plugin has been told by the panic itself.
+            let _ = thread.join();
+        }
+        true
+    }
+
+    fn tell_lost(&self, limit: Duration) {
+        let busy = self.status.busy.load(Ordering::Relaxed);
+        let culprit = busy
+            .checked_sub(1)
+            .and_then(|place| self.status.plugins.get(place));
+        log::error!(
+            "plugins did not end within {} s: {} updates are lost{}",
+            limit.as_secs(),
+            self.queue().length,
+            culprit.map_or(String::new(), |it| format!(
+                ", plugin {} is still at work",
+                it.id
+            )),
+        );
+    }
+
+    fn push(&mut self, event: Event) {
+        if self.stopping || self.sender.is_none() {
+            return;
+        }
+        if self.held_back.by_age.is_empty() {
+            if let Some(event) = self.offer(event) {
+                self.held_back.put(event);
+            }
+        } else if self.held_back.put(event) {
+            self.replaced += 1;
+        }
+        self.pump();
+    }
+
+    fn drain(&mut self) {
+        while let Some((age, event)) = self.held_back.take() {
+            if let Some(event) = self.offer(event) {
+                self.held_back.put_back(age, event);
+                return;
+            }
+        }
+    }
+
+    /// Puts an event into the channel; gives it back if there is no room.
+    fn offer(&mut self, event: Event) -> Option<Event> {
+        let sender = self.sender.as_ref()?;
+        let weight = event.weight();
+        let waiting = self.status.weight.load(Ordering::Relaxed);
+        if waiting > 0 && waiting + weight > CHANNEL_WEIGHT {
+            return Some(event);
+        }
+        // Counted before it is sent: the thread may be done with it before this call returns.
+        self.status.weight.fetch_add(weight, Ordering::Relaxed);
+        self.status.sent.fetch_add(1, Ordering::Relaxed);
+        let refused = match sender.try_send(event) {
+            Ok(()) => return None,
+            Err(TrySendError::Full(event)) => Some(event),
+            Err(TrySendError::Disconnected(_)) => {
+                log::error!("the plugin thread has ended by itself: nothing is stored any more");
+                self.sender = None;
+                None
+            }
+        };
+        self.status.weight.fetch_sub(weight, Ordering::Relaxed);
+        self.status.sent.fetch_sub(1, Ordering::Relaxed);
+        refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+
+    use super::super::{Plugin, PluginError, PluginState, chain::Chain, start_chain};
+    use super::*;
+    use crate::config::Config;
+    use crate::model::{Cluster, Now, Summary};
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn update(source: &str, node: &str, epoch: i64) -> Update {
+        Update {
+            source: source.into(),
+            interval: Duration::from_secs(15),
+            up: true,
+            node: Node::Cluster(Arc::new(Cluster {
+                name: node.into(),
+                ..Cluster::default()
+            })),
+            now: Now {
+                epoch,
+                mono: Mono(0),
+            },
+        }
+    }
+
+    fn root(epoch: i64) -> RootUpdate {
+        RootUpdate {
+            gridname: "grid".into(),
+            authority: "http://grid/".into(),
+            summary: Arc::new(Summary::default()),
+            now: Now {
+                epoch,
+                mono: Mono(0),
+            },
+        }
+    }
+
+    /// Tells what it saw, and lets each update pass only when the test says so.
+    struct Gate {
+        seen: Sender<String>,
+        go: Receiver<()>,
+    }
+
+    impl Plugin for Gate {
+        fn id(&self) -> &'static str {
+            "gate"
+        }
+
+        fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
+            let text = format!("{} {}", update.node.name(), update.now.epoch);
+            self.seen.send(text).unwrap();
+            self.go.recv().unwrap();
+            Ok(())
+        }
+
+        fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
+            self.seen.send(format!("root {}", root.now.epoch)).unwrap();
+            Ok(())
+        }
+
+        fn stop(&mut self) {
+            self.seen.send("stop".into()).unwrap();
+        }
+    }
+
+    struct Rig {
+        handle: PluginHandle,
+        seen: Receiver<String>,
+        go: Sender<()>,
+        woken: Receiver<()>,
+    }
+
+    fn rig() -> Rig {
+        let (seen_sender, seen) = channel();
+        let (go, go_receiver) = channel();
+        let (woken_sender, woken) = channel();
+        let gate = Gate {
+            seen: seen_sender,
+            go: go_receiver,
+        };
+        let chain = Chain::new(&Config::new("test"), vec![Box::new(gate)]);
+        // The loop may be gone before the thread is.
+        let waker = Box::new(move || {
+            let _ = woken_sender.send(());
+        });
+        Rig {
+            handle: start_chain(chain, waker).unwrap(),
+            seen,
+            go,
+            woken,
+        }
+    }
+
+    impl Rig {
+        fn next(&self) -> String {
+            self.seen.recv_timeout(LONG).unwrap()
+        }
+
+        /// Sends one update that is then in work, and as many as the channel holds behind it.
+        fn fill(&mut self) {
+            self.handle.send(update("s", "first", 0));
+            assert_eq!(self.next(), "first 0");
+            for at in 0..CHANNEL_EVENTS {
+                self.handle.send(update("s", &format!("n{at}"), 0));
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_queue_keeps_the_newest_of_each_node_and_counts_the_others() {
+        let mut rig = rig();
+        rig.fill();
+        assert_eq!(rig.handle.queue().replaced, 0);
+        for epoch in 1..=3 {
+            rig.handle.send(update("s", "a", epoch));
+            rig.handle.send(update("other", "a", 10 * epoch));
+            rig.handle.send_root(root(epoch));
+        }
+        let queue = rig.handle.queue();
+        assert_eq!((queue.length, queue.replaced), (1 + CHANNEL_EVENTS + 3, 6));
+        for _ in 0..CHANNEL_EVENTS + 3 {
+            rig.go.send(()).unwrap();
+        }
+        for at in 0..CHANNEL_EVENTS {
+            assert_eq!(rig.next(), format!("n{at} 0"));
+        }
+        rig.woken.recv_timeout(LONG).unwrap();
+        rig.handle.pump();
+        assert_eq!(
+            [rig.next(), rig.next(), rig.next()],
+            ["a 3", "a 30", "root 3"]
+        );
+        assert!(rig.handle.stop(LONG));
+        assert_eq!(rig.next(), "stop");
+    }
+
+    #[test]
+    fn a_stop_drains_what_was_held_back_too() {
+        let mut rig = rig();
+        rig.fill();
+        rig.handle.send(update("s", "late", 1));
+        for _ in 0..CHANNEL_EVENTS + 2 {
+            rig.go.send(()).unwrap();
+        }
+        assert!(rig.handle.stop(LONG));
+        let seen: Vec<String> = rig.seen.try_iter().collect();
+        assert_eq!(seen[seen.len() - 2..], ["late 1", "stop"]);
+    }
+
+    #[test]
+    fn a_stop_gives_a_plugin_up_that_does_not_end() {
+        let mut rig = rig();
+        rig.handle.send(update("s", "slow", 0));
+        assert_eq!(rig.next(), "slow 0");
+        assert!(!rig.handle.stop(Duration::from_millis(20)));
+        rig.go.send(()).unwrap();
+    }
+
+    #[test]
+    fn a_stop_need_not_be_waited_for() {
+        let mut rig = rig();
+        rig.handle.begin_stop();
+        rig.handle.send(update("s", "after", 0));
+        rig.woken.recv_timeout(LONG).unwrap();
+        assert!(rig.handle.has_stopped());
+        assert_eq!(rig.next(), "stop");
+        assert_eq!(rig.handle.plugins()[0].state, PluginState::Stopped);
+    }
+
+    #[test]
+    fn a_plugin_that_hangs_is_named() {
+        let mut rig = rig();
+        assert_eq!(rig.handle.stalled(Mono(0)), None);
+        for epoch in 0..2 {
+            rig.handle.send(update("s", "slow", epoch));
+            rig.next();
+            let start = 100_000 * epoch as u64;
+            assert_eq!(rig.handle.stalled(Mono(start)), None);
+            assert_eq!(rig.handle.stalled(Mono(start + 10_000)), None);
+            assert_eq!(
+                rig.handle.stalled(Mono(start + 12_000)),
+                Some(("gate", Duration::from_secs(12)))
+            );
+            rig.go.send(()).unwrap();
+        }
+        assert!(rig.handle.stop(LONG));
+    }
+
+    #[test]
+    fn snapshots_that_wait_are_bounded_by_their_size() {
+        let status = Arc::new(Status::new(std::iter::empty()));
+        let (sender, events) = sync_channel(CHANNEL_EVENTS);
+        let mut handle = PluginHandle::new(sender, status, thread::spawn(|| ()));
+        let big = |name: &str| {
+            let mut big = update("s", name, 0);
+            if let Node::Cluster(cluster) = &mut big.node {
+                let metric = crate::model::Metric::new(0, 0, "".into());
+                Arc::make_mut(cluster).metrics = vec![metric; CHANNEL_WEIGHT];
+            }
+            big
+        };
+        handle.send(big("one"));
+        handle.send(big("two"));
+        assert_eq!(events.try_iter().count(), 1, "the first always finds room");
+        assert_eq!(handle.queue().length, 2);
+    }
+}

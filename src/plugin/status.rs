@@ -1,0 +1,118 @@
+//! What the loop may know of the plugin thread without waiting for it: counters.
+//!
+//! No rules here: both sides only add up and read.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+/// Shared by the loop and the plugin thread.
+#[derive(Debug, Default)]
+pub struct Status {
+    /// Events in the channel or in work.
+    pub(super) sent: AtomicUsize,
+    /// Weight of the events in the channel or in work.
+    pub(super) weight: AtomicUsize,
+    /// Set by the loop while it holds events back; cleared by the thread, which then wakes it.
+    pub(super) held_back: AtomicBool,
+    /// Place of the plugin in work, counted from 1; 0 while the chain is idle.
+    pub(super) busy: AtomicUsize,
+    /// Counts calls, so that two moments in one call can be told from two calls.
+    pub(super) calls: AtomicU64,
+    /// Set when the chain has been stopped.
+    pub(super) ended: AtomicBool,
+    /// In the order of the chain.
+    pub(super) plugins: Vec<Counters>,
+}
+
+/// Of one plugin.
+#[derive(Debug)]
+pub(super) struct Counters {
+    pub(super) id: Box<str>,
+    pub(super) state: AtomicU8,
+    pub(super) notified: AtomicU64,
+    pub(super) failed: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn new(id: &str) -> Counters {
+        Counters {
+            id: id.into(),
+            state: AtomicU8::new(PluginState::Starting as u8),
+            notified: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn set_state(&self, state: PluginState) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+}
+
+/// Where a plugin is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PluginState {
+    /// Not configured and started yet.
+    Starting = 0,
+    /// Sees every update.
+    Running = 1,
+    /// Could not be configured or started; sees nothing.
+    Refused = 2,
+    /// Failed too often in a row; sees nothing any more.
+    Disabled = 3,
+    /// Has ended in good order.
+    Stopped = 4,
+}
+
+impl PluginState {
+    fn from_u8(state: u8) -> PluginState {
+        match state {
+            1 => PluginState::Running,
+            2 => PluginState::Refused,
+            3 => PluginState::Disabled,
+            4 => PluginState::Stopped,
+            _ => PluginState::Starting,
+        }
+    }
+}
+
+/// How one plugin does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginStatus {
+    /// Its name.
+    pub id: String,
+    /// Whether it takes part.
+    pub state: PluginState,
+    /// Updates it has seen, of sources and of the root.
+    pub notified: u64,
+    /// Updates that ended in an error or a panic.
+    pub failed: u64,
+}
+
+/// How the queue to the plugin thread does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueStatus {
+    /// Updates that wait or are in work.
+    pub length: usize,
+    /// Updates that a newer one of the same node has replaced, since the start.
+    pub replaced: u64,
+}
+
+impl Status {
+    pub(super) fn new<'a>(ids: impl Iterator<Item = &'a str>) -> Status {
+        Status {
+            plugins: ids.map(Counters::new).collect(),
+            ..Status::default()
+        }
+    }
+
+    pub(super) fn plugins(&self) -> Vec<PluginStatus> {
+        self.plugins
+            .iter()
+            .map(|plugin| PluginStatus {
+                id: plugin.id.to_string(),
+                state: PluginState::from_u8(plugin.state.load(Ordering::Relaxed)),
+                notified: plugin.notified.load(Ordering::Relaxed),
+                failed: plugin.failed.load(Ordering::Relaxed),
+            })
+            .collect()
+    }
+}
