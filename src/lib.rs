@@ -14,6 +14,7 @@ pub mod query;
 pub mod reactor;
 pub mod store;
 pub mod summary;
+pub mod timers;
 pub mod trust;
 pub mod walk;
 pub mod xml;
