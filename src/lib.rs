@@ -7,9 +7,11 @@
 pub mod cli;
 pub mod config;
 pub mod daemon;
+mod inflate;
 pub mod logging;
 pub mod model;
 pub mod plugin;
+pub mod poll;
 pub mod query;
 pub mod reactor;
 pub mod store;

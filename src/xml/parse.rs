@@ -232,6 +232,16 @@ impl Parser {
         Ok(())
     }
 
+    /// Bytes read so far.
+    pub fn byte_count(&self) -> u64 {
+        self.document.bytes
+    }
+
+    /// Whether the root element is closed: `finish` gives the document.
+    pub fn has_ended(&self) -> bool {
+        self.root_closed
+    }
+
     /// The document, if it ended well.
     pub fn finish(mut self, now: Mono) -> Result<Document, ParseError> {
         if !self.root_closed {

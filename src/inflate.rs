@@ -1,0 +1,203 @@
+//! A gzipped document, unpacked as its bytes arrive, some at a time.
+//!
+//! No I/O. What a small input can grow to is limited by its ratio; the whole, by the parser.
+
+use std::io::{self, BufRead, ErrorKind, Read};
+
+use flate2::bufread::GzDecoder;
+
+/// The first byte of a gzip stream; no document starts with it.
+pub const GZIP_MAGIC: u8 = 0x1f;
+
+/// A document of metrics shrinks to a twentieth or so; the format's utmost is 1,032.
+const MAX_RATIO: u64 = 500;
+
+/// Below this size no ratio is suspicious.
+const RATIO_FROM_BYTES: u64 = 4 << 20;
+
+/// Why a stream was given up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InflateError {
+    /// Not gzip after all, or damaged on its way.
+    #[error("broken gzip stream: {0}")]
+    Broken(String),
+    /// The stream ended too soon.
+    #[error("the gzip stream ends after {0} bytes, before its end")]
+    Truncated(u64),
+    /// A few bytes that unpack to masses.
+    #[error("{unpacked} bytes out of {packed} of gzip: no document of metrics packs that well")]
+    Bomb {
+        /// Bytes that came in.
+        packed: u64,
+        /// Bytes that came out.
+        unpacked: u64,
+    },
+}
+
+/// What there is to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inflated {
+    /// So many bytes, and perhaps more.
+    Some(usize),
+    /// Nothing until more bytes arrive.
+    Starved,
+    /// Nothing any more: the stream ended well.
+    Ended,
+}
+
+/// Unpacks one stream.
+#[derive(Debug)]
+pub struct Inflate {
+    decoder: GzDecoder<Feed>,
+    packed: u64,
+    unpacked: u64,
+}
+
+/// Bytes that have arrived and are not unpacked yet.
+#[derive(Debug, Default)]
+struct Feed {
+    bytes: Vec<u8>,
+    at: usize,
+    closed: bool,
+}
+
+impl Inflate {
+    /// A stream of which nothing has arrived.
+    pub fn new() -> Inflate {
+        Inflate {
+            decoder: GzDecoder::new(Feed::default()),
+            packed: 0,
+            unpacked: 0,
+        }
+    }
+
+    /// Takes what has arrived; to be called when all from before is read.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let feed = self.decoder.get_mut();
+        feed.bytes.drain(..feed.at);
+        feed.at = 0;
+        feed.bytes.extend_from_slice(bytes);
+        self.packed += bytes.len() as u64;
+    }
+
+    /// No more will arrive.
+    pub fn close(&mut self) {
+        self.decoder.get_mut().closed = true;
+    }
+
+    /// Unpacks some into `out`.
+    pub fn read(&mut self, out: &mut [u8]) -> Result<Inflated, InflateError> {
+        match self.decoder.read(out) {
+            Ok(0) => Ok(Inflated::Ended),
+            Ok(len) => {
+                self.unpacked += len as u64;
+                if self.unpacked > RATIO_FROM_BYTES && self.unpacked / MAX_RATIO > self.packed {
+                    return Err(InflateError::Bomb {
+                        packed: self.packed,
+                        unpacked: self.unpacked,
+                    });
+                }
+                Ok(Inflated::Some(len))
+            }
+            Err(err) => match err.kind() {
+                ErrorKind::WouldBlock => Ok(Inflated::Starved),
+                ErrorKind::UnexpectedEof => Err(InflateError::Truncated(self.packed)),
+                _ => Err(InflateError::Broken(err.to_string())),
+            },
+        }
+    }
+}
+
+impl Read for Feed {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let len = self.fill_buf()?.read(out)?;
+        self.consume(len);
+        Ok(len)
+    }
+}
+
+impl BufRead for Feed {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at == self.bytes.len() && !self.closed {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        Ok(&self.bytes[self.at..])
+    }
+
+    fn consume(&mut self, len: usize) {
+        self.at += len;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).expect("memory takes it");
+        encoder.finish().expect("memory takes it")
+    }
+
+    /// Unpacks what arrives in chunks of `chunk`, then ends.
+    fn unpack(bytes: &[u8], chunk: usize) -> Result<Vec<u8>, InflateError> {
+        let mut inflate = Inflate::new();
+        let (mut all, mut out) = (Vec::new(), [0; 1000]);
+        for part in bytes.chunks(chunk) {
+            inflate.push(part);
+            while let Inflated::Some(len) = inflate.read(&mut out)? {
+                all.extend_from_slice(&out[..len]);
+            }
+        }
+        inflate.close();
+        while let Inflated::Some(len) = inflate.read(&mut out)? {
+            all.extend_from_slice(&out[..len]);
+        }
+        Ok(all)
+    }
+
+    #[test]
+    fn a_stream_unpacks_the_same_however_it_arrives() {
+        let text: Vec<u8> = (0..20_000u32).flat_map(u32::to_le_bytes).collect();
+        let stream = packed(&text);
+        for chunk in [1, 7, 1000, stream.len()] {
+            assert_eq!(unpack(&stream, chunk), Ok(text.clone()), "by {chunk}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_stops_or_is_damaged_is_told() {
+        let stream = packed(&b"some text and some more ".repeat(50));
+        for end in [1, 5, 12, stream.len() - 9, stream.len() - 1] {
+            assert_eq!(
+                unpack(&stream[..end], 4),
+                Err(InflateError::Truncated(end as u64)),
+                "{end} of {}",
+                stream.len()
+            );
+        }
+        let mut damaged = stream.clone();
+        let at = damaged.len() - 6;
+        damaged[at] ^= 1;
+        assert!(matches!(unpack(&damaged, 64), Err(InflateError::Broken(_))));
+        assert!(matches!(
+            unpack(&[GZIP_MAGIC; 16], 64),
+            Err(InflateError::Broken(_))
+        ));
+    }
+
+    #[test]
+    fn a_bomb_is_given_up_early() {
+        let stream = packed(&vec![b' '; 64 << 20]);
+        assert!(stream.len() < 100_000);
+        let Err(InflateError::Bomb { unpacked, .. }) = unpack(&stream, 1000) else {
+            panic!("not noticed");
+        };
+        assert!(unpacked < 2 * RATIO_FROM_BYTES, "{unpacked}");
+    }
+}
