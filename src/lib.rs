@@ -5,6 +5,7 @@
 //! what the core decides. `docs/ARCHITECTURE.md` has the picture.
 
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod daemon;
 mod inflate;
