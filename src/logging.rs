@@ -140,14 +140,9 @@ pub fn start(settings: &Settings) -> Result<(), LogError> {
     }
     set_level(settings.level);
     if let Err(reason) = syslog {
-        log::logger().log(
-            &Record::builder()
-                .level(log::Level::Warn)
-                .target(INSISTED)
-                .args(format_args!(
-                    "no syslog on this machine ({reason}); going on without"
-                ))
-                .build(),
+        insist(
+            log::Level::Warn,
+            format_args!("no syslog on this machine ({reason}); going on without"),
         );
     }
     Ok(())
@@ -182,6 +177,17 @@ pub fn announce(text: fmt::Arguments<'_>) {
         &Record::builder()
             .level(log::Level::Info)
             .target(ANNOUNCED)
+            .args(text)
+            .build(),
+    );
+}
+
+/// Logs everywhere whatever the level: what someone has asked for, or must know.
+pub fn insist(level: log::Level, text: fmt::Arguments<'_>) {
+    log::logger().log(
+        &Record::builder()
+            .level(level)
+            .target(INSISTED)
             .args(text)
             .build(),
     );
