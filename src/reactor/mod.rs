@@ -1,21 +1,58 @@
-//! The loop: so far it holds the ports and waits to be told to end.
+//! The loop: waits for sockets, clocks, signals and other threads, and runs what the core decides.
 //!
-//! Polls nothing and answers nobody yet: who connects is let go at once.
+//! Never blocks but in one place, and does a bounded amount of work between two waits.
 
+mod chores;
+mod clients;
+mod clock;
+mod listen;
+mod nuisance;
+mod resolver;
+mod slots;
+mod sources;
+mod status;
+
+use std::fmt::Display;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use mio::net::TcpListener;
-use mio::{Events, Interest, Poll, Token};
-use nix::errno::Errno;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use mio::event::Event;
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::logging;
+use crate::logging::{self, Complaint};
+use crate::model::Now;
+use crate::plugin::{self, PluginHandle};
+use crate::store::{GridIdentity, Store};
+use crate::timers::{Random, Schedule, Timers};
+use crate::trust::Trust;
+use crate::xml::parse::ParseSettings;
 
-const SIGNALS: Token = Token(usize::MAX);
+use chores::Ending;
+use clients::{MAX_CLIENTS, Turn};
+use clock::Clock;
+use listen::{Listener, Port};
+use nuisance::{Nuisance, Nuisances};
+use resolver::{Asker, Resolver};
+use slots::{Chore, Slot, Slots};
+use sources::Source;
+pub use status::{ClientStatus, SourceStatus};
+
+/// Bytes read from or written to one connection before others have their turn.
+const TURN_BYTES: usize = 256 << 10;
+
+/// Events taken in at a time.
+const EVENTS: usize = 256;
+
+/// Descriptors kept for files, logs, libraries and the loop itself.
+const SPARE_DESCRIPTORS: u64 = 64;
 
 /// Why the loop cannot be set up.
 #[derive(Debug, Error)]
@@ -32,7 +69,7 @@ pub enum BindError {
     },
     /// The system gave no descriptors for it.
     #[error("the loop cannot be set up: {0}")]
-    SetUp(io::Error),
+    SetUp(#[from] io::Error),
 }
 
 /// Why the loop ended without being told to.
@@ -41,41 +78,131 @@ pub enum RunError {
     /// The system no longer says what is ready.
     #[error("the loop cannot wait for its sockets: {0}")]
     Wait(io::Error),
+    /// The system gave no thread.
+    #[error("the plugin thread cannot be started: {0}")]
+    Plugins(io::Error),
 }
 
 /// The loop, its ports bound.
 pub struct Reactor {
     poll: Poll,
     signals: Signals,
-    listeners: Vec<TcpListener>,
+    slots: Slots,
+    shared: Shared,
+    waker: Arc<Waker>,
     xml_addrs: Vec<SocketAddr>,
     interactive_addrs: Vec<SocketAddr>,
+}
+
+/// What every slot's work may need beside its slot.
+struct Shared {
+    config: Config,
+    registry: Registry,
+    clock: Clock,
+    /// As of the start of the turn.
+    now: Now,
+    store: Store,
+    timers: Timers,
+    resolver: Resolver,
+    /// From the start of the run on.
+    plugins: Option<PluginHandle>,
+    trust: Trust,
+    /// Names of `trust` being looked up.
+    names_asked: usize,
+    nuisances: Nuisances,
+    no_descriptors: Complaint,
+    stalled: Complaint,
+    max_clients: usize,
+    clients: ClientStatus,
+    random: Random,
+    /// What is read from any socket, for as long as it takes to hand it on.
+    buffer: Box<[u8]>,
+    chores: [usize; 4],
+    /// Source to look through next, while an expiry sweep is under way.
+    expiring: usize,
+    /// From the first signal to end on.
+    ending: Option<Ending>,
 }
 
 impl Reactor {
     /// Binds both ports and takes over the signals; to be called before privileges are dropped.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
-        let poll = Poll::new().map_err(BindError::SetUp)?;
-        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(BindError::SetUp)?;
-        poll.registry()
-            .register(&mut signals, SIGNALS, Interest::READABLE)
-            .map_err(BindError::SetUp)?;
+        let poll = Poll::new()?;
+        let registry = poll.registry().try_clone()?;
+        let mut slots = Slots::default();
+        let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM, SIGUSR1])?;
+        let token = Token(slots.add(Slot::Signals));
+        registry.register(&mut signals, token, Interest::READABLE)?;
+        let waker = Arc::new(Waker::new(&registry, Token(slots.add(Slot::Waker)))?);
+        let chores = Chore::ALL.map(|chore| slots.add(Slot::Chore(chore)));
+
+        let clock = Clock::new();
+        let seed = RandomState::new().hash_one(std::process::id());
+        log::debug!("seed of every random decision: {seed}");
+        let shared = Shared {
+            now: clock.now(),
+            clock,
+            store: store(config),
+            timers: Timers::default(),
+            resolver: Resolver::new(Arc::clone(&waker)),
+            plugins: None,
+            trust: Trust::new(&config.trust),
+            names_asked: 0,
+            nuisances: Nuisances::default(),
+            no_descriptors: Complaint::new(),
+            stalled: Complaint::new(),
+            max_clients: room_for_clients(config.sources.len()),
+            clients: ClientStatus::default(),
+            random: Random::new(seed),
+            buffer: vec![0; TURN_BYTES].into(),
+            chores,
+            expiring: 0,
+            ending: None,
+            registry,
+            config: config.clone(),
+        };
         let mut reactor = Reactor {
             poll,
             signals,
-            listeners: Vec::new(),
+            slots,
+            shared,
+            waker,
             xml_addrs: Vec::new(),
             interactive_addrs: Vec::new(),
         };
-        let xml = reactor.listen("xml_port", config.bind_address, config.xml_port)?;
+        let xml = reactor.listen("xml_port", Port::Xml, config.xml_port)?;
         reactor.xml_addrs.push(xml);
         let interactive = reactor.listen(
             "interactive_port",
-            config.bind_address,
+            Port::Interactive,
             config.interactive_port,
         )?;
         reactor.interactive_addrs.push(interactive);
         Ok(reactor)
+    }
+
+    fn listen(
+        &mut self,
+        name: &'static str,
+        port: Port,
+        number: u16,
+    ) -> Result<SocketAddr, BindError> {
+        let mut socket = listen::open(self.shared.config.bind_address, number).map_err(
+            |(address, source)| BindError::Listen {
+                name,
+                address,
+                source,
+            },
+        )?;
+        let address = socket.local_addr()?;
+        let token = self.slots.add(Slot::Free);
+        self.shared
+            .registry
+            .register(&mut socket, Token(token), Interest::READABLE)?;
+        if let Some(slot) = self.slots.get_mut(token) {
+            *slot = Slot::Listener(Listener { socket, port });
+        }
+        Ok(address)
     }
 
     /// Where the whole document is served.
@@ -88,65 +215,188 @@ impl Reactor {
         &self.interactive_addrs
     }
 
-    /// Runs until SIGTERM or SIGINT.
+    /// Polls, serves and feeds the plugins until SIGTERM or SIGINT.
     pub fn run(mut self) -> Result<(), RunError> {
-        let mut events = Events::with_capacity(64);
-        loop {
-            match self.poll.poll(&mut events, None) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                outcome => outcome.map_err(RunError::Wait)?,
-            }
+        let waker = Arc::clone(&self.waker);
+        let wake = Box::new(move || {
+            // A loop that cannot be woken looks at the queue when it next wakes.
+            let _ = waker.wake();
+        });
+        let plugins = plugin::start(&self.shared.config, wake).map_err(RunError::Plugins)?;
+        self.shared.plugins = Some(plugins);
+        self.shared.now = self.shared.clock.now();
+        self.add_sources();
+        self.start_chores();
+        let mut events = Events::with_capacity(EVENTS);
+        while !self.has_ended() {
+            self.wait(&mut events).map_err(RunError::Wait)?;
+            self.shared.now = self.shared.clock.now();
             for event in &events {
-                match self.listeners.get(event.token().0) {
-                    Some(listener) => while listener.accept().is_ok() {},
-                    None => {
-                        for signal in self.signals.pending() {
-                            match signal {
-                                SIGHUP => logging::reopen(),
-                                _ => return Ok(()),
-                            }
-                        }
-                    }
+                self.event(event);
+            }
+            while let Some(token) = self.shared.timers.due(self.shared.now.mono) {
+                self.timeout(token);
+            }
+            for _ in 0..self.slots.ready_count() {
+                if let Some(token) = self.slots.next_ready() {
+                    self.turn(token);
                 }
+            }
+            self.look_after_plugins();
+        }
+        if let Some(mut plugins) = self.shared.plugins.take() {
+            plugins.stop(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        let limit = if self.slots.ready_count() > 0 {
+            Some(Duration::ZERO)
+        } else {
+            let now = self.shared.clock.mono();
+            self.shared.timers.earliest().map(|at| at.since(now))
+        };
+        match self.poll.poll(events, limit) {
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {
+                events.clear();
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn add_sources(&mut self) {
+        let sources = self.shared.config.sources.clone();
+        for (at, source) in sources.iter().enumerate() {
+            let schedule = Schedule::new(source.interval, self.shared.random.split());
+            let first_start = schedule.first(at, sources.len(), self.shared.now.mono);
+            let machine = crate::poll::Poll::new(source, schedule, first_start);
+            let id = self.shared.store.add_source();
+            let token = self.slots.add(Slot::Free);
+            self.shared.timers.set(token, machine.deadline());
+            let source = Source::new(id, &source.name, source.interval, machine, token);
+            if let Some(slot) = self.slots.get_mut(token) {
+                *slot = Slot::Source(Box::new(source));
             }
         }
     }
 
-    /// One listener for both families, where there is IPv6, unless an address was asked for.
-    fn listen(
-        &mut self,
-        name: &'static str,
-        address: Option<IpAddr>,
-        port: u16,
-    ) -> Result<SocketAddr, BindError> {
-        let wanted = SocketAddr::new(address.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), port);
-        let mut address_tried = wanted;
-        let mut bound = TcpListener::bind(wanted);
-        let no_ipv6 = |error: &io::Error| {
-            error.raw_os_error() == Some(Errno::EAFNOSUPPORT as i32)
-                || error.kind() == io::ErrorKind::AddrNotAvailable
-        };
-        if address.is_none() && bound.as_ref().is_err_and(no_ipv6) {
-            address_tried = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-            bound = TcpListener::bind(address_tried);
+    /// Takes an event in; what it leads to is done in the slot's turn.
+    fn event(&mut self, event: &Event) {
+        let token = event.token().0;
+        match self.slots.get_mut(token) {
+            None | Some(Slot::Free | Slot::Chore(_)) => return,
+            Some(Slot::Source(source)) => source.event(event),
+            Some(Slot::Client(client)) => client.event(event),
+            Some(Slot::Signals | Slot::Waker | Slot::Listener(_)) => {}
         }
-        let failed = |source| BindError::Listen {
-            name,
-            address: address_tried,
-            source,
+        self.slots.make_ready(token);
+    }
+
+    /// A deadline has come.
+    fn timeout(&mut self, token: usize) {
+        match self.slots.get_mut(token) {
+            None | Some(Slot::Free | Slot::Signals | Slot::Waker) => return,
+            Some(Slot::Chore(chore)) => {
+                let chore = *chore;
+                self.do_chore(chore);
+                return;
+            }
+            Some(Slot::Source(source)) => source.timeout(&mut self.shared),
+            Some(Slot::Client(client)) => client.machine.timeout(self.shared.now.mono),
+            Some(Slot::Listener(_)) => {}
+        }
+        self.slots.make_ready(token);
+    }
+
+    /// Does a bounded amount of work.
+    fn turn(&mut self, token: usize) {
+        self.shared.now = self.shared.clock.now();
+        let again = match self.slots.get_mut(token) {
+            None | Some(Slot::Free) => false,
+            Some(Slot::Signals) => {
+                self.take_signals();
+                false
+            }
+            Some(Slot::Waker) => {
+                self.take_answers();
+                false
+            }
+            Some(Slot::Chore(_)) => self.expire_one(),
+            Some(Slot::Listener(_)) => clients::accept(&mut self.slots, token, &mut self.shared),
+            Some(Slot::Source(source)) => source.turn(&mut self.shared),
+            Some(Slot::Client(client)) => {
+                let turn = client.turn(&mut self.shared);
+                let deadline = client.machine.deadline();
+                self.shared.timers.set(token, deadline);
+                if turn == Turn::Gone {
+                    self.slots.remove(token);
+                }
+                turn == Turn::Again
+            }
         };
-        let mut listener = bound.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        self.poll
-            .registry()
-            .register(
-                &mut listener,
-                Token(self.listeners.len()),
-                Interest::READABLE,
-            )
-            .map_err(BindError::SetUp)?;
-        self.listeners.push(listener);
-        Ok(address)
+        if again {
+            self.slots.make_ready(token);
+        }
+    }
+
+    fn take_signals(&mut self) {
+        let signals: Vec<i32> = self.signals.pending().collect();
+        for signal in signals {
+            match signal {
+                // Reading the configuration again comes with it one day.
+                SIGHUP => logging::reopen(),
+                SIGUSR1 => self.log_status(),
+                _ => self.end(),
+            }
+        }
+    }
+
+    /// Takes in what other threads have for the loop. The plugins are looked after every time.
+    fn take_answers(&mut self) {
+        while let Some(answer) = self.shared.resolver.answer() {
+            match answer.asker {
+                Asker::Source { token, host } => {
+                    if let Some(Slot::Source(source)) = self.slots.get_mut(token) {
+                        source
+                            .machine
+                            .resolved(host, answer.found, self.shared.now.mono);
+                        self.slots.make_ready(token);
+                    }
+                }
+                Asker::Trust => self.shared.trusted_name(&answer.name, answer.found),
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn instant(&self) -> Instant {
+        self.clock.instant(self.now.mono)
+    }
+
+    /// The token of a chore.
+    fn chore(&self, chore: Chore) -> usize {
+        self.chores[chore as usize]
+    }
+
+    /// Logs what a client did wrong, if it is time to say so again.
+    fn tell(&mut self, address: IpAddr, nuisance: Nuisance, what: &dyn Display) {
+        let now = self.instant();
+        self.nuisances.tell(address, nuisance, what, now);
+    }
+
+    fn trusted_name(&mut self, name: &str, found: Result<Vec<SocketAddr>, String>) {
+        self.names_asked = self.names_asked.saturating_sub(1);
+        match found {
+            Ok(addresses) => {
+                let addresses: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
+                self.trust.set_addresses(name, &addresses);
+            }
+            // Its addresses from before, if there are any, go on being trusted.
+            Err(reason) => log::warn!("trusted_hosts: {name} cannot be resolved: {reason}"),
+        }
     }
 }
 
@@ -157,4 +407,40 @@ impl BindError {
             BindError::Listen { source, .. } | BindError::SetUp(source) => source.kind(),
         }
     }
+}
+
+fn store(config: &Config) -> Store {
+    let identity = GridIdentity {
+        name: config.gridname.clone(),
+        authority: config.authority.clone(),
+        scalable: config.scalable,
+    };
+    let settings = ParseSettings {
+        scalable: config.scalable,
+        lower_case_hosts: !config.case_sensitive_hostnames,
+        filter: Arc::new(config.summary_filter.clone()),
+        ..ParseSettings::default()
+    };
+    Store::new(identity, Arc::new(settings))
+}
+
+/// Raises the limit of descriptors as far as it goes; how many clients fit into it.
+fn room_for_clients(sources: usize) -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, hard)| {
+        match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+            Ok(()) => hard,
+            Err(_) => soft,
+        }
+    });
+    let room = limit.saturating_sub(SPARE_DESCRIPTORS + sources as u64);
+    MAX_CLIENTS.min(room.max(1) as usize)
+}
+
+/// An error as people say it: without the number.
+fn reason(err: &io::Error) -> String {
+    let mut text = err.to_string();
+    if let Some(at) = text.find(" (os error ") {
+        text.truncate(at);
+    }
+    text
 }

@@ -1,0 +1,262 @@
+//! What the loop does by the clock and at its end.
+//!
+//! Each chore is bounded, or cut into turns.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Reactor;
+use super::resolver::{Asker, Question};
+use super::slots::{Chore, Slot};
+use crate::config::DEFAULT_INTERVAL;
+use crate::logging::{self, Say, span};
+use crate::model::Mono;
+use crate::plugin::{PluginHandle, RootUpdate};
+use crate::store::SourceId;
+
+/// Between two sweeps for what is past its DMAX, as C gmetad has it.
+const EXPIRY_PERIOD: Duration = Duration::from_secs(180);
+
+/// Between two look-ups of the trusted names.
+const NAMES_PERIOD: Duration = Duration::from_secs(300);
+
+/// For clients to take the rest of their answers at the end.
+const CLIENTS_END_WITHIN: Duration = Duration::from_secs(2);
+
+/// For plugins to do what is queued and stop.
+const PLUGINS_END_WITHIN: Duration = Duration::from_secs(10);
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    /// Plugins are waited for until then.
+    plugins_until: Mono,
+    /// Nothing is waited for any more.
+    at_once: bool,
+}
+
+impl Chore {
+    pub(super) const ALL: [Chore; 4] = [Chore::Summary, Chore::Expiry, Chore::Names, Chore::Ending];
+}
+
+impl Reactor {
+    pub(super) fn start_chores(&mut self) {
+        let now = self.shared.now.mono;
+        let summary = Some(now + self.summary_period());
+        self.set_chore(Chore::Summary, summary);
+        self.set_chore(Chore::Expiry, Some(now + EXPIRY_PERIOD));
+        if self.shared.trust.names().next().is_some() {
+            self.set_chore(Chore::Names, Some(now));
+        }
+    }
+
+    pub(super) fn do_chore(&mut self, chore: Chore) {
+        let now = self.shared.now.mono;
+        match chore {
+            Chore::Summary => {
+                self.summarize();
+                let next = Some(now + self.summary_period());
+                self.set_chore(Chore::Summary, next);
+            }
+            Chore::Expiry => {
+                self.shared.expiring = 0;
+                let token = self.shared.chore(Chore::Expiry);
+                self.slots.make_ready(token);
+                self.set_chore(Chore::Expiry, Some(now + EXPIRY_PERIOD));
+            }
+            Chore::Names => {
+                self.ask_for_names();
+                self.set_chore(Chore::Names, Some(now + NAMES_PERIOD));
+            }
+            Chore::Ending => self.end_overdue(),
+        }
+    }
+
+    /// Drops what is past its DMAX in one source; whether there are more.
+    pub(super) fn expire_one(&mut self) -> bool {
+        let at = self.shared.expiring;
+        if at >= self.shared.config.sources.len() {
+            return false;
+        }
+        self.shared.store.expire(SourceId(at), self.shared.now.mono);
+        self.shared.expiring += 1;
+        true
+    }
+
+    /// Lets the plugin thread have what was held back, and says when it hangs.
+    pub(super) fn look_after_plugins(&mut self) {
+        let (mono, now) = (self.shared.now.mono, self.shared.instant());
+        let Some(plugins) = &mut self.shared.plugins else {
+            return;
+        };
+        plugins.pump();
+        if let Some((id, taken)) = plugins.stalled(mono) {
+            match self.shared.stalled.failed(now) {
+                Some(Say::First | Say::Still { .. }) => log::error!(
+                    "plugin {id} has been at one update for {}; polling and serving go on",
+                    span(taken)
+                ),
+                None => {}
+            }
+        } else if let Some(lasted) = self.shared.stalled.recovered(now) {
+            log::error!("the plugins go on after {}", span(lasted));
+        }
+    }
+
+    /// Begins the end; the second time, ends at once.
+    pub(super) fn end(&mut self) {
+        let now = self.shared.now.mono;
+        if let Some(ending) = &mut self.shared.ending {
+            ending.at_once = true;
+            return;
+        }
+        log::info!("ending, as told by a signal");
+        self.shared.ending = Some(Ending {
+            plugins_until: now + PLUGINS_END_WITHIN,
+            at_once: false,
+        });
+        for token in 0..self.slots.len() {
+            match self.slots.get_mut(token) {
+                Some(Slot::Listener(_)) => self.slots.remove(token),
+                Some(Slot::Source(source)) => {
+                    source.machine.stop();
+                    source.act(&mut self.shared);
+                    self.shared.timers.set(token, None);
+                }
+                Some(Slot::Client(client)) => {
+                    client.machine.stop();
+                    self.slots.make_ready(token);
+                }
+                _ => {}
+            }
+        }
+        for chore in Chore::ALL {
+            self.set_chore(chore, None);
+        }
+        self.set_chore(Chore::Ending, Some(now + CLIENTS_END_WITHIN));
+        if let Some(plugins) = &mut self.shared.plugins {
+            plugins.begin_stop();
+        }
+    }
+
+    /// Whether nothing is left to be waited for.
+    pub(super) fn has_ended(&self) -> bool {
+        let Some(ending) = &self.shared.ending else {
+            return false;
+        };
+        let plugins_stopped = self
+            .shared
+            .plugins
+            .as_ref()
+            .is_none_or(PluginHandle::has_stopped);
+        ending.at_once || (plugins_stopped && self.slots.clients().next().is_none())
+    }
+
+    /// What was to end by now is not waited for any longer.
+    fn end_overdue(&mut self) {
+        let now = self.shared.now.mono;
+        let Some(ending) = &mut self.shared.ending else {
+            return;
+        };
+        if ending.plugins_until <= now {
+            ending.at_once = true;
+            return;
+        }
+        let until = ending.plugins_until;
+        let mut left = 0;
+        for token in 0..self.slots.len() {
+            if let Some(Slot::Client(_)) = self.slots.get_mut(token) {
+                self.slots.remove(token);
+                left += 1;
+            }
+        }
+        if left > 0 {
+            log::info!("{left} clients did not have all of their answers at the end");
+        }
+        self.set_chore(Chore::Ending, Some(until));
+    }
+
+    fn set_chore(&mut self, chore: Chore, at: Option<Mono>) {
+        let token = self.shared.chore(chore);
+        self.shared.timers.set(token, at);
+    }
+
+    fn summarize(&mut self) {
+        let shared = &mut self.shared;
+        let summary = shared.store.summarize();
+        if let Some(plugins) = &mut shared.plugins {
+            plugins.send_root(RootUpdate {
+                gridname: Arc::from(shared.config.gridname.as_str()),
+                authority: Arc::from(shared.config.authority.as_str()),
+                summary,
+                now: shared.now,
+            });
+        }
+    }
+
+    /// Half of the shortest interval.
+    fn summary_period(&self) -> Duration {
+        let sources = &self.shared.config.sources;
+        let shortest = sources.iter().map(|source| source.interval).min();
+        shortest.unwrap_or(DEFAULT_INTERVAL) / 2
+    }
+
+    fn ask_for_names(&mut self) {
+        let shared = &mut self.shared;
+        // A resolver that has not come round since is not asked again.
+        if shared.names_asked > 0 {
+            return;
+        }
+        for name in shared.trust.names() {
+            shared.names_asked += 1;
+            shared.resolver.ask(Question {
+                asker: Asker::Trust,
+                name: name.into(),
+                port: 0,
+            });
+        }
+    }
+
+    /// How the daemon does, in a few lines, whatever the level.
+    pub(super) fn log_status(&self) {
+        let say = |text: fmt::Arguments<'_>| logging::insist(log::Level::Info, text);
+        let clients = &self.shared.clients;
+        say(format_args!(
+            "status: {} clients connected, {} let in, {} turned away as untrusted, {} for want of \
+             room, {} at fault; {} requests on the XML port, {} on the interactive port; {} bytes \
+             sent",
+            self.slots.clients().count(),
+            clients.accepted,
+            clients.untrusted,
+            clients.crowded_out,
+            clients.faults,
+            clients.xml_requests,
+            clients.interactive_requests,
+            clients.sent_bytes
+        ));
+        for source in self.slots.sources() {
+            let status = &source.status;
+            say(format_args!(
+                "status: source \"{}\" is {}: {} polls good, {} failed, {} missed; {} bytes of \
+                 documents in {} bytes, {} damaged places; {} ms of work",
+                source.name,
+                if source.is_down() { "down" } else { "up" },
+                status.polls_ok,
+                status.polls_failed,
+                status.missed,
+                status.document_bytes,
+                status.wire_bytes,
+                status.damage,
+                status.busy.as_millis()
+            ));
+        }
+        if let Some(plugins) = &self.shared.plugins {
+            let queue = plugins.queue();
+            say(format_args!(
+                "status: {} updates wait for the plugins, {} were replaced by newer ones",
+                queue.length, queue.replaced
+            ));
+        }
+    }
+}

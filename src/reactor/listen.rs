@@ -1,0 +1,65 @@
+//! The two ports.
+//!
+//! Who may connect, and what becomes of them, is the business of `clients`.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use mio::net::TcpListener;
+use nix::errno::Errno;
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrLike, bind,
+    listen, setsockopt, socket, sockopt,
+};
+
+/// Connections that wait to be accepted; what the system allows if that is less.
+const BACKLOG: i32 = 1024;
+
+/// What is served there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Port {
+    /// Everything, to whoever connects.
+    Xml,
+    /// What a line asks for.
+    Interactive,
+}
+
+/// A port that is listened on.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) socket: TcpListener,
+    pub(super) port: Port,
+}
+
+/// Listens on `address`; without one, on all of both families, or of IPv4 alone where the machine
+/// has no IPv6. On failure, what was tried.
+pub(super) fn open(
+    address: Option<IpAddr>,
+    port: u16,
+) -> Result<TcpListener, (SocketAddr, io::Error)> {
+    let wanted = SocketAddr::new(address.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), port);
+    match open_at(wanted) {
+        Err(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL) if address.is_none() => {
+            let ipv4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
+            open_at(ipv4).map_err(|errno| (ipv4, errno.into()))
+        }
+        opened => opened.map_err(|errno| (wanted, errno.into())),
+    }
+}
+
+fn open_at(address: SocketAddr) -> Result<TcpListener, Errno> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let (family, address): (_, Box<dyn SockaddrLike>) = match address {
+        SocketAddr::V4(v4) => (AddressFamily::Inet, Box::new(SockaddrIn::from(v4))),
+        SocketAddr::V6(v6) => (AddressFamily::Inet6, Box::new(SockaddrIn6::from(v6))),
+    };
+    let listener = socket(family, SockType::Stream, flags, None)?;
+    setsockopt(&listener, sockopt::ReuseAddr, &true)?;
+    if family == AddressFamily::Inet6 {
+        // One socket for both families, whatever the system's default: port 0 is one port then.
+        setsockopt(&listener, sockopt::Ipv6V6Only, &false)?;
+    }
+    bind(std::os::fd::AsRawFd::as_raw_fd(&listener), &*address)?;
+    listen(&listener, Backlog::new(BACKLOG)?)?;
+    Ok(TcpListener::from_std(listener.into()))
+}

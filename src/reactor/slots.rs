@@ -1,0 +1,111 @@
+//! What a token of the loop stands for.
+//!
+//! No behaviour here: what each kind does is in the file of its name.
+
+use std::collections::VecDeque;
+
+use super::clients::Connection;
+use super::listen::Listener;
+use super::sources::Source;
+
+/// What an event, a deadline or a turn is about.
+pub(super) enum Slot {
+    /// Nothing now; the next newcomer takes it.
+    Free,
+    /// Signals have come.
+    Signals,
+    /// Another thread has something for the loop.
+    Waker,
+    /// Work by the clock.
+    Chore(Chore),
+    /// A port; new clients.
+    Listener(Listener),
+    /// A polled source, connected or not.
+    Source(Box<Source>),
+    /// A client.
+    Client(Box<Connection>),
+}
+
+/// Work by the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chore {
+    /// Sum all sources up.
+    Summary,
+    /// Drop what is past its DMAX, one source a turn.
+    Expiry,
+    /// Look the trusted names up again.
+    Names,
+    /// Stop waiting for what is left at the end.
+    Ending,
+}
+
+/// All slots, by token, and those that want a turn.
+#[derive(Default)]
+pub(super) struct Slots {
+    by_token: Vec<Slot>,
+    free: Vec<usize>,
+    ready: VecDeque<usize>,
+    queued: Vec<bool>,
+}
+
+impl Slots {
+    /// Puts a newcomer somewhere; its token.
+    pub(super) fn add(&mut self, slot: Slot) -> usize {
+        if let Some(at) = self.free.pop() {
+            self.by_token[at] = slot;
+            return at;
+        }
+        self.by_token.push(slot);
+        self.queued.push(false);
+        self.by_token.len() - 1
+    }
+
+    /// Frees a slot; whatever it held is dropped.
+    pub(super) fn remove(&mut self, at: usize) {
+        if !matches!(self.by_token[at], Slot::Free) {
+            self.by_token[at] = Slot::Free;
+            self.free.push(at);
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, at: usize) -> Option<&mut Slot> {
+        self.by_token.get_mut(at)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_token.len()
+    }
+
+    pub(super) fn clients(&self) -> impl Iterator<Item = &Connection> {
+        self.by_token.iter().filter_map(|slot| match slot {
+            Slot::Client(client) => Some(&**client),
+            _ => None,
+        })
+    }
+
+    pub(super) fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.by_token.iter().filter_map(|slot| match slot {
+            Slot::Source(source) => Some(&**source),
+            _ => None,
+        })
+    }
+
+    /// Gives the slot a turn, once, after those that wait for theirs.
+    pub(super) fn make_ready(&mut self, at: usize) {
+        if !std::mem::replace(&mut self.queued[at], true) {
+            self.ready.push_back(at);
+        }
+    }
+
+    /// How many wait for their turn.
+    pub(super) fn ready_count(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// The slot whose turn it is.
+    pub(super) fn next_ready(&mut self) -> Option<usize> {
+        let at = self.ready.pop_front()?;
+        self.queued[at] = false;
+        Some(at)
+    }
+}

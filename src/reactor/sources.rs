@@ -1,0 +1,343 @@
+//! The connections to what is polled: does what the poll machines decide.
+//!
+//! When, where and for how long is decided there.
+
+use std::io::{self, ErrorKind, Read};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::event::Event;
+use mio::net::TcpStream;
+use mio::{Interest, Token};
+
+use super::Shared;
+use super::resolver::{Asker, Question};
+use super::slots::Chore;
+use super::status::SourceStatus;
+use crate::logging::{Complaint, Say, span};
+use crate::model::{Node, Now};
+use crate::plugin::Update;
+use crate::poll::{Action, Answer, HostFailure, Outcome, Poll};
+use crate::store::SourceId;
+
+/// One data_source.
+pub(super) struct Source {
+    pub(super) id: SourceId,
+    pub(super) name: Arc<str>,
+    pub(super) interval: Duration,
+    pub(super) machine: Poll,
+    pub(super) status: SourceStatus,
+    token: usize,
+    stream: Option<TcpStream>,
+    /// Bytes or an end may be there to be read.
+    readable: bool,
+    /// The peer has closed its side, so that a short read is not the last.
+    hung_up: bool,
+    down: Complaint,
+    damaged: Complaint,
+}
+
+impl Source {
+    pub(super) fn new(
+        id: SourceId,
+        name: &str,
+        interval: Duration,
+        machine: Poll,
+        token: usize,
+    ) -> Source {
+        Source {
+            id,
+            name: name.into(),
+            interval,
+            machine,
+            status: SourceStatus::default(),
+            token,
+            stream: None,
+            readable: false,
+            hung_up: false,
+            down: Complaint::new(),
+            damaged: Complaint::new(),
+        }
+    }
+
+    /// Whether its last poll failed.
+    pub(super) fn is_down(&self) -> bool {
+        self.down.failing()
+    }
+
+    /// Takes an event of its connection in.
+    pub(super) fn event(&mut self, event: &Event) {
+        self.readable |= event.is_readable() || event.is_error();
+        self.hung_up |= event.is_read_closed() || event.is_error();
+    }
+
+    /// Its deadline has come. Bytes that lie there count as having come before.
+    pub(super) fn timeout(&mut self, shared: &mut Shared) {
+        if self.readable {
+            self.turn(shared);
+        }
+        self.machine.timeout(shared.now.mono);
+    }
+
+    /// One turn: a connection made, or some bytes read. Whether another turn is wanted.
+    pub(super) fn turn(&mut self, shared: &mut Shared) -> bool {
+        if self.machine.is_connecting() {
+            self.look_at_connection(shared);
+        }
+        if self.machine.has_backlog() {
+            let start = Instant::now();
+            self.machine.work(shared.now.mono, shared.store.table());
+            self.status.busy += start.elapsed();
+        } else if self.machine.wants_bytes() && self.readable {
+            self.read(shared);
+        }
+        self.act(shared);
+        shared.timers.set(self.token, self.machine.deadline());
+        self.machine.has_backlog() || (self.machine.wants_bytes() && self.readable)
+    }
+
+    fn look_at_connection(&mut self, shared: &mut Shared) {
+        let Some(stream) = &self.stream else { return };
+        match is_connected(stream) {
+            Ok(true) => {
+                let parser = shared.store.begin(self.id);
+                self.machine.connected(parser, shared.now.mono);
+            }
+            Ok(false) => {}
+            Err(err) => self.machine.broken(&super::reason(&err), shared.now.mono),
+        }
+    }
+
+    fn read(&mut self, shared: &mut Shared) {
+        let Some(stream) = &mut self.stream else {
+            self.readable = false;
+            return;
+        };
+        let buffer = &mut shared.buffer;
+        match stream.read(buffer) {
+            Ok(0) => {
+                self.readable = false;
+                self.machine.end(shared.now.mono);
+            }
+            Ok(len) => {
+                // A short read has emptied the socket; what comes later is a new event.
+                self.readable = len == buffer.len() || self.hung_up;
+                let start = Instant::now();
+                self.machine
+                    .bytes(&buffer[..len], shared.now.mono, shared.store.table());
+                self.status.busy += start.elapsed();
+            }
+            Err(err) => match err.kind() {
+                ErrorKind::WouldBlock => self.readable = false,
+                ErrorKind::Interrupted => {}
+                _ => self.machine.broken(&super::reason(&err), shared.now.mono),
+            },
+        }
+    }
+
+    /// Does what the machine wants done.
+    pub(super) fn act(&mut self, shared: &mut Shared) {
+        while let Some(action) = self.machine.action() {
+            match action {
+                Action::Resolve { host, name, port } => shared.resolver.ask(Question {
+                    asker: Asker::Source {
+                        token: self.token,
+                        host,
+                    },
+                    name,
+                    port,
+                }),
+                Action::Connect(address) => {
+                    if let Err(err) = self.connect(address, shared) {
+                        self.machine.broken(&super::reason(&err), shared.now.mono);
+                    }
+                }
+                Action::Close => self.stream = None,
+                Action::Abandon(parser) => shared.store.abort(self.id, *parser),
+                Action::Ended(outcome) => self.ended(*outcome, shared),
+            }
+        }
+    }
+
+    fn connect(&mut self, address: SocketAddr, shared: &mut Shared) -> io::Result<()> {
+        self.readable = false;
+        self.hung_up = false;
+        let mut stream = TcpStream::connect(address)?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        shared
+            .registry
+            .register(&mut stream, Token(self.token), interest)?;
+        self.stream = Some(stream);
+        Ok(())
+    }
+
+    fn ended(&mut self, outcome: Outcome, shared: &mut Shared) {
+        self.status.missed += outcome.missed;
+        if outcome.missed > 0 {
+            log::warn!(
+                "source \"{}\": a poll took {}, past {} of its next starts",
+                self.name,
+                span(shared.now.mono.since(outcome.started)),
+                outcome.missed
+            );
+        }
+        match outcome.answer {
+            Some(answer) => self.succeeded(answer, &outcome.failures, outcome.started, shared),
+            None => self.failed(&outcome.failures, shared),
+        }
+    }
+
+    fn succeeded(
+        &mut self,
+        answer: Answer,
+        failures: &[HostFailure],
+        started: crate::model::Mono,
+        shared: &mut Shared,
+    ) {
+        let Answer {
+            host,
+            document,
+            wire_bytes,
+            moved,
+        } = answer;
+        let (bytes, damage) = (document.bytes, document.damage);
+        let was_up = shared.store.is_up(self.id);
+        let start = Instant::now();
+        let nodes = shared.store.commit(self.id, document, shared.now);
+        self.status.busy += start.elapsed();
+        self.status.polls_ok += 1;
+        self.status.document_bytes += bytes;
+        self.status.wire_bytes += wire_bytes;
+        self.status.damage += damage;
+        self.status.last_good = Some(shared.now.mono);
+
+        let now = shared.instant();
+        let first = self.status.polls_ok == 1;
+        if let Some(lasted) = self.down.recovered(now) {
+            log::error!(
+                "source \"{}\" is back after {}, from {host}",
+                self.name,
+                span(lasted)
+            );
+        } else if moved && !first {
+            let why = listed(failures);
+            log::warn!("source \"{}\" is now read from {host}: {why}", self.name);
+        }
+        self.tell_damage(damage, now);
+        if log::log_enabled!(log::Level::Debug) {
+            let (hosts, metrics) = count(&nodes);
+            log::debug!(
+                "source \"{}\": {hosts} hosts, {metrics} metrics in {bytes} bytes from {host} in \
+                 {} ms",
+                self.name,
+                shared.now.mono.since(started).as_millis()
+            );
+        }
+        if !was_up {
+            // The sum of all is not left to wait for what has just come.
+            shared
+                .timers
+                .set(shared.chore(Chore::Summary), Some(shared.now.mono));
+        }
+        self.hand_on(nodes, true, shared);
+    }
+
+    fn failed(&mut self, failures: &[HostFailure], shared: &mut Shared) {
+        self.status.polls_failed += 1;
+        shared.store.fail(self.id);
+        let reasons = listed(failures);
+        match self.down.failed(shared.instant()) {
+            Some(Say::First) => {
+                log::error!("source \"{}\" is down: {reasons}", self.name);
+            }
+            Some(Say::Still { lasted, times }) => log::error!(
+                "source \"{}\" is down for {} and {times} polls: {reasons}",
+                self.name,
+                span(lasted)
+            ),
+            None => log::debug!("source \"{}\": no answer: {reasons}", self.name),
+        }
+        let nodes = shared.store.nodes_of(self.id).to_vec();
+        self.hand_on(nodes, false, shared);
+    }
+
+    fn tell_damage(&mut self, damage: u64, now: Instant) {
+        if damage == 0 {
+            if let Some(lasted) = self.damaged.recovered(now) {
+                let lasted = span(lasted);
+                log::warn!("source \"{}\" is sound again after {lasted}", self.name);
+            }
+            return;
+        }
+        if self.damaged.failed(now).is_some() {
+            log::warn!(
+                "source \"{}\": {damage} places in its document are not as they should be; they \
+                 are kept as well as they can be read",
+                self.name
+            );
+        }
+    }
+
+    /// Gives the plugins the source's nodes.
+    fn hand_on(&self, nodes: Vec<Node>, up: bool, shared: &mut Shared) {
+        let now: Now = shared.now;
+        let Some(plugins) = &mut shared.plugins else {
+            return;
+        };
+        for node in nodes {
+            plugins.send(Update {
+                source: Arc::clone(&self.name),
+                interval: self.interval,
+                up,
+                node,
+                now,
+            });
+        }
+    }
+}
+
+/// Whether a connection has come about; an error says that it never will.
+fn is_connected(stream: &TcpStream) -> io::Result<bool> {
+    if let Some(err) = stream.take_error()? {
+        return Err(err);
+    }
+    match stream.peer_addr() {
+        Ok(_) => Ok(true),
+        Err(err) if err.kind() == ErrorKind::NotConnected => Ok(false),
+        Err(err) => Err(err),
+    }
+}
+
+/// Hosts and metrics of a source.
+fn count(nodes: &[Node]) -> (usize, usize) {
+    nodes
+        .iter()
+        .fold((0, 0), |(hosts, metrics), node| match node {
+            Node::Cluster(cluster) => {
+                (hosts + cluster.hosts.len(), metrics + cluster.metrics.len())
+            }
+            Node::Grid(grid) => (
+                hosts + (grid.summary.hosts_up + grid.summary.hosts_down) as usize,
+                metrics + grid.summary.metrics.len(),
+            ),
+        })
+}
+
+/// Failures in one line; of many, the first few.
+fn listed(failures: &[HostFailure]) -> String {
+    const SHOWN: usize = 4;
+    let mut text = failures
+        .iter()
+        .take(SHOWN)
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ");
+    let left = failures.len().saturating_sub(SHOWN);
+    if left > 0 {
+        text += "; and ";
+        text += &left.to_string();
+        text += " more";
+    }
+    text
+}
