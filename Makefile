@@ -1,0 +1,87 @@
+# Everything there is to do, one word each: `make` lists it.
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+SBINDIR ?= $(PREFIX)/sbin
+BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/gmetad
+# Which start script `install` adds: systemd, sysv, openrc, or none.
+INIT ?= none
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+# Where rustup puts cargo, for a shell that was opened before it did.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+# rrd-sys takes the library's full path; with librrd-dev, pkg-config knows it.
+ifndef LIBRRD
+LIBRRD := $(wildcard $(shell pkg-config --variable=libdir librrd 2>/dev/null)/librrd.so)
+endif
+ifneq ($(LIBRRD),)
+export LIBRRD
+endif
+
+.PHONY: help build release test demo bench lint fmt deps install uninstall clean
+
+help: ## list what can be done
+	@echo 'make …'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@echo 'install and uninstall honour DESTDIR, PREFIX ($(PREFIX)), SYSCONFDIR ($(SYSCONFDIR))'
+	@echo 'and INIT=systemd, sysv or openrc, which adds a start script'
+
+build: ## build for trying out: target/debug/gmetad
+	$(CARGO) build
+
+release: ## build for use: target/release/gmetad
+	$(CARGO) build --release
+
+test: ## install what the tests need, build, run them all
+	@contrib/deps.sh build test
+	$(CARGO) test
+
+demo: ## install what it needs, build, run a real gmond and gmetad over it (DEMO_SECONDS=N ends it)
+	@contrib/deps.sh build demo
+	$(CARGO) build
+	@contrib/demo.sh $(TARGET)/debug/gmetad
+
+bench: ## measure the core's speed
+	$(CARGO) bench
+
+lint: ## check format, lints, scripts and man pages; what is no warning here is none in CI
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	@contrib/lint.sh
+
+fmt: ## format the code
+	$(CARGO) fmt
+
+deps: ## install what build, tests and demo need (Debian: apt-get, with sudo where not root)
+	@contrib/deps.sh build test demo
+
+install: $(TARGET)/release/gmetad ## install binary, man pages, example configuration
+	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR) \
+		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 \
+		$(DESTDIR)$(SYSCONFDIR)/ganglia
+	install -m 755 $(TARGET)/release/gmetad $(DESTDIR)$(SBINDIR)/gmetad
+	install -m 755 $(TARGET)/release/gmetad-consistency-test $(DESTDIR)$(BINDIR)/gmetad-consistency-test
+	install -m 644 man/gmetad.8 $(DESTDIR)$(MANDIR)/man8/
+	install -m 644 man/gmetad.conf.5 $(DESTDIR)$(MANDIR)/man5/
+	install -m 644 man/gmetad-consistency-test.1 $(DESTDIR)$(MANDIR)/man1/
+	install -m 644 contrib/gmetad.conf README.md CHANGELOG.md LICENSE $(DESTDIR)$(DOCDIR)/
+	@contrib/install-init.sh install '$(INIT)' '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
+	@echo 'An example configuration is $(DOCDIR)/gmetad.conf; gmetad reads $(SYSCONFDIR)/ganglia/gmetad.conf.'
+
+uninstall: ## remove what install put there, not the configuration or the data
+	rm -f $(DESTDIR)$(SBINDIR)/gmetad $(DESTDIR)$(BINDIR)/gmetad-consistency-test \
+		$(DESTDIR)$(MANDIR)/man8/gmetad.8 $(DESTDIR)$(MANDIR)/man5/gmetad.conf.5 \
+		$(DESTDIR)$(MANDIR)/man1/gmetad-consistency-test.1
+	rm -rf $(DESTDIR)$(DOCDIR)
+	@contrib/install-init.sh uninstall all '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
+
+clean: ## remove what was built
+	$(CARGO) clean
+
+# Only where there is none: `sudo make install` shall build nothing as root.
+$(TARGET)/release/gmetad:
+	$(MAKE) release

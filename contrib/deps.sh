@@ -1,0 +1,74 @@
+#!/bin/bash
+# Installs what is missing of what gmetad's build, tests and demo need, and says what that is.
+# Usage: contrib/deps.sh [build] [test] [demo]
+set -euo pipefail
+
+say() { printf 'deps: %s\n' "$*" >&2; }
+
+declare -a wanted=()
+for part in "${@:-build}"; do
+    case $part in
+        build) wanted+=(gcc libc6-dev pkg-config librrd-dev) ;;
+        test) wanted+=(ganglia-monitor gmetad rrdtool rrdcached libxml2-utils man-db shellcheck) ;;
+        demo) wanted+=(ganglia-monitor netcat-openbsd rrdtool) ;;
+        *) say "no such part: $part (build, test, demo)"; exit 64 ;;
+    esac
+done
+
+# Rust is not installed behind anybody's back: which toolchain a person uses is theirs to choose.
+PATH=$PATH:${HOME:-/root}/.cargo/bin
+if ! command -v cargo >/dev/null; then
+    say 'there is no cargo here. Install Rust 1.88 or newer, with the rustup package or as' \
+        'https://rustup.rs says, and run this again.'
+    exit 1
+fi
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+    say "this system has no apt-get; what is needed, by its names in Debian: ${wanted[*]}"
+    exit 0
+fi
+
+declare -a missing=()
+for package in "${wanted[@]}"; do
+    # pkgconf took over pkg-config's name.
+    if [[ $package == pkg-config ]] && command -v pkg-config >/dev/null; then continue; fi
+    state=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
+    if [[ $state != 'install ok installed' && " ${missing[*]-} " != *" $package "* ]]; then
+        missing+=("$package")
+    fi
+done
+if ((${#missing[@]} == 0)); then exit 0; fi
+
+declare -a root=()
+if ((EUID != 0)); then
+    if ! command -v sudo >/dev/null; then
+        say "missing: ${missing[*]}. There is no sudo here; as root: apt-get install ${missing[*]}"
+        exit 1
+    fi
+    root=(sudo)
+fi
+
+# Debian starts what it installs; these are wanted for their programs. A machine's own policy about
+# that is left alone.
+policy=/usr/sbin/policy-rc.d
+no_start() {
+    if [[ -e $policy || -L $policy ]]; then return; fi
+    printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
+    "${root[@]}" chmod 755 "$policy"
+    trap '"${root[@]}" rm -f "$policy"' EXIT
+}
+
+say "installing ${missing[*]}"
+no_start
+declare -a apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
+# A list of packages that is too old names files that are gone: it is fetched first.
+"${apt[@]}" update >&2
+"${apt[@]}" install --no-install-recommends "${missing[@]}" >&2
+
+# Nor shall they start with the machine's next boot.
+for service in ganglia-monitor gmetad rrdcached; do
+    if [[ " ${missing[*]} " == *" $service "* ]] && command -v update-rc.d >/dev/null; then
+        "${root[@]}" update-rc.d "$service" disable >/dev/null 2>&1 || true
+        say "$service does not start by itself; to have it so: update-rc.d $service enable"
+    fi
+done

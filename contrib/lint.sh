@@ -1,0 +1,28 @@
+#!/bin/bash
+# Checks the scripts with shellcheck and the man pages with man, each where there is one.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+failed=0
+if command -v shellcheck >/dev/null; then
+    # Every file that begins as a shell script does.
+    mapfile -t scripts < <(grep -rlE '^#! ?/(usr/)?bin/(env )?(ba)?sh' .ci contrib | sort)
+    shellcheck "${scripts[@]}" || failed=1
+    # What OpenRC runs defines, and uses, what shellcheck cannot see.
+    shellcheck --shell=sh --exclude=SC2034 contrib/openrc/gmetad || failed=1
+else
+    echo 'lint: no shellcheck here; scripts were not checked' >&2
+fi
+
+if command -v man >/dev/null; then
+    for page in man/*.[1-8]; do
+        if ! warnings=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=80 \
+            man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null) || [[ -n $warnings ]]; then
+            printf '%s\n%s\n' "$page:" "$warnings" >&2
+            failed=1
+        fi
+    done
+else
+    echo 'lint: no man here; man pages were not checked' >&2
+fi
+exit "$failed"
