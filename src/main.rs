@@ -40,7 +40,7 @@ struct Prepared {
 }
 
 /// What happens to the terminal once the daemon is ready.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Terminal {
     /// It stays the console.
     Kept,
@@ -144,14 +144,19 @@ fn serve(config: &Config, account: Option<&Account>, terminal: Terminal) -> Resu
     if let Some(account) = account {
         account.assume()?;
     }
-    logging::announce(format_args!(
+    let listening = format!(
         "listening: xml {}, interactive {}",
         listed(reactor.xml_addrs()),
         listed(reactor.interactive_addrs())
-    ));
-    if terminal == Terminal::Left {
-        logging::leave_console();
-        daemon::leave_terminal().map_err(Failure::Terminal)?;
+    );
+    match terminal {
+        // With ports of the system's choice there is no other way to know them.
+        Terminal::Kept => logging::announce(format_args!("{listening}")),
+        Terminal::Left => {
+            log::info!("{listening}");
+            logging::leave_console();
+            daemon::leave_terminal().map_err(Failure::Terminal)?;
+        }
     }
     reactor.run()?;
     log::info!("ended as asked");
