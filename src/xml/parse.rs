@@ -1055,6 +1055,71 @@ mod tests {
         }
     }
 
+    /// A small generator, so that a failure can be repeated from its seed.
+    struct Dice(u64);
+
+    impl Dice {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) as usize % limit
+        }
+    }
+
+    /// Changes, moves, doubles or drops a few bytes, mostly behind the document type.
+    fn spoil(xml: &[u8], dice: &mut Dice) -> Vec<u8> {
+        const SPICE: &[u8] = b"\"'<>&/= \n9x-.\xe9\x01";
+        let mut xml = xml.to_vec();
+        for _ in 0..1 + dice.below(4) {
+            let at = 3000 + dice.below(xml.len() - 3100);
+            let len = 1 + dice.below(90);
+            match dice.below(5) {
+                0 => xml[at] = SPICE[dice.below(SPICE.len())],
+                1 => xml.insert(at, SPICE[dice.below(SPICE.len())]),
+                2 => drop(xml.drain(at..at + len)),
+                3 => {
+                    let copy = xml[at..at + len].to_vec();
+                    let to = 3000 + dice.below(xml.len() - 3000);
+                    xml.splice(to..to, copy);
+                }
+                // A value that changes keeps the fast way busy.
+                _ => {
+                    let digits = xml[at..].iter().position(u8::is_ascii_digit);
+                    if let Some(digit) = digits {
+                        xml[at + digit] = b'0' + dice.below(10) as u8;
+                    }
+                }
+            }
+        }
+        xml
+    }
+
+    #[test]
+    fn comparing_and_parsing_in_full_agree_on_spoilt_documents() {
+        for seed in 0..400 {
+            let mut dice = Dice(seed);
+            let mut fast = Bench::new();
+            let mut full = Bench::new();
+            full.settings.fast = false;
+            for _ in 0..3 {
+                let xml = [PLAIN, HOSTILE][dice.below(2)];
+                let xml = spoil(xml, &mut dice);
+                let piece = 1 + dice.below(5000);
+                match (fast.poll(&xml, piece), full.poll(&xml, piece)) {
+                    (Ok(a), Ok(b)) => {
+                        assert_eq!(seen(&a), seen(&b), "seed {seed}");
+                        fast.follow(a);
+                        full.follow(b);
+                    }
+                    (Err(a), Err(b)) => assert_eq!(a, b, "seed {seed}"),
+                    (a, b) => panic!("seed {seed}: {a:?} and {b:?}"),
+                }
+            }
+        }
+    }
+
     #[test]
     fn of_a_hostile_document_only_what_is_broken_is_hurt() {
         let document = Bench::new().poll(HOSTILE, usize::MAX).unwrap();
