@@ -1072,7 +1072,7 @@ mod tests {
     fn spoil(xml: &[u8], dice: &mut Dice) -> Vec<u8> {
         const SPICE: &[u8] = b"\"'<>&/= \n9x-.\xe9\x01";
         let mut xml = xml.to_vec();
-        for _ in 0..1 + dice.below(4) {
+        for _ in 0..=dice.below(4) {
             let at = 3000 + dice.below(xml.len() - 3100);
             let len = 1 + dice.below(90);
             match dice.below(5) {
