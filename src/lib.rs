@@ -9,6 +9,7 @@ pub mod client;
 pub mod config;
 pub mod daemon;
 mod inflate;
+pub mod json;
 pub mod logging;
 pub mod model;
 pub mod plugin;
@@ -17,6 +18,8 @@ pub mod query;
 pub mod reactor;
 pub mod store;
 pub mod summary;
+#[cfg(test)]
+mod testing;
 pub mod timers;
 pub mod trust;
 pub mod walk;

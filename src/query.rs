@@ -2,7 +2,7 @@
 //!
 //! No I/O. Nothing a client sends is an error here: what cannot be understood selects all.
 
-use crate::model::Node;
+use crate::model::{Cluster, Node};
 use crate::store::Snapshot;
 use crate::xml::text::from_latin1;
 
@@ -17,8 +17,12 @@ pub struct Query {
     pub ignored: Option<String>,
 }
 
-/// Levels below the grid: cluster or grid, host, metric. One more where the grid's name leads.
-const MAX_LEVELS: usize = 4;
+/// Levels below the grid: cluster or grid, host, metric. One more where the grid's name leads, and
+/// one to tell that there are too many.
+const MAX_LEVELS: usize = 5;
+
+/// Stands for all there is at its level, in the strict form.
+const WILDCARD: &[u8] = b"*";
 
 impl Query {
     /// Reads the interactive port's one line, without its end.
@@ -87,6 +91,8 @@ pub struct Selection {
     pub metric: Pick,
     /// Summaries in place of hosts.
     pub summary: bool,
+    /// Whether all clusters and grids were asked for one by one, with a wildcard.
+    pub each_node: bool,
 }
 
 impl Selection {
@@ -97,43 +103,98 @@ impl Selection {
 
     /// Whether the root's own sums come first.
     pub fn has_root_summary(&self) -> bool {
-        self.summary && self.node == Pick::All
+        self.summary && self.node == Pick::All && !self.each_node
+    }
+
+    /// What the query selects in the strict form, which is HTTP's: an element that matches nothing
+    /// selects nothing, `*` selects a whole level, percent-encoding is always decoded. The other
+    /// thing is whether each element was there; where one was not, its parents are selected empty.
+    pub fn resolve_strict(snapshot: &Snapshot, query: &Query) -> (Selection, bool) {
+        let mut selection = Selection {
+            summary: query.summary,
+            ..Selection::default()
+        };
+        let path = below_own_grid(snapshot, &query.path, decoded);
+        let Some((name, below)) = path.split_first() else {
+            return (selection, true);
+        };
+        if name == WILDCARD {
+            selection.each_node = true;
+            let found = selection.resolve_in(&snapshot.nodes, below);
+            return (selection, found);
+        }
+        let Some(node) = decoded(name).into_iter().find_map(|n| snapshot.node(&n)) else {
+            selection.node = Pick::Nothing;
+            return (selection, false);
+        };
+        selection.node = Pick::Name(node.name().into());
+        let found = selection.resolve_in(std::slice::from_ref(node), below);
+        (selection, found)
+    }
+
+    /// Resolves what follows the node in a strict path; whether all of it is there.
+    fn resolve_in(&mut self, nodes: &[Node], path: &[Vec<u8>]) -> bool {
+        let Some((name, path)) = path.split_first() else {
+            return true;
+        };
+        // Summaries end at clusters.
+        self.summary = false;
+        let clusters = || {
+            nodes.iter().filter_map(|node| match node {
+                Node::Cluster(cluster) => Some(&**cluster),
+                Node::Grid(_) => None,
+            })
+        };
+        if name != WILDCARD {
+            let here = |name: &String| clusters().any(|c| c.find_host(name).is_some());
+            let Some(host) = decoded(name).into_iter().find(here) else {
+                self.host = Pick::Nothing;
+                return false;
+            };
+            self.host = Pick::Name(host.into());
+        }
+        let Some((name, path)) = path.split_first() else {
+            return clusters().next().is_some();
+        };
+        if name != WILDCARD {
+            let here = |name: &String| clusters().any(|cluster| self.has_metric(cluster, name));
+            let Some(metric) = decoded(name).into_iter().find(here) else {
+                self.metric = Pick::Nothing;
+                return false;
+            };
+            self.metric = Pick::Name(metric.into());
+        }
+        // There is nothing below a metric.
+        path.is_empty() && clusters().next().is_some()
+    }
+
+    /// Whether a selected host has a metric of that name. Of all hosts together that is told by
+    /// their definitions, so that an answer need not be made to know its first line.
+    fn has_metric(&self, cluster: &Cluster, name: &str) -> bool {
+        match &self.host {
+            Pick::All => cluster.defs.iter().any(|def| def.name() == name),
+            Pick::Nothing => false,
+            Pick::Name(host) => cluster
+                .find_host(host)
+                .is_some_and(|at| cluster.find_metric(&cluster.hosts[at], name).is_some()),
+        }
     }
 
     /// What the query selects, as the interactive port does it: an element that matches nothing
     /// filters nothing, nor does what follows it.
     pub fn resolve(snapshot: &Snapshot, query: &Query) -> Selection {
-        let mut selection = Selection {
+        let selection = Selection {
             summary: query.summary,
             ..Selection::default()
         };
-        let mut path = query.path.as_slice();
-        let Some(mut node) = path.first().and_then(|name| find_node(snapshot, name)) else {
-            let Some(node) = Selection::below_own_grid(snapshot, &mut path) else {
-                return selection;
-            };
-            return selection.resolve_below(node, &path[1..]);
-        };
-        // A cluster may be named as the grid is; the longer path decides.
-        if let [_, second, ..] = path
-            && is_own_grid(snapshot, &path[0])
-            && let Some(below) = find_node(snapshot, second)
-        {
-            node = below;
-            path = &path[1..];
+        let path = below_own_grid(snapshot, &query.path, spellings);
+        let node = path
+            .first()
+            .and_then(|name| spellings(name).into_iter().find_map(|n| snapshot.node(&n)));
+        match node {
+            Some(node) => selection.resolve_below(node, &path[1..]),
+            None => selection,
         }
-        selection.node = Pick::Name(node.name().into());
-        selection.resolve_below(node, &path[1..])
-    }
-
-    /// The node that a path with the grid's own name in front means.
-    fn below_own_grid<'a>(snapshot: &'a Snapshot, path: &mut &[Vec<u8>]) -> Option<&'a Node> {
-        let (first, rest) = path.split_first()?;
-        if !is_own_grid(snapshot, first) {
-            return None;
-        }
-        *path = rest;
-        find_node(snapshot, rest.first()?)
     }
 
     fn resolve_below(mut self, node: &Node, path: &[Vec<u8>]) -> Selection {
@@ -144,7 +205,10 @@ impl Selection {
         let Some((name, path)) = path.split_first() else {
             return self;
         };
-        let Some(host) = spellings(name).find_map(|name| cluster.find_host(&name)) else {
+        let host = spellings(name)
+            .into_iter()
+            .find_map(|name| cluster.find_host(&name));
+        let Some(host) = host else {
             return self;
         };
         let host = &cluster.hosts[host];
@@ -152,7 +216,9 @@ impl Selection {
         // Summaries end at clusters.
         self.summary = false;
         let metric = path.first().and_then(|name| {
-            spellings(name).find(|name| cluster.find_metric(host, name).is_some())
+            spellings(name)
+                .into_iter()
+                .find(|name| cluster.find_metric(host, name).is_some())
         });
         if let Some(metric) = metric {
             self.metric = Pick::Name(metric.into());
@@ -161,28 +227,54 @@ impl Selection {
     }
 }
 
-fn is_own_grid(snapshot: &Snapshot, name: &[u8]) -> bool {
-    spellings(name).any(|name| *name == *snapshot.identity.name)
-}
-
-fn find_node<'a>(snapshot: &'a Snapshot, name: &[u8]) -> Option<&'a Node> {
-    spellings(name).find_map(|name| snapshot.node(&name))
-}
-
-/// The texts that a sent name can mean, the likeliest first: as Latin-1, as UTF-8, and each with
-/// its percent-encoding decoded.
-fn spellings(name: &[u8]) -> impl Iterator<Item = String> {
-    let decoded = percent_decoded(name);
-    let both = |bytes: &[u8]| {
-        let utf8 = (!bytes.is_ascii())
-            .then(|| String::from_utf8(bytes.to_vec()).ok())
-            .flatten();
-        std::iter::once(from_latin1(bytes).into_owned()).chain(utf8)
+/// The path without the grid's own name, where that leads. A cluster may be named as the grid is;
+/// then the element that follows decides.
+fn below_own_grid<'a>(
+    snapshot: &Snapshot,
+    path: &'a [Vec<u8>],
+    spellings: fn(&[u8]) -> Vec<String>,
+) -> &'a [Vec<u8>] {
+    let Some((first, rest)) = path.split_first() else {
+        return path;
     };
-    both(name)
-        .chain(decoded.as_deref().map(both).into_iter().flatten())
-        .collect::<Vec<_>>()
-        .into_iter()
+    let is_node = |name: &[u8]| spellings(name).iter().any(|n| snapshot.node(n).is_some());
+    let is_own = spellings(first)
+        .iter()
+        .any(|name| *name == snapshot.identity.name);
+    if is_own && (!is_node(first) || rest.first().is_some_and(|second| is_node(second))) {
+        rest
+    } else {
+        path
+    }
+}
+
+/// The texts that a name in a plain line can mean, the likeliest first: as Latin-1, as UTF-8, and
+/// each with its percent-encoding decoded.
+fn spellings(name: &[u8]) -> Vec<String> {
+    let mut all = vec![from_latin1(name).into_owned()];
+    all.extend(non_ascii_utf8(name));
+    if let Some(decoded) = percent_decoded(name) {
+        all.push(from_latin1(&decoded).into_owned());
+        all.extend(non_ascii_utf8(&decoded));
+    }
+    all
+}
+
+/// The texts that a name in a URL can mean, the likeliest first: its percent-encoding decoded, as
+/// UTF-8 and as Latin-1.
+fn decoded(name: &[u8]) -> Vec<String> {
+    let decoded = percent_decoded(name);
+    let bytes = decoded.as_deref().unwrap_or(name);
+    let mut all: Vec<String> = non_ascii_utf8(bytes).into_iter().collect();
+    all.push(from_latin1(bytes).into_owned());
+    all
+}
+
+fn non_ascii_utf8(bytes: &[u8]) -> Option<String> {
+    if bytes.is_ascii() {
+        return None;
+    }
+    String::from_utf8(bytes.to_vec()).ok()
 }
 
 /// The bytes behind `%XX`; `None` where there is no such thing.
@@ -210,19 +302,13 @@ fn hex(digit: u8) -> Option<u8> {
 mod tests {
     use super::*;
     use crate::model::Now;
-    use crate::store::{GridIdentity, Store};
+    use crate::testing;
     use crate::walk::Body;
     use crate::xml::write::Render;
     use std::sync::Arc;
 
     /// Two clusters and a grid below, in a grid named Top.
     fn snapshot() -> Arc<Snapshot> {
-        let identity = GridIdentity {
-            name: "Top".into(),
-            scalable: true,
-            ..Default::default()
-        };
-        let mut store = Store::new(identity, Arc::default());
         let host = |name: &str| {
             format!(
                 "<HOST NAME=\"{name}\" TMAX=\"20\"><METRIC NAME=\"one\" VAL=\"1\" TYPE=\"int8\"/>\
@@ -237,25 +323,17 @@ mod tests {
             "<GRID NAME=\"Sub\" AUTHORITY=\"http://sub/\">{}</GRID>",
             cluster("inner")
         );
-        for inside in [cluster("Alpha"), cluster("100%25 &amp; b"), grid] {
-            let id = store.add_source();
-            let xml = format!("<GANGLIA_XML>{inside}</GANGLIA_XML>");
-            let latin1: Vec<u8> = xml.chars().map(|c| c as u8).collect();
-            let mut parser = store.begin(id);
-            parser
-                .feed(&latin1, Now::default().mono, store.table())
-                .unwrap();
-            let document = parser.finish(Now::default().mono).unwrap();
-            store.commit(id, document, Now::default());
-        }
-        store.summarize();
-        store.snapshot()
+        testing::snapshot(&[&cluster("Alpha"), &cluster("100%25 &amp; b"), &grid])
     }
 
     /// What is served, in short: an opening tag's name and its NAME, a line each.
     fn asked(line: &[u8]) -> String {
         let snapshot = snapshot();
         let selection = Selection::resolve(&snapshot, &Query::parse(line));
+        served(snapshot, selection)
+    }
+
+    fn served(snapshot: Arc<Snapshot>, selection: Selection) -> String {
         let mut out = Vec::new();
         assert!(!Render::new(snapshot, selection, Now::default()).fill(&mut out, usize::MAX));
         let text = String::from_utf8_lossy(&out).into_owned();
@@ -353,6 +431,99 @@ mod tests {
         assert!(
             asked(b"/100%25 & b").starts_with("GRID:Top CLUSTER:100%25"),
             "literally first"
+        );
+    }
+
+    /// As `asked`, in the strict form; whether all was found comes first.
+    fn asked_strictly(line: &str) -> (bool, String) {
+        let snapshot = snapshot();
+        let (selection, found) =
+            Selection::resolve_strict(&snapshot, &Query::parse(line.as_bytes()));
+        (found, served(snapshot, selection))
+    }
+
+    #[test]
+    fn in_the_strict_form_what_is_not_there_leaves_its_parents_empty() {
+        for (line, answer) in [
+            ("/nope", "GRID:Top"),
+            ("/nope/h1", "GRID:Top"),
+            ("/nope?filter=summary", "GRID:Top"),
+            ("/Top/nope", "GRID:Top"),
+            ("/alpha", "GRID:Top"),
+            ("/Alpha/nope", "GRID:Top CLUSTER:Alpha"),
+            ("/Alpha/nope/one", "GRID:Top CLUSTER:Alpha"),
+            ("/Alpha/nope?filter=summary", "GRID:Top CLUSTER:Alpha"),
+            ("/Alpha/h1/nope", "GRID:Top CLUSTER:Alpha HOST:h1"),
+            ("/Alpha/h1/one/more", METRIC),
+            ("/Alpha/h1/one/more/and/more", METRIC),
+            (
+                "/Sub/inner",
+                "GRID:Top GRID:Sub HOSTS: METRICS:one METRICS:a/b",
+            ),
+        ] {
+            assert_eq!(asked_strictly(line), (false, answer.into()), "{line}");
+        }
+        for (line, answer) in [
+            ("/", asked(b"/")),
+            ("/Top", asked(b"/")),
+            ("/Top/Alpha", ALPHA.into()),
+            ("//Alpha/", ALPHA.into()),
+            ("/Alpha/h1", HOST.into()),
+            ("/Alpha/h1/one", METRIC.into()),
+            ("/?filter=summary", asked(b"/?filter=summary")),
+            ("/Alpha?filter=summary", asked(b"/Alpha?filter=summary")),
+            ("/Alpha/h1?filter=summary", HOST.into()),
+            ("/Sub", asked(b"/Sub")),
+        ] {
+            assert_eq!(asked_strictly(line), (true, answer), "{line}");
+        }
+    }
+
+    #[test]
+    fn in_the_strict_form_a_wildcard_is_a_whole_level() {
+        let all = asked(b"/");
+        let sub = "GRID:Sub HOSTS: METRICS:one METRICS:a/b";
+        let summaries =
+            asked(b"/?filter=summary").replacen(" HOSTS: METRICS:one METRICS:a/b", "", 1);
+        for (line, answer) in [
+            ("/*", all.clone()),
+            ("/*/*", all.clone()),
+            ("/*/*/*", all.clone()),
+            ("/Top/*", all.clone()),
+            ("/*?filter=summary", summaries),
+            ("/Alpha/*", ALPHA.into()),
+            ("/Alpha/*?filter=summary", ALPHA.into()),
+            ("/Alpha/*/a%2Fb", ALPHA.replace(" METRIC:one", "")),
+            ("/Alpha/h1/*", HOST.into()),
+            (
+                "/*/h1/one",
+                format!("{METRIC} CLUSTER:100%25 &amp; b HOST:h1 METRIC:one {sub}"),
+            ),
+        ] {
+            assert_eq!(asked_strictly(line), (true, answer), "{line}");
+        }
+        let empty = format!("GRID:Top CLUSTER:Alpha CLUSTER:100%25 &amp; b {sub}");
+        assert_eq!(asked_strictly("/*/nope"), (false, empty.clone()));
+        assert_eq!(asked_strictly("/*/nope/*"), (false, empty));
+        assert!(!asked_strictly("/*/*/nope").0);
+        assert!(
+            !asked_strictly("/Sub/*").0,
+            "what is in a grid below is not known"
+        );
+        assert!(!asked_strictly("/%2A").0, "encoded it is a name");
+    }
+
+    #[test]
+    fn in_the_strict_form_percent_encoding_is_always_decoded() {
+        assert!(!asked_strictly("/100%25%20&%20b").0);
+        assert!(asked_strictly("/100%2525%20%26%20b").0);
+        for name in ["caf%E9", "caf%C3%A9", "caf\u{e9}"] {
+            assert!(asked_strictly(&format!("/Alpha/{name}")).0, "{name}");
+        }
+        let (found, answer) = asked_strictly("/Alpha/h1/a%2Fb");
+        assert_eq!(
+            (found, &*answer),
+            (true, "GRID:Top CLUSTER:Alpha HOST:h1 METRIC:a/b")
         );
     }
 
