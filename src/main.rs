@@ -5,6 +5,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use gmetad::cli::{self, Options, Request};
@@ -122,12 +123,17 @@ fn run(prepared: &Prepared, terminal: Terminal) -> Exit {
     for Notice { level, text } in notices {
         log::log!(*level, "{text}");
     }
-    let exit = match serve(config, account.as_ref(), terminal) {
-        Ok(()) => Exit::Ok,
-        Err(failure) => {
+    let served = catch_unwind(AssertUnwindSafe(|| {
+        serve(config, account.as_ref(), terminal)
+    }));
+    let exit = match served {
+        Ok(Ok(())) => Exit::Ok,
+        Ok(Err(failure)) => {
             gmetad::fatal!("{failure}");
             failure.exit()
         }
+        // The panic has been logged, and all that it held let go, the pid file with it.
+        Err(_) => Exit::Software,
     };
     logging::flush();
     exit

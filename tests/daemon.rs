@@ -4,10 +4,12 @@ mod support;
 
 use std::fs::{self, File};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User, geteuid};
 
@@ -269,11 +271,7 @@ fn the_daemon_has_left_terminal_session_folder_and_descriptors() {
     let folder = tempfile::tempdir().expect("a folder");
     // A descriptor that whoever starts us forgot to close.
     let stray = File::create(folder.path().join("stray")).expect("a file");
-    nix::fcntl::fcntl(
-        &stray,
-        nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),
-    )
-    .expect("inheritable");
+    fcntl(&stray, FcntlArg::F_SETFD(FdFlag::empty())).expect("inheritable");
     let daemon = Detached::start(folder.path(), "umask 027");
 
     let fields = daemon.stat().expect("it runs");
@@ -516,6 +514,56 @@ fn the_daemon_leaves_its_own_descriptors_to_no_parent() {
     let daemon = Detached::start(folder.path(), "");
     assert!(daemon.runs());
     daemon.end();
+}
+
+/// A pipe into which nothing more can be written.
+fn full_pipe() -> (OwnedFd, OwnedFd) {
+    let (reader, writer) = nix::unistd::pipe().expect("a pipe");
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("our own pipe");
+    while nix::unistd::write(&writer, &[b'x'; 4096]).is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).expect("our own pipe");
+    (reader, writer)
+}
+
+#[test]
+fn a_console_that_nobody_reads_stops_nothing() {
+    let (xml, interactive) = (free_port(), free_port());
+    let folder = tempfile::tempdir().expect("a folder");
+    let conf = folder.path().join("gmetad.conf");
+    let directives = format!(
+        "setuid off\nbind_address 127.0.0.1\nxml_port {xml}\ninteractive_port {interactive}\n\
+         write_rrds off\ndebug_level 5\n"
+    );
+    fs::write(&conf, directives).expect("written");
+    let (reader, writer) = full_pipe();
+    let mut child = gmetad()
+        .arg("-c")
+        .arg(&conf)
+        .stdout(Stdio::null())
+        .stderr(writer)
+        .spawn()
+        .expect("the binary was built");
+    let address = SocketAddr::from(([127, 0, 0, 1], xml));
+    wait_until("the XML port", || TcpStream::connect(address).is_ok());
+    for _ in 0..3 {
+        let answer = support::ask(address, None);
+        assert!(
+            answer.ends_with(b"</GANGLIA_XML>\n"),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    kill(support::pid_of(&child), Signal::SIGTERM).expect("it runs");
+    let status = wait_for("the end of gmetad", || {
+        child.try_wait().expect("our own child")
+    });
+    assert_eq!(status.code(), Some(0));
+    drop(reader);
+}
+
+/// A port that was free a moment ago, for a gmetad that cannot say which one it got.
+fn free_port() -> u16 {
+    taken_port().1.port()
 }
 
 /// Whether to go on with a test of what only root can do.
