@@ -29,6 +29,11 @@ struct Link {
 }
 
 impl Chain {
+    /// Every plugin that the configuration asks for, in the order it asks for.
+    pub(super) fn assemble(config: &Config) -> Chain {
+        Chain::new(config, built_in(config))
+    }
+
     /// These plugins: by the `plugins` directive if there is one, else as they come.
     pub(super) fn new(config: &Config, plugins: Vec<Box<dyn Plugin>>) -> Chain {
         let plugins = match &config.plugins {
@@ -174,6 +179,11 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
+/// The plugins that are part of gmetad, in their order.
+fn built_in(_config: &Config) -> Vec<Box<dyn Plugin>> {
+    Vec::new()
+}
+
 /// The plugins the directive names, as it orders them.
 fn in_order(ids: &[String], plugins: Vec<Box<dyn Plugin>>) -> Vec<Box<dyn Plugin>> {
     let mut plugins: Vec<Option<Box<dyn Plugin>>> = plugins.into_iter().map(Some).collect();
@@ -260,6 +270,7 @@ mod tests {
             up: true,
             node: named("a"),
             now: Now::default(),
+            invented: crate::plugin::Invented::default(),
         }
     }
 

@@ -10,17 +10,16 @@ use std::time::Duration;
 
 use crate::config::{Config, Directive, Location};
 use crate::model::{Node, Now, Summary};
-use chain::Chain;
-use rrd::RrdCounters;
 
 mod chain;
 mod queue;
-pub mod rrd;
 mod status;
+pub mod tree;
 mod worker;
 
 pub use queue::PluginHandle;
 pub use status::{PluginState, PluginStatus, QueueStatus};
+pub use tree::Invented;
 
 /// Wakes the loop, which then calls [`PluginHandle::pump`].
 pub type Waker = Box<dyn Fn() + Send>;
@@ -74,6 +73,8 @@ pub struct Update {
     pub node: Node,
     /// When the document ended.
     pub now: Now,
+    /// What earlier plugins made up beside it; empty at first.
+    pub invented: Invented,
 }
 
 /// The sum of all sources.
@@ -87,6 +88,8 @@ pub struct RootUpdate {
     pub summary: Arc<Summary>,
     /// When it was summed up.
     pub now: Now,
+    /// What earlier plugins made up beside it; empty at first.
+    pub invented: Invented,
 }
 
 /// What a plugin can fail with. The log puts its id in front.
@@ -122,17 +125,15 @@ pub enum PluginError {
 /// the log and left out. `waker` is called from there when a queue that was full has room again,
 /// and when all has ended. Fails only where the system gives no thread.
 pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
-    let counters = Arc::new(RrdCounters::default());
-    let plugins = Vec::from(rrd::plugins(config, &counters));
-    start_chain(Chain::new(config, plugins), counters, waker)
+    start_chain(chain::Chain::assemble(config), waker)
 }
 
-fn start_chain(chain: Chain, counters: Arc<RrdCounters>, waker: Waker) -> io::Result<PluginHandle> {
+fn start_chain(chain: chain::Chain, waker: Waker) -> io::Result<PluginHandle> {
     let status = Arc::clone(chain.status());
     let (sender, events) = sync_channel(queue::CHANNEL_EVENTS);
     let thread = thread::Builder::new()
         .name("plugins".into())
         .stack_size(STACK_BYTES)
         .spawn(move || worker::run(chain, &events, &waker))?;
-    Ok(PluginHandle::new(sender, status, counters, thread))
+    Ok(PluginHandle::new(sender, status, thread))
 }

@@ -12,7 +12,7 @@ use super::slots::{Chore, Slot};
 use crate::config::DEFAULT_INTERVAL;
 use crate::logging::{self, Say, span};
 use crate::model::Mono;
-use crate::plugin::{PluginHandle, RootUpdate};
+use crate::plugin::{Invented, PluginHandle, RootUpdate};
 use crate::store::SourceId;
 
 /// Between two sweeps for what is past its DMAX, as C gmetad has it.
@@ -191,6 +191,7 @@ impl Reactor {
                 authority: Arc::from(shared.config.authority.as_str()),
                 summary,
                 now: shared.now,
+                invented: Invented::default(),
             });
         }
     }

@@ -17,7 +17,7 @@ use super::slots::Chore;
 use super::status::SourceStatus;
 use crate::logging::{Complaint, Say, span};
 use crate::model::{Node, Now};
-use crate::plugin::Update;
+use crate::plugin::{Invented, Update};
 use crate::poll::{Action, Answer, HostFailure, Outcome, Poll};
 use crate::store::SourceId;
 
@@ -292,6 +292,7 @@ impl Source {
                 up,
                 node,
                 now,
+                invented: Invented::default(),
             });
         }
     }

@@ -1,0 +1,586 @@
+//! Changes of a tree: shared attributes, children added and removed, and the pass that puts the
+//! flat arrays in order again.
+//!
+//! Knows nothing of who asks: the rules of single attributes are in `attributes`.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use super::attributes::{set_info, type_for, whole};
+use super::{Kind, NodeId, Owner, Top, Tree, TreeError};
+use crate::model::{
+    Cluster, DefId, Host, HostInfo, Metric, MetricFields, Number, SmallText, Summary,
+    SummaryMetric, is_up, order_by_name, parse_number,
+};
+
+/// What a gmond says where nothing is configured.
+const UNSPECIFIED: &str = "unspecified";
+
+/// Ways in which one definition was changed that are remembered; more are worked out anew.
+const MEMO: usize = 16;
+
+/// What has been done to a tree and not yet to its arrays.
+#[derive(Default)]
+pub(super) struct Edits {
+    /// Whether a host or a metric was.
+    pub(super) has_removed: bool,
+    pub(super) gone_hosts: HashSet<u32>,
+    pub(super) gone_metrics: HashSet<u32>,
+    pub(super) gone_sums: HashSet<u32>,
+    pub(super) gone_extras: HashSet<(Owner, u16)>,
+    /// Of each added metric, in the order of the array.
+    pub(super) owners: Vec<Place>,
+    /// By host: its added metrics, in order.
+    pub(super) added_of: HashMap<u32, Vec<u32>>,
+    /// By host: those that are still there, by name.
+    pub(super) added_names: HashMap<u32, HashMap<Box<str>, u32>>,
+    /// All hosts, once one was added or renamed.
+    pub(super) hosts_by_name: Option<HashMap<Box<str>, u32>>,
+    /// Of definitions that came with this tree, by where they are.
+    ids: HashMap<usize, DefId>,
+    /// By definition: which one it becomes by a change.
+    memo: HashMap<DefId, Vec<(Shared, Box<str>, DefId)>>,
+}
+
+/// Where an added metric belongs.
+pub(super) struct Place {
+    pub(super) host: u32,
+    /// Among the host's added ones.
+    pub(super) place: u32,
+}
+
+/// An attribute that a metric shares with others, and which is therefore changed by giving it
+/// another definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shared {
+    Name,
+    Type,
+    Units,
+    Tmax(u32),
+    Dmax(u32),
+    Slope,
+    Source,
+    ExtraName(u16),
+    ExtraVal(u16),
+    /// A new EXTRA_ELEMENT of that name, without a value.
+    ExtraNew,
+}
+
+impl Shared {
+    fn apply(self, fields: &mut MetricFields, value: &str) {
+        match self {
+            Shared::Name => fields.name = value.into(),
+            Shared::Type => fields.type_text = value.into(),
+            Shared::Units => fields.units = value.into(),
+            Shared::Tmax(tmax) => fields.tmax = tmax,
+            Shared::Dmax(dmax) => fields.dmax = dmax,
+            Shared::Slope => fields.slope_text = value.into(),
+            Shared::Source => fields.source = value.into(),
+            Shared::ExtraName(at) => fields.extra[usize::from(at)].0 = value.into(),
+            Shared::ExtraVal(at) => fields.extra[usize::from(at)].1 = value.into(),
+            Shared::ExtraNew => fields.extra.push((value.into(), String::new())),
+        }
+    }
+}
+
+impl Tree<'_> {
+    /// Gives the metric or the sum the definition that differs in this.
+    pub(super) fn set_shared(
+        &mut self,
+        owner: Owner,
+        field: Shared,
+        value: &str,
+    ) -> Result<(), TreeError> {
+        if let Owner::Metric(at) = owner
+            && let Some(cluster) = self.cluster()
+        {
+            let old = cluster.metrics[at as usize].def();
+            let known = self.edits.memo.get(&old).and_then(|known| {
+                known
+                    .iter()
+                    .find(|(known, text, _)| *known == field && **text == *value)
+            });
+            let new = if let Some(&(_, _, new)) = known {
+                new
+            } else {
+                let new = self.changed_def(owner, field, value)?;
+                let known = self.edits.memo.entry(old).or_default();
+                if known.len() < MEMO {
+                    known.push((field, value.into(), new));
+                }
+                new
+            };
+            let cluster = self.cluster_mut().ok_or(TreeError::NoNode)?;
+            cluster.metrics[at as usize].set_def(new);
+            return Ok(());
+        }
+        let mut fields = self.fields(owner).clone();
+        field.apply(&mut fields, value);
+        self.redefine(owner, fields)
+    }
+
+    fn changed_def(
+        &mut self,
+        owner: Owner,
+        field: Shared,
+        value: &str,
+    ) -> Result<DefId, TreeError> {
+        let mut fields = self.fields(owner).clone();
+        field.apply(&mut fields, value);
+        self.def_id(fields)
+    }
+
+    fn redefine(&mut self, owner: Owner, fields: MetricFields) -> Result<(), TreeError> {
+        match owner {
+            Owner::Metric(at) => {
+                let def = self.def_id(fields)?;
+                let cluster = self.cluster_mut().ok_or(TreeError::NoNode)?;
+                cluster.metrics[at as usize].set_def(def);
+            }
+            Owner::Sum(at) => {
+                let def = self.table.intern(fields);
+                self.summary_mut().metrics[at as usize].def = def;
+            }
+        }
+        Ok(())
+    }
+
+    /// The definition with these fields, in the cluster's list.
+    fn def_id(&mut self, fields: MetricFields) -> Result<DefId, TreeError> {
+        let def = self.table.intern(fields);
+        let key = Arc::as_ptr(&def) as usize;
+        if let Some(&id) = self.edits.ids.get(&key) {
+            return Ok(id);
+        }
+        let cluster = self.cluster_mut().ok_or(TreeError::NoNode)?;
+        let id = push(Arc::make_mut(&mut cluster.defs), def)?;
+        self.edits.ids.insert(key, id);
+        Ok(id)
+    }
+
+    pub(super) fn rename_host(&mut self, at: u32, name: &str) -> Result<(), TreeError> {
+        match self.find_host(name) {
+            Some(NodeId::Host(other)) if other == at => return Ok(()),
+            Some(other) => return Err(TreeError::Exists(other)),
+            None => {}
+        }
+        let cluster = self.cluster_mut().ok_or(TreeError::NoNode)?;
+        let info = Arc::make_mut(&mut cluster.hosts[at as usize].info);
+        let old = std::mem::replace(&mut info.name, name.into());
+        let names = self.host_names();
+        names.remove(&old);
+        names.insert(name.into(), at);
+        Ok(())
+    }
+
+    /// All hosts by name, to be kept up to date from now on.
+    fn host_names(&mut self) -> &mut HashMap<Box<str>, u32> {
+        let hosts = self.cluster().map_or(&[][..], |cluster| &cluster.hosts);
+        let gone = &self.edits.gone_hosts;
+        let mut fresh = None;
+        if self.edits.hosts_by_name.is_none() {
+            let names = hosts.iter().zip(0_u32..);
+            let names = names.filter(|(_, at)| !gone.contains(at));
+            fresh = Some(names.map(|(host, at)| (host.info.name.clone(), at)));
+        }
+        let fresh = fresh.map(Iterator::collect);
+        self.edits
+            .hosts_by_name
+            .get_or_insert_with(|| fresh.unwrap_or_default())
+    }
+
+    pub(super) fn rename_metric(&mut self, at: u32, name: &str) -> Result<(), TreeError> {
+        let host = self.host_of(at as usize).ok_or(TreeError::NoNode)?;
+        match self.find_metric(host, name) {
+            Some(NodeId::Metric(other)) if other == at => return Ok(()),
+            Some(other) => return Err(TreeError::Exists(other)),
+            None => {}
+        }
+        let old = self.fields(Owner::Metric(at)).name.clone();
+        self.set_shared(Owner::Metric(at), Shared::Name, name)?;
+        if let Some(names) = self.edits.added_names.get_mut(&(host as u32))
+            && names.remove(&*old).is_some()
+        {
+            names.insert(name.into(), at);
+        }
+        Ok(())
+    }
+
+    /// Adds a child, of which `name` must be given unless it is EXTRA_DATA; what else is not given
+    /// has a default. A METRICS is added to the top's sums.
+    pub fn add(
+        &mut self,
+        parent: NodeId,
+        kind: Kind,
+        attributes: &[(&str, &str)],
+    ) -> Result<NodeId, TreeError> {
+        self.check(parent)?;
+        if let (Some(owner), Kind::ExtraData) = (super::owner_of(parent), kind) {
+            let node = NodeId::ExtraData(owner);
+            self.set_rest(node, &[], attributes)?;
+            return Ok(node);
+        }
+        let given = |wanted: &str| attributes.iter().find(|(name, _)| *name == wanted);
+        let name = given("name").ok_or(TreeError::BadValue)?.1;
+        let (node, taken): (NodeId, &[&str]) = match (parent, kind) {
+            (NodeId::Top, Kind::Host) => (self.add_host(name, attributes)?, HOST_TAKEN),
+            (NodeId::Host(host), Kind::Metric) => {
+                (self.add_metric(host, name, attributes)?, METRIC_TAKEN)
+            }
+            (NodeId::Top, Kind::Metrics) => (self.add_sum(name, attributes)?, METRICS_TAKEN),
+            (NodeId::ExtraData(owner), Kind::ExtraElement) => (self.add_extra(owner, name)?, NAME),
+            (_, Kind::ExtraElement) => {
+                let owner = super::owner_of(parent).ok_or(TreeError::NotPossible)?;
+                (self.add_extra(owner, name)?, NAME)
+            }
+            _ => return Err(TreeError::NotPossible),
+        };
+        self.set_rest(node, taken, attributes)?;
+        Ok(node)
+    }
+
+    /// Sets what the new node has not taken yet; if one cannot be, the node is taken back.
+    fn set_rest(
+        &mut self,
+        node: NodeId,
+        taken: &[&str],
+        attributes: &[(&str, &str)],
+    ) -> Result<(), TreeError> {
+        for (name, value) in attributes {
+            if !taken.contains(name)
+                && let Err(error) = self.set(node, name, value)
+            {
+                // Nothing hinders the removal of what was just added.
+                let _ = self.remove(node);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn add_host(&mut self, name: &str, given: &[(&str, &str)]) -> Result<NodeId, TreeError> {
+        if let Some(there) = self.find_host(name) {
+            return Err(TreeError::Exists(there));
+        }
+        let now = self.now();
+        let cluster = self.cluster().ok_or(TreeError::NotPossible)?;
+        let mut info = HostInfo {
+            name: name.into(),
+            location: UNSPECIFIED.into(),
+            tags: UNSPECIFIED.into(),
+            ..HostInfo::default()
+        };
+        // Heard of just now, unless something else is said.
+        let (mut reported, mut tn) = (cluster.localtime, 0);
+        for (name, value) in given {
+            match *name {
+                "reported" => reported = whole(value)?,
+                "tn" => tn = whole(value)?,
+                name if name != "name" && HOST_TAKEN.contains(&name) => {
+                    set_info(&mut info, name, value)?;
+                }
+                _ => {}
+            }
+        }
+        let host = Host {
+            up: is_up(&info, tn, reported, cluster.localtime),
+            info: Arc::new(info),
+            reported,
+            tn,
+            fresh: true,
+            received: now,
+            first_metric: 0,
+            metric_count: 0,
+        };
+        self.host_names();
+        let cluster = self.cluster_mut().ok_or(TreeError::NotPossible)?;
+        let at = push(&mut cluster.hosts, host)?;
+        self.host_names().insert(name.into(), at);
+        Ok(NodeId::Host(at))
+    }
+
+    fn add_metric(
+        &mut self,
+        host: u32,
+        name: &str,
+        given: &[(&str, &str)],
+    ) -> Result<NodeId, TreeError> {
+        if let Some(there) = self.find_metric(host as usize, name) {
+            return Err(TreeError::Exists(there));
+        }
+        let text = |wanted: &str| {
+            let found = given.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, value)| *value)
+        };
+        let number = |wanted: &str| text(wanted).map_or(Ok(0), whole);
+        let val = text("val").unwrap_or_default();
+        let def = self.def_id(MetricFields {
+            name: name.into(),
+            type_text: text("type").unwrap_or_else(|| type_for(val)).into(),
+            units: text("units").unwrap_or_default().into(),
+            tmax: number("tmax")?,
+            dmax: number("dmax")?,
+            slope_text: text("slope").unwrap_or("both").into(),
+            source: text("source").unwrap_or("gmetad").into(),
+            extra: Vec::new(),
+        })?;
+        let cluster = self.cluster_mut().ok_or(TreeError::NotPossible)?;
+        let at = push(
+            &mut cluster.metrics,
+            Metric::new(def, 0, SmallText::from(val)),
+        )?;
+        let siblings = self.edits.added_of.entry(host).or_default();
+        let place = siblings.len() as u32;
+        siblings.push(at);
+        self.edits.owners.push(Place { host, place });
+        let names = self.edits.added_names.entry(host).or_default();
+        names.insert(name.into(), at);
+        Ok(NodeId::Metric(at))
+    }
+
+    fn add_sum(&mut self, name: &str, given: &[(&str, &str)]) -> Result<NodeId, TreeError> {
+        if let Some(there) = self.find_sum(name) {
+            return Err(TreeError::Exists(there));
+        }
+        let text = |wanted: &str| {
+            let found = given.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, value)| *value)
+        };
+        let sum = text("sum").unwrap_or("0");
+        let Number { value, decimals } = parse_number(sum.as_bytes()).ok_or(TreeError::BadValue)?;
+        let num = text("num").map_or(Ok(0), whole)?;
+        let def = self.table.intern(MetricFields {
+            name: name.into(),
+            type_text: "double".into(),
+            units: text("units").unwrap_or_default().into(),
+            slope_text: text("slope").unwrap_or("both").into(),
+            source: text("source").unwrap_or("gmetad").into(),
+            ..MetricFields::default()
+        });
+        let sum = SummaryMetric {
+            def,
+            sum: value,
+            num,
+            decimals,
+        };
+        push(&mut self.summary_mut().metrics, sum).map(NodeId::Sum)
+    }
+
+    fn add_extra(&mut self, owner: Owner, name: &str) -> Result<NodeId, TreeError> {
+        if let Some(there) = self.find_extra(owner, name) {
+            return Err(TreeError::Exists(there));
+        }
+        let at = u16::try_from(self.fields(owner).extra.len()).map_err(|_| TreeError::Full)?;
+        self.set_shared(owner, Shared::ExtraNew, name)?;
+        Ok(NodeId::Extra(owner, at))
+    }
+
+    /// Removes a node with all that is below it. The top stays.
+    pub fn remove(&mut self, node: NodeId) -> Result<(), TreeError> {
+        self.check(node)?;
+        match node {
+            NodeId::Top => return Err(TreeError::NotPossible),
+            NodeId::Host(at) => {
+                if let Some(names) = &mut self.edits.hosts_by_name
+                    && let Top::Source(update) = &self.top
+                    && let crate::model::Node::Cluster(cluster) = &update.node
+                {
+                    names.remove(&*cluster.hosts[at as usize].info.name);
+                }
+                self.edits.gone_hosts.insert(at);
+                self.edits.has_removed = true;
+            }
+            NodeId::Metric(at) => {
+                let host = self.host_of(at as usize).ok_or(TreeError::NoNode)? as u32;
+                if at as usize >= self.base.metrics {
+                    let name = self.fields(Owner::Metric(at)).name.clone();
+                    if let Some(names) = self.edits.added_names.get_mut(&host) {
+                        names.remove(&*name);
+                    }
+                }
+                self.edits.gone_metrics.insert(at);
+                self.edits.has_removed = true;
+            }
+            NodeId::Sum(at) => {
+                self.edits.gone_sums.insert(at);
+            }
+            NodeId::ExtraData(owner) => {
+                let all = 0..self.fields(owner).extra.len() as u16;
+                self.edits.gone_extras.extend(all.map(|at| (owner, at)));
+            }
+            NodeId::Extra(owner, at) => {
+                self.edits.gone_extras.insert((owner, at));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the arrays in order, so that the update is one like any other.
+    pub fn finish(mut self) {
+        let edits = std::mem::take(&mut self.edits);
+        let mut moved = Moved::default();
+        self.drop_extras(&edits, &mut moved);
+        if !edits.gone_sums.is_empty() {
+            drop_sums(self.summary_mut(), &edits, &mut moved);
+        }
+        if edits.has_removed || !edits.owners.is_empty() || edits.hosts_by_name.is_some() {
+            let base = self.base.hosts;
+            if let Some(cluster) = self.cluster_mut() {
+                flatten(cluster, &edits, base, &mut moved);
+            }
+        }
+        if moved.is_any() {
+            self.invented_mut().follow(|node| moved.node(node));
+        }
+    }
+
+    fn drop_extras(&mut self, edits: &Edits, moved: &mut Moved) {
+        let mut by_owner: HashMap<Owner, Vec<u16>> = HashMap::new();
+        for &(owner, at) in &edits.gone_extras {
+            by_owner.entry(owner).or_default().push(at);
+        }
+        for (owner, gone) in by_owner {
+            let mut fields = self.fields(owner).clone();
+            let mut at = 0;
+            fields.extra.retain(|_| {
+                at += 1;
+                !gone.contains(&(at - 1))
+            });
+            // A list of definitions that is full leaves the element where it was.
+            if self.redefine(owner, fields).is_ok() {
+                moved.extras.insert(owner, gone);
+            }
+        }
+    }
+}
+
+/// Where nodes went when the arrays were put in order.
+#[derive(Default)]
+struct Moved {
+    hosts: Option<Vec<u32>>,
+    metrics: Option<Vec<u32>>,
+    sums: Option<Vec<u32>>,
+    /// Places of those that are gone.
+    extras: HashMap<Owner, Vec<u16>>,
+}
+
+/// In place of a place: there is none any more.
+const GONE: u32 = u32::MAX;
+
+impl Moved {
+    fn is_any(&self) -> bool {
+        self.hosts.is_some()
+            || self.metrics.is_some()
+            || self.sums.is_some()
+            || !self.extras.is_empty()
+    }
+
+    fn node(&self, node: NodeId) -> Option<NodeId> {
+        Some(match node {
+            NodeId::Top => node,
+            NodeId::Host(at) => NodeId::Host(place(self.hosts.as_deref(), at)?),
+            NodeId::Metric(_) | NodeId::Sum(_) => self.owner(super::owner_of(node)?)?.node(),
+            NodeId::ExtraData(owner) => NodeId::ExtraData(self.owner(owner)?),
+            NodeId::Extra(owner, at) => {
+                let gone = self.extras.get(&owner).map_or(&[][..], Vec::as_slice);
+                if gone.contains(&at) {
+                    return None;
+                }
+                let before = gone.iter().filter(|gone| **gone < at).count() as u16;
+                NodeId::Extra(self.owner(owner)?, at - before)
+            }
+        })
+    }
+
+    fn owner(&self, owner: Owner) -> Option<Owner> {
+        Some(match owner {
+            Owner::Metric(at) => Owner::Metric(place(self.metrics.as_deref(), at)?),
+            Owner::Sum(at) => Owner::Sum(place(self.sums.as_deref(), at)?),
+        })
+    }
+}
+
+fn place(moved: Option<&[u32]>, at: u32) -> Option<u32> {
+    let new = moved.map_or(at, |moved| moved[at as usize]);
+    (new != GONE).then_some(new)
+}
+
+fn drop_sums(summary: &mut Summary, edits: &Edits, moved: &mut Moved) {
+    let mut places = Vec::with_capacity(summary.metrics.len());
+    let mut kept = 0;
+    summary.metrics.retain(|_| {
+        let stays = !edits.gone_sums.contains(&(places.len() as u32));
+        places.push(if stays { kept } else { GONE });
+        kept += u32::from(stays);
+        stays
+    });
+    moved.sums = Some(places);
+}
+
+/// Writes hosts and metrics anew: those that stay, each host's added metrics after its others.
+fn flatten(cluster: &mut Cluster, edits: &Edits, base_hosts: usize, moved: &mut Moved) {
+    let mut hosts_to = vec![GONE; cluster.hosts.len()];
+    let mut metrics_to = vec![GONE; cluster.metrics.len()];
+    let mut hosts = Vec::with_capacity(cluster.hosts.len());
+    let mut metrics = Vec::with_capacity(cluster.metrics.len());
+    for (at, host) in std::mem::take(&mut cluster.hosts).into_iter().enumerate() {
+        if edits.gone_hosts.contains(&(at as u32)) {
+            continue;
+        }
+        hosts_to[at] = hosts.len() as u32;
+        let first_metric = metrics.len() as u32;
+        let own = if at < base_hosts {
+            host.metrics()
+        } else {
+            0..0
+        };
+        let added = edits.added_of.get(&(at as u32));
+        let added = added.into_iter().flatten().map(|&at| at as usize);
+        for at in own.chain(added) {
+            if !edits.has_removed || !edits.gone_metrics.contains(&(at as u32)) {
+                metrics_to[at] = metrics.len() as u32;
+                metrics.push(cluster.metrics[at].clone());
+            }
+        }
+        hosts.push(Host {
+            first_metric,
+            metric_count: metrics.len() as u32 - first_metric,
+            ..host
+        });
+    }
+    if edits.hosts_by_name.is_some() || !edits.gone_hosts.is_empty() {
+        cluster.by_name = order_by_name(&hosts).0;
+    }
+    (cluster.hosts, cluster.metrics) = (hosts, metrics);
+    (moved.hosts, moved.metrics) = (Some(hosts_to), Some(metrics_to));
+}
+
+/// Appends, and tells the place.
+fn push<T>(list: &mut Vec<T>, item: T) -> Result<u32, TreeError> {
+    // Above this the flat model keeps a flag in the same word.
+    let place = u32::try_from(list.len()).ok().filter(|at| *at < 1 << 31);
+    let place = place.ok_or(TreeError::Full)?;
+    list.push(item);
+    Ok(place)
+}
+
+/// What `add_host` has taken from the attributes given.
+const HOST_TAKEN: &[&str] = &[
+    "name",
+    "ip",
+    "reported",
+    "tn",
+    "tmax",
+    "dmax",
+    "location",
+    "gmond_started",
+    "tags",
+];
+/// What `add_metric` has taken; not `tn`.
+const METRIC_TAKEN: &[&str] = &[
+    "name", "val", "type", "units", "tmax", "dmax", "slope", "source",
+];
+/// What `add_sum` has taken; not `type`, which must be the right one.
+const METRICS_TAKEN: &[&str] = &["name", "sum", "num", "units", "slope", "source"];
+/// What `add_extra` has taken.
+const NAME: &[&str] = &["name"];
