@@ -29,11 +29,6 @@ struct Link {
 }
 
 impl Chain {
-    /// Every plugin that the configuration asks for, in the order it asks for.
-    pub(super) fn assemble(config: &Config) -> Chain {
-        Chain::new(config, built_in(config))
-    }
-
     /// These plugins: by the `plugins` directive if there is one, else as they come.
     pub(super) fn new(config: &Config, plugins: Vec<Box<dyn Plugin>>) -> Chain {
         let plugins = match &config.plugins {
@@ -177,11 +172,6 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     } else {
         "with no words"
     }
-}
-
-/// The plugins that are part of gmetad, in their order.
-fn built_in(_config: &Config) -> Vec<Box<dyn Plugin>> {
-    Vec::new()
 }
 
 /// The plugins the directive names, as it orders them.

@@ -10,9 +10,12 @@ use std::time::Duration;
 
 use crate::config::{Config, Directive, Location};
 use crate::model::{Node, Now, Summary};
+use chain::Chain;
+use rrd::RrdCounters;
 
 mod chain;
 mod queue;
+pub mod rrd;
 mod status;
 pub mod tree;
 mod worker;
@@ -125,15 +128,17 @@ pub enum PluginError {
 /// the log and left out. `waker` is called from there when a queue that was full has room again,
 /// and when all has ended. Fails only where the system gives no thread.
 pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
-    start_chain(chain::Chain::assemble(config), waker)
+    let counters = Arc::new(RrdCounters::default());
+    let plugins = Vec::from(rrd::plugins(config, &counters));
+    start_chain(Chain::new(config, plugins), counters, waker)
 }
 
-fn start_chain(chain: chain::Chain, waker: Waker) -> io::Result<PluginHandle> {
+fn start_chain(chain: Chain, counters: Arc<RrdCounters>, waker: Waker) -> io::Result<PluginHandle> {
     let status = Arc::clone(chain.status());
     let (sender, events) = sync_channel(queue::CHANNEL_EVENTS);
     let thread = thread::Builder::new()
         .name("plugins".into())
         .stack_size(STACK_BYTES)
         .spawn(move || worker::run(chain, &events, &waker))?;
-    Ok(PluginHandle::new(sender, status, thread))
+    Ok(PluginHandle::new(sender, status, counters, thread))
 }

@@ -10,6 +10,7 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::rrd::{RrdCounters, RrdStatus};
 use super::status::{PluginStatus, QueueStatus, Status};
 use super::{RootUpdate, Update};
 use crate::model::{Mono, Node};
@@ -106,6 +107,7 @@ pub struct PluginHandle {
     /// `None` once the thread is gone.
     sender: Option<SyncSender<Event>>,
     status: Arc<Status>,
+    rrd: Arc<RrdCounters>,
     thread: Option<JoinHandle<()>>,
     held_back: HeldBack,
     replaced: u64,
@@ -118,11 +120,13 @@ impl PluginHandle {
     pub(super) fn new(
         sender: SyncSender<Event>,
         status: Arc<Status>,
+        rrd: Arc<RrdCounters>,
         thread: JoinHandle<()>,
     ) -> PluginHandle {
         PluginHandle {
             sender: Some(sender),
             status,
+            rrd,
             thread: Some(thread),
             held_back: HeldBack::default(),
             replaced: 0,
@@ -165,6 +169,11 @@ impl PluginHandle {
     /// How each plugin does, in the order of the chain.
     pub fn plugins(&self) -> Vec<PluginStatus> {
         self.status.plugins()
+    }
+
+    /// What was done to round-robin files.
+    pub fn rrd(&self) -> RrdStatus {
+        self.rrd.status()
     }
 
     /// The plugin that has been in one call for more than ten seconds, and how long, as far as was
@@ -374,7 +383,7 @@ mod tests {
             let _ = woken_sender.send(());
         });
         Rig {
-            handle: start_chain(chain, waker).unwrap(),
+            handle: start_chain(chain, Arc::default(), waker).unwrap(),
             seen,
             go,
             woken,
@@ -480,7 +489,7 @@ mod tests {
     fn snapshots_that_wait_are_bounded_by_their_size() {
         let status = Arc::new(Status::new(std::iter::empty()));
         let (sender, events) = sync_channel(CHANNEL_EVENTS);
-        let mut handle = PluginHandle::new(sender, status, thread::spawn(|| ()));
+        let mut handle = PluginHandle::new(sender, status, Arc::default(), thread::spawn(|| ()));
         let big = |name: &str| {
             let mut big = update("s", name, 0);
             if let Node::Cluster(cluster) = &mut big.node {

@@ -1,0 +1,568 @@
+//! All round-robin files: which there are, what each is for, and when it was last written.
+//!
+//! Shared by the plugins that write. What a file is told is the writer's matter, and which values
+//! are told at all is the plugins'.
+//!
+//! A million files must cost little, so a folder's files are an array in the order in which the
+//! source lists its metrics, which hardly ever changes, and no path is kept.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
+use super::samples::{Kind, Samples};
+use super::writer::{FileRecord, FileSpec, RrdCounters, Writer};
+use crate::config::Config;
+use crate::model::{Cluster, DefId, MetricDef, Mono, SummaryMetric};
+use crate::plugin::PluginError;
+
+/// A node that was not heard of for this long is forgotten; its files stay, of course.
+const FORGET_AFTER: Duration = Duration::from_secs(3600);
+
+/// How many new names come in before those without users are looked for.
+const SWEEP_EVERY: usize = 4096;
+
+/// The archive as the plugins share it: all on one thread, so the lock is never waited for.
+#[derive(Clone, Debug)]
+pub(super) struct SharedArchive(Arc<Mutex<Archive>>);
+
+impl SharedArchive {
+    pub(super) fn new(config: &Config, counters: Arc<RrdCounters>) -> SharedArchive {
+        SharedArchive(Arc::new(Mutex::new(Archive::new(config, counters))))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Archive> {
+        // A plugin that panicked half-way has at worst left a sample out.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All files below one root.
+#[derive(Debug)]
+pub(super) struct Archive {
+    /// Off: nothing is written.
+    writes: bool,
+    /// Whether `open` has been done for one of the plugins.
+    opened: bool,
+    root: PathBuf,
+    /// By component.
+    nodes: HashMap<Box<str>, Node>,
+    /// The root's sums.
+    root_sums: Dir,
+    tools: Tools,
+}
+
+/// What it takes to get from a name and a value to a file; apart, as folders are borrowed beside.
+#[derive(Debug)]
+struct Tools {
+    names: Names,
+    paths: PathBuffer,
+    samples: Samples,
+    writer: Writer,
+    /// A component in the making.
+    component: String,
+}
+
+/// A cluster's or nested grid's folder.
+#[derive(Debug, Default)]
+struct Node {
+    /// What `columns` was worked out from.
+    defs: Arc<Vec<Arc<MetricDef>>>,
+    /// By definition: what it means for files, if it has any.
+    columns: Vec<Option<Column>>,
+    /// Hosts, by component.
+    hosts: HashMap<Box<str>, Dir>,
+    sums: Dir,
+    /// When it was last updated.
+    seen: Mono,
+    /// Counts updates of its hosts, so that hosts no longer named can be told.
+    round: u32,
+    /// Whether its time was told to be of no use.
+    time_told: bool,
+}
+
+/// What a definition means for files.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    /// Number of its name.
+    name: u32,
+    kind: Kind,
+    /// Seconds after which a value is to be forgotten; 0 = never.
+    pub(super) dmax: u32,
+}
+
+/// A folder's files, in the order of the metrics that were last written there.
+#[derive(Debug, Default)]
+struct Dir {
+    files: Vec<FileRecord>,
+    round: u32,
+}
+
+/// When an update's values are of, and how often there are some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment {
+    /// Seconds since the epoch, by the source's clock.
+    pub(super) epoch: i64,
+    /// Between two updates.
+    pub(super) step: Duration,
+}
+
+impl Moment {
+    fn step_secs(self) -> u32 {
+        u32::try_from(self.step.as_secs())
+            .unwrap_or(u32::MAX)
+            .max(1)
+    }
+
+    /// A file begins a second before its first sample, and the time has 32 bits.
+    fn time(self) -> Option<u32> {
+        u32::try_from(self.epoch).ok().filter(|time| *time > 1)
+    }
+}
+
+impl Archive {
+    fn new(config: &Config, counters: Arc<RrdCounters>) -> Archive {
+        Archive {
+            writes: config.rrd.write,
+            opened: false,
+            root: config.rrd.rootdir.clone(),
+            nodes: HashMap::new(),
+            root_sums: Dir::default(),
+            tools: Tools {
+                names: Names::default(),
+                paths: PathBuffer::new(&config.rrd.rootdir),
+                samples: Samples::default(),
+                writer: Writer::new(&config.rrd, config.umask, counters),
+                component: String::new(),
+            },
+        }
+    }
+
+    /// Whether files are written at all.
+    pub(super) fn writes(&self) -> bool {
+        self.writes
+    }
+
+    /// Makes sure that there is a root, and that librrd takes what files are to be made of.
+    pub(super) fn open(&mut self) -> Result<(), PluginError> {
+        if !self.writes || std::mem::replace(&mut self.opened, true) {
+            return Ok(());
+        }
+        if let Err(cause) = fs::create_dir_all(&self.root) {
+            // It may be mounted or made later; until then, files that cannot be written are told.
+            log::error!(
+                "RRD root {} cannot be made: {cause}; make it, owned by the user gmetad runs as",
+                self.root.display()
+            );
+            return Ok(());
+        }
+        let Tools { paths, writer, .. } = &mut self.tools;
+        // No name makes a component that begins with a dot.
+        let probe = paths.in_root(&format!(".probe-{}", std::process::id()));
+        writer
+            .probe(probe)
+            .map_err(|reason| PluginError::Failed(format!("RRD files cannot be made: {reason}")))
+    }
+
+    /// The hosts of a cluster, whose metrics are of these definitions. `None` where the cluster's
+    /// time is of no use, which is told once.
+    pub(super) fn hosts(
+        &mut self,
+        cluster: &Cluster,
+        moment: Moment,
+        now: Mono,
+    ) -> Option<HostsWriter<'_>> {
+        self.tools.writer.begin(now);
+        let key = node_key(&cluster.name);
+        let node = node_of(&mut self.nodes, &key, now);
+        let time = node.usable_time(&cluster.name, moment)?;
+        node.round = node.round.wrapping_add(1);
+        node.learn(&cluster.defs, &mut self.tools.names);
+        Some(HostsWriter {
+            node,
+            key,
+            time,
+            step_secs: moment.step_secs(),
+            tools: &mut self.tools,
+        })
+    }
+
+    /// The sums of a cluster or a nested grid.
+    pub(super) fn node_sums(
+        &mut self,
+        name: &str,
+        moment: Moment,
+        now: Mono,
+    ) -> Option<FolderWriter<'_>> {
+        self.tools.writer.begin(now);
+        let key = node_key(name);
+        let node = node_of(&mut self.nodes, &key, now);
+        let time = node.usable_time(name, moment)?;
+        self.tools.paths.enter(&key, SUMMARY_DIR);
+        Some(FolderWriter {
+            dir: &mut node.sums,
+            columns: &[],
+            at: 0,
+            time,
+            step_secs: moment.step_secs(),
+            tools: &mut self.tools,
+        })
+    }
+
+    /// The sums of everything.
+    pub(super) fn root_sums(&mut self, moment: Moment, now: Mono) -> Option<FolderWriter<'_>> {
+        self.tools.writer.begin(now);
+        self.tools.paths.enter(ROOT_NODE, SUMMARY_DIR);
+        Some(FolderWriter {
+            dir: &mut self.root_sums,
+            columns: &[],
+            at: 0,
+            time: moment.time()?,
+            step_secs: moment.step_secs(),
+            tools: &mut self.tools,
+        })
+    }
+
+    /// Notes that a node is still there, though it brings nothing to write.
+    pub(super) fn keep(&mut self, name: &str, now: Mono) {
+        if let Some(node) = self.nodes.get_mut(&*node_key(name)) {
+            node.seen = now;
+        }
+    }
+
+    /// Lets go of what is remembered of nodes and names that are no more. Files stay.
+    pub(super) fn sweep(&mut self, now: Mono) {
+        let Archive {
+            nodes,
+            root_sums,
+            tools,
+            ..
+        } = self;
+        nodes.retain(|_, node| {
+            let stays = now.since(node.seen) < FORGET_AFTER;
+            if !stays {
+                node.dirs().for_each(|dir| tools.writer.forget(&dir.files));
+            }
+            stays
+        });
+        if tools.names.wants_sweep() {
+            let dirs = nodes.values_mut().flat_map(|node| {
+                // Worked out anew with the new numbers.
+                node.defs = Arc::default();
+                node.dirs()
+            });
+            let files = dirs.chain([root_sums]).flat_map(|dir| &mut dir.files);
+            tools.names.sweep(files);
+        }
+    }
+}
+
+fn node_key(name: &str) -> Box<str> {
+    let mut key = String::with_capacity(name.len());
+    encode(name, &mut key);
+    key.into()
+}
+
+fn node_of<'a>(nodes: &'a mut HashMap<Box<str>, Node>, key: &str, now: Mono) -> &'a mut Node {
+    let node = nodes.entry(key.into()).or_default();
+    node.seen = now;
+    node
+}
+
+impl Node {
+    fn dirs(&mut self) -> impl Iterator<Item = &mut Dir> {
+        self.hosts.values_mut().chain([&mut self.sums])
+    }
+
+    fn usable_time(&mut self, name: &str, moment: Moment) -> Option<u32> {
+        let time = moment.time();
+        if time.is_none() && !self.time_told {
+            log::error!(
+                "nothing of {name:?} is stored: its LOCALTIME, {}, is no time that a file can have",
+                moment.epoch
+            );
+        }
+        self.time_told = time.is_none();
+        time
+    }
+
+    /// Works out what each definition means for files, where the definitions are not those of
+    /// last time.
+    fn learn(&mut self, defs: &Arc<Vec<Arc<MetricDef>>>, names: &mut Names) {
+        if Arc::ptr_eq(&self.defs, defs) {
+            return;
+        }
+        let columns = defs.iter().map(|def| {
+            def.ty().is_numeric().then(|| Column {
+                name: names.number(def.name()),
+                kind: Kind::of(def.slope()),
+                dmax: def.fields().dmax,
+            })
+        });
+        self.columns = columns.collect();
+        self.defs = Arc::clone(defs);
+    }
+}
+
+/// Writes the hosts of one cluster, at one moment.
+pub(super) struct HostsWriter<'a> {
+    node: &'a mut Node,
+    key: Box<str>,
+    time: u32,
+    step_secs: u32,
+    tools: &'a mut Tools,
+}
+
+impl HostsWriter<'_> {
+    /// A host's files. A host for which this is not called is one that the cluster no longer has.
+    pub(super) fn host(&mut self, name: &str) -> FolderWriter<'_> {
+        let Node {
+            hosts,
+            columns,
+            round,
+            ..
+        } = &mut *self.node;
+        let Tools {
+            component, paths, ..
+        } = &mut *self.tools;
+        component.clear();
+        encode(name, component);
+        paths.enter(&self.key, component);
+        // Looked up first, as nearly every host is known and an entry would cost its name.
+        if !hosts.contains_key(component.as_str()) {
+            hosts.insert(component.as_str().into(), Dir::default());
+        }
+        let Some(dir) = hosts.get_mut(component.as_str()) else {
+            unreachable!("it was put there above")
+        };
+        dir.round = *round;
+        FolderWriter {
+            dir,
+            columns,
+            at: 0,
+            time: self.time,
+            step_secs: self.step_secs,
+            tools: self.tools,
+        }
+    }
+
+    /// Lets go of what is remembered of hosts that the cluster no longer has. Files stay.
+    pub(super) fn finish(self) {
+        let round = self.node.round;
+        let writer = &mut self.tools.writer;
+        self.node.hosts.retain(|_, dir| {
+            let stays = dir.round == round;
+            if !stays {
+                writer.forget(&dir.files);
+            }
+            stays
+        });
+    }
+}
+
+/// Writes the files of one folder, at one moment.
+pub(super) struct FolderWriter<'a> {
+    dir: &'a mut Dir,
+    /// By definition, for a host's folder.
+    columns: &'a [Option<Column>],
+    /// How many files were passed.
+    at: usize,
+    time: u32,
+    step_secs: u32,
+    tools: &'a mut Tools,
+}
+
+impl FolderWriter<'_> {
+    /// What a definition means for files, if it has any.
+    #[inline]
+    pub(super) fn column(&self, def: DefId) -> Option<Column> {
+        self.columns.get(def as usize).copied().flatten()
+    }
+
+    /// Passes a file for which there is no value this time.
+    pub(super) fn pass(&mut self, column: Column) {
+        self.dir.find(&mut self.at, column.name);
+    }
+
+    /// Writes a value as it came; what is no number is passed.
+    pub(super) fn put_value(&mut self, column: Column, value: &[u8]) {
+        let Column { name, kind, .. } = column;
+        let samples = &mut self.tools.samples;
+        samples.clear();
+        samples.push_text(self.time, value, kind);
+        self.write(name, kind, false);
+    }
+
+    /// Writes a sum, and of how many it is.
+    pub(super) fn put_sum(&mut self, metric: &SummaryMetric) {
+        let name = self.tools.names.number(metric.def.name());
+        let kind = Kind::of(metric.def.slope());
+        let samples = &mut self.tools.samples;
+        samples.clear();
+        samples.push_sum(self.time, metric.sum, metric.num, kind);
+        self.write(name, kind, true);
+    }
+
+    fn write(&mut self, name: u32, kind: Kind, with_num: bool) {
+        let record = self.dir.find(&mut self.at, name);
+        let Tools {
+            samples,
+            paths,
+            writer,
+            names,
+            ..
+        } = &mut *self.tools;
+        if samples.is_empty() {
+            return;
+        }
+        let spec = FileSpec {
+            step_secs: self.step_secs,
+            kind,
+            with_num,
+        };
+        writer.write(paths.file(names.component(name)), record, spec, samples);
+    }
+
+    /// Lets go of what is remembered of files that were neither written nor passed. Files stay.
+    pub(super) fn finish(self) {
+        let files = &mut self.dir.files;
+        self.tools.writer.forget(&files[self.at..]);
+        files.truncate(self.at);
+        if files.capacity() > files.len() + files.len() / 8 {
+            files.shrink_to_fit();
+        }
+    }
+}
+
+impl Dir {
+    /// The record of that name: the next one, nearly always; then `at` moves on.
+    fn find(&mut self, at: &mut usize, name: u32) -> &mut FileRecord {
+        let here = *at;
+        let found = match self.files.get(here) {
+            Some(next) if next.name() == name => here,
+            _ => match self.files.iter().position(|file| file.name() == name) {
+                // The same name again in one folder: it is the same file.
+                Some(before) if before < here => return &mut self.files[before],
+                Some(later) => {
+                    self.files.swap(here, later);
+                    here
+                }
+                None => {
+                    self.files.insert(here, FileRecord::new(name));
+                    here
+                }
+            },
+        };
+        *at += 1;
+        &mut self.files[found]
+    }
+}
+
+/// Every metric's name once, by number, with the component it makes.
+#[derive(Debug, Default)]
+struct Names {
+    numbers: HashMap<Arc<str>, u32>,
+    /// By number: the name and the component, which are nearly always one.
+    known: Vec<(Arc<str>, Arc<str>)>,
+    sweep_at: usize,
+}
+
+impl Names {
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
+        }
+        let mut component = String::with_capacity(name.len());
+        encode(name, &mut component);
+        let name: Arc<str> = name.into();
+        let component = if *component == *name {
+            Arc::clone(&name)
+        } else {
+            component.into()
+        };
+        let number = self.known.len() as u32;
+        self.numbers.insert(Arc::clone(&name), number);
+        self.known.push((name, component));
+        number
+    }
+
+    fn component(&self, number: u32) -> &str {
+        &self.known[number as usize].1
+    }
+
+    fn wants_sweep(&self) -> bool {
+        self.known.len() > self.sweep_at.max(SWEEP_EVERY)
+    }
+
+    /// Drops the names that none of these files has, and gives the others new numbers.
+    fn sweep<'a>(&mut self, files: impl Iterator<Item = &'a mut FileRecord>) {
+        let old = std::mem::take(self);
+        let mut moved = vec![None; old.known.len()];
+        for file in files {
+            let number = *moved[file.name() as usize].get_or_insert_with(|| {
+                let (name, component) = &old.known[file.name() as usize];
+                let number = self.known.len() as u32;
+                self.numbers.insert(Arc::clone(name), number);
+                self.known.push((Arc::clone(name), Arc::clone(component)));
+                number
+            });
+            file.rename(number);
+        }
+        self.sweep_at = 2 * self.known.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(dir: &Dir) -> Vec<u32> {
+        dir.files.iter().map(|file| file.name()).collect()
+    }
+
+    fn walk(dir: &mut Dir, names: &[u32]) -> usize {
+        let mut at = 0;
+        for &name in names {
+            assert_eq!(dir.find(&mut at, name).name(), name);
+        }
+        at
+    }
+
+    #[test]
+    fn a_folder_follows_the_order_its_source_lists_metrics_in() {
+        let mut dir = Dir::default();
+        assert_eq!(
+            walk(&mut dir, &[5, 3, 8, 3]),
+            3,
+            "a repeated name is one file"
+        );
+        dir.find(&mut 2, 8).last = 77;
+        assert_eq!(walk(&mut dir, &[9, 8, 5]), 3);
+        assert_eq!(order(&dir)[..3], [9, 8, 5]);
+        assert_eq!(dir.files[1].last, 77, "what was known moves along");
+        assert_eq!(order(&dir)[3..], [3], "left over, for the caller to drop");
+    }
+
+    #[test]
+    fn names_without_files_are_swept_and_the_others_keep_their_files() {
+        let mut names = Names::default();
+        let mut files: Vec<FileRecord> = ["a", "b", "c/d"]
+            .map(|name| FileRecord::new(names.number(name)))
+            .into();
+        files.remove(0);
+        names.sweep(files.iter_mut());
+        assert_eq!(names.known.len(), 2);
+        assert_eq!(names.component(files[0].name()), "b");
+        assert_eq!(names.component(files[1].name()), "c%2Fd");
+        assert_eq!(names.number("c/d"), files[1].name());
+        assert_eq!(names.number("new"), 2);
+    }
+
+    #[test]
+    fn a_file_is_remembered_in_eight_bytes() {
+        assert_eq!(size_of::<FileRecord>(), 8);
+    }
+}

@@ -1,0 +1,73 @@
+//! The plugin `rrd`: every numeric metric of every host into a file of its own.
+//!
+//! Which values are worth keeping is decided here; how they get into files is the archive's.
+
+use super::archive::{Moment, SharedArchive};
+use crate::model::{Node, Now};
+use crate::plugin::{Plugin, PluginError, RootUpdate, Update};
+
+/// Writes hosts' metrics.
+pub(super) struct HostFiles {
+    archive: SharedArchive,
+}
+
+impl HostFiles {
+    pub(super) fn new(archive: SharedArchive) -> HostFiles {
+        HostFiles { archive }
+    }
+}
+
+impl Plugin for HostFiles {
+    fn id(&self) -> &'static str {
+        "rrd"
+    }
+
+    fn start(&mut self) -> Result<(), PluginError> {
+        self.archive.lock().open()
+    }
+
+    /// Written is what the newest document had, of hosts that are up, where it is a number and its
+    /// time has not passed. A file's trouble is told by the writer; it is not the plugin's.
+    fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
+        let mut archive = self.archive.lock();
+        let Now { mono, .. } = update.now;
+        let Node::Cluster(cluster) = &update.node else {
+            return Ok(());
+        };
+        if !archive.writes() || !update.up {
+            archive.keep(&cluster.name, mono);
+            return Ok(());
+        }
+        let moment = Moment {
+            epoch: cluster.localtime,
+            step: update.interval,
+        };
+        let Some(mut hosts) = archive.hosts(cluster, moment, mono) else {
+            return Ok(());
+        };
+        for host in &cluster.hosts {
+            let mut folder = hosts.host(&host.info.name);
+            if !host.up || !host.fresh {
+                continue;
+            }
+            for metric in cluster.metrics_of(host) {
+                let Some(column) = folder.column(metric.def()) else {
+                    continue;
+                };
+                if metric.is_fresh() && !metric.is_expired(column.dmax, 0) {
+                    folder.put_value(column, metric.val.as_bytes());
+                } else {
+                    folder.pass(column);
+                }
+            }
+            folder.finish();
+        }
+        hosts.finish();
+        Ok(())
+    }
+
+    fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
+        self.archive.lock().sweep(root.now.mono);
+        Ok(())
+    }
+}

@@ -1,0 +1,414 @@
+//! Samples into files: updates what is there, creates what is missing, lives with what is broken.
+//!
+//! Does not know where a path comes from or which values are worth keeping.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::librrd::{self, RrdError};
+use super::samples::{Kind, Samples};
+use crate::config::RrdConfig;
+use crate::model::Mono;
+
+/// A value is unknown when nothing came for this many steps.
+const HEARTBEAT_STEPS: u32 = 8;
+
+/// What librrd gives to every file it creates, whatever the umask.
+const LIBRRD_MODE: u32 = 0o644;
+
+/// Lines about single files in one `COMPLAINT_PERIOD`; the others are counted in one more line.
+const COMPLAINT_LINES: u32 = 10;
+const COMPLAINT_PERIOD: Duration = Duration::from_secs(60);
+
+/// What was done to files since the start.
+#[derive(Debug, Default)]
+pub struct RrdCounters {
+    /// Samples written.
+    pub(super) written: AtomicU64,
+    /// Files created.
+    pub(super) created: AtomicU64,
+    /// Samples not later than their file's last.
+    pub(super) stale: AtomicU64,
+    /// Samples lost because their file or its folder would not take them.
+    pub(super) failed: AtomicU64,
+    /// Files that did not take their last sample.
+    pub(super) broken: AtomicU64,
+}
+
+/// What was done to files since the start, read at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RrdStatus {
+    /// Samples written.
+    pub written: u64,
+    /// Files created.
+    pub created: u64,
+    /// Samples not later than their file's last, skipped.
+    pub stale: u64,
+    /// Samples lost because their file or its folder would not take them.
+    pub failed: u64,
+    /// Files that did not take their last sample.
+    pub broken: u64,
+}
+
+impl RrdCounters {
+    /// All of them.
+    pub fn status(&self) -> RrdStatus {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RrdStatus {
+            written: read(&self.written),
+            created: read(&self.created),
+            stale: read(&self.stale),
+            failed: read(&self.failed),
+            broken: read(&self.broken),
+        }
+    }
+}
+
+fn count(counter: &AtomicU64, more: usize) {
+    counter.fetch_add(more as u64, Ordering::Relaxed);
+}
+
+/// What is remembered of one file, in eight bytes: there may be millions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FileRecord {
+    /// Time of the newest sample written; 0 until one was.
+    pub(super) last: u32,
+    /// The number of its name, and the flags above it.
+    name_and_flags: u32,
+}
+
+/// The file did not take its last sample, and that was told or counted.
+const BROKEN: u32 = 1 << 31;
+/// The file is an old one whose data sources take integers only.
+const INTEGERS: u32 = 1 << 30;
+
+/// Names that there can be at once.
+pub(super) const NAME_LIMIT: u32 = INTEGERS;
+
+impl FileRecord {
+    pub(super) fn new(name: u32) -> FileRecord {
+        debug_assert!(name < NAME_LIMIT, "names are counted below the flags");
+        FileRecord {
+            last: 0,
+            name_and_flags: name,
+        }
+    }
+
+    pub(super) fn name(self) -> u32 {
+        self.name_and_flags & (NAME_LIMIT - 1)
+    }
+
+    pub(super) fn rename(&mut self, name: u32) {
+        self.name_and_flags = self.name_and_flags & !(NAME_LIMIT - 1) | name;
+    }
+
+    fn has(self, flag: u32) -> bool {
+        self.name_and_flags & flag != 0
+    }
+
+    fn set(&mut self, flag: u32, on: bool) {
+        self.name_and_flags = self.name_and_flags & !flag | if on { flag } else { 0 };
+    }
+}
+
+/// What a file is to be, if it is to be created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileSpec {
+    /// Seconds between two values.
+    pub(super) step_secs: u32,
+    /// What is stored of a value or a sum.
+    pub(super) kind: Kind,
+    /// Whether there is a second data source, for how many were summed.
+    pub(super) with_num: bool,
+}
+
+/// Writes through librrd.
+#[derive(Debug)]
+pub(super) struct Writer {
+    archives: Vec<CString>,
+    /// Of the files that are created.
+    mode: u32,
+    counters: Arc<RrdCounters>,
+    complaints: Complaints,
+}
+
+/// Why samples were not written.
+enum Failure {
+    Librrd(RrdError),
+    System {
+        what: &'static str,
+        cause: io::Error,
+    },
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Librrd(error) => error.fmt(f),
+            Failure::System { what, cause } => write!(f, "{what}: {cause}"),
+        }
+    }
+}
+
+impl From<RrdError> for Failure {
+    fn from(error: RrdError) -> Failure {
+        Failure::Librrd(error)
+    }
+}
+
+impl Writer {
+    pub(super) fn new(config: &RrdConfig, umask: u32, counters: Arc<RrdCounters>) -> Writer {
+        Writer {
+            archives: config.rras.iter().map(|rra| c_string(rra)).collect(),
+            mode: 0o666 & !umask,
+            counters,
+            complaints: Complaints::default(),
+        }
+    }
+
+    /// Tells the writer the time, for its complaints.
+    pub(super) fn begin(&mut self, now: Mono) {
+        self.complaints.begin(now);
+    }
+
+    /// Counts files as gone whose records are dropped.
+    pub(super) fn forget(&self, records: &[FileRecord]) {
+        let broken = records.iter().filter(|record| record.has(BROKEN)).count();
+        self.counters
+            .broken
+            .fetch_sub(broken as u64, Ordering::Relaxed);
+    }
+
+    /// Creates a file that is then removed, to find out whether librrd takes the archives'
+    /// definitions and the folder takes files.
+    pub(super) fn probe(&mut self, path: &CStr) -> Result<(), String> {
+        let spec = FileSpec {
+            step_secs: 15,
+            kind: Kind::Gauge,
+            with_num: true,
+        };
+        let definitions = self.definitions(spec);
+        let result = librrd::create(path, spec.step_secs, 1_000_000_000, &definitions);
+        // What was not created cannot be removed either.
+        let _ = fs::remove_file(as_path(path));
+        result.map_err(|error| error.to_string())
+    }
+
+    /// Writes samples, oldest first, into one file. What cannot be written is counted, and told
+    /// once a file.
+    pub(super) fn write(
+        &mut self,
+        path: &CStr,
+        record: &mut FileRecord,
+        spec: FileSpec,
+        samples: &mut Samples,
+    ) {
+        count(
+            &self.counters.stale,
+            samples.drop_through(record.last.into()),
+        );
+        if record.has(INTEGERS) && spec.kind == Kind::Gauge {
+            samples.become_integers();
+        }
+        if samples.is_empty() {
+            return;
+        }
+        let result = match samples.with(|all| librrd::update(path, all)) {
+            Ok(()) => Ok(samples.len()),
+            Err(error) => self.mend(path, record, spec, samples, error),
+        };
+        match result {
+            Ok(written) => {
+                count(&self.counters.written, written);
+                record.last = record.last.max(samples.last_time());
+                if record.has(BROKEN) {
+                    record.set(BROKEN, false);
+                    self.counters.broken.fetch_sub(1, Ordering::Relaxed);
+                    self.complaints.back += 1;
+                }
+            }
+            Err(failure) => {
+                count(&self.counters.failed, samples.len());
+                if !record.has(BROKEN) {
+                    record.set(BROKEN, true);
+                    count(&self.counters.broken, 1);
+                    self.complaints.failed(path, &failure);
+                }
+            }
+        }
+    }
+
+    /// Finds out why a file was not updated, and does what can be done: creates it, leaves out
+    /// what it has already or will never take, gives it integers. How many samples were written.
+    fn mend(
+        &mut self,
+        path: &CStr,
+        record: &mut FileRecord,
+        spec: FileSpec,
+        samples: &mut Samples,
+        mut error: RrdError,
+    ) -> Result<usize, Failure> {
+        let mut written = 0;
+        let mut may_create = true;
+        let mut may_round = true;
+        loop {
+            if may_create && !exists(path) {
+                may_create = false;
+                self.create(path, spec, samples.first_time())?;
+            } else {
+                // If even this fails, the file is no use at all, and the first reason stands.
+                let Ok(last) = librrd::last_update(path) else {
+                    return Err(error.into());
+                };
+                // A call stops at the first sample it will not take; those before it are in.
+                let known = i64::from(record.last);
+                let done = samples.drop_through(last);
+                if last > known && known > 0 {
+                    written += done;
+                } else {
+                    count(&self.counters.stale, done);
+                }
+                record.last = u32::try_from(last).unwrap_or(u32::MAX);
+                if done == 0 && may_round && wants_integers(path) {
+                    may_round = false;
+                    record.set(INTEGERS, true);
+                    samples.become_integers();
+                } else if done == 0 {
+                    check_writable(path, &error)?;
+                    // Then it is the sample.
+                    if samples.len() == 1 {
+                        return Err(error.into());
+                    }
+                    samples.drop_first();
+                    count(&self.counters.failed, 1);
+                }
+            }
+            if samples.is_empty() {
+                return Ok(written);
+            }
+            match samples.with(|all| librrd::update(path, all)) {
+                Ok(()) => return Ok(written + samples.len()),
+                Err(again) => error = again,
+            }
+        }
+    }
+
+    /// Creates a file whose first sample is to be of that time, and the folders it is in.
+    fn create(&mut self, path: &CStr, spec: FileSpec, first: u32) -> Result<(), Failure> {
+        let file = as_path(path);
+        let folder = file.parent().unwrap_or(Path::new("/"));
+        if !folder.is_dir() {
+            fs::create_dir_all(folder).map_err(|cause| Failure::System {
+                what: "its folder cannot be made",
+                cause,
+            })?;
+        }
+        let start = i64::from(first) - 1;
+        librrd::create(path, spec.step_secs, start, &self.definitions(spec))?;
+        if self.mode != LIBRRD_MODE {
+            let mode = fs::Permissions::from_mode(self.mode);
+            fs::set_permissions(file, mode).map_err(|cause| Failure::System {
+                what: "its permissions cannot be set",
+                cause,
+            })?;
+        }
+        count(&self.counters.created, 1);
+        Ok(())
+    }
+
+    fn definitions(&self, spec: FileSpec) -> Vec<CString> {
+        let source = |name: &str, kind: Kind| {
+            let heartbeat = spec.step_secs.saturating_mul(HEARTBEAT_STEPS);
+            c_string(&format!("DS:{name}:{}:{heartbeat}:U:U", kind.name()))
+        };
+        let mut definitions = vec![source("sum", spec.kind)];
+        if spec.with_num {
+            definitions.push(source("num", Kind::Gauge));
+        }
+        definitions.extend_from_slice(&self.archives);
+        definitions
+    }
+}
+
+fn c_string(text: &str) -> CString {
+    let bytes: Vec<u8> = text.bytes().filter(|byte| *byte != 0).collect();
+    CString::new(bytes).unwrap_or_default()
+}
+
+fn as_path(path: &CStr) -> &Path {
+    Path::new(OsStr::from_bytes(path.to_bytes()))
+}
+
+/// Whether there is anything of that name; what cannot be told counts as there.
+fn exists(path: &CStr) -> bool {
+    !matches!(fs::symlink_metadata(as_path(path)), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Whether the file would take a sample now; `error` is what librrd said when it did not.
+fn check_writable(path: &CStr, error: &RrdError) -> Result<(), Failure> {
+    if error.is_lock() {
+        return Err(error.clone().into());
+    }
+    let opened = fs::OpenOptions::new().write(true).open(as_path(path));
+    opened.map(drop).map_err(|cause| Failure::System {
+        what: "it cannot be opened for writing",
+        cause,
+    })
+}
+
+/// Whether the file's first data source, that of the value, refuses decimals.
+fn wants_integers(path: &CStr) -> bool {
+    librrd::data_sources(path)
+        .is_ok_and(|sources| sources.first().is_some_and(|it| it.kind != "GAUGE"))
+}
+
+/// Lines about files, few at a time however many are broken.
+#[derive(Debug, Default)]
+struct Complaints {
+    now: Mono,
+    since: Mono,
+    told: u32,
+    /// Not told since then.
+    hidden: u64,
+    /// Written again since then.
+    back: u64,
+}
+
+impl Complaints {
+    fn begin(&mut self, now: Mono) {
+        self.now = now;
+        if now.since(self.since) < COMPLAINT_PERIOD {
+            return;
+        }
+        if self.hidden > 0 {
+            log::error!("{} more RRD files cannot be written", self.hidden);
+        }
+        if self.back > 0 {
+            log::warn!("{} RRD files are written again", self.back);
+        }
+        *self = Complaints {
+            now,
+            since: now,
+            ..Complaints::default()
+        };
+    }
+
+    fn failed(&mut self, path: &CStr, failure: &Failure) {
+        if self.told >= COMPLAINT_LINES {
+            self.hidden += 1;
+            return;
+        }
+        self.told += 1;
+        log::error!(
+            "RRD file {} cannot be written, its values are lost until it can: {failure}",
+            path.to_string_lossy()
+        );
+    }
+}
