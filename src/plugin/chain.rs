@@ -124,7 +124,8 @@ impl Link {
     fn succeeded(&mut self) {
         let failures = std::mem::take(&mut self.in_a_row);
         if failures > 0 {
-            log::warn!(
+            // As loud as the failure was, so that whoever read that reads this.
+            log::error!(
                 "plugin {} works again after {failures} failures",
                 self.plugin.id()
             );

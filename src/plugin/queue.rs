@@ -215,7 +215,7 @@ impl PluginHandle {
         self.begin_stop();
         while !self.has_stopped() {
             if Instant::now() >= deadline {
-                self.tell_lost(limit);
+                self.tell_lost();
                 return false;
             }
             self.pump();
@@ -228,14 +228,13 @@ impl PluginHandle {
         true
     }
 
-    fn tell_lost(&self, limit: Duration) {
+    fn tell_lost(&self) {
         let busy = self.status.busy.load(Ordering::Relaxed);
         let culprit = busy
             .checked_sub(1)
             .and_then(|place| self.status.plugins.get(place));
         log::error!(
-            "plugins did not end within {} s: {} updates are lost{}",
-            limit.as_secs(),
+            "the plugins have not ended in time: {} updates are lost{}",
             self.queue().length,
             culprit.map_or(String::new(), |it| format!(
                 ", plugin {} is still at work",

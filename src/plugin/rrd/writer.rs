@@ -210,10 +210,12 @@ impl Writer {
         spec: FileSpec,
         samples: &mut Samples,
     ) {
-        count(
-            &self.counters.stale,
-            samples.drop_through(record.last.into()),
-        );
+        if record.last == 0 && samples.len() > 1 {
+            // Worth a look, as a call that stops in the middle does not say where it began.
+            record.last = librrd::last_update(path).map_or(0, clamped);
+        }
+        let stale = samples.drop_through(record.last.into());
+        count(&self.counters.stale, stale);
         if record.has(INTEGERS) && spec.kind == Kind::Gauge {
             samples.become_integers();
         }
@@ -262,20 +264,20 @@ impl Writer {
             if may_create && !exists(path) {
                 may_create = false;
                 self.create(path, spec, samples.first_time())?;
+                record.last = samples.first_time().saturating_sub(1);
             } else {
                 // If even this fails, the file is no use at all, and the first reason stands.
                 let Ok(last) = librrd::last_update(path) else {
                     return Err(error.into());
                 };
                 // A call stops at the first sample it will not take; those before it are in.
-                let known = i64::from(record.last);
                 let done = samples.drop_through(last);
-                if last > known && known > 0 {
+                if record.last > 0 {
                     written += done;
                 } else {
                     count(&self.counters.stale, done);
                 }
-                record.last = u32::try_from(last).unwrap_or(u32::MAX);
+                record.last = clamped(last);
                 if done == 0 && may_round && wants_integers(path) {
                     may_round = false;
                     record.set(INTEGERS, true);
@@ -337,6 +339,10 @@ impl Writer {
     }
 }
 
+fn clamped(time: i64) -> u32 {
+    u32::try_from(time.max(0)).unwrap_or(u32::MAX)
+}
+
 fn c_string(text: &str) -> CString {
     let bytes: Vec<u8> = text.bytes().filter(|byte| *byte != 0).collect();
     CString::new(bytes).unwrap_or_default()
@@ -391,7 +397,7 @@ impl Complaints {
             log::error!("{} more RRD files cannot be written", self.hidden);
         }
         if self.back > 0 {
-            log::warn!("{} RRD files are written again", self.back);
+            log::error!("{} RRD files are written again", self.back);
         }
         *self = Complaints {
             now,
@@ -410,5 +416,135 @@ impl Complaints {
             "RRD file {} cannot be written, its values are lost until it can: {failure}",
             path.to_string_lossy()
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStrExt;
+
+    use nix::fcntl::{FcntlArg, fcntl};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const T0: u32 = 1_700_000_000;
+    const GAUGE: FileSpec = FileSpec {
+        step_secs: 10,
+        kind: Kind::Gauge,
+        with_num: false,
+    };
+
+    struct Rig {
+        _folder: TempDir,
+        path: CString,
+        writer: Writer,
+        record: FileRecord,
+    }
+
+    impl Rig {
+        fn new() -> Rig {
+            let folder = TempDir::new().unwrap();
+            let path = folder.path().join("c/h/m.rrd");
+            let config = RrdConfig {
+                rras: vec!["RRA:AVERAGE:0.5:1:100".into()],
+                ..RrdConfig::default()
+            };
+            Rig {
+                path: CString::new(path.as_os_str().as_bytes()).unwrap(),
+                _folder: folder,
+                writer: Writer::new(&config, 0o022, Arc::default()),
+                record: FileRecord::new(0),
+            }
+        }
+
+        fn write(&mut self, times_and_values: &[(u32, &str)]) -> RrdStatus {
+            let mut samples = Samples::default();
+            for (time, value) in times_and_values {
+                assert!(samples.push_text(T0 + time, value.as_bytes(), GAUGE.kind));
+            }
+            let Rig { path, record, .. } = self;
+            self.writer.write(path, record, GAUGE, &mut samples);
+            self.writer.counters.status()
+        }
+
+        fn last(&self) -> i64 {
+            librrd::last_update(&self.path).unwrap() - i64::from(T0)
+        }
+    }
+
+    #[test]
+    fn many_samples_go_into_a_new_file_at_once() {
+        let mut rig = Rig::new();
+        let status = rig.write(&[(0, "1"), (10, "2"), (20, "3")]);
+        assert_eq!((status.written, status.created, status.failed), (3, 1, 0));
+        assert_eq!(rig.last(), 20);
+    }
+
+    #[test]
+    fn samples_that_the_file_has_already_are_not_written_twice() {
+        let mut rig = Rig::new();
+        rig.write(&[(0, "1"), (10, "2")]);
+        // As after a start, when nothing is remembered.
+        rig.record = FileRecord::new(0);
+        let status = rig.write(&[(0, "1"), (10, "2"), (20, "3"), (30, "4")]);
+        assert_eq!((status.written, status.stale, status.failed), (4, 2, 0));
+        assert_eq!(rig.last(), 30);
+        let status = rig.write(&[(20, "3"), (30, "4")]);
+        assert_eq!((status.written, status.stale, status.failed), (4, 4, 0));
+    }
+
+    #[test]
+    fn a_sample_that_is_never_taken_does_not_cost_the_others() {
+        let mut rig = Rig::new();
+        let path = rig.path.clone();
+        fs::create_dir_all(as_path(&path).parent().unwrap()).unwrap();
+        let definitions = ["DS:sum:COUNTER:80:U:U", "RRA:AVERAGE:0.5:1:100"].map(c_string);
+        librrd::create(&path, 10, i64::from(T0) - 1, &definitions).unwrap();
+        let status = rig.write(&[(0, "1"), (10, "-2"), (20, "3.7"), (30, "4")]);
+        assert_eq!((status.written, status.failed, status.broken), (3, 1, 0));
+        assert_eq!(rig.last(), 30);
+    }
+
+    #[test]
+    fn a_file_that_another_process_writes_is_tried_again_later() {
+        let mut rig = Rig::new();
+        rig.write(&[(0, "1")]);
+        let other = fs::OpenOptions::new()
+            .write(true)
+            .open(as_path(&rig.path))
+            .unwrap();
+        // A lock of the open file, not of the process, so it hinders this process as well.
+        let whole = nix::libc::flock {
+            l_type: nix::libc::F_WRLCK as _,
+            l_whence: 0,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        fcntl(&other, FcntlArg::F_OFD_SETLK(&whole)).unwrap();
+        let status = rig.write(&[(10, "2"), (20, "3")]);
+        assert_eq!((status.written, status.failed, status.broken), (1, 2, 1));
+        drop(other);
+        let status = rig.write(&[(30, "4")]);
+        assert_eq!((status.written, status.broken), (2, 0));
+    }
+
+    #[test]
+    fn complaints_are_few_however_many_files_are_broken() {
+        let mut complaints = Complaints::default();
+        complaints.begin(Mono(1000));
+        for _ in 0..1000 {
+            let failure = Failure::System {
+                what: "a test",
+                cause: io::ErrorKind::Other.into(),
+            };
+            complaints.failed(c"/some/file", &failure);
+        }
+        assert_eq!((complaints.told, complaints.hidden), (10, 990));
+        complaints.begin(Mono(59_000));
+        assert_eq!(complaints.told, 10);
+        complaints.begin(Mono(61_000));
+        assert_eq!((complaints.told, complaints.hidden), (0, 0));
     }
 }

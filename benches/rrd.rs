@@ -1,0 +1,145 @@
+//! What storing costs: CPU per sample from a snapshot to its round-robin file, and memory per file.
+//!
+//! `cargo bench --bench rrd -- HOSTS METRICS ROUNDS [FOLDER]`; by default 1,000 hosts of 33 metrics,
+//! four rounds, in a folder of its own below the system's one for temporary files.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gmetad::config::{Config, RrdConfig};
+use gmetad::model::{
+    Cluster, Host, HostInfo, Metric, MetricDef, MetricFields, Mono, Node, Now, order_by_name,
+};
+use gmetad::plugin::{self, PluginHandle, Update};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+const T0: i64 = 1_700_000_000;
+const HOSTS_PER_CLUSTER: usize = 100;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|it| !it.starts_with("--"))
+        .collect();
+    let number = |at: usize, default| {
+        let given = arguments.get(at).map(|it| it.parse());
+        given.map_or(default, |it| it.expect("a number is wanted here"))
+    };
+    let (hosts, metrics, rounds) = (number(0, 1000), number(1, 33), number(2, 4));
+    let folder = tempfile::TempDir::new().expect("a folder for temporary files");
+    let root = arguments
+        .get(3)
+        .map_or_else(|| folder.path().to_owned(), PathBuf::from);
+    let config = Config {
+        rrd: RrdConfig {
+            rootdir: root,
+            ..RrdConfig::default()
+        },
+        ..Config::new("bench")
+    };
+    let mut plugins = plugin::start(&config, Box::new(|| ())).expect("a thread");
+    let defs = definitions(metrics);
+    println!(
+        "{hosts} hosts of {metrics} metrics, {}",
+        config.rrd.rootdir.display()
+    );
+    for round in 0..rounds {
+        let clusters: Vec<Node> = (0..hosts.div_ceil(HOSTS_PER_CLUSTER))
+            .map(|at| {
+                let count = HOSTS_PER_CLUSTER.min(hosts - at * HOSTS_PER_CLUSTER);
+                Node::Cluster(Arc::new(cluster(at, count, round, &defs)))
+            })
+            .collect();
+        let resident = resident_bytes();
+        let (cpu, start) = (cpu_seconds(), Instant::now());
+        for node in clusters {
+            send(&mut plugins, node);
+        }
+        while plugins.queue().length > 0 {
+            plugins.pump();
+            thread::sleep(Duration::from_millis(1));
+        }
+        let samples = (hosts * metrics) as f64;
+        println!(
+            "round {round}: {:6.2} µs CPU a sample, {:6.2} s in all; resident {:+} bytes a file",
+            (cpu_seconds() - cpu) / samples * 1e6,
+            start.elapsed().as_secs_f64(),
+            (resident_bytes() as f64 - resident as f64) / samples,
+        );
+    }
+    plugins.stop(Duration::from_secs(60));
+    println!("{:?}", plugins.rrd());
+}
+
+fn send(plugins: &mut PluginHandle, node: Node) {
+    plugins.send(Update {
+        source: node.name().into(),
+        interval: Duration::from_secs(15),
+        up: true,
+        node,
+        now: Now::default(),
+    });
+}
+
+fn definitions(metrics: usize) -> Arc<Vec<Arc<MetricDef>>> {
+    let defs = (0..metrics).map(|at| {
+        Arc::new(MetricDef::new(MetricFields {
+            name: format!("metric_{at:03}"),
+            type_text: "float".into(),
+            slope_text: "both".into(),
+            ..MetricFields::default()
+        }))
+    });
+    Arc::new(defs.collect())
+}
+
+fn cluster(at: usize, hosts: usize, round: usize, defs: &Arc<Vec<Arc<MetricDef>>>) -> Cluster {
+    let mut cluster = Cluster {
+        name: format!("cluster-{at:03}").into(),
+        localtime: T0 + 15 * round as i64,
+        defs: Arc::clone(defs),
+        ..Cluster::default()
+    };
+    for host in 0..hosts {
+        cluster.hosts.push(Host {
+            info: Arc::new(HostInfo {
+                name: format!("host-{host:03}.example.org").into(),
+                ..HostInfo::default()
+            }),
+            reported: T0,
+            tn: 0,
+            up: true,
+            fresh: true,
+            received: Mono(0),
+            first_metric: cluster.metrics.len() as u32,
+            metric_count: defs.len() as u32,
+        });
+        for def in 0..defs.len() as u32 {
+            let value = format!("{}.{:02}", host * 7 + round, def);
+            cluster.metrics.push(Metric::new(def, 0, (*value).into()));
+        }
+    }
+    cluster.by_name = order_by_name(&cluster.hosts).0;
+    cluster
+}
+
+/// Of this process, in user and system mode.
+fn cpu_seconds() -> f64 {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the system knows this");
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    micros as f64 / 1e6
+}
+
+/// Anonymous memory only: files that librrd maps are the page cache's.
+fn resident_bytes() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let kilobytes = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kilobytes.unwrap_or(0) * 1024
+}
