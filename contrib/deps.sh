@@ -8,7 +8,7 @@ say() { printf 'deps: %s\n' "$*" >&2; }
 declare -a wanted=()
 for part in "${@:-build}"; do
     case $part in
-        build) wanted+=(gcc libc6-dev pkg-config librrd-dev) ;;
+        build) wanted+=(make gcc libc6-dev pkg-config librrd-dev ca-certificates) ;;
         test) wanted+=(ganglia-monitor gmetad rrdtool rrdcached libxml2-utils man-db shellcheck) ;;
         demo) wanted+=(ganglia-monitor netcat-openbsd rrdtool) ;;
         *) say "no such part: $part (build, test, demo)"; exit 64 ;;
