@@ -13,7 +13,7 @@ use gmetad::config::{Config, RrdConfig};
 use gmetad::model::{
     Cluster, Host, HostInfo, Metric, MetricDef, MetricFields, Mono, Node, Now, order_by_name,
 };
-use gmetad::plugin::{self, PluginHandle, Update};
+use gmetad::plugin::{self, Invented, PluginHandle, Update};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
@@ -82,6 +82,7 @@ fn send(plugins: &mut PluginHandle, node: Node) {
         up: true,
         node,
         now: Now::default(),
+        invented: Invented::default(),
     });
 }
 
