@@ -5,6 +5,8 @@
 
 mod intake;
 mod target;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -133,6 +133,10 @@ impl Target {
     pub(super) fn answered(&mut self, address: SocketAddr) -> bool {
         let moved = self.addresses.first() != Some(&address);
         self.prefer(address);
+        if let Some(name) = &mut self.name {
+            // Another address may have failed before it, but the name is still that of a gmond.
+            name.suspect = false;
+        }
         moved
     }
 
