@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gmetad::config::{Config, RrdConfig};
 use gmetad::model::{
@@ -14,7 +14,7 @@ use gmetad::model::{
     Summary, SummaryBuilder, order_by_name,
 };
 use gmetad::plugin::rrd::RrdStatus;
-use gmetad::plugin::{self, Invented, PluginHandle, PluginState, RootUpdate, Update};
+use gmetad::plugin::{self, Invented, PluginHandle, PluginState, PluginStatus, RootUpdate, Update};
 use tempfile::TempDir;
 
 const T0: i64 = 1_700_000_000;
@@ -157,6 +157,16 @@ impl Rig {
         let status = self.end();
         self.plugins = plugin::start(&self.config, Box::new(|| ())).unwrap();
         status
+    }
+
+    /// Waits until every plugin has started, or could not.
+    fn wait_until_started(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let starting = |it: &PluginStatus| it.state == PluginState::Starting;
+        while self.plugins.plugins().iter().any(starting) {
+            assert!(Instant::now() < deadline, "plugins do not start");
+            std::thread::yield_now();
+        }
     }
 
     /// The files below the root.
@@ -493,6 +503,8 @@ fn afolder_that_was_removed_comes_back() {
     let at = |time| cluster("c", time, &[("h", &[("m", "float", "both", "1")])]);
     rig.send(at(T0));
     rig.restart();
+    // While it starts, it is at work in the folder itself.
+    rig.wait_until_started();
     fs::remove_dir_all(&rig.root).unwrap();
     rig.send(at(T0 + 10));
     let status = rig.end();
