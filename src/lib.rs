@@ -8,14 +8,18 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod daemon;
+pub mod http;
 mod inflate;
 pub mod json;
 pub mod logging;
+pub mod machine;
 pub mod model;
 pub mod plugin;
 pub mod poll;
+pub mod prometheus;
 pub mod query;
 pub mod reactor;
+pub mod status;
 pub mod store;
 pub mod summary;
 #[cfg(test)]

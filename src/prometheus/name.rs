@@ -1,0 +1,125 @@
+//! What a metric of Ganglia's is called among Prometheus's, and what kind it is.
+//!
+//! Knows no values.
+
+use crate::model::{MetricDef, Slope};
+
+/// In front of every metric of a host.
+const PREFIX: &str = "ganglia_";
+
+/// Ends of names that have a meaning of their own; what bears one and is no counter has no type.
+const RESERVED: [&str; 5] = ["_total", "_sum", "_count", "_bucket", "_info"];
+
+/// The type of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// It is not known which.
+    Untyped,
+}
+
+impl Kind {
+    /// As it is written.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Untyped => "untyped",
+        }
+    }
+}
+
+/// A family's name and kind, as one definition would have them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FamilyName {
+    /// Letters, digits and underscores.
+    pub name: String,
+    /// By the slope.
+    pub kind: Kind,
+    /// Whether the metric's own name had other characters.
+    pub changed: bool,
+}
+
+impl FamilyName {
+    /// Of a metric's definition.
+    pub fn of(def: &MetricDef) -> FamilyName {
+        let mut name = String::with_capacity(PREFIX.len() + def.name().len() + 6);
+        name.push_str(PREFIX);
+        let mut changed = false;
+        for c in def.name().chars() {
+            let fits = c.is_ascii_alphanumeric() || c == '_';
+            changed |= !fits;
+            name.push(if fits { c } else { '_' });
+        }
+        let reserved = RESERVED.iter().any(|end| name.ends_with(end));
+        let kind = match def.slope() {
+            Slope::Positive => {
+                if !name.ends_with("_total") {
+                    name.push_str("_total");
+                }
+                Kind::Counter
+            }
+            // Written as a counter, to be read as what it grows by; it may go down too.
+            Slope::Derivative => Kind::Untyped,
+            _ if reserved => Kind::Untyped,
+            _ => Kind::Gauge,
+        };
+        FamilyName {
+            name,
+            kind,
+            changed,
+        }
+    }
+
+    /// Whether a metric of that name is the one that a family's name says by itself.
+    pub fn is_plain(family: &str, metric: &str) -> bool {
+        family.strip_prefix(PREFIX) == Some(metric)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MetricFields;
+
+    fn named(name: &str, slope: &str) -> (String, Kind, bool) {
+        let family = FamilyName::of(&MetricDef::new(MetricFields {
+            name: name.into(),
+            slope_text: slope.into(),
+            ..MetricFields::default()
+        }));
+        (family.name, family.kind, family.changed)
+    }
+
+    #[test]
+    fn names_are_made_of_what_is_allowed() {
+        let gauge = |name: &str| (name.to_owned(), Kind::Gauge, true);
+        assert_eq!(named("a.b-c/d e:é", "both"), gauge("ganglia_a_b_c_d_e__"));
+        assert_eq!(named("1min", "both").0, "ganglia_1min");
+        assert!(!named("load_one", "both").2);
+    }
+
+    #[test]
+    fn counters_end_as_counters_do_and_nothing_else_does() {
+        let counter = |name: &str| (name.to_owned(), Kind::Counter, false);
+        assert_eq!(named("reads", "positive"), counter("ganglia_reads_total"));
+        assert_eq!(named("x_total", "positive"), counter("ganglia_x_total"));
+        assert_eq!(
+            named("a_count", "positive"),
+            counter("ganglia_a_count_total")
+        );
+        for name in ["mem_total", "a_sum", "a_count", "a_bucket", "os_info"] {
+            let untyped = (format!("ganglia_{name}"), Kind::Untyped, false);
+            assert_eq!(named(name, "both"), untyped);
+        }
+        assert_eq!(named("x", "derivative").1, Kind::Untyped);
+        assert_eq!(
+            named("total", "zero").1,
+            Kind::Untyped,
+            "behind the prefix it is one"
+        );
+    }
+}

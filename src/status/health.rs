@@ -1,0 +1,145 @@
+//! Whether all is well: what an operator, or a supervisor, should do something about.
+//!
+//! One source of many that is down is its own matter, and no fault of the daemon's.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::{Report, SourceState};
+
+/// A reason why not all is well.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Fault {
+    /// The first polls have not ended.
+    #[error("no source has answered yet")]
+    Starting,
+    /// There is nothing new from anywhere.
+    #[error("no source is up; the first of {count} says: {reason}")]
+    NoSource {
+        /// How many there are.
+        count: usize,
+        /// Of the first of them.
+        reason: String,
+    },
+    /// Updates wait for it.
+    #[error("plugin {id} has been at one update for {} s", .taken.as_secs())]
+    Stalled {
+        /// Which.
+        id: String,
+        /// For how long.
+        taken: Duration,
+    },
+    /// It does nothing any more.
+    #[error("plugin {id} is {state}")]
+    Plugin {
+        /// Which.
+        id: String,
+        /// In a word.
+        state: &'static str,
+    },
+    /// Plugins do not keep up.
+    #[error("the queue to the plugins is full: {held_back} updates are held back")]
+    QueueFull {
+        /// How many.
+        held_back: usize,
+    },
+    /// There is no room for a client.
+    #[error("all {limit} places for clients are taken")]
+    Crowded {
+        /// How many there are.
+        limit: usize,
+    },
+}
+
+/// All there is to say; nothing, if all is well.
+pub fn faults(report: &Report) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let sources = &report.sources;
+    let is = |state: SourceState| move |source: &super::SourceStatus| source.state == state;
+    if !sources.is_empty() && !sources.iter().any(is(SourceState::Up)) {
+        faults.push(if sources.iter().any(is(SourceState::New)) {
+            Fault::Starting
+        } else {
+            Fault::NoSource {
+                count: sources.len(),
+                reason: sources[0].failure.clone().unwrap_or_default(),
+            }
+        });
+    }
+    if let Some((id, taken)) = &report.queue.stalled {
+        faults.push(Fault::Stalled {
+            id: id.clone(),
+            taken: *taken,
+        });
+    }
+    for plugin in report.plugins.iter().filter(|plugin| !plugin.works) {
+        faults.push(Fault::Plugin {
+            id: plugin.id.clone(),
+            state: plugin.state,
+        });
+    }
+    if report.queue.held_back > 0 {
+        faults.push(Fault::QueueFull {
+            held_back: report.queue.held_back,
+        });
+    }
+    // Whoever asks takes a place as well.
+    if report.clients.limit > 0 && report.clients.connected >= report.clients.limit {
+        faults.push(Fault::Crowded {
+            limit: report.clients.limit,
+        });
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::example;
+    use super::*;
+
+    fn said(change: impl FnOnce(&mut Report)) -> Vec<String> {
+        let mut report = example();
+        change(&mut report);
+        faults(&report).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn all_is_well_while_one_source_answers() {
+        assert_eq!(said(|_| ()), Vec::<String>::new());
+        assert_eq!(said(|report| report.sources.clear()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_fault_is_named() {
+        assert_eq!(
+            said(|report| report.sources[0].state = SourceState::New),
+            ["no source has answered yet"]
+        );
+        assert_eq!(
+            said(|report| drop(report.sources.remove(0))),
+            ["no source is up; the first of 1 says: 10.0.0.2:8649: cannot connect"]
+        );
+        assert_eq!(
+            said(|report| {
+                report.queue.stalled = Some(("rrd".into(), Duration::from_secs(12)));
+                report.queue.held_back = 3;
+            }),
+            [
+                "plugin rrd has been at one update for 12 s",
+                "the queue to the plugins is full: 3 updates are held back"
+            ]
+        );
+        assert_eq!(
+            said(|report| {
+                report.plugins[1].works = false;
+                report.plugins[1].state = "disabled";
+                report.clients.connected = 512;
+            }),
+            [
+                "plugin carbon is disabled",
+                "all 512 places for clients are taken"
+            ]
+        );
+    }
+}
