@@ -44,7 +44,7 @@ impl Chain {
             runs: false,
         });
         let links: Vec<Link> = links.collect();
-        let status = Arc::new(Status::new(links.iter().map(|link| link.plugin.id())));
+        let status = Arc::new(Status::new(links.iter().map(|link| link.plugin.as_ref())));
         Chain { links, status }
     }
 

@@ -10,16 +10,24 @@ use std::time::Duration;
 
 use crate::config::{Config, Directive, Location};
 use crate::model::{Node, Now, Summary};
+use carbon::Carbon;
 use chain::Chain;
+use memcached::Memcached;
+use riemann::Riemann;
 use rrd::RrdCounters;
 
+mod carbon;
 mod chain;
+mod export;
+mod memcached;
 mod queue;
+mod riemann;
 pub mod rrd;
 mod status;
 pub mod tree;
 mod worker;
 
+pub use export::ExportStatus;
 pub use queue::PluginHandle;
 pub use status::{PluginState, PluginStatus, QueueStatus};
 pub use tree::Invented;
@@ -61,6 +69,11 @@ pub trait Plugin: Send {
 
     /// Called once, after the last update.
     fn stop(&mut self) {}
+
+    /// What it counts, if it sends values on. Asked once, before `configure`.
+    fn export(&self) -> Option<Arc<export::Counters>> {
+        None
+    }
 }
 
 /// One source's news.
@@ -129,8 +142,17 @@ pub enum PluginError {
 /// and when all has ended. Fails only where the system gives no thread.
 pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     let counters = Arc::new(RrdCounters::default());
-    let plugins = Vec::from(rrd::plugins(config, &counters));
+    let mut plugins = Vec::from(rrd::plugins(config, &counters));
+    plugins.extend(exports(config));
     start_chain(Chain::new(config, plugins), counters, waker)
+}
+
+/// The plugins that send values on, as far as they are configured.
+fn exports(config: &Config) -> impl Iterator<Item = Box<dyn Plugin>> {
+    let carbon = Carbon::new(&config.exports).map(|it| Box::new(it) as Box<dyn Plugin>);
+    let memcached = Memcached::new(&config.exports).map(|it| Box::new(it) as Box<dyn Plugin>);
+    let riemann = Riemann::new(config).map(|it| Box::new(it) as Box<dyn Plugin>);
+    [carbon, memcached, riemann].into_iter().flatten()
 }
 
 fn start_chain(chain: Chain, counters: Arc<RrdCounters>, waker: Waker) -> io::Result<PluginHandle> {

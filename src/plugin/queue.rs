@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::rrd::{RrdCounters, RrdStatus};
 use super::status::{PluginStatus, QueueStatus, Status};
-use super::{RootUpdate, Update};
+use super::{ExportStatus, RootUpdate, Update};
 use crate::model::{Mono, Node};
 
 /// Updates in the channel at most.
@@ -174,6 +174,11 @@ impl PluginHandle {
     /// What was done to round-robin files.
     pub fn rrd(&self) -> RrdStatus {
         self.rrd.status()
+    }
+
+    /// How each plugin does that sends values on.
+    pub fn exports(&self) -> Vec<ExportStatus> {
+        self.status.exports()
     }
 
     /// The plugin that has been in one call for more than ten seconds, and how long, as far as was
@@ -486,7 +491,7 @@ mod tests {
 
     #[test]
     fn snapshots_that_wait_are_bounded_by_their_size() {
-        let status = Arc::new(Status::new(std::iter::empty()));
+        let status = Arc::new(Status::default());
         let (sender, events) = sync_channel(CHANNEL_EVENTS);
         let mut handle = PluginHandle::new(sender, status, Arc::default(), thread::spawn(|| ()));
         let big = |name: &str| {

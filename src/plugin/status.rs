@@ -2,7 +2,11 @@
 //!
 //! No rules here: both sides only add up and read.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use super::Plugin;
+use super::export::{self, ExportStatus};
 
 /// Shared by the loop and the plugin thread.
 #[derive(Debug, Default)]
@@ -21,6 +25,8 @@ pub struct Status {
     pub(super) ended: AtomicBool,
     /// In the order of the chain.
     pub(super) plugins: Vec<Counters>,
+    /// Of the plugins that send values on: id and what they count.
+    pub(super) exports: Vec<(Box<str>, Arc<export::Counters>)>,
 }
 
 /// Of one plugin.
@@ -97,11 +103,22 @@ pub struct QueueStatus {
 }
 
 impl Status {
-    pub(super) fn new<'a>(ids: impl Iterator<Item = &'a str>) -> Status {
-        Status {
-            plugins: ids.map(Counters::new).collect(),
-            ..Status::default()
+    pub(super) fn new<'a>(plugins: impl Iterator<Item = &'a dyn Plugin>) -> Status {
+        let mut status = Status::default();
+        for plugin in plugins {
+            status.plugins.push(Counters::new(plugin.id()));
+            if let Some(counters) = plugin.export() {
+                status.exports.push((plugin.id().into(), counters));
+            }
         }
+        status
+    }
+
+    pub(super) fn exports(&self) -> Vec<ExportStatus> {
+        self.exports
+            .iter()
+            .map(|(id, counters)| counters.status(id))
+            .collect()
     }
 
     pub(super) fn plugins(&self) -> Vec<PluginStatus> {

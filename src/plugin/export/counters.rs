@@ -1,0 +1,81 @@
+//! What an export has done, for `/status` and `/metrics`: written by its threads, read by the loop.
+//!
+//! No rules here: all sides only add up and read.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Of one export, over all of its servers.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub(super) sent: AtomicU64,
+    pub(super) sent_bytes: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) connects: AtomicU64,
+    pub(super) waiting_bytes: AtomicU64,
+    pub(super) busy_us: AtomicU64,
+    pub(super) last_ms: AtomicU64,
+    /// Whether the newest attempt of any server failed.
+    pub(super) failing: AtomicBool,
+}
+
+/// How an export does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportStatus {
+    /// Id of its plugin.
+    pub id: String,
+    /// Values the server has taken; where it says nothing, that it was sent without an error.
+    pub sent: u64,
+    /// Bytes of these.
+    pub sent_bytes: u64,
+    /// Values that were given up: the backlog was full, or the end came first.
+    pub dropped: u64,
+    /// Values the server refused, or that could not be put in its words.
+    pub failed: u64,
+    /// Connections made.
+    pub connects: u64,
+    /// Bytes that wait for the server.
+    pub waiting_bytes: u64,
+    /// Time spent sending.
+    pub busy: Duration,
+    /// When the server last took something, in milliseconds since the epoch; 0: never.
+    pub last_ms: u64,
+    /// Whether the newest attempt failed.
+    pub failing: bool,
+}
+
+impl Counters {
+    /// Counts values that cannot be put in the server's words.
+    pub fn count_failed(&self, values: u64) {
+        self.failed.fetch_add(values, Ordering::Relaxed);
+    }
+
+    /// Counts what the server has taken.
+    pub(super) fn count_sent(&self, values: u64, bytes: usize) {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        self.sent.fetch_add(values, Ordering::Relaxed);
+        self.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.last_ms
+            .store(now.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// A reading of all of them.
+    pub fn status(&self, id: &str) -> ExportStatus {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        ExportStatus {
+            id: id.into(),
+            sent: read(&self.sent),
+            sent_bytes: read(&self.sent_bytes),
+            dropped: read(&self.dropped),
+            failed: read(&self.failed),
+            connects: read(&self.connects),
+            waiting_bytes: read(&self.waiting_bytes),
+            busy: Duration::from_micros(read(&self.busy_us)),
+            last_ms: read(&self.last_ms),
+            failing: self.failing.load(Ordering::Relaxed),
+        }
+    }
+}
