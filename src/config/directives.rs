@@ -568,12 +568,12 @@ mod tests {
     fn what_does_nothing_here_is_said_once() {
         assert_eq!(
             notices(
-                "data_source a b\nserver_threads 10\ncarbon_server h\nplugins_dir /p\nextra {}\n\
+                "data_source a b\nserver_threads 10\nrrdcached_address unix:/s\nplugins_dir /p\nextra {}\n\
                  rrd {}\nrrdsummary {}"
             ),
             [
                 "INFO g.conf:2: server_threads is accepted and has no effect",
-                "INFO g.conf:3: carbon_server is accepted; its part is not in this version yet",
+                "INFO g.conf:3: rrdcached_address is accepted; its part is not in this version yet",
                 "INFO g.conf:4: plugins_dir is accepted; its part is not in this version yet",
                 "INFO g.conf:5: section extra is kept; no plugin in this version reads it yet",
             ]

@@ -155,7 +155,7 @@ mod tests {
     fn options_of_libmemcached_that_are_not_followed_are_told() {
         let text = "data_source a b\nmemcached_parameters --SERVER=a --BINARY-PROTOCOL";
         assert_eq!(
-            notices(text)[1],
+            notices(text)[0],
             "WARN g.conf:2: --BINARY-PROTOCOL of memcached_parameters is ignored"
         );
     }

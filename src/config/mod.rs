@@ -246,7 +246,7 @@ pub struct ExportConfig {
     pub carbon_timeout: Duration,
     /// `graphite_prefix`.
     pub graphite_prefix: Option<String>,
-    /// `graphite_path`; `None`: `prefix.%s.%h.%m`.
+    /// `graphite_path`; `None`: `%s.%h.%m`.
     pub graphite_path: Option<String>,
     /// Servers of `memcached_parameters`.
     pub memcached: Vec<HostPort>,

@@ -202,29 +202,24 @@ const KNOWN: &[Known] = &[
     known("carbon_server", HOST, |draft, args| {
         draft.exports.carbon_server = Some(args.one(values::host)?);
         Ok(())
-    })
-    .later(),
+    }),
     known("carbon_port", PORT, |draft, args| {
         set(&mut draft.exports.carbon_port, args, values::port)
-    })
-    .later(),
+    }),
     known("carbon_protocol", PROTOCOL, |draft, args| {
         set(&mut draft.exports.config.carbon_udp, args, values::is_udp)
-    })
-    .later(),
+    }),
     known("carbon_timeout", "milliseconds", |draft, args| {
         set(
             &mut draft.exports.config.carbon_timeout,
             args,
             values::millis,
         )
-    })
-    .later(),
+    }),
     known("graphite_prefix", "a prefix", |draft, args| {
         draft.exports.config.graphite_prefix = Some(args.one(not_empty)?);
         Ok(())
-    })
-    .later(),
+    }),
     known(
         "graphite_path",
         "a path, as in prefix.%s.%h.%m",
@@ -232,42 +227,35 @@ const KNOWN: &[Known] = &[
             draft.exports.config.graphite_path = Some(args.one(not_empty)?);
             Ok(())
         },
-    )
-    .later(),
+    ),
     known(
         "memcached_parameters",
         "servers, as in \"--SERVER=host:port\"",
         exports::memcached_parameters,
-    )
-    .later(),
+    ),
     known("memcached_include_cluster_in_key", TOGGLE, |draft, args| {
         set(
             &mut draft.exports.config.memcached_include_cluster,
             args,
             values::toggle,
         )
-    })
-    .later(),
+    }),
     known("riemann_server", HOST, |draft, args| {
         draft.exports.riemann_server = Some(args.one(values::host)?);
         Ok(())
-    })
-    .later(),
+    }),
     known("riemann_port", PORT, |draft, args| {
         set(&mut draft.exports.riemann_port, args, values::port)
-    })
-    .later(),
+    }),
     known("riemann_protocol", PROTOCOL, |draft, args| {
         draft.exports.config.riemann_tcp = !args.one(values::is_udp)?;
         Ok(())
-    })
-    .later(),
+    }),
     known(
         "riemann_attributes",
         "\"key=value,key=value\"",
         exports::riemann_attributes,
-    )
-    .later(),
+    ),
 ];
 
 /// Directives of the `rrd` section that are ours; the section wins over top level.
