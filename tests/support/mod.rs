@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub mod peers;
+pub mod stores;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};

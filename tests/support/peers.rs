@@ -39,7 +39,7 @@ pub fn available(test: &str, programs: &[&str]) -> bool {
         return true;
     }
     let missing = missing.join(", ");
-    let packages = "ganglia-monitor, gmetad, rrdtool";
+    let packages = "ganglia-monitor, gmetad, rrdtool, rrdcached, graphite-carbon, memcached";
     let required = ["CI", "GMETAD_REQUIRE_PEERS"]
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
@@ -78,7 +78,7 @@ fn module_folder() -> PathBuf {
         .expect("gmond's package has its modules below /usr/lib")
 }
 
-fn program(name: &str) -> PathBuf {
+pub(super) fn program(name: &str) -> PathBuf {
     find(name).unwrap_or_else(|| panic!("{name} is not installed; ask available() first"))
 }
 
@@ -101,25 +101,25 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 /// A TCP port that was free a moment ago.
-fn free_tcp_port() -> u16 {
+pub(super) fn free_tcp_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
     listener.local_addr().expect("it is bound").port()
 }
 
 /// A UDP port that was free a moment ago.
-fn free_udp_port() -> u16 {
+pub(super) fn free_udp_port() -> u16 {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
     socket.local_addr().expect("it is bound").port()
 }
 
 /// A process that ends with its owner; its output stands in a file.
-struct Process {
+pub(super) struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
-    fn start(mut command: Command, log: PathBuf) -> Self {
+    pub(super) fn start(mut command: Command, log: PathBuf) -> Self {
         let output = std::fs::File::create(&log).expect("the test's folder is writable");
         let errors = output.try_clone().expect("a descriptor is free");
         let child = command
@@ -135,7 +135,7 @@ impl Process {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         std::fs::read(&self.log).map_or_else(|_| String::new(), |bytes| text(&bytes))
     }
 }
@@ -149,7 +149,10 @@ impl Drop for Process {
 }
 
 /// Starts a process whose ports are chosen beforehand until it listens on `port`.
-fn start_listening(name: &str, mut prepare: impl FnMut() -> (Process, u16)) -> (Process, u16) {
+pub(super) fn start_listening(
+    name: &str,
+    mut prepare: impl FnMut() -> (Process, u16),
+) -> (Process, u16) {
     let deadline = Instant::now() + DEADLINE;
     let mut log = String::new();
     for _ in 0..PORT_TRIES {

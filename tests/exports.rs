@@ -1,0 +1,440 @@
+//! Values sent on to real servers: carbon and memcached from their packages, and a receiver of
+//! Riemann's messages.
+//!
+//! Through the plugin thread, without the loop and without sources: what reaches it is in our hands.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use gmetad::config::{Config, HostPort};
+use gmetad::model::{DefTable, Mono, Now};
+use gmetad::plugin::{ExportStatus, Invented, PluginHandle, PluginState, Update, start};
+use gmetad::xml::parse::{ParseSettings, Parser, Previous};
+use support::peers::available;
+use support::stores::{Carbon, Deaf, Memcached, Mood, Riemann};
+use support::{wait_for, wait_until};
+
+const PLAIN: &str = include_str!("data/gmond/gmond-plain.xml");
+const PLAIN_LOCALTIME: &str = "1795367147";
+
+/// What C gmetad sends of [`PLAIN`].
+const C_CARBON: &str = include_str!("data/c-exports/carbon.txt");
+const C_MEMCACHED: &str = include_str!("data/c-exports/memcached.txt");
+
+/// Nothing on the plugin thread takes longer, on a machine that is busy.
+const AT_ONCE: Duration = Duration::from_secs(2);
+
+fn on(port: u16) -> HostPort {
+    HostPort {
+        host: "127.0.0.1".into(),
+        port,
+    }
+}
+
+/// A configuration that writes no files.
+fn config() -> Config {
+    let mut config = Config::new("test");
+    config.gridname = "G".into();
+    config.rrd.write = false;
+    config.exports.carbon_timeout = Duration::from_secs(5);
+    config
+}
+
+fn to_carbon(port: u16, prefix: &str) -> Config {
+    let mut config = config();
+    config.exports.carbon = Some(on(port));
+    config.exports.graphite_prefix = Some(prefix.into());
+    config
+}
+
+/// The plugin thread, and what is sent to it.
+struct Plugins(PluginHandle);
+
+impl Plugins {
+    fn start(config: &Config) -> Self {
+        Self(start(config, Box::new(|| ())).expect("the system has a thread"))
+    }
+
+    /// Sends this document of a gmond and waits until all plugins have seen it.
+    #[track_caller]
+    fn poll(&mut self, xml: &str) -> Duration {
+        let seen = self.notified();
+        let start = Instant::now();
+        self.0.send(update(xml));
+        wait_until("the plugins to see it", || self.notified() > seen);
+        start.elapsed()
+    }
+
+    fn notified(&self) -> u64 {
+        let plugins = self.0.plugins();
+        let running = plugins
+            .iter()
+            .filter(|it| it.state == PluginState::Running)
+            .map(|it| it.notified);
+        // One that has not started yet has seen nothing.
+        running.min().unwrap_or(0)
+    }
+
+    fn status(&self, id: &str) -> ExportStatus {
+        let exports = self.0.exports();
+        let status = exports.into_iter().find(|it| it.id == id);
+        status.expect("it is configured")
+    }
+
+    fn end(mut self) {
+        assert!(self.0.stop(Duration::from_secs(10)));
+    }
+}
+
+fn update(xml: &str) -> Update {
+    let settings = Arc::new(ParseSettings::default());
+    let mut parser = Parser::new(settings, Previous::default());
+    parser
+        .feed(xml.as_bytes(), Mono(0), &mut DefTable::default())
+        .expect("a sound document");
+    let document = parser.finish(Mono(0)).expect("a whole document");
+    Update {
+        source: "source".into(),
+        interval: Duration::from_secs(15),
+        up: true,
+        invented: Invented::default(),
+        node: document.nodes[0].clone(),
+        now: Now {
+            epoch: i64::from(now()),
+            mono: Mono(0),
+        },
+    }
+}
+
+fn now() -> u32 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.expect("after 1970").as_secs() as u32
+}
+
+/// The plain document, as if taken at that time.
+fn plain_at(time: u32) -> String {
+    PLAIN.replace(PLAIN_LOCALTIME, &time.to_string())
+}
+
+/// A document of many hosts of one cluster.
+fn many(hosts: usize, time: u32) -> String {
+    let (start, rest) = PLAIN.split_once("<HOST").expect("a host");
+    let (host, end) = rest.split_once("</HOST>").expect("its end");
+    let mut xml = start.replace(PLAIN_LOCALTIME, &time.to_string());
+    for at in 0..hosts {
+        let host = host.replacen("\"localhost\"", &format!("\"node{at}\""), 1);
+        xml.extend(["<HOST", &host, "</HOST>"]);
+    }
+    xml + end
+}
+
+/// What C gmetad sends to carbon, by metric.
+fn c_values() -> BTreeMap<String, f64> {
+    C_CARBON
+        .lines()
+        .map(|line| {
+            let mut words = line.split(' ');
+            let name = words.next().expect("a path").trim_start_matches("ganglia.");
+            let value = words.next().expect("a value").parse();
+            (name.to_string(), value.expect("a number"))
+        })
+        .collect()
+}
+
+#[track_caller]
+fn wait_for_points(carbon: &Carbon, prefix: &str, times: &[u32]) {
+    let expected: BTreeMap<String, BTreeMap<u32, f64>> = c_values()
+        .into_iter()
+        .map(|(name, value)| (name, times.iter().map(|&time| (time, value)).collect()))
+        .collect();
+    wait_until(&format!("{prefix} in carbon's files"), || {
+        carbon.points(prefix) == expected
+    });
+}
+
+#[test]
+fn carbon_gets_what_c_gmetad_sends_it_over_tcp_and_udp() {
+    if !available("carbon_gets_what_c_gmetad_sends_it", &["carbon-cache"]) {
+        return;
+    }
+    let carbon = Carbon::start();
+    let time = now() - 100;
+    for (prefix, udp) in [("tcp", false), ("udp", true)] {
+        let mut config = to_carbon(carbon.port(), prefix);
+        config.exports.carbon_udp = udp;
+        let mut plugins = Plugins::start(&config);
+        plugins.poll(&plain_at(time));
+        plugins.poll(&plain_at(time + 15));
+        wait_for_points(&carbon, &format!("{prefix}."), &[time, time + 15]);
+        let status = plugins.status("carbon");
+        assert_eq!((status.sent, status.failed, status.dropped), (56, 0, 0));
+        assert_eq!((status.connects, status.waiting_bytes), (1, 0));
+        plugins.end();
+    }
+}
+
+#[test]
+fn a_carbon_that_is_killed_and_comes_back_has_everything() {
+    if !available("a_carbon_that_is_killed_and_comes_back", &["carbon-cache"]) {
+        return;
+    }
+    let mut carbon = Carbon::start();
+    let mut plugins = Plugins::start(&to_carbon(carbon.port(), "dc"));
+    let time = now() - 100;
+    plugins.poll(&plain_at(time));
+    wait_for_points(&carbon, "dc.", &[time]);
+    carbon.kill();
+    for round in 1..=3 {
+        let took = plugins.poll(&plain_at(time + 15 * round));
+        assert!(took < AT_ONCE, "{took:?}");
+    }
+    wait_until("the failure to be seen", || {
+        plugins.status("carbon").failing
+    });
+    assert!(plugins.status("carbon").waiting_bytes > 0);
+    carbon.start_again();
+    wait_for_points(&carbon, "dc.", &[time, time + 15, time + 30, time + 45]);
+    let status = plugins.status("carbon");
+    assert_eq!((status.sent, status.dropped), (4 * 28, 0));
+    assert_eq!((status.waiting_bytes, status.failing), (0, false));
+    plugins.end();
+}
+
+#[test]
+fn what_is_left_when_the_daemon_ends_still_reaches_carbon() {
+    if !available("what_is_left_when_the_daemon_ends", &["carbon-cache"]) {
+        return;
+    }
+    let carbon = Carbon::start();
+    let mut plugins = Plugins::start(&to_carbon(carbon.port(), "end"));
+    let time = now() - 100;
+    plugins.0.send(update(&plain_at(time)));
+    plugins.end();
+    wait_for_points(&carbon, "end.", &[time]);
+}
+
+#[test]
+fn memcached_gets_what_c_gmetad_sends_it() {
+    if !available("memcached_gets_what_c_gmetad_sends_it", &["memcached"]) {
+        return;
+    }
+    let servers = [Memcached::start(), Memcached::start()];
+    let mut config = config();
+    config.exports.memcached = servers.iter().map(|it| on(it.port())).collect();
+    let mut plugins = Plugins::start(&config);
+    plugins.poll(PLAIN);
+    wait_until("all values to be taken", || {
+        plugins.status("memcached").sent == 32
+    });
+    let mut of_server = [0, 0];
+    for line in C_MEMCACHED.lines() {
+        let mut words = line.splitn(3, ' ');
+        let key = words.next().expect("a key");
+        let value = words.nth(1).expect("an expiry and a value");
+        let values = servers.each_ref().map(|it| it.value(key));
+        let at = usize::from(values[0].is_none());
+        of_server[at] += 1;
+        assert_eq!(values[at].as_deref(), Some(value), "{key}");
+        assert_eq!(values[1 - at], None, "{key} is on both");
+    }
+    assert!(of_server[0] > 0 && of_server[1] > 0, "{of_server:?}");
+    plugins.end();
+}
+
+#[test]
+fn memcached_keeps_odd_names_and_forgets_after_dmax() {
+    if !available("memcached_keeps_odd_names", &["memcached"]) {
+        return;
+    }
+    let server = Memcached::start();
+    let mut config = config();
+    config.exports.memcached = vec![on(server.port())];
+    config.exports.memcached_include_cluster = true;
+    let mut plugins = Plugins::start(&config);
+    let long = "n".repeat(250);
+    let xml = PLAIN
+        .replace("NAME=\"load_one\"", "NAME=\"load one\"")
+        .replace("NAME=\"load_five\"", &format!("NAME=\"{long}\""))
+        .replace(
+            "DMAX=\"0\" SLOPE=\"zero\"",
+            "DMAX=\"3000000\" SLOPE=\"zero\"",
+        )
+        .replacen("TMAX=\"70\" DMAX=\"0\"", "TMAX=\"70\" DMAX=\"60\"", 1);
+    plugins.poll(&xml);
+    let sent = 31;
+    wait_until("all values to be taken", || {
+        plugins.status("memcached").sent == sent
+    });
+    assert_eq!(plugins.status("memcached").failed, 1, "the long key");
+    assert!(server.value("Bench%20A/localhost/load%20one").is_some());
+    // A month and more is a time of day to memcached, and in 1970 it would be over.
+    assert!(server.value("Bench%20A/localhost/cpu_num").is_some());
+    plugins.end();
+}
+
+#[test]
+fn a_value_that_memcached_refuses_is_counted_and_costs_no_other() {
+    if !available("a_value_that_memcached_refuses", &["memcached"]) {
+        return;
+    }
+    let server = Memcached::start_with(&["-I", "16k", "-o", "slab_chunk_max=8192"]);
+    let mut config = config();
+    config.exports.memcached = vec![on(server.port())];
+    let mut plugins = Plugins::start(&config);
+    let big = format!(
+        "<METRIC NAME=\"big\" VAL=\"{}\" TYPE=\"string\" UNITS=\"\" TN=\"1\" TMAX=\"60\" DMAX=\"0\" \
+         SLOPE=\"both\"/>",
+        "v".repeat(60_000)
+    );
+    plugins.poll(&PLAIN.replacen("<METRIC", &format!("{big}<METRIC"), 1));
+    wait_until("all other values to be taken", || {
+        plugins.status("memcached").sent == 32
+    });
+    assert_eq!(plugins.status("memcached").failed, 1);
+    assert_eq!(server.value("localhost/big"), None);
+    assert_eq!(server.statistic("curr_items"), Some(32));
+    plugins.end();
+}
+
+#[test]
+fn a_memcached_that_is_killed_and_comes_back_has_the_newest() {
+    if !available("a_memcached_that_is_killed", &["memcached"]) {
+        return;
+    }
+    let mut server = Memcached::start();
+    let mut config = config();
+    config.exports.memcached = vec![on(server.port())];
+    let mut plugins = Plugins::start(&config);
+    plugins.poll(PLAIN);
+    wait_until("all values to be taken", || {
+        plugins.status("memcached").sent == 32
+    });
+    server.kill();
+    for value in ["7.5", "8.5"] {
+        let xml = PLAIN.replace(
+            "NAME=\"cpu_wio\" VAL=\"0.1\"",
+            &format!("NAME=\"cpu_wio\" VAL=\"{value}\""),
+        );
+        assert!(plugins.poll(&xml) < AT_ONCE);
+    }
+    wait_until("the failure to be seen", || {
+        plugins.status("memcached").failing
+    });
+    server.start_again();
+    wait_until("what waited to be taken", || {
+        plugins.status("memcached").sent == 96
+    });
+    assert_eq!(server.value("localhost/cpu_wio").as_deref(), Some("8.5"));
+    let status = plugins.status("memcached");
+    assert_eq!((status.failed, status.dropped), (0, 0));
+    plugins.end();
+}
+
+fn to_riemann(riemann: &Riemann, tcp: bool) -> Config {
+    let mut config = config();
+    config.exports.riemann = Some(on(riemann.port()));
+    config.exports.riemann_tcp = tcp;
+    config.exports.riemann_attributes = vec![("customer".into(), "Acme Corp".into())];
+    config
+}
+
+#[test]
+fn riemann_gets_all_events_over_udp_and_tcp() {
+    let receivers = [(Riemann::udp(), false), (Riemann::tcp(), true)];
+    for (riemann, tcp) in &receivers {
+        let mut plugins = Plugins::start(&to_riemann(riemann, *tcp));
+        plugins.poll(PLAIN);
+        let events = wait_for("33 events", || {
+            let events = riemann.events();
+            (events.len() >= 33).then_some(events)
+        });
+        assert_eq!(events.len(), 33, "a heartbeat and 32 values");
+        let services: BTreeSet<&str> = events
+            .iter()
+            .filter_map(|it| it.service.as_deref())
+            .collect();
+        assert_eq!(services.len(), 33);
+        assert!(services.contains("heartbeat"));
+        for event in &events {
+            assert_eq!(event.host.as_deref(), Some("localhost"));
+            assert_eq!(event.time, Some(1_795_367_147));
+            let last = event.attributes.last().expect("one is configured");
+            assert_eq!(last.key, "customer");
+            let values = [
+                event.state.is_some(),
+                event.metric_sint64.is_some(),
+                event.metric_d.is_some(),
+            ];
+            assert_eq!(values.iter().filter(|it| **it).count(), 1);
+        }
+        wait_until("them to be counted", || {
+            plugins.status("riemann").sent == 33
+        });
+        plugins.end();
+    }
+}
+
+#[test]
+fn a_riemann_that_hangs_up_gets_the_same_events_again_and_each_once() {
+    let riemann = Riemann::tcp();
+    riemann.set_mood(Mood::HangsUp);
+    let mut plugins = Plugins::start(&to_riemann(&riemann, true));
+    plugins.poll(PLAIN);
+    wait_until("two tries", || riemann.messages().1 >= 2);
+    riemann.set_mood(Mood::Takes);
+    wait_until("all to be taken", || plugins.status("riemann").sent == 33);
+    assert_eq!(riemann.events().len(), 33);
+    plugins.end();
+}
+
+#[test]
+fn what_riemann_refuses_is_counted_and_not_sent_again() {
+    let riemann = Riemann::tcp();
+    riemann.set_mood(Mood::Refuses);
+    let mut plugins = Plugins::start(&to_riemann(&riemann, true));
+    plugins.poll(PLAIN);
+    wait_until("the refusal", || plugins.status("riemann").failed == 33);
+    riemann.set_mood(Mood::Takes);
+    plugins.poll(PLAIN);
+    wait_until("the next to be taken", || {
+        plugins.status("riemann").sent == 33
+    });
+    assert_eq!(riemann.messages(), (1, 1));
+    plugins.end();
+}
+
+#[test]
+fn servers_that_are_stuck_or_away_delay_nobody() {
+    let deaf = Deaf::start();
+    let riemann = Riemann::tcp();
+    let gone = Deaf::start().port();
+    let mut config = to_riemann(&riemann, true);
+    config.exports.carbon = Some(on(deaf.port()));
+    config.exports.memcached = vec![on(gone)];
+    let mut plugins = Plugins::start(&config);
+    let hosts = 100;
+    let mut longest = Duration::ZERO;
+    for round in 0..10 {
+        longest = longest.max(plugins.poll(&many(hosts, 1_795_367_147 + round)));
+        let events = (round as usize + 1) * hosts * 33;
+        wait_until("riemann to have all of it", || {
+            riemann.event_count() == events
+        });
+    }
+    assert!(longest < AT_ONCE, "{longest:?}");
+    // What the deaf one has not read waits for it, but for what the system holds.
+    let carbon = plugins.status("carbon");
+    let all = 10 * hosts * 28;
+    assert!(carbon.waiting_bytes > 200_000, "{carbon:?}");
+    assert_eq!((carbon.failed, carbon.dropped), (0, 0));
+    assert!(carbon.sent < all as u64);
+    let memcached = plugins.status("memcached");
+    assert!(memcached.failing && memcached.sent == 0, "{memcached:?}");
+    // Neither holds the end up for long.
+    let start = Instant::now();
+    plugins.end();
+    assert!(start.elapsed() < Duration::from_secs(6));
+}

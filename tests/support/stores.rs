@@ -1,0 +1,423 @@
+//! Servers that values are sent on to, on loopback: carbon and memcached from their packages, and a
+//! receiver that takes Riemann's messages.
+//!
+//! Starts nothing of ours. A server that is killed and started again has its old port and, where it
+//! has one, its old folder.
+
+// Each test program takes what it needs of this.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use prost::Message;
+use tempfile::TempDir;
+
+use super::DEADLINE;
+use super::peers::{Process, free_tcp_port, program, start_listening};
+
+/// Points of a metric by time.
+pub type Points = BTreeMap<u32, f64>;
+
+/// carbon-cache, which writes a file for each metric; TCP and UDP on one port.
+pub struct Carbon {
+    folder: TempDir,
+    process: Option<Process>,
+    port: u16,
+}
+
+impl Carbon {
+    /// Starts it on a port of the system's choice.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("the system has room for a folder");
+        let schemas = "[all]\npattern = .*\nretentions = 1s:1h\n";
+        fs::write(folder.path().join("storage-schemas.conf"), schemas).expect("our own folder");
+        let (process, port) = start_listening("carbon-cache", || {
+            let port = free_tcp_port();
+            (launch_carbon(folder.path(), port), port)
+        });
+        Self {
+            folder,
+            process: Some(process),
+            port,
+        }
+    }
+
+    /// Where it takes lines.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it, so that it has no time for anything.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again where it was.
+    pub fn start_again(&mut self) {
+        let (process, _) = start_listening("carbon-cache", || {
+            (launch_carbon(self.folder.path(), self.port), self.port)
+        });
+        self.process = Some(process);
+    }
+
+    /// What it has written about all metrics whose path starts so, by the rest of the path.
+    pub fn points(&self, prefix: &str) -> BTreeMap<String, Points> {
+        let root = self.folder.path().join("whisper");
+        let mut points = BTreeMap::new();
+        for file in files(&root) {
+            let path = file.strip_prefix(&root).expect("below it");
+            let name = path.with_extension("");
+            let name = name.to_string_lossy().replace('/', ".");
+            if let Some(rest) = name.strip_prefix(prefix) {
+                points.insert(rest.to_string(), read_whisper(&file));
+            }
+        }
+        points
+    }
+}
+
+fn launch_carbon(folder: &Path, port: u16) -> Process {
+    let here = folder.display();
+    let (pickle, query) = (free_tcp_port(), free_tcp_port());
+    let conf = format!(
+        "[cache]\nSTORAGE_DIR = {here}\nCONF_DIR = {here}\nLOG_DIR = {here}\nPID_DIR = {here}\n\
+         LOCAL_DATA_DIR = {here}/whisper\nUSER =\nMAX_CACHE_SIZE = inf\n\
+         MAX_UPDATES_PER_SECOND = inf\nMAX_CREATES_PER_MINUTE = inf\n\
+         LINE_RECEIVER_INTERFACE = 127.0.0.1\nLINE_RECEIVER_PORT = {port}\n\
+         ENABLE_UDP_LISTENER = True\nUDP_RECEIVER_INTERFACE = 127.0.0.1\n\
+         UDP_RECEIVER_PORT = {port}\nPICKLE_RECEIVER_INTERFACE = 127.0.0.1\n\
+         PICKLE_RECEIVER_PORT = {pickle}\nCACHE_QUERY_INTERFACE = 127.0.0.1\n\
+         CACHE_QUERY_PORT = {query}\nCARBON_METRIC_INTERVAL = 0\nENABLE_TAGS = False\n"
+    );
+    let conf_path = folder.join("carbon.conf");
+    fs::write(&conf_path, conf).expect("our own folder");
+    // One that was killed leaves its pid file, and then does not start.
+    let pid_file = folder.join("pid");
+    let _ = fs::remove_file(&pid_file);
+    let mut command = Command::new(program("carbon-cache"));
+    command
+        .arg(format!("--config={}", conf_path.display()))
+        .arg(format!("--pidfile={}", pid_file.display()))
+        .args(["--nodaemon", "start"]);
+    Process::start(command, folder.join("output"))
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The points of the first archive of a Whisper file: a head of 16 bytes, 12 for each archive, then
+/// points of 12, all big-endian.
+fn read_whisper(file: &Path) -> Points {
+    let bytes = fs::read(file).unwrap_or_default();
+    let number = |at: usize| {
+        let bytes = bytes.get(at..at + 4)?;
+        Some(u32::from_be_bytes(bytes.try_into().expect("four")))
+    };
+    let (Some(offset), Some(count)) = (number(16), number(24)) else {
+        return Points::new();
+    };
+    (0..count as usize)
+        .filter_map(|at| {
+            let at = offset as usize + 12 * at;
+            let value = bytes.get(at + 4..at + 12)?;
+            let value = f64::from_be_bytes(value.try_into().expect("eight"));
+            Some((number(at)?, value))
+        })
+        .filter(|(time, _)| *time > 0)
+        .collect()
+}
+
+/// memcached.
+pub struct Memcached {
+    folder: TempDir,
+    process: Option<Process>,
+    port: u16,
+    options: &'static [&'static str],
+}
+
+impl Memcached {
+    /// Starts it on a port of the system's choice.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more options.
+    pub fn start_with(options: &'static [&'static str]) -> Self {
+        let folder = tempfile::tempdir().expect("the system has room for a folder");
+        let (process, port) = start_listening("memcached", || {
+            let port = free_tcp_port();
+            (launch_memcached(folder.path(), port, options), port)
+        });
+        Self {
+            folder,
+            process: Some(process),
+            port,
+            options,
+        }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again, empty, on the same port.
+    pub fn start_again(&mut self) {
+        let (process, _) = start_listening("memcached", || {
+            (
+                launch_memcached(self.folder.path(), self.port, self.options),
+                self.port,
+            )
+        });
+        self.process = Some(process);
+    }
+
+    /// A key's value.
+    pub fn value(&self, key: &str) -> Option<String> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let mut stream = TcpStream::connect_timeout(&address, DEADLINE).ok()?;
+        stream.set_read_timeout(Some(DEADLINE)).ok()?;
+        stream.write_all(format!("get {key}\r\n").as_bytes()).ok()?;
+        let mut reader = BufReader::new(stream);
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let length = line.trim_end().strip_prefix("VALUE ")?.split(' ').nth(2)?;
+        let mut value = vec![0; length.parse().ok()?];
+        reader.read_exact(&mut value).ok()?;
+        Some(String::from_utf8_lossy(&value).into_owned())
+    }
+
+    /// One of its statistics.
+    pub fn statistic(&self, name: &str) -> Option<u64> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let mut stream = TcpStream::connect_timeout(&address, DEADLINE).ok()?;
+        stream.set_read_timeout(Some(DEADLINE)).ok()?;
+        stream.write_all(b"stats\r\nquit\r\n").ok()?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text).ok()?;
+        let start = format!("STAT {name} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&start))?;
+        line.trim().parse().ok()
+    }
+}
+
+fn launch_memcached(folder: &Path, port: u16, options: &[&str]) -> Process {
+    let mut command = Command::new(program("memcached"));
+    command.args(["-u", "nobody", "-l", "127.0.0.1", "-U", "0", "-p"]);
+    command.arg(port.to_string()).args(options);
+    Process::start(command, folder.join("output"))
+}
+
+/// A message of Riemann's, as its own protocol file has it.
+#[derive(Clone, PartialEq, Message)]
+pub struct Msg {
+    /// Of an answer.
+    #[prost(bool, optional, tag = "2")]
+    pub ok: Option<bool>,
+    /// Of an answer.
+    #[prost(string, optional, tag = "3")]
+    pub error: Option<String>,
+    /// What is sent.
+    #[prost(message, repeated, tag = "6")]
+    pub events: Vec<Event>,
+}
+
+/// One event; the names are Riemann's own.
+#[derive(Clone, PartialEq, Message)]
+pub struct Event {
+    #[prost(int64, optional, tag = "1")]
+    pub time: Option<i64>,
+    #[prost(string, optional, tag = "2")]
+    pub state: Option<String>,
+    #[prost(string, optional, tag = "3")]
+    pub service: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    pub host: Option<String>,
+    #[prost(string, optional, tag = "5")]
+    pub description: Option<String>,
+    #[prost(string, repeated, tag = "7")]
+    pub tags: Vec<String>,
+    #[prost(float, optional, tag = "8")]
+    pub ttl: Option<f32>,
+    #[prost(message, repeated, tag = "9")]
+    pub attributes: Vec<Attribute>,
+    #[prost(sint64, optional, tag = "13")]
+    pub metric_sint64: Option<i64>,
+    #[prost(double, optional, tag = "14")]
+    pub metric_d: Option<f64>,
+}
+
+/// Something more about an event; the names are Riemann's own.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Attribute {
+    #[prost(string, required, tag = "1")]
+    pub key: String,
+    #[prost(string, optional, tag = "2")]
+    pub value: Option<String>,
+}
+
+/// What a Riemann of ours does with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mood {
+    /// Takes it.
+    Takes,
+    /// Says that it does not.
+    Refuses,
+    /// Closes the connection without a word.
+    HangsUp,
+}
+
+#[derive(Default)]
+struct Heard {
+    events: Vec<Event>,
+    messages: usize,
+    refusals: usize,
+}
+
+/// A receiver of Riemann's messages.
+pub struct Riemann {
+    port: u16,
+    heard: Arc<Mutex<Heard>>,
+    mood: Arc<Mutex<Mood>>,
+}
+
+impl Riemann {
+    /// One that takes datagrams; it ends with the test program.
+    pub fn udp() -> Self {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+        let riemann = Self::on(socket.local_addr().expect("it is bound").port());
+        let heard = Arc::clone(&riemann.heard);
+        std::thread::spawn(move || {
+            let mut bytes = vec![0; 65_536];
+            while let Ok(length) = socket.recv(&mut bytes) {
+                assert!(length <= 1400, "a datagram of {length} bytes");
+                hear(&heard, &bytes[..length]);
+            }
+        });
+        riemann
+    }
+
+    /// One that takes connections; it ends with the test program.
+    pub fn tcp() -> Self {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+        let riemann = Self::on(listener.local_addr().expect("it is bound").port());
+        let heard = Arc::clone(&riemann.heard);
+        let mood = Arc::clone(&riemann.mood);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // It ends when the other end does.
+                let _ = serve(stream, &heard, &mood);
+            }
+        });
+        riemann
+    }
+
+    fn on(port: u16) -> Self {
+        Self {
+            port,
+            heard: Arc::default(),
+            mood: Arc::new(Mutex::new(Mood::Takes)),
+        }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on it does this.
+    pub fn set_mood(&self, mood: Mood) {
+        *self.mood.lock().expect("nobody panicked") = mood;
+    }
+
+    /// All events it has taken.
+    pub fn events(&self) -> Vec<Event> {
+        self.heard.lock().expect("nobody panicked").events.clone()
+    }
+
+    /// How many events it has taken.
+    pub fn event_count(&self) -> usize {
+        self.heard.lock().expect("nobody panicked").events.len()
+    }
+
+    /// Messages it has taken, and those it has not.
+    pub fn messages(&self) -> (usize, usize) {
+        let heard = self.heard.lock().expect("nobody panicked");
+        (heard.messages, heard.refusals)
+    }
+}
+
+fn hear(heard: &Mutex<Heard>, bytes: &[u8]) {
+    let msg = Msg::decode(bytes).expect("a message of Riemann's");
+    let mut heard = heard.lock().expect("nobody panicked");
+    heard.messages += 1;
+    heard.events.extend(msg.events);
+}
+
+fn serve(mut stream: TcpStream, heard: &Mutex<Heard>, mood: &Mutex<Mood>) -> std::io::Result<()> {
+    // A test that has failed leaves its connection open.
+    stream.set_read_timeout(Some(4 * DEADLINE))?;
+    loop {
+        let mut length = [0; 4];
+        stream.read_exact(&mut length)?;
+        let mut bytes = vec![0; u32::from_be_bytes(length) as usize];
+        stream.read_exact(&mut bytes)?;
+        let mood = *mood.lock().expect("nobody panicked");
+        let mut answer = Msg::default();
+        if mood == Mood::Takes {
+            hear(heard, &bytes);
+            answer.ok = Some(true);
+        } else {
+            heard.lock().expect("nobody panicked").refusals += 1;
+            answer.ok = Some(false);
+            answer.error = Some("not today".into());
+        }
+        if mood == Mood::HangsUp {
+            return stream.shutdown(Shutdown::Both);
+        }
+        let answer = answer.encode_to_vec();
+        stream.write_all(&(answer.len() as u32).to_be_bytes())?;
+        stream.write_all(&answer)?;
+    }
+}
+
+/// Something that listens and never reads a byte: what it is sent stays where it is.
+pub struct Deaf {
+    listener: TcpListener,
+}
+
+impl Deaf {
+    /// One on a port of the system's choice.
+    pub fn start() -> Self {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+        Self { listener }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.listener.local_addr().expect("it is bound").port()
+    }
+}
