@@ -1,0 +1,341 @@
+//! gmetad beside C gmetad, over farms of fake gmonds, in one run: the figures and their ratios.
+//!
+//! `make bench` runs it; `--help` tells what can be chosen. Nothing here judges: it prints.
+
+mod chart;
+mod daemon;
+mod process;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use chart::Bar;
+use daemon::{Daemon, Which, Writing};
+
+/// Of a gmond's 33 metrics, those with a number.
+const NUMERIC: u64 = 29;
+
+/// Time between two questions, and between two dumps, while latency is measured.
+const ASK_EVERY: Duration = Duration::from_millis(20);
+const DUMP_EVERY: Duration = Duration::from_millis(500);
+
+struct Options {
+    clusters: u64,
+    hosts: u64,
+    interval: u64,
+    warm_up: Duration,
+    window: Duration,
+    cached: u64,
+    scenarios: Vec<String>,
+    svg: Option<PathBuf>,
+    folder: PathBuf,
+    without_c: bool,
+}
+
+/// A line of the table: what, in which unit, and how many times better than C gmetad it must be.
+type Row = (&'static str, &'static str, fn(&Figures) -> f64, Option<f64>);
+
+/// What one daemon did in one scenario.
+#[derive(Clone, Copy, Debug, Default)]
+struct Figures {
+    polls: u64,
+    metrics: u64,
+    updates: u64,
+    cpu_ns: u64,
+    disk_bytes: u64,
+    resident_kib: u64,
+    dump_bytes_per_s: f64,
+    ask_p50: Duration,
+    ask_p99: Duration,
+}
+
+fn main() {
+    let options = match options() {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("versus: {message}");
+            std::process::exit(64);
+        }
+    };
+    if let Err(err) = run(&options) {
+        eprintln!("versus: {err}");
+        std::process::exit(1);
+    }
+}
+
+fn options() -> Result<Options, String> {
+    let mut known = getopts::Options::new();
+    known
+        .optopt("", "clusters", "clusters (10)", "N")
+        .optopt("", "hosts", "hosts of each cluster (100)", "N")
+        .optopt("", "interval", "polling interval (15)", "SECONDS")
+        .optopt("", "warm-up", "before measuring (60)", "SECONDS")
+        .optopt("", "window", "measured (150)", "SECONDS")
+        .optopt(
+            "",
+            "cached",
+            "write_timeout of the cached scenario (300)",
+            "SECONDS",
+        )
+        .optopt("", "only", "scenarios of: plain, through, cached", "LIST")
+        .optopt("", "svg", "write a chart", "FILE")
+        .optopt(
+            "",
+            "folder",
+            "for files; it should be on a disk, not in memory",
+            "DIR",
+        )
+        .optflag("", "without-c", "do not measure C gmetad")
+        .optflag("h", "help", "print this help");
+    let given = known
+        .parse(std::env::args().skip(1))
+        .map_err(|err| err.to_string())?;
+    if given.opt_present("help") {
+        print!("{}", known.usage("Usage: versus [OPTIONS]"));
+        std::process::exit(0);
+    }
+    let number = |name: &str, default: u64| {
+        given
+            .opt_get_default(name, default)
+            .map_err(|_| format!("--{name} takes a whole number"))
+    };
+    let scenarios = given
+        .opt_str("only")
+        .unwrap_or_else(|| "plain,through,cached".into());
+    Ok(Options {
+        clusters: number("clusters", 10)?,
+        hosts: number("hosts", 100)?,
+        interval: number("interval", 15)?,
+        warm_up: Duration::from_secs(number("warm-up", 60)?),
+        window: Duration::from_secs(number("window", 150)?),
+        cached: number("cached", 300)?,
+        scenarios: scenarios.split(',').map(str::to_owned).collect(),
+        svg: given.opt_str("svg").map(Into::into),
+        folder: given
+            .opt_str("folder")
+            .map_or_else(|| PathBuf::from("target/versus"), PathBuf::from),
+        without_c: given.opt_present("without-c"),
+    })
+}
+
+fn run(options: &Options) -> io::Result<()> {
+    let here = std::env::current_exe()?;
+    let examples = here.parent().ok_or_else(|| io::Error::other("no folder"))?;
+    let release = examples
+        .parent()
+        .ok_or_else(|| io::Error::other("no folder"))?;
+    let ours = release.join("gmetad");
+    let farm = examples.join("farm");
+    let c = Which::C.program(&ours).filter(|_| !options.without_c);
+    if c.is_none() {
+        println!("C gmetad is not measured: it is not installed, or was left out");
+    }
+    let mut bars = Vec::new();
+    for scenario in &options.scenarios {
+        let writing = match scenario.as_str() {
+            "plain" => Writing::Off,
+            "through" => Writing::Through,
+            "cached" => Writing::Cached(options.cached),
+            other => return Err(io::Error::other(format!("there is no scenario {other:?}"))),
+        };
+        let start = |which: Which, program: &Path| {
+            let name = if which == Which::C { "c" } else { "ours" };
+            let folder = options.folder.join(scenario).join(name);
+            let _ = std::fs::remove_dir_all(&folder);
+            std::fs::create_dir_all(&folder)?;
+            let folder = folder.canonicalize()?;
+            Daemon::start(which, program, &farm, &shape(options), writing, &folder)
+        };
+        let mut daemons = vec![start(Which::Ours, &ours)?];
+        if let Some(c) = &c {
+            daemons.push(start(Which::C, c)?);
+        }
+        let figures = measure(&mut daemons, options)?;
+        report(scenario, options, &figures, &mut bars);
+    }
+    if let Some(svg) = &options.svg {
+        let title = "How many times less than C gmetad (red: what it must reach)";
+        std::fs::write(svg, chart::svg(title, &bars))?;
+    }
+    Ok(())
+}
+
+fn shape(options: &Options) -> Vec<String> {
+    [
+        ("--clusters", options.clusters),
+        ("--hosts", options.hosts),
+        ("--interval", options.interval),
+    ]
+    .into_iter()
+    .flat_map(|(name, value)| [name.to_owned(), value.to_string()])
+    .collect()
+}
+
+/// Both at once: first undisturbed, for their CPU and disk, then asked and dumped.
+fn measure(daemons: &mut [Daemon], options: &Options) -> io::Result<Vec<Figures>> {
+    thread::sleep(options.warm_up);
+    let mut before = Vec::new();
+    for daemon in daemons.iter_mut() {
+        before.push((daemon.polls()?, daemon.usage()));
+    }
+    thread::sleep(options.window);
+    let mut all = Vec::new();
+    for (daemon, (polls, usage)) in daemons.iter_mut().zip(before) {
+        let after = daemon.usage();
+        let polls = daemon.polls()? - polls;
+        all.push(Figures {
+            polls,
+            metrics: polls * options.hosts * 33,
+            // A source's sums are updates as well.
+            updates: polls * (options.hosts + 1) * NUMERIC,
+            cpu_ns: after.cpu_ns - usage.cpu_ns,
+            disk_bytes: after.disk_bytes - usage.disk_bytes,
+            resident_kib: daemon.resident_kib(),
+            ..Figures::default()
+        });
+    }
+    for (daemon, figures) in daemons.iter().zip(&mut all) {
+        ask(daemon, options, figures)?;
+    }
+    Ok(all)
+}
+
+/// Asks for one host again and again, and dumps all beside it, for three polling intervals.
+fn ask(daemon: &Daemon, options: &Options, figures: &mut Figures) -> io::Result<()> {
+    let end = Instant::now() + Duration::from_secs(3 * options.interval);
+    thread::scope(|scope| {
+        let dumps = scope.spawn(|| -> io::Result<(usize, Duration)> {
+            let mut sum = (0, Duration::ZERO);
+            while Instant::now() < end {
+                let (bytes, took) = daemon.dump()?;
+                sum = (sum.0 + bytes, sum.1 + took);
+                thread::sleep(DUMP_EVERY);
+            }
+            Ok(sum)
+        });
+        let host = first_host(daemon)?;
+        let mut times = Vec::new();
+        while Instant::now() < end {
+            let (bytes, took) = daemon.ask(&host)?;
+            assert!(bytes > 0, "no answer to {host}");
+            times.push(took);
+            thread::sleep(ASK_EVERY);
+        }
+        times.sort();
+        figures.ask_p50 = times[times.len() / 2];
+        figures.ask_p99 = times[times.len() * 99 / 100];
+        let (bytes, took) = dumps
+            .join()
+            .map_err(|_| io::Error::other("the dumps broke"))??;
+        figures.dump_bytes_per_s = bytes as f64 / took.as_secs_f64();
+        Ok(())
+    })
+}
+
+/// The path of a host, as the daemon itself names it.
+fn first_host(daemon: &Daemon) -> io::Result<String> {
+    let xml = daemon.head()?;
+    let name = |tag: &str| {
+        let rest = &xml[xml.find(&format!("<{tag} NAME=\""))? + tag.len() + 8..];
+        rest.split('"').next()
+    };
+    match (name("CLUSTER"), name("HOST")) {
+        (Some(cluster), Some(host)) => Ok(format!("/{cluster}/{host}")),
+        _ => Err(io::Error::other("no host in the whole document")),
+    }
+}
+
+fn report(scenario: &str, options: &Options, figures: &[Figures], bars: &mut Vec<Bar>) {
+    let metrics = options.clusters * options.hosts * 33;
+    println!(
+        "\n{scenario}: {} sources, {metrics} metrics, every {} s; measured for {} s",
+        options.clusters,
+        options.interval,
+        options.window.as_secs()
+    );
+    println!(
+        "{:<38} {:>12} {:>12} {:>9}",
+        "", "gmetad", "C gmetad", "ratio"
+    );
+    let mut rows: Vec<Row> = vec![("polls", "", |f| f.polls as f64, None)];
+    match scenario {
+        "plain" => rows.extend([
+            (
+                "CPU per metric polled",
+                "us",
+                (|f| f.cpu_ns as f64 / 1e3 / f.metrics as f64) as fn(&Figures) -> f64,
+                Some(8.0),
+            ),
+            (
+                "resident memory",
+                "MiB",
+                |f| f.resident_kib as f64 / 1024.0,
+                None,
+            ),
+        ]),
+        _ => rows.extend([
+            (
+                "CPU per RRD update, all in",
+                "us",
+                (|f| f.cpu_ns as f64 / 1e3 / f.updates as f64) as fn(&Figures) -> f64,
+                Some(if scenario == "through" { 2.0 } else { 20.0 }),
+            ),
+            (
+                "written to disk per update",
+                "B",
+                |f| f.disk_bytes as f64 / f.updates as f64,
+                None,
+            ),
+            (
+                "resident memory, RRDs on",
+                "MiB",
+                |f| f.resident_kib as f64 / 1024.0,
+                Some(4.0),
+            ),
+        ]),
+    }
+    rows.extend([
+        (
+            "whole document",
+            "MB/s",
+            (|f| f.dump_bytes_per_s / 1e6) as fn(&Figures) -> f64,
+            Some(15.0),
+        ),
+        (
+            "one host, p50, polled and dumped",
+            "ms",
+            |f| f.ask_p50.as_secs_f64() * 1e3,
+            None,
+        ),
+        (
+            "one host, p99, polled and dumped",
+            "ms",
+            |f| f.ask_p99.as_secs_f64() * 1e3,
+            Some(10.0),
+        ),
+    ]);
+    for (name, unit, figure, must) in rows {
+        let label = if unit.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{name}, {unit}")
+        };
+        let ours = figure(&figures[0]);
+        let Some(c) = figures.get(1).map(figure) else {
+            println!("{label:<38} {ours:>12.3}");
+            continue;
+        };
+        // More is better for speeds alone.
+        let times = if unit == "MB/s" { ours / c } else { c / ours };
+        println!("{label:<38} {ours:>12.3} {c:>12.3} {times:>8.1}x");
+        if name != "polls" {
+            bars.push(Bar {
+                name: format!("{name} ({scenario})"),
+                times,
+                must,
+            });
+        }
+    }
+}
