@@ -23,9 +23,17 @@ pub(super) struct Chain {
 struct Link {
     plugin: Box<dyn Plugin>,
     directives: Vec<Directive>,
-    /// Failures since the last success.
-    in_a_row: u32,
+    /// Failures since the last success, of updates of sources and of the root: one that fails with
+    /// all of the former is not forgiven for the latter.
+    in_a_row: [u32; 2],
     runs: bool,
+}
+
+/// What a plugin is called for; the place in `in_a_row`.
+#[derive(Clone, Copy)]
+enum About {
+    Source = 0,
+    Root = 1,
 }
 
 impl Chain {
@@ -40,7 +48,7 @@ impl Chain {
                 .section(plugin.id())
                 .map_or_else(Vec::new, |section| section.directives.clone()),
             plugin,
-            in_a_row: 0,
+            in_a_row: [0; 2],
             runs: false,
         });
         let links: Vec<Link> = links.collect();
@@ -73,11 +81,11 @@ impl Chain {
     }
 
     pub(super) fn notify(&mut self, update: &mut Update) {
-        self.each(|plugin| plugin.notify(update));
+        self.each(About::Source, |plugin| plugin.notify(update));
     }
 
     pub(super) fn notify_root(&mut self, root: &mut RootUpdate) {
-        self.each(|plugin| plugin.notify_root(root));
+        self.each(About::Root, |plugin| plugin.notify_root(root));
     }
 
     /// Stops every plugin that runs, in order.
@@ -97,7 +105,11 @@ impl Chain {
         }
     }
 
-    fn each(&mut self, mut work: impl FnMut(&mut dyn Plugin) -> Result<(), PluginError>) {
+    fn each(
+        &mut self,
+        about: About,
+        mut work: impl FnMut(&mut dyn Plugin) -> Result<(), PluginError>,
+    ) {
         for (place, link) in self.links.iter_mut().enumerate() {
             if !link.runs {
                 continue;
@@ -107,10 +119,10 @@ impl Chain {
             let counters = &self.status.plugins[place];
             counters.notified.fetch_add(1, Ordering::Relaxed);
             match result {
-                Ok(()) => link.succeeded(),
+                Ok(()) => link.succeeded(about),
                 Err(reason) => {
                     counters.failed.fetch_add(1, Ordering::Relaxed);
-                    link.failed(&reason);
+                    link.failed(about, &reason);
                     if !link.runs {
                         counters.set_state(PluginState::Disabled);
                     }
@@ -121,8 +133,8 @@ impl Chain {
 }
 
 impl Link {
-    fn succeeded(&mut self) {
-        let failures = std::mem::take(&mut self.in_a_row);
+    fn succeeded(&mut self, about: About) {
+        let failures = std::mem::take(&mut self.in_a_row[about as usize]);
         if failures > 0 {
             // As loud as the failure was, so that whoever read that reads this.
             log::error!(
@@ -133,16 +145,17 @@ impl Link {
     }
 
     /// Says the first of several failures, and the last that is let pass.
-    fn failed(&mut self, reason: &str) {
-        self.in_a_row += 1;
-        if self.in_a_row >= DISABLE_AFTER {
+    fn failed(&mut self, about: About, reason: &str) {
+        let in_a_row = &mut self.in_a_row[about as usize];
+        *in_a_row += 1;
+        if *in_a_row >= DISABLE_AFTER {
             self.runs = false;
             log::error!(
                 "plugin {} is disabled until the next start: it failed {DISABLE_AFTER} times in a \
                  row, at last with: {reason}",
                 self.plugin.id()
             );
-        } else if self.in_a_row == 1 {
+        } else if *in_a_row == 1 {
             log::error!("plugin {} failed: {reason}", self.plugin.id());
         }
     }
@@ -329,6 +342,25 @@ mod tests {
         }
         assert_eq!(states(&chain), [Running]);
         assert_eq!(chain.status.plugins()[0].failed, 90);
+    }
+
+    #[test]
+    fn summaries_that_go_well_do_not_forgive_updates_that_fail() {
+        let seen = Seen::default();
+        let script = Box::new(|_: &mut Update| Err(PluginError::Failed("on purpose".into())));
+        let mut chain = Chain::new(&Config::new("test"), vec![plugin(&seen, "half", script)]);
+        chain.start();
+        for _ in 0..DISABLE_AFTER {
+            chain.notify(&mut update());
+            chain.notify_root(&mut RootUpdate {
+                gridname: "g".into(),
+                authority: "".into(),
+                summary: Arc::default(),
+                now: Now::default(),
+                invented: crate::plugin::Invented::default(),
+            });
+        }
+        assert_eq!(states(&chain), [Disabled]);
     }
 
     #[test]
