@@ -10,6 +10,9 @@ use thiserror::Error;
 /// Configuration file when `-c` names none.
 pub const DEFAULT_CONF: &str = "/etc/ganglia/gmetad.conf";
 
+/// Has the process load one plugin and do nothing else.
+pub const TRIAL_OPTION: &str = "--load-check";
+
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -102,6 +105,16 @@ where
             xml_port: last("x").map(|value| port("x", value)).transpose()?,
         },
     }))
+}
+
+/// The file that a gmetad has another gmetad try to load: an option that is not for persons.
+pub fn plugin_to_try<I>(mut arguments: I) -> Option<PathBuf>
+where
+    I: Iterator<Item = OsString>,
+{
+    let is_trial = arguments.nth(1)? == TRIAL_OPTION;
+    let file = arguments.next()?;
+    (is_trial && arguments.next().is_none()).then(|| file.into())
 }
 
 fn known_options() -> getopts::Options {

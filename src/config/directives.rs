@@ -116,13 +116,9 @@ impl Draft {
             });
             return;
         }
-        match section.id.as_str() {
-            "rrd" => self.rrd_section(&section.directives),
-            "rrdsummary" => {}
-            id => {
-                let text = format!("section {id} is kept; no plugin in this version reads it yet");
-                self.notice(Level::Info, &at, &text);
-            }
+        // The others are for plugins, of which nothing is known here.
+        if section.id == "rrd" {
+            self.rrd_section(&section.directives);
         }
         self.config.sections.push(section);
     }
@@ -568,14 +564,12 @@ mod tests {
     fn what_does_nothing_here_is_said_once() {
         assert_eq!(
             notices(
-                "data_source a b\nserver_threads 10\nrrdcached_address unix:/s\nplugins_dir /p\nextra {}\n\
-                 rrd {}\nrrdsummary {}"
+                "data_source a b\nserver_threads 10\nrrdcached_address unix:/s\nextra {}\nrrd {}\n\
+                 rrdsummary {}"
             ),
             [
                 "INFO g.conf:2: server_threads is accepted and has no effect",
                 "INFO g.conf:3: rrdcached_address is accepted; its part is not in this version yet",
-                "INFO g.conf:4: plugins_dir is accepted; its part is not in this version yet",
-                "INFO g.conf:5: section extra is kept; no plugin in this version reads it yet",
             ]
         );
     }

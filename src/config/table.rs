@@ -143,9 +143,8 @@ const KNOWN: &[Known] = &[
     known("plugins_dir", "a folder", |draft, args| {
         draft.config.plugins_dir = Some(args.one(values::path)?);
         Ok(())
-    })
-    .later(),
-    known("plugins", "ids of plugins, in order", plugins).later(),
+    }),
+    known("plugins", "ids of plugins, in order", plugins),
     known("rrd_rootdir", "a folder", |draft, args| {
         set(&mut draft.config.rrd.rootdir, args, values::path)
     }),

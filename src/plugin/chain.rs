@@ -43,6 +43,14 @@ impl Chain {
             Some(ids) => in_order(ids, plugins),
             None => plugins,
         };
+        for section in &config.sections {
+            if !plugins
+                .iter()
+                .any(|plugin| plugin.id().eq_ignore_ascii_case(&section.id))
+            {
+                log::warn!("section {} belongs to no plugin in the chain", section.id);
+            }
+        }
         let links = plugins.into_iter().map(|plugin| Link {
             directives: config
                 .section(plugin.id())

@@ -23,6 +23,7 @@ mod memcached;
 mod queue;
 mod riemann;
 pub mod rrd;
+pub mod shared_object;
 mod status;
 pub mod tree;
 mod worker;
@@ -142,8 +143,11 @@ pub enum PluginError {
 /// and when all has ended. Fails only where the system gives no thread.
 pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     let counters = Arc::new(RrdCounters::default());
-    let mut plugins = Vec::from(rrd::plugins(config, &counters));
-    plugins.extend(exports(config));
+    let mut built_in = Vec::from(rrd::plugins(config, &counters));
+    built_in.extend(exports(config));
+    let ids: Vec<&str> = built_in.iter().map(|plugin| plugin.id()).collect();
+    let mut plugins = shared_object::load_all(config, &ids);
+    plugins.extend(built_in);
     start_chain(Chain::new(config, plugins), counters, waker)
 }
 

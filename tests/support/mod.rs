@@ -114,6 +114,11 @@ impl Gmetad {
         read(&self.log)
     }
 
+    /// Where its log stands, also when it has ended.
+    pub fn log_file(&self) -> PathBuf {
+        self.log.clone()
+    }
+
     /// Waits for a line that contains this, and returns it.
     #[track_caller]
     pub fn wait_for_line(&self, part: &str) -> String {
