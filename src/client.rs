@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::http::{self, Head, MAX_HEAD_BYTES, Refusal};
 use crate::model::Mono;
 use crate::walk::Body;
 
@@ -12,6 +13,10 @@ pub const MAX_LINE_BYTES: usize = 2048;
 
 /// For the request.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+
+/// For the rest of an HTTP request once its first line is there. Nothing in it is needed, so then it
+/// is answered without: C gmetad asks for no more than the line either.
+pub const HEAD_LIMIT: Duration = Duration::from_secs(1);
 
 /// For a client that takes nothing of its answer.
 pub const STALL_LIMIT: Duration = Duration::from_secs(30);
@@ -70,6 +75,8 @@ pub enum Request {
     All,
     /// A line of the interactive port, without its end.
     Line(Vec<u8>),
+    /// A request over HTTP, or what is wrong with it.
+    Http(Result<Head, Refusal>),
 }
 
 /// Serves one connection.
@@ -85,6 +92,8 @@ pub struct Client {
 enum State {
     /// Waits for the request line.
     Request { line: Vec<u8>, deadline: Mono },
+    /// The first line is HTTP; waits for the rest of the head.
+    Head { head: Vec<u8>, deadline: Mono },
     /// The request is complete; its answer is about to be handed in.
     Asked { deadline: Mono },
     /// Sends the answer.
@@ -145,6 +154,7 @@ impl Client {
     pub fn deadline(&self) -> Option<Mono> {
         match &self.state {
             State::Request { deadline, .. }
+            | State::Head { deadline, .. }
             | State::Asked { deadline }
             | State::Lingering { deadline } => Some(*deadline),
             State::Writing(writing) => {
@@ -157,7 +167,11 @@ impl Client {
 
     /// Whether the connection is to be read.
     pub fn wants_bytes(&self) -> bool {
-        !self.ended && matches!(self.state, State::Request { .. } | State::Lingering { .. })
+        let waits = matches!(
+            self.state,
+            State::Request { .. } | State::Head { .. } | State::Lingering { .. }
+        );
+        waits && !self.ended
     }
 
     /// Whether there is something to send.
@@ -177,9 +191,10 @@ impl Client {
 
     /// Bytes have come, not none.
     pub fn bytes(&mut self, bytes: &[u8], now: Mono) {
-        let State::Request { line, deadline } = &mut self.state else {
-            self.stray(bytes.len());
-            return;
+        let (line, deadline) = match &mut self.state {
+            State::Request { line, deadline } => (line, *deadline),
+            State::Head { .. } => return self.head_bytes(bytes, now),
+            _ => return self.stray(bytes.len()),
         };
         let end = bytes.iter().position(|b| matches!(b, b'\n' | b'\r'));
         let part = &bytes[..end.unwrap_or(bytes.len())];
@@ -188,12 +203,34 @@ impl Client {
             return;
         }
         line.extend_from_slice(part);
-        if let Some(end) = end {
-            let request = Request::Line(std::mem::take(line));
+        let Some(end) = end else { return };
+        let line = std::mem::take(line);
+        if http::is_request_line(&line) {
+            self.state = State::Head {
+                head: line,
+                deadline: now + HEAD_LIMIT,
+            };
+            return self.head_bytes(&bytes[end..], now);
+        }
+        self.asked(Request::Line(line), deadline, now);
+        // What follows the line is not part of it, nor of anything.
+        self.stray(bytes.len() - end - 1);
+    }
+
+    /// More of the head of an HTTP request.
+    fn head_bytes(&mut self, bytes: &[u8], now: Mono) {
+        let State::Head { head, deadline } = &mut self.state else {
+            return;
+        };
+        // Its end may have begun in what came before.
+        let from = head.len().saturating_sub(2);
+        head.extend_from_slice(&bytes[..bytes.len().min(MAX_HEAD_BYTES + 1 - head.len())]);
+        let end = (from..head.len())
+            .find(|&at| head[at..].starts_with(b"\n\n") || head[at..].starts_with(b"\n\r\n"));
+        if end.is_some() || head.len() > MAX_HEAD_BYTES {
             let deadline = *deadline;
+            let request = Request::Http(Head::parse(&head[..end.unwrap_or(head.len())]));
             self.asked(request, deadline, now);
-            // What follows the line is not part of it, nor of anything.
-            self.stray(bytes.len() - end - 1);
         }
     }
 
@@ -202,7 +239,17 @@ impl Client {
         self.ended = true;
         match &mut self.state {
             State::Request { line, deadline } => {
-                let request = Request::Line(std::mem::take(line));
+                let line = std::mem::take(line);
+                let deadline = *deadline;
+                let request = if http::is_request_line(&line) {
+                    Request::Http(Head::parse(&line))
+                } else {
+                    Request::Line(line)
+                };
+                self.asked(request, deadline, now);
+            }
+            State::Head { head, deadline } => {
+                let request = Request::Http(Head::parse(head));
                 let deadline = *deadline;
                 self.asked(request, deadline, now);
             }
@@ -268,7 +315,10 @@ impl Client {
     pub fn broken(&mut self) {
         let fault = match self.state {
             State::Lingering { .. } | State::Closed => None,
-            State::Request { .. } | State::Asked { .. } | State::Writing(_) => Some(Fault::Gone),
+            State::Request { .. }
+            | State::Head { .. }
+            | State::Asked { .. }
+            | State::Writing(_) => Some(Fault::Gone),
         };
         self.close(fault);
     }
@@ -280,6 +330,11 @@ impl Client {
         }
         let fault = match &self.state {
             State::Request { .. } => Some(Fault::NoRequest),
+            State::Head { head, deadline } => {
+                let request = Request::Http(Head::parse(head));
+                let deadline = *deadline;
+                return self.asked(request, deadline, now);
+            }
             State::Writing(writing) if writing.taken + STALL_LIMIT <= now => Some(Fault::Stalled),
             State::Writing(_) => Some(Fault::Slow),
             State::Asked { .. } | State::Lingering { .. } | State::Closed => None,
@@ -328,6 +383,7 @@ impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = match &self.state {
             State::Request { .. } => "Request",
+            State::Head { .. } => "Head",
             State::Asked { .. } => "Asked",
             State::Writing(_) => "Writing",
             State::Lingering { .. } => "Lingering",
@@ -419,6 +475,71 @@ mod tests {
         client.timeout(Mono(10_000));
         assert_eq!(client.action(), Some(Action::Close(Some(Fault::NoRequest))));
         assert_eq!(client.deadline(), None);
+    }
+
+    #[test]
+    fn http_is_a_head_with_an_empty_line_at_its_end() {
+        let head = b"GET /a%20b HTTP/1.1\r\nHost: x\r\n\r\n";
+        let target = |client: &mut Client| match client.action() {
+            Some(Action::Request(Request::Http(Ok(head)))) => Some(head.target),
+            _ => None,
+        };
+        for step in [1, 2, 3, 7, head.len()] {
+            let mut client = Client::of_interactive_port(Mono(0));
+            for part in head.chunks(step) {
+                assert_eq!(client.action(), None);
+                assert!(client.wants_bytes());
+                client.bytes(part, Mono(0));
+            }
+            assert_eq!(target(&mut client).as_deref(), Some(&b"/a%20b"[..]));
+            assert!(!client.wants_bytes());
+        }
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"GET / HTTP/1.0\n\nrest", Mono(0));
+        assert_eq!(target(&mut client).as_deref(), Some(&b"/"[..]));
+    }
+
+    #[test]
+    fn a_head_without_an_end_is_answered_all_the_same() {
+        for sent in [
+            &b"GET / HTTP/1.0"[..],
+            b"GET / HTTP/1.0\n",
+            b"GET / HTTP/1.0\r\nA: b",
+        ] {
+            let mut client = Client::of_interactive_port(Mono(0));
+            client.bytes(sent, Mono(0));
+            client.end(Mono(5));
+            let action = client.action();
+            assert!(
+                matches!(action, Some(Action::Request(Request::Http(Ok(_))))),
+                "{action:?}"
+            );
+        }
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"GET / HTTP/1.0\r\n", Mono(5000));
+        client.bytes(b"A: b\r\n", Mono(5900));
+        assert_eq!(client.deadline(), Some(Mono(6000)));
+        client.timeout(Mono(6000));
+        assert!(matches!(
+            client.action(),
+            Some(Action::Request(Request::Http(Ok(_))))
+        ));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_head_is_told() {
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"POST / HTTP/1.0\r\n\r\n", Mono(0));
+        let refused = |refusal| Some(Action::Request(Request::Http(Err(refusal))));
+        assert_eq!(client.action(), refused(Refusal::Method));
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"GET / HTTP/1.0\r\nX: ", Mono(0));
+        for _ in 0..MAX_HEAD_BYTES.div_ceil(100) {
+            client.bytes(&[b'x'; 100], Mono(0));
+        }
+        assert_eq!(client.action(), refused(Refusal::LongHead));
+        client.answer(Box::new(Zeros(1)), Mono(0));
+        assert!(client.wants_to_write());
     }
 
     #[test]

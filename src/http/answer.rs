@@ -26,7 +26,7 @@ pub struct Context<'a> {
     /// That moment.
     pub now: Now,
     /// How the daemon does; asked for where it is told.
-    pub report: &'a dyn Fn() -> Report,
+    pub report: &'a mut dyn FnMut() -> Report,
     /// Held by every scrape under way.
     pub scrapes: &'a Arc<()>,
 }
@@ -75,7 +75,7 @@ enum Content {
 const ANY_ORIGIN: &str = "Access-Control-Allow-Origin: *\r\n";
 
 /// Answers a request, well formed or not.
-pub fn answer(request: &Result<Head, Refusal>, context: &Context<'_>) -> Box<dyn Body> {
+pub fn answer(request: &Result<Head, Refusal>, context: &mut Context<'_>) -> Box<dyn Body> {
     let found = request
         .as_ref()
         .map_err(Clone::clone)
@@ -87,7 +87,7 @@ pub fn answer(request: &Result<Head, Refusal>, context: &Context<'_>) -> Box<dyn
 }
 
 /// Answers a request for a page that came in the plain form.
-pub fn answer_plain(route: &Result<Route, Refusal>, context: &Context<'_>) -> Box<dyn Body> {
+pub fn answer_plain(route: &Result<Route, Refusal>, context: &mut Context<'_>) -> Box<dyn Body> {
     let answer = match route {
         Ok(route) => Answer::of(route, context),
         Err(refusal) => Answer::refusal(refusal),
@@ -96,7 +96,7 @@ pub fn answer_plain(route: &Result<Route, Refusal>, context: &Context<'_>) -> Bo
 }
 
 impl Answer {
-    fn of(route: &Route, context: &Context<'_>) -> Answer {
+    fn of(route: &Route, context: &mut Context<'_>) -> Answer {
         match route {
             Route::Xml(query) => Answer::xml(query, context),
             Route::Json(query) => Answer::json(query, context),
@@ -106,7 +106,7 @@ impl Answer {
         }
     }
 
-    fn xml(query: &Query, context: &Context<'_>) -> Answer {
+    fn xml(query: &Query, context: &mut Context<'_>) -> Answer {
         let (selection, found) = Selection::resolve_strict(&context.snapshot, query);
         let snapshot = Arc::clone(&context.snapshot);
         Answer {
@@ -117,7 +117,7 @@ impl Answer {
         }
     }
 
-    fn json(query: &Query, context: &Context<'_>) -> Answer {
+    fn json(query: &Query, context: &mut Context<'_>) -> Answer {
         let (selection, found) = Selection::resolve_strict(&context.snapshot, query);
         let snapshot = Arc::clone(&context.snapshot);
         Answer {
@@ -128,7 +128,7 @@ impl Answer {
         }
     }
 
-    fn status(callback: Option<&str>, context: &Context<'_>) -> Answer {
+    fn status(callback: Option<&str>, context: &mut Context<'_>) -> Answer {
         Answer {
             status: Status::Ok,
             fields: "",
@@ -140,7 +140,7 @@ impl Answer {
         }
     }
 
-    fn metrics(scope: &Scope, context: &Context<'_>) -> Answer {
+    fn metrics(scope: &Scope, context: &mut Context<'_>) -> Answer {
         let names = match scope {
             Scope::Daemon => {
                 return Answer {
@@ -186,7 +186,7 @@ impl Answer {
         }
     }
 
-    fn health(context: &Context<'_>) -> Answer {
+    fn health(context: &mut Context<'_>) -> Answer {
         let faults = faults(&(context.report)());
         if faults.is_empty() {
             return Answer::text(Status::Ok, "", "ok");
@@ -276,22 +276,22 @@ mod tests {
 
     /// What is answered to the head of a request.
     fn answered(head: &str) -> String {
-        answered_with(head, &example, &Arc::default())
+        answered_with(head, example, &Arc::default())
     }
 
-    fn answered_with(head: &str, report: &dyn Fn() -> Report, scrapes: &Arc<()>) -> String {
-        let context = Context {
+    fn answered_with(head: &str, mut report: impl FnMut() -> Report, scrapes: &Arc<()>) -> String {
+        let mut context = Context {
             snapshot: snapshot(&[
                 "<CLUSTER NAME=\"one\"><HOST NAME=\"h\" TMAX=\"20\"><METRIC NAME=\"m\" VAL=\"1\" \
                  TYPE=\"float\"/></HOST></CLUSTER>",
                 "<GRID NAME=\"below\"></GRID>",
             ]),
             now: Now::default(),
-            report,
+            report: &mut report,
             scrapes,
         };
-        let read = |slice| {
-            let body = answer(&Head::parse(head.as_bytes()), &context);
+        let mut read = |slice| {
+            let body = answer(&Head::parse(head.as_bytes()), &mut context);
             all_of(body, slice)
         };
         let whole = read(usize::MAX);
@@ -432,9 +432,9 @@ mod tests {
         let scrapes = Arc::new(());
         let request = "GET /metrics?scope=all HTTP/1.0\r\n\r\n";
         let mut held: Vec<Arc<()>> = (1..MAX_SCRAPES).map(|_| Arc::clone(&scrapes)).collect();
-        assert!(answered_with(request, &example, &scrapes).starts_with("HTTP/1.0 200 "));
+        assert!(answered_with(request, example, &scrapes).starts_with("HTTP/1.0 200 "));
         held.push(Arc::clone(&scrapes));
-        let answer = answered_with(request, &example, &scrapes);
+        let answer = answered_with(request, example, &scrapes);
         assert!(answer.starts_with("HTTP/1.0 503 "), "{answer}");
         assert!(answer.contains("\r\nRetry-After: 1\r\n"));
     }
@@ -451,7 +451,7 @@ mod tests {
             report.queue.held_back = 1;
             report
         };
-        let answer = answered_with("GET /healthz HTTP/1.0\r\n\r\n", &ill, &Arc::default());
+        let answer = answered_with("GET /healthz HTTP/1.0\r\n\r\n", ill, &Arc::default());
         let (first, _, body) = parts(&answer);
         assert_eq!(first, "HTTP/1.0 503 Service Unavailable");
         assert!(body.starts_with("no source is up") && body.lines().count() == 2);

@@ -6,6 +6,7 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::status::{PluginState, Status};
 use super::{Plugin, PluginError, RootUpdate, Update};
@@ -123,9 +124,10 @@ impl Chain {
                 continue;
             }
             let plugin = &mut link.plugin;
+            let start = Instant::now();
             let result = call(&self.status, place, || work(plugin.as_mut()));
             let counters = &self.status.plugins[place];
-            counters.notified.fetch_add(1, Ordering::Relaxed);
+            counters.count(start.elapsed());
             match result {
                 Ok(()) => link.succeeded(about),
                 Err(reason) => {

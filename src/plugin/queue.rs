@@ -162,6 +162,7 @@ impl PluginHandle {
     pub fn queue(&self) -> QueueStatus {
         QueueStatus {
             length: self.status.sent.load(Ordering::Relaxed) + self.held_back.by_age.len(),
+            held_back: self.held_back.by_age.len(),
             replaced: self.replaced,
         }
     }

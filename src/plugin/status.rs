@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Plugin;
 use super::export::{self, ExportStatus};
@@ -36,6 +37,8 @@ pub(super) struct Counters {
     pub(super) state: AtomicU8,
     pub(super) notified: AtomicU64,
     pub(super) failed: AtomicU64,
+    busy_us: AtomicU64,
+    last_ms: AtomicU64,
 }
 
 impl Counters {
@@ -45,7 +48,22 @@ impl Counters {
             state: AtomicU8::new(PluginState::Starting as u8),
             notified: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            busy_us: AtomicU64::new(0),
+            last_ms: AtomicU64::new(0),
         }
+    }
+
+    /// Counts an update that is done.
+    pub(super) fn count(&self, took: Duration) {
+        // A clock set before 1970 gives the time of day as 1970.
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        self.notified.fetch_add(1, Ordering::Relaxed);
+        self.busy_us
+            .fetch_add(took.as_micros() as u64, Ordering::Relaxed);
+        self.last_ms
+            .store(now.as_millis() as u64, Ordering::Relaxed);
     }
 
     pub(super) fn set_state(&self, state: PluginState) {
@@ -91,6 +109,10 @@ pub struct PluginStatus {
     pub notified: u64,
     /// Updates that ended in an error or a panic.
     pub failed: u64,
+    /// Time spent in it.
+    pub busy: Duration,
+    /// When the last update was done, in milliseconds since the epoch; 0: never.
+    pub last_ms: u64,
 }
 
 /// How the queue to the plugin thread does.
@@ -98,6 +120,8 @@ pub struct PluginStatus {
 pub struct QueueStatus {
     /// Updates that wait or are in work.
     pub length: usize,
+    /// Those of them that found no room with the thread yet.
+    pub held_back: usize,
     /// Updates that a newer one of the same node has replaced, since the start.
     pub replaced: u64,
 }
@@ -129,6 +153,8 @@ impl Status {
                 state: PluginState::from_u8(plugin.state.load(Ordering::Relaxed)),
                 notified: plugin.notified.load(Ordering::Relaxed),
                 failed: plugin.failed.load(Ordering::Relaxed),
+                busy: Duration::from_micros(plugin.busy_us.load(Ordering::Relaxed)),
+                last_ms: plugin.last_ms.load(Ordering::Relaxed),
             })
             .collect()
     }

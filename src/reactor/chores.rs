@@ -4,9 +4,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Reactor;
+use super::clock::Clock;
 use super::resolver::{Asker, Question};
 use super::slots::{Chore, Slot};
 use crate::config::DEFAULT_INTERVAL;
@@ -184,7 +185,10 @@ impl Reactor {
 
     fn summarize(&mut self) {
         let shared = &mut self.shared;
+        let start = Instant::now();
         let summary = shared.store.summarize();
+        let now_ms = Clock::epoch_ms();
+        shared.summaries.root.add(start.elapsed(), now_ms);
         if let Some(plugins) = &mut shared.plugins {
             plugins.send_root(RootUpdate {
                 gridname: Arc::from(shared.config.gridname.as_str()),
@@ -227,24 +231,23 @@ impl Reactor {
             "status: {} clients connected, {} let in, {} turned away as untrusted, {} for want of \
              room, {} at fault; {} requests on the XML port, {} on the interactive port; {} bytes \
              sent",
-            self.slots.clients().count(),
+            clients.connected,
             clients.accepted,
             clients.untrusted,
             clients.crowded_out,
             clients.faults,
-            clients.xml_requests,
-            clients.interactive_requests,
+            clients.xml.num,
+            clients.interactive.num,
             clients.sent_bytes
         ));
-        for source in self.slots.sources() {
-            let status = &source.status;
+        for status in &self.shared.sources {
             say(format_args!(
                 "status: source \"{}\" is {}: {} polls good, {} failed, {} missed; {} bytes of \
                  documents in {} bytes, {} damaged places; {} ms of work",
-                source.name,
-                if source.is_down() { "down" } else { "up" },
-                status.polls_ok,
-                status.polls_failed,
+                status.name,
+                status.state.word(),
+                status.polls_ok.num,
+                status.polls_failed.num,
                 status.missed,
                 status.document_bytes,
                 status.wire_bytes,

@@ -4,16 +4,19 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::sync::Arc;
 
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 
+use super::clock::Clock;
 use super::listen::Port;
 use super::nuisance::Nuisance;
 use super::slots::{Slot, Slots};
 use super::{Shared, TURN_BYTES};
 use crate::client::{Action, Client, Request};
+use crate::http::{self, Context, Route};
 use crate::model::Mono;
 use crate::query::{Query, Selection};
 use crate::walk::Body;
@@ -31,6 +34,9 @@ const ACCEPTED_A_TURN: usize = 64;
 /// How long a port rests when the system has no descriptor for a client.
 const REST_MS: u64 = 1000;
 
+/// What a piece of an answer counts for at least: making it may have been more work than sending.
+const LEAST_WORK_BYTES: usize = 16 << 10;
+
 /// Bytes of a request read at a time.
 const REQUEST_BYTES: usize = 4096;
 
@@ -43,6 +49,9 @@ pub(super) struct Connection {
     writable: bool,
     /// As far as it is counted.
     counted_bytes: u64,
+    port: Port,
+    /// When it asked, until that is counted.
+    asked: Option<Mono>,
 }
 
 /// What a turn has come to.
@@ -63,6 +72,19 @@ impl Connection {
         self.writable |= event.is_writable() || event.is_error();
     }
 
+    /// Its request is answered or given up.
+    fn count_request(&mut self, shared: &mut Shared) {
+        let Some(asked) = self.asked.take() else {
+            return;
+        };
+        let (took, now_ms) = (shared.now.mono.since(asked), Clock::epoch_ms());
+        let clients = &mut shared.clients;
+        match self.port {
+            Port::Xml => clients.xml.add(took, now_ms),
+            Port::Interactive => clients.interactive.add(took, now_ms),
+        }
+    }
+
     /// One turn: some bytes read or written.
     pub(super) fn turn(&mut self, shared: &mut Shared) -> Turn {
         let outcome = self.run(shared);
@@ -80,6 +102,7 @@ impl Connection {
                     // A client that is gone already is noticed by the next read.
                     Action::CloseWrite => drop(self.stream.shutdown(Shutdown::Write)),
                     Action::Close(fault) => {
+                        self.count_request(shared);
                         if let Some(fault) = fault {
                             shared.clients.faults += 1;
                             shared.tell(self.address, Nuisance::Fault, &fault);
@@ -95,7 +118,7 @@ impl Connection {
                 if written >= TURN_BYTES {
                     return Turn::Again;
                 }
-                written += self.write(shared.now.mono);
+                written += self.write(shared).max(LEAST_WORK_BYTES);
             } else if self.machine.wants_bytes() && self.readable {
                 self.read(shared);
             } else {
@@ -104,8 +127,10 @@ impl Connection {
         }
     }
 
-    fn write(&mut self, now: Mono) -> usize {
+    fn write(&mut self, shared: &mut Shared) -> usize {
+        let now = shared.now.mono;
         if self.machine.finish(now) {
+            self.count_request(shared);
             return 0;
         }
         let out = self.machine.output();
@@ -143,13 +168,19 @@ impl Connection {
     }
 
     fn answer(&mut self, request: Request, shared: &mut Shared) {
+        self.asked = Some(shared.now.mono);
         let body = match request {
-            Request::All => {
-                shared.clients.xml_requests += 1;
-                render(Selection::all(), shared)
+            Request::All => render(Selection::all(), shared),
+            Request::Http(head) => {
+                shared.clients.http_requests += 1;
+                with_context(shared, |context| http::answer(&head, context))
             }
             Request::Line(line) => {
-                shared.clients.interactive_requests += 1;
+                if let Some(page) = Route::of_plain_line(&line) {
+                    let body = with_context(shared, |context| http::answer_plain(&page, context));
+                    self.machine.answer(body, shared.now.mono);
+                    return;
+                }
                 let query = Query::parse(&line);
                 if let Some(ignored) = &query.ignored {
                     let what = format_args!("its \"{ignored}\" is not understood and ignored");
@@ -161,6 +192,20 @@ impl Connection {
         };
         self.machine.answer(body, shared.now.mono);
     }
+}
+
+fn with_context(
+    shared: &mut Shared,
+    answer: impl FnOnce(&mut Context<'_>) -> Box<dyn Body>,
+) -> Box<dyn Body> {
+    let (snapshot, now) = (shared.store.snapshot(), shared.now);
+    let scrapes = Arc::clone(&shared.scrapes);
+    answer(&mut Context {
+        snapshot,
+        now,
+        report: &mut || shared.report(),
+        scrapes: &scrapes,
+    })
 }
 
 fn render(selection: Selection, shared: &mut Shared) -> Box<dyn Body> {
@@ -224,6 +269,7 @@ fn admit(
         return;
     }
     shared.clients.accepted += 1;
+    shared.clients.connected += 1;
     let now = shared.now.mono;
     let connection = Connection {
         address,
@@ -235,6 +281,8 @@ fn admit(
         readable: true,
         writable: true,
         counted_bytes: 0,
+        port,
+        asked: None,
     };
     let token = slots.add(Slot::Client(Box::new(connection)));
     let Some(Slot::Client(connection)) = slots.get_mut(token) else {
@@ -246,6 +294,7 @@ fn admit(
         .register(&mut connection.stream, Token(token), interest);
     if let Err(err) = registered {
         log::error!("a client cannot be waited for: {}", super::reason(&err));
+        shared.clients.connected -= 1;
         slots.remove(token);
         return;
     }

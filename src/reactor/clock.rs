@@ -10,25 +10,37 @@ use crate::model::{Mono, Now};
 #[derive(Debug)]
 pub(super) struct Clock {
     start: Instant,
+    /// The time of day then, in milliseconds since the epoch.
+    boot_ms: u64,
 }
 
 impl Clock {
     pub(super) fn new() -> Clock {
         Clock {
             start: Instant::now(),
+            boot_ms: Clock::epoch_ms(),
         }
     }
 
     /// One reading of both.
     pub(super) fn now(&self) -> Now {
-        // A clock set before 1970 gives the time of day as 1970.
-        let epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_secs() as i64);
         Now {
             mono: self.mono(),
-            epoch,
+            epoch: (Clock::epoch_ms() / 1000) as i64,
         }
+    }
+
+    /// The time of day, in milliseconds since the epoch.
+    pub(super) fn epoch_ms() -> u64 {
+        // A clock set before 1970 gives the time of day as 1970.
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis() as u64)
+    }
+
+    /// The time of day at the daemon's start, in milliseconds since the epoch.
+    pub(super) fn boot_ms(&self) -> u64 {
+        self.boot_ms
     }
 
     /// The monotonic one alone.

@@ -7,10 +7,10 @@ mod clients;
 mod clock;
 mod listen;
 mod nuisance;
+mod report;
 mod resolver;
 mod slots;
 mod sources;
-mod status;
 
 use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
@@ -28,8 +28,10 @@ use thiserror::Error;
 
 use crate::config::Config;
 use crate::logging::{self, Complaint};
+use crate::machine::Sampler;
 use crate::model::Now;
 use crate::plugin::{self, PluginHandle};
+use crate::status::{ClientStatus, SourceStatus, SummaryStatus};
 use crate::store::{GridIdentity, Store};
 use crate::timers::{Random, Schedule, Timers};
 use crate::trust::Trust;
@@ -43,7 +45,6 @@ use nuisance::{Nuisance, Nuisances};
 use resolver::{Asker, Resolver};
 use slots::{Chore, Slot, Slots};
 use sources::Source;
-pub use status::{ClientStatus, SourceStatus};
 
 /// Bytes read from or written to one connection before others have their turn.
 const TURN_BYTES: usize = 256 << 10;
@@ -114,6 +115,14 @@ struct Shared {
     stalled: Complaint,
     max_clients: usize,
     clients: ClientStatus,
+    /// By source.
+    sources: Vec<SourceStatus>,
+    summaries: SummaryStatus,
+    /// From the start of the run on, if the system gave a thread for it.
+    sampler: Option<Sampler>,
+    /// Held by every scrape under way.
+    scrapes: Arc<()>,
+    host_name: String,
     random: Random,
     /// What is read from any socket, for as long as it takes to hand it on.
     buffer: Box<[u8]>,
@@ -153,6 +162,11 @@ impl Reactor {
             stalled: Complaint::new(),
             max_clients: room_for_clients(config.sources.len()),
             clients: ClientStatus::default(),
+            sources: Vec::new(),
+            summaries: SummaryStatus::default(),
+            sampler: None,
+            scrapes: Arc::default(),
+            host_name: host_name(),
             random: Random::new(seed),
             buffer: vec![0; TURN_BYTES].into(),
             chores,
@@ -224,6 +238,9 @@ impl Reactor {
         });
         let plugins = plugin::start(&self.shared.config, wake).map_err(RunError::Plugins)?;
         self.shared.plugins = Some(plugins);
+        self.shared.sampler = Sampler::start()
+            .inspect_err(|err| log::warn!("this machine's figures are not looked at: {err}"))
+            .ok();
         self.shared.now = self.shared.clock.now();
         self.add_sources();
         self.start_chores();
@@ -275,6 +292,11 @@ impl Reactor {
             let id = self.shared.store.add_source();
             let token = self.slots.add(Slot::Free);
             self.shared.timers.set(token, machine.deadline());
+            self.shared.sources.push(SourceStatus {
+                name: source.name.clone(),
+                interval: source.interval,
+                ..SourceStatus::default()
+            });
             let source = Source::new(id, &source.name, source.interval, machine, token);
             if let Some(slot) = self.slots.get_mut(token) {
                 *slot = Slot::Source(Box::new(source));
@@ -331,6 +353,7 @@ impl Reactor {
                 let deadline = client.machine.deadline();
                 self.shared.timers.set(token, deadline);
                 if turn == Turn::Gone {
+                    self.shared.clients.connected -= 1;
                     self.slots.remove(token);
                 }
                 turn == Turn::Again
@@ -407,6 +430,10 @@ impl BindError {
             BindError::Listen { source, .. } | BindError::SetUp(source) => source.kind(),
         }
     }
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into())
 }
 
 fn store(config: &Config) -> Store {

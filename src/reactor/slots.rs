@@ -83,13 +83,6 @@ impl Slots {
         })
     }
 
-    pub(super) fn sources(&self) -> impl Iterator<Item = &Source> {
-        self.by_token.iter().filter_map(|slot| match slot {
-            Slot::Source(source) => Some(&**source),
-            _ => None,
-        })
-    }
-
     /// Gives the slot a turn, once, after those that wait for theirs.
     pub(super) fn make_ready(&mut self, at: usize) {
         if !std::mem::replace(&mut self.queued[at], true) {

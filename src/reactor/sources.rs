@@ -12,13 +12,14 @@ use mio::net::TcpStream;
 use mio::{Interest, Token};
 
 use super::Shared;
+use super::clock::Clock;
 use super::resolver::{Asker, Question};
 use super::slots::Chore;
-use super::status::SourceStatus;
 use crate::logging::{Complaint, Say, span};
-use crate::model::{Node, Now};
+use crate::model::{Mono, Node, Now};
 use crate::plugin::{Invented, Update};
 use crate::poll::{Action, Answer, HostFailure, Outcome, Poll};
+use crate::status::SourceState;
 use crate::store::SourceId;
 
 /// One data_source.
@@ -27,7 +28,6 @@ pub(super) struct Source {
     pub(super) name: Arc<str>,
     pub(super) interval: Duration,
     pub(super) machine: Poll,
-    pub(super) status: SourceStatus,
     token: usize,
     stream: Option<TcpStream>,
     /// Bytes or an end may be there to be read.
@@ -51,7 +51,6 @@ impl Source {
             name: name.into(),
             interval,
             machine,
-            status: SourceStatus::default(),
             token,
             stream: None,
             readable: false,
@@ -59,11 +58,6 @@ impl Source {
             down: Complaint::new(),
             damaged: Complaint::new(),
         }
-    }
-
-    /// Whether its last poll failed.
-    pub(super) fn is_down(&self) -> bool {
-        self.down.failing()
     }
 
     /// Takes an event of its connection in.
@@ -88,7 +82,7 @@ impl Source {
         if self.machine.has_backlog() {
             let start = Instant::now();
             self.machine.work(shared.now.mono, shared.store.table());
-            self.status.busy += start.elapsed();
+            shared.status_of(self.id).busy += start.elapsed();
         } else if self.machine.wants_bytes() && self.readable {
             self.read(shared);
         }
@@ -126,7 +120,7 @@ impl Source {
                 let start = Instant::now();
                 self.machine
                     .bytes(&buffer[..len], shared.now.mono, shared.store.table());
-                self.status.busy += start.elapsed();
+                shared.status_of(self.id).busy += start.elapsed();
             }
             Err(err) => match err.kind() {
                 ErrorKind::WouldBlock => self.readable = false,
@@ -173,7 +167,7 @@ impl Source {
     }
 
     fn ended(&mut self, outcome: Outcome, shared: &mut Shared) {
-        self.status.missed += outcome.missed;
+        shared.status_of(self.id).missed += outcome.missed;
         if outcome.missed > 0 {
             log::warn!(
                 "source \"{}\": a poll took {}, past {} of its next starts",
@@ -184,7 +178,7 @@ impl Source {
         }
         match outcome.answer {
             Some(answer) => self.succeeded(answer, &outcome.failures, outcome.started, shared),
-            None => self.failed(&outcome.failures, shared),
+            None => self.failed(&outcome.failures, outcome.started, shared),
         }
     }
 
@@ -192,7 +186,7 @@ impl Source {
         &mut self,
         answer: Answer,
         failures: &[HostFailure],
-        started: crate::model::Mono,
+        started: Mono,
         shared: &mut Shared,
     ) {
         let Answer {
@@ -201,19 +195,25 @@ impl Source {
             wire_bytes,
             moved,
         } = answer;
-        let (bytes, damage) = (document.bytes, document.damage);
+        let (bytes, damage, received) = (document.bytes, document.damage, document.metrics);
         let was_up = shared.store.is_up(self.id);
         let start = Instant::now();
         let nodes = shared.store.commit(self.id, document, shared.now);
-        self.status.busy += start.elapsed();
-        self.status.polls_ok += 1;
-        self.status.document_bytes += bytes;
-        self.status.wire_bytes += wire_bytes;
-        self.status.damage += damage;
-        self.status.last_good = Some(shared.now.mono);
+        shared.summaries.clusters += nodes.len() as u64;
+        let (took, now_ms) = (shared.now.mono.since(started), Clock::epoch_ms());
+        let status = shared.status_of(self.id);
+        status.busy += start.elapsed();
+        status.polls_ok.add(took, now_ms);
+        status.state = SourceState::Up;
+        status.host.clone_from(&host);
+        status.failure = None;
+        status.metrics += received;
+        status.document_bytes += bytes;
+        status.wire_bytes += wire_bytes;
+        status.damage += damage;
+        let first = status.polls_ok.num == 1;
 
         let now = shared.instant();
-        let first = self.status.polls_ok == 1;
         if let Some(lasted) = self.down.recovered(now) {
             log::error!(
                 "source \"{}\" is back after {}, from {host}",
@@ -243,10 +243,14 @@ impl Source {
         self.hand_on(nodes, true, shared);
     }
 
-    fn failed(&mut self, failures: &[HostFailure], shared: &mut Shared) {
-        self.status.polls_failed += 1;
+    fn failed(&mut self, failures: &[HostFailure], started: Mono, shared: &mut Shared) {
         shared.store.fail(self.id);
         let reasons = listed(failures);
+        let (took, now_ms) = (shared.now.mono.since(started), Clock::epoch_ms());
+        let status = shared.status_of(self.id);
+        status.polls_failed.add(took, now_ms);
+        status.state = SourceState::Down;
+        status.failure = Some(reasons.clone());
         match self.down.failed(shared.instant()) {
             Some(Say::First) => {
                 log::error!("source \"{}\" is down: {reasons}", self.name);

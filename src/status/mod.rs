@@ -87,7 +87,8 @@ pub enum SourceState {
 }
 
 impl SourceState {
-    fn word(self) -> &'static str {
+    /// In a word.
+    pub fn word(self) -> &'static str {
         match self {
             SourceState::New => "new",
             SourceState::Up => "up",

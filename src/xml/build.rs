@@ -71,6 +71,8 @@ pub(super) struct ClusterBuilder {
     pub given: SummaryBuilder,
     /// Values that could not be kept as sent.
     pub damage: u64,
+    /// Values that came.
+    pub received: u64,
 }
 
 impl ClusterBuilder {
@@ -106,6 +108,7 @@ impl ClusterBuilder {
             hosts_down: 0,
             given: SummaryBuilder::default(),
             damage: 0,
+            received: 0,
             vocabulary,
             previous,
         };
@@ -196,6 +199,7 @@ impl ClusterBuilder {
     pub fn metric(&mut self, id: DefId, tn: u32, val: SmallText) {
         self.vocabulary.learn(self.last_def, id);
         self.last_def = Some(id);
+        self.received += 1;
         let name = self.vocabulary.name_of(id) as usize;
         if self.last_host_with[name] == self.host_number {
             // The host has it already: the first one counts.

@@ -116,6 +116,8 @@ pub struct Document {
     pub vocabularies: HashMap<Box<str>, Vocabulary>,
     /// Places that could not be read as sent.
     pub damage: u64,
+    /// Values of hosts, in clusters of grids below too.
+    pub metrics: u64,
     /// Length.
     pub bytes: u64,
 }
@@ -555,6 +557,7 @@ impl Parser {
         };
         if let Some(grid) = self.grids.last_mut() {
             self.document.damage += cluster.damage;
+            self.document.metrics += cluster.received;
             let (summary, vocabulary) = cluster.into_summary();
             grid.below.merge(&summary);
             let key = self
@@ -565,6 +568,7 @@ impl Parser {
             self.document.vocabularies.insert(key.into(), vocabulary);
         } else {
             let name: Box<str> = cluster.name().into();
+            self.document.metrics += cluster.received;
             let (cluster, vocabulary, damage) = cluster.finish(self.now);
             self.document.damage += damage;
             self.document.vocabularies.insert(name, vocabulary);

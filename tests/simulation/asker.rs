@@ -29,7 +29,7 @@ pub struct Manner {
     pub deserving: bool,
 }
 
-const LINES: [&[u8]; 8] = [
+const LINES: [&[u8]; 10] = [
     b"/",
     b"/c0",
     b"/c1/h0",
@@ -38,6 +38,8 @@ const LINES: [&[u8]; 8] = [
     b"/c2?filter=summary",
     b"/nowhere/at/all",
     b"/?foo=bar",
+    b"GET /c0 HTTP/1.0",
+    b"GET /*/h0 HTTP/1.1\r\nHost: x\r\n",
 ];
 
 impl Manner {

@@ -464,6 +464,11 @@ impl World {
                     let selection = match request {
                         Request::All => Selection::all(),
                         Request::Line(line) => Selection::resolve(&snapshot, &Query::parse(&line)),
+                        Request::Http(head) => {
+                            let query = head.map(|head| Query::parse(&head.target));
+                            let query = query.expect("none of them sends a bad one");
+                            Selection::resolve_strict(&snapshot, &query).0
+                        }
                     };
                     let body = Box::new(Render::new(snapshot, selection, now));
                     asker.machine.answer(body, now.mono);
@@ -545,8 +550,11 @@ impl World {
             let deadline = asker.machine.deadline().expect("a client has a deadline");
             assert!(deadline >= self.now, "what is due is done");
             let sent = Duration::from_secs(asker.answer.len() as u64 / client::MIN_BYTES_PER_SEC);
-            let longest =
-                client::REQUEST_LIMIT + client::ANSWER_LIMIT + sent + client::LINGER_LIMIT;
+            let longest = client::REQUEST_LIMIT
+                + client::HEAD_LIMIT
+                + client::ANSWER_LIMIT
+                + sent
+                + client::LINGER_LIMIT;
             assert!(self.now.since(asker.born) <= longest, "a client ends");
         }
         assert!(self.askers.len() < 200, "and so they do not pile up");

@@ -1,0 +1,134 @@
+//! Puts together what is told about the daemon.
+//!
+//! Counts nothing itself: each figure is counted where the thing happens.
+
+use super::Shared;
+use super::clock::Clock;
+use crate::model::Node;
+use crate::plugin::{PluginHandle, PluginState, PluginStatus};
+use crate::status::{
+    OutputReport, PluginReport, QueueReport, Report, SourceStatus, StoreSizes, Tally,
+};
+use crate::store::SourceId;
+
+/// The plugins that write round-robin files, in one set of counters.
+const RRD: [&str; 2] = ["rrd", "rrdsummary"];
+
+impl Shared {
+    /// What is counted of a source.
+    pub(super) fn status_of(&mut self, id: SourceId) -> &mut SourceStatus {
+        &mut self.sources[id.0]
+    }
+
+    /// How the daemon does.
+    pub(super) fn report(&mut self) -> Report {
+        let (machine, process) = match &mut self.sampler {
+            Some(sampler) => sampler.figures(),
+            None => Default::default(),
+        };
+        let mut report = Report {
+            host: self.host_name.clone(),
+            gridname: self.config.gridname.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            now_ms: Clock::epoch_ms(),
+            boot_ms: self.clock.boot_ms(),
+            uptime: self.clock.mono().since(crate::model::Mono(0)),
+            sources: self.sources.clone(),
+            clients: self.clients.clone(),
+            summaries: self.summaries,
+            store: self.store_sizes(),
+            machine,
+            process,
+            ..Report::default()
+        };
+        report.clients.limit = self.max_clients;
+        let now = self.now.mono;
+        if let Some(plugins) = &mut self.plugins {
+            let queue = plugins.queue();
+            report.queue = QueueReport {
+                length: queue.length,
+                held_back: queue.held_back,
+                replaced: queue.replaced,
+                stalled: plugins
+                    .stalled(now)
+                    .map(|(id, taken)| (id.to_owned(), taken)),
+            };
+            report.plugins = plugin_reports(plugins);
+        }
+        report
+    }
+
+    fn store_sizes(&mut self) -> StoreSizes {
+        let snapshot = self.store.snapshot();
+        let mut sizes = StoreSizes {
+            definitions: self.store.table().len(),
+            hosts_up: snapshot.summary.hosts_up,
+            hosts_down: snapshot.summary.hosts_down,
+            ..StoreSizes::default()
+        };
+        for node in &snapshot.nodes {
+            match node {
+                Node::Cluster(cluster) => {
+                    sizes.clusters += 1;
+                    sizes.hosts += cluster.hosts.len();
+                    sizes.metrics += cluster.metrics.len();
+                }
+                Node::Grid(_) => sizes.grids += 1,
+            }
+        }
+        sizes
+    }
+}
+
+fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginReport> {
+    let all = plugins.plugins();
+    let mut files = Some(files(plugins, &all));
+    all.into_iter()
+        .map(|plugin| PluginReport {
+            state: word(plugin.state),
+            works: matches!(
+                plugin.state,
+                PluginState::Starting | PluginState::Running | PluginState::Stopped
+            ),
+            notified: plugin.notified,
+            failed: plugin.failed,
+            // Two plugins write the same kind of file and share their counters: told once.
+            output: if RRD.contains(&plugin.id.as_str()) {
+                files.take()
+            } else {
+                None
+            },
+            id: plugin.id,
+        })
+        .collect()
+}
+
+/// What was written to round-robin files.
+fn files(plugins: &PluginHandle, all: &[PluginStatus]) -> OutputReport {
+    let files = plugins.rrd();
+    let mut sent = Tally {
+        num: files.written,
+        ..Tally::default()
+    };
+    for plugin in all.iter().filter(|it| RRD.contains(&it.id.as_str())) {
+        sent.total += plugin.busy;
+        sent.last_ms = sent.last_ms.max(plugin.last_ms);
+    }
+    OutputReport {
+        sent,
+        failed: files.failed,
+        dropped: files.stale,
+        waiting_bytes: 0,
+        failing: files.broken > 0,
+    }
+}
+
+fn word(state: PluginState) -> &'static str {
+    match state {
+        PluginState::Starting => "starting",
+        PluginState::Running => "running",
+        PluginState::Refused => "left out: its configuration or its start failed",
+        PluginState::Disabled => "disabled: it failed too often in a row",
+        PluginState::Stopped => "stopped",
+    }
+}
