@@ -5,7 +5,7 @@
 use super::Shared;
 use super::clock::Clock;
 use crate::model::Node;
-use crate::plugin::{PluginHandle, PluginState, PluginStatus};
+use crate::plugin::{ExportStatus, PluginHandle, PluginState, PluginStatus};
 use crate::status::{
     OutputReport, PluginReport, QueueReport, Report, SourceStatus, StoreSizes, Tally,
 };
@@ -83,6 +83,7 @@ impl Shared {
 fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginReport> {
     let all = plugins.plugins();
     let mut files = Some(files(plugins, &all));
+    let exports = plugins.exports();
     all.into_iter()
         .map(|plugin| PluginReport {
             state: word(plugin.state),
@@ -96,7 +97,7 @@ fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginReport> {
             output: if RRD.contains(&plugin.id.as_str()) {
                 files.take()
             } else {
-                None
+                exports.iter().find(|it| it.id == plugin.id).map(export)
             },
             id: plugin.id,
         })
@@ -120,6 +121,21 @@ fn files(plugins: &PluginHandle, all: &[PluginStatus]) -> OutputReport {
         dropped: files.stale,
         waiting_bytes: 0,
         failing: files.broken > 0,
+    }
+}
+
+/// What was sent to servers.
+fn export(export: &ExportStatus) -> OutputReport {
+    OutputReport {
+        sent: Tally {
+            num: export.sent,
+            total: export.busy,
+            last_ms: export.last_ms,
+        },
+        failed: export.failed,
+        dropped: export.dropped,
+        waiting_bytes: export.waiting_bytes,
+        failing: export.failing,
     }
 }
 
