@@ -1,69 +1,21 @@
 //! What the core costs a metric: parse, summary, write. `cargo bench --bench core`.
 
+mod fixture;
+
 use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
+use fixture::{CAPTURE, READ_BYTES, document, poll, store};
 use gmetad::model::{Mono, Now};
 use gmetad::query::Selection;
-use gmetad::store::{GridIdentity, SourceId, Store};
+use gmetad::store::{GridIdentity, Store};
 use gmetad::walk::Body;
-use gmetad::xml::parse::{ParseSettings, Parser, Previous};
+use gmetad::xml::parse::{Parser, Previous};
 use gmetad::xml::write::Render;
-
-const CAPTURE: &str = include_str!("../tests/data/gmond/gmond-plain.xml");
-const HOSTS: usize = 100;
-const READ_BYTES: usize = 64 << 10;
 
 fn main() {
     divan::main();
-}
-
-/// The captured host a hundred times over, with values that differ from round to round.
-fn document(round: usize) -> (Vec<u8>, usize) {
-    let start = CAPTURE.find("<HOST ").expect("the capture has a host");
-    let end = CAPTURE
-        .find("</CLUSTER>")
-        .expect("the capture has a cluster");
-    let mut xml = CAPTURE[..start].to_owned();
-    for host in 0..HOSTS {
-        let name = format!("NAME=\"node{host:04}.example.org\"");
-        let value = format!("VAL=\"{}.", host + round);
-        let one = CAPTURE[start..end].replacen("NAME=\"localhost\"", &name, 1);
-        xml.push_str(&one.replace("VAL=\"0.", &value));
-    }
-    xml.push_str(&CAPTURE[end..]);
-    let metrics = xml.matches("<METRIC ").count();
-    (xml.into_bytes(), metrics)
-}
-
-fn poll(store: &mut Store, id: SourceId, xml: &[u8]) {
-    let mut parser = store.begin(id);
-    for bytes in xml.chunks(READ_BYTES) {
-        parser
-            .feed(bytes, Mono(1000), store.table())
-            .expect("the document is sound");
-    }
-    let document = parser.finish(Mono(1000)).expect("the document is whole");
-    store.commit(
-        id,
-        document,
-        Now {
-            mono: Mono(1000),
-            epoch: 0,
-        },
-    );
-}
-
-fn store(fast: bool) -> (Store, SourceId) {
-    let settings = ParseSettings {
-        fast,
-        ..ParseSettings::default()
-    };
-    let mut store = Store::new(GridIdentity::default(), Arc::new(settings));
-    let id = store.add_source();
-    poll(&mut store, id, &document(0).0);
-    (store, id)
 }
 
 /// A poll as nearly all are: the same hosts and metrics, other values.
