@@ -35,6 +35,9 @@ const MAX_EXTRA: usize = 256;
 /// What C gmetad takes an attribute that is missing for, where it is text.
 const UNSPECIFIED: &str = "unspecified";
 
+/// Bytes joined to a tag that began in an earlier piece, at first.
+const JOIN_BYTES: usize = 2048;
+
 /// Longest value that the comparing way reads.
 const MAX_FAST_VALUE: usize = 256;
 
@@ -183,7 +186,9 @@ pub struct Parser {
     draft: Draft,
     /// A tag that has begun and not ended.
     pending: Vec<u8>,
-    /// Bytes before what is being read.
+    /// Bytes taken in whole elements so far.
+    position: u64,
+    /// Where in the document the tag at hand starts.
     offset: u64,
     now: Mono,
     root_seen: bool,
@@ -202,6 +207,7 @@ impl Parser {
             cluster: None,
             draft: Draft::default(),
             pending: Vec::new(),
+            position: 0,
             offset: 0,
             now: Mono::default(),
             root_seen: false,
@@ -221,16 +227,25 @@ impl Parser {
         if self.document.bytes > MAX_DOCUMENT_BYTES {
             return Err(self.limit("the document", MAX_DOCUMENT_BYTES));
         }
-        if self.pending.is_empty() {
-            let read = self.read(bytes, table)?;
-            self.pending.extend_from_slice(&bytes[read..]);
-        } else {
+        let mut bytes = bytes;
+        while !self.pending.is_empty() && !bytes.is_empty() {
+            // Joined is only what it takes to end the tag; the rest is read where it lies.
             let mut pending = std::mem::take(&mut self.pending);
-            pending.extend_from_slice(bytes);
+            let had = pending.len();
+            let (joined, rest) = bytes.split_at(bytes.len().min(had.max(JOIN_BYTES)));
+            pending.extend_from_slice(joined);
             let read = self.read(&pending, table)?;
-            pending.drain(..read);
+            if read >= had {
+                bytes = &bytes[read - had..];
+                pending.clear();
+            } else {
+                bytes = rest;
+                pending.drain(..read);
+            }
             self.pending = pending;
         }
+        let read = self.read(bytes, table)?;
+        self.pending.extend_from_slice(&bytes[read..]);
         Ok(())
     }
 
@@ -324,7 +339,7 @@ impl Parser {
                 at += memchr(b'<', rest).unwrap_or(rest.len());
                 continue;
             }
-            self.offset = self.document.bytes - (bytes.len() - at) as u64;
+            self.offset = self.position + at as u64;
             let Some(len) = tag_len(rest) else {
                 if rest.len() > MAX_TAG_BYTES.max(MAX_DOCTYPE_BYTES) {
                     return Err(self.limit("a tag", MAX_TAG_BYTES as u64));
@@ -334,6 +349,7 @@ impl Parser {
             self.tag(&rest[..len], table)?;
             at += len;
         }
+        self.position += at as u64;
         Ok(at)
     }
 
