@@ -54,6 +54,23 @@ impl Rig {
         compile(&source, &self.plugins().join(name), SHARED);
     }
 
+    /// Builds a crate of the workspace into plugins_dir.
+    fn cargo(&self, arguments: &[&str], object: &str, name: &str) {
+        // A folder of its own, since the outer cargo may hold on to its own.
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
+        let output = Command::new(env!("CARGO"))
+            .current_dir(root())
+            .args(["build", "--offline", "--target-dir"])
+            .arg(&target)
+            .args(arguments)
+            .output()
+            .expect("the cargo that builds this");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}:\n{said}");
+        let object = target.join("debug").join(object);
+        fs::copy(object, self.plugins().join(name)).expect("it was built");
+    }
+
     /// Starts gmetad with these plugins, everything in its log.
     fn start(&self, directives: &str) -> Gmetad {
         let directives = format!(
@@ -134,6 +151,84 @@ fn the_c_example_says_in_the_log_what_it_counts() {
     gmetad.wait_for_line("plugin count_hosts is loaded from");
     gmetad.wait_for_line("plugin count_hosts: source fake has 2 hosts up, 0 down");
     assert!(gmetad.end().success());
+}
+
+#[test]
+fn the_rust_example_gives_each_host_a_metric_that_is_stored() {
+    let rig = Rig::new();
+    rig.cargo(
+        &["-p", "load_per_cpu"],
+        "libload_per_cpu.so",
+        "load_per_cpu.so",
+    );
+    let gmetad = rig.start("");
+    for host in ["host0", "host1"] {
+        let file = rig.folder.path().join("rrds/web").join(host);
+        let file = file.join("load_per_cpu.rrd");
+        wait_until("the file of the new metric", || file.exists());
+        assert_eq!(last_value(&file), 0.375);
+    }
+    assert!(!gmetad.document().contains("load_per_cpu"));
+    assert!(gmetad.end().success());
+    let gmetad = rig.start("load_per_cpu {\n load a b\n}\n");
+    let line = gmetad.wait_for_line("plugin load_per_cpu is left out: ");
+    assert!(
+        line.ends_with("gmetad.conf:9: load: takes the name of one metric"),
+        "{line}"
+    );
+}
+
+#[test]
+fn all_of_the_rust_side_does_what_it_says() {
+    let rig = Rig::new();
+    exercise(&rig);
+    let gmetad = rig.start("exercise {\n}\n");
+    gmetad.wait_for_line("plugin exercise: call 2 went well");
+    for level in ["Error", "Warning", "Info", "Debug"] {
+        gmetad.wait_for_line(&format!("plugin exercise: said as {level}"));
+    }
+    let log = gmetad.log_file();
+    assert!(gmetad.end().success());
+    let log = support::read(&log);
+    assert!(log.contains("plugin exercise: dropped"), "{log}");
+    assert!(!log.contains("failed") && !log.contains("panic"), "{log}");
+}
+
+fn exercise(rig: &Rig) {
+    rig.cargo(
+        &["-p", "gmetad-plugin", "--example", "exercise"],
+        "examples/libexercise.so",
+        "exercise.so",
+    );
+}
+
+#[test]
+fn a_panic_is_a_failure_with_its_place_wherever_it_is() {
+    let rig = Rig::new();
+    exercise(&rig);
+    for (place, told) in [
+        ("create", "plugin exercise is left out: panic at "),
+        ("start", "plugin exercise is left out: panic at "),
+        ("notify", "plugin exercise failed: panic at "),
+        ("notify_root", "plugin exercise failed: panic at "),
+        ("stop", "plugin exercise: stop: panic at "),
+        ("drop", "plugin exercise: drop: panic at "),
+        ("a thread", "plugin exercise: a thread panicked at "),
+    ] {
+        let gmetad = rig.start(&format!("exercise {{\n panic \"{place}\"\n}}\n"));
+        gmetad.wait_for_line("source \"fake\": 2 hosts");
+        if !matches!(place, "stop" | "drop") {
+            let line = gmetad.wait_for_line(told);
+            assert!(
+                line.contains("exercise.rs:") && line.contains(": as told, in "),
+                "{line}"
+            );
+        }
+        let log = gmetad.log_file();
+        assert!(gmetad.end().success(), "it ends as ever");
+        let log = support::read(&log);
+        assert!(log.contains(told), "{log}");
+    }
 }
 
 #[test]
