@@ -88,7 +88,7 @@ impl Default for ExportConfig {
             riemann: None,
             riemann_tcp: false,
             riemann_attributes: Vec::new(),
-            rrdcached_address: None,
+            rrdcached: None,
         }
     }
 }

@@ -91,12 +91,10 @@ impl Draft {
             return;
         }
         self.given.insert(name, at.clone());
-        let text = match known.support {
-            Support::Full => return,
-            Support::NoEffect => format!("{name} is accepted and has no effect"),
-            Support::Later => format!("{name} is accepted; its part is not in this version yet"),
-        };
-        self.notice(Level::Info, at, &text);
+        if known.support == Support::NoEffect {
+            let text = format!("{name} is accepted and has no effect");
+            self.notice(Level::Info, at, &text);
+        }
     }
 
     fn section(&mut self, SectionText { at, section }: SectionText) {
@@ -563,14 +561,8 @@ mod tests {
     #[test]
     fn what_does_nothing_here_is_said_once() {
         assert_eq!(
-            notices(
-                "data_source a b\nserver_threads 10\nrrdcached_address unix:/s\nextra {}\nrrd {}\n\
-                 rrdsummary {}"
-            ),
-            [
-                "INFO g.conf:2: server_threads is accepted and has no effect",
-                "INFO g.conf:3: rrdcached_address is accepted; its part is not in this version yet",
-            ]
+            notices("data_source a b\nserver_threads 10\nextra {}\nrrd {}\nrrdsummary {}"),
+            ["INFO g.conf:2: server_threads is accepted and has no effect",]
         );
     }
 

@@ -96,7 +96,7 @@ mod tests {
     use std::time::Duration;
 
     use crate::config::testing::{config, notices, refusal};
-    use crate::config::{ExportConfig, HostPort};
+    use crate::config::{ExportConfig, HostPort, RrdcachedAddress};
 
     fn place(host: &str, port: u16) -> HostPort {
         HostPort {
@@ -146,8 +146,8 @@ mod tests {
                 .map(|(key, value)| (key.to_string(), value.to_string()))
         );
         assert_eq!(
-            exports.rrdcached_address.as_deref(),
-            Some("127.0.0.1:42217")
+            exports.rrdcached,
+            Some(RrdcachedAddress::Tcp(place("127.0.0.1", 42217)))
         );
     }
 

@@ -258,8 +258,17 @@ pub struct ExportConfig {
     pub riemann_tcp: bool,
     /// `riemann_attributes`, as key and value.
     pub riemann_attributes: Vec<(String, String)>,
-    /// `rrdcached_address`: `unix:/path`, or `host:port` with an IPv6 address in brackets.
-    pub rrdcached_address: Option<String>,
+    /// `rrdcached_address`.
+    pub rrdcached: Option<RrdcachedAddress>,
+}
+
+/// Where an rrdcached listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RrdcachedAddress {
+    /// A socket on this machine.
+    Unix(PathBuf),
+    /// A port, of this machine or of another that sees the same files.
+    Tcp(HostPort),
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@
 
 use std::fmt;
 
-use super::{Config, ExportConfig, HostPort, SourceConfig, TrustConfig, TrustEntry};
+use super::{
+    Config, ExportConfig, HostPort, RrdcachedAddress, SourceConfig, TrustConfig, TrustEntry,
+};
 
 /// What would run, as text of several lines.
 pub struct Effective<'a>(pub &'a Config);
@@ -120,8 +122,8 @@ fn exporting(f: &mut fmt::Formatter<'_>, exports: &ExportConfig) -> fmt::Result 
         let value = format!("{riemann} {}", protocol(!exports.riemann_tcp));
         rows.push(("riemann_server", value));
     }
-    if let Some(address) = &exports.rrdcached_address {
-        rows.push(("rrdcached_address", address.clone()));
+    if let Some(address) = &exports.rrdcached {
+        rows.push(("rrdcached_address", address.to_string()));
     }
     if !rows.is_empty() {
         writeln!(f, "exports to:")?;
@@ -202,6 +204,16 @@ impl fmt::Display for HostPort {
             write!(f, "[{}]:{}", self.host, self.port)
         } else {
             write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for RrdcachedAddress {
+    /// As it is written in the file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RrdcachedAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+            RrdcachedAddress::Tcp(place) => place.fmt(f),
         }
     }
 }

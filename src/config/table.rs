@@ -9,15 +9,13 @@ use super::values::{self, Fault};
 use super::words::Word;
 use super::{Location, Problem};
 
-/// How much of a directive this version does.
+/// What a directive does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Support {
-    /// All of it.
+    /// What it says.
     Full,
     /// Nothing, for good: the question does not arise here.
     NoEffect,
-    /// Nothing yet.
-    Later,
 }
 
 /// Whether a second line of the directive adds to the first.
@@ -59,11 +57,6 @@ impl Known {
 
     const fn without_effect(mut self) -> Self {
         self.support = Support::NoEffect;
-        self
-    }
-
-    const fn later(mut self) -> Self {
-        self.support = Support::Later;
         self
     }
 }
@@ -193,11 +186,10 @@ const KNOWN: &[Known] = &[
         "rrdcached_address",
         "a.b.c.d:port, [v6]:port or unix:/path",
         |draft, args| {
-            draft.exports.config.rrdcached_address = Some(args.one(values::rrdcached)?);
+            draft.exports.config.rrdcached = Some(args.one(values::rrdcached)?);
             Ok(())
         },
-    )
-    .later(),
+    ),
     known("carbon_server", HOST, |draft, args| {
         draft.exports.carbon_server = Some(args.one(values::host)?);
         Ok(())

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{HostPort, TrustEntry};
+use super::{HostPort, RrdcachedAddress, TrustEntry};
 
 /// Longest time between two polls: a year, which any clock arithmetic can bear.
 const INTERVAL_MAX_S: u64 = 365 * 86_400;
@@ -356,14 +356,14 @@ pub(super) fn attribute(text: &str) -> Result<(String, String), Fault> {
 }
 
 /// Where an rrdcached listens: C gmetad's `a.b.c.d:port`, and rrdcached's own other forms.
-pub(super) fn rrdcached(text: &str) -> Result<String, Fault> {
+pub(super) fn rrdcached(text: &str) -> Result<RrdcachedAddress, Fault> {
     if let Some(socket) = text.strip_prefix("unix:") {
-        path(socket).map_err(|_| Fault::Rrdcached)?;
-        return Ok(text.into());
+        let socket = path(socket).map_err(|_| Fault::Rrdcached)?;
+        return Ok(RrdcachedAddress::Unix(socket));
     }
     // 0 stands for "no port given", which no port that is given can be.
     match host_port(text, 0) {
-        Ok(place) if place.port != 0 => Ok(text.into()),
+        Ok(place) if place.port != 0 => Ok(RrdcachedAddress::Tcp(place)),
         _ => Err(Fault::Rrdcached),
     }
 }
@@ -619,7 +619,7 @@ mod tests {
             "localhost:42217",
             "unix:/run/rrd.sock",
         ] {
-            assert_eq!(rrdcached(good), Ok(good.into()));
+            assert_eq!(rrdcached(good).map(|it| it.to_string()), Ok(good.into()));
         }
         for bad in [
             "192.0.2.1",

@@ -55,8 +55,8 @@ impl Plugin for Memcached {
         ID
     }
 
-    fn export(&self) -> Option<Arc<Counters>> {
-        Some(Arc::clone(&self.counters))
+    fn export(&self) -> Option<(&'static str, Arc<Counters>)> {
+        Some((ID, Arc::clone(&self.counters)))
     }
 
     fn start(&mut self) -> Result<(), PluginError> {

@@ -71,8 +71,8 @@ pub trait Plugin: Send {
     /// Called once, after the last update.
     fn stop(&mut self) {}
 
-    /// What it counts, if it sends values on. Asked once, before `configure`.
-    fn export(&self) -> Option<Arc<export::Counters>> {
+    /// What it counts, and for whom, if it sends values on. Asked once, before `configure`.
+    fn export(&self) -> Option<(&'static str, Arc<export::Counters>)> {
         None
     }
 }

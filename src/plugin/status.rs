@@ -26,8 +26,8 @@ pub struct Status {
     pub(super) ended: AtomicBool,
     /// In the order of the chain.
     pub(super) plugins: Vec<Counters>,
-    /// Of the plugins that send values on: id and what they count.
-    pub(super) exports: Vec<(Box<str>, Arc<export::Counters>)>,
+    /// Of the plugins that send values on: to whom, and what they count.
+    pub(super) exports: Vec<(&'static str, Arc<export::Counters>)>,
 }
 
 /// Of one plugin.
@@ -131,9 +131,7 @@ impl Status {
         let mut status = Status::default();
         for plugin in plugins {
             status.plugins.push(Counters::new(plugin.id()));
-            if let Some(counters) = plugin.export() {
-                status.exports.push((plugin.id().into(), counters));
-            }
+            status.exports.extend(plugin.export());
         }
         status
     }

@@ -23,7 +23,7 @@ pub struct Counters {
 /// How an export does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExportStatus {
-    /// Id of its plugin.
+    /// Whom it sends to: `carbon`, `memcached`, `riemann` or `rrdcached`.
     pub id: String,
     /// Values the server has taken; where it says nothing, that it was sent without an error.
     pub sent: u64,

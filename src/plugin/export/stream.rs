@@ -32,7 +32,6 @@ pub enum Endpoint {
     /// Datagrams over the network.
     Udp(HostPort),
     /// A stream on this machine.
-    #[cfg_attr(not(test), expect(dead_code, reason = "rrdcached will be the first"))]
     Unix(PathBuf),
 }
 

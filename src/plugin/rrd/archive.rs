@@ -12,12 +12,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::daemon::Rrdcached;
 use super::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
 use super::samples::{Kind, Samples};
 use super::writer::{FileRecord, FileSpec, RrdCounters, Writer};
 use crate::config::Config;
 use crate::model::{Cluster, DefId, MetricDef, Mono, SummaryMetric};
 use crate::plugin::PluginError;
+use crate::plugin::export::Counters;
 
 /// A node that was not heard of for this long is forgotten; its files stay, of course.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
@@ -135,7 +137,7 @@ impl Archive {
                 names: Names::default(),
                 paths: PathBuffer::new(&config.rrd.rootdir),
                 samples: Samples::default(),
-                writer: Writer::new(&config.rrd, config.umask, counters),
+                writer: Writer::new(config, counters),
                 component: String::new(),
             },
         }
@@ -160,11 +162,34 @@ impl Archive {
             return Ok(());
         }
         let Tools { paths, writer, .. } = &mut self.tools;
+        if let Some(rrdcached) = &mut writer.rrdcached {
+            rrdcached.start()?;
+        }
         // No name makes a component that begins with a dot.
         let probe = paths.in_root(&format!(".probe-{}", std::process::id()));
         writer
             .probe(probe)
             .map_err(|reason| PluginError::Failed(format!("RRD files cannot be made: {reason}")))
+    }
+
+    /// What is counted of updates that an rrdcached is given, if one is.
+    pub(super) fn export(&self) -> Option<(&'static str, Arc<Counters>)> {
+        let rrdcached = self.tools.writer.rrdcached.as_ref();
+        rrdcached.filter(|_| self.writes).map(Rrdcached::export)
+    }
+
+    /// An update is over.
+    pub(super) fn hand_over(&mut self) {
+        if let Some(rrdcached) = &mut self.tools.writer.rrdcached {
+            rrdcached.hand_over();
+        }
+    }
+
+    /// No update comes any more.
+    pub(super) fn close(&mut self) {
+        if let Some(rrdcached) = &mut self.tools.writer.rrdcached {
+            rrdcached.close();
+        }
     }
 
     /// The hosts of a cluster, whose metrics are of these definitions. `None` where the cluster's

@@ -2,8 +2,11 @@
 //!
 //! Which values are worth keeping is decided here; how they get into files is the archive's.
 
+use std::sync::Arc;
+
 use super::archive::{Moment, SharedArchive};
 use crate::model::{Node, Now};
+use crate::plugin::export::Counters;
 use crate::plugin::{Plugin, PluginError, RootUpdate, Update};
 
 /// Writes hosts' metrics.
@@ -63,7 +66,16 @@ impl Plugin for HostFiles {
             folder.finish();
         }
         hosts.finish();
+        archive.hand_over();
         Ok(())
+    }
+
+    fn export(&self) -> Option<(&'static str, Arc<Counters>)> {
+        self.archive.lock().export()
+    }
+
+    fn stop(&mut self) {
+        self.archive.lock().close();
     }
 
     fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {

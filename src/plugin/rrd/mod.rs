@@ -8,6 +8,8 @@
 //! ROOT/NODE/__SummaryInfo__/METRIC.rrd   DS sum, num
 //! ROOT/__SummaryInfo__/METRIC.rrd        DS sum, num
 //! ```
+//!
+//! Updates go into the files, or to an rrdcached that is configured.
 
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use super::Plugin;
 use crate::config::Config;
 
 mod archive;
+mod daemon;
 mod digest;
 mod hosts;
 mod librrd;

@@ -31,6 +31,10 @@ impl Plugin for SumFiles {
         self.archive.lock().open()
     }
 
+    fn stop(&mut self) {
+        self.archive.lock().close();
+    }
+
     fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
         let mut archive = self.archive.lock();
         if !archive.writes() || !update.up {
@@ -47,6 +51,7 @@ impl Plugin for SumFiles {
         let folder = archive.node_sums(update.node.name(), moment, update.now.mono);
         if let Some(folder) = folder {
             put_all(folder, update.node.summary());
+            archive.hand_over();
         }
         Ok(())
     }
@@ -62,6 +67,7 @@ impl Plugin for SumFiles {
         };
         if let Some(folder) = archive.root_sums(moment, root.now.mono) {
             put_all(folder, &root.summary);
+            archive.hand_over();
         }
         archive.sweep(root.now.mono);
         Ok(())

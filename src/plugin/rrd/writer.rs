@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::daemon::Rrdcached;
 use super::librrd::{self, RrdError};
 use super::samples::{Kind, Samples};
-use crate::config::RrdConfig;
+use crate::config::Config;
 use crate::model::Mono;
 
 /// A value is unknown when nothing came for this many steps.
@@ -137,6 +138,8 @@ pub(super) struct Writer {
     mode: u32,
     counters: Arc<RrdCounters>,
     complaints: Complaints,
+    /// If one is to write the files, it is given the updates.
+    pub(super) rrdcached: Option<Rrdcached>,
 }
 
 /// Why samples were not written.
@@ -164,10 +167,11 @@ impl From<RrdError> for Failure {
 }
 
 impl Writer {
-    pub(super) fn new(config: &RrdConfig, umask: u32, counters: Arc<RrdCounters>) -> Writer {
+    pub(super) fn new(config: &Config, counters: Arc<RrdCounters>) -> Writer {
         Writer {
-            archives: config.rras.iter().map(|rra| c_string(rra)).collect(),
-            mode: 0o666 & !umask,
+            archives: config.rrd.rras.iter().map(|rra| c_string(rra)).collect(),
+            mode: 0o666 & !config.umask,
+            rrdcached: Rrdcached::new(&config.exports, &counters),
             counters,
             complaints: Complaints::default(),
         }
@@ -210,6 +214,10 @@ impl Writer {
         spec: FileSpec,
         samples: &mut Samples,
     ) {
+        if self.rrdcached.is_some() {
+            self.give(path, record, spec, samples);
+            return;
+        }
         if record.last == 0 && samples.len() > 1 {
             // Worth a look, as a call that stops in the middle does not say where it began.
             record.last = librrd::last_update(path).map_or(0, clamped);
@@ -230,21 +238,69 @@ impl Writer {
             Ok(written) => {
                 count(&self.counters.written, written);
                 record.last = record.last.max(samples.last_time());
-                if record.has(BROKEN) {
-                    record.set(BROKEN, false);
-                    self.counters.broken.fetch_sub(1, Ordering::Relaxed);
-                    self.complaints.back += 1;
-                }
+                self.mended(record);
             }
-            Err(failure) => {
-                count(&self.counters.failed, samples.len());
-                if !record.has(BROKEN) {
-                    record.set(BROKEN, true);
-                    count(&self.counters.broken, 1);
-                    self.complaints.failed(path, &failure);
-                }
-            }
+            Err(failure) => self.broke(path, record, samples.len(), &failure),
         }
+    }
+
+    /// A file took its samples.
+    fn mended(&mut self, record: &mut FileRecord) {
+        if record.has(BROKEN) {
+            record.set(BROKEN, false);
+            self.counters.broken.fetch_sub(1, Ordering::Relaxed);
+            self.complaints.back += 1;
+        }
+    }
+
+    /// A file did not take its samples, and they are lost.
+    fn broke(&mut self, path: &CStr, record: &mut FileRecord, lost: usize, failure: &Failure) {
+        count(&self.counters.failed, lost);
+        if !record.has(BROKEN) {
+            record.set(BROKEN, true);
+            count(&self.counters.broken, 1);
+            self.complaints.failed(path, failure);
+        }
+    }
+
+    /// Gives samples to the rrdcached, for a file that is there or is created now.
+    fn give(
+        &mut self,
+        path: &CStr,
+        record: &mut FileRecord,
+        spec: FileSpec,
+        samples: &mut Samples,
+    ) {
+        let missed = self
+            .rrdcached
+            .as_ref()
+            .is_some_and(|it| it.has_missed(path));
+        let known = record.last > 0 && !missed;
+        if !known && !exists(path) {
+            if let Err(failure) = self.create(path, spec, samples.first_time()) {
+                self.broke(path, record, samples.len(), &failure);
+                return;
+            }
+            record.set(INTEGERS, false);
+        } else if !known {
+            // rrdcached takes any text as a value, and librrd then refuses it, out of our sight.
+            record.set(INTEGERS, spec.kind == Kind::Gauge && wants_integers(path));
+        }
+        count(
+            &self.counters.stale,
+            samples.drop_through(record.last.into()),
+        );
+        if record.has(INTEGERS) && spec.kind == Kind::Gauge {
+            samples.become_integers();
+        }
+        if samples.is_empty() {
+            return;
+        }
+        if let Some(rrdcached) = &mut self.rrdcached {
+            count(&self.counters.failed, rrdcached.put(path, samples));
+        }
+        record.last = record.last.max(samples.last_time());
+        self.mended(record);
     }
 
     /// Finds out why a file was not updated, and does what can be done: creates it, leaves out
@@ -446,14 +502,12 @@ mod tests {
         fn new() -> Rig {
             let folder = TempDir::new().unwrap();
             let path = folder.path().join("c/h/m.rrd");
-            let config = RrdConfig {
-                rras: vec!["RRA:AVERAGE:0.5:1:100".into()],
-                ..RrdConfig::default()
-            };
+            let mut config = Config::new("test");
+            config.rrd.rras = vec!["RRA:AVERAGE:0.5:1:100".into()];
             Rig {
                 path: CString::new(path.as_os_str().as_bytes()).unwrap(),
                 _folder: folder,
-                writer: Writer::new(&config, 0o022, Arc::default()),
+                writer: Writer::new(&config, Arc::default()),
                 record: FileRecord::new(0),
             }
         }

@@ -144,7 +144,10 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         words(filter.without_prefixes.clone()),
     );
     let exports = &config.exports;
-    some("rrdcached_address", exports.rrdcached_address.clone());
+    some(
+        "rrdcached_address",
+        exports.rrdcached.as_ref().map(ToString::to_string),
+    );
     if let Some(carbon) = &exports.carbon {
         some("carbon_server", Some(carbon.host.clone()));
         some("carbon_port", Some(carbon.port.to_string()));
