@@ -1,134 +1,31 @@
-//! Values sent on to real servers: carbon and memcached from their packages, and a receiver of
-//! Riemann's messages.
+//! Values sent on to real servers: carbon, memcached and rrdcached from their packages, and a receiver
+//! of Riemann's messages.
 //!
-//! Through the plugin thread, without the loop and without sources: what reaches it is in our hands.
+//! Through the plugin thread, without the loop and without sources, so that what reaches it is in
+//! our hands; beside a C gmetad, through the real binary.
 
+mod beside_c;
+mod rig;
+mod rrdcached;
+#[path = "../support/mod.rs"]
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use gmetad::config::{Config, HostPort};
-use gmetad::model::{DefTable, Mono, Now};
-use gmetad::plugin::{ExportStatus, Invented, PluginHandle, PluginState, Update, start};
-use gmetad::xml::parse::{ParseSettings, Parser, Previous};
+use gmetad::config::Config;
+use rig::{
+    AT_ONCE, C_CARBON, C_MEMCACHED, PLAIN, Plugins, config, many, now, on, plain_at, update,
+};
 use support::peers::available;
 use support::stores::{Carbon, Deaf, Memcached, Mood, Riemann};
 use support::{wait_for, wait_until};
-
-const PLAIN: &str = include_str!("data/gmond/gmond-plain.xml");
-const PLAIN_LOCALTIME: &str = "1795367147";
-
-/// What C gmetad sends of [`PLAIN`].
-const C_CARBON: &str = include_str!("data/c-exports/carbon.txt");
-const C_MEMCACHED: &str = include_str!("data/c-exports/memcached.txt");
-
-/// Nothing on the plugin thread takes longer, on a machine that is busy.
-const AT_ONCE: Duration = Duration::from_secs(2);
-
-fn on(port: u16) -> HostPort {
-    HostPort {
-        host: "127.0.0.1".into(),
-        port,
-    }
-}
-
-/// A configuration that writes no files.
-fn config() -> Config {
-    let mut config = Config::new("test");
-    config.gridname = "G".into();
-    config.rrd.write = false;
-    config.exports.carbon_timeout = Duration::from_secs(5);
-    config
-}
 
 fn to_carbon(port: u16, prefix: &str) -> Config {
     let mut config = config();
     config.exports.carbon = Some(on(port));
     config.exports.graphite_prefix = Some(prefix.into());
     config
-}
-
-/// The plugin thread, and what is sent to it.
-struct Plugins(PluginHandle);
-
-impl Plugins {
-    fn start(config: &Config) -> Self {
-        Self(start(config, Box::new(|| ())).expect("the system has a thread"))
-    }
-
-    /// Sends this document of a gmond and waits until all plugins have seen it.
-    #[track_caller]
-    fn poll(&mut self, xml: &str) -> Duration {
-        let seen = self.notified();
-        let start = Instant::now();
-        self.0.send(update(xml));
-        wait_until("the plugins to see it", || self.notified() > seen);
-        start.elapsed()
-    }
-
-    fn notified(&self) -> u64 {
-        let plugins = self.0.plugins();
-        let running = plugins
-            .iter()
-            .filter(|it| it.state == PluginState::Running)
-            .map(|it| it.notified);
-        // One that has not started yet has seen nothing.
-        running.min().unwrap_or(0)
-    }
-
-    fn status(&self, id: &str) -> ExportStatus {
-        let exports = self.0.exports();
-        let status = exports.into_iter().find(|it| it.id == id);
-        status.expect("it is configured")
-    }
-
-    fn end(mut self) {
-        assert!(self.0.stop(Duration::from_secs(10)));
-    }
-}
-
-fn update(xml: &str) -> Update {
-    let settings = Arc::new(ParseSettings::default());
-    let mut parser = Parser::new(settings, Previous::default());
-    parser
-        .feed(xml.as_bytes(), Mono(0), &mut DefTable::default())
-        .expect("a sound document");
-    let document = parser.finish(Mono(0)).expect("a whole document");
-    Update {
-        source: "source".into(),
-        interval: Duration::from_secs(15),
-        up: true,
-        invented: Invented::default(),
-        node: document.nodes[0].clone(),
-        now: Now {
-            epoch: i64::from(now()),
-            mono: Mono(0),
-        },
-    }
-}
-
-fn now() -> u32 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.expect("after 1970").as_secs() as u32
-}
-
-/// The plain document, as if taken at that time.
-fn plain_at(time: u32) -> String {
-    PLAIN.replace(PLAIN_LOCALTIME, &time.to_string())
-}
-
-/// A document of many hosts of one cluster.
-fn many(hosts: usize, time: u32) -> String {
-    let (start, rest) = PLAIN.split_once("<HOST").expect("a host");
-    let (host, end) = rest.split_once("</HOST>").expect("its end");
-    let mut xml = start.replace(PLAIN_LOCALTIME, &time.to_string());
-    for at in 0..hosts {
-        let host = host.replacen("\"localhost\"", &format!("\"node{at}\""), 1);
-        xml.extend(["<HOST", &host, "</HOST>"]);
-    }
-    xml + end
 }
 
 /// What C gmetad sends to carbon, by metric.

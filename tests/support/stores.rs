@@ -1,5 +1,5 @@
-//! Servers that values are sent on to, on loopback: carbon and memcached from their packages, and a
-//! receiver that takes Riemann's messages.
+//! Servers that values are sent on to, on loopback: carbon, memcached and rrdcached from their
+//! packages, and a receiver that takes Riemann's messages.
 //!
 //! Starts nothing of ours. A server that is killed and started again has its old port and, where it
 //! has one, its old folder.
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -226,6 +227,104 @@ fn launch_memcached(folder: &Path, port: u16, options: &[&str]) -> Process {
     let mut command = Command::new(program("memcached"));
     command.args(["-u", "nobody", "-l", "127.0.0.1", "-U", "0", "-p"]);
     command.arg(port.to_string()).args(options);
+    Process::start(command, folder.join("output"))
+}
+
+/// rrdcached, on a port and on a socket, which holds updates back for an hour and keeps a journal.
+pub struct Rrdcached {
+    folder: TempDir,
+    process: Option<Process>,
+    port: u16,
+}
+
+impl Rrdcached {
+    /// Starts it on a port of the system's choice.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().expect("the system has room for a folder");
+        let (process, port) = start_listening("rrdcached", || {
+            let port = free_tcp_port();
+            (launch_rrdcached(folder.path(), port), port)
+        });
+        Self {
+            folder,
+            process: Some(process),
+            port,
+        }
+    }
+
+    /// One that will start where this says.
+    pub fn absent() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("the system has room for a folder"),
+            process: None,
+            port: free_tcp_port(),
+        }
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
+    /// Kills it, so that it has no time to write anything.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again where it was.
+    pub fn start_again(&mut self) {
+        let (process, _) = start_listening("rrdcached", || {
+            (launch_rrdcached(self.folder.path(), self.port), self.port)
+        });
+        self.process = Some(process);
+    }
+
+    /// Has it write what it holds for a file; whether that could be done.
+    pub fn flush(&self, file: &Path) -> bool {
+        self.tell("FLUSH", file)
+    }
+
+    /// Has it forget what it holds for a file; whether it held anything.
+    pub fn forget(&self, file: &Path) -> bool {
+        self.tell("FORGET", file)
+    }
+
+    fn tell(&self, command: &str, file: &Path) -> bool {
+        let path = file.to_str().expect("text");
+        let path = path.replace('\\', "\\\\").replace(' ', "\\ ");
+        let mut stream = UnixStream::connect(self.socket()).expect("it runs");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+        let line = format!("{command} {path}\n");
+        stream.write_all(line.as_bytes()).expect("it reads");
+        let mut answer = String::new();
+        let mut reader = BufReader::new(stream);
+        reader.read_line(&mut answer).expect("it answers");
+        answer.starts_with("0 ")
+    }
+}
+
+fn launch_rrdcached(folder: &Path, port: u16) -> Process {
+    // One that was killed leaves these.
+    for name in ["pid", "socket"] {
+        let _ = fs::remove_file(folder.join(name));
+    }
+    let journal = folder.join("journal");
+    fs::create_dir_all(&journal).expect("our own folder");
+    let mut command = Command::new(program("rrdcached"));
+    command
+        .args(["-g", "-w", "3600", "-f", "7200", "-l"])
+        .arg(format!("unix:{}", folder.join("socket").display()))
+        .arg("-l")
+        .arg(format!("127.0.0.1:{port}"))
+        .arg("-p")
+        .arg(folder.join("pid"))
+        .arg("-j")
+        .arg(journal);
     Process::start(command, folder.join("output"))
 }
 

@@ -1,0 +1,94 @@
+//! The real binary beside a C gmetad, both sending the same sources to the same servers.
+//!
+//! A source that always serves the same document makes every value and time stamp comparable.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use crate::rig::{PLAIN, now};
+use crate::support::peers::{CGmetad, FakeSource, Script, available};
+use crate::support::stores::{Carbon, Points, Rrdcached};
+use crate::support::{Gmetad, wait_for, wait_until};
+
+/// The plain document of now, by a name that C gmetad can send to anyone.
+fn source() -> FakeSource {
+    let xml = PLAIN
+        .replace("1795367147", &now().to_string())
+        .replace("Bench A", "bench")
+        .replace("NAME=\"localhost\"", "NAME=\"node1.example.org\"");
+    FakeSource::start(Script::Serve(xml.into_bytes()))
+}
+
+fn ours(source: &FakeSource, more: &str) -> String {
+    format!("data_source \"s\" 5 127.0.0.1:{}\n{more}\n", source.port())
+}
+
+#[test]
+fn carbon_has_the_same_of_both() {
+    if !available("carbon_has_the_same_of_both", &["gmetad", "carbon-cache"]) {
+        return;
+    }
+    let carbon = Carbon::start();
+    let source = source();
+    for protocol in ["tcp", "udp"] {
+        let directives = |prefix: &str| {
+            let port = carbon.port();
+            format!(
+                "carbon_server 127.0.0.1\ncarbon_port {port}\ncarbon_protocol {protocol}\n\
+                 graphite_prefix \"{prefix}{protocol}\"\ngraphite_path \"x.%s.%h.y.%m\"\n\
+                 write_rrds off"
+            )
+        };
+        let c = CGmetad::start("G", &[("s", 5, source.port())], &directives("c"));
+        let folder = tempfile::tempdir().expect("the system has room for a folder");
+        let gmetad = Gmetad::start(folder.path(), &ours(&source, &directives("rust")));
+        let points = |prefix: &str| carbon.points(&format!("{prefix}{protocol}."));
+        let theirs: BTreeMap<String, Points> = wait_for("all of C gmetad's in carbon", || {
+            let points = points("c");
+            let full = points.len() == 28 && points.values().all(|it| it.len() == 1);
+            full.then_some(points)
+        });
+        assert!(theirs.contains_key("x.bench.node1_example_org.y.load_one"));
+        wait_until("the same of ours", || points("rust") == theirs);
+        assert!(gmetad.end().success());
+        drop(c);
+    }
+}
+
+#[test]
+fn rrdcached_has_the_same_of_both() {
+    let programs = ["gmetad", "rrdcached", "rrdtool"];
+    if !available("rrdcached_has_the_same_of_both", &programs) {
+        return;
+    }
+    let rrdcached = Rrdcached::start();
+    let source = source();
+    let address = format!("rrdcached_address 127.0.0.1:{}", rrdcached.port());
+    let c = CGmetad::start("G", &[("s", 5, source.port())], &address);
+    let folder = tempfile::tempdir().expect("the system has room for a folder");
+    let gmetad = Gmetad::start(folder.path(), &ours(&source, &address));
+    let our_root = folder.path().join("rrds");
+    let lastupdate = |root: &Path, metric: &str| {
+        let file = root.join(format!("bench/node1.example.org/{metric}.rrd"));
+        if !rrdcached.flush(&file) {
+            return None;
+        }
+        let output = Command::new("rrdtool")
+            .arg("lastupdate")
+            .arg(&file)
+            .output();
+        let text = String::from_utf8_lossy(&output.ok()?.stdout).into_owned();
+        // Nothing but the time the file was made of is no value.
+        (!text.contains(": U")).then_some(text)
+    };
+    for metric in ["load_one", "cpu_num", "mem_total", "bytes_in", "proc_run"] {
+        let theirs = wait_for(&format!("C gmetad's {metric}"), || {
+            lastupdate(&c.rrd_root(), metric)
+        });
+        wait_until(&format!("the same {metric} of ours"), || {
+            lastupdate(&our_root, metric).as_ref() == Some(&theirs)
+        });
+    }
+    assert!(gmetad.end().success());
+}
