@@ -1,11 +1,12 @@
 //! gmetad, the Ganglia Meta Daemon, as a library: the parts that `main` puts together.
 //!
-//! The core (`model`, `xml`, `store`, `summary`, `query`, `poll`, `client`, `timers`) has no
-//! sockets, clock, threads or files; the shell (`reactor`, `plugin`, `daemon`, `logging`) runs
+//! The core (`model`, `xml`, `store`, `summary`, `query`, `poll`, `client`, `timers`,
+//! `condition`) has no sockets, clock, threads or files; the shell (`reactor`, `plugin`, `daemon`, `logging`) runs
 //! what the core decides. `docs/ARCHITECTURE.md` has the picture.
 
 pub mod cli;
 pub mod client;
+pub mod condition;
 pub mod config;
 pub mod daemon;
 pub mod http;

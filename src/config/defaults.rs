@@ -48,6 +48,7 @@ impl Config {
             case_sensitive_hostnames: true,
             summary_filter: SummaryFilter::default(),
             sections: Vec::new(),
+            alert: None,
             exports: ExportConfig::default(),
         }
     }

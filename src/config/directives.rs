@@ -28,7 +28,7 @@ pub(super) struct Draft {
     given: HashMap<&'static str, Location>,
     sources: HashMap<String, Location>,
     notices: Vec<Notice>,
-    errors: Vec<ConfigError>,
+    pub(super) errors: Vec<ConfigError>,
 }
 
 /// Makes a configuration of what the files say, as far as it goes, and lists what is wrong.
@@ -115,8 +115,10 @@ impl Draft {
             return;
         }
         // The others are for plugins, of which nothing is known here.
-        if section.id == "rrd" {
-            self.rrd_section(&section.directives);
+        match section.id.as_str() {
+            "rrd" => self.rrd_section(&section.directives),
+            "alert" => self.alert_section(&section.directives),
+            _ => {}
         }
         self.config.sections.push(section);
     }

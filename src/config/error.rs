@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::Location;
 use super::values::Fault;
+use crate::condition::ConditionError;
 
 /// Everything that is wrong with a configuration, in the order of its files and lines.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -155,6 +156,25 @@ pub enum Problem {
         /// The first word that is too much.
         extra: String,
     },
+    /// A directive with less than it takes.
+    #[error("{directive} is not complete; it takes {expected}")]
+    Incomplete {
+        /// The directive.
+        directive: &'static str,
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// A rule whose condition is none.
+    #[error("metricrule {metric}: {error}\n    {}\n    {:column$}^", on_one_line(text), "",
+        column = error.column)]
+    Condition {
+        /// The rule's metric.
+        metric: String,
+        /// The condition.
+        text: String,
+        /// What is wrong with it, and where.
+        error: ConditionError,
+    },
     /// A value that cannot be used.
     #[error("{directive}: \"{value}\" {fault}")]
     Value {
@@ -207,4 +227,10 @@ pub enum Problem {
     /// A memcached line that names nowhere to send to.
     #[error("memcached_parameters names no server; write --SERVER=host or --SERVER=host:port")]
     NoMemcachedServer,
+}
+
+/// With a blank for what would move the caret away from its place.
+fn on_one_line(text: &str) -> String {
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(visible).collect()
 }

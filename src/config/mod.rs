@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::cli::Overrides;
 
+mod alert;
 mod defaults;
 mod directives;
 mod error;
@@ -21,6 +22,7 @@ mod testing;
 mod values;
 mod words;
 
+pub use alert::{AlertConfig, AlertRule};
 pub use defaults::{DEFAULT_INTERVAL, DEFAULT_POLL_PORT, DEFAULT_RRAS, DEFAULT_RRD_ROOTDIR};
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use reader::{Disk, Files};
@@ -130,6 +132,8 @@ pub struct Config {
     pub summary_filter: SummaryFilter,
     /// Plugin sections by id in lower case, in the order of the file, uninterpreted.
     pub sections: Vec<Section>,
+    /// Rules about metrics; `None`: there is no such section.
+    pub alert: Option<AlertConfig>,
     /// Directives read and understood whose part of the daemon is set up elsewhere.
     pub exports: ExportConfig,
 }

@@ -366,10 +366,10 @@ mod tests {
 
     #[test]
     fn a_section_keeps_its_lines_in_order_and_as_they_are() {
-        let text = "alert {\n  metricrule load \"$val > 5 # 6\" \"it's\\\" high\"  # comment\n\
+        let text = "watch {\n  metricrule load \"$val > 5 # 6\" \"it's\\\" high\"  # comment\n\
                     \ta  b   c \n a b\n A\n}\n";
         let expected =
-            "alert: metricrule=load \"$val > 5 # 6\" \"it's\\\" high\" | a=b   c | a=b | A=";
+            "watch: metricrule=load \"$val > 5 # 6\" \"it's\\\" high\" | a=b   c | a=b | A=";
         assert_eq!(sections(text), [expected]);
         let line = &config(text).sections[0].directives[2].line;
         assert_eq!(line.to_string(), "g.conf:4");

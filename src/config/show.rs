@@ -5,7 +5,8 @@
 use std::fmt;
 
 use super::{
-    Config, ExportConfig, HostPort, RrdcachedAddress, SourceConfig, TrustConfig, TrustEntry,
+    AlertConfig, Config, ExportConfig, HostPort, RrdcachedAddress, SourceConfig, TrustConfig,
+    TrustEntry,
 };
 
 /// What would run, as text of several lines.
@@ -162,11 +163,27 @@ fn running(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     if let Some(chain) = &config.plugins {
         row(f, "plugins", chain.join(", then "))?;
     }
+    if let Some(alert) = &config.alert {
+        row(f, "alert", told_by(alert))?;
+    }
     for section in &config.sections {
         let directives = counted(section.directives.len(), "directive");
         row(f, "section", format_args!("{}, {directives}", section.id))?;
     }
     Ok(())
+}
+
+fn told_by(alert: &AlertConfig) -> String {
+    let mut ways = vec!["the log".to_owned()];
+    if !alert.to.is_empty() {
+        let sendmail = alert.sendmail.display();
+        ways.push(format!("mail to {} by {sendmail}", alert.to.join(", ")));
+    }
+    if let Some(program) = alert.command.first() {
+        ways.push(program.clone());
+    }
+    let rules = counted(alert.rules.len(), "rule");
+    format!("{rules}, told by {}", ways.join(" and "))
 }
 
 fn trusted(trust: &TrustConfig) -> String {
@@ -285,7 +302,8 @@ runs:
              summarized_metrics c\nunsummarized_sflow_vm_metrics on\n\
              case_sensitive_hostnames 0\numask 077\ncarbon_server c\nriemann_server r\n\
              memcached_parameters --SERVER=m\nrrdcached_address unix:/s\nsetuid off\n\
-             logfile /l\nplugins_dir /p\nplugins a b\ndebug_level 5\nmine {\n x 1\n}\n",
+             logfile /l\nplugins_dir /p\nplugins a b\ndebug_level 5\nmine {\n x 1\n}\n\
+             alert {\n toaddress a b\n command /c d\n metricrule m \"$val > 1\" x\n}\n",
         );
         for line in [
             "polls 0 sources:",
@@ -309,6 +327,8 @@ runs:
             "  to                syslog and /l and the console",
             "  plugins_dir       /p",
             "  plugins           a, then b",
+            "  alert             1 rule, told by the log and mail to a, b by \
+             /usr/sbin/sendmail and /c",
             "  section           mine, 1 directive",
         ] {
             assert!(

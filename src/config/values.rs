@@ -11,7 +11,7 @@ use thiserror::Error;
 use super::{HostPort, RrdcachedAddress, TrustEntry};
 
 /// Longest time between two polls: a year, which any clock arithmetic can bear.
-const INTERVAL_MAX_S: u64 = 365 * 86_400;
+pub(super) const INTERVAL_MAX_S: u64 = 365 * 86_400;
 
 /// Longest name that DNS can carry.
 const NAME_MAX_BYTES: usize = 253;
@@ -96,6 +96,18 @@ pub enum Fault {
     /// Not where an rrdcached can listen.
     #[error("is not where an rrdcached listens; write a.b.c.d:port, [v6]:port or unix:/path")]
     Rrdcached,
+    /// Not how long a condition must hold.
+    #[error("is not a time; give seconds, as in for 300")]
+    Hold,
+    /// Not where mail can be sent.
+    #[error("is not an address; give it without name or quotes, as in admin@example.com")]
+    Address,
+    /// Not how many programs may run.
+    #[error("is not a limit; give how many may run at once, from 1 to 64")]
+    RunLimit,
+    /// Not how long a program may run.
+    #[error("is not a time; give seconds from 1 to 3600")]
+    RunTimeout,
     /// Nothing between the quotes.
     #[error("is empty; write something between the quotes, or take the line out")]
     Empty,

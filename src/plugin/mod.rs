@@ -16,6 +16,7 @@ use memcached::Memcached;
 use riemann::Riemann;
 use rrd::RrdCounters;
 
+mod alert;
 mod carbon;
 mod chain;
 mod export;
@@ -143,7 +144,9 @@ pub enum PluginError {
 /// and when all has ended. Fails only where the system gives no thread.
 pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     let counters = Arc::new(RrdCounters::default());
-    let mut built_in = Vec::from(rrd::plugins(config, &counters));
+    // An alert does not wait for files.
+    let mut built_in = Vec::from_iter(alert::plugin(config));
+    built_in.extend(rrd::plugins(config, &counters));
     built_in.extend(exports(config));
     let ids: Vec<&str> = built_in.iter().map(|plugin| plugin.id()).collect();
     let mut plugins = shared_object::load_all(config, &ids);

@@ -1,0 +1,399 @@
+//! The `alert` section: rules about metrics, and who is told.
+//!
+//! Settings only: the plugin that follows them is in `plugin::alert`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use log::Level;
+
+use super::directives::Draft;
+use super::values::{self, Fault};
+use super::words::{Word, split};
+use super::{ConfigError, Directive, Problem};
+use crate::condition::Condition;
+
+/// Where most systems have it.
+const DEFAULT_SENDMAIL: &str = "/usr/sbin/sendmail";
+
+/// How many programs run at once.
+const DEFAULT_RUN_LIMIT: usize = 4;
+
+/// How long one of them may run.
+const DEFAULT_RUN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What the `alert` section says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertConfig {
+    /// `metricrule`, in the order of the file.
+    pub rules: Vec<AlertRule>,
+    /// `sendmailpath`: takes a message on its standard input.
+    pub sendmail: PathBuf,
+    /// `toaddress`; empty: no mail is sent.
+    pub to: Vec<String>,
+    /// `fromaddress`; `None`: whatever sendmail makes of it.
+    pub from: Option<String>,
+    /// `command`: a program and its arguments; empty: none.
+    pub command: Vec<String>,
+    /// `run_limit`: how many programs run at once, at least one.
+    pub run_limit: usize,
+    /// `run_timeout`: how long one may run before it is killed.
+    pub run_timeout: Duration,
+}
+
+/// `metricrule METRIC "CONDITION" "MESSAGE" [for SECONDS]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct AlertRule {
+    /// The metric's name.
+    pub metric: String,
+    /// When it is alarming.
+    pub condition: Condition,
+    /// What to say then.
+    pub message: String,
+    /// How long the condition must hold before anything is said; zero: not at all.
+    pub hold: Duration,
+}
+
+impl Default for AlertConfig {
+    fn default() -> Self {
+        AlertConfig {
+            rules: Vec::new(),
+            sendmail: DEFAULT_SENDMAIL.into(),
+            to: Vec::new(),
+            from: None,
+            command: Vec::new(),
+            run_limit: DEFAULT_RUN_LIMIT,
+            run_timeout: DEFAULT_RUN_TIMEOUT,
+        }
+    }
+}
+
+impl Draft {
+    pub(super) fn alert_section(&mut self, directives: &[Directive]) {
+        let mut alert = AlertConfig::default();
+        for directive in directives {
+            let known = split(&directive.value).and_then(|words| alert.line(directive, &words));
+            match known {
+                Ok(true) => {}
+                Ok(false) => {
+                    let text = format!("unknown directive {} of alert is ignored", directive.name);
+                    self.notice(Level::Warn, &directive.line, &text);
+                }
+                Err(problem) => self.errors.push(ConfigError {
+                    at: Some(directive.line.clone()),
+                    problem,
+                }),
+            }
+        }
+        if alert.to.is_empty() && alert.command.is_empty() && !alert.rules.is_empty() {
+            let text = "alert has neither toaddress nor command; what it finds is only logged";
+            // The rules that nobody is told of.
+            let at = directives.iter().find(|it| is(it, "metricrule"));
+            if let Some(directive) = at {
+                self.notice(Level::Warn, &directive.line, text);
+            }
+        }
+        self.config.alert = Some(alert);
+    }
+}
+
+fn is(directive: &Directive, name: &str) -> bool {
+    directive.name.eq_ignore_ascii_case(name)
+}
+
+impl AlertConfig {
+    /// Follows one line; `false` for one that is not known.
+    fn line(&mut self, line: &Directive, words: &[Word]) -> Result<bool, Problem> {
+        if is(line, "metricrule") {
+            self.rules.push(rule(words)?);
+        } else if is(line, "sendmailpath") {
+            self.sendmail = one("sendmailpath", "a program", words, values::path)?;
+        } else if is(line, "toaddress") {
+            self.to.extend(addresses(words)?);
+        } else if is(line, "fromaddress") {
+            self.from = Some(one("fromaddress", "an address", words, address)?);
+        } else if is(line, "command") {
+            self.command = command(words)?;
+        } else if is(line, "run_limit") {
+            self.run_limit = one("run_limit", "a number from 1 to 64", words, run_limit)?;
+        } else if is(line, "run_timeout") {
+            self.run_timeout = one("run_timeout", "seconds", words, run_timeout)?;
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+}
+
+fn rule(words: &[Word]) -> Result<AlertRule, Problem> {
+    const EXPECTED: &str =
+        "a metric, a \"condition\", a \"message\" and, where it must last, for SECONDS";
+    let directive = "metricrule";
+    let incomplete = Problem::Incomplete {
+        directive,
+        expected: EXPECTED,
+    };
+    let [metric, condition, message, rest @ ..] = words else {
+        return Err(incomplete);
+    };
+    let hold = match rest {
+        [] => Duration::ZERO,
+        [it] if it.text == "for" => return Err(incomplete),
+        [it, seconds] if it.text == "for" => check(directive, &seconds.text, |text| {
+            match values::number(text) {
+                Ok(seconds @ 0..=values::INTERVAL_MAX_S) => Ok(Duration::from_secs(seconds)),
+                _ => Err(Fault::Hold),
+            }
+        })?,
+        [first, second, extra, ..] if first.text == "for" && !second.text.is_empty() => {
+            return Err(too_much(directive, EXPECTED, extra));
+        }
+        [extra, ..] => return Err(too_much(directive, EXPECTED, extra)),
+    };
+    let condition = Condition::parse(&condition.text).map_err(|error| Problem::Condition {
+        metric: metric.text.clone(),
+        text: condition.text.clone(),
+        error,
+    })?;
+    Ok(AlertRule {
+        metric: check(directive, &metric.text, not_empty)?,
+        condition,
+        message: check(directive, &message.text, not_empty)?,
+        hold,
+    })
+}
+
+/// Several may stand in one line, with blanks or commas between them.
+fn addresses(words: &[Word]) -> Result<Vec<String>, Problem> {
+    let texts = words.iter().flat_map(|word| word.text.split([',', ' ']));
+    let texts: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
+    if texts.is_empty() {
+        return Err(Problem::NoValue {
+            directive: "toaddress",
+            expected: "addresses",
+        });
+    }
+    let checked = texts.iter().map(|text| check("toaddress", text, address));
+    checked.collect()
+}
+
+/// A program and its arguments, in one pair of quotes or without; no shell sees them.
+fn command(words: &[Word]) -> Result<Vec<String>, Problem> {
+    let words = match words {
+        [whole] => split(&whole.text)?,
+        words => words.to_vec(),
+    };
+    let Some(program) = words.first() else {
+        return Err(Problem::NoValue {
+            directive: "command",
+            expected: "a program and its arguments",
+        });
+    };
+    check("command", &program.text, values::path)?;
+    Ok(words.into_iter().map(|word| word.text).collect())
+}
+
+fn one<T>(
+    directive: &'static str,
+    expected: &'static str,
+    words: &[Word],
+    value: impl Fn(&str) -> Result<T, Fault>,
+) -> Result<T, Problem> {
+    match words {
+        [] => Err(Problem::NoValue {
+            directive,
+            expected,
+        }),
+        [word] => check(directive, &word.text, value),
+        [_, extra, ..] => Err(too_much(directive, expected, extra)),
+    }
+}
+
+fn check<T>(
+    directive: &'static str,
+    text: &str,
+    value: impl Fn(&str) -> Result<T, Fault>,
+) -> Result<T, Problem> {
+    value(text).map_err(|fault| Problem::Value {
+        directive,
+        value: text.into(),
+        fault,
+    })
+}
+
+fn too_much(directive: &'static str, expected: &'static str, extra: &Word) -> Problem {
+    Problem::TooMuch {
+        directive,
+        expected,
+        extra: extra.text.clone(),
+    }
+}
+
+fn not_empty(text: &str) -> Result<String, Fault> {
+    super::table::not_empty(text)
+}
+
+/// What can stand in a header and as an argument as it is.
+fn address(text: &str) -> Result<String, Fault> {
+    let fits = |byte: u8| byte.is_ascii_graphic() && !b"<>()[]\\,;:\"".contains(&byte);
+    let is_address = !text.is_empty() && !text.starts_with('-') && text.bytes().all(fits);
+    if is_address {
+        Ok(text.into())
+    } else {
+        Err(Fault::Address)
+    }
+}
+
+fn run_limit(text: &str) -> Result<usize, Fault> {
+    match values::number(text) {
+        Ok(limit @ 1..=64) => Ok(limit as usize),
+        _ => Err(Fault::RunLimit),
+    }
+}
+
+fn run_timeout(text: &str) -> Result<Duration, Fault> {
+    match values::number(text) {
+        Ok(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err(Fault::RunTimeout),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::testing::{config, notices, refusal};
+
+    fn alert(lines: &str) -> AlertConfig {
+        config(&format!("alert {{\n{lines}\n}}")).alert.unwrap()
+    }
+
+    fn refused(line: &str) -> String {
+        let lines = refusal(&format!("alert {{\n{line}\n}}"));
+        lines.join("\n").replace("g.conf:2: ", "")
+    }
+
+    #[test]
+    fn without_a_section_there_are_no_alerts() {
+        assert_eq!(config("").alert, None);
+        assert_eq!(alert(""), AlertConfig::default());
+    }
+
+    #[test]
+    fn every_directive_of_the_section_is_set() {
+        let alert = alert(
+            "sendmailpath /usr/lib/sendmail\ntoaddress \"a@example.com, b@example.com\"\n\
+             toaddress root\nFromAddress gmetad@example.com\n\
+             metricrule load_one \"$val > 5\" \"busy\"\n\
+             metricrule os_name \"$val == 'HP-UX'\" \"old\" for 300\n\
+             command \"/bin/tell --as 'the daemon'\"\nrun_limit 2\nrun_timeout 5",
+        );
+        assert_eq!(alert.sendmail, PathBuf::from("/usr/lib/sendmail"));
+        assert_eq!(alert.to, ["a@example.com", "b@example.com", "root"]);
+        assert_eq!(alert.from.as_deref(), Some("gmetad@example.com"));
+        assert_eq!(alert.command, ["/bin/tell", "--as", "the daemon"]);
+        assert_eq!(alert.run_limit, 2);
+        assert_eq!(alert.run_timeout, Duration::from_secs(5));
+        let rule = |metric: &str, condition, message: &str, seconds| AlertRule {
+            metric: metric.into(),
+            condition: Condition::parse(condition).unwrap(),
+            message: message.into(),
+            hold: Duration::from_secs(seconds),
+        };
+        assert_eq!(
+            alert.rules,
+            [
+                rule("load_one", "$val > 5", "busy", 0),
+                rule("os_name", "$val == 'HP-UX'", "old", 300),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_command_may_stand_without_quotes_around_it() {
+        let command = alert("command /bin/tell \"two words\"").command;
+        assert_eq!(command, ["/bin/tell", "two words"]);
+    }
+
+    #[test]
+    fn a_condition_that_cannot_be_read_has_a_caret_under_it() {
+        assert_eq!(
+            refused("metricrule load_one \"$val > 5 and\\\" < 3\" \"busy\""),
+            "metricrule load_one: the text is not closed; put its other quote behind it\n    \
+             $val > 5 and\" < 3\n                ^"
+        );
+        assert_eq!(
+            refused("metricrule load_one \"größer\t> 3\" \"busy\""),
+            "metricrule load_one: this word is not known; the value is $val, and a text stands in \
+             quotes\n    größer > 3\n    ^"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_told_with_what_would_be_right() {
+        for (line, said) in [
+            (
+                "metricrule load_one \"$val > 5\"",
+                "metricrule is not complete; it takes a metric, a \"condition\", a \"message\" \
+                 and, where it must last, for SECONDS",
+            ),
+            (
+                "metricrule a \"$val > 5\" m 300",
+                "metricrule takes a metric, a \"condition\", a \"message\" and, where it must \
+                 last, for SECONDS; \"300\" is too much",
+            ),
+            (
+                "metricrule a \"$val > 5\" m for 300 s",
+                "metricrule takes a metric, a \"condition\", a \"message\" and, where it must \
+                 last, for SECONDS; \"s\" is too much",
+            ),
+            (
+                "metricrule a \"$val > 5\" m for 5m",
+                "metricrule: \"5m\" is not a time; give seconds, as in for 300",
+            ),
+            (
+                "toaddress -oQ/tmp",
+                "toaddress: \"-oQ/tmp\" is not an address; give it without name or quotes, as in \
+                 admin@example.com",
+            ),
+            (
+                "fromaddress \"A <a@b>\"",
+                "fromaddress: \"A <a@b>\" is not an address; give it without name or quotes, as \
+                 in admin@example.com",
+            ),
+            (
+                "sendmailpath sendmail",
+                "sendmailpath: \"sendmail\" is not an absolute path; start it with /, since the \
+                 daemon leaves its folder",
+            ),
+            (
+                "command \"tell me\"",
+                "command: \"tell\" is not an absolute path; start it with /, since the daemon \
+                 leaves its folder",
+            ),
+            (
+                "run_limit 0",
+                "run_limit: \"0\" is not a limit; give how many may run at once, from 1 to 64",
+            ),
+            (
+                "run_timeout 1h",
+                "run_timeout: \"1h\" is not a time; give seconds from 1 to 3600",
+            ),
+            ("toaddress", "toaddress has no value; it takes addresses"),
+        ] {
+            assert_eq!(refused(line), said);
+        }
+    }
+
+    #[test]
+    fn alerts_that_nobody_gets_and_lines_that_nobody_reads_are_told() {
+        let text = "data_source a b\nalert {\nmetricrule a \"$val > 5\" m\nto x\n}";
+        assert_eq!(
+            notices(text),
+            [
+                "WARN g.conf:4: unknown directive to of alert is ignored",
+                "WARN g.conf:3: alert has neither toaddress nor command; what it finds is only \
+                 logged",
+            ]
+        );
+    }
+}
