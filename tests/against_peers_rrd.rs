@@ -120,7 +120,6 @@ fn first(row: &[f64], columns: usize) -> &[f64] {
 }
 
 fn agree(one: &[f64], other: &[f64]) -> bool {
-    // C writes sums with the decimals of one of the values in it.
     one.len() == other.len()
         && one
             .iter()
@@ -166,7 +165,8 @@ fn the_files_are_those_of_c_gmetad() {
         Announced::new("a_constant", "uint16", "5").slope("zero"),
         Announced::new("a_falling", "float", "1.5").slope("negative"),
         Announced::new("a_string", "string", "no file"),
-        Announced::new("a_float", "float", "0.5").with(&["-S", "127.0.0.2:node2"]),
+        // As many decimals as node1's: C rounds the sum to those of the one that comes first.
+        Announced::new("a_float", "float", "0.25").with(&["-S", "127.0.0.2:node2"]),
         Announced::new("a_counter", "uint32", "50")
             .slope("positive")
             .with(&["-S", "127.0.0.2:node2"]),
