@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::{is_number, push_string};
 use crate::model::{
-    Cluster, Host, Metric, MetricDef, MetricFields, Node, Now, Summary, SummaryMetric, parse_number,
+    Cluster, Host, Metric, MetricDef, Node, Now, Summary, SummaryMetric, parse_number,
 };
 use crate::query::Selection;
 use crate::store::Snapshot;
@@ -94,7 +94,7 @@ impl Format for JsonFormat {
         member(out, "units", &fields.units);
         member(out, "slope", &fields.slope_text);
         member(out, "source", &fields.source);
-        extra(out, fields);
+        extra(out, &sum.extra().collect::<Vec<_>>());
         out.push(b'}');
     }
 
@@ -251,7 +251,7 @@ impl Around {
         number(&mut after, "dmax", fields.dmax);
         member(&mut after, "slope", &fields.slope_text);
         member(&mut after, "source", &fields.source);
-        extra(&mut after, fields);
+        extra(&mut after, &fields.extra.iter().collect::<Vec<_>>());
         after.push(b'}');
         Around {
             before: before.into(),
@@ -261,9 +261,8 @@ impl Around {
 }
 
 /// EXTRA_DATA: by name, always a list, since a name may come more than once.
-fn extra(out: &mut Vec<u8>, fields: &MetricFields) {
+fn extra(out: &mut Vec<u8>, all: &[&(String, String)]) {
     out.extend_from_slice(b",\"extra\":{");
-    let all = &fields.extra;
     let mut first = true;
     for (at, (name, _)) in all.iter().enumerate() {
         if all[..at].iter().any(|(earlier, _)| earlier == name) {

@@ -37,6 +37,17 @@ impl SummaryMetric {
     pub fn text(&self) -> String {
         format!("{:.*}", usize::from(self.decimals), self.sum)
     }
+
+    /// Its extra data: all that one of the summed metrics brings but SPOOF_HOST, which tells of
+    /// that metric's host alone. C gmetad leaves it out, too.
+    pub fn extra(&self) -> impl Iterator<Item = &(String, String)> {
+        extra_of_sums(&self.def)
+    }
+}
+
+fn extra_of_sums(def: &MetricDef) -> impl Iterator<Item = &(String, String)> {
+    let extra = def.fields().extra.iter();
+    extra.filter(|(name, _)| !name.eq_ignore_ascii_case("SPOOF_HOST"))
 }
 
 impl Summary {
@@ -79,7 +90,8 @@ impl SummaryBuilder {
         metric.sum += sum.value;
         metric.num = metric.num.saturating_add(num);
         metric.decimals = metric.decimals.max(sum.decimals);
-        if metric.def.fields().extra.is_empty() && !def.fields().extra.is_empty() {
+        let has_extra = |def| extra_of_sums(def).next().is_some();
+        if !has_extra(&metric.def) && has_extra(def) {
             metric.def = Arc::clone(def);
         }
     }
@@ -169,5 +181,23 @@ mod tests {
             Some("g"),
             "extra data is taken from whoever has it"
         );
+    }
+
+    #[test]
+    fn a_sum_does_not_tell_of_the_one_host_that_was_spoofed() {
+        let one = Number {
+            value: 1.0,
+            decimals: 0,
+        };
+        let mut builder = SummaryBuilder::default();
+        builder.add(&def("a", &[("SPOOF_HOST", "10.0.0.1:h")]), one, 1);
+        builder.add(
+            &def("a", &[("spoof_host", "10.0.0.2:i"), ("GROUP", "g")]),
+            one,
+            1,
+        );
+        let summary = builder.finish();
+        let extra: Vec<_> = summary.metrics[0].extra().collect();
+        assert_eq!(extra, [&("GROUP".to_owned(), "g".to_owned())]);
     }
 }

@@ -105,7 +105,7 @@ pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
 }
 
 /// Appends an EXTRA_DATA element, which stands even where it is empty.
-pub fn extra_data(out: &mut Vec<u8>, extra: &[(String, String)]) {
+pub fn extra_data<'a>(out: &mut Vec<u8>, extra: impl IntoIterator<Item = &'a (String, String)>) {
     out.extend_from_slice(b"<EXTRA_DATA>\n");
     for (name, val) in extra {
         out.extend_from_slice(b"<EXTRA_ELEMENT");

@@ -62,7 +62,7 @@ impl Format for XmlFormat {
         attribute(out, "SLOPE", &fields.slope_text);
         attribute(out, "SOURCE", &fields.source);
         out.extend_from_slice(b">\n");
-        extra_data(out, &fields.extra);
+        extra_data(out, sum.extra());
         out.extend_from_slice(b"</METRICS>\n");
     }
 
