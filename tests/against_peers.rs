@@ -95,8 +95,9 @@ fn over_a_real_gmond_every_request_is_answered_as_c_gmetad_does() {
     }
     let gmond = Gmond::start("Real Cluster", "node1");
     gmond.announce(&plain_values());
+    // Units as node1's: C takes those of the host that its hash order brings first.
     gmond.announce(&[
-        of_another_host(Announced::new("a_float", "float", "0.5")),
+        of_another_host(Announced::new("a_float", "float", "0.5").units(" ")),
         of_another_host(Announced::new("only_there", "uint32", "3")),
     ]);
     let other = Gmond::start("Other", "node9");
@@ -166,7 +167,9 @@ fn a_grid_below_is_summed_and_shown_as_c_gmetad_does() {
     }
     let gmond = Gmond::start("Below", "node1");
     gmond.announce(&plain_values());
-    gmond.announce(&[of_another_host(Announced::new("a_float", "float", "0.5"))]);
+    gmond.announce(&[of_another_host(
+        Announced::new("a_float", "float", "0.5").units(" "),
+    )]);
     let near = Gmond::start("Near", "node5");
     near.announce(&[
         Announced::new("a_float", "float", "8.25").units(" "),
