@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use super::daemon::Rrdcached;
@@ -23,6 +24,10 @@ const HEARTBEAT_STEPS: u32 = 8;
 
 /// What librrd gives to every file it creates, whatever the umask.
 const LIBRRD_MODE: u32 = 0o644;
+
+/// Tries at a file that someone else has locked, and the pause before each but the first.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Lines about single files in one `COMPLAINT_PERIOD`; the others are counted in one more line.
 const COMPLAINT_LINES: u32 = 10;
@@ -230,7 +235,9 @@ impl Writer {
         if samples.is_empty() {
             return;
         }
-        let result = match samples.with(|all| librrd::update(path, all)) {
+        // A file that was locked the last time as well is not waited for again.
+        let tries = if record.has(BROKEN) { 1 } else { LOCK_TRIES };
+        let result = match update(path, samples, tries) {
             Ok(()) => Ok(samples.len()),
             Err(error) => self.mend(path, record, spec, samples, error),
         };
@@ -351,7 +358,7 @@ impl Writer {
             if samples.is_empty() {
                 return Ok(written);
             }
-            match samples.with(|all| librrd::update(path, all)) {
+            match update(path, samples, 1) {
                 Ok(()) => return Ok(written + samples.len()),
                 Err(again) => error = again,
             }
@@ -411,6 +418,22 @@ fn as_path(path: &CStr) -> &Path {
 /// Whether there is anything of that name; what cannot be told counts as there.
 fn exists(path: &CStr) -> bool {
     !matches!(fs::symlink_metadata(as_path(path)), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Writes samples in one call, in as many tries as given while someone else has the file locked.
+///
+/// Whoever draws a graph locks each file for the moment of reading it, and librrd does not wait.
+fn update(path: &CStr, samples: &Samples, tries: u32) -> Result<(), RrdError> {
+    let mut left = tries;
+    loop {
+        match samples.with(|all| librrd::update(path, all)) {
+            Err(error) if error.is_lock() && left > 1 => {
+                left -= 1;
+                thread::sleep(LOCK_PAUSE);
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Whether the file would take a sample now; `error` is what librrd said when it did not.
@@ -478,6 +501,7 @@ impl Complaints {
 #[cfg(test)]
 mod tests {
     use std::os::unix::ffi::OsStrExt;
+    use std::time::Instant;
 
     use nix::fcntl::{FcntlArg, fcntl};
     use tempfile::TempDir;
@@ -560,14 +584,10 @@ mod tests {
         assert_eq!(rig.last(), 30);
     }
 
-    #[test]
-    fn a_file_that_another_process_writes_is_tried_again_later() {
-        let mut rig = Rig::new();
-        rig.write(&[(0, "1")]);
-        let other = fs::OpenOptions::new()
-            .write(true)
-            .open(as_path(&rig.path))
-            .unwrap();
+    /// Locks a file as another process would, until the handle is dropped.
+    fn lock(path: &CStr) -> fs::File {
+        let options = fs::OpenOptions::new().write(true).open(as_path(path));
+        let other = options.unwrap();
         // A lock of the open file, not of the process, so it hinders this process as well.
         let whole = nix::libc::flock {
             l_type: nix::libc::F_WRLCK as _,
@@ -577,10 +597,38 @@ mod tests {
             l_pid: 0,
         };
         fcntl(&other, FcntlArg::F_OFD_SETLK(&whole)).unwrap();
+        other
+    }
+
+    #[test]
+    fn a_file_that_is_read_at_the_moment_is_waited_for() {
+        let mut rig = Rig::new();
+        rig.write(&[(0, "1")]);
+        let reader = lock(&rig.path);
+        let reading = thread::spawn(move || {
+            thread::sleep(2 * LOCK_PAUSE);
+            drop(reader);
+        });
+        let status = rig.write(&[(10, "2")]);
+        assert_eq!((status.written, status.failed, status.broken), (2, 0, 0));
+        reading.join().unwrap();
+    }
+
+    #[test]
+    fn a_file_that_another_process_writes_is_tried_again_later() {
+        let mut rig = Rig::new();
+        rig.write(&[(0, "1")]);
+        let other = lock(&rig.path);
         let status = rig.write(&[(10, "2"), (20, "3")]);
         assert_eq!((status.written, status.failed, status.broken), (1, 2, 1));
+        let begun = Instant::now();
+        rig.write(&[(30, "4")]);
+        assert!(
+            begun.elapsed() < LOCK_PAUSE * LOCK_TRIES / 2,
+            "it is not waited for again"
+        );
         drop(other);
-        let status = rig.write(&[(30, "4")]);
+        let status = rig.write(&[(40, "5")]);
         assert_eq!((status.written, status.broken), (2, 0));
     }
 
