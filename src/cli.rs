@@ -13,11 +13,15 @@ pub const DEFAULT_CONF: &str = "/etc/ganglia/gmetad.conf";
 /// Has the process load one plugin and do nothing else.
 pub const TRIAL_OPTION: &str = "--load-check";
 
+const TEST_PLUGIN: &str = "test-plugin";
+
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Run, or with [`Options::test_config`] say what would run.
     Run(Options),
+    /// Show a plugin one document and tell what it does.
+    Rehearse(Options, Rehearsal),
     /// Print this to standard output and exit with 0: the help or the version.
     Print(String),
 }
@@ -27,10 +31,21 @@ pub enum Request {
 pub struct Options {
     /// The configuration file, absolute, since a daemon leaves the folder it was started in.
     pub conf: PathBuf,
+    /// Whether it was named, or is the default.
+    pub conf_is_given: bool,
     /// Check the configuration, print what would run, exit.
     pub test_config: bool,
     /// What wins over the file.
     pub overrides: Overrides,
+}
+
+/// What `--test-plugin` asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rehearsal {
+    /// The plugin.
+    pub plugin: PathBuf,
+    /// A document that was saved; `None`: the first source that answers is polled once.
+    pub input: Option<PathBuf>,
 }
 
 /// Settings given on the command line; each wins over the configuration file.
@@ -91,10 +106,11 @@ where
     if let Some(stray) = matches.free.first() {
         return Err(UsageError::Stray(stray.clone()));
     }
-    let last = |short: &str| matches.opt_strs(short).pop();
+    let last = |name: &str| matches.opt_strs(name).pop();
     let pid_file = last("p").or_else(|| last("pid-file"));
-    Ok(Request::Run(Options {
+    let options = Options {
         conf: file("c", &last("c").unwrap_or_else(|| DEFAULT_CONF.into()))?,
+        conf_is_given: matches.opt_present("c"),
         test_config: matches.opt_present("t"),
         overrides: Overrides {
             debug_level: last("d").map(|value| level(&value)).transpose()?,
@@ -104,7 +120,20 @@ where
             interactive_port: last("i").map(|value| port("i", value)).transpose()?,
             xml_port: last("x").map(|value| port("x", value)).transpose()?,
         },
-    }))
+    };
+    let input = last("input")
+        .map(|value| file("-input", &value))
+        .transpose()?;
+    match last(TEST_PLUGIN) {
+        Some(plugin) => {
+            let plugin = file("-test-plugin", &plugin)?;
+            Ok(Request::Rehearse(options, Rehearsal { plugin, input }))
+        }
+        None if input.is_some() => Err(UsageError::Option(
+            "--input is what --test-plugin shows, which is missing".into(),
+        )),
+        None => Ok(Request::Run(options)),
+    }
 }
 
 /// The file that a gmetad has another gmetad try to load: an option that is not for persons.
@@ -162,6 +191,19 @@ fn known_options() -> getopts::Options {
             "t",
             "test-config",
             "check the configuration, print what would run, exit",
+        )
+        .optmulti(
+            "",
+            TEST_PLUGIN,
+            "load this plugin with its section, show it one document, print what it logs and \
+             changes and how long it takes, exit",
+            "FILE",
+        )
+        .optmulti(
+            "",
+            "input",
+            "a saved document for --test-plugin (default: poll a data_source once)",
+            "FILE",
         )
         .optflagmulti("V", "version", "print the version, exit")
         .optflagmulti("h", "help", "print this, exit");
@@ -317,6 +359,35 @@ mod tests {
     }
 
     #[test]
+    fn a_plugin_is_tested_over_what_is_given_or_polled() {
+        let rehearsal = |arguments: &[&str]| match asked(arguments) {
+            Ok(Request::Rehearse(options, rehearsal)) => (options.conf_is_given, rehearsal),
+            other => panic!("{arguments:?} gave {other:?}"),
+        };
+        let polled = Rehearsal {
+            plugin: "/p.so".into(),
+            input: None,
+        };
+        assert_eq!(rehearsal(&["--test-plugin", "/p.so"]), (false, polled));
+        let saved = Rehearsal {
+            plugin: "/p.so".into(),
+            input: Some("/x.xml".into()),
+        };
+        let arguments = ["--test-plugin=/p.so", "--input", "/x.xml", "-c", "/g"];
+        assert_eq!(rehearsal(&arguments), (true, saved));
+    }
+
+    #[test]
+    fn what_is_tried_is_one_file() {
+        let asked = |arguments: &[&str]| plugin_to_try(arguments.iter().map(OsString::from));
+        assert_eq!(asked(&["gmetad", TRIAL_OPTION, "f"]), Some("f".into()));
+        assert_eq!(asked(&["gmetad", TRIAL_OPTION]), None);
+        assert_eq!(asked(&["gmetad", TRIAL_OPTION, "f", "g"]), None);
+        assert_eq!(asked(&["gmetad", "-t"]), None);
+        assert_eq!(asked(&["gmetad"]), None);
+    }
+
+    #[test]
     fn help_names_every_option_and_wins_over_the_rest() {
         let Ok(Request::Print(text)) = asked(&["-h", "-t", "stray"]) else {
             panic!("no help")
@@ -331,6 +402,8 @@ mod tests {
             "-i, --interactive_port PORT",
             "-x, --xml_port PORT",
             "-t, --test-config",
+            "--test-plugin FILE",
+            "--input FILE",
             "-V, --version",
             "-h, --help",
         ] {
@@ -354,6 +427,14 @@ mod tests {
         assert_eq!(
             refusal(&["-c"]),
             "Argument to option 'c' missing; gmetad --help lists the options"
+        );
+        assert_eq!(
+            refusal(&["--input", "x.xml"]),
+            "--input is what --test-plugin shows, which is missing; gmetad --help lists the options"
+        );
+        assert_eq!(
+            refusal(&["--test-plugin", ""]),
+            "--test-plugin takes the name of a file, not \"\""
         );
         assert_eq!(
             refusal(&["gmetad.conf"]),

@@ -18,6 +18,8 @@ pub use user::{Account, UserError, account_to_become};
 pub enum Exit {
     /// All done, or ended as asked; for a parent, the daemon is up.
     Ok = 0,
+    /// The plugin that was to be tested has failed, or there was nothing to show it.
+    Plugin = 1,
     /// The command line cannot be followed.
     Usage = 64,
     /// A port or the pid file is held by another process.

@@ -8,11 +8,11 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use gmetad::cli::{self, Options, Request};
+use gmetad::cli::{self, Options, Rehearsal, Request};
 use gmetad::config::{self, Config, Effective, Loaded, Notice};
 use gmetad::daemon::{self, Account, Exit, PidFile, PidFileError, Role, UserError};
 use gmetad::logging::{self, LogError, Settings};
-use gmetad::plugin::shared_object;
+use gmetad::plugin::{self, shared_object};
 use gmetad::reactor::{BindError, Reactor};
 use nix::sys::stat::{Mode, umask};
 
@@ -70,25 +70,49 @@ fn run_detached() -> Exit {
 fn prepare() -> Result<Prepared, Exit> {
     let options = match cli::parse(std::env::args_os().skip(1)) {
         Ok(Request::Run(options)) => options,
+        Ok(Request::Rehearse(options, rehearsal)) => return Err(rehearse(&options, &rehearsal)),
         Ok(Request::Print(text)) => return Err(print(&text)),
         Err(error) => return Err(complain(&error, Exit::Usage)),
     };
-    let host_name = nix::unistd::gethostname().map_or_else(
-        |_| "localhost".into(),
-        |name| name.to_string_lossy().into_owned(),
-    );
-    let loaded = config::load(&options.conf, &options.overrides, &host_name).map_err(|errors| {
-        for error in &errors.0 {
-            complain(error, Exit::Config);
-        }
-        Exit::Config
-    })?;
+    let loaded = load(&options)?;
     if options.test_config {
         return Err(show(&options, &loaded));
     }
     let account = daemon::account_to_become(loaded.config.setuid_username.as_deref())
         .map_err(|error| complain(&error, exit_of_user(&error)))?;
     Ok(Prepared { loaded, account })
+}
+
+fn load(options: &Options) -> Result<Loaded, Exit> {
+    config::load(&options.conf, &options.overrides, &host_name()).map_err(|errors| {
+        for error in &errors.0 {
+            complain(error, Exit::Config);
+        }
+        Exit::Config
+    })
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname().map_or_else(
+        |_| "localhost".into(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+/// Tries a plugin out, with what is configured; on a machine without gmetad.conf, the defaults.
+fn rehearse(options: &Options, rehearsal: &Rehearsal) -> Exit {
+    let config = if options.conf_is_given || options.conf.exists() {
+        match load(options) {
+            Ok(loaded) => loaded.config,
+            Err(exit) => return exit,
+        }
+    } else {
+        Config::new(&host_name())
+    };
+    match plugin::rehearse(rehearsal, &config) {
+        Ok(()) => Exit::Ok,
+        Err(error) => complain(&error, Exit::Plugin),
+    }
 }
 
 /// Prints what would run.

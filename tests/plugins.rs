@@ -454,6 +454,112 @@ fn root_runs_no_plugin_that_others_may_write() {
     gmetad.wait_for_line("belongs to user 65534, and gmetad runs as root: chown root it");
 }
 
+/// Runs `--test-plugin`: exit code, standard output and standard error.
+fn rehearsed(rig: &Rig, plugin: &str, section: &str, input: Option<&str>) -> (i32, String, String) {
+    let conf = support::configure(
+        rig.folder.path(),
+        &format!(
+            "data_source fake 1 127.0.0.1:{}\n{section}",
+            rig.source.port()
+        ),
+    );
+    let mut command = support::gmetad();
+    command
+        .arg("-c")
+        .arg(conf)
+        .arg("--test-plugin")
+        .arg(rig.plugins().join(plugin));
+    if let Some(input) = input {
+        command.arg("--input").arg(root().join(input));
+    }
+    let output = command.output().expect("the binary was built");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let code = output.status.code().expect("it ends by itself");
+    (code, text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn a_plugin_is_tested_over_a_saved_document_or_one_poll() {
+    let rig = Rig::new();
+    rig.build("tests/data/plugins/probe.c", "probe.so");
+    let saved = Some("tests/data/gmond/gmond-plain.xml");
+    let (code, told, errors) = rehearsed(&rig, "probe.so", "probe {\n touch\n}\n", saved);
+    assert_eq!((code, errors.as_str()), (0, ""), "{told}");
+    for part in [
+        "plugin probe from ",
+        "probe.so, 1 line in its section\n",
+        "  log: INFO plugin probe: line 8: touch",
+        "gmond-plain.xml: 1 node\nCLUSTER:Bench A, 1 host, 32 metrics\n",
+        "  ~ HOST:localhost/METRIC:load_one val: \"0.08\" -> \"1.08\"\n",
+        "GRID:unspecified (the root)\n",
+        "  nothing was changed\n",
+        "  log: INFO plugin probe: destroyed\n",
+    ] {
+        assert!(told.contains(part), "no {part} in:\n{told}");
+    }
+    for call in ["create", "start", "notify", "notify_root", "stop"] {
+        let line = told
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("  {call}: ")));
+        let taken = line.and_then(|line| line.strip_suffix(" ms"));
+        let taken: f64 = taken.expect("how long it took").parse().expect("a number");
+        assert!(taken < 1000.0, "{told}");
+    }
+    let (code, told, _) = rehearsed(&rig, "probe.so", "", None);
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("CLUSTER:web, 2 hosts, 6 metrics"), "{told}");
+}
+
+#[test]
+fn a_test_of_a_plugin_fails_where_the_plugin_does() {
+    let rig = Rig::new();
+    rig.build("tests/data/plugins/probe.c", "probe.so");
+    fs::write(rig.plugins().join("text.so"), "text").expect("our own folder");
+    for (plugin, section, input, reason) in [
+        (
+            "probe.so",
+            "probe {\n refuse never\n}\n",
+            None,
+            "create failed: never",
+        ),
+        (
+            "probe.so",
+            "probe {\n fail 1\n}\n",
+            None,
+            "notify failed: as it was told",
+        ),
+        (
+            "text.so",
+            "",
+            None,
+            "text.so is not loaded: it is not a shared object",
+        ),
+        (
+            "probe.so",
+            "",
+            Some("no/such.xml"),
+            "no/such.xml cannot be read: No such file",
+        ),
+        (
+            "probe.so",
+            "",
+            Some("Cargo.toml"),
+            "the document cannot be read: not a Ganglia document",
+        ),
+    ] {
+        let (code, told, errors) = rehearsed(&rig, plugin, section, input);
+        assert_eq!(code, 1, "{told}{errors}");
+        assert!(errors.contains(reason), "{errors}");
+    }
+    rig.source.script(Script::Close);
+    let (code, _, errors) = rehearsed(&rig, "probe.so", "", None);
+    assert_eq!(code, 1);
+    assert!(
+        errors.starts_with("gmetad: the document cannot be read: "),
+        "{errors}"
+    );
+}
+
 #[test]
 fn the_header_and_the_rust_side_agree_on_every_size_place_and_number() {
     let folder = tempfile::tempdir().expect("a folder of our own");

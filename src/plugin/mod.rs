@@ -22,6 +22,7 @@ mod chain;
 mod export;
 mod memcached;
 mod queue;
+mod rehearsal;
 mod riemann;
 pub mod rrd;
 pub mod shared_object;
@@ -31,6 +32,8 @@ mod worker;
 
 pub use export::ExportStatus;
 pub use queue::PluginHandle;
+pub use rehearsal::{RehearsalError, rehearse};
+pub use shared_object::LoadError;
 pub use status::{PluginState, PluginStatus, QueueStatus};
 pub use tree::Invented;
 

@@ -442,13 +442,7 @@ fn store(config: &Config) -> Store {
         authority: config.authority.clone(),
         scalable: config.scalable,
     };
-    let settings = ParseSettings {
-        scalable: config.scalable,
-        lower_case_hosts: !config.case_sensitive_hostnames,
-        filter: Arc::new(config.summary_filter.clone()),
-        ..ParseSettings::default()
-    };
-    Store::new(identity, Arc::new(settings))
+    Store::new(identity, Arc::new(ParseSettings::of(config)))
 }
 
 /// Raises the limit of descriptors as far as it goes; how many clients fit into it.

@@ -11,7 +11,7 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::build::{ClusterBuilder, ClusterHead, HostHead};
 use super::text::{from_latin1, unescape};
-use crate::config::SummaryFilter;
+use crate::config::{Config, SummaryFilter};
 use crate::model::{
     DEFAULT_SOURCE, DefId, DefTable, Grid, HostInfo, MetricFields, Mono, Node, Number, SmallText,
     SummaryBuilder, Vocabulary, Wire, parse_number,
@@ -88,6 +88,18 @@ pub struct ParseSettings {
     pub filter: Arc<SummaryFilter>,
     /// Off: every element is parsed in full. For tests and fuzzers.
     pub fast: bool,
+}
+
+impl ParseSettings {
+    /// As configured.
+    pub fn of(config: &Config) -> ParseSettings {
+        ParseSettings {
+            scalable: config.scalable,
+            lower_case_hosts: !config.case_sensitive_hostnames,
+            filter: Arc::new(config.summary_filter.clone()),
+            ..ParseSettings::default()
+        }
+    }
 }
 
 impl Default for ParseSettings {
