@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use fixture::{CAPTURE, READ_BYTES, document, poll, store};
+use fixture::{CAPTURE, READ_BYTES, document, document_of, poll, store};
+use gmetad::json;
 use gmetad::model::{Mono, Now};
+use gmetad::prometheus::Scrape;
 use gmetad::query::Selection;
-use gmetad::store::{GridIdentity, Store};
+use gmetad::store::{GridIdentity, Snapshot, Store};
 use gmetad::walk::Body;
 use gmetad::xml::parse::{Parser, Previous};
 use gmetad::xml::write::Render;
@@ -74,6 +76,74 @@ fn write_all(bencher: Bencher<'_, '_>) {
         .bench_local(|| {
             let mut render = Render::new(Arc::clone(&snapshot), Selection::all(), now);
             while render.fill(&mut out, READ_BYTES) {
+                out.clear();
+            }
+            out.clear();
+        });
+}
+
+/// The same tree as JSON.
+#[divan::bench]
+fn write_json(bencher: Bencher<'_, '_>) {
+    let (mut store, _) = store(true);
+    let snapshot = store.snapshot();
+    let now = Now::default();
+    bench_body(bencher, b"\"value\":", || {
+        json::body(Arc::clone(&snapshot), Selection::all(), now)
+    });
+}
+
+/// The numbers of it for Prometheus.
+#[divan::bench]
+fn write_prometheus(bencher: Bencher<'_, '_>) {
+    let (mut store, _) = store(true);
+    bench_scrape(bencher, &store.snapshot());
+}
+
+/// As many of them as a large site has.
+#[divan::bench(sample_count = 5, sample_size = 1)]
+fn write_a_million_for_prometheus(bencher: Bencher<'_, '_>) {
+    let mut store = Store::new(GridIdentity::default(), Arc::default());
+    for cluster in 0..10 {
+        let id = store.add_source();
+        let name = format!("NAME=\"c{cluster}\"");
+        let xml = String::from_utf8(document_of(4000, 0).0).expect("it was a string");
+        poll(
+            &mut store,
+            id,
+            xml.replacen("NAME=\"Bench A\"", &name, 1).as_bytes(),
+        );
+    }
+    bench_scrape(bencher, &store.snapshot());
+}
+
+fn bench_scrape(bencher: Bencher<'_, '_>, snapshot: &Snapshot) {
+    // The capture's hosts were heard of a second before.
+    let now = Now {
+        mono: Mono(1000),
+        epoch: 1,
+    };
+    bench_body(bencher, b"\nganglia_", || {
+        Box::new(Scrape::new(snapshot, now, Arc::default(), |_| true))
+    });
+}
+
+/// Writes a body over and over, a socket buffer at a time; an item is what `mark` marks.
+fn bench_body(bencher: Bencher<'_, '_>, mark: &[u8], make: impl Fn() -> Box<dyn Body>) {
+    let mut out = Vec::with_capacity(2 * READ_BYTES);
+    let (mut items, mut bytes) = (0, 0);
+    let mut body = make();
+    while body.fill(&mut out, READ_BYTES) {
+        items += out.windows(mark.len()).filter(|w| *w == mark).count();
+        bytes += out.len();
+        out.clear();
+    }
+    bencher
+        .counter(ItemsCount::new(items))
+        .counter(BytesCount::new(bytes))
+        .bench_local(|| {
+            let mut body = make();
+            while body.fill(&mut out, READ_BYTES) {
                 out.clear();
             }
             out.clear();

@@ -11,7 +11,7 @@ for part in "${@:-build}"; do
         build) wanted+=(make gcc libc6-dev pkg-config librrd-dev ca-certificates) ;;
         test)
             wanted+=(ganglia-monitor gmetad rrdtool rrdcached graphite-carbon memcached)
-            wanted+=(libxml2-utils man-db shellcheck)
+            wanted+=(libxml2-utils man-db prometheus shellcheck)
             ;;
         demo) wanted+=(ganglia-monitor netcat-openbsd rrdtool) ;;
         *) say "no such part: $part (build, test, demo)"; exit 64 ;;
@@ -69,7 +69,7 @@ declare -a apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
 "${apt[@]}" install --no-install-recommends "${missing[@]}" >&2
 
 # Nor shall they start with the machine's next boot.
-for service in ganglia-monitor gmetad rrdcached memcached; do
+for service in ganglia-monitor gmetad rrdcached memcached prometheus; do
     if [[ " ${missing[*]} " == *" $service "* ]] && command -v update-rc.d >/dev/null; then
         "${root[@]}" update-rc.d "$service" disable >/dev/null 2>&1 || true
         say "$service does not start by itself; to have it so: update-rc.d $service enable"

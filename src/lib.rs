@@ -1,8 +1,9 @@
 //! gmetad, the Ganglia Meta Daemon, as a library: the parts that `main` puts together.
 //!
-//! The core (`model`, `xml`, `store`, `summary`, `query`, `poll`, `client`, `timers`,
-//! `condition`) has no sockets, clock, threads or files; the shell (`reactor`, `plugin`, `daemon`, `logging`) runs
-//! what the core decides. `docs/ARCHITECTURE.md` has the picture.
+//! The core (`model`, `xml`, `store`, `summary`, `query`, `poll`, `client`, `http`, `json`,
+//! `prometheus`, `status`, `timers`, `condition`) has no sockets, clock, threads or files; the shell
+//! (`reactor`, `plugin`, `machine`, `daemon`, `logging`) runs what the core decides.
+//! `docs/ARCHITECTURE.md` has the picture.
 
 pub mod cli;
 pub mod client;

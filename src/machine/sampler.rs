@@ -20,6 +20,9 @@ use super::{Cpu, Disk, Machine, Process};
 /// Between two looks.
 const PERIOD: Duration = Duration::from_secs(15);
 
+/// To the second look, so that what is a difference is one soon.
+const FIRST_PERIOD: Duration = Duration::from_secs(1);
+
 /// What the thread needs and a little more.
 const STACK_BYTES: usize = 128 * 1024;
 
@@ -64,14 +67,16 @@ impl Sampler {
 
 fn run(shared: &Mutex<Sample>, ended: &Receiver<()>) {
     let mut eye = Eye::new();
+    let mut pause = FIRST_PERIOD;
     loop {
         let sample = (eye.machine(), eye.process());
         if let Ok(mut shared) = shared.lock() {
             *shared = sample;
         }
-        if ended.recv_timeout(PERIOD) != Err(RecvTimeoutError::Timeout) {
+        if ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
             return;
         }
+        pause = PERIOD;
     }
 }
 

@@ -178,7 +178,7 @@ fn store(page: &mut Page, report: &Report) {
         root.num,
     );
     page.single(
-        "gmetad_root_summary_seconds_total",
+        "gmetad_root_summaries_seconds_total",
         Counter,
         "Time spent on sums of everything.",
         root.total.as_secs_f64(),

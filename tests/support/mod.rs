@@ -7,6 +7,7 @@
 
 pub mod peers;
 pub mod stores;
+pub mod web;
 
 use std::fs::{self, File};
 use std::io::{Read, Write};

@@ -39,7 +39,8 @@ pub fn available(test: &str, programs: &[&str]) -> bool {
         return true;
     }
     let missing = missing.join(", ");
-    let packages = "ganglia-monitor, gmetad, rrdtool, rrdcached, graphite-carbon, memcached";
+    let packages = "ganglia-monitor, gmetad, rrdtool, rrdcached, graphite-carbon, memcached, \
+                    prometheus";
     let required = ["CI", "GMETAD_REQUIRE_PEERS"]
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));

@@ -1,0 +1,180 @@
+//! HTTP as a client has it, without a library: a request goes out, an answer comes back whole. And
+//! Prometheus from its package.
+//!
+//! Starts nothing of ours.
+
+// Each test program takes what it needs of this.
+#![allow(dead_code)]
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::peers::{Process, free_tcp_port, program, start_listening};
+use super::{DEADLINE, wait_for};
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status.
+    pub code: u16,
+    /// Header fields, as they came.
+    pub fields: Vec<String>,
+    /// Everything after the empty line.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// The value of a header field.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields
+            .iter()
+            .find_map(|field| field.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    /// The body as text, whatever its bytes.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {}", self.text()))
+    }
+}
+
+/// Sends these bytes, keeps its side open, and reads until the other side closes.
+#[track_caller]
+pub fn exchange(address: SocketAddr, request: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect_timeout(&address, DEADLINE).expect("it listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    stream.write_all(request).expect("it reads");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it ends its answer");
+    answer
+}
+
+/// Sends a whole request and takes the answer apart.
+#[track_caller]
+pub fn request(address: SocketAddr, request: &str) -> Answer {
+    let bytes = exchange(address, request.as_bytes());
+    let end = bytes
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap_or_else(|| panic!("no head: {}", String::from_utf8_lossy(&bytes)));
+    let head = std::str::from_utf8(&bytes[..end]).expect("a head is ASCII");
+    let mut lines = head.split("\r\n");
+    let first = lines.next().expect("a first line");
+    let code = first.split(' ').nth(1).and_then(|code| code.parse().ok());
+    Answer {
+        code: code.unwrap_or_else(|| panic!("no status: {first}")),
+        fields: lines.map(String::from).collect(),
+        body: bytes[end + 4..].to_vec(),
+    }
+}
+
+/// Asks for a page.
+#[track_caller]
+pub fn get(address: SocketAddr, target: &str) -> Answer {
+    request(
+        address,
+        &format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: keep-alive\r\n\r\n"),
+    )
+}
+
+/// What promtool has to say about a page; nothing, if it finds no fault.
+pub fn promtool(page: &[u8]) -> String {
+    let mut child = Command::new(program("promtool"))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool starts");
+    let mut stdin = child.stdin.take().expect("it was asked for");
+    stdin.write_all(page).expect("promtool reads to the end");
+    drop(stdin);
+    let output = child.wait_with_output().expect("our own child");
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert_eq!(output.status.success(), said.is_empty(), "{said}");
+    said
+}
+
+/// A Prometheus on loopback that scrapes what it is told to.
+pub struct Prometheus {
+    _process: Process,
+    address: SocketAddr,
+    // Removed last, after the process has ended.
+    _folder: TempDir,
+}
+
+impl Prometheus {
+    /// Starts it with these jobs, in its configuration's own words, scraped each second.
+    pub fn start(jobs: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let conf = folder.path().join("prometheus.yml");
+        let text = format!(
+            "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n{jobs}"
+        );
+        std::fs::write(&conf, text).expect("our own folder");
+        let (process, port) = start_listening("prometheus", || {
+            let port = free_tcp_port();
+            let mut command = Command::new(program("prometheus"));
+            command
+                .arg(format!("--config.file={}", conf.display()))
+                .arg(format!(
+                    "--storage.tsdb.path={}",
+                    folder.path().join("data").display()
+                ))
+                .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+                .arg("--log.level=warn");
+            let log = folder.path().join("prometheus.log");
+            (Process::start(command, log), port)
+        });
+        Self {
+            _process: process,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            _folder: folder,
+        }
+    }
+
+    /// The results of a query, labels and value each.
+    pub fn query(&self, query: &str) -> Vec<(Value, f64)> {
+        let mut target = "/api/v1/query?query=".to_owned();
+        for byte in query.bytes() {
+            let _ = write!(target, "%{byte:02x}");
+        }
+        // It closes when it is told to, and answers 1.0 without chunks.
+        let answer = request(self.address, &format!("GET {target} HTTP/1.0\r\n\r\n"));
+        if answer.code != 200 {
+            return Vec::new();
+        }
+        let answer = answer.json();
+        let results = answer["data"]["result"].as_array().cloned();
+        results
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|result| {
+                let value = result["value"][1].as_str()?.parse().ok()?;
+                Some((result["metric"].clone(), value))
+            })
+            .collect()
+    }
+
+    /// Waits until a query gives one number, and that one.
+    #[track_caller]
+    pub fn wait_for(&self, query: &str, expected: f64) {
+        let mut last = Vec::new();
+        wait_for(&format!("{expected} as the answer to {query}"), || {
+            last = self.query(query);
+            (last.len() == 1 && last[0].1 == expected).then_some(())
+        });
+    }
+}
