@@ -169,6 +169,24 @@ fn a_source_that_never_answers_costs_only_itself() {
     // And it is asked again.
     silent.script(Script::Serve(cluster("late", 1, 3)));
     wait_for_version(&gmetad, "late", 1);
+    gmetad.wait_for_line("source \"silent\" is back after");
+}
+
+#[test]
+fn polls_that_are_late_again_and_again_are_told_once() {
+    let bytes = cluster("c", 1, 1);
+    // Every poll takes twice its interval or so.
+    let piece = bytes.len() / 20 + 1;
+    let fake = FakeSource::start(Script::Slow(bytes, piece, Duration::from_millis(100)));
+    let folder = folder();
+    let gmetad = start(&folder, &source("s", fake.port()));
+    wait_for_version(&gmetad, "c", 1);
+    fake.wait_for_polls(3);
+    gmetad.wait_for_line("longer than until its next start");
+    assert_eq!(gmetad.log().matches("longer than until").count(), 1);
+    gmetad.signal(Signal::SIGUSR1);
+    let line = gmetad.wait_for_line("status: source \"s\" is up");
+    assert!(!line.contains(" 0 missed"), "{line}");
 }
 
 #[test]

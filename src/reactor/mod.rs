@@ -12,6 +12,7 @@ mod resolver;
 mod slots;
 mod sources;
 
+use std::collections::HashMap;
 use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -27,7 +28,7 @@ use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::logging::{self, Complaint};
+use crate::logging::{self, Complaint, span};
 use crate::machine::Sampler;
 use crate::model::Now;
 use crate::plugin::{self, PluginHandle};
@@ -110,6 +111,8 @@ struct Shared {
     trust: Trust,
     /// Names of `trust` being looked up.
     names_asked: usize,
+    /// Names of `trust` that could not be, at some time; no more than there are.
+    names_unknown: HashMap<String, Complaint>,
     nuisances: Nuisances,
     no_descriptors: Complaint,
     stalled: Complaint,
@@ -157,6 +160,7 @@ impl Reactor {
             plugins: None,
             trust: Trust::new(&config.trust),
             names_asked: 0,
+            names_unknown: HashMap::new(),
             nuisances: Nuisances::default(),
             no_descriptors: Complaint::new(),
             stalled: Complaint::new(),
@@ -412,13 +416,23 @@ impl Shared {
 
     fn trusted_name(&mut self, name: &str, found: Result<Vec<SocketAddr>, String>) {
         self.names_asked = self.names_asked.saturating_sub(1);
+        let now = self.instant();
+        let complaint = self.names_unknown.entry(name.into()).or_default();
         match found {
             Ok(addresses) => {
                 let addresses: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
                 self.trust.set_addresses(name, &addresses);
+                if let Some(lasted) = complaint.recovered(now) {
+                    let lasted = span(lasted);
+                    log::warn!("trusted_hosts: {name} is resolved again, after {lasted}");
+                }
             }
             // Its addresses from before, if there are any, go on being trusted.
-            Err(reason) => log::warn!("trusted_hosts: {name} cannot be resolved: {reason}"),
+            Err(reason) => {
+                if complaint.failed(now).is_some() {
+                    log::warn!("trusted_hosts: {name} cannot be resolved: {reason}");
+                }
+            }
         }
     }
 }

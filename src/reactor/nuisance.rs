@@ -48,11 +48,11 @@ impl Nuisances {
         } else {
             self.known.entry(key).or_default()
         };
-        let more = if full { "and many others: " } else { "" };
+        let more = if full { " and others" } else { "" };
         match complaint.failed(now) {
-            Some(Say::First) => log::warn!("client {more}{address}: {what}"),
+            Some(Say::First) => log::warn!("client {address}{more}: {what}"),
             Some(Say::Still { lasted, times }) => log::warn!(
-                "client {more}{address}: {what} ({times} times in {})",
+                "client {address}{more}: {what} ({times} times in {})",
                 span(lasted)
             ),
             None => {}

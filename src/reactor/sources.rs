@@ -36,6 +36,8 @@ pub(super) struct Source {
     hung_up: bool,
     down: Complaint,
     damaged: Complaint,
+    late: Complaint,
+    restless: Complaint,
 }
 
 impl Source {
@@ -57,6 +59,8 @@ impl Source {
             hung_up: false,
             down: Complaint::new(),
             damaged: Complaint::new(),
+            late: Complaint::new(),
+            restless: Complaint::new(),
         }
     }
 
@@ -168,14 +172,7 @@ impl Source {
 
     fn ended(&mut self, outcome: Outcome, shared: &mut Shared) {
         shared.status_of(self.id).missed += outcome.missed;
-        if outcome.missed > 0 {
-            log::warn!(
-                "source \"{}\": a poll took {}, past {} of its next starts",
-                self.name,
-                span(shared.now.mono.since(outcome.started)),
-                outcome.missed
-            );
-        }
+        self.tell_missed(&outcome, shared);
         match outcome.answer {
             Some(answer) => self.succeeded(answer, &outcome.failures, outcome.started, shared),
             None => self.failed(&outcome.failures, outcome.started, shared),
@@ -220,8 +217,14 @@ impl Source {
                 self.name,
                 span(lasted)
             );
-        } else if moved && !first {
-            let why = listed(failures);
+        } else if !moved {
+            self.restless.recovered(now);
+        } else if !first && self.restless.failed(now).is_some() {
+            let why = if failures.is_empty() {
+                "its name stands for another address".into()
+            } else {
+                listed(failures)
+            };
             log::warn!("source \"{}\" is now read from {host}: {why}", self.name);
         }
         self.tell_damage(damage, now);
@@ -264,6 +267,21 @@ impl Source {
         }
         let nodes = shared.store.nodes_of(self.id).to_vec();
         self.hand_on(nodes, false, shared);
+    }
+
+    fn tell_missed(&mut self, outcome: &Outcome, shared: &mut Shared) {
+        let now = shared.instant();
+        let missed_so_far = shared.status_of(self.id).missed;
+        if outcome.missed == 0 {
+            self.late.recovered(now);
+        } else if self.late.failed(now).is_some() {
+            log::warn!(
+                "source \"{}\": a poll took {}, longer than until its next start; \
+                 {missed_so_far} starts are missed so far",
+                self.name,
+                span(shared.now.mono.since(outcome.started))
+            );
+        }
     }
 
     fn tell_damage(&mut self, damage: u64, now: Instant) {
