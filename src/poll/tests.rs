@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::HostPort;
+use crate::inflate::InflateError;
 use crate::timers::Random;
-use crate::xml::parse::{ParseSettings, Previous};
+use crate::xml::parse::{ParseError, ParseSettings, Previous};
 
 const GOOD: &[u8] = b"<GANGLIA_XML VERSION=\"3.7.2\" SOURCE=\"gmond\">\n\
     <CLUSTER NAME=\"c\" LOCALTIME=\"1\" OWNER=\"\" LATLONG=\"\" URL=\"\">\n\
