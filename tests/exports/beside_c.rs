@@ -1,4 +1,5 @@
-//! The real binary beside a C gmetad, both sending the same sources to the same servers.
+//! The real binary: beside a C gmetad, both sending the same sources to the same servers; and what it
+//! says of a server that is away.
 //!
 //! A source that always serves the same document makes every value and time stamp comparable.
 
@@ -90,5 +91,36 @@ fn rrdcached_has_the_same_of_both() {
             lastupdate(&our_root, metric).as_ref() == Some(&theirs)
         });
     }
+    assert!(gmetad.end().success());
+}
+
+#[test]
+fn a_server_that_goes_and_comes_is_two_lines_and_delays_no_answer() {
+    if !available("a_server_that_goes_and_comes", &["carbon-cache"]) {
+        return;
+    }
+    let mut carbon = Carbon::start();
+    let source = source();
+    let folder = tempfile::tempdir().expect("the system has room for a folder");
+    let directives = format!(
+        "data_source \"s\" 1 127.0.0.1:{}\ncarbon_server localhost\ncarbon_port {}\n",
+        source.port(),
+        carbon.port()
+    );
+    let gmetad = Gmetad::start(folder.path(), &directives);
+    wait_until("values in carbon", || carbon.points("bench.").len() == 28);
+    carbon.kill();
+    gmetad.wait_for_line("carbon localhost:");
+    source.wait_for_polls(3);
+    let rrd = folder
+        .path()
+        .join("rrds/bench/node1.example.org/load_one.rrd");
+    assert!(rrd.is_file(), "others have theirs");
+    assert!(gmetad.document().contains("node1.example.org"));
+    carbon.start_again();
+    gmetad.wait_for_line("takes values again");
+    let log = gmetad.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("carbon")).collect();
+    assert_eq!(lines.len(), 2, "{log}");
     assert!(gmetad.end().success());
 }

@@ -222,7 +222,7 @@ pub(super) fn run(mut peer: Peer, shared: &Shared) {
     lost += shared.give_up();
     if lost > 0 {
         shared.counters.dropped.fetch_add(lost, Ordering::Relaxed);
-        log::warn!(
+        log::error!(
             "{}: {lost} values were not taken before the end, and are lost",
             sender.name
         );
@@ -327,17 +327,17 @@ impl Sender<'_> {
         counters.count_failed(u64::from(refused));
         let name = &self.name;
         if let Some(lasted) = self.unreachable.recovered(Instant::now()) {
-            log::warn!("{name}: takes values again, after {}", span(lasted));
+            log::error!("{name}: takes values again, after {}", span(lasted));
         }
         if refused == 0 {
             self.peer.pacing.succeeded();
             if let Some(lasted) = self.refusing.recovered(Instant::now()) {
-                log::warn!("{name}: refuses nothing any more, after {}", span(lasted));
+                log::error!("{name}: refuses nothing any more, after {}", span(lasted));
             }
             return;
         }
         if let Some(say) = self.refusing.failed(Instant::now()) {
-            log::warn!("{name}: refuses values{}: {}", still(say), answer.reason);
+            log::error!("{name}: refuses values{}: {}", still(say), answer.reason);
         }
         if refused == batch.items {
             self.shared.pause(self.peer.pacing.failed());
@@ -347,7 +347,7 @@ impl Sender<'_> {
     fn tell_unreachable(&mut self, error: &StreamError) {
         let (name, limit_bytes) = (&self.name, self.peer.limit_bytes);
         if let Some(say) = self.unreachable.failed(Instant::now()) {
-            log::warn!(
+            log::error!(
                 "{name}: {error}{}; up to {} KiB of values wait for it",
                 still(say),
                 limit_bytes / 1024
@@ -362,13 +362,13 @@ impl Sender<'_> {
             if !self.unreachable.failing()
                 && let Some(lasted) = self.full.recovered(Instant::now())
             {
-                log::warn!(
+                log::error!(
                     "{name}: nothing is dropped any more, after {}",
                     span(lasted)
                 );
             }
         } else if let Some(say) = self.full.failed(Instant::now()) {
-            log::warn!(
+            log::error!(
                 "{name}: too much waits for it{}; the oldest {dropped} values are dropped",
                 still(say)
             );
