@@ -14,6 +14,9 @@ use crate::store::SourceId;
 /// The plugins that write round-robin files, in one set of counters.
 const RRD: [&str; 2] = ["rrd", "rrdsummary"];
 
+/// Who may write them in their place.
+const RRDCACHED: &str = "rrdcached";
+
 impl Shared {
     /// What is counted of a source.
     pub(super) fn status_of(&mut self, id: SourceId) -> &mut SourceStatus {
@@ -84,7 +87,8 @@ fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginReport> {
     let all = plugins.plugins();
     let mut files = Some(files(plugins, &all));
     let exports = plugins.exports();
-    all.into_iter()
+    let mut reports: Vec<PluginReport> = all
+        .into_iter()
         .map(|plugin| PluginReport {
             state: word(plugin.state),
             works: matches!(
@@ -101,7 +105,18 @@ fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginReport> {
             },
             id: plugin.id,
         })
-        .collect()
+        .collect();
+    // What an rrdcached is given, it is given by those that write the files.
+    let rrdcached = exports.iter().find(|it| it.id == RRDCACHED);
+    let writer = reports.iter().find(|it| it.id == RRD[0]);
+    if let (Some(rrdcached), Some(writer)) = (rrdcached, writer) {
+        reports.push(PluginReport {
+            id: RRDCACHED.into(),
+            output: Some(export(rrdcached)),
+            ..writer.clone()
+        });
+    }
+    reports
 }
 
 /// What was written to round-robin files.

@@ -25,6 +25,15 @@ fn ours(source: &FakeSource, more: &str) -> String {
     format!("data_source \"s\" 5 127.0.0.1:{}\n{more}\n", source.port())
 }
 
+/// How many values were sent to a server, by the status page.
+fn count(gmetad: &Gmetad, server: &str) -> u64 {
+    let page = gmetad.query("/status");
+    let start = format!("\"{server}\":{{\"num\":");
+    let (_, rest) = page.split_once(&start).expect("it is in the status");
+    let (number, _) = rest.split_once(',').expect("more follows");
+    number.parse().expect("a number")
+}
+
 #[test]
 fn carbon_has_the_same_of_both() {
     if !available("carbon_has_the_same_of_both", &["gmetad", "carbon-cache"]) {
@@ -52,6 +61,8 @@ fn carbon_has_the_same_of_both() {
         });
         assert!(theirs.contains_key("x.bench.node1_example_org.y.load_one"));
         wait_until("the same of ours", || points("rust") == theirs);
+        let sent = count(&gmetad, "graphite");
+        assert!(sent >= 28 && sent.is_multiple_of(28), "{sent}");
         assert!(gmetad.end().success());
         drop(c);
     }
@@ -91,6 +102,8 @@ fn rrdcached_has_the_same_of_both() {
             lastupdate(&our_root, metric).as_ref() == Some(&theirs)
         });
     }
+    assert!(count(&gmetad, "rrdcached") >= 56);
+    assert_eq!(count(&gmetad, "rrdtool"), 0);
     assert!(gmetad.end().success());
 }
 
