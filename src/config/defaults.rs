@@ -66,12 +66,20 @@ impl Config {
     }
 }
 
+/// Samples that wait: 1,000,000 files of 20 take 230 MB, at 6 bytes a sample and 100 a file.
+const DEFAULT_CACHE_LIMIT_BYTES: usize = 512 << 20;
+
 impl Default for RrdConfig {
     fn default() -> Self {
         RrdConfig {
             write: true,
             rootdir: DEFAULT_RRD_ROOTDIR.into(),
             rras: DEFAULT_RRAS.map(String::from).to_vec(),
+            write_timeout: Duration::ZERO,
+            write_jitter: None,
+            flush_interval: Duration::ZERO,
+            cache_limit_bytes: DEFAULT_CACHE_LIMIT_BYTES,
+            journal_dir: None,
         }
     }
 }

@@ -9,7 +9,8 @@ use log::Level;
 
 use super::exports::ExportDraft;
 use super::reader::{Document, Line, SectionText};
-use super::table::{Args, Known, RRD_SECTION, Repeat, Support, find, not_empty};
+use super::rrd;
+use super::table::{Args, Known, Repeat, Support, find, not_empty};
 use super::values;
 use super::words::{Word, split};
 use super::{
@@ -125,10 +126,7 @@ impl Draft {
 
     fn rrd_section(&mut self, directives: &[Directive]) {
         for directive in directives {
-            let ours = RRD_SECTION
-                .iter()
-                .any(|name| name.eq_ignore_ascii_case(&directive.name));
-            let Some(known) = find(&directive.name).filter(|_| ours) else {
+            let Some(known) = rrd::find_in_section(&directive.name) else {
                 continue;
             };
             match split(&directive.value) {

@@ -15,6 +15,7 @@ mod directives;
 mod error;
 mod exports;
 mod reader;
+mod rrd;
 mod show;
 mod table;
 #[cfg(test)]
@@ -190,6 +191,16 @@ pub struct RrdConfig {
     pub rootdir: PathBuf,
     /// RRA definitions as `rrdtool create` takes them.
     pub rras: Vec<String>,
+    /// How long samples wait in memory, so that many are written at once; zero: not at all.
+    pub write_timeout: Duration,
+    /// Spread over which they are then written; `None`: half of `write_timeout`.
+    pub write_jitter: Option<Duration>,
+    /// What they never wait longer than; zero: no such bound.
+    pub flush_interval: Duration,
+    /// Memory for samples that wait.
+    pub cache_limit_bytes: usize,
+    /// Folder of the journal of samples that wait.
+    pub journal_dir: Option<PathBuf>,
 }
 
 /// Which metrics take part in summaries.

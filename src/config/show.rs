@@ -3,10 +3,11 @@
 //! Prints nothing itself; not a format to be read back.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::{
-    AlertConfig, Config, ExportConfig, HostPort, RrdcachedAddress, SourceConfig, TrustConfig,
-    TrustEntry,
+    AlertConfig, Config, ExportConfig, HostPort, RrdConfig, RrdcachedAddress, SourceConfig,
+    TrustConfig, TrustEntry,
 };
 
 /// What would run, as text of several lines.
@@ -102,7 +103,27 @@ fn storing(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     for (index, rra) in config.rrd.rras.iter().enumerate() {
         row(f, if index == 0 { "RRAs" } else { "" }, rra)?;
     }
-    row(f, "umask", format_args!("{:03o}", config.umask))
+    row(f, "umask", format_args!("{:03o}", config.umask))?;
+    caching(f, &config.rrd)
+}
+
+/// Named only where asked for.
+fn caching(f: &mut fmt::Formatter<'_>, rrd: &RrdConfig) -> fmt::Result {
+    let secs = |time: Duration| format!("{} s", time.as_secs());
+    if !rrd.write_timeout.is_zero() {
+        row(f, "write_timeout", secs(rrd.write_timeout))?;
+        if let Some(jitter) = rrd.write_jitter {
+            row(f, "write_jitter", secs(jitter))?;
+        }
+        if !rrd.flush_interval.is_zero() {
+            row(f, "flush_interval", secs(rrd.flush_interval))?;
+        }
+        row(f, "cache_limit_mb", rrd.cache_limit_bytes >> 20)?;
+    }
+    if let Some(folder) = &rrd.journal_dir {
+        row(f, "journal_dir", folder.display())?;
+    }
+    Ok(())
 }
 
 /// Named only where asked for; what this version does not do yet, the notices say.

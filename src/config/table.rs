@@ -39,7 +39,7 @@ pub(super) struct Known {
     pub(super) apply: Apply,
 }
 
-const fn known(name: &'static str, expected: &'static str, apply: Apply) -> Known {
+pub(super) const fn known(name: &'static str, expected: &'static str, apply: Apply) -> Known {
     Known {
         name,
         expected,
@@ -323,7 +323,7 @@ impl Args<'_> {
     }
 }
 
-fn set<T>(
+pub(super) fn set<T>(
     target: &mut T,
     args: &Args<'_>,
     value: impl Fn(&str) -> Result<T, Fault>,

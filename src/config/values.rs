@@ -43,6 +43,12 @@ pub enum Fault {
     /// Not a time.
     #[error("is not a time; give milliseconds, as in 500")]
     Millis,
+    /// Not a time that something waits.
+    #[error("is not a time; give seconds from 0 to 86400")]
+    Wait,
+    /// Not a size of memory.
+    #[error("is not a size; give megabytes from 1 to 1048576")]
+    Megabytes,
     /// Not a usable poll interval.
     #[error("is not an interval; give seconds from 1 to 31536000")]
     Interval,
@@ -160,6 +166,23 @@ pub(super) fn umask(text: &str) -> Result<u32, Fault> {
         Ok(mask) if mask <= 0o777 => Ok(mask),
         _ => Err(Fault::Umask),
     }
+}
+
+/// Seconds up to a day; 0: not at all.
+pub(super) fn wait(text: &str) -> Result<Duration, Fault> {
+    match digits(text) {
+        Some(secs @ 0..=86_400) => Ok(Duration::from_secs(secs)),
+        _ => Err(Fault::Wait),
+    }
+}
+
+/// Megabytes, in bytes.
+pub(super) fn megabytes(text: &str) -> Result<usize, Fault> {
+    let bytes = match digits(text) {
+        Some(megabytes @ 1..=1_048_576) => usize::try_from(megabytes << 20).ok(),
+        _ => None,
+    };
+    bytes.ok_or(Fault::Megabytes)
 }
 
 /// Milliseconds, at least one.

@@ -6,11 +6,14 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::status::{PluginState, Status};
 use super::{Plugin, PluginError, RootUpdate, Update};
 use crate::config::{Config, Directive};
+
+/// How soon a plugin whose work between updates has failed is asked for it again.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Failures in a row that cost a plugin the rest.
 const DISABLE_AFTER: u32 = 10;
@@ -26,7 +29,7 @@ struct Link {
     directives: Vec<Directive>,
     /// Failures since the last success, of updates of sources and of the root: one that fails with
     /// all of the former is not forgiven for the latter.
-    in_a_row: [u32; 2],
+    in_a_row: [u32; 3],
     runs: bool,
 }
 
@@ -35,6 +38,8 @@ struct Link {
 enum About {
     Source = 0,
     Root = 1,
+    /// Its own work, between updates.
+    Tick = 2,
 }
 
 impl Chain {
@@ -57,7 +62,7 @@ impl Chain {
                 .section(plugin.id())
                 .map_or_else(Vec::new, |section| section.directives.clone()),
             plugin,
-            in_a_row: [0; 2],
+            in_a_row: [0; 3],
             runs: false,
         });
         let links: Vec<Link> = links.collect();
@@ -95,6 +100,37 @@ impl Chain {
 
     pub(super) fn notify_root(&mut self, root: &mut RootUpdate) {
         self.each(About::Root, |plugin| plugin.notify_root(root));
+    }
+
+    /// Lets every plugin do what it does between updates; when it next wants to.
+    pub(super) fn tick(&mut self) -> Option<Duration> {
+        let mut soonest = None;
+        for (place, link) in self.links.iter_mut().enumerate() {
+            if !link.runs {
+                continue;
+            }
+            let plugin = &mut link.plugin;
+            let mut next = None;
+            let result = call(&self.status, place, || {
+                next = plugin.tick();
+                Ok(())
+            });
+            if let Err(reason) = result {
+                self.status.plugins[place]
+                    .failed
+                    .fetch_add(1, Ordering::Relaxed);
+                link.failed(About::Tick, &reason);
+                if !link.runs {
+                    self.status.plugins[place].set_state(PluginState::Disabled);
+                }
+                // Not at once, or one that always fails would keep the thread busy.
+                next = Some(AFTER_PANIC);
+            } else if link.in_a_row[About::Tick as usize] > 0 {
+                link.succeeded(About::Tick);
+            }
+            soonest = soonest.into_iter().chain(next).min();
+        }
+        soonest
     }
 
     /// Stops every plugin that runs, in order.
@@ -218,14 +254,12 @@ fn in_order(ids: &[String], plugins: Vec<Box<dyn Plugin>>) -> Vec<Box<dyn Plugin
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-    use std::sync::Mutex;
-    use std::time::Duration;
-
     use super::PluginState::{Disabled, Refused, Running, Stopped};
     use super::*;
     use crate::config::{Location, Section};
     use crate::model::{Cluster, Node, Now};
+    use std::path::PathBuf;
+    use std::sync::Mutex;
 
     type Seen = Arc<Mutex<Vec<String>>>;
     type Script = Box<dyn FnMut(&mut Update) -> Result<(), PluginError> + Send>;

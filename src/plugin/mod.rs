@@ -72,6 +72,12 @@ pub trait Plugin: Send {
         Ok(())
     }
 
+    /// Work between updates, of a few hundredths of a second: called after each, and when the time
+    /// it has last given has passed without one. `None`: not before the next update.
+    fn tick(&mut self) -> Option<Duration> {
+        None
+    }
+
     /// Called once, after the last update.
     fn stop(&mut self) {}
 

@@ -3,7 +3,8 @@
 //! All of a plugin's work is done here, so it may take its time; what fails is the chain's matter.
 
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use super::Waker;
 use super::chain::Chain;
@@ -12,7 +13,8 @@ use super::queue::Event;
 /// Runs until the loop says stop or is gone.
 pub(super) fn run(mut chain: Chain, events: &Receiver<Event>, waker: &Waker) {
     chain.start();
-    while let Ok(event) = events.recv() {
+    let mut next_tick = chain.tick();
+    while let Some(event) = next(&mut chain, events, &mut next_tick) {
         let status = chain.status();
         if status.held_back.swap(false, Ordering::SeqCst) {
             waker();
@@ -33,7 +35,26 @@ pub(super) fn run(mut chain: Chain, events: &Receiver<Event>, waker: &Waker) {
         if last {
             break;
         }
+        next_tick = chain.tick();
     }
     chain.status().ended.store(true, Ordering::Release);
     waker();
+}
+
+/// Waits for an event, and lets the plugins do what they do meanwhile; `None` when the loop is gone.
+fn next(
+    chain: &mut Chain,
+    events: &Receiver<Event>,
+    next_tick: &mut Option<Duration>,
+) -> Option<Event> {
+    loop {
+        let Some(wait) = *next_tick else {
+            return events.recv().ok();
+        };
+        match events.recv_timeout(wait) {
+            Ok(event) => return Some(event),
+            Err(RecvTimeoutError::Timeout) => *next_tick = chain.tick(),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
 }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::daemon::Rrdcached;
+use super::later::Later;
 use super::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
 use super::samples::{Kind, Samples};
 use super::writer::{FileRecord, FileSpec, RrdCounters, Writer};
@@ -64,6 +65,8 @@ struct Tools {
     paths: PathBuffer,
     samples: Samples,
     writer: Writer,
+    /// Where samples wait, if any ever do.
+    later: Option<Later>,
     /// A component in the making.
     component: String,
 }
@@ -138,6 +141,7 @@ impl Archive {
                 paths: PathBuffer::new(&config.rrd.rootdir),
                 samples: Samples::default(),
                 writer: Writer::new(config, counters),
+                later: Later::new(config),
                 component: String::new(),
             },
         }
@@ -161,7 +165,12 @@ impl Archive {
             );
             return Ok(());
         }
-        let Tools { paths, writer, .. } = &mut self.tools;
+        let Tools {
+            paths,
+            writer,
+            later,
+            ..
+        } = &mut self.tools;
         if let Some(rrdcached) = &mut writer.rrdcached {
             rrdcached.start()?;
         }
@@ -169,7 +178,17 @@ impl Archive {
         let probe = paths.in_root(&format!(".probe-{}", std::process::id()));
         writer
             .probe(probe)
-            .map_err(|reason| PluginError::Failed(format!("RRD files cannot be made: {reason}")))
+            .map_err(|reason| PluginError::Failed(format!("RRD files cannot be made: {reason}")))?;
+        if let Some(later) = later {
+            later.open(writer);
+        }
+        Ok(())
+    }
+
+    /// Writes what waits and is due, for a little while; when to come again.
+    pub(super) fn step(&mut self) -> Option<Duration> {
+        let Tools { later, writer, .. } = &mut self.tools;
+        later.as_mut()?.step(writer)
     }
 
     /// What is counted of updates that an rrdcached is given, if one is.
@@ -185,10 +204,14 @@ impl Archive {
         }
     }
 
-    /// No update comes any more.
+    /// No update comes any more: what waits is written, as far as there is time.
     pub(super) fn close(&mut self) {
-        if let Some(rrdcached) = &mut self.tools.writer.rrdcached {
+        let Tools { later, writer, .. } = &mut self.tools;
+        if let Some(rrdcached) = &mut writer.rrdcached {
             rrdcached.close();
+        }
+        if let Some(later) = later {
+            later.close(writer);
         }
     }
 
@@ -200,7 +223,7 @@ impl Archive {
         moment: Moment,
         now: Mono,
     ) -> Option<HostsWriter<'_>> {
-        self.tools.writer.begin(now);
+        self.tools.begin(now);
         let key = node_key(&cluster.name);
         let node = node_of(&mut self.nodes, &key, now);
         let time = node.usable_time(&cluster.name, moment)?;
@@ -222,7 +245,7 @@ impl Archive {
         moment: Moment,
         now: Mono,
     ) -> Option<FolderWriter<'_>> {
-        self.tools.writer.begin(now);
+        self.tools.begin(now);
         let key = node_key(name);
         let node = node_of(&mut self.nodes, &key, now);
         let time = node.usable_time(name, moment)?;
@@ -239,7 +262,7 @@ impl Archive {
 
     /// The sums of everything.
     pub(super) fn root_sums(&mut self, moment: Moment, now: Mono) -> Option<FolderWriter<'_>> {
-        self.tools.writer.begin(now);
+        self.tools.begin(now);
         self.tools.paths.enter(ROOT_NODE, SUMMARY_DIR);
         Some(FolderWriter {
             dir: &mut self.root_sums,
@@ -269,7 +292,7 @@ impl Archive {
         nodes.retain(|_, node| {
             let stays = now.since(node.seen) < FORGET_AFTER;
             if !stays {
-                node.dirs().for_each(|dir| tools.writer.forget(&dir.files));
+                node.dirs().for_each(|dir| tools.forget(&dir.files));
             }
             stays
         });
@@ -281,6 +304,25 @@ impl Archive {
             });
             let files = dirs.chain([root_sums]).flat_map(|dir| &mut dir.files);
             tools.names.sweep(files);
+        }
+    }
+}
+
+impl Tools {
+    /// Tells the time to those who want it.
+    fn begin(&mut self, now: Mono) {
+        self.writer.begin(now);
+        if let Some(later) = &mut self.later {
+            later.tell_time(&self.writer);
+        }
+    }
+
+    /// Lets go of what is remembered of files that are no longer written to.
+    fn forget(&mut self, files: &[FileRecord]) {
+        self.writer.forget(files);
+        if let Some(later) = &mut self.later {
+            let held = files.iter().filter_map(|file| file.held());
+            held.for_each(|id| later.release(id, &self.writer));
         }
     }
 }
@@ -377,11 +419,11 @@ impl HostsWriter<'_> {
     /// Lets go of what is remembered of hosts that the cluster no longer has. Files stay.
     pub(super) fn finish(self) {
         let round = self.node.round;
-        let writer = &mut self.tools.writer;
+        let tools = self.tools;
         self.node.hosts.retain(|_, dir| {
             let stays = dir.round == round;
             if !stays {
-                writer.forget(&dir.files);
+                tools.forget(&dir.files);
             }
             stays
         });
@@ -438,6 +480,7 @@ impl FolderWriter<'_> {
             paths,
             writer,
             names,
+            later,
             ..
         } = &mut *self.tools;
         if samples.is_empty() {
@@ -448,13 +491,24 @@ impl FolderWriter<'_> {
             kind,
             with_num,
         };
+        if let Some(later) = later
+            && later.holds()
+        {
+            let id = record.held().unwrap_or_else(|| {
+                let id = later.use_file(paths.folder(), names.component(name), spec);
+                record.hold(id);
+                id
+            });
+            later.put(id, spec, self.time, samples.first_value(), writer);
+            return;
+        }
         writer.write(paths.file(names.component(name)), record, spec, samples);
     }
 
     /// Lets go of what is remembered of files that were neither written nor passed. Files stay.
     pub(super) fn finish(self) {
         let files = &mut self.dir.files;
-        self.tools.writer.forget(&files[self.at..]);
+        self.tools.forget(&files[self.at..]);
         files.truncate(self.at);
         if files.capacity() > files.len() + files.len() / 8 {
             files.shrink_to_fit();

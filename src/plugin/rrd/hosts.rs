@@ -3,6 +3,7 @@
 //! Which values are worth keeping is decided here; how they get into files is the archive's.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::archive::{Moment, SharedArchive};
 use crate::model::{Node, Now};
@@ -81,5 +82,9 @@ impl Plugin for HostFiles {
     fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
         self.archive.lock().sweep(root.now.mono);
         Ok(())
+    }
+
+    fn tick(&mut self) -> Option<Duration> {
+        self.archive.lock().step()
     }
 }

@@ -17,16 +17,53 @@ use super::Plugin;
 use crate::config::Config;
 
 mod archive;
+mod arena;
+mod cache;
 mod daemon;
 mod digest;
 mod hosts;
+mod journal;
+mod later;
 mod librrd;
+mod packed;
 mod paths;
+mod replay;
 mod samples;
 mod sums;
 mod writer;
 
 pub use writer::{RrdCounters, RrdStatus};
+
+/// A sample as a journal has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JournalSample {
+    /// Of its file, from the root on.
+    pub path: String,
+    /// Seconds since the epoch.
+    pub time: u32,
+    /// The value, or the sum and how many were summed with a colon between them.
+    pub value: String,
+}
+
+/// The samples in a segment of a journal, as far as it can be read: for whoever wants to know what
+/// a replay would find. Any bytes may be given.
+pub fn journal_samples(segment: &[u8]) -> Vec<JournalSample> {
+    let mut samples = Vec::new();
+    replay::read(segment, |record| {
+        if let replay::Record::Sample { file, time, packed } = record {
+            let mut rest = packed;
+            let mut value = Vec::new();
+            // It was found to be whole when it was read.
+            let _ = packed::unpack(&mut rest, &mut value);
+            samples.push(JournalSample {
+                path: format!("{}/{}.rrd", file.folder, file.name),
+                time,
+                value: String::from_utf8_lossy(&value).into_owned(),
+            });
+        }
+    });
+    samples
+}
 
 /// The plugins `rrd` and `rrdsummary`, which share what they know of files.
 pub(super) fn plugins(config: &Config, counters: &Arc<RrdCounters>) -> [Box<dyn Plugin>; 2] {

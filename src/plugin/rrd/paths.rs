@@ -24,6 +24,9 @@ pub(super) const SUMMARY_DIR: &str = "__SummaryInfo__";
 /// the hash, `.rrd`, and what librrd adds to it for the time of writing.
 const CUT_BYTES: usize = 200;
 
+/// Bytes of any component that is taken: what a filesystem takes, less `.rrd` and what librrd adds.
+const COMPONENT_BYTES: usize = 240;
+
 /// The root as its own node: no node's name encodes to this.
 pub(super) const ROOT_NODE: &str = "";
 
@@ -95,6 +98,18 @@ fn push_hex(byte: u8, out: &mut String) {
     }
 }
 
+/// Whether a text is one component of a path and room is left for an ending.
+pub(super) fn is_component(text: &str) -> bool {
+    !matches!(text, "" | "." | "..")
+        && text.len() <= COMPONENT_BYTES
+        && !text.bytes().any(|byte| matches!(byte, b'/' | 0 | b'\n'))
+}
+
+/// Whether a path that is taken from the root stays below it.
+pub(super) fn is_inside(path: &str) -> bool {
+    path.split('/').all(is_component)
+}
+
 /// One path at a time, in a buffer that is used again and again.
 #[derive(Debug)]
 pub(super) struct PathBuffer {
@@ -129,6 +144,21 @@ impl PathBuffer {
         self.bytes.extend_from_slice(dir.as_bytes());
         self.bytes.push(b'/');
         self.dir_bytes = self.bytes.len();
+    }
+
+    /// Goes to a folder below the root, by its path from there.
+    pub(super) fn enter_inside(&mut self, folder: &str) {
+        self.bytes.truncate(self.root_bytes);
+        self.bytes.extend_from_slice(folder.as_bytes());
+        self.bytes.push(b'/');
+        self.dir_bytes = self.bytes.len();
+    }
+
+    /// The folder entered, from the root.
+    pub(super) fn folder(&self) -> &str {
+        let folder = &self.bytes[self.root_bytes..self.dir_bytes.max(self.root_bytes + 1) - 1];
+        // Components are text.
+        std::str::from_utf8(folder).unwrap_or_default()
     }
 
     /// The path of a file in the folder entered, by the component its name makes.

@@ -94,6 +94,25 @@ impl Samples {
         self.end(time, start, good)
     }
 
+    /// Adds a value that `append` writes as text that is known to be good.
+    pub(super) fn push_packed<T>(&mut self, time: u32, append: impl FnOnce(&mut Vec<u8>) -> T) {
+        let start = self.begin(time);
+        append(&mut self.text);
+        self.end(time, start, true);
+    }
+
+    /// The text of the oldest value, without its time.
+    pub(super) fn first_value(&self) -> &[u8] {
+        let start = self
+            .parts
+            .get(self.first)
+            .map_or(self.text.len(), |it| it.1);
+        let text = self.text[start..].split(|byte| *byte == 0).next();
+        let text = text.unwrap_or_default();
+        let colon = memchr::memchr(b':', text);
+        colon.map_or(&[], |at| &text[at + 1..])
+    }
+
     fn begin(&mut self, time: u32) -> usize {
         let start = self.text.len();
         push(&mut self.text, format_args!("{time}:"));

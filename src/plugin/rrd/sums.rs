@@ -72,6 +72,10 @@ impl Plugin for SumFiles {
         archive.sweep(root.now.mono);
         Ok(())
     }
+
+    fn tick(&mut self) -> Option<Duration> {
+        self.archive.lock().step()
+    }
 }
 
 fn put_all(mut folder: FolderWriter<'_>, summary: &Summary) {

@@ -46,6 +46,16 @@ pub struct RrdCounters {
     pub(super) failed: AtomicU64,
     /// Files that did not take their last sample.
     pub(super) broken: AtomicU64,
+    /// Samples that wait in the cache, now.
+    pub(super) held: AtomicU64,
+    /// Bytes of memory that the cache takes, now.
+    pub(super) held_bytes: AtomicU64,
+    /// Bytes written to the journal.
+    pub(super) journal_bytes: AtomicU64,
+    /// Calls that wrote to a file, however many samples each.
+    pub(super) calls: AtomicU64,
+    /// Of those, for want of room in the cache.
+    pub(super) forced: AtomicU64,
 }
 
 /// What was done to files since the start, read at once.
@@ -61,6 +71,16 @@ pub struct RrdStatus {
     pub failed: u64,
     /// Files that did not take their last sample.
     pub broken: u64,
+    /// Samples that wait in the cache, now.
+    pub held: u64,
+    /// Bytes of memory that the cache takes, now.
+    pub held_bytes: u64,
+    /// Bytes written to the journal.
+    pub journal_bytes: u64,
+    /// Calls that wrote to a file, however many samples each.
+    pub calls: u64,
+    /// Of those, for want of room in the cache.
+    pub forced: u64,
 }
 
 impl RrdCounters {
@@ -73,18 +93,24 @@ impl RrdCounters {
             stale: read(&self.stale),
             failed: read(&self.failed),
             broken: read(&self.broken),
+            held: read(&self.held),
+            held_bytes: read(&self.held_bytes),
+            journal_bytes: read(&self.journal_bytes),
+            calls: read(&self.calls),
+            forced: read(&self.forced),
         }
     }
 }
 
-fn count(counter: &AtomicU64, more: usize) {
+pub(super) fn count(counter: &AtomicU64, more: usize) {
     counter.fetch_add(more as u64, Ordering::Relaxed);
 }
 
 /// What is remembered of one file, in eight bytes: there may be millions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FileRecord {
-    /// Time of the newest sample written; 0 until one was.
+    /// Time of the newest sample written; 0 until one was. In a folder whose samples are held in
+    /// the cache, the file's number there.
     pub(super) last: u32,
     /// The number of its name, and the flags above it.
     name_and_flags: u32,
@@ -95,8 +121,11 @@ const BROKEN: u32 = 1 << 31;
 /// The file is an old one whose data sources take integers only.
 const INTEGERS: u32 = 1 << 30;
 
+/// The rest is remembered in the cache, and this says only where.
+const HELD: u32 = 1 << 29;
+
 /// Names that there can be at once.
-pub(super) const NAME_LIMIT: u32 = INTEGERS;
+pub(super) const NAME_LIMIT: u32 = HELD;
 
 impl FileRecord {
     pub(super) fn new(name: u32) -> FileRecord {
@@ -113,6 +142,16 @@ impl FileRecord {
 
     pub(super) fn rename(&mut self, name: u32) {
         self.name_and_flags = self.name_and_flags & !(NAME_LIMIT - 1) | name;
+    }
+
+    /// The file's number in the cache, if that is where it is remembered.
+    pub(super) fn held(self) -> Option<u32> {
+        self.has(HELD).then_some(self.last)
+    }
+
+    pub(super) fn hold(&mut self, id: u32) {
+        self.set(HELD, true);
+        self.last = id;
     }
 
     fn has(self, flag: u32) -> bool {
@@ -182,6 +221,10 @@ impl Writer {
         }
     }
 
+    pub(super) fn counters(&self) -> &RrdCounters {
+        &self.counters
+    }
+
     /// Tells the writer the time, for its complaints.
     pub(super) fn begin(&mut self, now: Mono) {
         self.complaints.begin(now);
@@ -243,6 +286,7 @@ impl Writer {
         };
         match result {
             Ok(written) => {
+                count(&self.counters.calls, 1);
                 count(&self.counters.written, written);
                 record.last = record.last.max(samples.last_time());
                 self.mended(record);
@@ -411,12 +455,12 @@ fn c_string(text: &str) -> CString {
     CString::new(bytes).unwrap_or_default()
 }
 
-fn as_path(path: &CStr) -> &Path {
+pub(super) fn as_path(path: &CStr) -> &Path {
     Path::new(OsStr::from_bytes(path.to_bytes()))
 }
 
 /// Whether there is anything of that name; what cannot be told counts as there.
-fn exists(path: &CStr) -> bool {
+pub(super) fn exists(path: &CStr) -> bool {
     !matches!(fs::symlink_metadata(as_path(path)), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 

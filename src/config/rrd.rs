@@ -1,0 +1,82 @@
+//! Directives that stand in the `rrd` section and nowhere else: those of the write cache.
+//!
+//! What a value may be is checked in `values`.
+
+use super::table::{Known, RRD_SECTION, find, known, set};
+use super::values;
+
+static KNOWN: [Known; 5] = [
+    known("write_timeout", SECONDS, |draft, args| {
+        set(&mut draft.config.rrd.write_timeout, args, values::wait)
+    }),
+    known("write_jitter", SECONDS, |draft, args| {
+        draft.config.rrd.write_jitter = Some(args.one(values::wait)?);
+        Ok(())
+    }),
+    known("flush_interval", SECONDS, |draft, args| {
+        set(&mut draft.config.rrd.flush_interval, args, values::wait)
+    }),
+    known("cache_limit_mb", "megabytes", |draft, args| {
+        set(
+            &mut draft.config.rrd.cache_limit_bytes,
+            args,
+            values::megabytes,
+        )
+    }),
+    known("journal_dir", "a folder", |draft, args| {
+        draft.config.rrd.journal_dir = Some(args.one(values::path)?);
+        Ok(())
+    }),
+];
+
+const SECONDS: &str = "seconds";
+
+/// A directive of the `rrd` section that is ours: one of its own, or one of top level's that it
+/// may have too.
+pub(super) fn find_in_section(name: &str) -> Option<&'static Known> {
+    let own = KNOWN
+        .iter()
+        .find(|known| known.name.eq_ignore_ascii_case(name));
+    let shared = || {
+        let is_shared = RRD_SECTION.iter().any(|it| it.eq_ignore_ascii_case(name));
+        find(name).filter(|_| is_shared)
+    };
+    own.or_else(shared)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::super::testing::{config, refusal};
+
+    #[test]
+    fn the_cache_is_set_up_in_the_section() {
+        let rrd = config(
+            "rrd {\n write_timeout 300\n Write_Jitter 100\n flush_interval 600\n cache_limit_mb 64\n \
+             journal_dir /j\n}",
+        )
+        .rrd;
+        assert_eq!(rrd.write_timeout, Duration::from_secs(300));
+        assert_eq!(rrd.write_jitter, Some(Duration::from_secs(100)));
+        assert_eq!(rrd.flush_interval, Duration::from_secs(600));
+        assert_eq!(rrd.cache_limit_bytes, 64 << 20);
+        assert_eq!(rrd.journal_dir.as_deref(), Some(Path::new("/j")));
+        let rrd = config("rrd {\n}").rrd;
+        assert!(rrd.write_timeout.is_zero() && rrd.journal_dir.is_none());
+    }
+
+    #[test]
+    fn what_the_cache_cannot_do_is_refused() {
+        assert_eq!(
+            refusal("rrd {\n write_timeout 1h\n cache_limit_mb 0\n journal_dir j\n}"),
+            [
+                "g.conf:2: write_timeout: \"1h\" is not a time; give seconds from 0 to 86400",
+                "g.conf:3: cache_limit_mb: \"0\" is not a size; give megabytes from 1 to 1048576",
+                "g.conf:4: journal_dir: \"j\" is not an absolute path; start it with /, \
+                 since the daemon leaves its folder",
+            ]
+        );
+    }
+}

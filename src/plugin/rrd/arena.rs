@@ -1,0 +1,228 @@
+//! Bytes of many small queues, each a chain of chunks out of one store.
+//!
+//! Knows nothing of what the bytes mean. There may be millions of queues that grow by a few bytes
+//! at a time; from the system's allocator, each would cost more than it holds.
+
+/// With its link, half a cache line: four samples or so.
+const CHUNK_BYTES: usize = 28;
+
+/// Chunks taken from the system at a time.
+const SLAB_CHUNKS: usize = 2048;
+
+const NONE: u32 = u32::MAX;
+
+#[derive(Clone, Copy, Debug)]
+struct Chunk {
+    next: u32,
+    bytes: [u8; CHUNK_BYTES],
+}
+
+/// A queue; to be given back with [`Arena::free`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chain {
+    head: u32,
+    tail: u32,
+    /// Bytes in the last chunk.
+    tail_bytes: u8,
+}
+
+impl Default for Chain {
+    fn default() -> Chain {
+        Chain {
+            head: NONE,
+            tail: NONE,
+            tail_bytes: CHUNK_BYTES as u8,
+        }
+    }
+}
+
+impl Chain {
+    pub(super) fn is_empty(self) -> bool {
+        self.head == NONE
+    }
+}
+
+/// All chunks.
+#[derive(Debug)]
+pub(super) struct Arena {
+    slabs: Vec<Box<[Chunk]>>,
+    free: u32,
+    used: usize,
+}
+
+impl Default for Arena {
+    fn default() -> Arena {
+        Arena {
+            slabs: Vec::new(),
+            free: NONE,
+            used: 0,
+        }
+    }
+}
+
+impl Arena {
+    /// Memory taken from the system.
+    pub(super) fn bytes(&self) -> usize {
+        self.slabs.len() * SLAB_CHUNKS * size_of::<Chunk>()
+    }
+
+    /// Whether less than a tenth of what was taken is free.
+    pub(super) fn is_nearly_full(&self) -> bool {
+        self.used * 10 >= self.slabs.len() * SLAB_CHUNKS * 9
+    }
+
+    /// Appends to a chain; nothing, and `false`, where there is no chunk left and `limit_bytes`
+    /// allows for no more. The first slab is always allowed.
+    pub(super) fn append(
+        &mut self,
+        chain: &mut Chain,
+        mut bytes: &[u8],
+        limit_bytes: usize,
+    ) -> bool {
+        let room = CHUNK_BYTES - usize::from(chain.tail_bytes);
+        let missing = bytes.len().saturating_sub(room).div_ceil(CHUNK_BYTES);
+        while self.slabs.len() * SLAB_CHUNKS < self.used + missing {
+            if !self.grow(limit_bytes) {
+                return false;
+            }
+        }
+        while !bytes.is_empty() {
+            if usize::from(chain.tail_bytes) == CHUNK_BYTES {
+                let new = self.take();
+                if chain.tail == NONE {
+                    chain.head = new;
+                } else {
+                    let tail = chain.tail;
+                    self.chunk(tail).next = new;
+                }
+                chain.tail = new;
+                chain.tail_bytes = 0;
+            }
+            let start = usize::from(chain.tail_bytes);
+            let count = bytes.len().min(CHUNK_BYTES - start);
+            let (now, later) = bytes.split_at(count);
+            self.chunk(chain.tail).bytes[start..start + count].copy_from_slice(now);
+            chain.tail_bytes += count as u8;
+            bytes = later;
+        }
+        true
+    }
+
+    /// Copies what a chain holds to the end of `out`.
+    pub(super) fn read(&self, chain: Chain, out: &mut Vec<u8>) {
+        let mut at = chain.head;
+        while at != NONE {
+            let chunk = &self.slabs[at as usize / SLAB_CHUNKS][at as usize % SLAB_CHUNKS];
+            let count = if at == chain.tail {
+                usize::from(chain.tail_bytes)
+            } else {
+                CHUNK_BYTES
+            };
+            out.extend_from_slice(&chunk.bytes[..count]);
+            at = chunk.next;
+        }
+    }
+
+    /// Takes a chain's chunks back.
+    pub(super) fn free(&mut self, chain: &mut Chain) {
+        let mut at = chain.head;
+        while at != NONE {
+            let next = self.chunk(at).next;
+            self.chunk(at).next = self.free;
+            self.free = at;
+            self.used -= 1;
+            at = next;
+        }
+        *chain = Chain::default();
+        if self.used == 0 {
+            *self = Arena::default();
+        }
+    }
+
+    fn grow(&mut self, limit_bytes: usize) -> bool {
+        let more = SLAB_CHUNKS * size_of::<Chunk>();
+        let first = (self.slabs.len() * SLAB_CHUNKS) as u32;
+        let too_many = u64::from(first) + SLAB_CHUNKS as u64 >= u64::from(NONE);
+        if too_many || (!self.slabs.is_empty() && self.bytes() + more > limit_bytes) {
+            return false;
+        }
+        let mut slab = vec![
+            Chunk {
+                next: NONE,
+                bytes: [0; CHUNK_BYTES],
+            };
+            SLAB_CHUNKS
+        ];
+        for (number, chunk) in (first..).zip(&mut slab) {
+            chunk.next = number + 1;
+        }
+        slab[SLAB_CHUNKS - 1].next = self.free;
+        self.free = first;
+        self.slabs.push(slab.into());
+        true
+    }
+
+    fn take(&mut self) -> u32 {
+        let taken = self.free;
+        let chunk = self.chunk(taken);
+        let next = std::mem::replace(&mut chunk.next, NONE);
+        self.free = next;
+        self.used += 1;
+        taken
+    }
+
+    fn chunk(&mut self, at: u32) -> &mut Chunk {
+        &mut self.slabs[at as usize / SLAB_CHUNKS][at as usize % SLAB_CHUNKS]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOMY: usize = 1 << 30;
+
+    fn read(arena: &Arena, chain: Chain) -> Vec<u8> {
+        let mut out = Vec::new();
+        arena.read(chain, &mut out);
+        out
+    }
+
+    #[test]
+    fn chains_grow_side_by_side_and_keep_apart() {
+        let mut arena = Arena::default();
+        let mut chains = vec![(Chain::default(), Vec::new()); 50];
+        for round in 0..200_usize {
+            for (at, (chain, copy)) in chains.iter_mut().enumerate() {
+                let bytes = vec![(round * 7 + at) as u8; (round + at) % 9];
+                assert!(arena.append(chain, &bytes, ROOMY));
+                copy.extend(bytes);
+            }
+        }
+        for (chain, copy) in &mut chains {
+            assert_eq!(read(&arena, *chain), *copy);
+            arena.free(chain);
+            assert!(chain.is_empty());
+        }
+        assert_eq!(arena.bytes(), 0, "what is empty gives all of it back");
+    }
+
+    #[test]
+    fn chunks_are_used_again_and_the_limit_holds() {
+        let mut arena = Arena::default();
+        let limit = SLAB_CHUNKS * size_of::<Chunk>();
+        let mut chains = vec![Chain::default(); SLAB_CHUNKS];
+        for _ in 0..3 {
+            for chain in &mut chains {
+                assert!(arena.append(chain, &[1; CHUNK_BYTES], limit));
+            }
+            let mut more = Chain::default();
+            assert!(!arena.append(&mut more, &[1], limit));
+            assert!(more.is_empty(), "all or nothing");
+            assert_eq!(arena.bytes(), limit);
+            for chain in &mut chains {
+                arena.free(chain);
+            }
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! Samples that are written later: holds them, notes them in the journal, writes them in time.
+//!
+//! Which samples there are is the archive's matter; how they get into a file is the writer's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::cache::{Cache, Delay, FileId, Held};
+use super::journal::Journal;
+use super::packed::pack;
+use super::paths::PathBuffer;
+use super::replay::{self, End, FileName, Record};
+use super::samples::Samples;
+use super::writer::{FileSpec, Writer, count, exists};
+use crate::config::{Config, RrdConfig};
+
+/// Spent on writing files before updates have their turn.
+const STEP: Duration = Duration::from_millis(20);
+
+/// When there is nothing to do at once, how soon there may be.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// Files created in a second at most: after a first start a million may be missing, and to create
+/// one costs as much as to write to several.
+const CREATIONS_A_SECOND: u64 = 4000;
+
+/// Spent on writing at the end: the loop waits for ten seconds in all.
+const CLOSE_WITHIN: Duration = Duration::from_secs(8);
+
+/// A segment of the journal is no younger than this when the next is begun.
+const SEGMENT_MIN_SECS: u32 = 10;
+
+/// The cache, its journal and its clock.
+#[derive(Debug)]
+pub(super) struct Later {
+    cache: Cache,
+    journal: Option<Journal>,
+    journal_dir: Option<PathBuf>,
+    /// Off: what is held comes from the journal or the socket alone, and is written at once.
+    holds: bool,
+    delay: Delay,
+    paths: PathBuffer,
+    samples: Samples,
+    packed: Vec<u8>,
+    started: Instant,
+    /// Since the start, as of the last look at the clock.
+    now: u32,
+    /// Files that had been created when this second began.
+    created_before: u64,
+    mode: u32,
+}
+
+impl Later {
+    /// `None` where nothing is ever held: neither asked for, nor left to an rrdcached.
+    pub(super) fn new(config: &Config) -> Option<Later> {
+        let Config {
+            rrd: config,
+            umask,
+            exports,
+            ..
+        } = config;
+        let holds = !config.write_timeout.is_zero();
+        let asked_for = holds || config.journal_dir.is_some();
+        if !asked_for || exports.rrdcached.is_some() {
+            return None;
+        }
+        let delay = delay(config);
+        Some(Later {
+            cache: Cache::new(delay, config.cache_limit_bytes),
+            journal: None,
+            journal_dir: config.journal_dir.clone(),
+            holds,
+            delay,
+            paths: PathBuffer::new(&config.rootdir),
+            samples: Samples::default(),
+            packed: Vec::new(),
+            started: Instant::now(),
+            now: 0,
+            created_before: 0,
+            mode: 0o666 & !umask,
+        })
+    }
+
+    /// Whether samples of updates are held at all.
+    pub(super) fn holds(&self) -> bool {
+        self.holds
+    }
+
+    /// Opens the journal and takes in what the last run left there.
+    pub(super) fn open(&mut self, writer: &mut Writer) {
+        let Some(folder) = self.journal_dir.clone() else {
+            return;
+        };
+        let segment_secs = self.delay.timeout_secs.max(SEGMENT_MIN_SECS);
+        match Journal::open(&folder, segment_secs, self.mode) {
+            Ok((journal, old)) => {
+                self.journal = Some(journal);
+                self.replay(&old, writer);
+            }
+            Err(error) => log::error!(
+                "journal: {} cannot be used: {error}; values that wait in memory would be lost \
+                 with the process",
+                folder.display()
+            ),
+        }
+    }
+
+    fn replay(&mut self, old: &[(u32, PathBuf)], writer: &mut Writer) {
+        let mut taken = 0_u64;
+        for (segment, path) in old {
+            let end = match fs::read(path) {
+                Ok(bytes) => replay::read(&bytes, |record| {
+                    taken += u64::from(self.replay_record(*segment, record, writer));
+                }),
+                Err(error) => {
+                    log::error!("journal: {} cannot be read: {error}", path.display());
+                    End::Damaged
+                }
+            };
+            self.judge(*segment, path, end);
+        }
+        if taken > 0 {
+            log::info!("journal: {taken} values of the last run are taken over");
+        }
+        if let Some(journal) = &mut self.journal {
+            // Segments that hold nothing go at once.
+            journal.commit(self.now);
+            journal.trim();
+        }
+    }
+
+    fn judge(&mut self, segment: u32, path: &Path, end: End) {
+        match end {
+            End::Whole => {}
+            End::Torn => log::info!(
+                "journal: {} ends in the middle of a write, as it does after a crash",
+                path.display()
+            ),
+            End::Damaged => {
+                log::error!(
+                    "journal: {} is damaged; what can be read of it is written, and the file is \
+                     kept as .damaged beside it",
+                    path.display()
+                );
+                if let Some(journal) = &mut self.journal {
+                    journal.keep_aside(segment);
+                }
+            }
+        }
+    }
+
+    /// Takes a record in; whether it is a sample that waits now.
+    fn replay_record(&mut self, segment: u32, record: Record<'_>, writer: &mut Writer) -> bool {
+        match record {
+            Record::Sample { file, time, packed } => {
+                let FileName { folder, name, spec } = file;
+                let id = self.cache.file(folder, name, *spec);
+                self.packed.clear();
+                self.packed.extend_from_slice(packed);
+                let held = self.hold(id, time, writer);
+                if held == Held::First {
+                    self.note_first(id, segment);
+                }
+                self.tidy(id, writer);
+                matches!(held, Held::First | Held::More)
+            }
+            Record::Forget(file) => {
+                if let Some(id) = self.cache.find(&file.folder, &file.name) {
+                    self.drop_samples(id);
+                    self.tidy(id, writer);
+                }
+                false
+            }
+        }
+    }
+
+    /// The file of that name in that folder below the root, until it is released.
+    pub(super) fn use_file(&mut self, folder: &str, name: &str, spec: FileSpec) -> FileId {
+        self.cache.use_file(folder, name, spec)
+    }
+
+    /// Ends the use of a file, which is written in time nevertheless.
+    pub(super) fn release(&mut self, id: FileId, writer: &Writer) {
+        if let Some(record) = self.cache.release(id) {
+            writer.forget(&[record]);
+        }
+    }
+
+    /// Holds a value's text, as the writer would take it, for the file.
+    pub(super) fn put(
+        &mut self,
+        id: FileId,
+        spec: FileSpec,
+        time: u32,
+        value: &[u8],
+        writer: &mut Writer,
+    ) -> Held {
+        self.cache.get_mut(id).spec = spec;
+        self.packed.clear();
+        if !pack(value, &mut self.packed) {
+            // No text that the samples let through is like that.
+            count(&writer.counters().failed, 1);
+            return Held::Stale;
+        }
+        let held = self.hold(id, time, writer);
+        if let Some(journal) = &mut self.journal
+            && matches!(held, Held::First | Held::More)
+        {
+            // Noted first: the note may be what begins another segment.
+            let current = journal.current();
+            journal.sample(&mut self.cache, id, time, &self.packed);
+            if held == Held::First {
+                self.note_first(id, current);
+            }
+        }
+        held
+    }
+
+    /// Holds the value that is packed; makes room by writing the file where there is none.
+    fn hold(&mut self, id: FileId, time: u32, writer: &mut Writer) -> Held {
+        let now = self.now;
+        let mut held = self.cache.put(id, time, &self.packed, now);
+        if held == Held::Full {
+            count(&writer.counters().forced, 1);
+            self.write(id, writer);
+            held = self.cache.put(id, time, &self.packed, now);
+        }
+        match held {
+            Held::First | Held::More => {}
+            Held::Stale => count(&writer.counters().stale, 1),
+            Held::Full => self.write_through(id, time, writer),
+        }
+        held
+    }
+
+    /// Writes the one value that is packed, for which there is no room at all.
+    fn write_through(&mut self, id: FileId, time: u32, writer: &mut Writer) {
+        let mut rest = self.packed.as_slice();
+        self.samples.clear();
+        self.samples
+            .push_packed(time, |text| super::packed::unpack(&mut rest, text));
+        self.write_samples(id, writer);
+    }
+
+    fn note_first(&mut self, id: FileId, segment: u32) {
+        self.cache.get_mut(id).oldest_segment = segment;
+        if let Some(journal) = &mut self.journal {
+            journal.hold(segment);
+        }
+    }
+
+    /// Writes a file's samples, if it has any; how many there were.
+    pub(super) fn write(&mut self, id: FileId, writer: &mut Writer) -> u32 {
+        let waiting = self.cache.get(id).count();
+        if waiting == 0 {
+            return 0;
+        }
+        self.samples.clear();
+        self.cache.take(id, &mut self.samples);
+        self.write_samples(id, writer);
+        if let Some(journal) = &mut self.journal {
+            journal.release(self.cache.get(id).oldest_segment);
+        }
+        waiting
+    }
+
+    fn write_samples(&mut self, id: FileId, writer: &mut Writer) {
+        self.paths.enter_inside(self.cache.folder(id));
+        let path = self.paths.file(self.cache.name(id));
+        let file = self.cache.get_mut(id);
+        writer.write(path, &mut file.record, file.spec, &mut self.samples);
+    }
+
+    fn drop_samples(&mut self, id: FileId) {
+        if self.cache.get(id).is_empty() {
+            return;
+        }
+        self.cache.drop_samples(id);
+        if let Some(journal) = &mut self.journal {
+            journal.release(self.cache.get(id).oldest_segment);
+        }
+    }
+
+    fn tidy(&mut self, id: FileId, writer: &Writer) {
+        if let Some(record) = self.cache.tidy(id) {
+            writer.forget(&[record]);
+        }
+    }
+
+    /// Looks at the clock.
+    pub(super) fn tell_time(&mut self, writer: &Writer) {
+        let now = self.started.elapsed().as_secs() as u32;
+        if now != self.now {
+            self.now = now;
+            self.created_before = writer.counters().status().created;
+        }
+    }
+
+    /// Commits the journal and writes what is due, for a little while; when there may be more.
+    /// `None`: not before there are samples again.
+    pub(super) fn step(&mut self, writer: &mut Writer) -> Option<Duration> {
+        self.tell_time(writer);
+        if let Some(journal) = &mut self.journal {
+            journal.commit(self.now);
+        }
+        let begun = Instant::now();
+        let mut more = true;
+        while more && begun.elapsed() < STEP {
+            more = self.write_one(writer);
+        }
+        self.count(writer);
+        let dirty = self.journal.as_ref().is_some_and(Journal::is_dirty);
+        if more {
+            Some(Duration::ZERO)
+        } else if dirty || self.cache.samples() > 0 {
+            Some(IDLE)
+        } else {
+            None
+        }
+    }
+
+    /// Writes a file that is due, or the next where room is short; whether there was one.
+    fn write_one(&mut self, writer: &mut Writer) -> bool {
+        let mut id = self.cache.due(self.now);
+        if id.is_none() && self.cache.is_crowded() {
+            id = self.cache.soonest();
+            count(&writer.counters().forced, usize::from(id.is_some()));
+        }
+        let Some(id) = id else {
+            return false;
+        };
+        if self.must_wait(id, writer) {
+            self.cache.put_off(id, self.now + 1);
+            return true;
+        }
+        self.write(id, writer);
+        self.tidy(id, writer);
+        true
+    }
+
+    /// Whether a file is to be created when enough have been in this second.
+    fn must_wait(&mut self, id: FileId, writer: &Writer) -> bool {
+        let created = writer.counters().status().created - self.created_before;
+        if created < CREATIONS_A_SECOND || self.cache.get(id).record.last > 0 {
+            return false;
+        }
+        self.paths.enter_inside(self.cache.folder(id));
+        !exists(self.paths.file(self.cache.name(id)))
+    }
+
+    /// Writes everything, as far as there is time, and ends the journal.
+    pub(super) fn close(&mut self, writer: &mut Writer) {
+        let begun = Instant::now();
+        let waiting: Vec<FileId> = self.cache.waiting().collect();
+        for id in waiting {
+            if begun.elapsed() >= CLOSE_WITHIN {
+                break;
+            }
+            self.write(id, writer);
+            self.tidy(id, writer);
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.close(self.now);
+        }
+        self.count(writer);
+        let (samples, files) = (self.cache.samples(), self.cache.waiting_files());
+        if samples == 0 {
+            return;
+        }
+        if self.journal.is_some() {
+            log::warn!(
+                "{samples} values of {files} RRD files are left to the journal, for want of time"
+            );
+        } else {
+            log::error!(
+                "{samples} values of {files} RRD files are lost, for want of time; a journal_dir \
+                 would keep them"
+            );
+        }
+    }
+
+    fn count(&self, writer: &Writer) {
+        use std::sync::atomic::Ordering::Relaxed;
+        let counters = writer.counters();
+        counters.held.store(self.cache.samples(), Relaxed);
+        counters
+            .held_bytes
+            .store(self.cache.bytes() as u64, Relaxed);
+        if let Some(journal) = &self.journal {
+            counters
+                .journal_bytes
+                .store(journal.written_bytes(), Relaxed);
+        }
+    }
+}
+
+/// How long samples wait by that configuration.
+fn delay(config: &RrdConfig) -> Delay {
+    let secs = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX / 4);
+    let timeout = secs(config.write_timeout);
+    let jitter = config.write_jitter.map_or(timeout / 2, secs);
+    let (timeout_secs, jitter_secs) = match secs(config.flush_interval) {
+        0 => (timeout, jitter),
+        most => (timeout.min(most), jitter.min(most.saturating_sub(timeout))),
+    };
+    Delay {
+        timeout_secs,
+        jitter_secs,
+    }
+}
