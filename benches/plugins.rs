@@ -1,0 +1,128 @@
+//! What a plugin costs that touches every value through the C interface: 33,000 of them.
+//!
+//! The target is 5 ms a call. A C compiler is needed: cc, or what CC names.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use divan::Bencher;
+use divan::counter::ItemsCount;
+use gmetad::cli;
+use gmetad::config::{self, Config, Disk};
+use gmetad::model::{Mono, Node, Now};
+use gmetad::plugin::{Invented, Plugin, Update, shared_object};
+use gmetad::store::{GridIdentity, Store};
+
+const HOSTS: usize = 1000;
+const METRICS: usize = 33;
+
+fn main() {
+    // Loading a plugin starts this program anew, to see whether it goes well.
+    if let Some(file) = cli::plugin_to_try(std::env::args_os()) {
+        shared_object::attempt(&file);
+    }
+    divan::main();
+}
+
+/// A store keeps the cluster, so that a plugin that changes it has to copy it.
+struct Rig {
+    _store: Store,
+    update: Update,
+    plugin: Box<dyn Plugin>,
+}
+
+fn rig(section: &str) -> Rig {
+    let mut store = Store::new(GridIdentity::default(), Arc::default());
+    let source = store.add_source();
+    let mut parser = store.begin(source);
+    let read = parser.feed(document().as_bytes(), Mono(0), store.table());
+    read.expect("a sound document");
+    let document = parser.finish(Mono(0)).expect("a whole document");
+    let now = Now::default();
+    let node = store.commit(source, document, now).remove(0);
+    let mut plugin = plugin(section);
+    plugin.configure(&[]).expect("it takes anything");
+    Rig {
+        _store: store,
+        update: Update {
+            source: "source".into(),
+            interval: Duration::from_secs(15),
+            up: true,
+            node,
+            now,
+            invented: Invented::default(),
+        },
+        plugin,
+    }
+}
+
+fn document() -> String {
+    let mut xml =
+        String::from("<GANGLIA_XML VERSION=\"3\" SOURCE=\"gmond\">\n<CLUSTER NAME=\"c\">\n");
+    for host in 0..HOSTS {
+        let _ = writeln!(xml, "<HOST NAME=\"host{host}\" TN=\"1\" TMAX=\"20\">");
+        for metric in 0..METRICS {
+            let _ = writeln!(
+                xml,
+                "<METRIC NAME=\"metric{metric}\" VAL=\"{host}.{metric}\" TYPE=\"float\" UNITS=\"\" \
+                 TN=\"1\" TMAX=\"70\" DMAX=\"0\" SLOPE=\"both\"></METRIC>"
+            );
+        }
+        xml.push_str("</HOST>\n");
+    }
+    xml.push_str("</CLUSTER>\n</GANGLIA_XML>\n");
+    xml
+}
+
+fn plugin(section: &str) -> Box<dyn Plugin> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let object = folder.path().join("touch.so");
+    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
+    let built = Command::new(compiler)
+        .args(["-std=c99", "-O2", "-shared", "-fPIC", "-I"])
+        .arg(root.join("include"))
+        .arg("-o")
+        .arg(&object)
+        .arg(root.join("benches/touch.c"))
+        .status();
+    assert!(built.expect("a C compiler").success());
+    shared_object::load_one(&object, &configured(section)).expect("it was just built")
+}
+
+fn configured(section: &str) -> Config {
+    let text = format!("touch {{\n{section}\n}}\n");
+    let overrides = cli::Overrides::default();
+    let loaded = config::parse(
+        text.as_bytes(),
+        Path::new("bench"),
+        &Disk,
+        &overrides,
+        "host",
+    );
+    loaded.expect("a sound configuration").config
+}
+
+#[divan::bench]
+fn read_every_value(bencher: Bencher<'_, '_>) {
+    let mut rig = rig("");
+    bencher
+        .counter(ItemsCount::new(HOSTS * METRICS))
+        .bench_local(|| rig.plugin.notify(&mut rig.update));
+}
+
+#[divan::bench]
+fn change_every_value(bencher: Bencher<'_, '_>) {
+    let mut rig = rig("change");
+    let shared: Node = rig.update.node.clone();
+    bencher
+        .counter(ItemsCount::new(HOSTS * METRICS))
+        .bench_local(|| {
+            // As it comes from the store: to be copied by the first change.
+            rig.update.node = shared.clone();
+            rig.plugin.notify(&mut rig.update)
+        });
+}
