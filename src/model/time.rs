@@ -14,6 +14,14 @@ impl Mono {
         u32::try_from(self.0.saturating_sub(earlier.0) / 1000).unwrap_or(u32::MAX)
     }
 
+    /// Seconds of the clock that began from `earlier` to here; 0 where `earlier` is later.
+    ///
+    /// For an age that is added up piece by piece: the pieces come to the whole, where rounding
+    /// each down would lose up to a second with each.
+    pub fn ticks_since(self, earlier: Mono) -> u32 {
+        u32::try_from((self.0 / 1000).saturating_sub(earlier.0 / 1000)).unwrap_or(u32::MAX)
+    }
+
     /// The time from `earlier` to here; zero where `earlier` is later.
     pub fn since(self, earlier: Mono) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))

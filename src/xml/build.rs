@@ -273,7 +273,7 @@ impl ClusterBuilder {
         if same {
             return;
         }
-        let age = host.received.secs_since(known.received);
+        let age = host.received.ticks_since(known.received);
         for metric in old {
             let def = &previous.defs[metric.def() as usize];
             let id = self.add_def(def);

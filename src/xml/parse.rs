@@ -1239,6 +1239,21 @@ mod tests {
     }
 
     #[test]
+    fn a_metric_that_is_no_longer_sent_ages_as_the_clock_does_however_often_it_is_polled() {
+        let mut bench = Bench::new();
+        let start = bench.now;
+        let both = one_metric("kept", "1", "int32", 0) + &one_metric("there", "2", "int32", 0);
+        bench.cluster(&wrapped(&one_host("a", &both)));
+        let other = wrapped(&one_host("a", &one_metric("there", "2", "int32", 0)));
+        let mut kept = 0;
+        for poll in 1..=20 {
+            bench.now = Mono(start.0 + poll * 1_950);
+            kept = metric(&bench.cluster(&other), "a", "kept").tn;
+        }
+        assert_eq!(kept, 3 + 39);
+    }
+
+    #[test]
     fn of_two_hosts_of_one_name_the_later_counts() {
         let xml = wrapped(
             &(one_host("a", &one_metric("m", "1", "int32", 0))
