@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     }
     match daemon::role() {
         Role::Leader => daemon::lead_session().into(),
-        Role::Starter => match prepare() {
+        Role::Starter => match arguments().and_then(|options| prepare(&options)) {
             Ok(prepared) if prepared.loaded.config.is_foreground() => {
                 run(&prepared, Terminal::Kept).into()
             }
@@ -54,29 +54,38 @@ enum Terminal {
 }
 
 fn run_detached() -> Exit {
+    // Names of files are as seen from the folder that is left next.
+    let options = match arguments() {
+        Ok(options) => options,
+        Err(exit) => return exit,
+    };
     if let Err(error) = daemon::settle() {
         return complain(
             &format_args!("cannot leave this folder: {error}"),
             Exit::System,
         );
     }
-    match prepare() {
+    match prepare(&options) {
         Ok(prepared) => run(&prepared, Terminal::Left),
         Err(exit) => exit,
     }
 }
 
-/// Reads arguments and configuration; `Err` is the exit code of what ends here, well or not.
-fn prepare() -> Result<Prepared, Exit> {
-    let options = match cli::parse(std::env::args_os().skip(1)) {
-        Ok(Request::Run(options)) => options,
-        Ok(Request::Rehearse(options, rehearsal)) => return Err(rehearse(&options, &rehearsal)),
-        Ok(Request::Print(text)) => return Err(print(&text)),
-        Err(error) => return Err(complain(&error, Exit::Usage)),
-    };
-    let loaded = load(&options)?;
+/// Reads the arguments; `Err` is the exit code of what ends here, well or not.
+fn arguments() -> Result<Options, Exit> {
+    match cli::parse(std::env::args_os().skip(1)) {
+        Ok(Request::Run(options)) => Ok(options),
+        Ok(Request::Rehearse(options, rehearsal)) => Err(rehearse(&options, &rehearsal)),
+        Ok(Request::Print(text)) => Err(print(&text)),
+        Err(error) => Err(complain(&error, Exit::Usage)),
+    }
+}
+
+/// Reads the configuration; `Err` is the exit code of what ends here, well or not.
+fn prepare(options: &Options) -> Result<Prepared, Exit> {
+    let loaded = load(options)?;
     if options.test_config {
-        return Err(show(&options, &loaded));
+        return Err(show(options, &loaded));
     }
     let account = daemon::account_to_become(loaded.config.setuid_username.as_deref())
         .map_err(|error| complain(&error, exit_of_user(&error)))?;

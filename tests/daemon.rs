@@ -472,6 +472,25 @@ fn hangup_opens_the_log_file_anew() {
 }
 
 #[test]
+fn names_of_files_are_as_seen_from_where_the_daemon_is_started() {
+    let folder = tempfile::tempdir().expect("a folder");
+    configure(folder.path(), "Include more.conf");
+    fs::write(folder.path().join("more.conf"), "debug_level 4\n").expect("written");
+    let output = gmetad()
+        .args(["-c", "gmetad.conf", "-p", "pid", "-l", "log"])
+        .current_dir(folder.path())
+        .output()
+        .expect("built");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let daemon = Detached {
+        pid: pid_in(&folder.path().join("pid")).expect("a pid file"),
+    };
+    assert!(listening(&read(&folder.path().join("log"))).is_some());
+    daemon.end();
+}
+
+#[test]
 fn the_log_file_is_appended_to() {
     let folder = tempfile::tempdir().expect("a folder");
     let log = folder.path().join("log");
