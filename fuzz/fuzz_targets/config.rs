@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use gmetad::cli::Overrides;
-use gmetad::config::{Effective, Files, parse};
+use gmetad::config::{Effective, Files, Unmatched, parse};
 use libfuzzer_sys::fuzz_target;
 
 /// No file but the one that is read.
@@ -16,7 +16,7 @@ impl Files for Nothing {
         Err(io::ErrorKind::NotFound.into())
     }
 
-    fn matching(&self, _: &str) -> Result<Vec<PathBuf>, String> {
+    fn matching(&self, _: &str) -> Result<Vec<PathBuf>, Unmatched> {
         Ok(Vec::new())
     }
 }

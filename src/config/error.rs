@@ -57,6 +57,14 @@ pub enum Problem {
         /// The system's own words.
         reason: String,
     },
+    /// A folder that a pattern names.
+    #[error("Include: cannot look into {}: {reason}", path.display())]
+    Unsearchable {
+        /// The folder, or what is in it.
+        path: PathBuf,
+        /// The system's own words.
+        reason: String,
+    },
     /// Most likely not a configuration at all.
     #[error("{} is over {limit_bytes} bytes, more than a configuration has", path.display())]
     TooLong {

@@ -26,7 +26,7 @@ mod words;
 pub use alert::{AlertConfig, AlertRule};
 pub use defaults::{DEFAULT_INTERVAL, DEFAULT_POLL_PORT, DEFAULT_RRAS, DEFAULT_RRD_ROOTDIR};
 pub use error::{ConfigError, ConfigErrors, Problem};
-pub use reader::{Disk, Files};
+pub use reader::{Disk, Files, Unmatched};
 pub use show::Effective;
 pub use table::directive_names;
 pub use values::Fault;

@@ -19,8 +19,22 @@ pub trait Files {
     /// The bytes of a file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// Files that a glob pattern names, in order of name; the error is the pattern's.
-    fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>, String>;
+    /// Files that a glob pattern names, in order of name.
+    fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>, Unmatched>;
+}
+
+/// Why it cannot be said what a pattern names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmatched {
+    /// It is no pattern, and why.
+    Pattern(String),
+    /// A folder cannot be looked into.
+    Folder {
+        /// The folder, or what is in it.
+        path: PathBuf,
+        /// The system's own words.
+        reason: String,
+    },
 }
 
 /// The files of this machine.
@@ -31,11 +45,33 @@ impl Files for Disk {
         std::fs::read(path)
     }
 
-    fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
-        let paths = glob::glob(pattern).map_err(|error| error.msg.to_string())?;
-        // What cannot be looked into holds nothing for us; glob sorts by name.
-        Ok(paths.filter_map(Result::ok).collect())
+    fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>, Unmatched> {
+        let folder = |path: &Path, error: &io::Error| Unmatched::Folder {
+            path: path.into(),
+            reason: error.to_string(),
+        };
+        let paths =
+            glob::glob(pattern).map_err(|error| Unmatched::Pattern(error.msg.to_string()))?;
+        // glob takes a folder whose way is barred for one that is not there.
+        let fixed: PathBuf = Path::new(pattern)
+            .components()
+            .take_while(|part| !is_pattern(&part.as_os_str().to_string_lossy()))
+            .collect();
+        match std::fs::metadata(&fixed) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Err(folder(&fixed, &error));
+            }
+            _ => {}
+        }
+        // Sorted by name by glob itself.
+        paths
+            .map(|path| path.map_err(|error| folder(error.path(), error.error())))
+            .collect()
     }
+}
+
+fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?', '['])
 }
 
 /// All that the files say, uninterpreted.
@@ -281,16 +317,21 @@ impl Reader<'_> {
             // As dotconf has it: from the folder of the file that includes.
             let folder = line.at.file.parent().unwrap_or(Path::new(""));
             let path = folder.join(&word.text);
-            if !word.text.contains(['*', '?', '[']) {
+            if !is_pattern(&word.text) {
                 self.included(&line.at, &path);
                 continue;
             }
             match self.files.matching(&path.to_string_lossy()) {
                 Ok(paths) => paths.iter().for_each(|path| self.included(&line.at, path)),
-                Err(reason) => {
-                    let problem = Problem::Pattern {
-                        pattern: word.text.clone(),
-                        reason,
+                Err(unmatched) => {
+                    let problem = match unmatched {
+                        Unmatched::Pattern(reason) => Problem::Pattern {
+                            pattern: word.text.clone(),
+                            reason,
+                        },
+                        Unmatched::Folder { path, reason } => {
+                            Problem::Unsearchable { path, reason }
+                        }
                     };
                     self.error(Some(line.at.clone()), problem);
                 }

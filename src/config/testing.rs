@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Config, Files, Loaded, parse};
+use super::{Config, Files, Loaded, Unmatched, parse};
 use crate::cli::Overrides;
 
 /// Files in memory; a pattern names all whose folder and ending are its own.
@@ -32,8 +32,10 @@ impl Files for Memory {
             .ok_or_else(|| io::Error::other("no such file"))
     }
 
-    fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>, String> {
-        let (before, after) = pattern.split_once('*').ok_or("only * is known here")?;
+    fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>, Unmatched> {
+        let (before, after) = pattern
+            .split_once('*')
+            .ok_or_else(|| Unmatched::Pattern("only * is known here".into()))?;
         let fits = |path: &&PathBuf| {
             let path = path.to_string_lossy();
             path.starts_with(before) && path.ends_with(after)
