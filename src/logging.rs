@@ -86,6 +86,8 @@ enum Job {
     Line(Line),
     /// Open the log file anew: something has moved it away.
     Reopen,
+    /// From now on, log to this file, or to none.
+    LogTo(Option<PathBuf>),
     /// The terminal is no longer ours.
     LeaveConsole,
     /// Answer when everything before this is written.
@@ -163,6 +165,11 @@ pub fn set_level(level: u8) {
 /// Opens the log file anew, as after a rotation. A failure is logged, and the old file kept.
 pub fn reopen() {
     submit(Job::Reopen);
+}
+
+/// Logs to another file from now on, or to none. A failure is logged, and the old file kept.
+pub fn log_to(file: Option<PathBuf>) {
+    submit(Job::LogTo(file));
 }
 
 /// Ends writing to the console: the terminal belongs to whoever started the daemon.
@@ -244,6 +251,7 @@ fn write_all(mut sinks: Sinks, jobs: &Receiver<Job>) {
         match job {
             Job::Line(line) => sinks.write(&line, Instant::now()),
             Job::Reopen => sinks.reopen(Instant::now()),
+            Job::LogTo(file) => sinks.log_to(file, Instant::now()),
             Job::LeaveConsole => sinks.leave_console(),
             Job::Flush(done) => {
                 // Who asked may have stopped waiting.

@@ -27,6 +27,8 @@ const SYSLOG_PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Sinks {
     syslog: Syslog,
     file: Option<LogFile>,
+    /// A file that is to take the place of that one, but could not be opened.
+    wanted: Option<PathBuf>,
     console: bool,
 }
 
@@ -48,6 +50,7 @@ impl Sinks {
             Sinks {
                 syslog,
                 file,
+                wanted: None,
                 console: true,
             },
             outcome,
@@ -71,6 +74,10 @@ impl Sinks {
 
     /// Opens the log file anew, or says why the old one is kept.
     pub fn reopen(&mut self, now: Instant) {
+        if let Some(path) = self.wanted.take() {
+            self.log_to(Some(path), now);
+            return;
+        }
         let Some(file) = &mut self.file else { return };
         let line = match file.reopen() {
             Ok(()) => Line::own(Severity::Info, "log file reopened".into()),
@@ -86,6 +93,28 @@ impl Sinks {
             .logged_at(super::LEVEL.load(std::sync::atomic::Ordering::Relaxed))
         {
             self.write(&line, now);
+        }
+    }
+
+    /// Logs to another file from here on, or says why the old one is kept.
+    pub fn log_to(&mut self, path: Option<PathBuf>, now: Instant) {
+        self.wanted = None;
+        let Some(path) = path else {
+            self.file = None;
+            return;
+        };
+        match LogFile::open(&path, None) {
+            Ok(file) => self.file = Some(file),
+            Err(error) => {
+                let kept = match &self.file {
+                    Some(file) => format!("keeping {}", file.path.display()),
+                    None => "going on without".into(),
+                };
+                let path_shown = path.display();
+                let text = format!("log file {path_shown} cannot be opened: {error}; {kept}");
+                self.write(&Line::own(Severity::Error, text), now);
+                self.wanted = Some(path);
+            }
         }
     }
 
@@ -363,6 +392,7 @@ mod tests {
         Sinks {
             syslog: Syslog::connect(&[]).0,
             file: Some(file),
+            wanted: None,
             console: false,
         }
     }
@@ -418,6 +448,25 @@ mod tests {
         let text = fs::read_to_string(moved.join("log")).expect("read");
         assert!(text.contains("cannot be reopened"), "{text}");
         assert!(text.contains("keeping the old one"), "{text}");
+    }
+
+    #[test]
+    fn another_file_takes_over_and_one_that_cannot_is_tried_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (one, two) = (folder.path().join("one"), folder.path().join("sub/two"));
+        let mut sinks = only_file(&one);
+        sinks.log_to(Some(two.clone()), Instant::now());
+        let text = fs::read_to_string(&one).expect("read");
+        assert!(text.contains("sub/two cannot be opened"), "{text}");
+        assert!(text.contains("; keeping "), "{text}");
+        fs::create_dir(folder.path().join("sub")).expect("made");
+        sinks.reopen(Instant::now());
+        sinks.write(&line("here"), Instant::now());
+        assert!(fs::read_to_string(&two).expect("read").ends_with("here\n"));
+        assert_eq!(fs::read_to_string(&one).expect("read"), text);
+        sinks.log_to(None, Instant::now());
+        sinks.write(&line("nowhere"), Instant::now());
+        assert!(fs::read_to_string(&two).expect("read").ends_with("here\n"));
     }
 
     #[test]
