@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::config::SourceConfig;
+use crate::config::{HostPort, SourceConfig};
 use crate::model::{DefTable, Mono};
 use crate::timers::Schedule;
 use crate::xml::parse::Parser;
@@ -43,7 +43,7 @@ pub const ADDRESSES_FRESH: Duration = Duration::from_secs(300);
 pub enum Action {
     /// Look the name up and say what came of it with `resolved`.
     Resolve {
-        /// Which of the source's hosts.
+        /// Which of the source's hosts: its number, which no other one ever has.
         host: usize,
         /// Its name.
         name: String,
@@ -64,6 +64,8 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Poll {
     targets: Vec<Target>,
+    /// The number of the next new target.
+    unused: usize,
     /// The target a poll begins with: the one that answered last.
     first: usize,
     schedule: Schedule,
@@ -116,7 +118,13 @@ impl Poll {
     /// The machine of a source whose first poll starts at `first_start`.
     pub fn new(config: &SourceConfig, schedule: Schedule, first_start: Mono) -> Poll {
         Poll {
-            targets: config.hosts.iter().map(Target::new).collect(),
+            targets: config
+                .hosts
+                .iter()
+                .enumerate()
+                .map(|(number, host)| Target::new(number, host))
+                .collect(),
+            unused: config.hosts.len(),
             first: 0,
             schedule,
             whole_limit: WHOLE_LIMIT.max(config.interval * 2),
@@ -199,14 +207,14 @@ impl Poll {
 
     /// A look-up of the name of host number `host` is over.
     pub fn resolved(&mut self, host: usize, found: Result<Vec<SocketAddr>, String>, now: Mono) {
-        let Some(target) = self.targets.get_mut(host) else {
+        let Some(at) = self.targets.iter().position(|it| it.number == host) else {
             return;
         };
-        let failure = target.resolved(found, now).err();
+        let failure = self.targets[at].resolved(found, now).err();
         let State::Running(run) = &self.state else {
             return;
         };
-        let waited_for = (self.first + run.tried) % self.targets.len() == host;
+        let waited_for = (self.first + run.tried) % self.targets.len() == at;
         if !waited_for || !matches!(run.step, Step::Resolving { .. }) {
             return;
         }
@@ -290,6 +298,53 @@ impl Poll {
         }
     }
 
+    /// Goes on with another interval, other hosts or both. What is under way goes on too, unless
+    /// the hosts are others: then it is dropped, without a word, and begun again at once. Where
+    /// nothing is under way and the hosts are others, the next start is no later than `soon`.
+    pub fn change(&mut self, config: &SourceConfig, schedule: Schedule, soon: Mono, now: Mono) {
+        self.schedule = schedule;
+        self.whole_limit = WHOLE_LIMIT.max(config.interval * 2);
+        let others = self.set_hosts(&config.hosts);
+        if others {
+            self.drop_connection();
+        }
+        match &mut self.state {
+            State::Running(_) if others => self.state = State::Idle { next: now },
+            State::Running(run) => run.next = run.next.min(self.schedule.after(run.started)),
+            State::Idle { next } => {
+                *next = (*next).min(self.schedule.after(now));
+                if others {
+                    *next = (*next).min(soon);
+                }
+            }
+            State::Stopped => {}
+        }
+    }
+
+    /// Takes these hosts in place of those it had, and keeps what is known of those that stay;
+    /// whether there was anything to do.
+    fn set_hosts(&mut self, hosts: &[HostPort]) -> bool {
+        if hosts.iter().eq(self.targets.iter().map(Target::host)) {
+            return false;
+        }
+        let first = self.targets[self.first].number;
+        let mut old = std::mem::take(&mut self.targets);
+        for host in hosts {
+            let known = old.iter().position(|target| target.host() == host);
+            let target = known.map_or_else(
+                || {
+                    self.unused += 1;
+                    Target::new(self.unused - 1, host)
+                },
+                |at| old.swap_remove(at),
+            );
+            self.targets.push(target);
+        }
+        let place = self.targets.iter().position(|it| it.number == first);
+        self.first = place.unwrap_or(0);
+        true
+    }
+
     /// Drops what is under way, for good.
     pub fn stop(&mut self) {
         self.drop_connection();
@@ -325,6 +380,7 @@ impl Poll {
         if addresses != Addresses::Known
             && let Some((name, port)) = target.ask()
         {
+            let host = target.number;
             self.actions.push_back(Action::Resolve { host, name, port });
         }
         if addresses == Addresses::Unknown {

@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::xml::parse::{Document, ParseSettings, Parser, Previous};
 
-/// A source, by its place in the configuration.
+/// A source, from when it is added until it is removed; its number is then another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub usize);
 
@@ -52,6 +52,19 @@ struct Source {
     vocabularies: HashMap<Box<str>, Vocabulary>,
     /// Whether its last poll was good.
     up: bool,
+    carry: Carry,
+}
+
+/// Whether the next document takes over what it does not name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Carry {
+    /// It does.
+    #[default]
+    Over,
+    /// The next to be begun does not: hosts are named otherwise from then on.
+    Nothing,
+    /// The one that has been begun does not.
+    NothingBegun,
 }
 
 /// Owns every source.
@@ -60,7 +73,12 @@ pub struct Store {
     identity: Arc<GridIdentity>,
     settings: Arc<ParseSettings>,
     table: DefTable,
+    /// By id; those that were removed are empty.
     sources: Vec<Source>,
+    /// Those there are, as they are shown.
+    order: Vec<SourceId>,
+    /// Those that were removed.
+    free: Vec<SourceId>,
     /// Clusters that several sources bring, put together.
     shared: HashMap<Box<str>, Arc<Cluster>>,
     summary: Arc<Summary>,
@@ -76,16 +94,62 @@ impl Store {
             settings,
             table: DefTable::default(),
             sources: Vec::new(),
+            order: Vec::new(),
+            free: Vec::new(),
             shared: HashMap::new(),
             summary: Arc::default(),
             snapshot: None,
         }
     }
 
-    /// Makes room for one more source.
+    /// Makes room for one more source, behind all others.
     pub fn add_source(&mut self) -> SourceId {
-        self.sources.push(Source::default());
-        SourceId(self.sources.len() - 1)
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.sources.push(Source::default());
+            SourceId(self.sources.len() - 1)
+        });
+        self.order.push(id);
+        id
+    }
+
+    /// Forgets a source and what it brought; a reader that was begun for it must have come back.
+    pub fn remove_source(&mut self, id: SourceId, now: Mono) {
+        let Source { nodes, .. } = std::mem::take(&mut self.sources[id.0]);
+        self.order.retain(|known| *known != id);
+        self.free.push(id);
+        for node in &nodes {
+            self.share(node.name(), None, now);
+        }
+        self.snapshot = None;
+    }
+
+    /// All sources, as they are shown.
+    pub fn sources(&self) -> &[SourceId] {
+        &self.order
+    }
+
+    /// Shows the sources in another order; it names each of them once.
+    pub fn set_order(&mut self, order: Vec<SourceId>) {
+        debug_assert_eq!(order.len(), self.order.len(), "each source is named once");
+        self.order = order;
+        self.snapshot = None;
+    }
+
+    /// From now on the whole is that grid.
+    pub fn set_identity(&mut self, identity: GridIdentity) {
+        self.identity = Arc::new(identity);
+        self.snapshot = None;
+    }
+
+    /// From each source's next document on, it is read so. Where names of hosts become others by
+    /// that, those of before are not carried over.
+    pub fn set_settings(&mut self, settings: Arc<ParseSettings>) {
+        if settings.lower_case_hosts != self.settings.lower_case_hosts {
+            for source in &mut self.sources {
+                source.carry = Carry::Nothing;
+            }
+        }
+        self.settings = settings;
     }
 
     /// The definitions all sources share; a parser needs it with every byte.
@@ -101,8 +165,15 @@ impl Store {
     /// A reader of the source's next document. It ends in `commit` or `abort`.
     pub fn begin(&mut self, id: SourceId) -> Parser {
         let source = &mut self.sources[id.0];
+        let nodes = match source.carry {
+            Carry::Over => source.nodes.clone(),
+            Carry::Nothing | Carry::NothingBegun => {
+                source.carry = Carry::NothingBegun;
+                Vec::new()
+            }
+        };
         let previous = Previous {
-            nodes: source.nodes.clone(),
+            nodes,
             vocabularies: std::mem::take(&mut source.vocabularies),
         };
         Parser::new(Arc::clone(&self.settings), previous)
@@ -110,7 +181,11 @@ impl Store {
 
     /// Gives up a document; what its reader has learnt is kept for the next.
     pub fn abort(&mut self, id: SourceId, parser: Parser) {
-        self.sources[id.0].vocabularies = parser.into_vocabularies();
+        let source = &mut self.sources[id.0];
+        source.vocabularies = parser.into_vocabularies();
+        if source.carry == Carry::NothingBegun {
+            source.carry = Carry::Nothing;
+        }
     }
 
     /// Replaces the source's data in one step. Returns what has changed, as it is now shown: a
@@ -120,6 +195,9 @@ impl Store {
         let gone: Vec<Node> = std::mem::replace(&mut source.nodes, document.nodes);
         source.vocabularies = document.vocabularies;
         source.up = true;
+        if source.carry == Carry::NothingBegun {
+            source.carry = Carry::Over;
+        }
         self.snapshot = None;
         let nodes = self.sources[id.0].nodes.clone();
         for old in gone
@@ -147,7 +225,7 @@ impl Store {
     /// Works out the sum of all sources that answer.
     pub fn summarize(&mut self) -> Arc<Summary> {
         let mut up: HashMap<&str, bool> = HashMap::new();
-        for source in &self.sources {
+        for source in self.order.iter().map(|id| &self.sources[id.0]) {
             for node in &source.nodes {
                 *up.entry(node.name()).or_default() |= source.up;
             }
@@ -180,7 +258,7 @@ impl Store {
             self.share(name, Some(id), now);
             self.snapshot = None;
         }
-        if id.0 + 1 == self.sources.len() {
+        if self.order.last() == Some(&id) {
             self.table.sweep();
         }
         !changed.is_empty()
@@ -204,7 +282,8 @@ impl Store {
     fn shown(&self) -> Vec<Node> {
         let mut seen: HashMap<&str, usize> = HashMap::new();
         let mut nodes: Vec<Node> = Vec::new();
-        for node in self.sources.iter().flat_map(|source| &source.nodes) {
+        let sources = self.order.iter().map(|id| &self.sources[id.0]);
+        for node in sources.flat_map(|source| &source.nodes) {
             match seen.get(node.name()) {
                 None => {
                     seen.insert(node.name(), nodes.len());
@@ -227,9 +306,10 @@ impl Store {
     /// source whose hosts are fresh.
     fn share(&mut self, name: &str, newest: Option<SourceId>, now: Mono) -> Option<Node> {
         let mut parts: Vec<(SourceId, Arc<Cluster>)> = Vec::new();
-        for (id, source) in self.sources.iter().enumerate() {
-            match source.nodes.iter().find(|node| node.name() == name) {
-                Some(Node::Cluster(cluster)) => parts.push((SourceId(id), Arc::clone(cluster))),
+        for &id in &self.order {
+            let nodes = &self.sources[id.0].nodes;
+            match nodes.iter().find(|node| node.name() == name) {
+                Some(Node::Cluster(cluster)) => parts.push((id, Arc::clone(cluster))),
                 Some(Node::Grid(_)) => {
                     self.shared.remove(name);
                     return None;
@@ -537,5 +617,77 @@ mod tests {
         bench.later(100);
         assert!(bench.store.expire(SourceId(0), bench.now.mono));
         assert!(bench.shown("c").is_empty());
+    }
+
+    #[test]
+    fn a_source_that_is_removed_takes_its_hosts_with_it_and_nobody_elses() {
+        let mut bench = Bench::new(3);
+        bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
+        bench.later(5);
+        bench.poll(1, "c", &[("b", "2"), ("both", "20")]);
+        bench.poll(2, "other", &[("x", "3")]);
+        bench.store.remove_source(SourceId(1), bench.now.mono);
+        assert_eq!(bench.shown("c"), ["a=1", "both=10"]);
+        assert_eq!(bench.shown("other"), ["x=3"]);
+        assert_eq!(bench.store.summarize().hosts_up, 3);
+        bench.store.remove_source(SourceId(0), bench.now.mono);
+        assert!(bench.shown("c").is_empty());
+        assert_eq!(bench.store.summarize().hosts_up, 1);
+        assert_eq!(bench.store.sources(), [SourceId(2)]);
+    }
+
+    #[test]
+    fn a_new_source_has_nothing_of_the_one_whose_number_it_takes() {
+        let mut bench = Bench::new(2);
+        bench.poll(0, "c", &[("a", "1")]);
+        bench.poll(1, "d", &[("b", "2")]);
+        bench.store.remove_source(SourceId(0), bench.now.mono);
+        let id = bench.store.add_source();
+        assert!(bench.store.nodes_of(id).is_empty() && !bench.store.is_up(id));
+        bench.poll(id.0, "c", &[("new", "3")]);
+        assert_eq!(bench.shown("c"), ["new=3"]);
+        assert_eq!(bench.shown("d"), ["b=2"]);
+        assert_eq!(bench.store.sources(), [SourceId(1), id], "it is the last");
+    }
+
+    #[test]
+    fn sources_are_shown_in_the_order_that_was_set() {
+        let mut bench = Bench::new(2);
+        bench.poll(0, "one", &[("a", "1")]);
+        bench.poll(1, "two", &[("b", "2")]);
+        bench.store.set_order(vec![SourceId(1), SourceId(0)]);
+        let snapshot = bench.store.snapshot();
+        let names: Vec<&str> = snapshot.nodes.iter().map(Node::name).collect();
+        assert_eq!(names, ["two", "one"]);
+    }
+
+    #[test]
+    fn hosts_that_are_named_otherwise_from_now_on_leave_no_ghosts() {
+        let mut bench = Bench::new(1);
+        bench.poll(0, "c", &[("Web", "1"), ("gone", "1")]);
+        bench.poll(0, "c", &[("Web", "2")]);
+        assert_eq!(bench.shown("c"), ["Web=2", "gone=1"], "carried over");
+        // A document under way is read as it was begun.
+        let mut under_way = bench.store.begin(SourceId(0));
+        let lower = ParseSettings {
+            lower_case_hosts: true,
+            ..ParseSettings::default()
+        };
+        bench.store.set_settings(Arc::new(lower));
+        let xml = b"<GANGLIA_XML><CLUSTER NAME=\"c\"><HOST NAME=\"Web\" TN=\"1\" TMAX=\"20\">\
+                    <METRIC NAME=\"m\" VAL=\"3\" TYPE=\"float\"/></HOST></CLUSTER></GANGLIA_XML>";
+        under_way
+            .feed(xml, bench.now.mono, bench.store.table())
+            .unwrap();
+        let document = under_way.finish(bench.now.mono).unwrap();
+        bench.store.commit(SourceId(0), document, bench.now);
+        assert_eq!(bench.shown("c"), ["Web=3", "gone=1"]);
+        // One that is given up has not been the first to be read otherwise.
+        let parser = bench.store.begin(SourceId(0));
+        bench.store.abort(SourceId(0), parser);
+        bench.poll(0, "c", &[("Web", "4")]);
+        assert_eq!(bench.shown("c"), ["web=4"]);
+        bench.poll(0, "c", &[("Other", "5")]);
+        assert_eq!(bench.shown("c"), ["other=5", "web=4"], "carried over again");
     }
 }

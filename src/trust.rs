@@ -42,6 +42,15 @@ impl Trust {
         trust
     }
 
+    /// The same with what another rule knows of its names.
+    #[must_use]
+    pub fn with_addresses_of(mut self, other: &Trust) -> Trust {
+        for (name, addresses) in &other.names {
+            self.set_addresses(name, addresses);
+        }
+        self
+    }
+
     /// Names to be resolved, each once.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|(name, _)| name.as_str())
@@ -188,5 +197,14 @@ mod tests {
         assert!(!trust.allows(ip("192.0.2.9")));
         trust.set_addresses("head.example", &[ip("192.0.2.2")]);
         assert!(trust.allows(ip("192.0.2.2")) && !trust.allows(ip("192.0.2.1")));
+    }
+
+    #[test]
+    fn a_rule_that_replaces_another_knows_the_names_they_share() {
+        let mut old = trust("trusted_hosts stays.example goes.example");
+        old.set_addresses("stays.example", &[ip("192.0.2.1")]);
+        old.set_addresses("goes.example", &[ip("192.0.2.2")]);
+        let new = trust("trusted_hosts stays.example new.example").with_addresses_of(&old);
+        assert!(new.allows(ip("192.0.2.1")) && !new.allows(ip("192.0.2.2")));
     }
 }

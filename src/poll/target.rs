@@ -15,6 +15,8 @@ const MAX_ADDRESSES: usize = 16;
 /// One of a source's hosts.
 #[derive(Debug)]
 pub(super) struct Target {
+    /// Tells it from all others of its source, those that are gone included.
+    pub(super) number: usize,
     host: HostPort,
     /// As many as are known, the one that answered last in front.
     addresses: Vec<SocketAddr>,
@@ -44,10 +46,11 @@ pub(super) enum Addresses {
 }
 
 impl Target {
-    pub(super) fn new(host: &HostPort) -> Target {
+    pub(super) fn new(number: usize, host: &HostPort) -> Target {
         // An IPv6 address with a zone is not one that parses: the resolver knows zones.
         let address = host.host.parse::<IpAddr>().ok();
         Target {
+            number,
             host: host.clone(),
             addresses: address
                 .map(|ip| SocketAddr::new(ip, host.port))
@@ -55,6 +58,11 @@ impl Target {
                 .collect(),
             name: address.is_none().then(Name::default),
         }
+    }
+
+    /// As it stands in the configuration.
+    pub(super) fn host(&self) -> &HostPort {
+        &self.host
     }
 
     /// Host and port, and which address of it where that is not the same.

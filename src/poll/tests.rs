@@ -504,3 +504,95 @@ fn every_failure_names_its_host_and_says_what_it_was() {
         "gmond.example:8649 (10.0.0.1): connected, but silent for 10 s"
     );
 }
+
+fn changed(poll: &mut Poll, hosts: &[&str], interval_s: u64, now: Mono) {
+    let config = SourceConfig {
+        name: "s".into(),
+        interval: Duration::from_secs(interval_s),
+        hosts: hosts
+            .iter()
+            .map(|host| HostPort {
+                host: (*host).into(),
+                port: 8649,
+            })
+            .collect(),
+    };
+    let schedule = Schedule::new(config.interval, Random::new(2));
+    poll.change(&config, schedule, now, now);
+}
+
+#[test]
+fn a_shorter_interval_counts_from_now_on_and_a_longer_one_from_the_next_start() {
+    let mut poll = machine(&["127.0.0.1"], 3600);
+    next_start(&mut poll);
+    connects_to(&mut poll, "127.0.0.1");
+    answers(&mut poll, Mono(10));
+    changed(&mut poll, &["127.0.0.1"], 10, Mono(20_000));
+    let next = poll.deadline().expect("the next");
+    assert!((25_000..=35_000).contains(&next.0), "{next:?}");
+    changed(&mut poll, &["127.0.0.1"], 3600, Mono(21_000));
+    assert_eq!(poll.deadline(), Some(next));
+}
+
+#[test]
+fn a_poll_under_way_goes_on_while_the_interval_changes() {
+    let mut poll = machine(&["127.0.0.1"], 3600);
+    next_start(&mut poll);
+    connects_to(&mut poll, "127.0.0.1");
+    changed(&mut poll, &["127.0.0.1"], 1, Mono(500));
+    assert!(poll.action().is_none());
+    let answer = answers(&mut poll, Mono(600));
+    assert_eq!(answer.document.nodes.len(), 1);
+    let next = poll.deadline().expect("the next");
+    assert!(next > Mono(600) && next <= Mono(2300), "{next:?}");
+}
+
+#[test]
+fn other_hosts_are_asked_at_once_and_no_failure_is_told() {
+    let mut poll = machine(&["127.0.0.1"], 3600);
+    next_start(&mut poll);
+    connects_to(&mut poll, "127.0.0.1");
+    poll.connected(parser(), Mono(100));
+    changed(&mut poll, &["127.0.0.2"], 3600, Mono(200));
+    lets_go(&mut poll);
+    assert!(poll.action().is_none(), "no end, so no failure");
+    poll.timeout(Mono(200));
+    connects_to(&mut poll, "127.0.0.2");
+    answers(&mut poll, Mono(300));
+    // Between two polls too.
+    changed(&mut poll, &["127.0.0.3"], 3600, Mono(400));
+    poll.timeout(Mono(400));
+    connects_to(&mut poll, "127.0.0.3");
+}
+
+#[test]
+fn what_is_known_of_a_host_that_stays_is_kept() {
+    let mut poll = machine(&["dead.example", "live.example"], 15);
+    let start = next_start(&mut poll);
+    asks_for(&mut poll, 0);
+    poll.resolved(0, Err("no".into()), start);
+    asks_for(&mut poll, 1);
+    poll.resolved(1, Ok(vec![address("192.0.2.1")]), start);
+    connects_to(&mut poll, "192.0.2.1");
+    answers(&mut poll, start);
+    changed(&mut poll, &["new.example", "live.example"], 15, start);
+    poll.timeout(start);
+    // It was the last good one, so it is the first again, at its address.
+    connects_to(&mut poll, "192.0.2.1");
+    poll.broken("refused", start);
+    assert!(matches!(poll.action(), Some(Action::Close)));
+    asks_for(&mut poll, 2);
+    // An answer about a host that is gone is nobody's.
+    poll.resolved(0, Ok(vec![address("192.0.2.9")]), start);
+    assert!(poll.action().is_none());
+    poll.resolved(2, Ok(vec![address("192.0.2.2")]), start);
+    connects_to(&mut poll, "192.0.2.2");
+}
+
+#[test]
+fn a_machine_that_was_stopped_stays_so() {
+    let mut poll = machine(&["127.0.0.1"], 15);
+    poll.stop();
+    changed(&mut poll, &["127.0.0.2"], 15, Mono(0));
+    assert_eq!(poll.deadline(), None);
+}
