@@ -21,6 +21,7 @@ pub mod poll;
 pub mod prometheus;
 pub mod query;
 pub mod reactor;
+pub mod reload;
 pub mod status;
 pub mod store;
 pub mod summary;
