@@ -13,7 +13,7 @@ use gmetad::config::{self, Config, Effective, Loaded, Notice};
 use gmetad::daemon::{self, Account, Exit, PidFile, PidFileError, Role, UserError};
 use gmetad::logging::{self, LogError, Settings};
 use gmetad::plugin::{self, shared_object};
-use gmetad::reactor::{BindError, Reactor};
+use gmetad::reactor::{BindError, Origin, Reactor};
 use nix::sys::stat::{Mode, umask};
 
 fn main() -> ExitCode {
@@ -41,6 +41,7 @@ fn main() -> ExitCode {
 /// What must be known before anything is started.
 struct Prepared {
     loaded: Loaded,
+    origin: Origin,
     account: Option<Account>,
 }
 
@@ -89,7 +90,16 @@ fn prepare(options: &Options) -> Result<Prepared, Exit> {
     }
     let account = daemon::account_to_become(loaded.config.setuid_username.as_deref())
         .map_err(|error| complain(&error, exit_of_user(&error)))?;
-    Ok(Prepared { loaded, account })
+    let origin = Origin {
+        conf: options.conf.clone(),
+        overrides: options.overrides.clone(),
+        host_name: host_name(),
+    };
+    Ok(Prepared {
+        loaded,
+        origin,
+        account,
+    })
 }
 
 fn load(options: &Options) -> Result<Loaded, Exit> {
@@ -141,6 +151,7 @@ fn run(prepared: &Prepared, terminal: Terminal) -> Exit {
     let Prepared {
         loaded: Loaded { config, notices },
         account,
+        ..
     } = prepared;
     umask(Mode::from_bits_truncate(config.umask));
     let settings = Settings {
@@ -160,9 +171,7 @@ fn run(prepared: &Prepared, terminal: Terminal) -> Exit {
     for Notice { level, text } in notices {
         log::log!(*level, "{text}");
     }
-    let served = catch_unwind(AssertUnwindSafe(|| {
-        serve(config, account.as_ref(), terminal)
-    }));
+    let served = catch_unwind(AssertUnwindSafe(|| serve(prepared, terminal)));
     let exit = match served {
         Ok(Ok(())) => Exit::Ok,
         Ok(Err(failure)) => {
@@ -177,10 +186,15 @@ fn run(prepared: &Prepared, terminal: Terminal) -> Exit {
 }
 
 /// Holds the pid file for as long as the loop runs.
-fn serve(config: &Config, account: Option<&Account>, terminal: Terminal) -> Result<(), Failure> {
+fn serve(prepared: &Prepared, terminal: Terminal) -> Result<(), Failure> {
+    let Prepared {
+        loaded: Loaded { config, .. },
+        origin,
+        account,
+    } = prepared;
     // Claimed before the ports: who starts a second daemon is told of the first, not of its ports.
     let mut pid_file = config.pid_file.as_deref().map(PidFile::claim).transpose()?;
-    let reactor = Reactor::bind(config)?;
+    let reactor = Reactor::bind(config)?.reloading_from(origin.clone());
     if let Some(pid_file) = &mut pid_file {
         pid_file.write()?;
     }

@@ -8,19 +8,14 @@ use std::time::{Duration, Instant};
 
 use super::Reactor;
 use super::clock::Clock;
-use super::resolver::{Asker, Question};
 use super::slots::{Chore, Slot};
 use crate::config::DEFAULT_INTERVAL;
 use crate::logging::{self, Say, span};
 use crate::model::Mono;
 use crate::plugin::{Invented, PluginHandle, RootUpdate};
-use crate::store::SourceId;
 
 /// Between two sweeps for what is past its DMAX, as C gmetad has it.
 const EXPIRY_PERIOD: Duration = Duration::from_secs(180);
-
-/// Between two look-ups of the trusted names.
-const NAMES_PERIOD: Duration = Duration::from_secs(300);
 
 /// For clients to take the rest of their answers at the end.
 const CLIENTS_END_WITHIN: Duration = Duration::from_secs(2);
@@ -66,21 +61,18 @@ impl Reactor {
                 self.slots.make_ready(token);
                 self.set_chore(Chore::Expiry, Some(now + EXPIRY_PERIOD));
             }
-            Chore::Names => {
-                self.ask_for_names();
-                self.set_chore(Chore::Names, Some(now + NAMES_PERIOD));
-            }
+            Chore::Names => self.shared.look_up_names(),
             Chore::Ending => self.end_overdue(),
         }
     }
 
     /// Drops what is past its DMAX in one source; whether there are more.
     pub(super) fn expire_one(&mut self) -> bool {
-        let at = self.shared.expiring;
-        if at >= self.shared.config.sources.len() {
+        let shared = &mut self.shared;
+        let Some(&id) = shared.store.sources().get(shared.expiring) else {
             return false;
-        }
-        self.shared.store.expire(SourceId(at), self.shared.now.mono);
+        };
+        shared.store.expire(id, shared.now.mono);
         self.shared.expiring += 1;
         true
     }
@@ -207,22 +199,6 @@ impl Reactor {
         shortest.unwrap_or(DEFAULT_INTERVAL) / 2
     }
 
-    fn ask_for_names(&mut self) {
-        let shared = &mut self.shared;
-        // A resolver that has not come round since is not asked again.
-        if shared.names_asked > 0 {
-            return;
-        }
-        for name in shared.trust.names() {
-            shared.names_asked += 1;
-            shared.resolver.ask(Question {
-                asker: Asker::Trust,
-                name: name.into(),
-                port: 0,
-            });
-        }
-    }
-
     /// How the daemon does, in a few lines, whatever the level.
     pub(super) fn log_status(&self) {
         let say = |text: fmt::Arguments<'_>| logging::insist(log::Level::Info, text);
@@ -240,7 +216,7 @@ impl Reactor {
             clients.interactive.num,
             clients.sent_bytes
         ));
-        for status in &self.shared.sources {
+        for status in self.shared.statuses() {
             say(format_args!(
                 "status: source \"{}\" is {}: {} polls good, {} failed, {} missed; {} bytes of \
                  documents in {} bytes, {} damaged places; {} ms of work",

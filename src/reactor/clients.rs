@@ -257,6 +257,7 @@ fn admit(
         shared.clients.untrusted += 1;
         let what = "turned away, it is not in trusted_hosts";
         shared.tell(address, Nuisance::Untrusted, &what);
+        shared.look_up_names_soon();
         return;
     }
     let of_address = slots.clients().filter(|client| client.address == address);

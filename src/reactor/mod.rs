@@ -6,13 +6,14 @@ mod chores;
 mod clients;
 mod clock;
 mod listen;
+mod names;
 mod nuisance;
+mod reload;
 mod report;
 mod resolver;
 mod slots;
 mod sources;
 
-use std::collections::HashMap;
 use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -28,13 +29,13 @@ use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
 use crate::config::Config;
-use crate::logging::{self, Complaint, span};
+use crate::logging::{self, Complaint};
 use crate::machine::Sampler;
 use crate::model::Now;
 use crate::plugin::{self, PluginHandle};
 use crate::status::{ClientStatus, SourceStatus, SummaryStatus};
 use crate::store::{GridIdentity, Store};
-use crate::timers::{Random, Schedule, Timers};
+use crate::timers::{Random, Timers};
 use crate::trust::Trust;
 use crate::xml::parse::ParseSettings;
 
@@ -42,10 +43,12 @@ use chores::Ending;
 use clients::{MAX_CLIENTS, Turn};
 use clock::Clock;
 use listen::{Listener, Port};
+use names::Names;
 use nuisance::{Nuisance, Nuisances};
+pub use reload::Origin;
+use reload::Reloading;
 use resolver::{Asker, Resolver};
 use slots::{Chore, Slot, Slots};
-use sources::Source;
 
 /// Bytes read from or written to one connection before others have their turn.
 const TURN_BYTES: usize = 256 << 10;
@@ -92,6 +95,9 @@ pub struct Reactor {
     slots: Slots,
     shared: Shared,
     waker: Arc<Waker>,
+    /// Where the configuration can be read again, if anywhere.
+    origin: Option<Origin>,
+    reloading: Reloading,
     xml_addrs: Vec<SocketAddr>,
     interactive_addrs: Vec<SocketAddr>,
 }
@@ -109,17 +115,16 @@ struct Shared {
     /// From the start of the run on.
     plugins: Option<PluginHandle>,
     trust: Trust,
-    /// Names of `trust` being looked up.
-    names_asked: usize,
-    /// Names of `trust` that could not be, at some time; no more than there are.
-    names_unknown: HashMap<String, Complaint>,
+    names: Names,
     nuisances: Nuisances,
     no_descriptors: Complaint,
     stalled: Complaint,
     max_clients: usize,
     clients: ClientStatus,
-    /// By source.
+    /// By the source's id; those that were removed are here no less.
     sources: Vec<SourceStatus>,
+    /// How many there have ever been.
+    sources_made: u64,
     summaries: SummaryStatus,
     /// From the start of the run on, if the system gave a thread for it.
     sampler: Option<Sampler>,
@@ -154,19 +159,19 @@ impl Reactor {
         let shared = Shared {
             now: clock.now(),
             clock,
-            store: store(config),
+            store: Store::new(identity(config), settings(config)),
             timers: Timers::default(),
             resolver: Resolver::new(Arc::clone(&waker)),
             plugins: None,
             trust: Trust::new(&config.trust),
-            names_asked: 0,
-            names_unknown: HashMap::new(),
+            names: Names::default(),
             nuisances: Nuisances::default(),
             no_descriptors: Complaint::new(),
             stalled: Complaint::new(),
             max_clients: room_for_clients(config.sources.len()),
             clients: ClientStatus::default(),
             sources: Vec::new(),
+            sources_made: 0,
             summaries: SummaryStatus::default(),
             sampler: None,
             scrapes: Arc::default(),
@@ -185,6 +190,8 @@ impl Reactor {
             slots,
             shared,
             waker,
+            origin: None,
+            reloading: Reloading::No,
             xml_addrs: Vec::new(),
             interactive_addrs: Vec::new(),
         };
@@ -221,6 +228,13 @@ impl Reactor {
             *slot = Slot::Listener(Listener { socket, port });
         }
         Ok(address)
+    }
+
+    /// Reads the configuration from there again at SIGHUP.
+    #[must_use]
+    pub fn reloading_from(mut self, origin: Origin) -> Self {
+        self.origin = Some(origin);
+        self
     }
 
     /// Where the whole document is served.
@@ -284,27 +298,6 @@ impl Reactor {
                 Ok(())
             }
             outcome => outcome,
-        }
-    }
-
-    fn add_sources(&mut self) {
-        let sources = self.shared.config.sources.clone();
-        for (at, source) in sources.iter().enumerate() {
-            let schedule = Schedule::new(source.interval, self.shared.random.split());
-            let first_start = schedule.first(at, sources.len(), self.shared.now.mono);
-            let machine = crate::poll::Poll::new(source, schedule, first_start);
-            let id = self.shared.store.add_source();
-            let token = self.slots.add(Slot::Free);
-            self.shared.timers.set(token, machine.deadline());
-            self.shared.sources.push(SourceStatus {
-                name: source.name.clone(),
-                interval: source.interval,
-                ..SourceStatus::default()
-            });
-            let source = Source::new(id, &source.name, source.interval, machine, token);
-            if let Some(slot) = self.slots.get_mut(token) {
-                *slot = Slot::Source(Box::new(source));
-            }
         }
     }
 
@@ -372,8 +365,10 @@ impl Reactor {
         let signals: Vec<i32> = self.signals.pending().collect();
         for signal in signals {
             match signal {
-                // Reading the configuration again comes with it one day.
-                SIGHUP => logging::reopen(),
+                SIGHUP => {
+                    logging::reopen();
+                    self.reload();
+                }
                 SIGUSR1 => self.log_status(),
                 _ => self.end(),
             }
@@ -382,17 +377,25 @@ impl Reactor {
 
     /// Takes in what other threads have for the loop. The plugins are looked after every time.
     fn take_answers(&mut self) {
+        self.take_configuration();
         while let Some(answer) = self.shared.resolver.answer() {
             match answer.asker {
-                Asker::Source { token, host } => {
-                    if let Some(Slot::Source(source)) = self.slots.get_mut(token) {
+                Asker::Source {
+                    token,
+                    number,
+                    host,
+                } => {
+                    // It may be gone, and its token another's.
+                    if let Some(Slot::Source(source)) = self.slots.get_mut(token)
+                        && source.number == number
+                    {
                         source
                             .machine
                             .resolved(host, answer.found, self.shared.now.mono);
                         self.slots.make_ready(token);
                     }
                 }
-                Asker::Trust => self.shared.trusted_name(&answer.name, answer.found),
+                Asker::Trust => self.shared.name_looked_up(&answer.name, answer.found),
             }
         }
     }
@@ -413,28 +416,6 @@ impl Shared {
         let now = self.instant();
         self.nuisances.tell(address, nuisance, what, now);
     }
-
-    fn trusted_name(&mut self, name: &str, found: Result<Vec<SocketAddr>, String>) {
-        self.names_asked = self.names_asked.saturating_sub(1);
-        let now = self.instant();
-        let complaint = self.names_unknown.entry(name.into()).or_default();
-        match found {
-            Ok(addresses) => {
-                let addresses: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
-                self.trust.set_addresses(name, &addresses);
-                if let Some(lasted) = complaint.recovered(now) {
-                    let lasted = span(lasted);
-                    log::warn!("trusted_hosts: {name} is resolved again, after {lasted}");
-                }
-            }
-            // Its addresses from before, if there are any, go on being trusted.
-            Err(reason) => {
-                if complaint.failed(now).is_some() {
-                    log::warn!("trusted_hosts: {name} cannot be resolved: {reason}");
-                }
-            }
-        }
-    }
 }
 
 impl BindError {
@@ -450,13 +431,16 @@ fn host_name() -> String {
     nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into())
 }
 
-fn store(config: &Config) -> Store {
-    let identity = GridIdentity {
+fn identity(config: &Config) -> GridIdentity {
+    GridIdentity {
         name: config.gridname.clone(),
         authority: config.authority.clone(),
         scalable: config.scalable,
-    };
-    Store::new(identity, Arc::new(ParseSettings::of(config)))
+    }
+}
+
+fn settings(config: &Config) -> Arc<ParseSettings> {
+    Arc::new(ParseSettings::of(config))
 }
 
 /// Raises the limit of descriptors as far as it goes; how many clients fit into it.

@@ -23,6 +23,11 @@ impl Shared {
         &mut self.sources[id.0]
     }
 
+    /// What is counted of all sources, in their order.
+    pub(super) fn statuses(&self) -> impl Iterator<Item = &SourceStatus> {
+        self.store.sources().iter().map(|id| &self.sources[id.0])
+    }
+
     /// How the daemon does.
     pub(super) fn report(&mut self) -> Report {
         let (machine, process) = match &mut self.sampler {
@@ -36,7 +41,7 @@ impl Shared {
             now_ms: Clock::epoch_ms(),
             boot_ms: self.clock.boot_ms(),
             uptime: self.clock.mono().since(crate::model::Mono(0)),
-            sources: self.sources.clone(),
+            sources: self.statuses().cloned().collect(),
             clients: self.clients.clone(),
             summaries: self.summaries,
             store: self.store_sizes(),

@@ -16,7 +16,9 @@ pub(super) enum Asker {
     Source {
         /// Of the source's slot.
         token: usize,
-        /// Place among its hosts.
+        /// The source's own number.
+        number: u64,
+        /// The number of its host.
         host: usize,
     },
     /// `trusted_hosts`.

@@ -15,6 +15,7 @@ use super::Shared;
 use super::clock::Clock;
 use super::resolver::{Asker, Question};
 use super::slots::Chore;
+use crate::config::SourceConfig;
 use crate::logging::{Complaint, Say, span};
 use crate::model::{Mono, Node, Now};
 use crate::plugin::{Invented, Update};
@@ -28,6 +29,8 @@ pub(super) struct Source {
     pub(super) name: Arc<str>,
     pub(super) interval: Duration,
     pub(super) machine: Poll,
+    /// Tells it from all others there ever were.
+    pub(super) number: u64,
     token: usize,
     stream: Option<TcpStream>,
     /// Bytes or an end may be there to be read.
@@ -43,16 +46,17 @@ pub(super) struct Source {
 impl Source {
     pub(super) fn new(
         id: SourceId,
-        name: &str,
-        interval: Duration,
+        config: &SourceConfig,
         machine: Poll,
         token: usize,
+        number: u64,
     ) -> Source {
         Source {
             id,
-            name: name.into(),
-            interval,
+            name: config.name.as_str().into(),
+            interval: config.interval,
             machine,
+            number,
             token,
             stream: None,
             readable: false,
@@ -141,6 +145,7 @@ impl Source {
                 Action::Resolve { host, name, port } => shared.resolver.ask(Question {
                     asker: Asker::Source {
                         token: self.token,
+                        number: self.number,
                         host,
                     },
                     name,

@@ -1,0 +1,334 @@
+//! Reads the configuration again and applies it while the loop goes on.
+//!
+//! The file is read on a thread of its own, which ends with that; what a change means is decided in
+//! `crate::reload`.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::thread;
+
+use log::Level;
+use mio::Waker;
+use nix::unistd::Uid;
+
+use super::slots::{Chore, Slot};
+use super::sources::Source;
+use super::{Reactor, room_for_clients};
+use crate::cli::Overrides;
+use crate::config::{self, Config, ConfigErrors, Loaded, Notice, Problem, SourceConfig};
+use crate::logging;
+use crate::model::Mono;
+use crate::reload::{Changes, plan};
+use crate::status::SourceStatus;
+use crate::store::SourceId;
+use crate::timers::Schedule;
+use crate::trust::Trust;
+
+/// Names that a line tells of; the others are counted.
+const NAMES_TOLD: usize = 8;
+
+/// Where the configuration is read from.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// The file; absolute.
+    pub conf: PathBuf,
+    /// What wins over it.
+    pub overrides: Overrides,
+    /// This machine's name when it was first read, for the default authority.
+    pub host_name: String,
+}
+
+/// What came of reading.
+type Reading = Result<Loaded, ConfigErrors>;
+
+/// Whether the configuration is being read.
+#[derive(Debug)]
+pub(super) enum Reloading {
+    /// It is not.
+    No,
+    /// It is; the waker tells when that is over.
+    Yes {
+        outcome: Receiver<Reading>,
+        /// The file may have changed since: it is to be read once more.
+        again: bool,
+    },
+}
+
+impl Reactor {
+    /// Has the configuration read again, if it is known from where.
+    pub(super) fn reload(&mut self) {
+        let Some(origin) = &self.origin else { return };
+        if self.shared.ending.is_some() {
+            return;
+        }
+        if let Reloading::Yes { again, .. } = &mut self.reloading {
+            *again = true;
+            return;
+        }
+        match read(origin.clone(), Arc::clone(&self.waker)) {
+            Ok(outcome) => {
+                self.reloading = Reloading::Yes {
+                    outcome,
+                    again: false,
+                };
+            }
+            Err(err) => log::error!(
+                "the configuration is not read again, there is no thread for it: {}",
+                super::reason(&err)
+            ),
+        }
+    }
+
+    /// Applies the configuration, if it has been read.
+    pub(super) fn take_configuration(&mut self) {
+        let Reloading::Yes { outcome, again } = &self.reloading else {
+            return;
+        };
+        let read = match outcome.try_recv() {
+            Ok(read) => Some(read),
+            Err(TryRecvError::Empty) => return,
+            // The thread has panicked, and that has been told.
+            Err(TryRecvError::Disconnected) => None,
+        };
+        let again = *again;
+        self.reloading = Reloading::No;
+        if again {
+            self.reload();
+            return;
+        }
+        match read {
+            _ if self.shared.ending.is_some() => {}
+            Some(Ok(loaded)) => self.take(&loaded),
+            Some(Err(errors)) => refuse(&errors, &self.shared.config),
+            None => log::error!("the configuration was not read again: what ran before goes on"),
+        }
+    }
+
+    fn take(&mut self, loaded: &Loaded) {
+        let changes = plan(&self.shared.config, &loaded.config);
+        if changes.has("debug_level") {
+            logging::set_level(changes.config.debug_level);
+        }
+        if changes.has("logfile") {
+            logging::log_to(changes.config.logfile.clone());
+        }
+        for Notice { level, text } in &loaded.notices {
+            log::log!(*level, "{text}");
+        }
+        self.apply(&changes);
+        logging::insist(Level::Info, format_args!("{}", told(&changes)));
+        for name in &changes.later {
+            logging::insist(
+                Level::Warn,
+                format_args!("{name} has changed; it takes effect at the next start"),
+            );
+        }
+    }
+
+    fn apply(&mut self, changes: &Changes) {
+        let config = &changes.config;
+        self.apply_to_sources(changes);
+        let shared = &mut self.shared;
+        shared.config = config.clone();
+        shared.max_clients = room_for_clients(config.sources.len());
+        let is_any = |directives: &[&str]| directives.iter().any(|it| changes.has(it));
+        if is_any(&["gridname", "authority", "scalable"]) {
+            shared.store.set_identity(super::identity(config));
+        }
+        if is_any(&[
+            "scalable",
+            "case_sensitive_hostnames",
+            "summarized_metrics",
+            "unsummarized_metrics",
+            "unsummarized_sflow_vm_metrics",
+        ]) {
+            shared.store.set_settings(super::settings(config));
+        }
+        if is_any(&["trusted_hosts", "all_trusted"]) {
+            shared.trust = Trust::new(&config.trust).with_addresses_of(&shared.trust);
+            shared.look_up_names();
+        }
+        // The sum of all is another by now.
+        let summary = shared.chore(Chore::Summary);
+        shared.timers.set(summary, Some(shared.now.mono));
+    }
+
+    fn apply_to_sources(&mut self, changes: &Changes) {
+        let now = self.shared.now.mono;
+        let mut tokens: HashMap<Arc<str>, usize> = (0..self.slots.len())
+            .filter_map(|token| match self.slots.get_mut(token) {
+                Some(Slot::Source(source)) => Some((Arc::clone(&source.name), token)),
+                _ => None,
+            })
+            .collect();
+        for name in &changes.removed {
+            if let Some(token) = tokens.remove(name.as_str()) {
+                self.remove_source(token);
+            }
+        }
+        // Who is new, or asked elsewhere, has its turn at once, but not all at a time.
+        let count = changes.added.len() + changes.changed.len();
+        for (at, source) in changes.changed.iter().enumerate() {
+            if let Some(token) = tokens.get(source.name.as_str()) {
+                self.change_source(*token, source, at, count);
+            }
+        }
+        for (at, source) in changes.added.iter().enumerate() {
+            let token = self.add_source(source, at, count, now);
+            tokens.insert(source.name.as_str().into(), token);
+        }
+        let ids = changes.config.sources.iter().filter_map(|source| {
+            match self.slots.get_mut(*tokens.get(source.name.as_str())?) {
+                Some(Slot::Source(source)) => Some(source.id),
+                _ => None,
+            }
+        });
+        let order: Vec<SourceId> = ids.collect();
+        self.shared.store.set_order(order);
+    }
+
+    /// Adds all sources of the configuration.
+    pub(super) fn add_sources(&mut self) {
+        let now = self.shared.now.mono;
+        let sources = self.shared.config.sources.clone();
+        for (at, source) in sources.iter().enumerate() {
+            self.add_source(source, at, sources.len(), now);
+        }
+    }
+
+    /// Adds a source that is number `at` of `count` new ones; its token.
+    fn add_source(&mut self, config: &SourceConfig, at: usize, count: usize, now: Mono) -> usize {
+        let shared = &mut self.shared;
+        let schedule = Schedule::new(config.interval, shared.random.split());
+        let first_start = schedule.first(at, count, now);
+        let machine = crate::poll::Poll::new(config, schedule, first_start);
+        let id = shared.store.add_source();
+        let status = SourceStatus {
+            name: config.name.clone(),
+            interval: config.interval,
+            ..SourceStatus::default()
+        };
+        if id.0 < shared.sources.len() {
+            shared.sources[id.0] = status;
+        } else {
+            shared.sources.push(status);
+        }
+        let token = self.slots.add(Slot::Free);
+        shared.timers.set(token, machine.deadline());
+        let source = Source::new(id, config, machine, token, shared.sources_made);
+        shared.sources_made += 1;
+        if let Some(slot) = self.slots.get_mut(token) {
+            *slot = Slot::Source(Box::new(source));
+        }
+        token
+    }
+
+    fn remove_source(&mut self, token: usize) {
+        let Some(Slot::Source(source)) = self.slots.get_mut(token) else {
+            return;
+        };
+        let shared = &mut self.shared;
+        source.machine.stop();
+        // Gives the parser back that may be at work.
+        source.act(shared);
+        shared.store.remove_source(source.id, shared.now.mono);
+        shared.timers.set(token, None);
+        self.slots.remove(token);
+    }
+
+    fn change_source(&mut self, token: usize, config: &SourceConfig, at: usize, count: usize) {
+        let Some(Slot::Source(source)) = self.slots.get_mut(token) else {
+            return;
+        };
+        let shared = &mut self.shared;
+        let now = shared.now.mono;
+        let schedule = Schedule::new(config.interval, shared.random.split());
+        let soon = schedule.first(at, count, now);
+        source.interval = config.interval;
+        source.machine.change(config, schedule, soon, now);
+        source.act(shared);
+        shared.timers.set(token, source.machine.deadline());
+        shared.status_of(source.id).interval = config.interval;
+    }
+}
+
+/// Reads the configuration on a thread of its own: a disk may take its time.
+fn read(origin: Origin, waker: Arc<Waker>) -> std::io::Result<Receiver<Reading>> {
+    let (sender, outcome) = channel();
+    thread::Builder::new()
+        .name("reload".into())
+        .spawn(move || {
+            let Origin {
+                conf,
+                overrides,
+                host_name,
+            } = origin;
+            // A loop that is gone wants no answer; one that cannot be woken ends.
+            let _ = sender.send(config::load(&conf, &overrides, &host_name));
+            let _ = waker.wake();
+        })?;
+    Ok(outcome)
+}
+
+/// Says what is wrong with a configuration that is not applied.
+fn refuse(errors: &ConfigErrors, running: &Config) {
+    for error in &errors.0 {
+        log::error!("{error}");
+    }
+    let unreadable = errors.0.iter().any(|error| {
+        matches!(
+            error.problem,
+            Problem::Unreadable { .. } | Problem::Unsearchable { .. }
+        )
+    });
+    let user = running
+        .setuid_username
+        .as_ref()
+        .filter(|_| unreadable && !Uid::effective().is_root());
+    let hint = user.map_or(String::new(), |user| {
+        format!("; since the start gmetad has been user {user}, who must be able to read it")
+    });
+    log::error!("the configuration is not applied, what ran before goes on{hint}");
+}
+
+/// What holds from now on, in a line.
+fn told(changes: &Changes) -> String {
+    if changes.is_empty() {
+        return "configuration read again: nothing to change".into();
+    }
+    let of = |sources: &[SourceConfig]| -> Vec<String> {
+        sources
+            .iter()
+            .map(|it| format!("\"{}\"", it.name))
+            .collect()
+    };
+    let removed: Vec<String> = (changes.removed.iter())
+        .map(|name| format!("\"{name}\""))
+        .collect();
+    let applied: Vec<String> = changes.applied.iter().map(ToString::to_string).collect();
+    let mut parts = Vec::new();
+    for (what, names) in [
+        ("sources added", of(&changes.added)),
+        ("sources changed", of(&changes.changed)),
+        ("sources removed", removed),
+        ("directives changed", applied),
+    ] {
+        if !names.is_empty() {
+            parts.push(format!("{what}: {}", listed(&names)));
+        }
+    }
+    if parts.is_empty() {
+        parts.push("sources in another order".into());
+    }
+    format!("configuration read again; {}", parts.join("; "))
+}
+
+fn listed(names: &[String]) -> String {
+    let told = names[..names.len().min(NAMES_TOLD)].join(", ");
+    match names.len().saturating_sub(NAMES_TOLD) {
+        0 => told,
+        left => format!("{told} and {left} more"),
+    }
+}
