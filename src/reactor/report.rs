@@ -45,6 +45,7 @@ impl Shared {
             clients: self.clients.clone(),
             summaries: self.summaries,
             store: self.store_sizes(),
+            has_rrdcached: self.config.exports.rrdcached.is_some(),
             machine,
             process,
             ..Report::default()

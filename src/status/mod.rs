@@ -218,6 +218,8 @@ pub struct Report {
     pub summaries: SummaryStatus,
     /// In the order of the chain.
     pub plugins: Vec<PluginReport>,
+    /// Whether round-robin files are an rrdcached's to write.
+    pub has_rrdcached: bool,
     /// To their thread.
     pub queue: QueueReport,
     /// What is held.

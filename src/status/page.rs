@@ -46,14 +46,19 @@ fn values(metrics: &mut Object<'_>, report: &Report) {
         .sum::<u64>();
     metrics.object("received", |all| all.plain("all", received));
     metrics.object("sent", |sent| {
-        let kinds: [(&str, &[&str]); 5] = [
-            ("rrdtool", &["rrd", "rrdsummary"]),
-            ("rrdcached", &["rrdcached"]),
-            ("graphite", &["carbon"]),
-            ("memcached", &["memcached"]),
-            ("riemann", &["riemann"]),
+        let files = report.output(&["rrd", "rrdsummary"]);
+        let (files, through_rrdcached) = if report.has_rrdcached {
+            (Tally::default(), files)
+        } else {
+            (files, Tally::default())
+        };
+        let tallies = [
+            ("rrdtool", files),
+            ("rrdcached", through_rrdcached),
+            ("graphite", report.output(&["carbon"])),
+            ("memcached", report.output(&["memcached"])),
+            ("riemann", report.output(&["riemann"])),
         ];
-        let tallies = kinds.map(|(name, ids)| (name, report.output(ids)));
         let mut all = Tally::default();
         for (_, tally) in &tallies {
             all += tally;
@@ -301,6 +306,15 @@ mod tests {
         assert_eq!(page["sources"][0]["failure"], Value::Null);
         assert_eq!(page["store"]["hosts_down"], 1);
         assert_eq!(page["plugins"][0]["values"]["num"], 30);
+    }
+
+    #[test]
+    fn round_robin_files_are_written_here_or_by_an_rrdcached() {
+        let mut report = example();
+        report.has_rrdcached = true;
+        let page: Value = serde_json::from_slice(&page(&report, None)).unwrap();
+        assert_eq!(page["metrics"]["sent"]["rrdtool"]["num"], 0);
+        assert_eq!(page["metrics"]["sent"]["rrdcached"]["num"], 30);
     }
 
     #[test]

@@ -1,0 +1,44 @@
+//! Any head of a request gets an answer that is one: a head, and a body of known length.
+#![no_main]
+
+use std::sync::{Arc, LazyLock};
+
+use gmetad::http::{Context, Head, answer};
+use gmetad::model::{Mono, Now};
+use gmetad::status::Report;
+use gmetad::store::{GridIdentity, Snapshot, Store};
+use libfuzzer_sys::fuzz_target;
+
+/// No answer from the fixture is longer.
+const MOST_BYTES: usize = 16 << 20;
+
+static SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
+    let xml = include_bytes!("../../tests/data/gmond/gmond-hostile.xml");
+    let mut store = Store::new(GridIdentity::default(), Arc::default());
+    let id = store.add_source();
+    let mut parser = store.begin(id);
+    parser.feed(xml, Mono(0), store.table()).expect("the capture can be read");
+    let document = parser.finish(Mono(0)).expect("the capture is whole");
+    store.commit(id, document, Now::default());
+    store.summarize();
+    store.snapshot()
+});
+
+fuzz_target!(|head: &[u8]| {
+    let scrapes = Arc::default();
+    let mut body = answer(
+        &Head::parse(head),
+        &mut Context {
+            snapshot: Arc::clone(&SNAPSHOT),
+            now: Now::default(),
+            report: &mut Report::default,
+            scrapes: &scrapes,
+        },
+    );
+    let mut out = Vec::new();
+    while body.fill(&mut out, MOST_BYTES) {
+        assert!(out.len() < MOST_BYTES, "it ends");
+    }
+    assert!(out.starts_with(b"HTTP/1.0 "));
+    assert!(out.windows(4).any(|four| four == b"\r\n\r\n"));
+});
