@@ -511,6 +511,46 @@ fn write_any(room: &mut [u8; NUMBER_BYTES], value: f64) -> Result<usize, TreeErr
 mod tests {
     use super::*;
 
+    const KINDS: [Kind; 7] = [
+        Kind::Grid,
+        Kind::Cluster,
+        Kind::Host,
+        Kind::Metric,
+        Kind::ExtraData,
+        Kind::ExtraElement,
+        Kind::Metrics,
+    ];
+
+    #[test]
+    fn the_tutorial_and_the_manual_name_every_attribute_of_every_node() {
+        let tutorial = include_str!("../../../docs/PLUGINS.md");
+        let manual = include_str!("../../../man/gmetad-plugin.7");
+        for kind in KINDS {
+            let row = format!("\n| {} |", kind.name());
+            let (_, row) = tutorial.split_once(&row).expect("a row for each");
+            let row = row.lines().next().expect("the rest of the row");
+            let names = row.trim_end_matches('|').rsplit('|').next();
+            assert_eq!(names.map(str::trim), Some(&*names_of(kind).join(", ")));
+
+            let item = format!("\n.It Ic {}\n", kind.name());
+            let (_, item) = manual.split_once(&item).expect("an item for each");
+            let item = item.split("\n.It ").next().expect("split gives one");
+            let names = item.lines().find_map(|line| line.strip_prefix(".Cm "));
+            assert_eq!(names.unwrap_or_default(), names_of(kind).join(" , "));
+            for name in names_of(kind) {
+                let explained = |line: &str, start: &str| {
+                    let names = line.strip_prefix(start);
+                    names.is_some_and(|names| names.split([' ', ',', '|']).any(|it| it == *name))
+                };
+                assert!(tutorial.lines().any(|line| explained(line, "| ")), "{name}");
+                assert!(
+                    manual.lines().any(|line| explained(line, ".It Cm ")),
+                    "{name}"
+                );
+            }
+        }
+    }
+
     #[test]
     fn the_fast_way_writes_what_the_other_does() {
         let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
