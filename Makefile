@@ -7,6 +7,7 @@ SBINDIR ?= $(PREFIX)/sbin
 BINDIR ?= $(PREFIX)/bin
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/gmetad
+INCLUDEDIR ?= $(PREFIX)/include
 # Which start script `install` adds: systemd, sysv, openrc, or none.
 INIT ?= none
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -22,7 +23,7 @@ ifneq ($(LIBRRD),)
 export LIBRRD
 endif
 
-.PHONY: help build release test demo bench lint fmt deps install uninstall clean
+.PHONY: help build release plugins test demo bench lint fmt deps install uninstall clean
 
 help: ## list what can be done
 	@echo 'make …'
@@ -36,9 +37,16 @@ build: ## build for trying out: target/debug/gmetad
 release: ## build for use: target/release/gmetad
 	$(CARGO) build --release
 
+plugins: ## build the example plugins: target/plugins/*.so, to be copied to plugins_dir
+	install -d $(TARGET)/plugins
+	$(CC) -std=c99 -O2 -Wall -Wextra -shared -fPIC -Iinclude -o $(TARGET)/plugins/count_hosts.so \
+		contrib/plugins/examples/count_hosts.c
+	$(CARGO) build --release -p load_per_cpu
+	install -m 755 $(TARGET)/release/libload_per_cpu.so $(TARGET)/plugins/load_per_cpu.so
+
 test: ## install what the tests need, build, run them all
 	@contrib/deps.sh build test
-	$(CARGO) test
+	$(CARGO) test --workspace
 
 demo: ## install what it needs, build, run a real gmond and gmetad over it (DEMO_SECONDS=N ends it)
 	@contrib/deps.sh build demo
@@ -49,33 +57,37 @@ bench: ## measure the core's speed
 	$(CARGO) bench
 
 lint: ## check format, lints, scripts and man pages; what is no warning here is none in CI
-	$(CARGO) fmt --check
-	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	@contrib/lint.sh
 
 fmt: ## format the code
-	$(CARGO) fmt
+	$(CARGO) fmt --all
 
 deps: ## install what build, tests and demo need (Debian: apt-get, with sudo where not root)
 	@contrib/deps.sh build test demo
 
-install: $(TARGET)/release/gmetad ## install binary, man pages, example configuration
+install: $(TARGET)/release/gmetad ## install binary, man pages, header for plugins, example configuration
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR) \
-		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 \
-		$(DESTDIR)$(SYSCONFDIR)/ganglia
+		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 \
+		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(SYSCONFDIR)/ganglia
 	install -m 755 $(TARGET)/release/gmetad $(DESTDIR)$(SBINDIR)/gmetad
 	install -m 755 $(TARGET)/release/gmetad-consistency-test $(DESTDIR)$(BINDIR)/gmetad-consistency-test
 	install -m 644 man/gmetad.8 $(DESTDIR)$(MANDIR)/man8/
 	install -m 644 man/gmetad.conf.5 $(DESTDIR)$(MANDIR)/man5/
+	install -m 644 man/gmetad-plugin.7 $(DESTDIR)$(MANDIR)/man7/
 	install -m 644 man/gmetad-consistency-test.1 $(DESTDIR)$(MANDIR)/man1/
-	install -m 644 contrib/gmetad.conf README.md CHANGELOG.md LICENSE $(DESTDIR)$(DOCDIR)/
+	install -m 644 include/gmetad_plugin.h $(DESTDIR)$(INCLUDEDIR)/
+	install -m 644 contrib/gmetad.conf README.md CHANGELOG.md LICENSE docs/PLUGINS.md \
+		$(DESTDIR)$(DOCDIR)/
 	@contrib/install-init.sh install '$(INIT)' '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
 	@echo 'An example configuration is $(DOCDIR)/gmetad.conf; gmetad reads $(SYSCONFDIR)/ganglia/gmetad.conf.'
 
 uninstall: ## remove what install put there, not the configuration or the data
 	rm -f $(DESTDIR)$(SBINDIR)/gmetad $(DESTDIR)$(BINDIR)/gmetad-consistency-test \
 		$(DESTDIR)$(MANDIR)/man8/gmetad.8 $(DESTDIR)$(MANDIR)/man5/gmetad.conf.5 \
-		$(DESTDIR)$(MANDIR)/man1/gmetad-consistency-test.1
+		$(DESTDIR)$(MANDIR)/man1/gmetad-consistency-test.1 \
+		$(DESTDIR)$(MANDIR)/man7/gmetad-plugin.7 $(DESTDIR)$(INCLUDEDIR)/gmetad_plugin.h
 	rm -rf $(DESTDIR)$(DOCDIR)
 	@contrib/install-init.sh uninstall all '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
 
