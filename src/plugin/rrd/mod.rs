@@ -27,6 +27,7 @@ mod later;
 mod librrd;
 mod packed;
 mod paths;
+mod plain;
 mod replay;
 mod samples;
 mod sums;

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::daemon::Rrdcached;
 use super::librrd::{self, RrdError};
+use super::plain;
 use super::samples::{Kind, Samples};
 use crate::config::Config;
 use crate::model::Mono;
@@ -184,6 +185,14 @@ pub(super) struct Writer {
     complaints: Complaints,
     /// If one is to write the files, it is given the updates.
     pub(super) rrdcached: Option<Rrdcached>,
+}
+
+/// The quick way where the file is plain; librrd for the rest, and to say what is wrong.
+fn write_samples(path: &CStr, samples: &[&CStr]) -> Result<(), RrdError> {
+    if plain::update(path, samples) {
+        return Ok(());
+    }
+    librrd::update(path, samples)
 }
 
 /// Why samples were not written.
@@ -470,7 +479,7 @@ pub(super) fn exists(path: &CStr) -> bool {
 fn update(path: &CStr, samples: &Samples, tries: u32) -> Result<(), RrdError> {
     let mut left = tries;
     loop {
-        match samples.with(|all| librrd::update(path, all)) {
+        match samples.with(|all| write_samples(path, all)) {
             Err(error) if error.is_lock() && left > 1 => {
                 left -= 1;
                 thread::sleep(LOCK_PAUSE);
