@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::config::{Config, ExportConfig, RrdConfig, Section, SourceConfig};
+use crate::config::{Config, ExportConfig, RrdConfig, Section, SourceConfig, SummaryFilter};
 
 /// What is to be done to go from one configuration to another.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,22 +71,12 @@ pub fn plan(old: &Config, new: &Config) -> Changes {
         alert: _,
     } = new;
     let (before, after) = (by_name(&old.sources), by_name(sources));
-    let filter = &old.summary_filter;
     let at_once = [
         ("gridname", *gridname != old.gridname),
         ("authority", *authority != old.authority),
         ("scalable", *scalable != old.scalable),
         ("trusted_hosts", trust.entries != old.trust.entries),
         ("all_trusted", trust.all != old.trust.all),
-        ("summarized_metrics", summary_filter.only != filter.only),
-        (
-            "unsummarized_metrics",
-            summary_filter.without_prefixes != filter.without_prefixes,
-        ),
-        (
-            "unsummarized_sflow_vm_metrics",
-            summary_filter.without_sflow_vm != filter.without_sflow_vm,
-        ),
         (
             "case_sensitive_hostnames",
             *case_sensitive_hostnames != old.case_sensitive_hostnames,
@@ -94,6 +84,7 @@ pub fn plan(old: &Config, new: &Config) -> Changes {
         ("debug_level", *debug_level != old.debug_level),
         ("logfile", *logfile != old.logfile),
     ];
+    let at_once = (at_once.into_iter()).chain(filter_changes(&old.summary_filter, summary_filter));
     let at_start = [
         ("bind_address", *bind_address != old.bind_address),
         ("xml_port", *xml_port != old.xml_port),
@@ -147,6 +138,30 @@ pub fn plan(old: &Config, new: &Config) -> Changes {
         applied: named(at_once).collect(),
         later,
     }
+}
+
+fn filter_changes(old: &SummaryFilter, new: &SummaryFilter) -> [(&'static str, bool); 3] {
+    let SummaryFilter {
+        only,
+        only_matching,
+        without_prefixes,
+        without_matching,
+        without_sflow_vm,
+    } = new;
+    [
+        (
+            "summarized_metrics",
+            *only != old.only || *only_matching != old.only_matching,
+        ),
+        (
+            "unsummarized_metrics",
+            *without_prefixes != old.without_prefixes || *without_matching != old.without_matching,
+        ),
+        (
+            "unsummarized_sflow_vm_metrics",
+            *without_sflow_vm != old.without_sflow_vm,
+        ),
+    ]
 }
 
 fn rrd_changes(old: &RrdConfig, new: &RrdConfig) -> [(&'static str, bool); 3] {
@@ -314,7 +329,9 @@ mod tests {
             "trusted_hosts 192.0.2.1",
             "all_trusted on",
             "summarized_metrics a",
+            "summarized_metrics /a/",
             "unsummarized_metrics a",
+            "unsummarized_metrics /a/",
             "unsummarized_sflow_vm_metrics on",
             "case_sensitive_hostnames 0",
             "debug_level 4",

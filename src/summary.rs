@@ -7,13 +7,19 @@ use crate::config::SummaryFilter;
 impl SummaryFilter {
     /// Whether a metric of that name is summed up.
     pub fn takes_part(&self, name: &str) -> bool {
-        if !self.only.is_empty() && !self.only.iter().any(|only| only == name) {
+        let any_goes = self.only.is_empty() && self.only_matching.is_empty();
+        let is_named = || {
+            self.only.iter().any(|only| only == name)
+                || self.only_matching.iter().any(|only| only.is_in(name))
+        };
+        if !any_goes && !is_named() {
             return false;
         }
         if self
             .without_prefixes
             .iter()
             .any(|prefix| name.starts_with(prefix.as_str()))
+            || self.without_matching.iter().any(|it| it.is_in(name))
         {
             return false;
         }
@@ -53,5 +59,23 @@ mod tests {
         };
         assert!(only.takes_part("load_one"));
         assert!(!only.takes_part("load_one_more"));
+    }
+
+    #[test]
+    fn expressions_are_found_anywhere_in_a_name_and_leaving_out_wins() {
+        let filter = |text: &str| {
+            let file = std::path::Path::new("gmetad.conf");
+            let overrides = crate::cli::Overrides::default();
+            let disk = &crate::config::Disk;
+            let loaded = crate::config::parse(text.as_bytes(), file, disk, &overrides, "h");
+            loaded.expect("sound").config.summary_filter
+        };
+        let without = filter("unsummarized_metrics /_temp$/ disk");
+        assert!(!without.takes_part("cpu_temp") && !without.takes_part("disk_free"));
+        assert!(without.takes_part("cpu_temperature") && without.takes_part("a_disk"));
+        let only = filter("summarized_metrics /^cpu_/ load_one\nunsummarized_metrics /wio/");
+        assert!(only.takes_part("cpu_user") && only.takes_part("load_one"));
+        assert!(!only.takes_part("cpu_wio"), "leaving out wins");
+        assert!(!only.takes_part("load_five") && !only.takes_part("a cpu_"));
     }
 }

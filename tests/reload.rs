@@ -258,8 +258,8 @@ fn directives_hold_at_once_or_are_said_to_hold_later() {
     let line = gmetad.wait_for_line("directives changed: ");
     assert!(
         line.ends_with(
-            "directives changed: gridname, authority, trusted_hosts, unsummarized_metrics, \
-             debug_level, logfile"
+            "directives changed: gridname, authority, trusted_hosts, debug_level, logfile, \
+             unsummarized_metrics"
         ),
         "{line}"
     );

@@ -676,7 +676,7 @@ mod tests {
             ("authority", "authority has no value; it takes a URL"),
             (
                 "summarized_metrics",
-                "summarized_metrics has no value; it takes names of metrics",
+                "summarized_metrics has no value; it takes names of metrics, and /expressions/",
             ),
         ];
         let text: Vec<&str> = cases.iter().map(|(line, _)| *line).collect();

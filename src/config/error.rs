@@ -193,6 +193,16 @@ pub enum Problem {
         /// What is wrong with it and what would be right.
         fault: Fault,
     },
+    /// A word between slashes.
+    #[error("{directive}: \"{value}\" is not a regular expression: {reason}")]
+    Expression {
+        /// The directive.
+        directive: &'static str,
+        /// As written.
+        value: String,
+        /// What the expression's parser says.
+        reason: String,
+    },
     /// A source without a host.
     #[error(
         "data_source \"{name}\" has no host; write at least one, as in data_source \"{name}\" \

@@ -14,6 +14,7 @@ mod defaults;
 mod directives;
 mod error;
 mod exports;
+mod filter;
 mod reader;
 mod rrd;
 mod show;
@@ -26,6 +27,7 @@ mod words;
 pub use alert::{AlertConfig, AlertRule};
 pub use defaults::{DEFAULT_INTERVAL, DEFAULT_POLL_PORT, DEFAULT_RRAS, DEFAULT_RRD_ROOTDIR};
 pub use error::{ConfigError, ConfigErrors, Problem};
+pub use filter::Pattern;
 pub use reader::{Disk, Files, Unmatched};
 pub use show::Effective;
 pub use table::directive_names;
@@ -206,10 +208,14 @@ pub struct RrdConfig {
 /// Which metrics take part in summaries.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SummaryFilter {
-    /// If not empty, only these are summarised.
+    /// If there are any, or any of `only_matching`, only those are summarised.
     pub only: Vec<String>,
+    /// The same, by expression.
+    pub only_matching: Vec<Pattern>,
     /// Name prefixes left out.
     pub without_prefixes: Vec<String>,
+    /// The same, by expression.
+    pub without_matching: Vec<Pattern>,
     /// On: names whose last dot is followed by `v` are left out.
     pub without_sflow_vm: bool,
 }

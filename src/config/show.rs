@@ -75,15 +75,19 @@ fn serving(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     )?;
     row(f, "to", trusted(&config.trust))?;
     let filter = &config.summary_filter;
-    if !filter.only.is_empty() {
-        row(f, "summarises only", filter.only.join(" "))?;
+    let only = filter.only.iter().cloned();
+    let only: Vec<String> = only
+        .chain(filter.only_matching.iter().map(ToString::to_string))
+        .collect();
+    if !only.is_empty() {
+        row(f, "summarises only", only.join(" "))?;
     }
-    if !filter.without_prefixes.is_empty() {
-        row(
-            f,
-            "leaves out",
-            format_args!("{} …", filter.without_prefixes.join(" …, ")),
-        )?;
+    let without = filter.without_prefixes.iter().map(|it| format!("{it} …"));
+    let without: Vec<String> = without
+        .chain(filter.without_matching.iter().map(ToString::to_string))
+        .collect();
+    if !without.is_empty() {
+        row(f, "leaves out", without.join(", "))?;
     }
     if filter.without_sflow_vm {
         row(f, "leaves out", "sFlow's metrics of virtual machines")?;
@@ -319,8 +323,8 @@ runs:
     fn everything_that_is_set_is_shown() {
         let text = shown(
             "gridname G\nauthority http://g/\nscalable off\nbind_address ::1\nxml_port 0\n\
-             trusted_hosts 192.0.2.7 192.0.2.0/24 web.example\nunsummarized_metrics a b\n\
-             summarized_metrics c\nunsummarized_sflow_vm_metrics on\n\
+             trusted_hosts 192.0.2.7 192.0.2.0/24 web.example\nunsummarized_metrics a /x$/ b\n\
+             summarized_metrics /^y/ c\nunsummarized_sflow_vm_metrics on\n\
              case_sensitive_hostnames 0\numask 077\ncarbon_server c\nriemann_server r\n\
              memcached_parameters --SERVER=m\nrrdcached_address unix:/s\nsetuid off\n\
              logfile /l\nplugins_dir /p\nplugins a b\ndebug_level 5\nmine {\n x 1\n}\n\
@@ -332,8 +336,8 @@ runs:
             "  scalable          off: no GRID is written, those of others are looked through",
             "  xml_port          a port of the system's choice on ::1",
             "  to                this machine, 192.0.2.7, 192.0.2.0/24, web.example",
-            "  summarises only   c",
-            "  leaves out        a …, b …",
+            "  summarises only   c /^y/",
+            "  leaves out        a …, b …, /x$/",
             "  leaves out        sFlow's metrics of virtual machines",
             "  host names        in lower case",
             "  umask             077",

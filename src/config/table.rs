@@ -5,6 +5,7 @@
 
 use super::directives::{Draft, data_source, plugins, umask};
 use super::exports;
+use super::filter;
 use super::values::{self, Fault};
 use super::words::Word;
 use super::{Location, Problem};
@@ -161,19 +162,15 @@ const KNOWN: &[Known] = &[
     }),
     known(
         "unsummarized_metrics",
-        "beginnings of metrics' names",
-        |draft, args| {
-            extend(
-                &mut draft.config.summary_filter.without_prefixes,
-                args,
-                not_empty,
-            )
-        },
+        "beginnings of metrics' names, and /expressions/",
+        filter::unsummarized,
     )
     .adding(),
-    known("summarized_metrics", "names of metrics", |draft, args| {
-        extend(&mut draft.config.summary_filter.only, args, not_empty)
-    })
+    known(
+        "summarized_metrics",
+        "names of metrics, and /expressions/",
+        filter::summarized,
+    )
     .adding(),
     known("unsummarized_sflow_vm_metrics", TOGGLE, |draft, args| {
         set(
