@@ -7,7 +7,7 @@ use super::clock::Clock;
 use crate::model::Node;
 use crate::plugin::{ExportStatus, PluginHandle, PluginState, PluginStatus};
 use crate::status::{
-    OutputReport, PluginReport, QueueReport, Report, SourceStatus, StoreSizes, Tally,
+    FilesReport, OutputReport, PluginReport, QueueReport, Report, SourceStatus, StoreSizes, Tally,
 };
 use crate::store::SourceId;
 
@@ -45,7 +45,6 @@ impl Shared {
             clients: self.clients.clone(),
             summaries: self.summaries,
             store: self.store_sizes(),
-            has_rrdcached: self.config.exports.rrdcached.is_some(),
             machine,
             process,
             ..Report::default()
@@ -63,6 +62,16 @@ impl Shared {
                     .map(|(id, taken)| (id.to_owned(), taken)),
             };
             report.plugins = plugin_reports(plugins);
+            let files = plugins.rrd();
+            report.files = FilesReport {
+                created: files.created,
+                calls: files.calls,
+                forced: files.forced,
+                broken: files.broken,
+                held: files.held,
+                held_bytes: files.held_bytes,
+                journal_bytes: files.journal_bytes,
+            };
         }
         report
     }

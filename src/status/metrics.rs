@@ -2,7 +2,7 @@
 //!
 //! Names keep to its customs: base units, counters that end in _total.
 
-use super::{Report, SourceState, SourceStatus, Tally};
+use super::{FilesReport, Report, SourceState, SourceStatus, Tally};
 use crate::prometheus::Kind::{Counter, Gauge};
 use crate::prometheus::{Kind, Page};
 
@@ -16,6 +16,7 @@ pub fn own_metrics(report: &Report) -> Vec<u8> {
     store(&mut page, report);
     clients(&mut page, report);
     plugins(&mut page, report);
+    files(&mut page, &report.files);
     page.finish()
 }
 
@@ -335,6 +336,56 @@ fn plugins(page: &mut Page, report: &Report) {
     );
     for (id, output) in outputs() {
         page.sample(&[("plugin", id)], output.waiting_bytes);
+    }
+}
+
+fn files(page: &mut Page, files: &FilesReport) {
+    let figures: [(&str, Kind, &str, u64); 7] = [
+        (
+            "gmetad_rrd_files_created_total",
+            Counter,
+            "Round-robin files created.",
+            files.created,
+        ),
+        (
+            "gmetad_rrd_writes_total",
+            Counter,
+            "Calls that wrote to a round-robin file.",
+            files.calls,
+        ),
+        (
+            "gmetad_rrd_forced_writes_total",
+            Counter,
+            "Writes for want of room in the cache.",
+            files.forced,
+        ),
+        (
+            "gmetad_rrd_broken_files",
+            Gauge,
+            "Round-robin files that did not take their last value.",
+            files.broken,
+        ),
+        (
+            "gmetad_rrd_cache_values",
+            Gauge,
+            "Values that wait in the cache.",
+            files.held,
+        ),
+        (
+            "gmetad_rrd_cache_bytes",
+            Gauge,
+            "Memory that the cache takes.",
+            files.held_bytes,
+        ),
+        (
+            "gmetad_rrd_journal_bytes_total",
+            Counter,
+            "Bytes written to the journal.",
+            files.journal_bytes,
+        ),
+    ];
+    for (name, kind, help, value) in figures {
+        page.single(name, kind, help, value);
     }
 }
 

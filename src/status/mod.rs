@@ -163,6 +163,25 @@ pub struct OutputReport {
     pub failing: bool,
 }
 
+/// Round-robin files, and the cache that holds values before they are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FilesReport {
+    /// Files created, since the start.
+    pub created: u64,
+    /// Calls that wrote to a file, however many values each.
+    pub calls: u64,
+    /// Of those, for want of room in the cache.
+    pub forced: u64,
+    /// Files that did not take their last value.
+    pub broken: u64,
+    /// Values that wait in the cache.
+    pub held: u64,
+    /// Memory that takes.
+    pub held_bytes: u64,
+    /// Bytes written to the journal.
+    pub journal_bytes: u64,
+}
+
 /// The queue to the plugin thread.
 #[derive(Clone, Debug, Default)]
 pub struct QueueReport {
@@ -218,8 +237,8 @@ pub struct Report {
     pub summaries: SummaryStatus,
     /// In the order of the chain.
     pub plugins: Vec<PluginReport>,
-    /// Whether round-robin files are an rrdcached's to write.
-    pub has_rrdcached: bool,
+    /// Round-robin files and the cache before them.
+    pub files: FilesReport,
     /// To their thread.
     pub queue: QueueReport,
     /// What is held.
