@@ -150,6 +150,16 @@ fn the_c_example_says_in_the_log_what_it_counts() {
     let gmetad = rig.start("");
     gmetad.wait_for_line("plugin count_hosts is loaded from");
     gmetad.wait_for_line("plugin count_hosts: source fake has 2 hosts up, 0 down");
+    let status = gmetad.query("GET /metrics HTTP/1.0\r\n\r");
+    let line = |start: &str| status.lines().find_map(|line| line.strip_prefix(start));
+    let works = line("gmetad_plugin_works{plugin=\"count_hosts\"} ");
+    assert_eq!(works, Some("1"), "{status}");
+    let updates = line("gmetad_plugin_updates_total{plugin=\"count_hosts\"} ");
+    let updates: u32 = updates
+        .expect("they are counted")
+        .parse()
+        .expect("a number");
+    assert!(updates >= 1, "{status}");
     assert!(gmetad.end().success());
 }
 

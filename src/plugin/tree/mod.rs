@@ -15,6 +15,7 @@ use crate::model::{Cluster, DefTable, Grid, MetricFields, Node, Summary};
 
 mod attributes;
 mod edit;
+mod flatten;
 mod invented;
 mod node;
 
