@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{
-    Cluster, DefTable, Host, Metric, Mono, Node, Now, Number, Summary, SummaryBuilder, Vocabulary,
-    order_by_name, parse_number,
+    Cluster, DefTable, Host, Metric, Mono, Node, Now, Summary, SummaryBuilder, Vocabulary,
+    order_by_name,
 };
+use crate::summary::add_host;
 use crate::xml::parse::{Document, ParseSettings, Parser, Previous};
 
 /// A source, from when it is added until it is removed; its number is then another's.
@@ -415,7 +416,7 @@ fn merge(
                 ..host.clone()
             });
             if host.fresh {
-                sum_host(&mut summary, part, host, settings);
+                add_host(&mut summary, part, host, &settings.filter);
             }
         }
     }
@@ -424,32 +425,6 @@ fn merge(
     whole.summary = summary.finish();
     whole.received = whole.received.min(now);
     whole
-}
-
-/// Adds what a host's newest document said.
-fn sum_host(
-    summary: &mut SummaryBuilder,
-    cluster: &Cluster,
-    host: &Host,
-    settings: &ParseSettings,
-) {
-    summary.add_hosts(u32::from(host.up), u32::from(!host.up));
-    if !host.up {
-        return;
-    }
-    for metric in cluster
-        .metrics_of(host)
-        .iter()
-        .filter(|metric| metric.is_fresh())
-    {
-        let def = &cluster.defs[metric.def() as usize];
-        if def.ty().is_numeric()
-            && settings.filter.takes_part(def.name())
-            && let Some(Number { value, decimals }) = parse_number(metric.val.as_bytes())
-        {
-            summary.add(def, Number { value, decimals }, 1);
-        }
-    }
 }
 
 #[cfg(test)]

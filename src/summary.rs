@@ -1,8 +1,9 @@
-//! Which metrics take part in summaries.
+//! Which metrics take part in summaries, and what a host adds to one.
 //!
-//! The adding up itself is `model::SummaryBuilder`; when it happens is the store's business.
+//! When it happens is the business of `store`, and of `xml::build`, which adds up as metrics come.
 
 use crate::config::SummaryFilter;
+use crate::model::{Cluster, Host, Number, SummaryBuilder, parse_number};
 
 impl SummaryFilter {
     /// Whether a metric of that name is summed up.
@@ -31,6 +32,36 @@ impl SummaryFilter {
 fn is_sflow_vm(name: &str) -> bool {
     name.rsplit_once('.')
         .is_some_and(|(_, last)| last.starts_with('v'))
+}
+
+/// Adds what a host's newest document said.
+pub fn add_host(
+    summary: &mut SummaryBuilder,
+    cluster: &Cluster,
+    host: &Host,
+    filter: &SummaryFilter,
+) {
+    summary.add_hosts(u32::from(host.up), u32::from(!host.up));
+    if !host.up {
+        return;
+    }
+    for metric in cluster
+        .metrics_of(host)
+        .iter()
+        .filter(|metric| metric.is_fresh())
+    {
+        let def = &cluster.defs[metric.def() as usize];
+        if !def.ty().is_numeric()
+            || metric.is_expired(def.fields().dmax, 0)
+            || !filter.takes_part(def.name())
+        {
+            continue;
+        }
+        if let Some(Number { value, decimals }) = parse_number(metric.val.as_bytes()) {
+            let decimals = if def.ty().is_integer() { 0 } else { decimals };
+            summary.add(def, Number { value, decimals }, 1);
+        }
+    }
 }
 
 #[cfg(test)]

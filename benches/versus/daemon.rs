@@ -69,8 +69,11 @@ impl Daemon {
         fs::create_dir_all(folder.join("rrds"))?;
         let farm = Farm::start(farm_program, shape, folder, "farm")?;
         let (xml_port, interactive_port) = (free_port()?, free_port()?);
+        let rrdcached_port = free_port()?;
         let rrdcached = match (which, writing) {
-            (Which::C, Writing::Cached(secs)) => Some(start_rrdcached(folder, secs)?),
+            (Which::C, Writing::Cached(secs)) => {
+                Some(start_rrdcached(folder, rrdcached_port, secs)?)
+            }
             _ => None,
         };
         let conf = folder.join("gmetad.conf");
@@ -84,10 +87,8 @@ impl Daemon {
             (_, Writing::Off) => "write_rrds off\n".to_owned(),
             (_, Writing::Through) => String::new(),
             (Which::C, Writing::Cached(_)) => {
-                format!(
-                    "rrdcached_address unix:{}/rrdcached.sock\n",
-                    folder.display()
-                )
+                // It knows no other form of address.
+                format!("rrdcached_address 127.0.0.1:{rrdcached_port}\n")
             }
             (Which::Ours, Writing::Cached(secs)) => {
                 let journal = folder.join("journal");
@@ -162,24 +163,25 @@ impl Daemon {
     }
 }
 
-fn start_rrdcached(folder: &Path, secs: u64) -> io::Result<Process> {
+fn start_rrdcached(folder: &Path, port: u16, secs: u64) -> io::Result<Process> {
     let program =
         find_program("rrdcached").ok_or_else(|| io::Error::other("rrdcached is not installed"))?;
-    let socket = folder.join("rrdcached.sock");
     let journal = folder.join("rrdcached.journal");
     fs::create_dir_all(&journal)?;
     let mut command = Command::new(program);
     command
         .arg("-g")
         .arg("-l")
-        .arg(format!("unix:{}", socket.display()))
+        .arg(format!("127.0.0.1:{port}"))
         .args(["-w", &secs.to_string(), "-z", &secs.to_string()])
         .arg("-j")
         .arg(&journal)
         .arg("-p")
         .arg(folder.join("rrdcached.pid"));
     let process = Process::child(&mut command, &folder.join("rrdcached.log"))?;
-    wait_for("rrdcached's socket", || socket.exists().then_some(()))?;
+    wait_for("rrdcached's port", || {
+        TcpStream::connect(("127.0.0.1", port)).ok()
+    })?;
     Ok(process)
 }
 

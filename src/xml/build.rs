@@ -9,6 +9,7 @@ use crate::model::{
     Cluster, DefId, Host, HostInfo, Metric, MetricDef, Mono, SmallText, Summary, SummaryBuilder,
     Vocabulary, is_up, order_by_name, parse_number,
 };
+use crate::summary::add_host;
 
 /// Hosts kept that the document no longer names; the oldest go first.
 const MAX_CARRIED_HOSTS: usize = 100_000;
@@ -321,6 +322,7 @@ impl ClusterBuilder {
     pub fn finish(mut self, now: Mono) -> (Cluster, Vocabulary, u64) {
         let summary = self.summary();
         self.carry_hosts(now);
+        let named = self.hosts.len();
         let by_name = match &self.previous {
             Some(previous) if same_names(&previous.hosts, &self.hosts) => {
                 Arc::clone(&previous.by_name)
@@ -334,7 +336,7 @@ impl ClusterBuilder {
         if self.vocabulary.len() > self.known_at_start {
             self.compact();
         }
-        let cluster = Cluster {
+        let mut cluster = Cluster {
             name: self.head.name.into(),
             owner: self.head.owner.into(),
             latlong: self.head.latlong.into(),
@@ -347,6 +349,14 @@ impl ClusterBuilder {
             by_name,
             summary,
         };
+        if cluster.hosts.len() < named {
+            // Those left out were added up as they came.
+            let mut sums = SummaryBuilder::default();
+            for host in cluster.hosts.iter().filter(|host| host.fresh) {
+                add_host(&mut sums, &cluster, host, &self.filter);
+            }
+            cluster.summary = sums.finish();
+        }
         (cluster, self.vocabulary, self.damage)
     }
 

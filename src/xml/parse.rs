@@ -1263,6 +1263,9 @@ mod tests {
         let cluster = only_cluster(&document);
         assert_eq!((cluster.hosts.len(), document.damage), (1, 1));
         assert_eq!(metric(&cluster, "a", "m").val.as_str(), "2");
+        assert_eq!(cluster.summary.hosts_up, 1);
+        let sum = cluster.summary.metric("m").unwrap();
+        assert_eq!((sum.text().as_str(), sum.num), ("2", 1));
     }
 
     #[test]

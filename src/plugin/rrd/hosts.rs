@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::archive::{Moment, SharedArchive};
+use super::time_of;
 use crate::model::{Node, Now};
 use crate::plugin::export::Counters;
 use crate::plugin::{Plugin, PluginError, RootUpdate, Update};
@@ -43,7 +44,7 @@ impl Plugin for HostFiles {
             return Ok(());
         }
         let moment = Moment {
-            epoch: cluster.localtime,
+            epoch: time_of(cluster.localtime, update.now),
             step: update.interval,
         };
         let Some(mut hosts) = archive.hosts(cluster, moment, mono) else {

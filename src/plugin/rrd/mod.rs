@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use super::Plugin;
 use crate::config::Config;
+use crate::model::Now;
 
 mod archive;
 mod arena;
@@ -73,4 +74,9 @@ pub(super) fn plugins(config: &Config, counters: &Arc<RrdCounters>) -> [Box<dyn 
         Box::new(hosts::HostFiles::new(archive.clone())),
         Box::new(sums::SumFiles::new(archive)),
     ]
+}
+
+/// When a source's values are of: its LOCALTIME, or where it gives none the time they came.
+fn time_of(localtime: i64, now: Now) -> i64 {
+    if localtime > 0 { localtime } else { now.epoch }
 }

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::archive::{FolderWriter, Moment, SharedArchive};
+use super::time_of;
 use crate::model::{Node, Summary};
 use crate::plugin::{Plugin, PluginError, RootUpdate, Update};
 
@@ -45,7 +46,7 @@ impl Plugin for SumFiles {
             Node::Grid(grid) => grid.localtime,
         };
         let moment = Moment {
-            epoch,
+            epoch: time_of(epoch, update.now),
             step: update.interval,
         };
         let folder = archive.node_sums(update.node.name(), moment, update.now.mono);
