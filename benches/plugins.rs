@@ -13,6 +13,7 @@ use divan::counter::ItemsCount;
 use gmetad::cli;
 use gmetad::config::{self, Config, Disk};
 use gmetad::model::{Mono, Node, Now};
+use gmetad::plugin::shared_object::Candidate;
 use gmetad::plugin::{Invented, Plugin, Update, shared_object};
 use gmetad::store::{GridIdentity, Store};
 
@@ -21,8 +22,8 @@ const METRICS: usize = 33;
 
 fn main() {
     // Loading a plugin starts this program anew, to see whether it goes well.
-    if let Some(file) = cli::plugin_to_try(std::env::args_os()) {
-        shared_object::attempt(&file);
+    if let Some([library, file]) = cli::plugin_to_try(std::env::args_os()) {
+        shared_object::attempt(&Candidate { library, file });
     }
     divan::main();
 }

@@ -136,14 +136,15 @@ where
     }
 }
 
-/// The file that a gmetad has another gmetad try to load: an option that is not for persons.
-pub fn plugin_to_try<I>(mut arguments: I) -> Option<PathBuf>
+/// What a gmetad has another gmetad try to load, a library and the file it is asked for: an option
+/// that is not for persons.
+pub fn plugin_to_try<I>(mut arguments: I) -> Option<[PathBuf; 2]>
 where
     I: Iterator<Item = OsString>,
 {
     let is_trial = arguments.nth(1)? == TRIAL_OPTION;
-    let file = arguments.next()?;
-    (is_trial && arguments.next().is_none()).then(|| file.into())
+    let asked = [arguments.next()?.into(), arguments.next()?.into()];
+    (is_trial && arguments.next().is_none()).then_some(asked)
 }
 
 fn known_options() -> getopts::Options {
@@ -378,11 +379,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_tried_is_one_file() {
+    fn what_is_tried_is_one_library_for_one_file() {
         let asked = |arguments: &[&str]| plugin_to_try(arguments.iter().map(OsString::from));
-        assert_eq!(asked(&["gmetad", TRIAL_OPTION, "f"]), Some("f".into()));
+        let both = Some(["l".into(), "f".into()]);
+        assert_eq!(asked(&["gmetad", TRIAL_OPTION, "l", "f"]), both);
         assert_eq!(asked(&["gmetad", TRIAL_OPTION]), None);
-        assert_eq!(asked(&["gmetad", TRIAL_OPTION, "f", "g"]), None);
+        assert_eq!(asked(&["gmetad", TRIAL_OPTION, "f"]), None);
+        assert_eq!(asked(&["gmetad", TRIAL_OPTION, "l", "f", "g"]), None);
         assert_eq!(asked(&["gmetad", "-t"]), None);
         assert_eq!(asked(&["gmetad"]), None);
     }

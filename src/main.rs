@@ -12,13 +12,14 @@ use gmetad::cli::{self, Options, Rehearsal, Request};
 use gmetad::config::{self, Config, Effective, Loaded, Notice};
 use gmetad::daemon::{self, Account, Exit, PidFile, PidFileError, Role, UserError};
 use gmetad::logging::{self, LogError, Settings};
+use gmetad::plugin::shared_object::Candidate;
 use gmetad::plugin::{self, shared_object};
 use gmetad::reactor::{BindError, Origin, Reactor};
 use nix::sys::stat::{Mode, umask};
 
 fn main() -> ExitCode {
-    if let Some(file) = cli::plugin_to_try(std::env::args_os()) {
-        shared_object::attempt(&file);
+    if let Some([library, file]) = cli::plugin_to_try(std::env::args_os()) {
+        shared_object::attempt(&Candidate { library, file });
     }
     match daemon::role() {
         Role::Leader => daemon::lead_session().into(),

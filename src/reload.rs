@@ -61,6 +61,7 @@ pub fn plan(old: &Config, new: &Config) -> Changes {
         logfile,
         pid_file,
         plugins_dir,
+        python_host,
         plugins,
         rrd,
         case_sensitive_hostnames,
@@ -96,6 +97,7 @@ pub fn plan(old: &Config, new: &Config) -> Changes {
         ("umask", *umask != old.umask),
         ("daemonize", *daemonize != old.daemonize),
         ("plugins_dir", *plugins_dir != old.plugins_dir),
+        ("python_host", *python_host != old.python_host),
         ("plugins", *plugins != old.plugins),
     ];
     let at_start = (at_start.into_iter())
@@ -352,6 +354,7 @@ mod tests {
             "umask 077",
             "daemonize off",
             "plugins_dir /x",
+            "python_host /x",
             "plugins x",
             "write_rrds off",
             "rrd_rootdir /x",

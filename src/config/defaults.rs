@@ -43,6 +43,7 @@ impl Config {
             logfile: None,
             pid_file: None,
             plugins_dir: None,
+            python_host: None,
             plugins: None,
             rrd: RrdConfig::default(),
             case_sensitive_hostnames: true,

@@ -123,6 +123,8 @@ pub struct Config {
     pub logfile: Option<PathBuf>,
     /// Where the process id is written.
     pub pid_file: Option<PathBuf>,
+    /// What loads plugins in Python; `None`: the one that is installed with this gmetad.
+    pub python_host: Option<PathBuf>,
     /// Folder of loadable plugins.
     pub plugins_dir: Option<PathBuf>,
     /// Order of the plugin chain, by id; `None`: file-name order, then the built-in ones.

@@ -185,6 +185,9 @@ fn running(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     if let Some(folder) = &config.plugins_dir {
         row(f, "plugins_dir", folder.display())?;
     }
+    if let Some(host) = &config.python_host {
+        row(f, "python_host", host.display())?;
+    }
     if let Some(chain) = &config.plugins {
         row(f, "plugins", chain.join(", then "))?;
     }
@@ -327,7 +330,7 @@ runs:
              summarized_metrics /^y/ c\nunsummarized_sflow_vm_metrics on\n\
              case_sensitive_hostnames 0\numask 077\ncarbon_server c\nriemann_server r\n\
              memcached_parameters --SERVER=m\nrrdcached_address unix:/s\nsetuid off\n\
-             logfile /l\nplugins_dir /p\nplugins a b\ndebug_level 5\nmine {\n x 1\n}\n\
+             logfile /l\nplugins_dir /p\npython_host /h\nplugins a b\ndebug_level 5\nmine {\n x 1\n}\n\
              alert {\n toaddress a b\n command /c d\n metricrule m \"$val > 1\" x\n}\n",
         );
         for line in [
@@ -351,6 +354,7 @@ runs:
             "  logs              debug and worse",
             "  to                syslog and /l and the console",
             "  plugins_dir       /p",
+            "  python_host       /h",
             "  plugins           a, then b",
             "  alert             1 rule, told by the log and mail to a, b by \
              /usr/sbin/sendmail and /c",

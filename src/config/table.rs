@@ -138,6 +138,10 @@ const KNOWN: &[Known] = &[
         draft.config.plugins_dir = Some(args.one(values::path)?);
         Ok(())
     }),
+    known("python_host", "a file", |draft, args| {
+        draft.config.python_host = Some(args.one(values::path)?);
+        Ok(())
+    }),
     known("plugins", "ids of plugins, in order", plugins),
     known("rrd_rootdir", "a folder", |draft, args| {
         set(&mut draft.config.rrd.rootdir, args, values::path)

@@ -136,6 +136,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
     some("setuid_username", config.setuid_username.clone());
     some("logfile", path(&config.logfile));
     some("plugins_dir", path(&config.plugins_dir));
+    some("python_host", path(&config.python_host));
     some("plugins", config.plugins.clone().and_then(words));
     let filter = &config.summary_filter;
     some("summarized_metrics", words(filter.only.clone()));

@@ -4,16 +4,13 @@
 //! No rule of the chain is here: a loaded plugin is a [`Plugin`] like any other.
 #![allow(unsafe_code)]
 
-use std::ffi::{OsStr, c_void};
-use std::fs;
+use std::ffi::c_void;
 use std::mem::{offset_of, size_of};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 
 use gmetad_plugin::abi;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use nix::unistd::{Uid, geteuid};
 use thiserror::Error;
 
 use super::tree::{NodeId, Tree};
@@ -22,10 +19,13 @@ use crate::config::{Config, Directive};
 use crate::model::DefTable;
 
 mod access;
+mod candidate;
 mod context;
 mod facts;
 mod trial;
 
+pub use candidate::Candidate;
+use candidate::files_in;
 use context::Context;
 use facts::Facts;
 pub use trial::attempt;
@@ -56,6 +56,12 @@ pub enum LoadError {
     /// Some other file with that ending.
     #[error("it is not a shared object")]
     NotAnObject,
+    /// A Python file, and nothing that knows what to do with it.
+    #[error(
+        "it is in Python, and the Python host is not installed; run make python-host and make \
+         install-python-host, or say with python_host where it is"
+    )]
+    NoPythonHost,
     /// The trial ended by a signal.
     #[error("it crashes when it is loaded ({0}); tried in a process of its own")]
     Crashes(String),
@@ -115,7 +121,7 @@ pub(super) fn load_all(config: &Config, built_in: &[&str]) -> Vec<Box<dyn Plugin
     // Files are looked up in the configuration until the process ends.
     let facts = facts_of(config, !files.is_empty());
     for file in files {
-        let loaded = trial::is_passed(&file).and_then(|()| load(&file, &file, facts));
+        let loaded = tried(&file, config).and_then(|candidate| load(&candidate, facts));
         let loaded = loaded.and_then(|plugin| is_new(plugin, &file, &mut taken));
         match loaded {
             Ok(plugin) => {
@@ -130,27 +136,20 @@ pub(super) fn load_all(config: &Config, built_in: &[&str]) -> Vec<Box<dyn Plugin
 
 /// Loads one file, whatever plugins_dir says.
 pub fn load_one(file: &Path, config: &Config) -> Result<Box<dyn Plugin>, LoadError> {
-    trial::is_passed(file)?;
-    Ok(Box::new(load(file, file, facts_of(config, true))?))
+    let candidate = tried(file, config)?;
+    Ok(Box::new(load(&candidate, facts_of(config, true))?))
+}
+
+/// A file that may be loaded, and has been in another process.
+fn tried(file: &Path, config: &Config) -> Result<Candidate, LoadError> {
+    let candidate = Candidate::of(file, config)?;
+    trial::is_passed(&candidate)?;
+    Ok(candidate)
 }
 
 fn facts_of(config: &Config, wanted: bool) -> &'static Facts {
     let config = wanted.then_some(config);
     Box::leak(Box::new(config.map_or_else(Facts::default, Facts::of)))
-}
-
-/// The shared objects in a folder, in order of name; hidden ones are not looked at.
-fn files_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        let is_hidden = name.as_encoded_bytes().starts_with(b".");
-        if !is_hidden && Path::new(&name).extension() == Some(OsStr::new("so")) {
-            files.push(folder.join(name));
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 fn is_new(
@@ -166,52 +165,6 @@ fn is_new(
     }
     taken.push((plugin.id.clone(), format!("that of {}", file.display())));
     Ok(plugin)
-}
-
-/// Refuses what only root should have been able to write, where it runs as root.
-fn is_trusted(file: &Path) -> Result<(), LoadError> {
-    if !geteuid().is_root() {
-        return Ok(());
-    }
-    let file = file.canonicalize().map_err(LoadError::Unreadable)?;
-    for path in [Some(file.as_path()), file.parent()].into_iter().flatten() {
-        let found = fs::metadata(path).map_err(LoadError::Unreadable)?;
-        is_trusted_as(path, found.uid(), found.mode())?;
-    }
-    Ok(())
-}
-
-fn is_trusted_as(path: &Path, owner: u32, mode: u32) -> Result<(), LoadError> {
-    const OTHERS_WRITE: u32 = 0o002;
-    if !Uid::from_raw(owner).is_root() {
-        let path = path.to_owned();
-        return Err(LoadError::Owner { path, owner });
-    }
-    if mode & OTHERS_WRITE != 0 {
-        let path = path.to_owned();
-        return Err(LoadError::Writable { path });
-    }
-    Ok(())
-}
-
-/// Refuses what has not even the first bytes of a shared object.
-fn is_object(file: &Path) -> Result<(), LoadError> {
-    use std::io::Read;
-    const MAGIC: &[u8; 4] = if cfg!(target_vendor = "apple") {
-        b"\xcf\xfa\xed\xfe"
-    } else {
-        b"\x7fELF"
-    };
-    let mut start = [0; 4];
-    let mut object = fs::File::open(file).map_err(LoadError::Unreadable)?;
-    match object.read_exact(&mut start) {
-        Ok(()) if start == *MAGIC => Ok(()),
-        Ok(()) => Err(LoadError::NotAnObject),
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Err(LoadError::NotAnObject)
-        }
-        Err(error) => Err(LoadError::Unreadable(error)),
-    }
 }
 
 /// Maps a library, whose constructors run, and finds its factory.
@@ -240,10 +193,9 @@ fn reason_of(error: &libloading::Error) -> String {
 }
 
 /// Loads a plugin file: by itself, or through the library that knows how to.
-fn load(library: &Path, file: &Path, facts: &'static Facts) -> Result<SharedObject, LoadError> {
-    is_trusted(library)?;
-    is_trusted(file)?;
-    is_object(library)?;
+fn load(candidate: &Candidate, facts: &'static Facts) -> Result<SharedObject, LoadError> {
+    candidate.check()?;
+    let Candidate { library, file } = candidate;
     let factory = factory_of(library)?;
     let context = Context::new(facts, file);
     let path = file.to_string_lossy();
@@ -458,50 +410,6 @@ impl Drop for SharedObject {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_shared_objects_are_looked_at_in_order_of_name() {
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["b.so", "a.so", "README", "c.so.1", ".d.so", "so"] {
-            fs::write(folder.path().join(name), "x").unwrap();
-        }
-        let files = files_in(folder.path()).unwrap();
-        assert_eq!(files, ["a.so", "b.so"].map(|name| folder.path().join(name)));
-    }
-
-    #[test]
-    fn root_runs_only_what_root_alone_may_write() {
-        let path = Path::new("/p/x.so");
-        let refusal = |owner, mode| is_trusted_as(path, owner, mode).unwrap_err().to_string();
-        assert!(is_trusted_as(path, 0, 0o100_755).is_ok());
-        assert!(
-            is_trusted_as(path, 0, 0o100_775).is_ok(),
-            "root's group is root's"
-        );
-        assert_eq!(
-            refusal(1000, 0o100_755),
-            "/p/x.so belongs to user 1000, and gmetad runs as root: chown root it, or let gmetad \
-             run as another user"
-        );
-        assert_eq!(
-            refusal(0, 0o100_757),
-            "anyone may write to /p/x.so, and gmetad runs as root: chmod o-w it"
-        );
-    }
-
-    #[test]
-    fn what_is_no_object_is_told_from_what_cannot_be_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("x.so");
-        for content in ["", "\x7fEL", "#!/bin/sh\n"] {
-            fs::write(&file, content).unwrap();
-            assert!(matches!(is_object(&file), Err(LoadError::NotAnObject)));
-        }
-        fs::write(&file, "\x7fELF and more").unwrap();
-        assert!(is_object(&file).is_ok());
-        let missing = folder.path().join("y.so");
-        assert!(matches!(is_object(&missing), Err(LoadError::Unreadable(_))));
-    }
 
     #[test]
     fn an_id_is_one_plain_word() {

@@ -14,7 +14,7 @@ use nix::libc;
 use nix::sys::signal::Signal;
 
 use super::context::Context;
-use super::{Facts, LoadError, factory_of, is_object, is_trusted};
+use super::{Candidate, Facts, LoadError, factory_of};
 use crate::cli::TRIAL_OPTION;
 
 /// A plugin that takes longer than this to be loaded is one that hangs.
@@ -27,9 +27,8 @@ const STEP: Duration = Duration::from_millis(2);
 const SELF: &str = "/proc/self/exe";
 
 /// Has another process load the file; an error if that does not end well.
-pub(super) fn is_passed(file: &Path) -> Result<(), LoadError> {
-    is_trusted(file)?;
-    is_object(file)?;
+pub(super) fn is_passed(candidate: &Candidate) -> Result<(), LoadError> {
+    candidate.check()?;
     let program = if Path::new(SELF).exists() {
         Ok(SELF.into())
     } else {
@@ -38,7 +37,7 @@ pub(super) fn is_passed(file: &Path) -> Result<(), LoadError> {
     let trial = program.and_then(|program| {
         Command::new(program)
             .arg(TRIAL_OPTION)
-            .arg(file)
+            .args([&candidate.library, &candidate.file])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -49,7 +48,7 @@ pub(super) fn is_passed(file: &Path) -> Result<(), LoadError> {
         Err(error) => {
             log::warn!(
                 "plugin {} is loaded without a trial, as no process can be started: {error}",
-                file.display()
+                candidate.file.display()
             );
             Ok(())
         }
@@ -88,9 +87,9 @@ fn verdict(status: ExitStatus) -> Result<(), LoadError> {
 }
 
 /// The other process: loads the file, asks for its plugin, and ends with 0 if it comes that far.
-pub fn attempt(file: &Path) -> ! {
-    let checked = is_trusted(file).and_then(|()| is_object(file));
-    if let Ok(factory) = checked.and_then(|()| factory_of(file)) {
+pub fn attempt(candidate: &Candidate) -> ! {
+    let Candidate { library, file } = candidate;
+    if let Ok(factory) = candidate.check().and_then(|()| factory_of(library)) {
         let facts: &'static Facts = Box::leak(Box::default());
         let context = Context::new(facts, file);
         let path = file.to_string_lossy();
