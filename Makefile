@@ -5,6 +5,8 @@ PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 SBINDIR ?= $(PREFIX)/sbin
 BINDIR ?= $(PREFIX)/bin
+# gmetad looks in ../lib/gmetad from where it is.
+PYTHONHOSTDIR ?= $(PREFIX)/lib/gmetad
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/gmetad
 INCLUDEDIR ?= $(PREFIX)/include
@@ -23,11 +25,11 @@ ifneq ($(LIBRRD),)
 export LIBRRD
 endif
 
-.PHONY: help build release plugins test demo bench lint fmt deps install uninstall clean
+.PHONY: help build release plugins python-host install-python-host test demo bench lint fmt deps install uninstall clean
 
 help: ## list what can be done
 	@echo 'make …'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 	@echo 'install and uninstall honour DESTDIR, PREFIX ($(PREFIX)), SYSCONFDIR ($(SYSCONFDIR))'
 	@echo 'and INIT=systemd, sysv or openrc, which adds a start script'
 
@@ -43,6 +45,9 @@ plugins: ## build the example plugins: target/plugins/*.so, to be copied to plug
 		contrib/plugins/examples/count_hosts.c
 	$(CARGO) build --release -p load_per_cpu
 	install -m 755 $(TARGET)/release/libload_per_cpu.so $(TARGET)/plugins/load_per_cpu.so
+
+python-host: ## build what runs plugins in Python: target/release/libgmetad_python*.so
+	$(CARGO) build --release -p gmetad-python -p gmetad-python-host
 
 test: ## install what the tests need, build, run them all
 	@contrib/deps.sh build test
@@ -83,11 +88,18 @@ install: $(TARGET)/release/gmetad ## install binary, man pages, header for plugi
 	@contrib/install-init.sh install '$(INIT)' '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
 	@echo 'An example configuration is $(DOCDIR)/gmetad.conf; gmetad reads $(SYSCONFDIR)/ganglia/gmetad.conf.'
 
+install-python-host: $(TARGET)/release/libgmetad_python_host.so ## install that, to PREFIX/lib/gmetad
+	install -d $(DESTDIR)$(PYTHONHOSTDIR)
+	install -m 755 $(TARGET)/release/libgmetad_python_host.so $(TARGET)/release/libgmetad_python.so \
+		$(DESTDIR)$(PYTHONHOSTDIR)/
+
 uninstall: ## remove what install put there, not the configuration or the data
 	rm -f $(DESTDIR)$(SBINDIR)/gmetad $(DESTDIR)$(BINDIR)/gmetad-consistency-test \
 		$(DESTDIR)$(MANDIR)/man8/gmetad.8 $(DESTDIR)$(MANDIR)/man5/gmetad.conf.5 \
 		$(DESTDIR)$(MANDIR)/man1/gmetad-consistency-test.1 \
 		$(DESTDIR)$(MANDIR)/man7/gmetad-plugin.7 $(DESTDIR)$(INCLUDEDIR)/gmetad_plugin.h
+	rm -f $(DESTDIR)$(PYTHONHOSTDIR)/libgmetad_python_host.so \
+		$(DESTDIR)$(PYTHONHOSTDIR)/libgmetad_python.so
 	rm -rf $(DESTDIR)$(DOCDIR)
 	@contrib/install-init.sh uninstall all '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
 
@@ -97,3 +109,6 @@ clean: ## remove what was built
 # Only where there is none: `sudo make install` shall build nothing as root.
 $(TARGET)/release/gmetad:
 	$(MAKE) release
+
+$(TARGET)/release/libgmetad_python_host.so:
+	$(MAKE) python-host

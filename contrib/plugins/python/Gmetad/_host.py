@@ -1,0 +1,244 @@
+"""Loads plugins, calls them, and sends what they print and log to gmetad's log.
+
+For gmetad alone: plugins import the other modules of the package.
+"""
+
+import importlib.util
+import logging
+import os
+import re
+import sys
+import threading
+import traceback
+
+import Gmetad
+import _gmetad
+from Gmetad import gmetad_config, gmetad_element, gmetad_plugin
+
+ERROR, WARNING, INFO, DEBUG = 2, 3, 4, 5
+
+# By name of the module: for which plugin's sake something is logged on a thread of Python's own.
+_owners = {}
+
+
+class Refused(Exception):
+    """Why a file is no plugin; what is to be said is said in its text."""
+
+
+class Plugin:
+    """One file's plugin, as gmetad calls it."""
+
+    def __init__(self, id, plugin):
+        self.id = id
+        self._plugin = plugin
+        # Of sources, of the root: gmetad counts them apart.
+        self._fails = set()
+
+    def start(self):
+        self._plugin.start()
+
+    def notify(self, number):
+        self._notify(number, 'source')
+
+    def notify_root(self, number):
+        self._notify(number, 'root')
+
+    def _notify(self, number, about):
+        try:
+            self._plugin.notify(gmetad_element._Node(number))
+        except BaseException as error:
+            # The first of several, as gmetad's own line about it.
+            if about not in self._fails:
+                _log_traceback(error)
+            self._fails.add(about)
+            error._is_told = True
+            raise
+        self._fails.discard(about)
+
+    def stop(self):
+        try:
+            self._plugin.stop()
+        except BaseException as error:
+            _log_traceback(error)
+            _log(ERROR, 'stop failed: ' + _in_short(error))
+        for stream in (sys.stdout, sys.stderr):
+            stream.finish()
+
+
+def load(path):
+    """Makes the plugin of a file, or says why there is none."""
+    folder, name = os.path.split(path)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    stem = name[:-len('.py')]
+    module = _module(stem, path)
+    factory = getattr(module, 'get_plugin', None)
+    if not callable(factory):
+        raise Refused('it has no function get_plugin()')
+    try:
+        plugin = factory()
+    except BaseException as error:
+        _log_traceback(error)
+        raise Refused('its get_plugin() failed: ' + _in_short(error)) from None
+    if not isinstance(plugin, gmetad_plugin.GmetadPlugin):
+        raise Refused(
+            'its get_plugin() gave %s, which is not derived from GmetadPlugin'
+            % ('None' if plugin is None else 'a ' + type(plugin).__name__)
+        )
+    # One that does not call its base's __init__ has no section, and so no id.
+    id = getattr(plugin, 'cfgid', None) or re.sub('[^A-Za-z0-9_.-]', '_', stem)
+    return Plugin(str(id), plugin)
+
+
+def _module(stem, path):
+    known = sys.modules.get(stem)
+    if known is not None:
+        # Another plugin has imported it already.
+        if os.path.realpath(getattr(known, '__file__', None) or '') == os.path.realpath(path):
+            return known
+        stem = 'gmetad_plugins_dir_' + stem
+    spec = importlib.util.spec_from_file_location(stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[stem] = module
+    _owners[stem] = _gmetad.handle()
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        del sys.modules[stem]
+        _log_traceback(error)
+        raise Refused('it cannot be imported: ' + _in_short(error)) from None
+    return module
+
+
+def describe(error):
+    """An exception on one line, for gmetad to log; its traceback is logged here."""
+    if isinstance(error, Refused):
+        return str(error)
+    if not getattr(error, '_is_told', False):
+        _log_traceback(error)
+    return _in_short(error)
+
+
+def _in_short(error):
+    """The exception's own line, and where it was raised."""
+    told = traceback.TracebackException(type(error), error, error.__traceback__)
+    short = ''.join(told.format_exception_only()).strip().splitlines()
+    frames = [frame for frame in told.stack if not frame.filename.startswith('<')]
+    if not frames:
+        return short[-1]
+    where = frames[-1]
+    return '%s (%s, line %d)' % (short[-1], os.path.basename(where.filename), where.lineno)
+
+
+def _log_traceback(error):
+    told = traceback.TracebackException(type(error), error, error.__traceback__)
+    # From the plugin's own code on.
+    while told.stack and told.stack[0].filename.startswith('<'):
+        del told.stack[0]
+    _log(ERROR, ''.join(told.format()))
+
+
+def _log(level, text):
+    owner = _owner()
+    for line in text.splitlines():
+        if line.strip():
+            # Half of a surrogate pair is nothing that a log can hold.
+            _gmetad.log(level, line.encode('utf-8', 'replace').decode('utf-8'), owner)
+
+
+def _owner():
+    """The plugin whose code is at work on this thread."""
+    frame = sys._getframe()
+    while frame is not None:
+        owner = _owners.get(frame.f_globals.get('__name__'))
+        if owner is not None:
+            return owner
+        frame = frame.f_back
+    return 0
+
+
+class _Stream:
+    """Standard output or error, by whole lines."""
+
+    encoding = 'utf-8'
+    errors = 'replace'
+    closed = False
+
+    def __init__(self, level):
+        self._level = level
+        # Threads do not write into each other's lines.
+        self._begun = threading.local()
+
+    def write(self, text):
+        whole, newline, rest = text.rpartition('\n')
+        if newline:
+            _log(self._level, self._take() + whole)
+        self._begun.text = getattr(self._begun, 'text', '') + rest
+        return len(text)
+
+    def writelines(self, lines):
+        for line in lines:
+            self.write(line)
+
+    def _take(self):
+        begun = getattr(self._begun, 'text', '')
+        self._begun.text = ''
+        return begun
+
+    def finish(self):
+        _log(self._level, self._take())
+
+    def flush(self):
+        """Lines are not cut, so that print(…, end='', flush=True) is one."""
+
+    def isatty(self):
+        return False
+
+    def readable(self):
+        return False
+
+    def writable(self):
+        return True
+
+    def seekable(self):
+        return False
+
+    def fileno(self):
+        raise OSError('what is printed goes to the log, which is no file')
+
+
+class _Handler(logging.Handler):
+    """Python's logging in gmetad's log."""
+
+    def emit(self, record):
+        try:
+            if record.levelno >= logging.CRITICAL:
+                level = 1
+            elif record.levelno >= logging.ERROR:
+                level = ERROR
+            elif record.levelno >= logging.WARNING:
+                level = WARNING
+            elif record.levelno >= logging.INFO:
+                level = INFO
+            else:
+                level = DEBUG
+            _log(level, self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
+def _set_up():
+    # No __pycache__ in a folder that is not ours.
+    sys.dont_write_bytecode = True
+    sys.argv = ['gmetad']
+    sys.stdout = _Stream(INFO)
+    sys.stderr = _Stream(WARNING)
+    for module in (gmetad_config, gmetad_element, gmetad_plugin):
+        setattr(Gmetad, module.__name__.partition('.')[2], module)
+    root = logging.getLogger()
+    root.addHandler(_Handler())
+    # What is kept is for gmetad to say, and may change while it runs.
+    root.setLevel(logging.DEBUG)
+
+
+_set_up()

@@ -1,0 +1,126 @@
+//! Loads Python, then what links against it: the file that gmetad opens for plugins in Python.
+//!
+//! Needs no Python by itself, neither when it is built nor when it is loaded, so that a machine
+//! without one gets a message instead of a linker's complaint. All else is in `gmetad-python`.
+#![allow(unsafe_code)]
+
+use std::env;
+use std::ffi::{CStr, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use gmetad_plugin::abi::{self, Api, Plugin, Text};
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
+use nix::libc;
+
+/// Names the library of Python to take, by path or by name.
+const VARIABLE: &str = "GMETAD_LIBPYTHON";
+
+/// The oldest Python that will do, and one that is not there for long: `3.OLDEST` to `3.NEWEST`.
+const OLDEST: u32 = 9;
+const NEWEST: u32 = 40;
+
+/// Stands beside this file.
+const CORE: &str = "libgmetad_python.so";
+
+/// Exported by it.
+const FACTORY: &str = "gmetad_python_get_plugin";
+
+/// gmetad's question for the plugin of a file, which is one in Python.
+///
+/// # Safety
+/// As `gmetad_plugin.h` says of the function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmetad_get_plugin(api: *const Api, file: Text) -> *const Plugin {
+    static LOADED: OnceLock<Result<abi::Factory, String>> = OnceLock::new();
+    // SAFETY: by the header the first two fields are those of every version, and the others are
+    // there where the version is ours.
+    let Some(known) = (unsafe { api.as_ref() }).filter(|api| api.abi == abi::ABI) else {
+        return std::ptr::null();
+    };
+    match LOADED.get_or_init(load) {
+        // SAFETY: the same function by another name.
+        Ok(factory) => unsafe { factory(api, file) },
+        Err(reason) => {
+            // SAFETY: the table is gmetad's, the text lives through the call.
+            unsafe { (known.fail)(api, Text::of(reason)) };
+            std::ptr::null()
+        }
+    }
+}
+
+fn load() -> Result<abi::Factory, String> {
+    open_python()?;
+    let core = own_folder()?.join(CORE);
+    // SAFETY: the file is part of the same installation as this one.
+    let opened = unsafe { Library::open(Some(&core), RTLD_NOW | RTLD_LOCAL) };
+    let opened = opened.map_err(|error| reason_of(&error))?;
+    // SAFETY: that is the function's type, over there.
+    let factory = unsafe { opened.get::<abi::Factory>(FACTORY.as_bytes()) };
+    let factory = *factory.map_err(|error| reason_of(&error))?;
+    // Never unmapped: Python is not.
+    std::mem::forget(opened);
+    Ok(factory)
+}
+
+/// With all of its symbols for everyone: modules of Python's do not say that they need them.
+fn open_python() -> Result<(), String> {
+    let asked = env::var_os(VARIABLE);
+    let names: Vec<OsString> = match &asked {
+        Some(name) => vec![name.clone()],
+        None => (OLDEST..=NEWEST)
+            .rev()
+            .map(|minor| format!("libpython3.{minor}.so.1.0").into())
+            .collect(),
+    };
+    let mut last = String::new();
+    for name in names {
+        // SAFETY: libraries of Python's have no constructors that do anything.
+        match unsafe { Library::open(Some(&name), RTLD_NOW | RTLD_GLOBAL) } {
+            Ok(python) => {
+                std::mem::forget(python);
+                return Ok(());
+            }
+            Err(error) => last = reason_of(&error),
+        }
+    }
+    Err(match asked {
+        Some(name) => format!(
+            "the library of Python in {VARIABLE}, {}, cannot be loaded: {last}",
+            name.display()
+        ),
+        None => format!(
+            "there is no library of Python 3.{OLDEST} or newer; install one (Debian: apt-get \
+             install libpython3-dev, or libpython3.x with the number that python3 --version says; \
+             Fedora: dnf install python3-libs), or name it in {VARIABLE}"
+        ),
+    })
+}
+
+/// The folder of this shared object.
+fn own_folder() -> Result<PathBuf, String> {
+    let unknown = || "the Python host cannot tell which file it is".to_owned();
+    // SAFETY: all zeroes are null pointers.
+    let mut found: libc::Dl_info = unsafe { std::mem::zeroed() };
+    let here = (gmetad_get_plugin as *const ()).cast::<libc::c_void>();
+    // SAFETY: `found` is there to be written to.
+    let known = unsafe { libc::dladdr(here, &raw mut found) };
+    if known == 0 || found.dli_fname.is_null() {
+        return Err(unknown());
+    }
+    // SAFETY: the name stays for as long as the object is loaded, which it is.
+    let name = unsafe { CStr::from_ptr(found.dli_fname) };
+    let path = PathBuf::from(OsStr::from_bytes(name.to_bytes()));
+    path.parent().map(PathBuf::from).ok_or_else(unknown)
+}
+
+/// dlerror's text, which is behind the library's own.
+fn reason_of(error: &libloading::Error) -> String {
+    match error {
+        libloading::Error::DlOpen { source, .. } | libloading::Error::DlSym { source } => {
+            source.to_string()
+        }
+        other => other.to_string(),
+    }
+}

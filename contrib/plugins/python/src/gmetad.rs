@@ -1,0 +1,461 @@
+//! The module `_gmetad`: gmetad's table of functions as functions of Python's.
+//!
+//! Nodes are numbers here; the package `Gmetad` makes objects of them. Text is copied as it crosses.
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::ffi::CStr;
+use std::mem::{MaybeUninit, size_of};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use gmetad_plugin::abi::{self, Api, Text, kind, status};
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+/// A plugin's table, which is there until the process ends.
+#[derive(Clone, Copy)]
+pub(crate) struct Handle(&'static Api);
+
+thread_local! {
+    /// Of the plugin that this thread is in a call of.
+    static CURRENT: Cell<Option<&'static Api>> = const { Cell::new(None) };
+}
+
+/// That of the last plugin that was loaded: for what threads of Python's own log.
+static ANY: AtomicPtr<Api> = AtomicPtr::new(ptr::null_mut());
+
+impl Handle {
+    /// # Safety
+    /// The table is null or one that gmetad gave.
+    pub(crate) unsafe fn new(api: *const Api) -> Option<Handle> {
+        // SAFETY: by the header a table is there until the process ends.
+        let api = unsafe { api.as_ref() }.filter(|api| api.abi == abi::ABI)?;
+        ANY.store(ptr::from_ref(api).cast_mut(), Ordering::Release);
+        Some(Handle(api))
+    }
+
+    /// Makes a call in which the module speaks for this plugin.
+    pub(crate) fn enter<R>(self, call: impl FnOnce() -> R) -> R {
+        struct Leave(Option<&'static Api>);
+        impl Drop for Leave {
+            fn drop(&mut self) {
+                CURRENT.set(self.0);
+            }
+        }
+        let _leave = Leave(CURRENT.replace(Some(self.0)));
+        call()
+    }
+
+    pub(crate) fn log(self, level: i32, line: &str) -> i32 {
+        // SAFETY: the text lives through the call, which may be made on any thread.
+        unsafe { (self.0.log)(self.0, level, Text::of(line)) }
+    }
+
+    /// Gives the reason of a failure.
+    pub(crate) fn fail(self, reason: &str) -> i32 {
+        // SAFETY: as above; on any other thread it is refused.
+        unsafe { (self.0.fail)(self.0, Text::of(reason)) }
+    }
+}
+
+/// The table of the call that is made, or else of any plugin.
+fn api() -> PyResult<&'static Api> {
+    if let Some(api) = CURRENT.get() {
+        return Ok(api);
+    }
+    // SAFETY: it is null, or a table, which is there until the process ends.
+    let any = unsafe { ANY.load(Ordering::Acquire).as_ref() };
+    any.ok_or_else(|| PyRuntimeError::new_err("gmetad has not loaded a plugin yet"))
+}
+
+/// What a function of the table returned, as an exception unless it went well.
+fn checked(code: i32) -> PyResult<()> {
+    Err(match code {
+        status::OK => return Ok(()),
+        status::NO_NODE => PyRuntimeError::new_err(
+            "this node is of an earlier update, or was removed; copy what is to be kept",
+        ),
+        status::NOT_NOW => PyRuntimeError::new_err(
+            "nodes can be used only while notify is called, and on the thread that calls it",
+        ),
+        status::NOT_POSSIBLE => PyTypeError::new_err("a node of this kind cannot have that"),
+        status::BAD_VALUE => PyValueError::new_err("this attribute cannot have that value"),
+        status::EXISTS => PyKeyError::new_err("there is a child of that key already"),
+        status::FULL => PyRuntimeError::new_err("there is no room for more nodes"),
+        other => PyRuntimeError::new_err(format!("gmetad refuses this, with {other}")),
+    })
+}
+
+/// Text of gmetad's, as long as it is there.
+///
+/// # Safety
+/// Nothing is changed while the result is used.
+unsafe fn text<'a>(text: Text) -> &'a str {
+    if text.len == 0 {
+        return "";
+    }
+    // SAFETY: by the header it is that many bytes of UTF-8, until something is changed.
+    unsafe { str::from_utf8_unchecked(std::slice::from_raw_parts(text.ptr, text.len)) }
+}
+
+/// 0 for a node that is none, told apart from one that cannot be asked now.
+fn is_node(api: &Api, node: u64) -> PyResult<()> {
+    // SAFETY: the table is gmetad's.
+    if unsafe { (api.kind)(api, node) } == 0 {
+        return checked(status::NO_NODE);
+    }
+    Ok(())
+}
+
+#[pyfunction]
+fn kind_of(node: u64) -> PyResult<i32> {
+    let api = api()?;
+    // SAFETY: the table is gmetad's.
+    let kind = unsafe { (api.kind)(api, node) };
+    if kind == 0 {
+        checked(status::NO_NODE)?;
+    }
+    Ok(kind)
+}
+
+#[pyfunction]
+fn parent_of(node: u64) -> PyResult<u64> {
+    let api = api()?;
+    is_node(api, node)?;
+    // SAFETY: the table is gmetad's.
+    Ok(unsafe { (api.parent)(api, node) })
+}
+
+/// Few nodes have more.
+const CHILDREN: usize = 64;
+
+#[pyfunction]
+fn children_of(node: u64) -> PyResult<Vec<u64>> {
+    let api = api()?;
+    let mut room = [0; CHILDREN];
+    // SAFETY: there is room for that many.
+    let count = unsafe { (api.children)(api, node, room.as_mut_ptr(), CHILDREN) };
+    if count == 0 {
+        is_node(api, node)?;
+    }
+    if count <= CHILDREN {
+        return Ok(room[..count].to_vec());
+    }
+    let mut all = vec![0; count];
+    // SAFETY: as above.
+    let count = unsafe { (api.children)(api, node, all.as_mut_ptr(), all.len()) };
+    all.truncate(count);
+    Ok(all)
+}
+
+/// 0: there is none.
+#[pyfunction]
+fn find_child(node: u64, key: &str) -> PyResult<u64> {
+    let api = api()?;
+    // SAFETY: the text lives through the call.
+    let found = unsafe { (api.find)(api, node, Text::of(key)) };
+    if found == 0 {
+        is_node(api, node)?;
+    }
+    Ok(found)
+}
+
+/// As text, but SUM and NUM of a sum as numbers, as gmetad-python has them.
+#[pyfunction]
+fn get<'py>(py: Python<'py>, node: u64, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let api = api()?;
+    let mut value = Text::NONE;
+    // SAFETY: the text lives through the call, and `value` is there to be written to.
+    let code = unsafe { (api.get)(api, node, Text::of(name), &raw mut value) };
+    if code == status::ABSENT {
+        return Ok(None);
+    }
+    checked(code)?;
+    // SAFETY: nothing is changed before it is copied below.
+    let value = unsafe { text(value) };
+    if matches!(name, "sum" | "num") {
+        // SAFETY: the table is gmetad's.
+        let is_sum = unsafe { (api.kind)(api, node) } == kind::METRICS;
+        if is_sum && name == "sum" {
+            return value.parse::<f64>()?.into_bound_py_any(py).map(Some);
+        }
+        if is_sum {
+            return value.parse::<u64>()?.into_bound_py_any(py).map(Some);
+        }
+    }
+    Ok(Some(PyString::new(py, value).into_any()))
+}
+
+#[pyfunction]
+fn names_of(node: u64) -> PyResult<Vec<String>> {
+    let api = api()?;
+    let mut names = Vec::new();
+    loop {
+        let (mut name, mut value) = (Text::NONE, Text::NONE);
+        // SAFETY: both are there to be written to.
+        let code =
+            unsafe { (api.attribute_at)(api, node, names.len(), &raw mut name, &raw mut value) };
+        if code == status::ABSENT {
+            return Ok(names);
+        }
+        checked(code)?;
+        // SAFETY: nothing is changed before it is copied.
+        names.push(unsafe { text(name) }.to_owned());
+    }
+}
+
+#[pyfunction]
+fn set(node: u64, name: &str, value: &str) -> PyResult<()> {
+    let api = api()?;
+    // SAFETY: both texts live through the call, and none of gmetad's is held.
+    checked(unsafe { (api.set)(api, node, Text::of(name), Text::of(value)) })
+}
+
+/// By kind and attributes.
+#[pyfunction]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "what comes from Python is made for this call"
+)]
+fn add(parent: u64, kind: i32, attributes: Vec<(String, String)>) -> PyResult<u64> {
+    let api = api()?;
+    let attributes: Vec<abi::Attribute> = attributes
+        .iter()
+        .map(|(name, value)| abi::Attribute {
+            name: Text::of(name),
+            value: Text::of(value),
+        })
+        .collect();
+    let mut added = 0;
+    // SAFETY: the attributes and their texts live through the call, `added` is there to be written
+    // to, and no text of gmetad's is held.
+    checked(unsafe {
+        (api.add)(
+            api,
+            parent,
+            kind,
+            attributes.as_ptr(),
+            attributes.len(),
+            &raw mut added,
+        )
+    })?;
+    Ok(added)
+}
+
+#[pyfunction]
+fn remove(node: u64) -> PyResult<()> {
+    let api = api()?;
+    // SAFETY: no text of gmetad's is held.
+    checked(unsafe { (api.remove)(api, node) })
+}
+
+fn summary(api: &Api, node: u64) -> PyResult<abi::Summary> {
+    let mut found = abi::Summary {
+        size: size_of::<abi::Summary>() as u32,
+        hosts_up: 0,
+        hosts_down: 0,
+        metrics: 0,
+        first: 0,
+    };
+    // SAFETY: it is there to be written to, as much as its size says.
+    checked(unsafe { (api.summary)(api, node, &raw mut found) })?;
+    Ok(found)
+}
+
+/// How many hosts are up, and down.
+#[pyfunction]
+fn hosts_of(node: u64) -> PyResult<(u32, u32)> {
+    let found = summary(api()?, node)?;
+    Ok((found.hosts_up, found.hosts_down))
+}
+
+#[pyfunction]
+fn set_hosts(node: u64, up: u32, down: u32) -> PyResult<()> {
+    let api = api()?;
+    // SAFETY: no text of gmetad's is held.
+    checked(unsafe { (api.set_hosts)(api, node, up, down) })
+}
+
+#[pyfunction]
+fn sums_of(node: u64) -> PyResult<Vec<u64>> {
+    let api = api()?;
+    let mut sums = Vec::new();
+    let mut next = summary(api, node)?.first;
+    while next != 0 {
+        sums.push(next);
+        // SAFETY: the table is gmetad's.
+        next = unsafe { (api.next)(api, next) };
+    }
+    Ok(sums)
+}
+
+/// With the name of the plugin that is called before it; `owner` is the plugin that a thread of its
+/// own speaks for, as `handle` gave it.
+#[pyfunction]
+#[pyo3(signature = (level, line, owner=0))]
+fn log(level: i32, line: &str, owner: usize) -> PyResult<()> {
+    let is_inside = CURRENT.get().is_some();
+    let api = if is_inside || owner == 0 {
+        api()?
+    } else {
+        // SAFETY: `handle` gave it, and only the package hands it back; a table is there until the
+        // process ends.
+        unsafe { &*ptr::with_exposed_provenance::<Api>(owner) }
+    };
+    checked(Handle(api).log(level, line))
+}
+
+/// Stands for the plugin that is called.
+#[pyfunction]
+fn handle() -> PyResult<usize> {
+    Ok(ptr::from_ref(api()?).expose_provenance())
+}
+
+/// All that is configured outside of sections, in order, repeats kept.
+#[pyfunction]
+fn settings() -> PyResult<Vec<(String, String)>> {
+    let api = api()?;
+    let mut all = Vec::new();
+    loop {
+        let (mut name, mut value) = (Text::NONE, Text::NONE);
+        // SAFETY: both are there to be written to.
+        let code = unsafe { (api.setting_at)(api, all.len(), &raw mut name, &raw mut value) };
+        if code == status::ABSENT {
+            return Ok(all);
+        }
+        checked(code)?;
+        // SAFETY: the configuration never changes.
+        all.push(unsafe { (text(name).to_owned(), text(value).to_owned()) });
+    }
+}
+
+/// Name, hosts as `host:port`, seconds.
+#[pyfunction]
+fn sources() -> PyResult<Vec<(String, Vec<String>, f64)>> {
+    let api = api()?;
+    let mut all = Vec::new();
+    loop {
+        let mut source = abi::Source {
+            size: size_of::<abi::Source>() as u32,
+            hosts: 0,
+            name: Text::NONE,
+            interval: 0.0,
+        };
+        // SAFETY: it is there to be written to, as much as its size says.
+        let code = unsafe { (api.source_at)(api, all.len(), &raw mut source) };
+        if code == status::ABSENT {
+            return Ok(all);
+        }
+        checked(code)?;
+        let mut hosts = Vec::new();
+        for at in 0..source.hosts as usize {
+            let mut host = Text::NONE;
+            // SAFETY: as above.
+            checked(unsafe { (api.source_host_at)(api, all.len(), at, &raw mut host) })?;
+            // SAFETY: the configuration never changes.
+            hosts.push(unsafe { text(host) }.to_owned());
+        }
+        // SAFETY: as above.
+        all.push((
+            unsafe { text(source.name) }.to_owned(),
+            hosts,
+            source.interval,
+        ));
+    }
+}
+
+/// The lines of a section as name and raw value; `None`: there is no such section.
+#[pyfunction]
+fn section(id: &str) -> PyResult<Option<Vec<(String, String)>>> {
+    let api = api()?;
+    let mut lines = MaybeUninit::<*const abi::Directive>::uninit();
+    let mut count = 0;
+    // SAFETY: both are there to be written to, and the text lives through the call.
+    let code = unsafe { (api.section)(api, Text::of(id), lines.as_mut_ptr(), &raw mut count) };
+    if code == status::ABSENT {
+        return Ok(None);
+    }
+    checked(code)?;
+    if count == 0 {
+        return Ok(Some(Vec::new()));
+    }
+    // SAFETY: it went well, so both were written: that many lines, which never change.
+    let lines = unsafe { std::slice::from_raw_parts(lines.assume_init(), count) };
+    // SAFETY: the configuration never changes.
+    let pair = |it: &abi::Directive| unsafe { (text(it.name).into(), text(it.value).into()) };
+    Ok(Some(lines.iter().map(pair).collect()))
+}
+
+/// What is being loaded, and what Python knows it by.
+struct Source {
+    name: &'static CStr,
+    file: &'static CStr,
+    code: &'static CStr,
+}
+
+/// In the order in which they need each other.
+macro_rules! source {
+    ($name:literal, $file:literal) => {
+        Source {
+            name: match CStr::from_bytes_with_nul(concat!($name, "\0").as_bytes()) {
+                Ok(name) => name,
+                Err(_) => panic!("no NUL inside"),
+            },
+            file: match CStr::from_bytes_with_nul(concat!("<", $file, ">\0").as_bytes()) {
+                Ok(file) => file,
+                Err(_) => panic!("no NUL inside"),
+            },
+            code: match CStr::from_bytes_with_nul(
+                concat!(include_str!(concat!("../Gmetad/", $file)), "\0").as_bytes(),
+            ) {
+                Ok(code) => code,
+                Err(_) => panic!("no NUL inside"),
+            },
+        }
+    };
+}
+
+const PACKAGE: [Source; 5] = [
+    source!("Gmetad", "__init__.py"),
+    source!("Gmetad.gmetad_element", "gmetad_element.py"),
+    source!("Gmetad.gmetad_config", "gmetad_config.py"),
+    source!("Gmetad.gmetad_plugin", "gmetad_plugin.py"),
+    source!("Gmetad._host", "_host.py"),
+];
+
+/// Puts the package where `import` finds it, and gives `Gmetad._host`.
+pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    let native = PyModule::new(py, "_gmetad")?;
+    native.add_function(wrap_pyfunction!(kind_of, &native)?)?;
+    native.add_function(wrap_pyfunction!(parent_of, &native)?)?;
+    native.add_function(wrap_pyfunction!(children_of, &native)?)?;
+    native.add_function(wrap_pyfunction!(find_child, &native)?)?;
+    native.add_function(wrap_pyfunction!(get, &native)?)?;
+    native.add_function(wrap_pyfunction!(names_of, &native)?)?;
+    native.add_function(wrap_pyfunction!(set, &native)?)?;
+    native.add_function(wrap_pyfunction!(add, &native)?)?;
+    native.add_function(wrap_pyfunction!(remove, &native)?)?;
+    native.add_function(wrap_pyfunction!(hosts_of, &native)?)?;
+    native.add_function(wrap_pyfunction!(set_hosts, &native)?)?;
+    native.add_function(wrap_pyfunction!(sums_of, &native)?)?;
+    native.add_function(wrap_pyfunction!(log, &native)?)?;
+    native.add_function(wrap_pyfunction!(handle, &native)?)?;
+    native.add_function(wrap_pyfunction!(settings, &native)?)?;
+    native.add_function(wrap_pyfunction!(sources, &native)?)?;
+    native.add_function(wrap_pyfunction!(section, &native)?)?;
+    let modules = py.import("sys")?.getattr("modules")?;
+    modules.set_item("_gmetad", native)?;
+    let mut last = None;
+    for source in &PACKAGE {
+        last = Some(PyModule::from_code(
+            py,
+            source.code,
+            source.file,
+            source.name,
+        )?);
+    }
+    last.ok_or_else(|| PyRuntimeError::new_err("the package is empty"))
+}

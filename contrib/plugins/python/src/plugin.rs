@@ -1,0 +1,171 @@
+//! A file in Python as the table of functions that gmetad calls.
+//!
+//! Each file is a plugin of its own; all are in one interpreter, which is started with the first and
+//! never ended.
+#![allow(unsafe_code)]
+
+use std::ffi::c_void;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+
+use gmetad_plugin::abi::{self, Api, Directive, Plugin, Text, Update, level, status};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::gmetad::{Handle, install};
+
+/// One file: the table that gmetad has, and what is behind it.
+#[repr(C)]
+struct File {
+    /// First, so that a pointer to it is one to the whole.
+    table: Plugin,
+    handle: Handle,
+    /// `Gmetad._host.Plugin`.
+    object: Py<PyAny>,
+}
+
+/// `Gmetad._host`.
+static HOST: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+
+/// gmetad's question for the plugin of a file, passed on.
+///
+/// # Safety
+/// As `gmetad_plugin.h` says of `gmetad_get_plugin`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmetad_python_get_plugin(api: *const Api, file: Text) -> *const Plugin {
+    // SAFETY: by the promise above.
+    let Some(handle) = (unsafe { Handle::new(api) }) else {
+        return ptr::null();
+    };
+    // SAFETY: by the header it is that many bytes of UTF-8, through this call.
+    let path = unsafe { str::from_utf8_unchecked(std::slice::from_raw_parts(file.ptr, file.len)) };
+    let mut table = ptr::null();
+    guarded(handle, || {
+        // Without handlers for signals, which are gmetad's.
+        Python::initialize();
+        Python::attach(|py| {
+            let loaded = load(py, handle, path);
+            loaded.map(|loaded| table = loaded)
+        })
+    });
+    table
+}
+
+fn load(py: Python<'_>, handle: Handle, path: &str) -> Result<*const Plugin, String> {
+    let host = HOST.get_or_try_init(py, || install(py).map(Bound::unbind));
+    let host = host.map_err(|error| format!("the package Gmetad cannot be loaded: {error}"))?;
+    let object = handle.enter(|| host.bind(py).call_method1("load", (path,)));
+    let object = object.map_err(|error| reason_of(py, handle, &error))?;
+    let id = object.getattr("id").and_then(|id| id.extract::<String>());
+    let id: &'static str = match id {
+        // A table is there until the process ends, and so is its text.
+        Ok(id) => id.leak(),
+        Err(error) => return Err(reason_of(py, handle, &error)),
+    };
+    let file: &'static File = Box::leak(Box::new(File {
+        table: Plugin {
+            abi: abi::ABI,
+            size: size_of::<Plugin>() as u32,
+            id: Text::of(id),
+            create: Some(create),
+            start: Some(start),
+            notify: Some(notify),
+            notify_root: Some(notify_root),
+            stop: Some(stop),
+            destroy: None,
+        },
+        handle,
+        object: object.unbind(),
+    }));
+    Ok(ptr::from_ref(file).cast())
+}
+
+/// Calls and says why it failed, if it did; a panic does not get through.
+fn guarded(handle: Handle, call: impl FnOnce() -> Result<(), String>) -> i32 {
+    let reason = match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(())) => return status::OK,
+        Ok(Err(reason)) => reason,
+        Err(_) => "a panic in the Python host".to_owned(),
+    };
+    handle.fail(&reason)
+}
+
+/// An exception on one line; its traceback goes to the log, as far as it is worth that.
+fn reason_of(py: Python<'_>, handle: Handle, error: &PyErr) -> String {
+    let told = HOST.get(py).and_then(|host| {
+        let host = host.bind(py);
+        // Older Pythons keep it beside the exception until somebody catches it.
+        if let Some(traceback) = error.traceback(py) {
+            let _ = error.value(py).setattr("__traceback__", traceback);
+        }
+        let told = handle.enter(|| host.call_method1("describe", (error.value(py),)));
+        told.and_then(|told| told.extract::<String>()).ok()
+    });
+    told.unwrap_or_else(|| {
+        // Not even that much works, so this is all there is.
+        handle.log(level::ERROR, "its exception cannot be described");
+        error.to_string()
+    })
+}
+
+/// # Safety
+/// The pointer is the instance that `create` gave.
+unsafe fn file_of(instance: *mut c_void) -> &'static File {
+    // SAFETY: by the promise above it is a file, and those are never freed.
+    unsafe { &*instance.cast::<File>() }
+}
+
+fn method(file: &File, name: &str, node: Option<abi::Node>) -> i32 {
+    guarded(file.handle, || {
+        Python::attach(|py| {
+            let object = file.object.bind(py);
+            let result = file.handle.enter(|| match node {
+                Some(node) => object.call_method1(name, (node,)),
+                None => object.call_method0(name),
+            });
+            match result {
+                Ok(_) => Ok(()),
+                Err(error) => Err(reason_of(py, file.handle, &error)),
+            }
+        })
+    })
+}
+
+unsafe extern "C" fn create(
+    plugin: *const Plugin,
+    _api: *const Api,
+    _directives: *const Directive,
+    _count: usize,
+    instance: *mut *mut c_void,
+) -> i32 {
+    // The object was made, and so configured, when it was asked for its id.
+    // SAFETY: by the header `plugin` is the table that was returned, which is the start of a file,
+    // and the place is there to be written to.
+    unsafe { instance.write(plugin.cast_mut().cast()) };
+    status::OK
+}
+
+unsafe extern "C" fn start(instance: *mut c_void) -> i32 {
+    // SAFETY: gmetad keeps what the header says of this call.
+    method(unsafe { file_of(instance) }, "start", None)
+}
+
+unsafe extern "C" fn notify(instance: *mut c_void, top: abi::Node, _about: *const Update) -> i32 {
+    // SAFETY: gmetad keeps what the header says of this call.
+    method(unsafe { file_of(instance) }, "notify", Some(top))
+}
+
+unsafe extern "C" fn notify_root(
+    instance: *mut c_void,
+    top: abi::Node,
+    _about: *const Update,
+) -> i32 {
+    // SAFETY: gmetad keeps what the header says of this call.
+    method(unsafe { file_of(instance) }, "notify_root", Some(top))
+}
+
+unsafe extern "C" fn stop(instance: *mut c_void) {
+    // SAFETY: gmetad keeps what the header says of this call.
+    let file = unsafe { file_of(instance) };
+    method(file, "stop", None);
+}
