@@ -35,6 +35,8 @@ pub struct Options {
     pub conf_is_given: bool,
     /// Check the configuration, print what would run, exit.
     pub test_config: bool,
+    /// Poll every source once, print what came of it, exit.
+    pub once: bool,
     /// What wins over the file.
     pub overrides: Overrides,
 }
@@ -108,13 +110,15 @@ where
     }
     let last = |name: &str| matches.opt_strs(name).pop();
     let pid_file = last("p").or_else(|| last("pid-file"));
+    let once = matches.opt_present("once");
     let options = Options {
         conf: file("c", &last("c").unwrap_or_else(|| DEFAULT_CONF.into()))?,
         conf_is_given: matches.opt_present("c"),
         test_config: matches.opt_present("t"),
+        once,
         overrides: Overrides {
             debug_level: last("d").map(|value| level(&value)).transpose()?,
-            foreground: matches.opt_present("f"),
+            foreground: once || matches.opt_present("f"),
             pid_file: pid_file.map(|value| file("p", &value)).transpose()?,
             logfile: last("l").map(|value| file("l", &value)).transpose()?,
             interactive_port: last("i").map(|value| port("i", value)).transpose()?,
@@ -192,6 +196,12 @@ fn known_options() -> getopts::Options {
             "t",
             "test-config",
             "check the configuration, print what would run, exit",
+        )
+        .optflagmulti(
+            "",
+            "once",
+            "poll every source once, store what comes, print a summary, exit with the number of \
+             sources that failed",
         )
         .optmulti(
             "",
@@ -296,6 +306,13 @@ mod tests {
                 xml_port: Some(0),
             }
         );
+    }
+
+    #[test]
+    fn a_single_round_stays_in_the_foreground() {
+        let options = run(&["--once"]);
+        assert!(options.once && options.overrides.foreground);
+        assert!(!run(&[]).once);
     }
 
     #[test]

@@ -23,13 +23,7 @@ fn main() -> ExitCode {
     }
     match daemon::role() {
         Role::Leader => daemon::lead_session().into(),
-        Role::Starter => match arguments().and_then(|options| prepare(&options)) {
-            Ok(prepared) if prepared.loaded.config.is_foreground() => {
-                run(&prepared, Terminal::Kept).into()
-            }
-            Ok(_) => daemon::start_detached(),
-            Err(exit) => exit.into(),
-        },
+        Role::Starter => start().unwrap_or_else(ExitCode::from),
         Role::Daemon => {
             let exit = run_detached();
             // Once the daemon is ready nobody listens any more, and this says nothing.
@@ -39,12 +33,29 @@ fn main() -> ExitCode {
     }
 }
 
+/// Runs in the foreground, or has the daemon started.
+fn start() -> Result<ExitCode, Exit> {
+    let options = arguments()?;
+    let prepared = prepare(&options)?;
+    if options.once {
+        return poll_once(&prepared);
+    }
+    if prepared.loaded.config.is_foreground() {
+        run(&prepared, || serve(&prepared, Terminal::Kept))?;
+        return Ok(Exit::Ok.into());
+    }
+    Ok(daemon::start_detached())
+}
+
 /// What must be known before anything is started.
 struct Prepared {
     loaded: Loaded,
     origin: Origin,
     account: Option<Account>,
 }
+
+/// Exit codes from 64 on say other things than how many sources failed.
+const FAILED_SOURCES_MAX: usize = 63;
 
 /// What happens to the terminal once the daemon is ready.
 #[derive(Clone, Copy)]
@@ -67,10 +78,9 @@ fn run_detached() -> Exit {
             Exit::System,
         );
     }
-    match prepare(&options) {
-        Ok(prepared) => run(&prepared, Terminal::Left),
-        Err(exit) => exit,
-    }
+    let outcome =
+        prepare(&options).and_then(|prepared| run(&prepared, || serve(&prepared, Terminal::Left)));
+    outcome.err().unwrap_or(Exit::Ok)
 }
 
 /// Reads the arguments; `Err` is the exit code of what ends here, well or not.
@@ -147,8 +157,8 @@ fn show(options: &Options, loaded: &Loaded) -> Exit {
     ))
 }
 
-/// From the log to the end of the loop.
-fn run(prepared: &Prepared, terminal: Terminal) -> Exit {
+/// Starts the log, does the work, and sees to it that its end is logged.
+fn run<T>(prepared: &Prepared, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Exit> {
     let Prepared {
         loaded: Loaded { config, notices },
         account,
@@ -167,23 +177,45 @@ fn run(prepared: &Prepared, terminal: Terminal) -> Exit {
             LogError::File { .. } => Exit::CannotCreate,
             LogError::Thread(_) => Exit::System,
         };
-        return complain(&error, exit);
+        return Err(complain(&error, exit));
     }
     for Notice { level, text } in notices {
         log::log!(*level, "{text}");
     }
-    let served = catch_unwind(AssertUnwindSafe(|| serve(prepared, terminal)));
-    let exit = match served {
-        Ok(Ok(())) => Exit::Ok,
+    let outcome = match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(outcome)) => Ok(outcome),
         Ok(Err(failure)) => {
             gmetad::fatal!("{failure}");
-            failure.exit()
+            Err(failure.exit())
         }
         // The panic has been logged, and all that it held let go, the pid file with it.
-        Err(_) => Exit::Software,
+        Err(_) => Err(Exit::Software),
     };
     logging::flush();
-    exit
+    outcome
+}
+
+/// Polls every source once. The exit code is how many failed, up to what other codes begin above.
+fn poll_once(prepared: &Prepared) -> Result<ExitCode, Exit> {
+    let Prepared {
+        loaded, account, ..
+    } = prepared;
+    let config = loaded.config.clone().for_one_round();
+    let round = run(prepared, || {
+        let reactor = Reactor::without_ports(&config)?;
+        if let Some(account) = account {
+            account.assume()?;
+        }
+        Ok(reactor.run_once()?)
+    })?;
+    let printed = print(&round.to_string());
+    if printed != Exit::Ok {
+        return Err(printed);
+    }
+    match round.failed() {
+        0 if !round.troubles.is_empty() => Err(Exit::Io),
+        failed => Ok(ExitCode::from(failed.min(FAILED_SOURCES_MAX) as u8)),
+    }
 }
 
 /// Holds the pid file for as long as the loop runs.

@@ -116,6 +116,7 @@ fn help_goes_to_standard_output_and_names_every_option() {
             "--xml_port",
             "-t",
             "--test-config",
+            "--once",
             "-V",
             "--version",
             "-h",

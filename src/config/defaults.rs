@@ -59,6 +59,16 @@ impl Config {
         !self.daemonize || self.debug_level >= 5
     }
 
+    /// The same for a round that ends: nothing is held in memory, and what belongs to a daemon that
+    /// may be running beside it is left alone.
+    #[must_use]
+    pub fn for_one_round(mut self) -> Self {
+        self.pid_file = None;
+        self.rrd.write_timeout = Duration::ZERO;
+        self.rrd.journal_dir = None;
+        self
+    }
+
     /// A plugin's section, by its id in any case.
     pub fn section(&self, id: &str) -> Option<&super::Section> {
         self.sections

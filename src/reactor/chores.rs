@@ -175,7 +175,7 @@ impl Reactor {
         self.shared.timers.set(token, at);
     }
 
-    fn summarize(&mut self) {
+    pub(super) fn summarize(&mut self) {
         let shared = &mut self.shared;
         let start = Instant::now();
         let summary = shared.store.summarize();

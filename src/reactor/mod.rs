@@ -8,6 +8,7 @@ mod clock;
 mod listen;
 mod names;
 mod nuisance;
+mod once;
 mod reload;
 mod report;
 mod resolver;
@@ -45,6 +46,7 @@ use clock::Clock;
 use listen::{Listener, Port};
 use names::Names;
 use nuisance::{Nuisance, Nuisances};
+pub use once::{Brought, Round, SourceRound};
 pub use reload::Origin;
 use reload::Reloading;
 use resolver::{Asker, Resolver};
@@ -137,6 +139,8 @@ struct Shared {
     chores: [usize; 4],
     /// Source to look through next, while an expiry sweep is under way.
     expiring: usize,
+    /// Each source is polled once and no more.
+    once: bool,
     /// From the first signal to end on.
     ending: Option<Ending>,
 }
@@ -144,6 +148,20 @@ struct Shared {
 impl Reactor {
     /// Binds both ports and takes over the signals; to be called before privileges are dropped.
     pub fn bind(config: &Config) -> Result<Self, BindError> {
+        let mut reactor = Reactor::without_ports(config)?;
+        let xml = reactor.listen("xml_port", Port::Xml, config.xml_port)?;
+        reactor.xml_addrs.push(xml);
+        let interactive = reactor.listen(
+            "interactive_port",
+            Port::Interactive,
+            config.interactive_port,
+        )?;
+        reactor.interactive_addrs.push(interactive);
+        Ok(reactor)
+    }
+
+    /// Takes over the signals and serves nobody.
+    pub fn without_ports(config: &Config) -> Result<Self, BindError> {
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let mut slots = Slots::default();
@@ -180,11 +198,12 @@ impl Reactor {
             buffer: vec![0; TURN_BYTES].into(),
             chores,
             expiring: 0,
+            once: false,
             ending: None,
             registry,
             config: config.clone(),
         };
-        let mut reactor = Reactor {
+        Ok(Reactor {
             poll,
             signals,
             slots,
@@ -194,16 +213,7 @@ impl Reactor {
             reloading: Reloading::No,
             xml_addrs: Vec::new(),
             interactive_addrs: Vec::new(),
-        };
-        let xml = reactor.listen("xml_port", Port::Xml, config.xml_port)?;
-        reactor.xml_addrs.push(xml);
-        let interactive = reactor.listen(
-            "interactive_port",
-            Port::Interactive,
-            config.interactive_port,
-        )?;
-        reactor.interactive_addrs.push(interactive);
-        Ok(reactor)
+        })
     }
 
     fn listen(
@@ -249,6 +259,23 @@ impl Reactor {
 
     /// Polls, serves and feeds the plugins until SIGTERM or SIGINT.
     pub fn run(mut self) -> Result<(), RunError> {
+        self.start_plugins()?;
+        self.shared.sampler = Sampler::start()
+            .inspect_err(|err| log::warn!("this machine's figures are not looked at: {err}"))
+            .ok();
+        self.add_sources();
+        self.start_chores();
+        let mut events = Events::with_capacity(EVENTS);
+        while !self.has_ended() {
+            self.step(&mut events).map_err(RunError::Wait)?;
+        }
+        if let Some(mut plugins) = self.shared.plugins.take() {
+            plugins.stop(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    fn start_plugins(&mut self) -> Result<(), RunError> {
         let waker = Arc::clone(&self.waker);
         let wake = Box::new(move || {
             // A loop that cannot be woken looks at the queue when it next wakes.
@@ -256,32 +283,26 @@ impl Reactor {
         });
         let plugins = plugin::start(&self.shared.config, wake).map_err(RunError::Plugins)?;
         self.shared.plugins = Some(plugins);
-        self.shared.sampler = Sampler::start()
-            .inspect_err(|err| log::warn!("this machine's figures are not looked at: {err}"))
-            .ok();
         self.shared.now = self.shared.clock.now();
-        self.add_sources();
-        self.start_chores();
-        let mut events = Events::with_capacity(EVENTS);
-        while !self.has_ended() {
-            self.wait(&mut events).map_err(RunError::Wait)?;
-            self.shared.now = self.shared.clock.now();
-            for event in &events {
-                self.event(event);
-            }
-            while let Some(token) = self.shared.timers.due(self.shared.now.mono) {
-                self.timeout(token);
-            }
-            for _ in 0..self.slots.ready_count() {
-                if let Some(token) = self.slots.next_ready() {
-                    self.turn(token);
-                }
-            }
-            self.look_after_plugins();
+        Ok(())
+    }
+
+    /// Waits for something to happen and does what follows from it.
+    fn step(&mut self, events: &mut Events) -> io::Result<()> {
+        self.wait(events)?;
+        self.shared.now = self.shared.clock.now();
+        for event in events.iter() {
+            self.event(event);
         }
-        if let Some(mut plugins) = self.shared.plugins.take() {
-            plugins.stop(Duration::ZERO);
+        while let Some(token) = self.shared.timers.due(self.shared.now.mono) {
+            self.timeout(token);
         }
+        for _ in 0..self.slots.ready_count() {
+            if let Some(token) = self.slots.next_ready() {
+                self.turn(token);
+            }
+        }
+        self.look_after_plugins();
         Ok(())
     }
 

@@ -194,6 +194,8 @@ impl Reactor {
         let now = self.shared.now.mono;
         let sources = self.shared.config.sources.clone();
         for (at, source) in sources.iter().enumerate() {
+            // A round is over the sooner the sooner all begin.
+            let at = if self.shared.once { 0 } else { at };
             self.add_source(source, at, sources.len(), now);
         }
     }

@@ -182,6 +182,9 @@ impl Source {
             Some(answer) => self.succeeded(answer, &outcome.failures, outcome.started, shared),
             None => self.failed(&outcome.failures, outcome.started, shared),
         }
+        if shared.once {
+            self.machine.stop();
+        }
     }
 
     fn succeeded(
@@ -242,7 +245,7 @@ impl Source {
                 shared.now.mono.since(started).as_millis()
             );
         }
-        if !was_up {
+        if !was_up && !shared.once {
             // The sum of all is not left to wait for what has just come.
             shared
                 .timers
@@ -338,7 +341,7 @@ fn is_connected(stream: &TcpStream) -> io::Result<bool> {
 }
 
 /// Hosts and metrics of a source.
-fn count(nodes: &[Node]) -> (usize, usize) {
+pub(super) fn count(nodes: &[Node]) -> (usize, usize) {
     nodes
         .iter()
         .fold((0, 0), |(hosts, metrics), node| match node {
