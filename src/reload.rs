@@ -177,6 +177,7 @@ fn rrd_changes(old: &RrdConfig, new: &RrdConfig) -> [(&'static str, bool); 3] {
         flush_interval: _,
         cache_limit_bytes: _,
         journal_dir: _,
+        listen: _,
     } = new;
     [
         ("write_rrds", *write != old.write),

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -327,4 +329,224 @@ fn files_are_written_when_their_time_has_come() {
     for (time, found) in rows {
         assert_eq!(found, f64::from(value(39, time)));
     }
+}
+
+/// Sends commands, and reads until the answers end so.
+fn ask(socket: &Path, commands: &str, end: &str) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(support::DEADLINE)).unwrap();
+    stream.write_all(commands.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let mut part = [0; 4096];
+    while !answer.ends_with(end.as_bytes()) {
+        let length = stream.read(&mut part).unwrap();
+        assert_ne!(length, 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&part[..length]);
+    }
+    String::from_utf8(answer).unwrap()
+}
+
+/// A gmetad that has polled at least once and written nothing; its socket.
+fn waiting_gmetad(folder: &Path, source: &Clockwork) -> (Gmetad, PathBuf) {
+    let socket = folder.join("socket");
+    let journal = folder.join("journal");
+    let more = format!(" write_timeout 300\n listen \"{}\"", socket.display());
+    let gmetad = Gmetad::start(folder, &directives(source, &journal, &more));
+    wait_until("a value that waits", || {
+        let pending = ask(&socket, "PENDING c/h/m7.rrd\nPING\n", "0 PONG\n");
+        !pending.starts_with("0 ")
+    });
+    (gmetad, socket)
+}
+
+#[test]
+fn rrdtool_shows_what_is_not_written_yet() {
+    if !support::peers::available("rrdtool_shows_what_is_not_written_yet", &["rrdtool"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let source = Clockwork::start();
+    let (gmetad, socket) = waiting_gmetad(folder.path(), &source);
+    let daemon = format!("unix:{}", socket.display());
+    let path = |metric: u32| folder.path().join(format!("rrds/c/h/m{metric}.rrd"));
+    // rrdtool looks for the file by itself before it asks, so it must be there.
+    let make = |metric: u32| {
+        let answer = ask(&socket, &format!("FLUSH c/h/m{metric}.rrd\n"), "\n");
+        assert!(answer.starts_with("0 Successfully flushed "), "{answer}");
+        let file = path(metric);
+        let written: u32 = rrdtool(&["last", file.to_str().unwrap()])
+            .trim()
+            .parse()
+            .unwrap();
+        wait_until("another value", || {
+            let command = format!("PENDING c/h/m{metric}.rrd\nPING\n");
+            !ask(&socket, &command, "0 PONG\n").starts_with("0 ")
+        });
+        (file.to_str().unwrap().to_owned(), written)
+    };
+    let last = |file: &str| -> u32 { rrdtool(&["last", file]).trim().parse().unwrap() };
+
+    let (file, before) = make(0);
+    rrdtool(&["flushcached", "--daemon", &daemon, &file]);
+    assert!(last(&file) > before);
+
+    let (file, before) = make(1);
+    let text = rrdtool(&["lastupdate", "--daemon", &daemon, &file]);
+    let (time, found) = text.lines().last().unwrap().split_once(": ").unwrap();
+    let time: u32 = time.parse().unwrap();
+    assert!(time > before, "{text}");
+    assert_eq!(found, value(1, time).to_string());
+
+    let (file, before) = make(2);
+    let text = rrdtool(&["last", "--daemon", &daemon, &file]);
+    assert!(text.trim().parse::<u32>().unwrap() > before, "{text}");
+    assert_eq!(
+        last(&file),
+        before,
+        "to know the time, nothing need be written"
+    );
+
+    let (file, before) = make(3);
+    let text = rrdtool(&["info", "--daemon", &daemon, &file]);
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("last_update = "));
+    assert!(line.unwrap().parse::<u32>().unwrap() > before, "{text}");
+    assert!(text.contains("ds[sum].type = \"GAUGE\""), "{text}");
+    assert_eq!(text, rrdtool(&["info", &file]), "as without a daemon");
+
+    let (file, before) = make(4);
+    let (start, end) = (before.to_string(), (before + 2).to_string());
+    let span = ["--start", &start, "--end", &end];
+    let fetch = [&["fetch", "--daemon", &daemon, &file, "AVERAGE"], &span[..]].concat();
+    let wanted = format!("{}: {:.10e}", before + 1, f64::from(value(4, before + 1)));
+    let (mantissa, exponent) = wanted.split_once('e').unwrap();
+    let wanted = format!("{mantissa}e+{exponent:0>2}");
+    let text = rrdtool(&fetch);
+    assert!(text.contains(&wanted), "{wanted} in {text}");
+
+    let (file, before) = make(5);
+    let (start, end) = (before.to_string(), (before + 1).to_string());
+    let definition = format!("DEF:a={file}:sum:AVERAGE");
+    let image = folder.path().join("graph.png");
+    let graph = [
+        "graph",
+        image.to_str().unwrap(),
+        "--daemon",
+        &daemon,
+        "--start",
+        &start,
+        "--end",
+        &end,
+        &definition,
+        "VDEF:last=a,LAST",
+        "PRINT:last:%.0lf",
+    ];
+    let text = rrdtool(&graph);
+    let shown: u32 = text.lines().last().unwrap().trim().parse().unwrap();
+    assert!(shown >= value(5, before + 1), "{text}");
+
+    let mode = fs::metadata(&socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    assert!(gmetad.end().success());
+    assert!(!socket.exists(), "it goes with the daemon");
+}
+
+#[test]
+fn the_socket_speaks_as_rrdcached_does() {
+    if !support::peers::available("the_socket_speaks_as_rrdcached_does", &["rrdtool"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    // Left behind by one that was killed.
+    drop(std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap());
+    let source = Clockwork::start();
+    let (gmetad, socket) = waiting_gmetad(folder.path(), &source);
+    let root = folder.path().join("rrds").canonicalize().unwrap();
+    let own = root.join("own");
+    fs::create_dir(&own).unwrap();
+    let file = own.join("x y.rrd");
+    let path = file.to_str().unwrap();
+    let start = T0.to_string();
+    rrdtool(&[
+        "create",
+        path,
+        "--start",
+        &start,
+        "--step",
+        "10",
+        "DS:a:GAUGE:80:U:U",
+        "DS:b:GAUGE:80:U:U",
+        "RRA:AVERAGE:0.5:1:10",
+    ]);
+    let one = |command: &str| ask(&socket, &format!("{command}\n"), "\n");
+    let (t1, t2) = (T0 + 10, T0 + 20);
+    let update = format!("UPDATE own/x\\ y.rrd {t1}:1:2 {t2}:3:U");
+    assert_eq!(one(&update), "0 errors, enqueued 2 value(s).\n");
+    assert_eq!(
+        one(&update),
+        format!(
+            "-1 illegal attempt to update using time {t1} when last update time is {t2} (minimum \
+             one second step)\n"
+        )
+    );
+    let pending = format!("2 updates pending\n{t1}:1:2\n{t2}:3:U\n");
+    assert_eq!(ask(&socket, "PENDING own/x\\ y.rrd\n", "U\n"), pending);
+    assert_eq!(one("LAST own/x\\ y.rrd"), format!("0 {t2}\n"));
+    assert_eq!(rrdtool(&["last", path]).trim(), T0.to_string());
+    let flush = format!("flush {}", path.replace(' ', "\\ "));
+    for _ in 0..2 {
+        assert_eq!(one(&flush), format!("0 Successfully flushed {path}.\n"));
+    }
+    assert_eq!(rrdtool(&["last", path]).trim(), t2.to_string());
+    let fetch = format!("FETCH own/x\\ y.rrd AVERAGE {T0} {t2} b\nPING\n");
+    let text = ask(&socket, &fetch, "0 PONG\n");
+    let wanted = format!(
+        "9 Success\nFlushVersion: 1\nStart: {T0}\nEnd: {}\nStep: 10\nDSCount: 1\nDSName: b\n{t1}: \
+         2.00000000000000000e+00\n{t2}: nan\n{}: nan\n0 PONG\n",
+        t2 + 10,
+        t2 + 10
+    );
+    assert_eq!(text, wanted);
+    let first = rrdtool(&["first", path]);
+    assert_eq!(one("FIRST own/x\\ y.rrd 0"), format!("0 {first}"));
+    let t3 = T0 + 30;
+    let batch = format!("BATCH\nUPDATE own/x\\ y.rrd {t3}:5:6\nUPDATE own/no.rrd 1:2\nPING\n.\n");
+    assert_eq!(
+        ask(&socket, &batch, "here.\n"),
+        format!(
+            "0 Go ahead.  End with dot '.' on its own line.\n2 errors\n2 No such file: \
+             {}/no.rrd\n3 Can't use 'PING' here.\n",
+            folder.path().join("rrds/own").display()
+        )
+    );
+    assert_eq!(one("FORGET own/x\\ y.rrd"), "0 Gone!\n");
+    assert_eq!(
+        one("FORGET own/x\\ y.rrd"),
+        "-1 No such file or directory\n"
+    );
+    for outside in [
+        "../x.rrd",
+        "/etc/passwd",
+        "c/../../x.rrd",
+        "x.rrd",
+        "c/h/m1",
+        "c//x.rrd",
+    ] {
+        let denied = format!("-1 {outside}: Permission denied\n");
+        assert_eq!(one(&format!("FLUSH {outside}")), denied);
+        assert_eq!(one(&format!("UPDATE {outside} {t3}:1")), denied);
+        assert_eq!(one(&format!("INFO {outside}")), denied);
+    }
+    let stats = ask(&socket, "STATS\n", "\n");
+    assert!(stats.starts_with("9 Statistics follow\n"), "{stats}");
+    assert_eq!(one("FLUSHALL"), "0 Started flush.\n");
+    let waiting = root.join("c/h/m39.rrd");
+    wait_until("everything to be written", || waiting.exists());
+    assert!(gmetad.end().success());
+    assert_eq!(
+        rrdtool(&["last", path]).trim(),
+        t2.to_string(),
+        "it was forgotten"
+    );
 }

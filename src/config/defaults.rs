@@ -91,6 +91,7 @@ impl Default for RrdConfig {
             flush_interval: Duration::ZERO,
             cache_limit_bytes: DEFAULT_CACHE_LIMIT_BYTES,
             journal_dir: None,
+            listen: None,
         }
     }
 }

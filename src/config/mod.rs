@@ -205,6 +205,8 @@ pub struct RrdConfig {
     pub cache_limit_bytes: usize,
     /// Folder of the journal of samples that wait.
     pub journal_dir: Option<PathBuf>,
+    /// Socket at which rrdcached's protocol is spoken.
+    pub listen: Option<PathBuf>,
 }
 
 /// Which metrics take part in summaries.

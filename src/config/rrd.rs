@@ -5,7 +5,7 @@
 use super::table::{Known, RRD_SECTION, find, known, set};
 use super::values;
 
-static KNOWN: [Known; 5] = [
+static KNOWN: [Known; 6] = [
     known("write_timeout", SECONDS, |draft, args| {
         set(&mut draft.config.rrd.write_timeout, args, values::wait)
     }),
@@ -25,6 +25,10 @@ static KNOWN: [Known; 5] = [
     }),
     known("journal_dir", "a folder", |draft, args| {
         draft.config.rrd.journal_dir = Some(args.one(values::path)?);
+        Ok(())
+    }),
+    known("listen", "the path of a socket", |draft, args| {
+        draft.config.rrd.listen = Some(args.one(values::path)?);
         Ok(())
     }),
 ];
@@ -55,7 +59,7 @@ mod tests {
     fn the_cache_is_set_up_in_the_section() {
         let rrd = config(
             "rrd {\n write_timeout 300\n Write_Jitter 100\n flush_interval 600\n cache_limit_mb 64\n \
-             journal_dir /j\n}",
+             journal_dir /j\n listen \"/run/gmetad.sock\"\n}",
         )
         .rrd;
         assert_eq!(rrd.write_timeout, Duration::from_secs(300));
@@ -63,6 +67,7 @@ mod tests {
         assert_eq!(rrd.flush_interval, Duration::from_secs(600));
         assert_eq!(rrd.cache_limit_bytes, 64 << 20);
         assert_eq!(rrd.journal_dir.as_deref(), Some(Path::new("/j")));
+        assert_eq!(rrd.listen.as_deref(), Some(Path::new("/run/gmetad.sock")));
         let rrd = config("rrd {\n}").rrd;
         assert!(rrd.write_timeout.is_zero() && rrd.journal_dir.is_none());
     }

@@ -127,6 +127,9 @@ fn caching(f: &mut fmt::Formatter<'_>, rrd: &RrdConfig) -> fmt::Result {
     if let Some(folder) = &rrd.journal_dir {
         row(f, "journal_dir", folder.display())?;
     }
+    if let Some(socket) = &rrd.listen {
+        row(f, "listen", socket.display())?;
+    }
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use carbon::Carbon;
 use chain::Chain;
 use memcached::Memcached;
 use riemann::Riemann;
-use rrd::RrdCounters;
+use rrd::{PortDesk, RrdCounters};
 
 mod alert;
 mod carbon;
@@ -155,12 +155,13 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     let counters = Arc::new(RrdCounters::default());
     // An alert does not wait for files.
     let mut built_in = Vec::from_iter(alert::plugin(config));
-    built_in.extend(rrd::plugins(config, &counters));
+    let (files, desk) = rrd::plugins(config, &counters);
+    built_in.extend(files);
     built_in.extend(exports(config));
     let ids: Vec<&str> = built_in.iter().map(|plugin| plugin.id()).collect();
     let mut plugins = shared_object::load_all(config, &ids);
     plugins.extend(built_in);
-    start_chain(Chain::new(config, plugins), counters, waker)
+    start_chain(Chain::new(config, plugins), desk, counters, waker)
 }
 
 /// The plugins that send values on, as far as they are configured.
@@ -171,12 +172,25 @@ fn exports(config: &Config) -> impl Iterator<Item = Box<dyn Plugin>> {
     [carbon, memcached, riemann].into_iter().flatten()
 }
 
-fn start_chain(chain: Chain, counters: Arc<RrdCounters>, waker: Waker) -> io::Result<PluginHandle> {
+fn start_chain(
+    chain: Chain,
+    desk: PortDesk,
+    counters: Arc<RrdCounters>,
+    waker: Waker,
+) -> io::Result<PluginHandle> {
     let status = Arc::clone(chain.status());
     let (sender, events) = sync_channel(queue::CHANNEL_EVENTS);
+    let (requests, asked) = channel();
+    let (answered, answers) = channel();
+    let port = worker::Port {
+        desk,
+        requests: asked,
+        answers: answered,
+    };
     let thread = thread::Builder::new()
         .name("plugins".into())
         .stack_size(STACK_BYTES)
-        .spawn(move || worker::run(chain, &events, &waker))?;
-    Ok(PluginHandle::new(sender, status, counters, thread))
+        .spawn(move || worker::run(chain, &events, port, &waker))?;
+    let port = queue::PortEnd { requests, answers };
+    Ok(PluginHandle::new(sender, port, status, counters, thread))
 }

@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::rrd::{RrdCounters, RrdStatus};
+use super::rrd::{PortAnswer, PortRequest, RrdCounters, RrdStatus};
 use super::status::{PluginStatus, QueueStatus, Status};
 use super::{ExportStatus, RootUpdate, Update};
 use crate::model::{Mono, Node};
@@ -35,6 +35,8 @@ pub(super) enum Event {
     Node(Update),
     /// All sources were summed up.
     Root(RootUpdate),
+    /// There are requests of the rrdcached socket, in their own channel.
+    Requests,
     /// Nothing comes after this.
     Stop,
 }
@@ -48,7 +50,7 @@ impl Event {
                 Node::Grid(grid) => grid.summary.metrics.len(),
             },
             Event::Root(root) => root.summary.metrics.len(),
-            Event::Stop => 0,
+            Event::Requests | Event::Stop => 0,
         }
     }
 
@@ -56,6 +58,7 @@ impl Event {
         match self {
             Event::Node(update) => Key::Node(Arc::clone(&update.source), update.node.name().into()),
             Event::Root(_) => Key::Root,
+            Event::Requests => Key::Requests,
             Event::Stop => Key::Stop,
         }
     }
@@ -68,6 +71,8 @@ enum Key {
     Node(Arc<str>, Box<str>),
     /// The root.
     Root,
+    /// The rrdcached socket.
+    Requests,
     /// The end.
     Stop,
 }
@@ -101,11 +106,32 @@ impl HeldBack {
     }
 }
 
+/// The loop's end of what connects the rrdcached socket with the plugin thread.
+///
+/// Not bounded, as each of the few clients has one request or one answer in it at most.
+#[derive(Debug)]
+pub(super) struct PortEnd {
+    pub(super) requests: Sender<PortRequest>,
+    pub(super) answers: Receiver<PortAnswer>,
+}
+
+#[cfg(test)]
+impl PortEnd {
+    /// With nobody at the other end.
+    fn closed() -> PortEnd {
+        PortEnd {
+            requests: std::sync::mpsc::channel().0,
+            answers: std::sync::mpsc::channel().1,
+        }
+    }
+}
+
 /// The loop's hold on the plugin thread.
 #[derive(Debug)]
 pub struct PluginHandle {
     /// `None` once the thread is gone.
     sender: Option<SyncSender<Event>>,
+    port: PortEnd,
     status: Arc<Status>,
     rrd: Arc<RrdCounters>,
     thread: Option<JoinHandle<()>>,
@@ -119,12 +145,14 @@ pub struct PluginHandle {
 impl PluginHandle {
     pub(super) fn new(
         sender: SyncSender<Event>,
+        port: PortEnd,
         status: Arc<Status>,
         rrd: Arc<RrdCounters>,
         thread: JoinHandle<()>,
     ) -> PluginHandle {
         PluginHandle {
             sender: Some(sender),
+            port,
             status,
             rrd,
             thread: Some(thread),
@@ -143,6 +171,22 @@ impl PluginHandle {
     /// Hands the sum of all sources over. Never waits.
     pub fn send_root(&mut self, root: RootUpdate) {
         self.push(Event::Root(root));
+    }
+
+    /// Hands over what a client of the rrdcached socket has sent; whether anybody is there to take
+    /// it. Never waits, and goes before updates.
+    pub fn ask(&mut self, request: PortRequest) -> bool {
+        if self.stopping || self.port.requests.send(request).is_err() {
+            return false;
+        }
+        // If there is no room for this word, the thread has work, and looks after each piece of it.
+        drop(self.offer(Event::Requests));
+        self.sender.is_some()
+    }
+
+    /// An answer for a client of the rrdcached socket: to be asked each time the waker was called.
+    pub fn answer(&mut self) -> Option<PortAnswer> {
+        self.port.answers.try_recv().ok()
     }
 
     /// Moves what was held back on, as far as there is room. To be called each turn.
@@ -387,8 +431,9 @@ mod tests {
         let waker = Box::new(move || {
             let _ = woken_sender.send(());
         });
+        let (_, desk) = crate::plugin::rrd::plugins(&Config::new("test"), &Arc::default());
         Rig {
-            handle: start_chain(chain, Arc::default(), waker).unwrap(),
+            handle: start_chain(chain, desk, Arc::default(), waker).unwrap(),
             seen,
             go,
             woken,
@@ -494,7 +539,13 @@ mod tests {
     fn snapshots_that_wait_are_bounded_by_their_size() {
         let status = Arc::new(Status::default());
         let (sender, events) = sync_channel(CHANNEL_EVENTS);
-        let mut handle = PluginHandle::new(sender, status, Arc::default(), thread::spawn(|| ()));
+        let mut handle = PluginHandle::new(
+            sender,
+            PortEnd::closed(),
+            status,
+            Arc::default(),
+            thread::spawn(|| ()),
+        );
         let big = |name: &str| {
             let mut big = update("s", name, 0);
             if let Node::Cluster(cluster) = &mut big.node {

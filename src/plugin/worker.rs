@@ -2,16 +2,46 @@
 //!
 //! All of a plugin's work is done here, so it may take its time; what fails is the chain's matter.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use super::Waker;
 use super::chain::Chain;
 use super::queue::Event;
+use super::rrd::{PortAnswer, PortDesk, PortRequest};
+
+/// The thread's end of what connects it with the rrdcached socket.
+pub(super) struct Port {
+    pub(super) desk: PortDesk,
+    pub(super) requests: Receiver<PortRequest>,
+    pub(super) answers: Sender<PortAnswer>,
+}
+
+impl Port {
+    /// Does what clients have asked for; whether there are answers.
+    fn serve(&mut self) -> bool {
+        let mut answered = false;
+        for request in self.requests.try_iter() {
+            // As with a plugin, a panic costs the one that it is about.
+            let desk = AssertUnwindSafe(|| self.desk.take(&request));
+            let answer = catch_unwind(desk).unwrap_or_else(|_| {
+                log::error!("an rrdcached client is let go: a panic while it was answered");
+                Some(PortAnswer::end(request.client))
+            });
+            if let Some(answer) = answer {
+                answered = true;
+                // The loop that is gone needs no answer.
+                let _ = self.answers.send(answer);
+            }
+        }
+        answered
+    }
+}
 
 /// Runs until the loop says stop or is gone.
-pub(super) fn run(mut chain: Chain, events: &Receiver<Event>, waker: &Waker) {
+pub(super) fn run(mut chain: Chain, events: &Receiver<Event>, mut port: Port, waker: &Waker) {
     chain.start();
     let mut next_tick = chain.tick();
     while let Some(event) = next(&mut chain, events, &mut next_tick) {
@@ -24,6 +54,7 @@ pub(super) fn run(mut chain: Chain, events: &Receiver<Event>, waker: &Waker) {
         match event {
             Event::Node(mut update) => chain.notify(&mut update),
             Event::Root(mut root) => chain.notify_root(&mut root),
+            Event::Requests => {}
             Event::Stop => chain.stop(),
         }
         let status = chain.status();
@@ -34,6 +65,9 @@ pub(super) fn run(mut chain: Chain, events: &Receiver<Event>, waker: &Waker) {
         }
         if last {
             break;
+        }
+        if port.serve() {
+            waker();
         }
         next_tick = chain.tick();
     }

@@ -111,7 +111,11 @@ impl Reactor {
         });
         for token in 0..self.slots.len() {
             match self.slots.get_mut(token) {
-                Some(Slot::Listener(_)) => self.slots.remove(token),
+                Some(Slot::Listener(_) | Slot::CachedListener(_)) => self.slots.remove(token),
+                Some(Slot::CachedClient(_)) => {
+                    self.slots.remove(token);
+                    self.shared.timers.set(token, None);
+                }
                 Some(Slot::Source(source)) => {
                     source.machine.stop();
                     source.act(&mut self.shared);
@@ -236,6 +240,17 @@ impl Reactor {
             say(format_args!(
                 "status: {} updates wait for the plugins, {} were replaced by newer ones",
                 queue.length, queue.replaced
+            ));
+            let files = plugins.rrd();
+            say(format_args!(
+                "status: {} values in {} calls into RRD files, {} files created, {} values late, \
+                 {} failed, {} files cannot be written",
+                files.written, files.calls, files.created, files.stale, files.failed, files.broken
+            ));
+            say(format_args!(
+                "status: {} values wait in {} bytes, {} bytes went into the journal, {} files were \
+                 written early for want of room",
+                files.held, files.held_bytes, files.journal_bytes, files.forced
             ));
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! Never blocks but in one place, and does a bounded amount of work between two waits.
 
+mod cached;
 mod chores;
 mod clients;
 mod clock;
@@ -19,6 +20,7 @@ use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -74,6 +76,14 @@ pub enum BindError {
         /// What the system says.
         source: io::Error,
     },
+    /// The rrdcached socket cannot be had.
+    #[error("listen {} cannot be listened on: {source}", path.display())]
+    Socket {
+        /// Where it was to be.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// The system gave no descriptors for it.
     #[error("the loop cannot be set up: {0}")]
     SetUp(#[from] io::Error),
@@ -123,6 +133,8 @@ struct Shared {
     stalled: Complaint,
     max_clients: usize,
     clients: ClientStatus,
+    /// Clients of the rrdcached socket so far.
+    cached_clients: u64,
     /// By the source's id; those that were removed are here no less.
     sources: Vec<SourceStatus>,
     /// How many there have ever been.
@@ -157,6 +169,11 @@ impl Reactor {
             config.interactive_port,
         )?;
         reactor.interactive_addrs.push(interactive);
+        if let Some(path) = &config.rrd.listen
+            && config.rrd.write
+        {
+            reactor.listen_as_rrdcached(path, config)?;
+        }
         Ok(reactor)
     }
 
@@ -188,6 +205,7 @@ impl Reactor {
             stalled: Complaint::new(),
             max_clients: room_for_clients(config.sources.len()),
             clients: ClientStatus::default(),
+            cached_clients: 0,
             sources: Vec::new(),
             sources_made: 0,
             summaries: SummaryStatus::default(),
@@ -238,6 +256,22 @@ impl Reactor {
             *slot = Slot::Listener(Listener { socket, port });
         }
         Ok(address)
+    }
+
+    fn listen_as_rrdcached(&mut self, path: &Path, config: &Config) -> Result<(), BindError> {
+        let opened = cached::open(path, config).map_err(|source| BindError::Socket {
+            path: path.into(),
+            source,
+        });
+        let mut listener = opened?;
+        let token = self.slots.add(Slot::Free);
+        self.shared
+            .registry
+            .register(listener.socket(), Token(token), Interest::READABLE)?;
+        if let Some(slot) = self.slots.get_mut(token) {
+            *slot = Slot::CachedListener(listener);
+        }
+        Ok(())
     }
 
     /// Reads the configuration from there again at SIGHUP.
@@ -329,7 +363,8 @@ impl Reactor {
             None | Some(Slot::Free | Slot::Chore(_)) => return,
             Some(Slot::Source(source)) => source.event(event),
             Some(Slot::Client(client)) => client.event(event),
-            Some(Slot::Signals | Slot::Waker | Slot::Listener(_)) => {}
+            Some(Slot::CachedClient(client)) => client.event(event),
+            Some(Slot::Signals | Slot::Waker | Slot::Listener(_) | Slot::CachedListener(_)) => {}
         }
         self.slots.make_ready(token);
     }
@@ -345,7 +380,8 @@ impl Reactor {
             }
             Some(Slot::Source(source)) => source.timeout(&mut self.shared),
             Some(Slot::Client(client)) => client.machine.timeout(self.shared.now.mono),
-            Some(Slot::Listener(_)) => {}
+            // Its deadline is looked at in its turn.
+            Some(Slot::Listener(_) | Slot::CachedListener(_) | Slot::CachedClient(_)) => {}
         }
         self.slots.make_ready(token);
     }
@@ -366,6 +402,20 @@ impl Reactor {
             Some(Slot::Chore(_)) => self.expire_one(),
             Some(Slot::Listener(_)) => clients::accept(&mut self.slots, token, &mut self.shared),
             Some(Slot::Source(source)) => source.turn(&mut self.shared),
+            Some(Slot::CachedListener(_)) => {
+                cached::accept(&mut self.slots, token, &mut self.shared);
+                false
+            }
+            Some(Slot::CachedClient(client)) => {
+                let outcome = client.turn(&mut self.shared);
+                let deadline = client.deadline();
+                self.shared.timers.set(token, deadline);
+                if outcome == cached::Outcome::Gone {
+                    self.shared.timers.set(token, None);
+                    self.slots.remove(token);
+                }
+                false
+            }
             Some(Slot::Client(client)) => {
                 let turn = client.turn(&mut self.shared);
                 let deadline = client.machine.deadline();
@@ -419,6 +469,14 @@ impl Reactor {
                 Asker::Trust => self.shared.name_looked_up(&answer.name, answer.found),
             }
         }
+        while let Some(answer) = self.shared.plugins.as_mut().and_then(PluginHandle::answer) {
+            if let Some(token) = self.slots.cached_client(answer.client)
+                && let Some(Slot::CachedClient(client)) = self.slots.get_mut(token)
+            {
+                client.answer(answer, self.shared.now.mono);
+                self.slots.make_ready(token);
+            }
+        }
     }
 }
 
@@ -443,7 +501,9 @@ impl BindError {
     /// What kind of refusal it was; tells the exit code.
     pub fn kind(&self) -> io::ErrorKind {
         match self {
-            BindError::Listen { source, .. } | BindError::SetUp(source) => source.kind(),
+            BindError::Listen { source, .. }
+            | BindError::Socket { source, .. }
+            | BindError::SetUp(source) => source.kind(),
         }
     }
 }

@@ -149,7 +149,7 @@ fn files(plugins: &PluginHandle, all: &[PluginStatus]) -> OutputReport {
         sent,
         failed: files.failed,
         dropped: files.stale,
-        waiting_bytes: 0,
+        waiting_bytes: files.held_bytes,
         failing: files.broken > 0,
     }
 }

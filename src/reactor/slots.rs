@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 
+use super::cached::{CachedClient, CachedListener};
 use super::clients::Connection;
 use super::listen::Listener;
 use super::sources::Source;
@@ -24,6 +25,10 @@ pub(super) enum Slot {
     Source(Box<Source>),
     /// A client.
     Client(Box<Connection>),
+    /// The rrdcached socket; new clients.
+    CachedListener(CachedListener),
+    /// A client of the rrdcached socket.
+    CachedClient(Box<CachedClient>),
 }
 
 /// Work by the clock.
@@ -81,6 +86,20 @@ impl Slots {
             Slot::Client(client) => Some(&**client),
             _ => None,
         })
+    }
+
+    pub(super) fn cached_clients(&self) -> impl Iterator<Item = &CachedClient> {
+        self.by_token.iter().filter_map(|slot| match slot {
+            Slot::CachedClient(client) => Some(&**client),
+            _ => None,
+        })
+    }
+
+    /// The slot of the client of the rrdcached socket with that number.
+    pub(super) fn cached_client(&self, number: u64) -> Option<usize> {
+        self.by_token.iter().position(
+            |slot| matches!(slot, Slot::CachedClient(client) if client.number() == number),
+        )
     }
 
     /// Gives the slot a turn, once, after those that wait for theirs.

@@ -204,6 +204,17 @@ impl Archive {
         }
     }
 
+    /// What waits, who writes it, and a buffer for its path; `None` where nothing ever waits.
+    pub(super) fn waiting(&mut self) -> Option<(&mut Later, &mut Writer, &mut PathBuffer)> {
+        let Tools {
+            later,
+            writer,
+            paths,
+            ..
+        } = &mut self.tools;
+        Some((later.as_mut()?, writer, paths))
+    }
+
     /// No update comes any more: what waits is written, as far as there is time.
     pub(super) fn close(&mut self) {
         let Tools { later, writer, .. } = &mut self.tools;

@@ -60,6 +60,11 @@ impl HeldFile {
     pub(super) fn count(&self) -> u32 {
         self.count
     }
+
+    /// Time of the newest sample, waiting or written; 0 for none known.
+    pub(super) fn newest(&self) -> u32 {
+        self.newest.max(self.record.last)
+    }
 }
 
 /// What has become of a sample.
@@ -271,6 +276,12 @@ impl Cache {
 
     /// Takes a file's samples out, oldest first, after those that `samples` has.
     pub(super) fn take(&mut self, id: FileId, samples: &mut Samples) {
+        self.read(id, samples);
+        self.drop_samples(id);
+    }
+
+    /// Copies a file's samples, oldest first, after those that `samples` has.
+    pub(super) fn read(&mut self, id: FileId, samples: &mut Samples) {
         self.scratch.clear();
         let file = &mut self.files[id as usize];
         self.arena.read(file.samples, &mut self.scratch);
@@ -283,7 +294,6 @@ impl Cache {
             time += more as u32;
             samples.push_packed(time, |text| unpack(&mut rest, text));
         }
-        self.drop_samples(id);
     }
 
     /// Lets go of a file's samples.

@@ -189,6 +189,13 @@ impl Journal {
         self.spill();
     }
 
+    /// Notes that a file's samples up to here are not to be written.
+    pub(super) fn forget(&mut self, cache: &mut Cache, id: FileId) {
+        self.name(cache, id);
+        self.tag(FORGET, id);
+        self.spill();
+    }
+
     /// Writes what is in memory, has the disk take it if that was a second ago, and begins another
     /// segment if it is time to. Says when that fails, and when it works again.
     pub(super) fn commit(&mut self, now: u32) {

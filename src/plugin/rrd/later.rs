@@ -49,6 +49,8 @@ pub(super) struct Later {
     /// Files that had been created when this second began.
     created_before: u64,
     mode: u32,
+    /// Files still to be written before their time.
+    to_flush: u64,
 }
 
 impl Later {
@@ -61,7 +63,7 @@ impl Later {
             ..
         } = config;
         let holds = !config.write_timeout.is_zero();
-        let asked_for = holds || config.journal_dir.is_some();
+        let asked_for = holds || config.journal_dir.is_some() || config.listen.is_some();
         if !asked_for || exports.rrdcached.is_some() {
             return None;
         }
@@ -79,6 +81,7 @@ impl Later {
             now: 0,
             created_before: 0,
             mode: 0o666 & !umask,
+            to_flush: 0,
         })
     }
 
@@ -178,6 +181,81 @@ impl Later {
     /// The file of that name in that folder below the root, until it is released.
     pub(super) fn use_file(&mut self, folder: &str, name: &str, spec: FileSpec) -> FileId {
         self.cache.use_file(folder, name, spec)
+    }
+
+    /// The file of that name, used by nobody but for the samples that follow.
+    pub(super) fn file(&mut self, folder: &str, name: &str, spec: FileSpec) -> FileId {
+        self.cache.file(folder, name, spec)
+    }
+
+    /// The file of that name, if it is known here.
+    pub(super) fn find(&self, folder: &str, name: &str) -> Option<FileId> {
+        self.cache.find(folder, name)
+    }
+
+    /// What a file is to be, if it is to be created.
+    pub(super) fn spec(&self, id: FileId) -> FileSpec {
+        self.cache.get(id).spec
+    }
+
+    /// Time of a file's newest sample, waiting or written, if it is known here.
+    pub(super) fn newest(&self, folder: &str, name: &str) -> Option<u32> {
+        let id = self.cache.find(folder, name)?;
+        Some(self.cache.get(id).newest())
+    }
+
+    /// A file's samples that wait, as text.
+    pub(super) fn waiting_values(&mut self, folder: &str, name: &str) -> Vec<String> {
+        let Some(id) = self.cache.find(folder, name) else {
+            return Vec::new();
+        };
+        self.samples.clear();
+        self.cache.read(id, &mut self.samples);
+        self.samples.with(|all| {
+            let texts = all.iter().map(|it| it.to_string_lossy().into_owned());
+            texts.collect()
+        })
+    }
+
+    /// Files with samples that wait.
+    pub(super) fn waiting_files(&self) -> u64 {
+        self.cache.waiting_files()
+    }
+
+    pub(super) fn journal_bytes(&self) -> u64 {
+        self.journal.as_ref().map_or(0, Journal::written_bytes)
+    }
+
+    /// Segments of the journal that there have been.
+    pub(super) fn journal_segments(&self) -> u64 {
+        self.journal.as_ref().map_or(0, |it| it.current().into())
+    }
+
+    /// Drops a file's samples that wait; whether there were any.
+    pub(super) fn forget(&mut self, folder: &str, name: &str, writer: &Writer) -> bool {
+        let found = self.cache.find(folder, name);
+        let Some(id) = found.filter(|id| !self.cache.get(*id).is_empty()) else {
+            return false;
+        };
+        if let Some(journal) = &mut self.journal {
+            journal.forget(&mut self.cache, id);
+        }
+        self.drop_samples(id);
+        self.tidy(id, writer);
+        true
+    }
+
+    /// Has every file written that has samples now, in the steps that follow.
+    pub(super) fn flush_all(&mut self) {
+        self.to_flush = self.cache.waiting_files();
+    }
+
+    /// Writes a file's samples and lets go of the file if it has no other user; how many there
+    /// were.
+    pub(super) fn write_and_tidy(&mut self, id: FileId, writer: &mut Writer) -> u32 {
+        let written = self.write(id, writer);
+        self.tidy(id, writer);
+        written
     }
 
     /// Ends the use of a file, which is written in time nevertheless.
@@ -323,6 +401,10 @@ impl Later {
     /// Writes a file that is due, or the next where room is short; whether there was one.
     fn write_one(&mut self, writer: &mut Writer) -> bool {
         let mut id = self.cache.due(self.now);
+        if id.is_none() && self.to_flush > 0 {
+            self.to_flush -= 1;
+            id = self.cache.soonest();
+        }
         if id.is_none() && self.cache.is_crowded() {
             id = self.cache.soonest();
             count(&writer.counters().forced, usize::from(id.is_some()));
@@ -334,8 +416,7 @@ impl Later {
             self.cache.put_off(id, self.now + 1);
             return true;
         }
-        self.write(id, writer);
-        self.tidy(id, writer);
+        self.write_and_tidy(id, writer);
         true
     }
 
@@ -357,8 +438,7 @@ impl Later {
             if begun.elapsed() >= CLOSE_WITHIN {
                 break;
             }
-            self.write(id, writer);
-            self.tidy(id, writer);
+            self.write_and_tidy(id, writer);
         }
         if let Some(journal) = &mut self.journal {
             journal.close(self.now);

@@ -1,4 +1,4 @@
-//! The binding to librrd: create, update, and what a file says of itself.
+//! The binding to librrd: create, update, fetch, and what a file says of itself.
 //!
 //! The only `unsafe` on the way to round-robin files. No rule of when or what to write is here.
 //!
@@ -113,8 +113,172 @@ pub(super) fn last_update(path: &CStr) -> Result<i64, RrdError> {
     Ok(last)
 }
 
+/// Time of an archive's first value, in seconds since the epoch.
+pub(super) fn first(path: &CStr, archive: u32) -> Result<i64, RrdError> {
+    let archive = c_int::try_from(archive).unwrap_or(c_int::MAX);
+    // SAFETY: the path is NUL-terminated and lives through the call.
+    let first = unsafe {
+        rrd_sys::rrd_clear_error();
+        rrd_sys::rrd_first_r(path.as_ptr(), archive)
+    };
+    if first == -1 {
+        return Err(last_error());
+    }
+    Ok(first)
+}
+
+/// Values of an archive, row by row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rows {
+    /// Before the first row by a step.
+    pub(super) start: i64,
+    /// Of the last row.
+    pub(super) end: i64,
+    pub(super) step: i64,
+    /// Of the data sources.
+    pub(super) names: Vec<String>,
+    /// Of the first row, of the second and so on.
+    pub(super) values: Vec<f64>,
+}
+
+/// What the best archive of that function has for that time; an error where that would be more
+/// rows than `limit`.
+pub(super) fn fetch(
+    path: &CStr,
+    function: &str,
+    start: i64,
+    end: i64,
+    limit: u64,
+) -> Result<Rows, RrdError> {
+    let function = CString::new(function).unwrap_or_default();
+    let (mut from, mut to, mut step, mut count) = (start, end, 1, 0);
+    let mut names = ptr::null_mut();
+    let mut data = ptr::null_mut();
+    // SAFETY: path and function are NUL-terminated and live through the call, and the others are
+    // variables of the types that librrd fills in.
+    let status = unsafe {
+        rrd_sys::rrd_clear_error();
+        rrd_sys::rrd_fetch_r(
+            path.as_ptr(),
+            function.as_ptr(),
+            &raw mut from,
+            &raw mut to,
+            &raw mut step,
+            &raw mut count,
+            &raw mut names,
+            &raw mut data,
+        )
+    };
+    if status != 0 {
+        return Err(last_error());
+    }
+    let columns = count as usize;
+    let step_secs = i64::try_from(step).unwrap_or(i64::MAX).max(1);
+    let rows = u64::try_from((to - from) / step_secs).unwrap_or(0);
+    let length = if rows <= limit {
+        rows as usize * columns
+    } else {
+        0
+    };
+    // SAFETY: librrd has filled in `count` names, each NUL-terminated, and as many values for each
+    // row from `from` to `to`; all are copied before they are freed, once, by librrd's own
+    // function.
+    let (texts, values) = unsafe {
+        let pointers = std::slice::from_raw_parts(names.cast_const(), columns);
+        let texts: Vec<String> = pointers.iter().map(|name| text_of(*name)).collect();
+        let values = if length == 0 {
+            Vec::new()
+        } else {
+            std::slice::from_raw_parts(data.cast_const(), length).to_vec()
+        };
+        for name in pointers {
+            rrd_sys::rrd_freemem(name.cast());
+        }
+        rrd_sys::rrd_freemem(names.cast());
+        rrd_sys::rrd_freemem(data.cast());
+        (texts, values)
+    };
+    if rows > limit {
+        return Err(RrdError(format!("{rows} rows are more than {limit}")));
+    }
+    Ok(Rows {
+        start: from,
+        end: to,
+        step: step_secs,
+        names: texts,
+        values,
+    })
+}
+
+/// Seconds between two values of a file.
+pub(super) fn step(path: &CStr) -> Result<i64, RrdError> {
+    let mut step = 1;
+    each_entry(path, |key, value| {
+        if let (b"step", InfoValue::Count(secs)) = (key.to_bytes(), value) {
+            step = i64::try_from(*secs).unwrap_or(i64::MAX);
+        }
+    })?;
+    Ok(step)
+}
+
+/// What the file says of itself, as rrdcached does: key, number of the type, value.
+pub(super) fn info_lines(path: &CStr) -> Result<Vec<String>, RrdError> {
+    let mut lines = Vec::new();
+    each_entry(path, |key, value| {
+        let key = key.to_string_lossy();
+        lines.push(match value {
+            InfoValue::Number(value) => format!("{key} 0 {}", exponent(*value, 10)),
+            InfoValue::Count(value) => format!("{key} 1 {value}"),
+            InfoValue::Text(value) => format!("{key} 2 {value}"),
+            InfoValue::Integer(value) => format!("{key} 3 {value}"),
+        });
+    })?;
+    Ok(lines)
+}
+
+/// A number as C's `%e` has it, with so many digits after the point.
+pub(super) fn exponent(value: f64, digits: usize) -> String {
+    if !value.is_finite() {
+        // As strtod reads it.
+        return value.to_string();
+    }
+    let text = format!("{value:.digits$e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, exponent) = match exponent.strip_prefix('-') {
+        Some(digits) => ('-', digits),
+        None => ('+', exponent),
+    };
+    format!("{mantissa}e{sign}{exponent:0>2}")
+}
+
 /// The file's data sources, in order.
 pub(super) fn data_sources(path: &CStr) -> Result<Vec<DataSource>, RrdError> {
+    let mut sources = Vec::new();
+    each_entry(path, |key, value| {
+        let key = key.to_str().unwrap_or_default();
+        let name = key
+            .strip_prefix("ds[")
+            .and_then(|rest| rest.strip_suffix("].type"));
+        if let (Some(name), InfoValue::Text(kind)) = (name, value) {
+            sources.push(DataSource {
+                name: name.into(),
+                kind: kind.clone(),
+            });
+        }
+    })?;
+    Ok(sources)
+}
+
+/// What an entry of a file's information holds.
+enum InfoValue {
+    Number(f64),
+    Count(c_ulong),
+    Text(String),
+    Integer(i32),
+}
+
+/// Goes through what a file says of itself.
+fn each_entry(path: &CStr, mut take: impl FnMut(&CStr, &InfoValue)) -> Result<(), RrdError> {
     // SAFETY: the path is NUL-terminated and lives through the call.
     let info = unsafe {
         rrd_sys::rrd_clear_error();
@@ -123,29 +287,33 @@ pub(super) fn data_sources(path: &CStr) -> Result<Vec<DataSource>, RrdError> {
     if info.is_null() {
         return Err(last_error());
     }
-    let mut sources = Vec::new();
     let mut next = info;
     while !next.is_null() {
         // SAFETY: `next` is not null, and is an entry of the list that librrd has returned, which
         // is whole until it is freed below.
         let entry = unsafe { &*next };
-        if entry.type_ == rrd_sys::rrd_info_type_RD_I_STR {
-            // SAFETY: the type says that the union holds a string, and keys are strings; librrd
-            // terminates both with a NUL.
-            let (key, value) = unsafe { (text_of(entry.key), text_of(entry.value.u_str)) };
-            let name = key
-                .strip_prefix("ds[")
-                .and_then(|rest| rest.strip_suffix("].type"));
-            sources.extend(name.map(|name| DataSource {
-                name: name.into(),
-                kind: value,
-            }));
+        // SAFETY: the type says which part of the union is filled in; librrd terminates strings
+        // with a NUL.
+        let value = unsafe {
+            match entry.type_ {
+                rrd_sys::rrd_info_type_RD_I_VAL => Some(InfoValue::Number(entry.value.u_val)),
+                rrd_sys::rrd_info_type_RD_I_CNT => Some(InfoValue::Count(entry.value.u_cnt)),
+                rrd_sys::rrd_info_type_RD_I_STR => {
+                    Some(InfoValue::Text(text_of(entry.value.u_str)))
+                }
+                rrd_sys::rrd_info_type_RD_I_INT => Some(InfoValue::Integer(entry.value.u_int)),
+                _ => None,
+            }
+        };
+        if let Some(value) = value {
+            // SAFETY: keys are strings that librrd terminates with a NUL.
+            take(unsafe { CStr::from_ptr(entry.key) }, &value);
         }
         next = entry.next;
     }
     // SAFETY: `info` is the head of that list, freed once; nothing borrowed from it is left.
     unsafe { rrd_sys::rrd_info_free(info) };
-    Ok(sources)
+    Ok(())
 }
 
 fn last_error() -> RrdError {

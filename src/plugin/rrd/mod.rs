@@ -21,6 +21,7 @@ mod archive;
 mod arena;
 mod cache;
 mod daemon;
+mod desk;
 mod digest;
 mod hosts;
 mod journal;
@@ -29,11 +30,14 @@ mod librrd;
 mod packed;
 mod paths;
 mod plain;
+pub mod protocol;
 mod replay;
 mod samples;
 mod sums;
 mod writer;
 
+pub(super) use desk::PortDesk;
+pub use desk::{PortAnswer, PortRequest};
 pub use writer::{RrdCounters, RrdStatus};
 
 /// A sample as a journal has it.
@@ -68,12 +72,19 @@ pub fn journal_samples(segment: &[u8]) -> Vec<JournalSample> {
 }
 
 /// The plugins `rrd` and `rrdsummary`, which share what they know of files.
-pub(super) fn plugins(config: &Config, counters: &Arc<RrdCounters>) -> [Box<dyn Plugin>; 2] {
+///
+/// And who answers at the rrdcached socket for them.
+pub(super) fn plugins(
+    config: &Config,
+    counters: &Arc<RrdCounters>,
+) -> ([Box<dyn Plugin>; 2], PortDesk) {
     let archive = archive::SharedArchive::new(config, Arc::clone(counters));
-    [
+    let desk = PortDesk::new(archive.clone(), &config.rrd.rootdir);
+    let plugins: [Box<dyn Plugin>; 2] = [
         Box::new(hosts::HostFiles::new(archive.clone())),
         Box::new(sums::SumFiles::new(archive)),
-    ]
+    ];
+    (plugins, desk)
 }
 
 /// When a source's values are of: its LOCALTIME, or where it gives none the time they came.
