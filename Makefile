@@ -58,8 +58,13 @@ demo: ## install what it needs, build, run a real gmond and gmetad over it (DEMO
 	$(CARGO) build
 	@contrib/demo.sh $(TARGET)/debug/gmetad
 
-bench: ## measure the core's speed
-	$(CARGO) bench
+bench: ## measure it beside C gmetad, and the core alone (a quarter of an hour; the machine should be idle)
+	@contrib/deps.sh build test
+	$(CARGO) build --release
+	$(CARGO) build --release --examples
+	$(TARGET)/release/examples/versus --only plain,through --svg docs/benchmarks.svg
+	$(TARGET)/release/examples/versus --only cached --interval 3 --cached 60 --warm-up 130 --window 120
+	$(CARGO) bench --bench core
 
 lint: ## check format, lints, scripts and man pages; what is no warning here is none in CI
 	$(CARGO) fmt --all --check
