@@ -30,7 +30,7 @@
  * one plugin is at work the others wait, so work that takes more than some seconds belongs on a
  * thread of the plugin's own. On such a thread only log, setting, setting_at, source_at,
  * source_host_at and section may be called; the other functions refuse it with GMETAD_NOT_NOW.
- * The stack of the plugin thread has 1 MiB. Signals are gmetad's: install no handler, and block
+ * The stack of the plugin thread has 8 MiB. Signals are gmetad's: install no handler, and block
  * all signals on threads that you start.
  *
  *

@@ -352,6 +352,25 @@ fn an_exception_is_told_with_its_traceback_and_costs_only_its_own_plugin() {
 }
 
 #[test]
+fn a_recursion_without_end_is_an_exception_and_not_the_end_of_gmetad() {
+    let rig = Rig::new();
+    let body = "import functools, json\n\
+                def plain(n):\n    return plain(n + 1)\n\
+                def sorting(n):\n    return sorted([1], key=lambda _: sorting(n + 1))\n\
+                nested = functools.reduce(lambda it, _: [it], range(100000), [])\n\
+                for deep in (lambda: plain(0), lambda: sorting(0), lambda: repr(nested),\n        \
+                lambda: json.loads('[' * 100000)):\n    \
+                try:\n        deep()\n    \
+                except RecursionError:\n        print('too deep')\n\
+                print('done')";
+    rig.write("a.py", &plugin("a", body));
+    let gmetad = rig.start("");
+    gmetad.wait_for_line("plugin a: done");
+    assert!(gmetad.log().matches("plugin a: too deep").count() >= 4);
+    assert!(gmetad.end().success());
+}
+
+#[test]
 fn what_one_changes_is_seen_by_the_next_and_stored() {
     let rig = Rig::new();
     let body = "for hostNode in clusterNode:\n    hostNode['METRIC:m0'].setAttr('val', 99)";

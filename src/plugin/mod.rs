@@ -40,8 +40,9 @@ pub use tree::Invented;
 /// Wakes the loop, which then calls [`PluginHandle::pump`].
 pub type Waker = Box<dyn Fn() + Send>;
 
-/// Room for librrd and for a plugin of someone else's; what is not used costs nothing.
-const STACK_BYTES: usize = 1024 * 1024;
+/// As a program's first thread has it, by which Python measures how deep it may go before it raises
+/// RecursionError; what is not used costs nothing.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 /// Something that wants to see every update.
 ///
