@@ -178,6 +178,7 @@ fn rrd_changes(old: &RrdConfig, new: &RrdConfig) -> [(&'static str, bool); 3] {
         cache_limit_bytes: _,
         journal_dir: _,
         listen: _,
+        expire_days: _,
     } = new;
     [
         ("write_rrds", *write != old.write),

@@ -66,6 +66,8 @@ impl Config {
         self.pid_file = None;
         self.rrd.write_timeout = Duration::ZERO;
         self.rrd.journal_dir = None;
+        self.rrd.listen = None;
+        self.rrd.expire_days = None;
         self
     }
 
@@ -92,6 +94,7 @@ impl Default for RrdConfig {
             cache_limit_bytes: DEFAULT_CACHE_LIMIT_BYTES,
             journal_dir: None,
             listen: None,
+            expire_days: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -207,6 +208,8 @@ pub struct RrdConfig {
     pub journal_dir: Option<PathBuf>,
     /// Socket at which rrdcached's protocol is spoken.
     pub listen: Option<PathBuf>,
+    /// Files of hosts that were not heard of for longer are removed; `None`: none ever.
+    pub expire_days: Option<NonZero<u16>>,
 }
 
 /// Which metrics take part in summaries.

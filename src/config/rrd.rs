@@ -1,11 +1,12 @@
-//! Directives that stand in the `rrd` section and nowhere else: those of the write cache.
+//! Directives that stand in the `rrd` section and nowhere else: those of the write cache, and what
+//! becomes of old files.
 //!
 //! What a value may be is checked in `values`.
 
 use super::table::{Known, RRD_SECTION, find, known, set};
 use super::values;
 
-static KNOWN: [Known; 6] = [
+static KNOWN: [Known; 7] = [
     known("write_timeout", SECONDS, |draft, args| {
         set(&mut draft.config.rrd.write_timeout, args, values::wait)
     }),
@@ -30,6 +31,9 @@ static KNOWN: [Known; 6] = [
     known("listen", "the path of a socket", |draft, args| {
         draft.config.rrd.listen = Some(args.one(values::path)?);
         Ok(())
+    }),
+    known("expire_rrds", "days", |draft, args| {
+        set(&mut draft.config.rrd.expire_days, args, values::days)
     }),
 ];
 
@@ -70,6 +74,23 @@ mod tests {
         assert_eq!(rrd.listen.as_deref(), Some(Path::new("/run/gmetad.sock")));
         let rrd = config("rrd {\n}").rrd;
         assert!(rrd.write_timeout.is_zero() && rrd.journal_dir.is_none());
+    }
+
+    #[test]
+    fn old_files_go_only_where_that_is_asked_for() {
+        let days = |text: &str| config(text).rrd.expire_days.map(u16::from);
+        assert_eq!(days(""), None);
+        assert_eq!(days("rrd {\n expire_rrds 0\n}"), None);
+        assert_eq!(days("rrd {\n expire_rrds 400\n}"), Some(400));
+        assert_eq!(
+            refusal("rrd {\n expire_rrds never\n expire_rrds 65536\n}"),
+            [
+                "g.conf:2: expire_rrds: \"never\" is not a number of days; give 1 to 65535, or 0 for \
+                 never",
+                "g.conf:3: expire_rrds: \"65536\" is not a number of days; give 1 to 65535, or 0 for \
+                 never",
+            ]
+        );
     }
 
     #[test]

@@ -130,6 +130,9 @@ fn caching(f: &mut fmt::Formatter<'_>, rrd: &RrdConfig) -> fmt::Result {
     if let Some(socket) = &rrd.listen {
         row(f, "listen", socket.display())?;
     }
+    if let Some(days) = rrd.expire_days {
+        row(f, "expire_rrds", format_args!("{days} days"))?;
+    }
     Ok(())
 }
 

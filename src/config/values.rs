@@ -3,6 +3,7 @@
 //! Knows no directive and no file: the callers say whose value it was.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -22,6 +23,9 @@ pub enum Fault {
     /// Not a boolean.
     #[error("is neither on nor off; give on, off, true, false, yes, no, 1 or 0")]
     Toggle,
+    /// Not a number of days.
+    #[error("is not a number of days; give 1 to 65535, or 0 for never")]
+    Days,
     /// Not a port to connect to.
     #[error("is not a port; give a number from 1 to 65535")]
     Port,
@@ -174,6 +178,13 @@ pub(super) fn wait(text: &str) -> Result<Duration, Fault> {
         Some(secs @ 0..=86_400) => Ok(Duration::from_secs(secs)),
         _ => Err(Fault::Wait),
     }
+}
+
+/// Days; none for 0.
+pub(super) fn days(text: &str) -> Result<Option<NonZero<u16>>, Fault> {
+    let days = digits(text).ok_or(Fault::Days)?;
+    let days = u16::try_from(days).map_err(|_| Fault::Days)?;
+    Ok(NonZero::new(days))
 }
 
 /// Megabytes, in bytes.

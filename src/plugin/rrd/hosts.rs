@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::archive::{Moment, SharedArchive};
+use super::expire::Expiry;
 use super::time_of;
 use crate::model::{Node, Now};
 use crate::plugin::export::Counters;
@@ -14,11 +15,13 @@ use crate::plugin::{Plugin, PluginError, RootUpdate, Update};
 /// Writes hosts' metrics.
 pub(super) struct HostFiles {
     archive: SharedArchive,
+    /// Removes old files, if it is to.
+    expiry: Option<Expiry>,
 }
 
 impl HostFiles {
-    pub(super) fn new(archive: SharedArchive) -> HostFiles {
-        HostFiles { archive }
+    pub(super) fn new(archive: SharedArchive, expiry: Option<Expiry>) -> HostFiles {
+        HostFiles { archive, expiry }
     }
 }
 
@@ -86,6 +89,8 @@ impl Plugin for HostFiles {
     }
 
     fn tick(&mut self) -> Option<Duration> {
-        self.archive.lock().step()
+        let expiry = self.expiry.as_mut().map(Expiry::step);
+        let archive = self.archive.lock().step();
+        [expiry, archive].into_iter().flatten().min()
     }
 }

@@ -23,6 +23,7 @@ mod cache;
 mod daemon;
 mod desk;
 mod digest;
+mod expire;
 mod hosts;
 mod journal;
 mod later;
@@ -80,8 +81,9 @@ pub(super) fn plugins(
 ) -> ([Box<dyn Plugin>; 2], PortDesk) {
     let archive = archive::SharedArchive::new(config, Arc::clone(counters));
     let desk = PortDesk::new(archive.clone(), &config.rrd.rootdir);
+    let expiry = expire::Expiry::new(config);
     let plugins: [Box<dyn Plugin>; 2] = [
-        Box::new(hosts::HostFiles::new(archive.clone())),
+        Box::new(hosts::HostFiles::new(archive.clone(), expiry)),
         Box::new(sums::SumFiles::new(archive)),
     ];
     (plugins, desk)
