@@ -1,5 +1,5 @@
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::*;
 use crate::model::{Mono, Now};
@@ -681,26 +681,26 @@ fn whatever_is_done_to_it_a_tree_stays_one() {
     assert!(made[0] > 5000 && made[1] > 5000, "{made:?}: some of both");
 }
 
-/// A factor of slack over what it takes here, so that only another order of growth fails.
+/// What it costs is the bench's to show.
 #[test]
-fn a_metric_added_to_each_of_many_hosts_costs_as_much_as_there_are() {
-    let time = |hosts: usize| {
-        let mut rig = rig(hosts, 3);
-        let start = Instant::now();
-        let mut tree = rig.tree();
-        let mut next = tree.first(NodeId::Top).unwrap();
-        while let Some(host) = next {
-            tree.add(host, Kind::Metric, &[("name", "new"), ("val", "1")])
-                .unwrap();
-            tree.set(host, "name", &format!("n{host:?}")).unwrap();
-            next = tree.next(host).unwrap();
-        }
-        tree.finish();
-        let taken = start.elapsed();
-        assert_eq!(rig.cluster().metrics.len(), hosts * 4);
-        taken
-    };
-    let few = (0..3).map(|_| time(500)).min().unwrap();
-    let many = (0..3).map(|_| time(4000)).min().unwrap();
-    assert!(many < few * 8 * 5, "{few:?} for 500, {many:?} for 4000");
+fn a_metric_can_be_added_to_each_of_many_hosts() {
+    const HOSTS: usize = 4000;
+    let mut rig = rig(HOSTS, 3);
+    let mut tree = rig.tree();
+    let mut next = tree.first(NodeId::Top).unwrap();
+    while let Some(host) = next {
+        tree.add(host, Kind::Metric, &[("name", "new"), ("val", "1")])
+            .unwrap();
+        tree.set(host, "name", &format!("n{host:?}")).unwrap();
+        next = tree.next(host).unwrap();
+    }
+    tree.finish();
+    let cluster = rig.cluster();
+    assert_eq!(cluster.metrics.len(), HOSTS * 4);
+    assert!(
+        cluster
+            .hosts
+            .iter()
+            .all(|host| cluster.find_metric(host, "new").is_some())
+    );
 }
