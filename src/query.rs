@@ -120,7 +120,7 @@ impl Selection {
         };
         if name == WILDCARD {
             selection.each_node = true;
-            let found = selection.resolve_in(&snapshot.nodes, below);
+            let found = selection.resolve_in(snapshot, &snapshot.nodes, below);
             return (selection, found);
         }
         let Some(node) = decoded(name).into_iter().find_map(|n| snapshot.node(&n)) else {
@@ -128,12 +128,12 @@ impl Selection {
             return (selection, false);
         };
         selection.node = Pick::Name(node.name().into());
-        let found = selection.resolve_in(std::slice::from_ref(node), below);
+        let found = selection.resolve_in(snapshot, std::slice::from_ref(node), below);
         (selection, found)
     }
 
     /// Resolves what follows the node in a strict path; whether all of it is there.
-    fn resolve_in(&mut self, nodes: &[Node], path: &[Vec<u8>]) -> bool {
+    fn resolve_in(&mut self, snapshot: &Snapshot, nodes: &[Node], path: &[Vec<u8>]) -> bool {
         let Some((name, path)) = path.split_first() else {
             return true;
         };
@@ -147,7 +147,8 @@ impl Selection {
         };
         if name != WILDCARD {
             let here = |name: &String| clusters().any(|c| c.find_host(name).is_some());
-            let Some(host) = decoded(name).into_iter().find(here) else {
+            let names = of_host(snapshot, decoded(name));
+            let Some(host) = names.into_iter().find(here) else {
                 self.host = Pick::Nothing;
                 return false;
             };
@@ -192,12 +193,12 @@ impl Selection {
             .first()
             .and_then(|name| spellings(name).into_iter().find_map(|n| snapshot.node(&n)));
         match node {
-            Some(node) => selection.resolve_below(node, &path[1..]),
+            Some(node) => selection.resolve_below(snapshot, node, &path[1..]),
             None => selection,
         }
     }
 
-    fn resolve_below(mut self, node: &Node, path: &[Vec<u8>]) -> Selection {
+    fn resolve_below(mut self, snapshot: &Snapshot, node: &Node, path: &[Vec<u8>]) -> Selection {
         self.node = Pick::Name(node.name().into());
         let Node::Cluster(cluster) = node else {
             return self;
@@ -205,7 +206,7 @@ impl Selection {
         let Some((name, path)) = path.split_first() else {
             return self;
         };
-        let host = spellings(name)
+        let host = of_host(snapshot, spellings(name))
             .into_iter()
             .find_map(|name| cluster.find_host(&name));
         let Some(host) = host else {
@@ -225,6 +226,16 @@ impl Selection {
         }
         self
     }
+}
+
+/// The same for a host, which may have its name stored in lower case.
+fn of_host(snapshot: &Snapshot, mut spellings: Vec<String>) -> Vec<String> {
+    if snapshot.lower_case_hosts {
+        for name in &mut spellings {
+            *name = name.to_lowercase();
+        }
+    }
+    spellings
 }
 
 /// The path without the grid's own name, where that leads. A cluster may be named as the grid is;

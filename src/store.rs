@@ -32,6 +32,8 @@ pub struct GridIdentity {
 pub struct Snapshot {
     /// The grid that wraps it.
     pub identity: Arc<GridIdentity>,
+    /// Whether names of hosts are all in lower case, however they are asked for.
+    pub lower_case_hosts: bool,
     /// In the order of the sources; each name once.
     pub nodes: Vec<Node>,
     /// The sum of all sources that answer, as of the last time it was worked out.
@@ -151,6 +153,7 @@ impl Store {
             }
         }
         self.settings = settings;
+        self.snapshot = None;
     }
 
     /// The definitions all sources share; a parser needs it with every byte.
@@ -272,6 +275,7 @@ impl Store {
         }
         let snapshot = Arc::new(Snapshot {
             identity: Arc::clone(&self.identity),
+            lower_case_hosts: self.settings.lower_case_hosts,
             nodes: self.shown(),
             summary: Arc::clone(&self.summary),
         });
