@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -478,7 +478,7 @@ pub enum Script {
 
 /// A source that does as scripted on every connection, on a port that the system chose.
 pub struct FakeSource {
-    port: u16,
+    address: SocketAddr,
     script: Arc<Mutex<Script>>,
     polls: Arc<AtomicUsize>,
     ends: Arc<AtomicBool>,
@@ -488,9 +488,13 @@ pub struct FakeSource {
 impl FakeSource {
     /// Starts listening.
     pub fn start(script: Script) -> Self {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-        let port = listener.local_addr().expect("it is bound").port();
+        Self::start_at(Ipv4Addr::LOCALHOST.into(), script)
+    }
+
+    /// The same at another address of this machine.
+    pub fn start_at(address: IpAddr, script: Script) -> Self {
+        let listener = TcpListener::bind((address, 0)).expect("loopback has a free port");
+        let address = listener.local_addr().expect("it is bound");
         let script = Arc::new(Mutex::new(script));
         let polls = Arc::new(AtomicUsize::new(0));
         let ends = Arc::new(AtomicBool::new(false));
@@ -510,7 +514,7 @@ impl FakeSource {
             })
         };
         Self {
-            port,
+            address,
             script,
             polls,
             ends,
@@ -520,7 +524,7 @@ impl FakeSource {
 
     /// Its port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 
     /// What it does from the next connection on.
@@ -546,7 +550,7 @@ impl Drop for FakeSource {
     fn drop(&mut self) {
         self.ends.store(true, Ordering::SeqCst);
         // Wakes the accepting thread.
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
