@@ -74,7 +74,8 @@ pub(super) fn read(segment: &[u8], mut take: impl FnMut(Record<'_>)) -> End {
         let mut crc = Crc::new();
         crc.update(payload);
         rest = after;
-        if crc.sum() != sum {
+        // A fuzzer would never find the sum, and so never get behind it.
+        if !cfg!(fuzzing) && crc.sum() != sum {
             // The disk may have taken the length before the rest of the last frame.
             let last = rest.is_empty() && end == End::Whole;
             end = if last { End::Torn } else { End::Damaged };
