@@ -57,6 +57,10 @@ use slots::{Chore, Slot, Slots};
 /// Bytes read from or written to one connection before others have their turn.
 const TURN_BYTES: usize = 256 << 10;
 
+/// Turns of those who ask before a document that is read or written goes on: a flood of questions
+/// shall not stop the polls.
+const PROMPT_TURNS: usize = 32;
+
 /// Events taken in at a time.
 const EVENTS: usize = 256;
 
@@ -331,17 +335,21 @@ impl Reactor {
         while let Some(token) = self.shared.timers.due(self.shared.now.mono) {
             self.timeout(token);
         }
-        for _ in 0..self.slots.ready_count() {
-            if let Some(token) = self.slots.next_ready() {
-                self.turn(token);
-            }
+        for _ in 0..PROMPT_TURNS {
+            let Some(token) = self.slots.next_prompt() else {
+                break;
+            };
+            self.turn(token);
+        }
+        if let Some(token) = self.slots.next_bulky() {
+            self.turn(token);
         }
         self.look_after_plugins();
         Ok(())
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let limit = if self.slots.ready_count() > 0 {
+        let limit = if self.slots.are_ready() {
             Some(Duration::ZERO)
         } else {
             let now = self.shared.clock.mono();
@@ -428,7 +436,7 @@ impl Reactor {
             }
         };
         if again {
-            self.slots.make_ready(token);
+            self.slots.make_ready_again(token);
         }
     }
 

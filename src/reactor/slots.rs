@@ -49,7 +49,10 @@ pub(super) enum Chore {
 pub(super) struct Slots {
     by_token: Vec<Slot>,
     free: Vec<usize>,
-    ready: VecDeque<usize>,
+    /// What somebody waits for and is soon done.
+    prompt: VecDeque<usize>,
+    /// What takes many turns: documents that are read or written.
+    bulk: VecDeque<usize>,
     queued: Vec<bool>,
 }
 
@@ -102,22 +105,74 @@ impl Slots {
         )
     }
 
-    /// Gives the slot a turn, once, after those that wait for theirs.
+    /// Gives the slot a turn, once, after those of its kind that wait for theirs.
     pub(super) fn make_ready(&mut self, at: usize) {
+        let bulky = match &self.by_token[at] {
+            Slot::Source(_) | Slot::Chore(_) => true,
+            Slot::Client(client) => client.machine.wants_to_write(),
+            _ => false,
+        };
+        self.queue(at, bulky);
+    }
+
+    /// Gives the slot another turn, when the prompt have had theirs.
+    pub(super) fn make_ready_again(&mut self, at: usize) {
+        self.queue(at, true);
+    }
+
+    fn queue(&mut self, at: usize, bulky: bool) {
         if !std::mem::replace(&mut self.queued[at], true) {
-            self.ready.push_back(at);
+            let queue = if bulky {
+                &mut self.bulk
+            } else {
+                &mut self.prompt
+            };
+            queue.push_back(at);
         }
     }
 
-    /// How many wait for their turn.
-    pub(super) fn ready_count(&self) -> usize {
-        self.ready.len()
+    /// Whether any wait for their turn.
+    pub(super) fn are_ready(&self) -> bool {
+        !self.prompt.is_empty() || !self.bulk.is_empty()
     }
 
-    /// The slot whose turn it is.
-    pub(super) fn next_ready(&mut self) -> Option<usize> {
-        let at = self.ready.pop_front()?;
+    /// The prompt slot whose turn it is.
+    pub(super) fn next_prompt(&mut self) -> Option<usize> {
+        let at = self.prompt.pop_front()?;
         self.queued[at] = false;
         Some(at)
+    }
+
+    /// The other slot whose turn it is.
+    pub(super) fn next_bulky(&mut self) -> Option<usize> {
+        let at = self.bulk.pop_front()?;
+        self.queued[at] = false;
+        Some(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_soon_done_has_its_turn_before_long_work_and_nobody_has_two() {
+        let mut slots = Slots::default();
+        let long = slots.add(Slot::Chore(Chore::Expiry));
+        let prompt = slots.add(Slot::Waker);
+        let other = slots.add(Slot::Signals);
+
+        for token in [long, prompt, long, other, prompt] {
+            slots.make_ready(token);
+        }
+        assert_eq!(slots.next_prompt(), Some(prompt));
+        assert_eq!(slots.next_prompt(), Some(other));
+        assert_eq!(slots.next_prompt(), None);
+        assert_eq!(slots.next_bulky(), Some(long));
+        assert!(!slots.are_ready());
+
+        slots.make_ready_again(prompt);
+        assert_eq!(slots.next_prompt(), None);
+        assert_eq!(slots.next_bulky(), Some(prompt));
     }
 }
