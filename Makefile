@@ -17,14 +17,6 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Where rustup puts cargo, for a shell that was opened before it did.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-# rrd-sys takes the library's full path; with librrd-dev, pkg-config knows it.
-ifndef LIBRRD
-LIBRRD := $(wildcard $(shell pkg-config --variable=libdir librrd 2>/dev/null)/librrd.so)
-endif
-ifneq ($(LIBRRD),)
-export LIBRRD
-endif
-
 .PHONY: help build release plugins python-host install-python-host test demo bench lint fmt deps install uninstall clean
 
 help: ## list what can be done

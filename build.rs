@@ -1,14 +1,41 @@
-//! Says what to install where librrd or the linker is missing, before the linker says it worse.
+//! Finds librrd for the linker, and says what to install where it or the linker is missing.
 //!
 //! Builds and generates nothing: rrd-sys has the bindings.
+//!
+//! Of librrd, gmetad needs what creates, updates and reads files; drawing graphs, most of it,
+//! takes some fifty more libraries. So its static library is preferred where there is one and what
+//! it needs: the linker takes out of it what is used, which halves the memory of a small daemon and
+//! runs on a machine that has no RRDtool. `LIBRRD`, the full path of a librrd.so, says otherwise.
 
 use std::env;
 use std::ffi::OsString;
-use std::path::Path;
-use std::process::Command;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// What every RRDtool since 1.5 calls its library.
 const LIBRARY: &str = "librrd.so.8";
+
+/// The static one, and what its parts that are used may need in turn.
+const STATIC_LIBRARY: &str = "librrd.a";
+const ITS_NEEDS: [&str; 2] = ["libglib-2.0.so.0", "libdbi.so.1"];
+
+/// Everything that the binding calls.
+const USED: [&str; 10] = [
+    "rrd_clear_error",
+    "rrd_create_r2",
+    "rrd_fetch_r",
+    "rrd_first_r",
+    "rrd_freemem",
+    "rrd_get_error",
+    "rrd_info_free",
+    "rrd_info_r",
+    "rrd_last_r",
+    "rrd_update_r",
+];
+
+/// What .cargo/link/librrd.so tells the linker to look for.
+const CHOICE: &str = "librrd.choice";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -23,21 +50,53 @@ fn main() {
     }
     // rustc links through the same driver, with the same search path.
     let driver = env::var_os("CC").unwrap_or_else(|| OsString::from("cc"));
-    match Command::new(&driver)
-        .arg(format!("-print-file-name={LIBRARY}"))
-        .output()
-    {
-        Err(error) => println!(
-            "cargo::error=Rust links through a C compiler, and {} cannot be run: {error}. Install \
-             one (Debian: apt-get install gcc libc6-dev), or let `make deps` do it.",
-            driver.display()
-        ),
-        // The driver prints the bare name of what it does not find.
-        Ok(found) if found.stdout.trim_ascii() == LIBRARY.as_bytes() => println!(
-            "cargo::error=librrd, the library of RRDtool, is missing ({LIBRARY}). Install it \
-             (Debian: apt-get install librrd-dev; Fedora: dnf install rrdtool-devel), or let \
-             `make deps` do it, or set LIBRRD to the full path of librrd.so."
-        ),
-        Ok(_) => {}
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it for every build script"));
+    let choice = match find(&driver, LIBRARY) {
+        Err(error) => {
+            println!(
+                "cargo::error=Rust links through a C compiler, and {} cannot be run: {error}. \
+                 Install one (Debian: apt-get install gcc libc6-dev), or let `make deps` do it.",
+                driver.display()
+            );
+            return;
+        }
+        Ok(_) if links_statically(&driver, &out) => {
+            format!("INPUT ( -l:{STATIC_LIBRARY} {} )\n", ITS_NEEDS.join(" "))
+        }
+        Ok(true) => format!("INPUT ( {LIBRARY} )\n"),
+        Ok(false) => {
+            println!(
+                "cargo::error=librrd, the library of RRDtool, is missing ({LIBRARY}). Install it \
+                 (Debian: apt-get install librrd-dev; Fedora: dnf install rrdtool-devel), or let \
+                 `make deps` do it, or set LIBRRD to the full path of librrd.so."
+            );
+            return;
+        }
+    };
+    if let Err(error) = fs::write(out.join(CHOICE), choice) {
+        println!("cargo::error={} cannot be written: {error}", out.display());
     }
+    println!("cargo::rustc-link-search=native={}", out.display());
+}
+
+/// Whether the driver knows where a library is.
+fn find(driver: &OsString, library: &str) -> std::io::Result<bool> {
+    let output = Command::new(driver)
+        .arg(format!("-print-file-name={library}"))
+        .output()?;
+    // It prints the bare name of what it does not find.
+    Ok(output.stdout.trim_ascii() != library.as_bytes())
+}
+
+/// Whether the static library has all that is used, and the others what it needs.
+fn links_statically(driver: &OsString, out: &Path) -> bool {
+    let mut command = Command::new(driver);
+    // A program without a start, as there is no main; a shared object asks more of a library.
+    command.args(["-pie", "-nostartfiles", "-Wl,-e,rrd_update_r", "-o"]);
+    command.arg(out.join("librrd-tried"));
+    command.args(USED.map(|name| format!("-Wl,-u,{name}")));
+    command.arg(format!("-l:{STATIC_LIBRARY}"));
+    command.args(ITS_NEEDS.map(|library| format!("-l:{library}")));
+    command.args(["-lm", "-lc"]).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
