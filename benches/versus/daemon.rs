@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use crate::process::{Farm, Process, Usage, find_program, free_port, wait_for};
 
 /// What RRD writing is to be measured.
@@ -138,6 +140,20 @@ impl Daemon {
         self.gmetad.resident_kib() + self.rrdcached.as_ref().map_or(0, Process::resident_kib)
     }
 
+    /// Stops all that belongs to it, or lets it go on.
+    pub fn freeze(&self, still: bool) {
+        let signal = if still {
+            Signal::SIGSTOP
+        } else {
+            Signal::SIGCONT
+        };
+        self.farm.signal(signal);
+        self.gmetad.signal(signal);
+        if let Some(rrdcached) = &self.rrdcached {
+            rrdcached.signal(signal);
+        }
+    }
+
     /// Polls made so far.
     pub fn polls(&mut self) -> io::Result<u64> {
         self.farm.polls()
@@ -198,9 +214,11 @@ fn answer(port: u16, line: Option<&str>) -> io::Result<(usize, Duration)> {
     let mut buffer = vec![0; 1 << 20];
     let mut len = 0;
     loop {
-        match stream.read(&mut buffer)? {
-            0 => return Ok((len, start.elapsed())),
-            read => len += read,
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok((len, start.elapsed())),
+            Ok(read) => len += read,
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
         }
     }
 }

@@ -21,6 +21,10 @@ const NUMERIC: u64 = 29;
 const ASK_EVERY: Duration = Duration::from_millis(20);
 const DUMP_EVERY: Duration = Duration::from_millis(500);
 
+/// Latency is measured for that many polling intervals, and never for less than this.
+const ASK_INTERVALS: u64 = 3;
+const ASK_AT_LEAST: Duration = Duration::from_secs(45);
+
 struct Options {
     clusters: u64,
     hosts: u64,
@@ -79,7 +83,12 @@ fn options() -> Result<Options, String> {
             "write_timeout of the cached scenario (300)",
             "SECONDS",
         )
-        .optopt("", "only", "scenarios of: plain, through, cached", "LIST")
+        .optopt(
+            "",
+            "only",
+            "scenarios of: plain, through, cached, busy (dumped without a pause)",
+            "LIST",
+        )
         .optopt("", "svg", "write a chart", "FILE")
         .optopt(
             "",
@@ -135,7 +144,7 @@ fn run(options: &Options) -> io::Result<()> {
     let mut bars = Vec::new();
     for scenario in &options.scenarios {
         let writing = match scenario.as_str() {
-            "plain" => Writing::Off,
+            "plain" | "busy" => Writing::Off,
             "through" => Writing::Through,
             "cached" => Writing::Cached(options.cached),
             other => return Err(io::Error::other(format!("there is no scenario {other:?}"))),
@@ -152,7 +161,12 @@ fn run(options: &Options) -> io::Result<()> {
         if let Some(c) = &c {
             daemons.push(start(Which::C, c)?);
         }
-        let figures = measure(&mut daemons, options)?;
+        let dump_every = if scenario == "busy" {
+            Duration::ZERO
+        } else {
+            DUMP_EVERY
+        };
+        let figures = measure(&mut daemons, options, dump_every)?;
         report(scenario, options, &figures, &mut bars);
     }
     if let Some(svg) = &options.svg {
@@ -174,7 +188,11 @@ fn shape(options: &Options) -> Vec<String> {
 }
 
 /// Both at once: first undisturbed, for their CPU and disk, then asked and dumped.
-fn measure(daemons: &mut [Daemon], options: &Options) -> io::Result<Vec<Figures>> {
+fn measure(
+    daemons: &mut [Daemon],
+    options: &Options,
+    dump_every: Duration,
+) -> io::Result<Vec<Figures>> {
     thread::sleep(options.warm_up);
     let mut before = Vec::new();
     for daemon in daemons.iter_mut() {
@@ -196,25 +214,38 @@ fn measure(daemons: &mut [Daemon], options: &Options) -> io::Result<Vec<Figures>
             ..Figures::default()
         });
     }
+    // The others stand still meanwhile.
+    for daemon in daemons.iter() {
+        daemon.freeze(true);
+    }
     for (daemon, figures) in daemons.iter().zip(&mut all) {
-        ask(daemon, options, figures)?;
+        daemon.freeze(false);
+        ask(daemon, options, dump_every, figures)?;
+        daemon.freeze(true);
     }
     Ok(all)
 }
 
 /// Asks for one host again and again, and dumps all beside it, for three polling intervals.
-fn ask(daemon: &Daemon, options: &Options, figures: &mut Figures) -> io::Result<()> {
-    let end = Instant::now() + Duration::from_secs(3 * options.interval);
+fn ask(
+    daemon: &Daemon,
+    options: &Options,
+    dump_every: Duration,
+    figures: &mut Figures,
+) -> io::Result<()> {
+    let long = Duration::from_secs(ASK_INTERVALS * options.interval).max(ASK_AT_LEAST);
+    let end = Instant::now() + long;
     thread::scope(|scope| {
         let dumps = scope.spawn(|| -> io::Result<(usize, Duration)> {
             let mut sum = (0, Duration::ZERO);
             while Instant::now() < end {
                 let (bytes, took) = daemon.dump()?;
                 sum = (sum.0 + bytes, sum.1 + took);
-                thread::sleep(DUMP_EVERY);
+                thread::sleep(dump_every);
             }
             Ok(sum)
         });
+        process::go_first();
         let host = first_host(daemon)?;
         let mut times = Vec::new();
         while Instant::now() < end {
@@ -261,7 +292,7 @@ fn report(scenario: &str, options: &Options, figures: &[Figures], bars: &mut Vec
     );
     let mut rows: Vec<Row> = vec![("polls", "", |f| f.polls as f64, None)];
     match scenario {
-        "plain" => rows.extend([
+        "plain" | "busy" => rows.extend([
             (
                 "CPU per metric polled",
                 "us",
