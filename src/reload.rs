@@ -142,15 +142,19 @@ pub fn plan(old: &Config, new: &Config) -> Changes {
     }
 }
 
-fn filter_changes(old: &SummaryFilter, new: &SummaryFilter) -> [(&'static str, bool); 3] {
+fn filter_changes(old: &SummaryFilter, new: &SummaryFilter) -> [(&'static str, bool); 5] {
     let SummaryFilter {
         only,
         only_matching,
         without_prefixes,
         without_matching,
         without_sflow_vm,
+        rules,
+        default,
     } = new;
     [
+        ("summary_rule", *rules != old.rules),
+        ("summary_default", *default != old.default),
         (
             "summarized_metrics",
             *only != old.only || *only_matching != old.only_matching,
@@ -332,6 +336,8 @@ mod tests {
             "scalable off",
             "trusted_hosts 192.0.2.1",
             "all_trusted on",
+            "summary_rule include a",
+            "summary_default exclude",
             "summarized_metrics a",
             "summarized_metrics /a/",
             "unsummarized_metrics a",

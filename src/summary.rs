@@ -2,29 +2,37 @@
 //!
 //! When it happens is the business of `store`, and of `xml::build`, which adds up as metrics come.
 
-use crate::config::SummaryFilter;
+use crate::config::{SummaryFilter, Verdict};
 use crate::model::{Cluster, Host, Number, SummaryBuilder, parse_number};
 
 impl SummaryFilter {
     /// Whether a metric of that name is summed up.
     pub fn takes_part(&self, name: &str) -> bool {
-        let any_goes = self.only.is_empty() && self.only_matching.is_empty();
-        let is_named = || {
-            self.only.iter().any(|only| only == name)
-                || self.only_matching.iter().any(|only| only.is_in(name))
-        };
-        if !any_goes && !is_named() {
-            return false;
+        self.verdict(name) == Verdict::Include
+    }
+
+    fn verdict(&self, name: &str) -> Verdict {
+        if let Some(rule) = self.rules.iter().find(|rule| rule.names.have(name)) {
+            return rule.verdict;
         }
-        if self
-            .without_prefixes
-            .iter()
+        let is_left_out = (self.without_prefixes.iter())
             .any(|prefix| name.starts_with(prefix.as_str()))
             || self.without_matching.iter().any(|it| it.is_in(name))
-        {
-            return false;
+            || (self.without_sflow_vm && is_sflow_vm(name));
+        if is_left_out {
+            return Verdict::Exclude;
         }
-        !(self.without_sflow_vm && is_sflow_vm(name))
+        let is_listed = self.only.iter().any(|only| only == name)
+            || self.only_matching.iter().any(|only| only.is_in(name));
+        if is_listed {
+            return Verdict::Include;
+        }
+        let has_list = !self.only.is_empty() || !self.only_matching.is_empty();
+        match self.default {
+            Some(verdict) => verdict,
+            None if has_list => Verdict::Exclude,
+            None => Verdict::Include,
+        }
     }
 }
 
@@ -68,6 +76,14 @@ pub fn add_host(
 mod tests {
     use super::*;
 
+    fn filter(text: &str) -> SummaryFilter {
+        let file = std::path::Path::new("gmetad.conf");
+        let overrides = crate::cli::Overrides::default();
+        let disk = &crate::config::Disk;
+        let loaded = crate::config::parse(text.as_bytes(), file, disk, &overrides, "h");
+        loaded.expect("sound").config.summary_filter
+    }
+
     #[test]
     fn all_take_part_by_default() {
         assert!(SummaryFilter::default().takes_part("guest.vcpu_util"));
@@ -94,13 +110,6 @@ mod tests {
 
     #[test]
     fn expressions_are_found_anywhere_in_a_name_and_leaving_out_wins() {
-        let filter = |text: &str| {
-            let file = std::path::Path::new("gmetad.conf");
-            let overrides = crate::cli::Overrides::default();
-            let disk = &crate::config::Disk;
-            let loaded = crate::config::parse(text.as_bytes(), file, disk, &overrides, "h");
-            loaded.expect("sound").config.summary_filter
-        };
         let without = filter("unsummarized_metrics /_temp$/ disk");
         assert!(!without.takes_part("cpu_temp") && !without.takes_part("disk_free"));
         assert!(without.takes_part("cpu_temperature") && without.takes_part("a_disk"));
@@ -108,5 +117,72 @@ mod tests {
         assert!(only.takes_part("cpu_user") && only.takes_part("load_one"));
         assert!(!only.takes_part("cpu_wio"), "leaving out wins");
         assert!(!only.takes_part("load_five") && !only.takes_part("a cpu_"));
+    }
+
+    /// Those of these names that are summed up.
+    fn summed(text: &str) -> Vec<&'static str> {
+        let names = [
+            "load_one",
+            "load_five",
+            "cpu_user",
+            "cpu_wio",
+            "disk_free",
+            "disk_total",
+            "vm.vcpu",
+        ];
+        let filter = filter(text);
+        names
+            .into_iter()
+            .filter(|it| filter.takes_part(it))
+            .collect()
+    }
+
+    #[test]
+    fn of_several_rules_the_first_that_knows_of_a_name_decides() {
+        assert_eq!(
+            summed("summary_rule include load_one /^cpu_/\nsummary_default exclude"),
+            ["load_one", "cpu_user", "cpu_wio"]
+        );
+        assert_eq!(
+            summed("summary_rule include disk_total\nsummary_rule exclude /^disk_/ vm.vcpu"),
+            ["load_one", "load_five", "cpu_user", "cpu_wio", "disk_total"]
+        );
+        assert_eq!(
+            summed("summary_rule exclude /^disk_/\nsummary_rule include disk_total /^c/"),
+            ["load_one", "load_five", "cpu_user", "cpu_wio", "vm.vcpu"]
+        );
+        assert_eq!(
+            summed(
+                "summary_rule exclude cpu_wio\nsummary_rule Include /^cpu_/\n\
+                 summary_default EXCLUDE"
+            ),
+            ["cpu_user"]
+        );
+    }
+
+    #[test]
+    fn what_no_rule_knows_is_left_to_the_lists_and_then_to_the_default() {
+        let lists = "unsummarized_metrics disk_ /wio$/\nunsummarized_sflow_vm_metrics on\n";
+        let with = |more: &str| summed(&(lists.to_owned() + more));
+        assert_eq!(with(""), ["load_one", "load_five", "cpu_user"]);
+        assert_eq!(with("summary_default include"), with(""));
+        assert_eq!(with("summary_default exclude"), [""; 0]);
+        assert_eq!(
+            with("summary_rule include disk_total /vcpu/"),
+            ["load_one", "load_five", "cpu_user", "disk_total", "vm.vcpu"]
+        );
+        let only = "summarized_metrics load_one disk_free\n";
+        assert_eq!(with(only), ["load_one"]);
+        assert_eq!(
+            with(&format!("{only}summary_default exclude")),
+            ["load_one"]
+        );
+        assert_eq!(with(&format!("{only}summary_default include")), with(""));
+        assert_eq!(
+            with(&format!(
+                "{only}summary_rule include cpu_wio\nsummary_rule exclude load_one"
+            )),
+            ["cpu_wio"]
+        );
     }
 }

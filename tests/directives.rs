@@ -5,8 +5,9 @@ mod support;
 use std::path::Path;
 use std::time::SystemTime;
 
+use nix::sys::signal::Signal;
 use support::peers::{FakeSource, Script, document};
-use support::{Gmetad, wait_until};
+use support::{Gmetad, configure, wait_until};
 use tempfile::{TempDir, tempdir};
 
 fn folder() -> TempDir {
@@ -15,6 +16,11 @@ fn folder() -> TempDir {
 
 /// A cluster of these hosts, with one metric each, now.
 fn cluster(hosts: &[&str]) -> FakeSource {
+    cluster_with(hosts, &["Load"])
+}
+
+/// A cluster of these hosts, with these metrics each, now.
+fn cluster_with(hosts: &[&str], metrics: &[&str]) -> FakeSource {
     use std::fmt::Write as _;
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -26,9 +32,16 @@ fn cluster(hosts: &[&str]) -> FakeSource {
         let _ = writeln!(
             inside,
             "<HOST NAME=\"{host}\" IP=\"10.0.0.1\" REPORTED=\"{now}\" TN=\"1\" TMAX=\"20\" \
-             DMAX=\"0\">\n<METRIC NAME=\"Load\" VAL=\"{at}\" TYPE=\"float\" UNITS=\"\" TN=\"1\" \
-             TMAX=\"60\" DMAX=\"0\" SLOPE=\"both\" SOURCE=\"gmond\"/>\n</HOST>"
+             DMAX=\"0\">"
         );
+        for metric in metrics {
+            let _ = writeln!(
+                inside,
+                "<METRIC NAME=\"{metric}\" VAL=\"{at}\" TYPE=\"float\" UNITS=\"\" TN=\"1\" \
+                 TMAX=\"60\" DMAX=\"0\" SLOPE=\"both\" SOURCE=\"gmond\"/>"
+            );
+        }
+        inside += "</HOST>\n";
     }
     FakeSource::start(Script::Serve(document("gmond", &(inside + "</CLUSTER>\n"))))
 }
@@ -112,7 +125,9 @@ fn a_umask_holds_for_files_and_folders() {
     use std::os::unix::fs::PermissionsExt;
     let fake = cluster(&["h"]);
     let folder = folder();
-    let _gmetad = start(&folder, &fake, "umask 027");
+    let log = folder.path().join("log");
+    let directives = format!("umask 027\nlogfile {}", log.display());
+    let _gmetad = start(&folder, &fake, &directives);
     let host = folder.path().join("rrds/C/h");
     wait_until("the file", || host.join("Load.rrd").exists());
     // librrd makes the file before its permissions are set.
@@ -124,6 +139,11 @@ fn a_umask_holds_for_files_and_folders() {
         mode(&host.join("Load.rrd")) == 0o640
     });
     assert_eq!(mode(&host), 0o750);
+    let sums = folder.path().join("rrds/C/__SummaryInfo__");
+    wait_until("the sum's file", || sums.join("Load.rrd").exists());
+    wait_until("its permissions", || mode(&sums.join("Load.rrd")) == 0o640);
+    assert_eq!(mode(&sums), 0o750);
+    assert_eq!(mode(&log), 0o640);
 }
 
 #[test]
@@ -193,4 +213,160 @@ fn what_is_summed_up_is_chosen_by_name_prefix_and_expression() {
         }
         assert!(gmetad.query("/C/h").contains("<METRIC NAME=\"Load\""));
     }
+}
+
+/// Metrics of a host, as they are.
+const METRICS: [&str; 8] = [
+    "cpu_user",
+    "cpu_wio",
+    "disk_free",
+    "disk_total",
+    "load_five",
+    "load_one",
+    "vm.1.vcpu",
+    "vm.1.xcpu",
+];
+
+/// Names of the sums in an answer.
+fn sums(answer: &str) -> Vec<String> {
+    let names = answer.split("<METRICS NAME=\"").skip(1);
+    let mut names: Vec<String> = names
+        .map(|rest| rest.split('"').next().unwrap_or_default().to_owned())
+        .collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Whether these are all sums there are: those of the whole and of the cluster.
+fn sums_are(gmetad: &Gmetad, expected: &[&str]) -> bool {
+    let queries = ["/?filter=summary", "/C?filter=summary"];
+    queries
+        .iter()
+        .all(|query| sums(&gmetad.query(query)) == expected)
+}
+
+/// Whether these sums, and no other, have files.
+fn stored_sums_are(folder: &TempDir, expected: &[&str]) -> bool {
+    let expected: Vec<String> = expected.iter().map(|name| format!("{name}.rrd")).collect();
+    let folders = ["rrds/__SummaryInfo__", "rrds/C/__SummaryInfo__"];
+    folders
+        .iter()
+        .all(|it| names(&folder.path().join(it)) == expected)
+}
+
+#[test]
+fn what_is_summed_up_is_what_is_served_and_stored_as_a_sum() {
+    let cases: &[(&str, &[&str])] = &[
+        ("", &METRICS),
+        (
+            "summary_rule include load_one \"/^cpu_/\"\nsummary_default exclude",
+            &["cpu_user", "cpu_wio", "load_one"],
+        ),
+        (
+            "summary_rule include disk_total\nsummary_rule exclude /^disk_/",
+            &[
+                "cpu_user",
+                "cpu_wio",
+                "disk_total",
+                "load_five",
+                "load_one",
+                "vm.1.vcpu",
+                "vm.1.xcpu",
+            ],
+        ),
+        (
+            "SUMMARY_RULE Exclude cpu_wio /^vm/ /^disk/\nsummary_rule include /./",
+            &["cpu_user", "load_five", "load_one"],
+        ),
+        (
+            "unsummarized_metrics disk_ load_f\nunsummarized_metrics cpu_w\n\
+             unsummarized_sflow_vm_metrics on",
+            &["cpu_user", "load_one", "vm.1.xcpu"],
+        ),
+        (
+            "summarized_metrics cpu_user\nsummarized_metrics load_one disk_free disk\n\
+             unsummarized_metrics disk\nsummary_rule include vm.1.vcpu",
+            &["cpu_user", "load_one", "vm.1.vcpu"],
+        ),
+    ];
+    for (directives, expected) in cases {
+        let fake = cluster_with(&["h"], &METRICS);
+        let folder = folder();
+        let gmetad = start(&folder, &fake, directives);
+        wait_until(&format!("the sums with {directives}"), || {
+            sums_are(&gmetad, expected) && stored_sums_are(&folder, expected)
+        });
+        // None comes later, and of the host itself everything is there.
+        fake.wait_for_polls(2);
+        assert!(sums_are(&gmetad, expected) && stored_sums_are(&folder, expected));
+        let host = folder.path().join("rrds/C/h");
+        assert_eq!(names(&host), METRICS.map(|name| format!("{name}.rrd")));
+        assert_eq!(
+            gmetad.query("/C/h").matches("<METRIC NAME=").count(),
+            METRICS.len()
+        );
+    }
+}
+
+#[test]
+fn what_is_summed_up_changes_with_a_reload() {
+    let fake = cluster_with(&["h"], &METRICS);
+    let folder = folder();
+    let rules = "summary_rule include load_one\nsummary_default exclude";
+    let gmetad = start(&folder, &fake, rules);
+    wait_until("the first sum", || {
+        sums_are(&gmetad, &["load_one"]) && stored_sums_are(&folder, &["load_one"])
+    });
+    let reload = |directives: &str| {
+        let source = format!("data_source \"s\" 1 127.0.0.1:{}\n", fake.port());
+        configure(folder.path(), &(source + directives));
+        gmetad.signal(Signal::SIGHUP);
+    };
+    reload("summary_rule include load_one /^cpu_/\nsummary_default exclude");
+    gmetad.wait_for_line("directives changed: summary_rule");
+    let more = ["cpu_user", "cpu_wio", "load_one"];
+    wait_until("more sums", || {
+        sums_are(&gmetad, &more) && stored_sums_are(&folder, &more)
+    });
+    // A rule that is wrong changes nothing.
+    reload("summary_rule load_one\nsummary_default exclude");
+    let line = gmetad.wait_for_line("summary_rule: \"load_one\" is neither include nor exclude");
+    assert!(line.contains("gmetad.conf:7: "), "{line}");
+    fake.wait_for_polls(2);
+    assert!(sums_are(&gmetad, &more));
+    reload("summary_rule include load_one");
+    gmetad.wait_for_line("directives changed: summary_rule, summary_default");
+    wait_until("all sums", || {
+        sums_are(&gmetad, &METRICS) && stored_sums_are(&folder, &METRICS)
+    });
+}
+
+#[test]
+fn what_cannot_be_included_is_said_with_file_and_line() {
+    let folder = folder();
+    std::fs::create_dir(folder.path().join("conf.d")).expect("our own folder");
+    let inside = folder.path().join("conf.d/sums.conf");
+    std::fs::write(&inside, "\nsummary_rule exclude disk_.*\n").expect("our own folder");
+    let conf = configure(
+        folder.path(),
+        "Include conf.d/*.conf none/*.conf\nInclude none.conf",
+    );
+    let output = support::gmetad()
+        .args(["-t", "-c"])
+        .arg(&conf)
+        .output()
+        .expect("the binary was built");
+    assert_eq!(output.status.code(), Some(78));
+    let said = String::from_utf8_lossy(&output.stderr);
+    for part in [
+        format!("{}:7: cannot read ", conf.display()),
+        format!(
+            "{}:2: summary_rule: \"disk_.*\" is no name of a metric",
+            inside.display()
+        ),
+    ] {
+        assert!(said.contains(&part), "{part} in {said}");
+    }
+    assert_eq!(said.lines().count(), 2, "{said}");
 }

@@ -26,8 +26,10 @@ pub(super) struct Draft {
     pub(super) setuid: bool,
     pub(super) setuid_username: String,
     /// Where each directive, or each source by name, was first given.
-    given: HashMap<&'static str, Location>,
+    pub(super) given: HashMap<&'static str, Location>,
     sources: HashMap<String, Location>,
+    /// Where each rule of the summary filter stands.
+    pub(super) rule_lines: Vec<Location>,
     notices: Vec<Notice>,
     pub(super) errors: Vec<ConfigError>,
 }
@@ -45,6 +47,7 @@ pub(super) fn interpret(
         setuid_username: "nobody".into(),
         given: HashMap::new(),
         sources: HashMap::new(),
+        rule_lines: Vec::new(),
         notices: Vec::new(),
         errors: Vec::new(),
     };
@@ -142,6 +145,7 @@ impl Draft {
     }
 
     fn finish(mut self, overrides: &Overrides) -> (Loaded, Vec<ConfigError>) {
+        self.summary_filter_is_whole();
         let mut config = self.config;
         config.setuid_username = self.setuid.then_some(self.setuid_username);
         config.exports = self.exports.finish();

@@ -28,7 +28,7 @@ mod words;
 pub use alert::{AlertConfig, AlertRule};
 pub use defaults::{DEFAULT_INTERVAL, DEFAULT_POLL_PORT, DEFAULT_RRAS, DEFAULT_RRD_ROOTDIR};
 pub use error::{ConfigError, ConfigErrors, Problem};
-pub use filter::Pattern;
+pub use filter::{Names, Pattern, SummaryFilter, SummaryRule, Verdict};
 pub use reader::{Disk, Files, Unmatched};
 pub use show::Effective;
 pub use table::directive_names;
@@ -210,21 +210,6 @@ pub struct RrdConfig {
     pub listen: Option<PathBuf>,
     /// Files of hosts that were not heard of for longer are removed; `None`: none ever.
     pub expire_days: Option<NonZero<u16>>,
-}
-
-/// Which metrics take part in summaries.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SummaryFilter {
-    /// If there are any, or any of `only_matching`, only those are summarised.
-    pub only: Vec<String>,
-    /// The same, by expression.
-    pub only_matching: Vec<Pattern>,
-    /// Name prefixes left out.
-    pub without_prefixes: Vec<String>,
-    /// The same, by expression.
-    pub without_matching: Vec<Pattern>,
-    /// On: names whose last dot is followed by `v` are left out.
-    pub without_sflow_vm: bool,
 }
 
 /// A plugin's section: `id { … }`.

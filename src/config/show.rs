@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{
     AlertConfig, Config, ExportConfig, HostPort, RrdConfig, RrdcachedAddress, SourceConfig,
-    TrustConfig, TrustEntry,
+    SummaryFilter, SummaryRule, TrustConfig, TrustEntry,
 };
 
 /// What would run, as text of several lines.
@@ -74,13 +74,18 @@ fn serving(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
         format_args!("{} {address}", port(config.interactive_port)),
     )?;
     row(f, "to", trusted(&config.trust))?;
-    let filter = &config.summary_filter;
-    let only = filter.only.iter().cloned();
-    let only: Vec<String> = only
-        .chain(filter.only_matching.iter().map(ToString::to_string))
-        .collect();
-    if !only.is_empty() {
-        row(f, "summarises only", only.join(" "))?;
+    summing(f, &config.summary_filter)?;
+    if !config.case_sensitive_hostnames {
+        row(f, "host names", "in lower case")?;
+    }
+    Ok(())
+}
+
+/// In the order in which it is decided.
+fn summing(f: &mut fmt::Formatter<'_>, filter: &SummaryFilter) -> fmt::Result {
+    for (index, SummaryRule { verdict, names }) in filter.rules.iter().enumerate() {
+        let name = if index == 0 { "summary_rule" } else { "" };
+        row(f, name, format_args!("{verdict} {names}"))?;
     }
     let without = filter.without_prefixes.iter().map(|it| format!("{it} …"));
     let without: Vec<String> = without
@@ -92,8 +97,17 @@ fn serving(f: &mut fmt::Formatter<'_>, config: &Config) -> fmt::Result {
     if filter.without_sflow_vm {
         row(f, "leaves out", "sFlow's metrics of virtual machines")?;
     }
-    if !config.case_sensitive_hostnames {
-        row(f, "host names", "in lower case")?;
+    let only = filter.only.iter().cloned();
+    let only: Vec<String> = only
+        .chain(filter.only_matching.iter().map(ToString::to_string))
+        .collect();
+    if !only.is_empty() && filter.default.is_none() {
+        row(f, "summarises only", only.join(" "))?;
+    } else if !only.is_empty() {
+        row(f, "summarises", only.join(" "))?;
+    }
+    if let Some(verdict) = filter.default {
+        row(f, "summary_default", format_args!("{verdict} all others"))?;
     }
     Ok(())
 }
@@ -371,6 +385,21 @@ runs:
                 "{line} is missing in:\n{text}"
             );
         }
+    }
+
+    #[test]
+    fn rules_of_the_summary_are_shown_in_their_order() {
+        let text = shown(
+            "summary_default exclude\nsummary_rule exclude cpu_wio\n\
+             summary_rule include load_one /^cpu_/\nsummarized_metrics a",
+        );
+        let rows = "  summary_rule      exclude cpu_wio
+                    include load_one
+                    include /^cpu_/
+  summarises        a
+  summary_default   exclude all others
+";
+        assert!(text.contains(rows), "{text}");
     }
 
     #[test]

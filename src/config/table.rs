@@ -176,6 +176,13 @@ const KNOWN: &[Known] = &[
         filter::summarized,
     )
     .adding(),
+    known(
+        "summary_rule",
+        "include or exclude, then names of metrics and /expressions/",
+        filter::rule,
+    )
+    .adding(),
+    known("summary_default", "include or exclude", filter::default),
     known("unsummarized_sflow_vm_metrics", TOGGLE, |draft, args| {
         set(
             &mut draft.config.summary_filter.without_sflow_vm,

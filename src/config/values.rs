@@ -118,6 +118,18 @@ pub enum Fault {
     /// Not how long a program may run.
     #[error("is not a time; give seconds from 1 to 3600")]
     RunTimeout,
+    /// Not what a rule may say.
+    #[error("is neither include nor exclude; write one of them here")]
+    Verdict,
+    /// An expression where a name was expected.
+    #[error(
+        "is no name of a metric; if it is a regular expression, put it between slashes, and in \
+         quotes"
+    )]
+    BareExpression,
+    /// Two slashes with nothing between them.
+    #[error("is an empty expression; for what becomes of all others, write summary_default")]
+    EmptyExpression,
     /// Nothing between the quotes.
     #[error("is empty; write something between the quotes, or take the line out")]
     Empty,

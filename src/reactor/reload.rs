@@ -131,22 +131,17 @@ impl Reactor {
         let config = &changes.config;
         self.apply_to_sources(changes);
         let shared = &mut self.shared;
-        shared.config = config.clone();
+        let before = std::mem::replace(&mut shared.config, config.clone());
         shared.max_clients = room_for_clients(config.sources.len());
-        let is_any = |directives: &[&str]| directives.iter().any(|it| changes.has(it));
-        if is_any(&["gridname", "authority", "scalable"]) {
-            shared.store.set_identity(super::identity(config));
+        let identity = super::identity(config);
+        if identity != super::identity(&before) {
+            shared.store.set_identity(identity);
         }
-        if is_any(&[
-            "scalable",
-            "case_sensitive_hostnames",
-            "summarized_metrics",
-            "unsummarized_metrics",
-            "unsummarized_sflow_vm_metrics",
-        ]) {
-            shared.store.set_settings(super::settings(config));
+        let settings = super::settings(config);
+        if settings != super::settings(&before) {
+            shared.store.set_settings(settings);
         }
-        if is_any(&["trusted_hosts", "all_trusted"]) {
+        if config.trust != before.trust {
             shared.trust = Trust::new(&config.trust).with_addresses_of(&shared.trust);
             shared.look_up_names();
         }

@@ -78,7 +78,7 @@ pub enum ParseError {
 }
 
 /// What does not change from poll to poll.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseSettings {
     /// Off: GRID tags are looked through.
     pub scalable: bool,

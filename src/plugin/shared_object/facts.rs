@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gmetad_plugin::abi;
 
-use crate::config::{Config, Section, TrustEntry};
+use crate::config::{Config, Pattern, Section, SummaryRule, TrustEntry};
 
 /// All of it, for as long as the process runs.
 #[derive(Default)]
@@ -127,6 +127,10 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
     ];
     let rras = config.rrd.rras.iter();
     found.extend(rras.map(|rra| ("rras", rra.clone())));
+    let rules = config.summary_filter.rules.iter();
+    found.extend(
+        rules.map(|SummaryRule { verdict, names }| ("summary_rule", format!("{verdict} {names}"))),
+    );
     let mut some = |name, value: Option<String>| found.extend(value.map(|value| (name, value)));
     let words = |words: Vec<String>| (!words.is_empty()).then(|| words.join(" "));
     let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|it| it.display().to_string());
@@ -139,11 +143,20 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
     some("python_host", path(&config.python_host));
     some("plugins", config.plugins.clone().and_then(words));
     let filter = &config.summary_filter;
-    some("summarized_metrics", words(filter.only.clone()));
+    let listed = |texts: &[String], patterns: &[Pattern]| {
+        let patterns = patterns.iter().map(ToString::to_string);
+        words(texts.iter().cloned().chain(patterns).collect())
+    };
+    some(
+        "summarized_metrics",
+        listed(&filter.only, &filter.only_matching),
+    );
     some(
         "unsummarized_metrics",
-        words(filter.without_prefixes.clone()),
+        listed(&filter.without_prefixes, &filter.without_matching),
     );
+    let default = filter.default.map(|verdict| verdict.to_string());
+    some("summary_default", default);
     let exports = &config.exports;
     some(
         "rrdcached_address",
