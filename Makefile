@@ -43,7 +43,7 @@ python-host: ## build what runs plugins in Python: target/release/libgmetad_pyth
 
 test: ## install what the tests need, build, run them all
 	@contrib/deps.sh build test
-	$(CARGO) test --workspace
+	@CARGO='$(CARGO)' contrib/test.sh
 
 demo: ## install what it needs, build, run a real gmond and gmetad over it (DEMO_SECONDS=N ends it)
 	@contrib/deps.sh build demo

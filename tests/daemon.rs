@@ -13,7 +13,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User, geteuid};
 
-use support::{Gmetad, configure, gmetad, listening, read, wait_for, wait_until};
+use support::{Gmetad, configure, gmetad, listening, read, skipped, wait_for, wait_until};
 
 /// A daemon that has left its terminal, ended when dropped.
 struct Detached {
@@ -589,7 +589,7 @@ fn free_port() -> u16 {
 /// Whether to go on with a test of what only root can do.
 fn is_root(test: &str) -> bool {
     if !geteuid().is_root() {
-        eprintln!("{test}: skipped, since only root can become another user");
+        skipped(test, "only root can become another user");
     }
     geteuid().is_root()
 }

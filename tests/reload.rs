@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
 use support::peers::{FakeSource, Script, document};
-use support::{Gmetad, ask, configure, gmetad, read, wait_until};
+use support::{Gmetad, ask, configure, gmetad, read, skipped, wait_until};
 use tempfile::{TempDir, tempdir};
 
 fn folder() -> TempDir {
@@ -350,7 +350,8 @@ fn set_mode(path: &Path, mode: u32) {
 #[test]
 fn what_the_new_user_may_not_read_is_said_and_costs_no_source() {
     if !geteuid().is_root() {
-        eprintln!("skipped, since only root can become another user");
+        let test = "what_the_new_user_may_not_read_is_said_and_costs_no_source";
+        skipped(test, "only root can become another user");
         return;
     }
     let fake = fake("c", 3);

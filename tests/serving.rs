@@ -5,8 +5,7 @@
 mod support;
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use flate2::Compression;
@@ -472,73 +471,4 @@ impl Drop for Killed {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Every address of loopback is trusted, so this runs in a network of its own that has another.
-#[test]
-fn who_is_not_trusted_is_closed_before_a_byte() {
-    let own_network = |script: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["-rn", "sh", "-ec", script]);
-        command.arg(std::env::current_exe().expect("it runs"));
-        command
-    };
-    let possible = own_network("ip link set lo up; ip addr add 192.0.2.1/32 dev lo")
-        .output()
-        .is_ok_and(|tried| tried.status.success());
-    if !possible {
-        eprintln!("skipped: no network of one's own to be had here (unshare -rn, ip)");
-        return;
-    }
-    let outcome = own_network(
-        "ip link set lo up; ip addr add 192.0.2.1/32 dev lo; \
-         ip addr add 192.0.2.2/32 dev lo; \
-         exec \"$0\" --exact --ignored in_a_network_of_its_own --nocapture",
-    )
-    .output()
-    .expect("it could a moment ago");
-    let text = String::from_utf8_lossy(&outcome.stdout).into_owned()
-        + &String::from_utf8_lossy(&outcome.stderr);
-    assert!(outcome.status.success(), "{text}");
-    assert!(text.contains("1 passed"), "{text}");
-}
-
-/// The address that a client of a machine with these addresses comes from is the one it asks for.
-fn from_own_address(address: [u8; 4], port: u16) -> Vec<u8> {
-    let stream = connect(SocketAddr::from((address, port)));
-    let from = stream.local_addr().expect("connected").ip();
-    assert_eq!(from, IpAddr::from(address));
-    rest_of(stream)
-}
-
-#[test]
-#[ignore = "part of who_is_not_trusted_is_closed_before_a_byte, which gives it its network"]
-fn in_a_network_of_its_own() {
-    let folder = folder();
-    let fake = FakeSource::start(Script::Serve(cluster("c", 1, 3)));
-    let directives = source("s", fake.port()) + "trusted_hosts 192.0.2.2\n";
-    let conf = support::configure(folder.path(), &directives);
-    // The later line of a directive wins, but here all addresses are to be listened on.
-    let text = support::read(&conf).replace("bind_address 127.0.0.1\n", "");
-    std::fs::write(&conf, text).expect("our own folder");
-    let log = folder.path().join("log");
-    let child = support::gmetad()
-        .args(["-f", "-d", "4", "-c"])
-        .arg(&conf)
-        .stderr(std::fs::File::create(&log).expect("our own folder"))
-        .spawn()
-        .expect("the binary was built");
-    let _child = Killed(child);
-    let (xml, interactive) = wait_for("the ports", || support::listening(&support::read(&log)));
-    for port in [xml.port(), interactive.port()] {
-        for _ in 0..3 {
-            assert!(from_own_address([192, 0, 2, 1], port).is_empty());
-        }
-    }
-    assert!(from_own_address([192, 0, 2, 2], xml.port()).ends_with(b"</GANGLIA_XML>\n"));
-    assert!(from_own_address([127, 0, 0, 1], xml.port()).ends_with(b"</GANGLIA_XML>\n"));
-    wait_until("a line about it", || {
-        support::read(&log).contains("client 192.0.2.1: turned away")
-    });
-    assert_eq!(support::read(&log).matches("turned away").count(), 1);
 }

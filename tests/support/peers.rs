@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::{DEADLINE, wait_for};
+use super::{DEADLINE, skipped, wait_for};
 
 /// Pause between two looks at a condition.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -48,9 +48,10 @@ pub fn available(test: &str, programs: &[&str]) -> bool {
         !required,
         "{test}: not installed: {missing}; the packages are {packages}"
     );
-    // Past the harness, which shows what a passing test prints to nobody.
-    let line = format!("SKIPPED: {test}: not installed: {missing} (packages {packages})\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    skipped(
+        test,
+        &format!("not installed: {missing} (packages {packages})"),
+    );
     false
 }
 
