@@ -12,7 +12,7 @@ use super::export::{
     Answer, BACKLOG_BYTES, Backoff, Batch, Connection, Counters, DATAGRAM_BYTES, Dialect, Endpoint,
     Pacing, Patience, Peer, STALL, STREAM_BATCH_BYTES, Stream, StreamError, close, select,
 };
-use super::{Plugin, PluginError, Update};
+use super::{Plugin, PluginError, RootUpdate, Update};
 use crate::config::{Config, HostPort};
 use crate::model::{Cluster, Host, MetricDef, MetricType, parse_number};
 
@@ -42,7 +42,8 @@ const HEARTBEATS_MISSED: u32 = 4;
 pub struct Riemann {
     server: HostPort,
     tcp: bool,
-    gridname: String,
+    /// As it was told last: a reload may change it.
+    gridname: Arc<str>,
     attributes: Vec<(String, String)>,
     counters: Arc<Counters>,
     connection: Option<Connection>,
@@ -54,7 +55,7 @@ impl Riemann {
         Some(Riemann {
             server: config.exports.riemann.clone()?,
             tcp: config.exports.riemann_tcp,
-            gridname: config.gridname.clone(),
+            gridname: config.gridname.as_str().into(),
             attributes: config.exports.riemann_attributes.clone(),
             counters: Arc::default(),
             connection: None,
@@ -86,7 +87,7 @@ impl Riemann {
 
     fn common(&self, cluster: &Cluster, host: &Host, time: i64) -> Event {
         let own = [
-            ("grid", self.gridname.as_str()),
+            ("grid", &*self.gridname),
             ("cluster", &*cluster.name),
             ("ip", &*host.info.ip),
             ("location", &*host.info.location),
@@ -210,6 +211,11 @@ impl Plugin for Riemann {
         Ok(())
     }
 
+    fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
+        self.gridname = Arc::clone(&root.gridname);
+        Ok(())
+    }
+
     fn stop(&mut self) {
         close(self.connection.take().into_iter().collect());
     }
@@ -318,6 +324,27 @@ mod tests {
         assert_eq!(down[0].service.as_deref(), Some("heartbeat"));
         assert_eq!(down[0].metric_sint64, Some(1_795_366_000));
         assert_eq!(down[0].ttl, Some(80.0));
+    }
+
+    #[test]
+    fn the_grid_is_called_as_it_was_told_last() {
+        let mut riemann = riemann(&[]);
+        let grid = |riemann: &Riemann| {
+            let events = all(riemann, &update_of(PLAIN));
+            let attributes = events.into_iter().flat_map(|event| event.attributes);
+            let mut grids = attributes.filter(|it| it.key == "grid");
+            grids.next().and_then(|it| it.value)
+        };
+        assert_eq!(grid(&riemann).as_deref(), Some("G"));
+        let mut root = RootUpdate {
+            gridname: "renamed".into(),
+            authority: "".into(),
+            summary: Arc::default(),
+            now: crate::model::Now::default(),
+            invented: crate::plugin::Invented::default(),
+        };
+        riemann.notify_root(&mut root).unwrap();
+        assert_eq!(grid(&riemann).as_deref(), Some("renamed"));
     }
 
     #[test]
