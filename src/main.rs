@@ -150,6 +150,10 @@ fn show(options: &Options, loaded: &Loaded) -> Exit {
     for Notice { level, text } in &loaded.notices {
         eprintln!("gmetad: {}: {text}", level.as_str().to_lowercase());
     }
+    // Who asks as the user that starts it is to hear of what would end the start.
+    if let Err(error) = daemon::account_to_become(loaded.config.setuid_username.as_deref()) {
+        return complain(&error, exit_of_user(&error));
+    }
     print(&format!(
         "{}: sound\n{}",
         options.conf.display(),

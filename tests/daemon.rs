@@ -677,9 +677,12 @@ fn a_user_that_does_not_exist_is_78_and_named() {
     }
     let folder = shared_folder();
     let conf = configure_as(folder.path(), "no-such-user");
-    let (code, _, errors) = outcome(&["-c", &conf]);
-    assert_eq!(code, 78, "{errors}");
-    assert!(errors.contains("no-such-user"), "{errors}");
+    // Who tries a file out hears of it before the start fails.
+    for arguments in [&["-c", &conf][..], &["-t", "-c", &conf]] {
+        let (code, _, errors) = outcome(arguments);
+        assert_eq!(code, 78, "{errors}");
+        assert!(errors.contains("no-such-user"), "{errors}");
+    }
 }
 
 #[test]
