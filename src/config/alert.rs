@@ -75,10 +75,7 @@ impl Draft {
             let known = split(&directive.value).and_then(|words| alert.line(directive, &words));
             match known {
                 Ok(true) => {}
-                Ok(false) => {
-                    let text = format!("unknown directive {} of alert is ignored", directive.name);
-                    self.notice(Level::Warn, &directive.line, &text);
-                }
+                Ok(false) => self.unknown_in_section("alert", directive),
                 Err(problem) => self.errors.push(ConfigError {
                     at: Some(directive.line.clone()),
                     problem,

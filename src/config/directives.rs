@@ -121,6 +121,8 @@ impl Draft {
         // The others are for plugins, of which nothing is known here.
         match section.id.as_str() {
             "rrd" => self.rrd_section(&section.directives),
+            "rrdsummary" => (section.directives.iter())
+                .for_each(|directive| self.unknown_in_section("rrdsummary", directive)),
             "alert" => self.alert_section(&section.directives),
             _ => {}
         }
@@ -128,10 +130,19 @@ impl Draft {
     }
 
     fn rrd_section(&mut self, directives: &[Directive]) {
+        let mut given: HashMap<&'static str, &Location> = HashMap::new();
         for directive in directives {
             let Some(known) = rrd::find_in_section(&directive.name) else {
+                self.unknown_in_section("rrd", directive);
                 continue;
             };
+            if let Some(first) = given.insert(known.name, &directive.line) {
+                let text = format!(
+                    "{} is there already, at {first}; this one counts",
+                    known.name
+                );
+                self.notice(Level::Warn, &directive.line, &text);
+            }
             match split(&directive.value) {
                 Ok(words) => self.apply(known, &words, &directive.line),
                 Err(problem) => {
@@ -142,6 +153,15 @@ impl Draft {
                 }
             }
         }
+    }
+
+    /// Of a section that is all ours.
+    pub(super) fn unknown_in_section(&mut self, section: &str, directive: &Directive) {
+        let text = format!(
+            "unknown directive {} of {section} is ignored",
+            directive.name
+        );
+        self.notice(Level::Warn, &directive.line, &text);
     }
 
     fn finish(mut self, overrides: &Overrides) -> (Loaded, Vec<ConfigError>) {
@@ -559,6 +579,30 @@ mod tests {
                 "WARN g.conf:3: unknown directive frobnicate is ignored",
                 "WARN g.conf:4: unknown directive alone is ignored"
             ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_directive_of_a_section_of_ours_is_a_warning_and_of_others_is_theirs() {
+        assert_eq!(
+            notices(
+                "data_source a b\nrrd {\n write_timout 300\n}\nrrdsummary {\n x 1\n}\n\
+                 mine {\n x 1\n}"
+            ),
+            [
+                "WARN g.conf:3: unknown directive write_timout of rrd is ignored",
+                "WARN g.conf:6: unknown directive x of rrdsummary is ignored",
+            ]
+        );
+    }
+
+    #[test]
+    fn of_a_value_given_twice_in_the_rrd_section_the_last_counts_and_it_is_said() {
+        let text = "data_source a b\nrrd {\n write_timeout 1\n}\nRRD {\n Write_Timeout 2\n}";
+        assert_eq!(config(text).rrd.write_timeout, Duration::from_secs(2));
+        assert_eq!(
+            notices(text),
+            ["WARN g.conf:6: write_timeout is there already, at g.conf:3; this one counts"]
         );
     }
 

@@ -79,6 +79,18 @@ pub enum Problem {
         /// The file.
         path: PathBuf,
     },
+    /// Files in files in files.
+    #[error(
+        "{} is included through {limit} files; include it more directly, and see that no file \
+         includes itself by another name",
+        path.display()
+    )]
+    TooDeep {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        limit: usize,
+    },
     /// More files than a configuration has.
     #[error("more than {limit} files are included; put some of them together")]
     TooManyFiles {

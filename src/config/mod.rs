@@ -57,7 +57,8 @@ pub struct Notice {
 /// `host_name` is this machine's, for the default authority. All that is wrong is listed; of what
 /// is only strange, [`Loaded::notices`] tells.
 pub fn load(path: &Path, overrides: &Overrides, host_name: &str) -> Result<Loaded, ConfigErrors> {
-    let text = Disk.read(path).map_err(|error| {
+    // Not only a regular file: what a shell puts together for `-t` comes through a pipe.
+    let text = reader::read_all(path).map_err(|error| {
         let problem = Problem::Unreadable {
             path: path.into(),
             reason: error.to_string(),

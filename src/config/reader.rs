@@ -2,7 +2,8 @@
 //!
 //! Knows no directive but `Include`; reads files only through [`Files`].
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::words::{LogicalLine, Word, decode, logical_lines, split};
@@ -13,6 +14,9 @@ const FILE_LIMIT_BYTES: usize = 4 << 20;
 
 /// Files of one configuration, the first included.
 const FILES_LIMIT: usize = 1000;
+
+/// Files that are open at a time, each included by the one before it.
+const DEPTH_LIMIT: usize = 32;
 
 /// Where files come from: the disk, or a test's memory.
 pub trait Files {
@@ -42,7 +46,12 @@ pub struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        std::fs::read(path)
+        // Opening a pipe that nobody writes to would wait for ever; a folder says so itself.
+        let kind = std::fs::metadata(path)?.file_type();
+        if !kind.is_file() && !kind.is_dir() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        read_all(path)
     }
 
     fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>, Unmatched> {
@@ -68,6 +77,15 @@ impl Files for Disk {
             .map(|path| path.map_err(|error| folder(error.path(), error.error())))
             .collect()
     }
+}
+
+/// The bytes of a file of any kind; of one that is too long, enough to know that it is.
+pub(super) fn read_all(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(FILE_LIMIT_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn is_pattern(text: &str) -> bool {
@@ -342,6 +360,11 @@ impl Reader<'_> {
     fn included(&mut self, at: &Location, path: &Path) {
         let problem = if self.open.iter().any(|open| open == path) {
             Problem::IncludeLoop { path: path.into() }
+        } else if self.open.len() >= DEPTH_LIMIT {
+            Problem::TooDeep {
+                path: path.into(),
+                limit: DEPTH_LIMIT,
+            }
         } else if self.document.files.len() >= FILES_LIMIT {
             Problem::TooManyFiles { limit: FILES_LIMIT }
         } else {
@@ -388,6 +411,8 @@ fn detach_brace(words: &mut Vec<Word>) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use crate::config::testing::{Memory, config, config_with, refusal, refusal_with};
     use crate::config::{Disk, Files, Section};
 
@@ -582,6 +607,24 @@ mod tests {
     }
 
     #[test]
+    fn files_in_files_come_to_an_end() {
+        let mut files = Memory::default();
+        for level in 1..100 {
+            let text = format!("Include {}.conf", level + 1);
+            files
+                .0
+                .insert(format!("{level}.conf").into(), text.into_bytes());
+        }
+        assert_eq!(
+            refusal_with("Include 1.conf", &files),
+            [
+                "31.conf:1: 32.conf is included through 32 files; include it more directly, and see \
+                 that no file includes itself by another name"
+            ]
+        );
+    }
+
+    #[test]
     fn files_that_fan_out_come_to_an_end() {
         // Each level includes the next one twice: 2^20 files, were there no limit.
         let mut files = Memory::default();
@@ -622,6 +665,8 @@ mod tests {
         let expected = ["a.conf", "b.conf"].map(|name| folder.path().join(name));
         assert_eq!(found, expected);
         assert_eq!(Disk.read(&found[0]).expect("read"), b"a.conf");
+        let error = Disk.read(Path::new("/dev/zero")).expect_err("no file");
+        assert_eq!(error.to_string(), "it is not a regular file");
         assert!(Disk.matching("a**b").is_err());
     }
 }
