@@ -93,7 +93,10 @@ pub fn plan(old: &Config, new: &Config) -> Changes {
             "interactive_port",
             *interactive_port != old.interactive_port,
         ),
-        ("setuid_username", *setuid_username != old.setuid_username),
+        (
+            "setuid_username or setuid",
+            *setuid_username != old.setuid_username,
+        ),
         ("umask", *umask != old.umask),
         ("daemonize", *daemonize != old.daemonize),
         ("plugins_dir", *plugins_dir != old.plugins_dir),

@@ -5,12 +5,15 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, geteuid};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, geteuid, mkfifo};
 use support::peers::{FakeSource, Script, document};
 use support::{Gmetad, ask, configure, gmetad, read, skipped, wait_until};
 use tempfile::{TempDir, tempdir};
@@ -240,6 +243,85 @@ fn a_configuration_that_is_wrong_changes_nothing_and_is_said() {
 }
 
 #[test]
+fn a_wrong_configuration_is_said_at_any_level_and_not_without_end() {
+    let fake = fake("c", 3);
+    let folder = folder();
+    let good = source("c", 1, &fake);
+    let gmetad = Gmetad::start_with(folder.path(), &good, &["-d", "0"]);
+    wait_until("its hosts", || hosts(&gmetad.document()) == 3);
+    let wrong = "scalable maybe\n".repeat(60);
+    reload(
+        &gmetad,
+        &folder,
+        &(good + &wrong),
+        "is not applied, what ran before goes on",
+    );
+    assert_eq!(gmetad.log().matches("scalable: \"maybe\"").count(), 50);
+    gmetad.wait_for_line("and 10 more mistakes; gmetad -t lists them all");
+    fake.wait_for_polls(1);
+    assert_eq!(hosts(&gmetad.document()), 3);
+}
+
+#[test]
+fn a_file_that_has_no_source_any_more_is_not_believed() {
+    let fake = fake("c", 3);
+    let folder = folder();
+    let good = source("c", 1, &fake);
+    let gmetad = Gmetad::start(folder.path(), &good);
+    wait_until("its hosts", || hosts(&gmetad.document()) == 3);
+    // As it is for a moment where it is written in place.
+    fs::write(folder.path().join("gmetad.conf"), "").expect("our own folder");
+    gmetad.signal(Signal::SIGHUP);
+    gmetad.wait_for_line("the configuration has no data_source line any more");
+    fake.wait_for_polls(2);
+    assert_eq!(hosts(&gmetad.document()), 3);
+    reload(&gmetad, &folder, &good, "nothing to change");
+}
+
+#[test]
+fn what_a_start_decides_is_named_and_goes_on_as_it_was() {
+    let fake = fake("c", 3);
+    let folder = folder();
+    let same = source("c", 1, &fake);
+    let gmetad = Gmetad::start(folder.path(), &same);
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_secs();
+    let answer = String::from_utf8(cluster("new", 1)).expect("ASCII");
+    let answer = answer.replace("LOCALTIME=\"1\"", &format!("LOCALTIME=\"{now}\""));
+    let comes = FakeSource::start(Script::Serve(answer.into_bytes()));
+    let elsewhere = folder.path().join("elsewhere");
+    fs::create_dir(&elsewhere).expect("our own folder");
+    let new = format!(
+        "{same}{}gridname G\nsetuid on\nbind_address ::1\nxml_port 1\ninteractive_port 2\n\
+         umask 077\nrrd_rootdir \"{}\"\nRRAs RRA:AVERAGE:0.5:1:2\nrrd {{\n write_timeout 300\n}}\n",
+        source("new", 1, &comes),
+        elsewhere.display()
+    );
+    reload(&gmetad, &folder, &new, "directives changed: gridname");
+    for name in [
+        "bind_address",
+        "xml_port",
+        "interactive_port",
+        "setuid_username or setuid",
+        "umask",
+        "rrd_rootdir",
+        "RRAs",
+        "section rrd",
+    ] {
+        gmetad.wait_for_line(&format!(
+            "{name} has changed; it takes effect at the next start"
+        ));
+    }
+    // The ports are those of before, and so is the folder.
+    assert!(gmetad.document().contains("<GRID NAME=\"G\""));
+    let file = folder.path().join("rrds/new/h0/load_one.rrd");
+    wait_until("the new host's file", || file.exists());
+    assert_eq!(fs::read_dir(&elsewhere).expect("ours").count(), 0);
+}
+
+#[test]
 fn directives_hold_at_once_or_are_said_to_hold_later() {
     let fake = fake("c", 3);
     let folder = folder();
@@ -392,4 +474,87 @@ fn a_second_signal_while_it_reads_has_it_read_once_more() {
     }
     wait_until("the last one", || gmetad.document().contains("\"g19\""));
     assert_eq!(gmetad.end().code(), Some(0));
+}
+
+#[test]
+fn a_storm_of_signals_costs_no_poll_and_leaves_nothing_behind() {
+    let (fake, other) = (fake("c", 300), fake("d", 3));
+    let folder = folder();
+    let sources = source("c", 1, &fake) + &source("d", 1, &other);
+    let gmetad = Gmetad::start_with(folder.path(), &sources, &["-d", "4"]);
+    wait_until("all hosts", || hosts(&gmetad.document()) == 303);
+    let held = || {
+        ["task", "fd"].map(|kind| {
+            let folder = format!("/proc/{}/{kind}", gmetad.pid());
+            fs::read_dir(folder).expect("it runs").count()
+        })
+    };
+    let held_before = held();
+    configure(folder.path(), &(sources + "gridname storm\n"));
+    let polls_before = fake.polls();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                gmetad.signal(Signal::SIGHUP);
+            }
+        });
+        // A panic here must not leave the storm blowing for ever.
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            // What is new holds while the storm goes on, not only when it is over.
+            wait_until("the new name and three polls, in the storm", || {
+                let answer = gmetad.document();
+                assert_eq!(hosts(&answer), 303);
+                answer.contains("<GRID NAME=\"storm\"") && fake.polls() >= polls_before + 3
+            });
+        }));
+        done.store(true, Ordering::SeqCst);
+        if let Err(panic) = outcome {
+            std::panic::resume_unwind(panic);
+        }
+    });
+    wait_until("all to be let go", || {
+        let held = held();
+        held[0] <= held_before[0] && held[1] <= held_before[1]
+    });
+    for (name, [_, failed, missed]) in polls(&gmetad) {
+        assert_eq!((failed, missed), (0, 0), "source {name}");
+    }
+    assert_eq!(gmetad.end().code(), Some(0));
+}
+
+#[test]
+fn a_disk_that_does_not_answer_is_said_and_stops_nothing() {
+    let fake = fake("c", 3);
+    let folder = folder();
+    let same = source("c", 1, &fake);
+    let gmetad = Gmetad::start(folder.path(), &same);
+    wait_until("its hosts", || hosts(&gmetad.document()) == 3);
+    // A pipe that nobody writes to looks like a disk that hangs.
+    let conf = folder.path().join("gmetad.conf");
+    fs::remove_file(&conf).expect("it is there");
+    mkfifo(&conf, Mode::S_IRWXU).expect("our own folder");
+    let polls_before = fake.polls();
+    wait_until("the line", || {
+        gmetad.signal(Signal::SIGHUP);
+        gmetad
+            .log()
+            .contains("the configuration is still being read, for ")
+    });
+    assert!(fake.polls() > polls_before + 5, "the loop does not wait");
+    // Once it answers, what is written by then is taken.
+    let mut pipe = fs::OpenOptions::new()
+        .write(true)
+        .open(&conf)
+        .expect("it is being read");
+    fs::remove_file(&conf).expect("it is there");
+    configure(folder.path(), &(same + "gridname awake\n"));
+    pipe.write_all(b"gridname asleep\n").expect("it is read");
+    drop(pipe);
+    wait_until("the new name", || gmetad.document().contains("\"awake\""));
+    assert!(
+        !gmetad.log().contains("no data_source line"),
+        "{}",
+        gmetad.log()
+    );
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
+use std::time::Duration;
 
 use log::Level;
 use mio::Waker;
@@ -18,7 +19,7 @@ use super::sources::Source;
 use super::{Reactor, room_for_clients};
 use crate::cli::Overrides;
 use crate::config::{self, Config, ConfigErrors, Loaded, Notice, Problem, SourceConfig};
-use crate::logging;
+use crate::logging::{self, span};
 use crate::model::Mono;
 use crate::reload::{Changes, plan};
 use crate::status::SourceStatus;
@@ -28,6 +29,12 @@ use crate::trust::Trust;
 
 /// Names that a line tells of; the others are counted.
 const NAMES_TOLD: usize = 8;
+
+/// Mistakes that are told one by one; the others are counted, since the queue of the log has an end.
+const MISTAKES_TOLD: usize = 50;
+
+/// Files that take longer to be read are on a disk that does not answer.
+const READ_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where the configuration is read from.
 #[derive(Clone, Debug)]
@@ -51,6 +58,7 @@ pub(super) enum Reloading {
     /// It is; the waker tells when that is over.
     Yes {
         outcome: Receiver<Reading>,
+        since: Mono,
         /// The file may have changed since: it is to be read once more.
         again: bool,
     },
@@ -63,7 +71,19 @@ impl Reactor {
         if self.shared.ending.is_some() {
             return;
         }
-        if let Reloading::Yes { again, .. } = &mut self.reloading {
+        if let Reloading::Yes { since, again, .. } = &mut self.reloading {
+            let lasted = self.shared.now.mono.since(*since);
+            if lasted >= READ_LIMIT {
+                logging::insist(
+                    Level::Error,
+                    format_args!(
+                        "the configuration is still being read, for {}: {}, or a file that it \
+                         includes, is on a disk that does not answer",
+                        span(lasted),
+                        origin.conf.display()
+                    ),
+                );
+            }
             *again = true;
             return;
         }
@@ -71,6 +91,7 @@ impl Reactor {
             Ok(outcome) => {
                 self.reloading = Reloading::Yes {
                     outcome,
+                    since: self.shared.now.mono,
                     again: false,
                 };
             }
@@ -83,7 +104,7 @@ impl Reactor {
 
     /// Applies the configuration, if it has been read.
     pub(super) fn take_configuration(&mut self) {
-        let Reloading::Yes { outcome, again } = &self.reloading else {
+        let Reloading::Yes { outcome, again, .. } = &self.reloading else {
             return;
         };
         let read = match outcome.try_recv() {
@@ -107,6 +128,16 @@ impl Reactor {
     }
 
     fn take(&mut self, loaded: &Loaded) {
+        if loaded.config.sources.is_empty() && !self.shared.config.sources.is_empty() {
+            logging::insist(
+                Level::Error,
+                format_args!(
+                    "the configuration has no data_source line any more, as if it were not whole: \
+                     it is not applied, what ran before goes on; to poll nothing, start gmetad anew"
+                ),
+            );
+            return;
+        }
         let changes = plan(&self.shared.config, &loaded.config);
         if changes.has("debug_level") {
             logging::set_level(changes.config.debug_level);
@@ -251,28 +282,50 @@ impl Reactor {
     }
 }
 
+/// Wakes the loop when the thread that has it ends, however that comes about.
+struct WakeAtEnd(Arc<Waker>);
+
+impl Drop for WakeAtEnd {
+    fn drop(&mut self) {
+        // A loop that cannot be woken ends.
+        let _ = self.0.wake();
+    }
+}
+
 /// Reads the configuration on a thread of its own: a disk may take its time.
 fn read(origin: Origin, waker: Arc<Waker>) -> std::io::Result<Receiver<Reading>> {
     let (sender, outcome) = channel();
     thread::Builder::new()
         .name("reload".into())
         .spawn(move || {
+            let _wake = WakeAtEnd(waker);
+            // Goes before the loop is woken, which so sees that nothing more will come.
+            let sender = sender;
             let Origin {
                 conf,
                 overrides,
                 host_name,
             } = origin;
-            // A loop that is gone wants no answer; one that cannot be woken ends.
+            // A loop that is gone wants no answer.
             let _ = sender.send(config::load(&conf, &overrides, &host_name));
-            let _ = waker.wake();
         })?;
     Ok(outcome)
 }
 
 /// Says what is wrong with a configuration that is not applied.
 fn refuse(errors: &ConfigErrors, running: &Config) {
-    for error in &errors.0 {
-        log::error!("{error}");
+    // Whatever the level: who has sent the signal believes that it holds.
+    for error in errors.0.iter().take(MISTAKES_TOLD) {
+        for line in error.to_string().lines() {
+            logging::insist(Level::Error, format_args!("{line}"));
+        }
+    }
+    let left = errors.0.len().saturating_sub(MISTAKES_TOLD);
+    if left > 0 {
+        logging::insist(
+            Level::Error,
+            format_args!("and {left} more mistakes; gmetad -t lists them all"),
+        );
     }
     let unreadable = errors.0.iter().any(|error| {
         matches!(
@@ -287,7 +340,10 @@ fn refuse(errors: &ConfigErrors, running: &Config) {
     let hint = user.map_or(String::new(), |user| {
         format!("; since the start gmetad has been user {user}, who must be able to read it")
     });
-    log::error!("the configuration is not applied, what ran before goes on{hint}");
+    logging::insist(
+        Level::Error,
+        format_args!("the configuration is not applied, what ran before goes on{hint}"),
+    );
 }
 
 /// What holds from now on, in a line.
