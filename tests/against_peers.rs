@@ -5,15 +5,12 @@
 mod support;
 
 use std::path::Path;
-use std::process::Command;
 
 use support::peers::{
-    Announced, CGmetad, DataSource, FakeSource, Gmond, Script, available, shared_conf, text,
+    Announced, CGmetad, DataSource, FakeSource, Gmond, Script, available, shared_conf,
 };
+use support::side_by_side::{assert_same, compare};
 use support::{Gmetad, wait_until};
-
-/// The answers may differ that long: some polls of every second, on a busy machine.
-const PATIENCE_SECONDS: &str = "60";
 
 /// Ours over sources on loopback, configured as [`CGmetad::start`] does it.
 fn ours(folder: &Path, grid: &str, sources: &[DataSource<'_>]) -> Gmetad {
@@ -67,24 +64,6 @@ fn plain_values() -> Vec<Announced> {
 /// A value that another host than the gmond's own is made to have.
 fn of_another_host(value: Announced) -> Announced {
     value.with(&["-S", "127.0.0.2:node2"])
-}
-
-/// Runs the comparison as its users do: whether they agree, and what it tells.
-fn compare(c: u16, ours: u16, options: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_gmetad-consistency-test"))
-        .args(options)
-        .args([c.to_string(), ours.to_string()])
-        .output()
-        .expect("the comparison starts");
-    let told = format!("{}{}", text(&output.stdout), text(&output.stderr));
-    (output.status.success(), told)
-}
-
-/// Fails with what differs, if it does for long.
-fn assert_same(c: u16, ours: u16, options: &[&str]) {
-    let options = [&["--for", PATIENCE_SECONDS], options].concat();
-    let (same, told) = compare(c, ours, &options);
-    assert!(same, "C gmetad first, ours second:\n{told}");
 }
 
 #[test]
