@@ -75,8 +75,8 @@ pub enum Request {
     All,
     /// A line of the interactive port, without its end.
     Line(Vec<u8>),
-    /// A request over HTTP, or what is wrong with it.
-    Http(Result<Head, Refusal>),
+    /// A request over HTTP, well formed or not.
+    Http(Head),
 }
 
 /// Serves one connection.
@@ -198,11 +198,17 @@ impl Client {
         };
         let end = bytes.iter().position(|b| matches!(b, b'\n' | b'\r'));
         let part = &bytes[..end.unwrap_or(bytes.len())];
-        if line.len() + part.len() > MAX_LINE_BYTES {
-            self.close(Some(Fault::LongLine));
-            return;
+        let room = MAX_LINE_BYTES - line.len();
+        line.extend_from_slice(&part[..part.len().min(room)]);
+        if part.len() > room {
+            // In the plain form everything that is sent is XML: there is no way to say it.
+            if !http::begins_request_line(line) {
+                return self.close(Some(Fault::LongLine));
+            }
+            let head = Head::refused(line, Refusal::LongLine(MAX_LINE_BYTES));
+            self.asked(Request::Http(head), deadline, now);
+            return self.stray(bytes.len());
         }
-        line.extend_from_slice(part);
         let Some(end) = end else { return };
         let line = std::mem::take(line);
         if http::is_request_line(&line) {
@@ -329,6 +335,11 @@ impl Client {
             return;
         }
         let fault = match &self.state {
+            State::Request { line, deadline } if http::begins_request_line(line) => {
+                let head = Head::refused(line, Refusal::Late(REQUEST_LIMIT.as_secs()));
+                let deadline = *deadline;
+                return self.asked(Request::Http(head), deadline, now);
+            }
             State::Request { .. } => Some(Fault::NoRequest),
             State::Head { head, deadline } => {
                 let request = Request::Http(Head::parse(head));
@@ -419,6 +430,17 @@ mod tests {
         }
     }
 
+    fn is_well_formed(action: Option<&Action>) -> bool {
+        matches!(action, Some(Action::Request(Request::Http(head))) if head.target.is_ok())
+    }
+
+    fn refused(action: Option<Action>) -> Option<Refusal> {
+        match action {
+            Some(Action::Request(Request::Http(head))) => head.target.err(),
+            _ => None,
+        }
+    }
+
     fn answered(len: usize) -> Client {
         let mut client = Client::of_interactive_port(Mono(0));
         client.bytes(b"/\n", Mono(0));
@@ -462,6 +484,31 @@ mod tests {
     }
 
     #[test]
+    fn an_over_long_line_of_http_is_answered_however_it_comes() {
+        let line = [b"GET /", &[b'x'; 2 * MAX_LINE_BYTES][..]].concat();
+        for step in [1, 100, line.len()] {
+            let mut client = Client::of_interactive_port(Mono(0));
+            let mut parts = line.chunks(step);
+            let action = loop {
+                client.bytes(parts.next().expect("it is too long"), Mono(0));
+                let action = client.action();
+                if action.is_some() {
+                    break action;
+                }
+            };
+            assert_eq!(refused(action), Some(Refusal::LongLine(MAX_LINE_BYTES)));
+            client.answer(Box::new(Zeros(1)), Mono(0));
+            assert_eq!(client.output().len(), 1);
+            client.written(1, Mono(0));
+            client.finish(Mono(0));
+            // What is left of the line is read, lest the answer is lost with the connection.
+            assert!(client.wants_bytes());
+            parts.for_each(|part| client.bytes(part, Mono(0)));
+            assert!(!client.is_closed());
+        }
+    }
+
+    #[test]
     fn no_line_within_the_limit_closes_the_connection() {
         let mut client = Client::of_interactive_port(Mono(0));
         client.bytes(b"/", Mono(9_000));
@@ -475,13 +522,19 @@ mod tests {
         client.timeout(Mono(10_000));
         assert_eq!(client.action(), Some(Action::Close(Some(Fault::NoRequest))));
         assert_eq!(client.deadline(), None);
+        // Over HTTP there is a way to say so.
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"GET /metr", Mono(9_000));
+        client.timeout(Mono(10_000));
+        assert_eq!(refused(client.action()), Some(Refusal::Late(10)));
+        assert_eq!(client.deadline(), Some(Mono(11_000)));
     }
 
     #[test]
     fn http_is_a_head_with_an_empty_line_at_its_end() {
         let head = b"GET /a%20b HTTP/1.1\r\nHost: x\r\n\r\n";
         let target = |client: &mut Client| match client.action() {
-            Some(Action::Request(Request::Http(Ok(head)))) => Some(head.target),
+            Some(Action::Request(Request::Http(head))) => head.target.ok(),
             _ => None,
         };
         for step in [1, 2, 3, 7, head.len()] {
@@ -510,34 +563,27 @@ mod tests {
             client.bytes(sent, Mono(0));
             client.end(Mono(5));
             let action = client.action();
-            assert!(
-                matches!(action, Some(Action::Request(Request::Http(Ok(_))))),
-                "{action:?}"
-            );
+            assert!(is_well_formed(action.as_ref()), "{action:?}");
         }
         let mut client = Client::of_interactive_port(Mono(0));
         client.bytes(b"GET / HTTP/1.0\r\n", Mono(5000));
         client.bytes(b"A: b\r\n", Mono(5900));
         assert_eq!(client.deadline(), Some(Mono(6000)));
         client.timeout(Mono(6000));
-        assert!(matches!(
-            client.action(),
-            Some(Action::Request(Request::Http(Ok(_))))
-        ));
+        assert!(is_well_formed(client.action().as_ref()));
     }
 
     #[test]
     fn what_is_wrong_with_a_head_is_told() {
         let mut client = Client::of_interactive_port(Mono(0));
         client.bytes(b"POST / HTTP/1.0\r\n\r\n", Mono(0));
-        let refused = |refusal| Some(Action::Request(Request::Http(Err(refusal))));
-        assert_eq!(client.action(), refused(Refusal::Method));
+        assert_eq!(refused(client.action()), Some(Refusal::Method));
         let mut client = Client::of_interactive_port(Mono(0));
         client.bytes(b"GET / HTTP/1.0\r\nX: ", Mono(0));
         for _ in 0..MAX_HEAD_BYTES.div_ceil(100) {
             client.bytes(&[b'x'; 100], Mono(0));
         }
-        assert_eq!(client.action(), refused(Refusal::LongHead));
+        assert_eq!(refused(client.action()), Some(Refusal::LongHead));
         client.answer(Box::new(Zeros(1)), Mono(0));
         assert!(client.wants_to_write());
     }

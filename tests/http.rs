@@ -293,10 +293,61 @@ fn head_has_no_body_and_other_methods_are_refused() {
         );
         assert!(answer.body.len() < 200 && answer.body.ends_with(b"\n"));
     }
-    // A line that is too long is no request, HTTP or not.
-    let line = format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(3000));
-    assert_eq!(exchange(address, line.as_bytes()), b"");
-    gmetad.wait_for_line("longer than 2048 bytes");
+}
+
+#[test]
+fn a_line_that_is_too_long_or_late_is_told_over_http_and_closes_the_connection_otherwise() {
+    let (site, folder) = (Site::start(), folder());
+    let gmetad = site.gmetad(&folder);
+    let address = gmetad.interactive();
+    // A line of exactly that many bytes is one.
+    let name = "x".repeat(2048 - "GET / HTTP/1.0".len());
+    let answer = get(address, &format!("/{name}"));
+    assert_eq!(answer.code, 404);
+    // The last of them is much more than is read at a time.
+    for len in [2049, 3000, 60_000] {
+        for method in ["GET", "HEAD"] {
+            let line = format!("{method} /{}", "x".repeat(len));
+            let answer = request(address, &format!("{line} HTTP/1.1\r\nHost: x\r\n\r\n"));
+            assert_eq!(answer.code, 414, "{method}, {len}");
+            let body = match method {
+                "GET" => "the request line is longer than 2048 bytes\n",
+                _ => "",
+            };
+            assert_eq!(answer.text(), body);
+        }
+    }
+    // And one that never ends.
+    let answer = request(address, &format!("GET /{}", "x".repeat(3000)));
+    assert_eq!(answer.code, 414);
+    gmetad.wait_for_line("the request line is longer than 2048 bytes");
+    // Nor one that does not come.
+    let answer = request(address, "GET /heal");
+    assert_eq!(answer.code, 408);
+    assert_eq!(answer.text(), "the request line has not come within 10 s\n");
+    for line in ["x".repeat(3000), format!("/{}\n", "x".repeat(3000))] {
+        assert_eq!(exchange(address, line.as_bytes()), b"");
+    }
+}
+
+#[test]
+fn a_filter_that_is_not_known_is_ignored_and_logged_as_in_the_plain_form() {
+    let site = Site::start();
+    for target in ["/Alpha", "/api/v1/Alpha"] {
+        // What a client does is told once for a while, so each has a daemon of its own.
+        let folder = folder();
+        let gmetad = site.gmetad(&folder);
+        let address = gmetad.interactive();
+        let whole = get(address, target);
+        get(address, &format!("{target}?filter=summary"));
+        get(address, "/status?_=17&callback=f");
+        assert!(!gmetad.log().contains("not understood"), "{}", gmetad.log());
+        let answer = get(address, &format!("{target}?filter=h1"));
+        assert_eq!((answer.code, &answer.fields), (200, &whole.fields));
+        let line = gmetad.wait_for_line("not understood");
+        let told = "client 127.0.0.1: its \"filter=h1\" is not understood and ignored";
+        assert!(line.ends_with(told), "{line}");
+    }
 }
 
 #[test]

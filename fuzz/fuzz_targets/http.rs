@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use gmetad::http::{Context, Head, answer};
+use gmetad::http::{Asked, Context, Head, answer};
 use gmetad::model::{Mono, Now};
 use gmetad::status::Report;
 use gmetad::store::{GridIdentity, Snapshot, Store};
@@ -27,7 +27,7 @@ static SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
 fuzz_target!(|head: &[u8]| {
     let scrapes = Arc::default();
     let mut body = answer(
-        &Head::parse(head),
+        &Asked::of_head(&Head::parse(head)),
         &mut Context {
             snapshot: Arc::clone(&SNAPSHOT),
             now: Now::default(),

@@ -5,7 +5,7 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use super::{Head, Method, Refusal, Route, Scope};
+use super::{Asked, Method, Refusal, Route, Scope};
 use crate::json;
 use crate::model::Now;
 use crate::prometheus::{self, Scrape};
@@ -38,6 +38,8 @@ enum Status {
     BadRequest,
     NotFound,
     MethodNotAllowed,
+    RequestTimeout,
+    UriTooLong,
     Unavailable,
 }
 
@@ -50,6 +52,8 @@ impl Status {
             Status::BadRequest => "HTTP/1.0 400 Bad Request\r\n",
             Status::NotFound => "HTTP/1.0 404 Not Found\r\n",
             Status::MethodNotAllowed => "HTTP/1.0 405 Method Not Allowed\r\n",
+            Status::RequestTimeout => "HTTP/1.0 408 Request Timeout\r\n",
+            Status::UriTooLong => "HTTP/1.0 414 URI Too Long\r\n",
             Status::Unavailable => "HTTP/1.0 503 Service Unavailable\r\n",
         }
     }
@@ -75,24 +79,12 @@ enum Content {
 const ANY_ORIGIN: &str = "Access-Control-Allow-Origin: *\r\n";
 
 /// Answers a request, well formed or not.
-pub fn answer(request: &Result<Head, Refusal>, context: &mut Context<'_>) -> Box<dyn Body> {
-    let found = request
-        .as_ref()
-        .map_err(Clone::clone)
-        .and_then(|head| Ok((head.method, Route::parse(&head.target)?)));
-    match found {
-        Ok((method, route)) => Answer::of(&route, context).into_body(method),
-        Err(refusal) => Answer::refusal(&refusal).into_body(Method::Get),
-    }
-}
-
-/// Answers a request for a page that came in the plain form.
-pub fn answer_plain(route: &Result<Route, Refusal>, context: &mut Context<'_>) -> Box<dyn Body> {
-    let answer = match route {
+pub fn answer(asked: &Asked, context: &mut Context<'_>) -> Box<dyn Body> {
+    let answer = match &asked.route {
         Ok(route) => Answer::of(route, context),
         Err(refusal) => Answer::refusal(refusal),
     };
-    answer.into_body(Method::Get)
+    answer.into_body(asked.method)
 }
 
 impl Answer {
@@ -202,6 +194,8 @@ impl Answer {
                 "Allow: GET, HEAD\r\n",
                 &refusal.to_string(),
             ),
+            Refusal::Late(_) => Answer::text(Status::RequestTimeout, "", &refusal.to_string()),
+            Refusal::LongLine(_) => Answer::text(Status::UriTooLong, "", &refusal.to_string()),
             Refusal::RequestLine
             | Refusal::Field
             | Refusal::LongHead
@@ -271,6 +265,7 @@ impl Body for Whole {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Head;
     use crate::status::example;
     use crate::testing::{all_of, snapshot};
 
@@ -291,7 +286,8 @@ mod tests {
             scrapes,
         };
         let mut read = |slice| {
-            let body = answer(&Head::parse(head.as_bytes()), &mut context);
+            let asked = Asked::of_head(&Head::parse(head.as_bytes()));
+            let body = answer(&asked, &mut context);
             all_of(body, slice)
         };
         let whole = read(usize::MAX);
@@ -358,6 +354,7 @@ mod tests {
             "/metrics?scope=all",
             "/healthz",
             "/api/v1/",
+            "/status?callback=a(",
         ] {
             let head = answered(&format!("HEAD {target} HTTP/1.1\r\n\r\n"));
             let whole = get(target);

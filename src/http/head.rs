@@ -19,10 +19,10 @@ pub enum Method {
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// What is asked for.
+    /// What of the answer is asked for, whatever that will be.
     pub method: Method,
-    /// Path and query, as sent; it begins with a slash.
-    pub target: Vec<u8>,
+    /// Path and query, as sent, which begin with a slash; or what is wrong with the request.
+    pub target: Result<Vec<u8>, Refusal>,
 }
 
 /// Why a request is not answered with what it asks for.
@@ -34,6 +34,12 @@ pub enum Refusal {
     /// A header field is none.
     #[error("a header field is not NAME: VALUE")]
     Field,
+    /// The request line is longer than that.
+    #[error("the request line is longer than {0} bytes")]
+    LongLine(usize),
+    /// The request line has not come within so many seconds.
+    #[error("the request line has not come within {0} s")]
+    Late(u64),
     /// There is more of it than any client needs.
     #[error("the head of the request is longer than {MAX_HEAD_BYTES} bytes")]
     LongHead,
@@ -52,57 +58,80 @@ pub enum Refusal {
 pub fn is_request_line(line: &[u8]) -> bool {
     let mut words = line.trim_ascii().split(|&b| b == b' ');
     let first = words.next().unwrap_or_default();
-    matches!(first, b"GET" | b"HEAD")
-        || (words
-            .next_back()
-            .is_some_and(|last| last.starts_with(b"HTTP/"))
-            && is_token(first))
+    let last = words.next_back().unwrap_or_default();
+    begins_request_line(line) || (is_token(first) && last.starts_with(b"HTTP/"))
+}
+
+/// The same of a line whose end is not known.
+pub fn begins_request_line(line: &[u8]) -> bool {
+    let first = line.trim_ascii().split(|&b| b == b' ').next();
+    matches!(first, Some(b"GET" | b"HEAD"))
 }
 
 impl Head {
     /// Reads all that came up to the empty line; that itself may be missing.
-    pub fn parse(bytes: &[u8]) -> Result<Head, Refusal> {
-        if bytes.len() > MAX_HEAD_BYTES {
-            return Err(Refusal::LongHead);
+    pub fn parse(bytes: &[u8]) -> Head {
+        Head {
+            method: method(bytes),
+            target: target(bytes),
         }
-        let mut lines = bytes
-            .split(|&b| b == b'\n')
-            .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        let head = Head::parse_line(lines.next().unwrap_or_default())?;
-        for field in lines.take_while(|line| !line.is_empty()) {
-            let name = field.iter().position(|&b| b == b':').map(|at| &field[..at]);
-            if !name.is_some_and(is_token) {
-                return Err(Refusal::Field);
-            }
-        }
-        Ok(head)
     }
 
-    fn parse_line(line: &[u8]) -> Result<Head, Refusal> {
-        // C gmetad takes spaces inside the target, and so does this.
-        let first = line.iter().position(|&b| b == b' ');
-        let last = line.iter().rposition(|&b| b == b' ');
-        let (Some(first), Some(last)) = (first, last) else {
-            return Err(Refusal::RequestLine);
-        };
-        if first == last || !matches!(&line[last + 1..], b"HTTP/1.0" | b"HTTP/1.1") {
-            return Err(Refusal::RequestLine);
+    /// A request that is given up in the midst of its first line.
+    pub fn refused(line: &[u8], refusal: Refusal) -> Head {
+        Head {
+            method: method(line),
+            target: Err(refusal),
         }
-        let target = without_authority(&line[first + 1..last]);
-        if !target.starts_with(b"/") || target.iter().any(u8::is_ascii_control) {
-            return Err(Refusal::RequestLine);
-        }
-        let method = match &line[..first] {
-            b"GET" => Method::Get,
-            b"HEAD" => Method::Head,
-            method if is_token(method) => return Err(Refusal::Method),
-            _ => return Err(Refusal::RequestLine),
-        };
-        Ok(Head {
-            method,
-            target: target.to_vec(),
-        })
     }
+}
+
+fn method(head: &[u8]) -> Method {
+    if head.starts_with(b"HEAD ") {
+        Method::Head
+    } else {
+        Method::Get
+    }
+}
+
+fn target(head: &[u8]) -> Result<Vec<u8>, Refusal> {
+    if head.len() > MAX_HEAD_BYTES {
+        return Err(Refusal::LongHead);
+    }
+    let mut lines = head
+        .split(|&b| b == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let target = target_of_line(lines.next().unwrap_or_default())?;
+    for field in lines.take_while(|line| !line.is_empty()) {
+        let name = field.iter().position(|&b| b == b':').map(|at| &field[..at]);
+        if !name.is_some_and(is_token) {
+            return Err(Refusal::Field);
+        }
+    }
+    Ok(target.to_vec())
+}
+
+fn target_of_line(line: &[u8]) -> Result<&[u8], Refusal> {
+    // C gmetad takes spaces inside the target, and so does this.
+    let first = line.iter().position(|&b| b == b' ');
+    let last = line.iter().rposition(|&b| b == b' ');
+    let (Some(first), Some(last)) = (first, last) else {
+        return Err(Refusal::RequestLine);
+    };
+    if first == last || !matches!(&line[last + 1..], b"HTTP/1.0" | b"HTTP/1.1") {
+        return Err(Refusal::RequestLine);
+    }
+    match &line[..first] {
+        b"GET" | b"HEAD" => {}
+        // What the others may have for a target is not looked at: OPTIONS has `*`.
+        method if is_token(method) => return Err(Refusal::Method),
+        _ => return Err(Refusal::RequestLine),
+    }
+    let target = without_authority(&line[first + 1..last]);
+    if !target.starts_with(b"/") || target.iter().any(u8::is_ascii_control) {
+        return Err(Refusal::RequestLine);
+    }
+    Ok(target)
 }
 
 /// The path and query of a target that a proxy may have been sent: `http://host:8652/path`.
@@ -132,7 +161,8 @@ mod tests {
     use super::*;
 
     fn target(head: &str) -> Result<String, Refusal> {
-        Head::parse(head.as_bytes()).map(|head| String::from_utf8(head.target).unwrap())
+        let target = Head::parse(head.as_bytes()).target;
+        target.map(|target| String::from_utf8(target).unwrap())
     }
 
     #[test]
@@ -159,13 +189,23 @@ mod tests {
         ] {
             assert!(!is_request_line(line.as_bytes()), "{line}");
         }
+        for (beginning, is_one) in [
+            ("GET /abc", true),
+            ("HEAD /", true),
+            ("/abc", false),
+            ("GETTING /abc", false),
+            ("POST /abc", false),
+        ] {
+            assert_eq!(begins_request_line(beginning.as_bytes()), is_one);
+        }
     }
 
     #[test]
     fn both_versions_and_both_methods_are_read() {
-        let head = Head::parse(b"HEAD /a?b=c HTTP/1.1\r\nHost: x\r\nX-Empty:\r\n\r\n").unwrap();
+        let head = Head::parse(b"HEAD /a?b=c HTTP/1.1\r\nHost: x\r\nX-Empty:\r\n\r\n");
         assert_eq!(head.method, Method::Head);
-        assert_eq!(head.target, b"/a?b=c");
+        assert_eq!(head.target.as_deref(), Ok(&b"/a?b=c"[..]));
+        assert_eq!(Head::parse(b"GET / HTTP/1.0").method, Method::Get);
         assert_eq!(target("GET / HTTP/1.0\n\n").unwrap(), "/");
         assert_eq!(
             target("GET / HTTP/1.0").unwrap(),
@@ -207,6 +247,20 @@ mod tests {
             let head = format!("{method} / HTTP/1.1\r\n\r\n");
             assert_eq!(target(&head), Err(Refusal::Method), "{method}");
         }
+        for line in ["OPTIONS * HTTP/1.1", "CONNECT host:443 HTTP/1.1"] {
+            assert_eq!(target(line), Err(Refusal::Method), "{line}");
+        }
+    }
+
+    #[test]
+    fn who_wants_no_body_gets_none_with_a_refusal_either() {
+        for head in ["HEAD / HTTP/9", "HEAD / HTTP/1.0\r\nno field"] {
+            let head = Head::parse(head.as_bytes());
+            assert_eq!(head.method, Method::Head);
+            assert!(head.target.is_err());
+        }
+        let head = Head::refused(b"HEAD /xx", Refusal::LongLine(8));
+        assert_eq!(head.method, Method::Head);
     }
 
     #[test]

@@ -2,12 +2,53 @@
 //!
 //! Looks into no data: whether a cluster is there is seen when it is asked for.
 
-use super::Refusal;
+use super::{Head, Method, Refusal};
 use crate::query::{Query, percent_decoded};
 use crate::xml::text::from_latin1;
 
 /// Longest name of a JSONP function.
 const MAX_CALLBACK_BYTES: usize = 128;
+
+/// What a request comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Whether only the head of the answer is wanted.
+    pub method: Method,
+    /// The page, or why there is none.
+    pub route: Result<Route, Refusal>,
+}
+
+impl Asked {
+    /// By a head, well formed or not.
+    pub fn of_head(head: &Head) -> Asked {
+        Asked {
+            method: head.method,
+            route: match &head.target {
+                Ok(target) => Route::parse(target),
+                Err(refusal) => Err(refusal.clone()),
+            },
+        }
+    }
+
+    /// By a line in the plain form, if it is for a page beside paths into the tree: C gmetad
+    /// answers `/status` there too, in the HTTP form.
+    pub fn of_plain_line(line: &[u8]) -> Option<Asked> {
+        let line = line.trim_ascii();
+        let rest = line.strip_prefix(b"/status")?;
+        matches!(rest, [] | b"/" | [b'?', ..] | [b'/', b'?', ..]).then(|| Asked {
+            method: Method::Get,
+            route: Route::parse(line),
+        })
+    }
+
+    /// What was asked of the tree that is not understood and ignored.
+    pub fn ignored(&self) -> Option<&str> {
+        match &self.route {
+            Ok(Route::Xml(query) | Route::Json(query)) => query.ignored.as_deref(),
+            Ok(Route::Status(_) | Route::Metrics(_) | Route::Health) | Err(_) => None,
+        }
+    }
+}
 
 /// A page.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +94,6 @@ impl Route {
                 _ => Route::Xml(Query::parse(target)),
             }),
         }
-    }
-
-    /// The page that a line in the plain form asks for, beside paths into the tree: C gmetad
-    /// answers `/status` there too, in the HTTP form.
-    pub fn of_plain_line(line: &[u8]) -> Option<Result<Route, Refusal>> {
-        let line = line.trim_ascii();
-        let rest = line.strip_prefix(b"/status")?;
-        matches!(rest, [] | b"/" | [b'?', ..] | [b'/', b'?', ..]).then(|| Route::parse(line))
     }
 }
 
@@ -198,7 +231,7 @@ mod tests {
     #[test]
     fn the_plain_form_has_the_status_and_no_other_page() {
         for line in ["/status", "/status\r", "/status/", "/status?callback=f"] {
-            assert!(Route::of_plain_line(line.as_bytes()).is_some(), "{line}");
+            assert!(Asked::of_plain_line(line.as_bytes()).is_some(), "{line}");
         }
         for line in [
             "/",
@@ -209,7 +242,22 @@ mod tests {
             "/healthz",
             "/api/v1/",
         ] {
-            assert!(Route::of_plain_line(line.as_bytes()).is_none(), "{line}");
+            assert!(Asked::of_plain_line(line.as_bytes()).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_of_a_query_is_told() {
+        let ignored = |target: &str| {
+            let head = format!("GET {target} HTTP/1.0\r\n\r\n");
+            let asked = Asked::of_head(&Head::parse(head.as_bytes()));
+            asked.ignored().map(String::from)
+        };
+        for target in ["/a?filter=none", "/api/v1/a?filter=none"] {
+            assert_eq!(ignored(target).as_deref(), Some("filter=none"), "{target}");
+        }
+        for target in ["/", "/?filter=summary", "/status?_=1", "/metrics?scope=x"] {
+            assert_eq!(ignored(target), None, "{target}");
         }
     }
 }

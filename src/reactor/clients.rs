@@ -16,7 +16,7 @@ use super::nuisance::Nuisance;
 use super::slots::{Slot, Slots};
 use super::{Shared, TURN_BYTES};
 use crate::client::{Action, Client, Request};
-use crate::http::{self, Context, Route};
+use crate::http::{self, Asked, Context, Refusal};
 use crate::model::Mono;
 use crate::query::{Query, Selection};
 use crate::walk::Body;
@@ -173,24 +173,37 @@ impl Connection {
             Request::All => render(Selection::all(), shared),
             Request::Http(head) => {
                 shared.clients.http_requests += 1;
-                with_context(shared, |context| http::answer(&head, context))
-            }
-            Request::Line(line) => {
-                if let Some(page) = Route::of_plain_line(&line) {
-                    let body = with_context(shared, |context| http::answer_plain(&page, context));
-                    self.machine.answer(body, shared.now.mono);
-                    return;
+                if let Err(refusal @ (Refusal::LongLine(_) | Refusal::Late(_))) = &head.target {
+                    shared.tell(self.address, Nuisance::Fault, refusal);
                 }
-                let query = Query::parse(&line);
-                if let Some(ignored) = &query.ignored {
-                    let what = format_args!("its \"{ignored}\" is not understood and ignored");
-                    shared.tell(self.address, Nuisance::Request, &what);
-                }
-                let selection = Selection::resolve(&shared.store.snapshot(), &query);
-                render(selection, shared)
+                self.page(&Asked::of_head(&head), shared)
             }
+            Request::Line(line) => match Asked::of_plain_line(&line) {
+                Some(asked) => self.page(&asked, shared),
+                None => self.part(&Query::parse(&line), shared),
+            },
         };
         self.machine.answer(body, shared.now.mono);
+    }
+
+    /// The answer over HTTP.
+    fn page(&self, asked: &Asked, shared: &mut Shared) -> Box<dyn Body> {
+        self.tell_ignored(asked.ignored(), shared);
+        with_context(shared, |context| http::answer(asked, context))
+    }
+
+    /// The answer in the plain form.
+    fn part(&self, query: &Query, shared: &mut Shared) -> Box<dyn Body> {
+        self.tell_ignored(query.ignored.as_deref(), shared);
+        let selection = Selection::resolve(&shared.store.snapshot(), query);
+        render(selection, shared)
+    }
+
+    fn tell_ignored(&self, ignored: Option<&str>, shared: &mut Shared) {
+        if let Some(ignored) = ignored {
+            let what = format_args!("its \"{ignored}\" is not understood and ignored");
+            shared.tell(self.address, Nuisance::Request, &what);
+        }
     }
 }
 

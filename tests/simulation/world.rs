@@ -465,9 +465,8 @@ impl World {
                         Request::All => Selection::all(),
                         Request::Line(line) => Selection::resolve(&snapshot, &Query::parse(&line)),
                         Request::Http(head) => {
-                            let query = head.map(|head| Query::parse(&head.target));
-                            let query = query.expect("none of them sends a bad one");
-                            Selection::resolve_strict(&snapshot, &query).0
+                            let target = head.target.expect("none of them sends a bad one");
+                            Selection::resolve_strict(&snapshot, &Query::parse(&target)).0
                         }
                     };
                     let body = Box::new(Render::new(snapshot, selection, now));
