@@ -37,12 +37,18 @@ pub const MAX_STRAY_BYTES: usize = 64 << 10;
 /// Bytes of an answer that are made at a time.
 pub const OUT_BYTES: usize = 64 << 10;
 
+/// What TLS begins with.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// Why a client was let go before it had its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// Not a request.
     #[error("its request is longer than {MAX_LINE_BYTES} bytes")]
     LongLine,
+    /// Not a request either, nor what a name could begin with.
+    #[error("it speaks TLS, as for https; there is none on this port")]
+    Tls,
     /// No request.
     #[error("it sent no request for {} s", REQUEST_LIMIT.as_secs())]
     NoRequest,
@@ -196,6 +202,10 @@ impl Client {
             State::Head { .. } => return self.head_bytes(bytes, now),
             _ => return self.stray(bytes.len()),
         };
+        if line.is_empty() && bytes.first() == Some(&TLS_HANDSHAKE) {
+            // It would wait for its own kind of answer until one of the two gives up.
+            return self.close(Some(Fault::Tls));
+        }
         let end = bytes.iter().position(|b| matches!(b, b'\n' | b'\r'));
         let part = &bytes[..end.unwrap_or(bytes.len())];
         let room = MAX_LINE_BYTES - line.len();
@@ -244,6 +254,8 @@ impl Client {
     pub fn end(&mut self, now: Mono) {
         self.ended = true;
         match &mut self.state {
+            // Someone who looks whether the port is open, and asks for nothing.
+            State::Request { line, .. } if line.is_empty() => self.close(None),
             State::Request { line, deadline } => {
                 let line = std::mem::take(line);
                 let deadline = *deadline;
@@ -463,8 +475,22 @@ mod tests {
         client.end(Mono(2));
         assert_eq!(asked(&mut client).as_deref(), Some(&b"/Cluster"[..]));
         let mut client = Client::of_interactive_port(Mono(0));
-        client.end(Mono(1));
+        client.bytes(b"\n", Mono(1));
         assert_eq!(asked(&mut client).as_deref(), Some(&b""[..]));
+    }
+
+    #[test]
+    fn who_sends_nothing_at_all_is_let_go_without_a_word() {
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.end(Mono(1));
+        assert_eq!(client.action(), Some(Action::Close(None)));
+    }
+
+    #[test]
+    fn tls_is_not_left_waiting() {
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"\x16\x03\x01\x02\x00\x01", Mono(0));
+        assert_eq!(client.action(), Some(Action::Close(Some(Fault::Tls))));
     }
 
     #[test]
@@ -623,6 +649,7 @@ mod tests {
     #[test]
     fn a_client_that_has_closed_its_side_is_let_go_with_the_last_byte() {
         let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"/", Mono(0));
         client.end(Mono(0));
         assert!(asked(&mut client).is_some());
         client.answer(Box::new(Zeros(0)), Mono(0));

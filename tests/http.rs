@@ -6,8 +6,8 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::Write;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant};
 
 use quick_xml::Reader;
@@ -331,6 +331,29 @@ fn a_line_that_is_too_long_or_late_is_told_over_http_and_closes_the_connection_o
 }
 
 #[test]
+fn who_only_looks_whether_the_port_is_open_or_speaks_tls_to_it_is_not_kept_waiting() {
+    let (site, folder) = (Site::start(), folder());
+    let gmetad = site.gmetad(&folder);
+    let address = gmetad.interactive();
+    let mut stream = std::net::TcpStream::connect(address).expect("it listens");
+    stream.shutdown(Shutdown::Write).expect("still open");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("it closes");
+    assert_eq!(answer, b"");
+    let start = Instant::now();
+    assert_eq!(
+        exchange(address, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"),
+        b""
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(8),
+        "long before a request's limit"
+    );
+    gmetad.wait_for_line("it speaks TLS");
+    assert_eq!(gmetad.log().matches("client 127.0.0.1").count(), 1);
+}
+
+#[test]
 fn a_filter_that_is_not_known_is_ignored_and_logged_as_in_the_plain_form() {
     let site = Site::start();
     for target in ["/Alpha", "/api/v1/Alpha"] {
@@ -376,7 +399,7 @@ fn nothing_is_kept_open_and_nothing_is_waited_for_in_vain() {
         stream.write_all(&[*byte]).expect("it reads");
     }
     let mut text = String::new();
-    std::io::Read::read_to_string(&mut stream, &mut text).expect("it answers");
+    stream.read_to_string(&mut text).expect("it answers");
     assert!(text.ends_with("ok\n"));
 }
 
