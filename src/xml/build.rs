@@ -32,7 +32,7 @@ pub(super) struct HostHead {
     pub tn: u32,
 }
 
-/// The sum of one name.
+/// The sum of one name, and the last host that had it.
 #[derive(Clone, Debug, Default)]
 struct Sum {
     def: DefId,
@@ -41,6 +41,26 @@ struct Sum {
     decimals: u8,
     /// Whether the filter lets it take part.
     takes_part: bool,
+    /// The last host with it, counted from 1.
+    last_host: u32,
+    /// Where that host's value is.
+    place: u32,
+    /// Whether that host's value was added; `*_before` is the sum without it.
+    counted: bool,
+    value_before: f64,
+    decimals_before: u8,
+}
+
+impl Sum {
+    /// Takes the last host's value out again.
+    #[cold]
+    fn take_back(&mut self) {
+        if self.counted {
+            self.value = self.value_before;
+            self.decimals = self.decimals_before;
+            self.num -= 1;
+        }
+    }
 }
 
 /// Builds a cluster host by host.
@@ -61,8 +81,6 @@ pub(super) struct ClusterBuilder {
     metrics: Vec<Metric>,
     /// By name.
     sums: Vec<Sum>,
-    /// By name: the last host, counted from 1, that had it.
-    last_host_with: Vec<u32>,
     host_number: u32,
     host_up: bool,
     last_def: Option<DefId>,
@@ -101,7 +119,6 @@ impl ClusterBuilder {
             hosts: Vec::with_capacity(hosts),
             metrics: Vec::with_capacity(metrics),
             sums: Vec::new(),
-            last_host_with: Vec::new(),
             host_number: 0,
             host_up: false,
             last_def: None,
@@ -149,7 +166,6 @@ impl ClusterBuilder {
                 takes_part,
                 ..Sum::default()
             });
-            self.last_host_with.push(0);
         }
     }
 
@@ -201,39 +217,24 @@ impl ClusterBuilder {
         self.vocabulary.learn(self.last_def, id);
         self.last_def = Some(id);
         self.received += 1;
-        let name = self.vocabulary.name_of(id) as usize;
-        if self.last_host_with[name] == self.host_number {
-            // The host has it already: the first one counts.
+        let sum = &mut self.sums[self.vocabulary.name_of(id) as usize];
+        // A host that has it already: the last one counts, as both peers show it.
+        let again = sum.last_host == self.host_number;
+        if again {
             self.damage += 1;
+            sum.take_back();
+        }
+        sum.last_host = self.host_number;
+        sum.counted = self.host_up && add_up(sum, &self.vocabulary, id, tn, val.as_bytes());
+        if !self.keep {
             return;
         }
-        self.last_host_with[name] = self.host_number;
-        if self.host_up {
-            self.sum_up(name, id, tn, val.as_bytes());
-        }
-        if self.keep {
-            self.metrics.push(Metric::new(id, tn, val));
-        }
-    }
-
-    #[inline]
-    fn sum_up(&mut self, name: usize, id: DefId, tn: u32, val: &[u8]) {
-        let sum = &mut self.sums[name];
-        let def = self.vocabulary.def(id);
-        let dmax = def.fields().dmax;
-        if !sum.takes_part || !def.ty().is_numeric() || (dmax > 0 && tn > dmax) {
-            return;
-        }
-        let Some(number) = parse_number(val) else {
-            return;
-        };
-        if sum.num == 0 {
-            sum.def = id;
-        }
-        sum.value += number.value;
-        sum.num += 1;
-        if !def.ty().is_integer() {
-            sum.decimals = sum.decimals.max(number.decimals);
+        let metric = Metric::new(id, tn, val);
+        if again {
+            self.metrics[sum.place as usize] = metric;
+        } else {
+            sum.place = self.metrics.len() as u32;
+            self.metrics.push(metric);
         }
     }
 
@@ -279,7 +280,7 @@ impl ClusterBuilder {
             let def = &previous.defs[metric.def() as usize];
             let id = self.add_def(def);
             let name = self.vocabulary.name_of(id) as usize;
-            if self.last_host_with[name] != self.host_number
+            if self.sums[name].last_host != self.host_number
                 && !metric.is_expired(def.fields().dmax, age)
             {
                 self.metrics.push(metric.carried(id, age));
@@ -433,6 +434,29 @@ impl ClusterBuilder {
         }
         self.vocabulary = kept;
     }
+}
+
+/// Adds a value to the sum of its name; whether it is one that is summed.
+#[inline]
+fn add_up(sum: &mut Sum, vocabulary: &Vocabulary, id: DefId, tn: u32, val: &[u8]) -> bool {
+    let def = vocabulary.def(id);
+    let dmax = def.fields().dmax;
+    if !sum.takes_part || !def.ty().is_numeric() || (dmax > 0 && tn > dmax) {
+        return false;
+    }
+    let Some(number) = parse_number(val) else {
+        return false;
+    };
+    if sum.num == 0 {
+        sum.def = id;
+    }
+    (sum.value_before, sum.decimals_before) = (sum.value, sum.decimals);
+    sum.value += number.value;
+    sum.num += 1;
+    if !def.ty().is_integer() {
+        sum.decimals = sum.decimals.max(number.decimals);
+    }
+    true
 }
 
 /// Whether the same hosts stand in the same places.

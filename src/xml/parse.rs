@@ -1269,6 +1269,63 @@ mod tests {
     }
 
     #[test]
+    fn of_two_metrics_of_one_name_the_later_counts_and_once() {
+        let other = one_host("other", &one_metric("m", "0.5", "float", 0));
+        let sum = |first: &str, between: &str, last: &str| {
+            let metrics = [first, between, last].concat();
+            let cluster = other.clone() + &one_host("a", &metrics);
+            let document = Bench::new().poll(&wrapped(&cluster), 100).unwrap();
+            assert_eq!(document.damage, 1);
+            let cluster = only_cluster(&document);
+            let shown = cluster.metrics_of(host(&cluster, "a"));
+            let names: Vec<&str> = shown.iter().map(|it| cluster.def(it).name()).collect();
+            assert_eq!(names, ["m", "between"], "where the first one stood");
+            let sum = cluster.summary.metric("m").unwrap();
+            (
+                metric(&cluster, "a", "m").val.as_str().to_owned(),
+                sum.text(),
+                sum.num,
+            )
+        };
+        let of = |val: &str, kind: &str| one_metric("m", val, kind, 0);
+        let between = one_metric("between", "1", "int32", 0);
+        for (first, last, expected) in [
+            (of("1.125", "float"), of("2", "float"), ("2", "2.5", 2)),
+            (
+                of("1e300", "float"),
+                of("2.25", "float"),
+                ("2.25", "2.75", 2),
+            ),
+            (of("1", "float"), of("2", "string"), ("2", "0.5", 1)),
+            (of("x", "string"), of("2", "float"), ("2", "2.5", 2)),
+            (of("1", "float"), of("x", "float"), ("x", "0.5", 1)),
+        ] {
+            let (val, text, num) = sum(&first, &between, &last);
+            assert_eq!((val.as_str(), text.as_str(), num), expected);
+        }
+        // Where the hosts themselves are not kept, too.
+        let twice = one_host("a", &(of("1", "float") + &of("2", "float")));
+        let xml = wrapped(&twice);
+        let (head, cluster) = xml.split_at(find(&xml, "<CLUSTER"));
+        let (cluster, tail) = cluster.split_at(find(cluster, "</GANGLIA_XML>"));
+        let grid = [
+            head,
+            b"<GRID NAME=\"below\">\n",
+            cluster,
+            b"</GRID>\n",
+            tail,
+        ]
+        .concat();
+        let document = Bench::new().poll(&grid, usize::MAX).unwrap();
+        let sum = document.nodes[0].summary().metric("m").unwrap();
+        assert_eq!((sum.text().as_str(), sum.num), ("2", 1));
+    }
+
+    fn find(bytes: &[u8], text: &str) -> usize {
+        memmem::find(bytes, text.as_bytes()).expect("it is there")
+    }
+
+    #[test]
     fn a_grid_below_is_the_sum_of_its_clusters() {
         let document = Bench::new().poll(LEAF, usize::MAX).unwrap();
         let [Node::Grid(grid)] = &document.nodes[..] else {
