@@ -58,7 +58,7 @@ bench: ## measure it beside C gmetad, and the core alone (a quarter of an hour; 
 	$(TARGET)/release/examples/versus --only cached --interval 3 --cached 60 --warm-up 130 --window 120
 	$(CARGO) bench --bench core
 
-lint: ## check format, lints, scripts and man pages; what is no warning here is none in CI
+lint: ## check format, lints, scripts, man pages, tests that documents name; what is no warning here is none in CI
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	@contrib/lint.sh
@@ -81,7 +81,7 @@ install: $(TARGET)/release/gmetad ## install binary, man pages, header for plugi
 	install -m 644 man/gmetad-consistency-test.1 $(DESTDIR)$(MANDIR)/man1/
 	install -m 644 include/gmetad_plugin.h $(DESTDIR)$(INCLUDEDIR)/
 	install -m 644 contrib/gmetad.conf README.md CHANGELOG.md LICENSE docs/PLUGINS.md \
-		$(DESTDIR)$(DOCDIR)/
+		docs/COMPATIBILITY.md $(DESTDIR)$(DOCDIR)/
 	@contrib/install-init.sh install '$(INIT)' '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
 	@echo 'An example configuration is $(DOCDIR)/gmetad.conf; gmetad reads $(SYSCONFDIR)/ganglia/gmetad.conf.'
 

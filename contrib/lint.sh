@@ -1,5 +1,6 @@
 #!/bin/bash
-# Checks the scripts with shellcheck and the man pages with man, each where there is one.
+# Checks the scripts with shellcheck and the man pages with man, each where there is one, and that
+# the tests are there that docs/COMPATIBILITY.md names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -25,4 +26,20 @@ if command -v man >/dev/null; then
 else
     echo 'lint: no man here; man pages were not checked' >&2
 fi
+
+# Every line of its tables names a test in its last column, and every test that it names is one.
+table=docs/COMPATIBILITY.md
+lines=$(grep -nE '^\| ' "$table" | grep -vE '^[0-9]+:\| what \|')
+# shellcheck disable=SC2016 # The backquotes are Markdown's.
+if untested=$(grep -vE '`[^`]+\.rs::[a-z0-9_]+` \|$' <<<"$lines"); then
+    printf '%s: no test is named here:\n%s\n' "$table" "$untested" >&2
+    failed=1
+fi
+while IFS= read -r test; do
+    # Not grep -q, which would leave the one before it with a closed pipe.
+    if ! grep -sA4 '#\[test\]' "${test%::*}" | grep -E "fn ${test#*::}\(" >/dev/null; then
+        printf '%s: there is no test %s\n' "$table" "$test" >&2
+        failed=1
+    fi
+done < <(grep -oE '[A-Za-z_./-]+\.rs::[a-z0-9_]+' "$table" | sort -u)
 exit "$failed"

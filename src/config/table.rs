@@ -365,6 +365,7 @@ mod tests {
 
     const SHIPPED: &str = include_str!("../../contrib/gmetad.conf");
     const MANUAL: &str = include_str!("../../man/gmetad.conf.5");
+    const COMPATIBILITY: &str = include_str!("../../docs/COMPATIBILITY.md");
 
     /// The shipped file with every directive that is commented out taken in.
     fn uncommented() -> String {
@@ -425,6 +426,21 @@ mod tests {
                     == Some(name)
             });
             assert!(is_there, "{name} is missing");
+        }
+    }
+
+    #[test]
+    fn what_became_of_every_directive_is_told() {
+        for name in directive_names() {
+            let spellings = [format!("`{name}`"), format!("`{name} ")];
+            let first_cell = |line: &str| {
+                let cell = line.strip_prefix("| ")?.split(" | ").next()?;
+                spellings.iter().find(|it| cell.contains(*it)).map(drop)
+            };
+            assert!(
+                COMPATIBILITY.lines().find_map(first_cell).is_some(),
+                "{name} is missing"
+            );
         }
     }
 
