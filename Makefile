@@ -54,8 +54,7 @@ bench: ## measure it beside C gmetad, and the core alone (a quarter of an hour; 
 	@contrib/deps.sh build test
 	$(CARGO) build --release
 	$(CARGO) build --release --examples
-	$(TARGET)/release/examples/versus --only plain,through --svg docs/benchmarks.svg
-	$(TARGET)/release/examples/versus --only cached --interval 3 --cached 60 --warm-up 130 --window 120
+	$(TARGET)/release/examples/versus --svg docs/benchmarks.svg
 	$(CARGO) bench --bench core
 
 lint: ## check format, lints, scripts, man pages, tests that documents name; what is no warning here is none in CI
