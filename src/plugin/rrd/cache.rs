@@ -15,9 +15,30 @@ use super::writer::{FileRecord, FileSpec};
 pub(super) struct Delay {
     /// From a file's oldest sample on.
     pub(super) timeout_secs: u32,
-    /// Added to that, less than this and different from file to file.
+    /// Added to that, at most this and different from file to file.
     pub(super) jitter_secs: u32,
 }
+
+impl Delay {
+    /// How long a file's samples wait, from the oldest on.
+    ///
+    /// The first ones wait anything that is allowed, so that the files are spread; later ones nearly
+    /// all that is allowed, since what waits longer costs the disk less: a page of a file is written
+    /// for any number of values. The rest keeps files of one beginning from staying together.
+    fn wait(self, id: FileId, again: bool) -> u32 {
+        let share = u64::from(id.wrapping_mul(0x9e37_79b1));
+        let part = |secs: u32| ((share * u64::from(secs)) >> 32) as u32;
+        let jitter = if again {
+            self.jitter_secs - part(self.jitter_secs / LATER_SPREAD)
+        } else {
+            part(self.jitter_secs)
+        };
+        self.timeout_secs + jitter
+    }
+}
+
+/// Of the jitter, one in how many seconds still spreads a file's later writes.
+const LATER_SPREAD: u32 = 4;
 
 /// Number of a file in the cache.
 pub(super) type FileId = u32;
@@ -268,8 +289,7 @@ impl Cache {
             return Held::More;
         }
         self.waiting_files += 1;
-        let spread = u64::from(id.wrapping_mul(0x9e37_79b1)) * u64::from(self.delay.jitter_secs);
-        file.due = now + self.delay.timeout_secs + (spread >> 32) as u32;
+        file.due = now + self.delay.wait(id, file.due > 0);
         self.enter_wheel(id);
         Held::First
     }
@@ -446,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_due_after_the_timeout_and_within_the_jitter() {
+    fn files_are_due_after_the_timeout_and_late_in_the_jitter_once_they_are_spread() {
         let mut cache = cache();
         let ids: Vec<FileId> = (0..1000)
             .map(|at| cache.use_file("c/h", &format!("m{at}"), SPEC))
@@ -465,6 +485,26 @@ mod tests {
         let busiest = by_second[107..157].iter().max();
         assert_eq!(by_second[107..157].iter().sum::<usize>(), 1000);
         assert!(busiest.is_some_and(|most| *most <= 25), "{by_second:?}");
+
+        for &id in &ids {
+            put(&mut cache, id, 2000, 1000);
+        }
+        assert_eq!(
+            (0..1138).find_map(|now| cache.due(now)),
+            None,
+            "far from their time"
+        );
+        let again = (1138..=1150).map(|now| {
+            let mut due = 0;
+            while let Some(id) = cache.due(now) {
+                due += 1;
+                cache.drop_samples(id);
+            }
+            due
+        });
+        let again: Vec<usize> = again.collect();
+        assert_eq!(again.iter().sum::<usize>(), 1000);
+        assert!(again.iter().all(|some| *some <= 100), "{again:?}");
     }
 
     #[test]
