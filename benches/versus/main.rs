@@ -80,8 +80,9 @@ const SCENARIOS: [Scenario; 4] = [
         name: "cached",
         writing: Writing::Cached(60),
         interval: 3,
-        warm_up: Duration::from_secs(130),
-        window: Duration::from_secs(120),
+        // Each file is to be in its second round or a later one.
+        warm_up: Duration::from_secs(250),
+        window: Duration::from_secs(240),
         dump_every: DUMP_EVERY,
     },
 ];
