@@ -12,8 +12,9 @@ use std::time::SystemTime;
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use support::peers::{FakeSource, Script, document};
-use support::{Gmetad, wait_for, wait_until};
+use support::peers::{FakeSource, Script, available, document};
+use support::web::get;
+use support::{Gmetad, gmetad, wait_for, wait_until};
 use tempfile::{TempDir, tempdir};
 
 fn folder() -> TempDir {
@@ -232,27 +233,41 @@ fn the_answers_are_byte_for_byte_those_captured_of_c_gmetad() {
 #[test]
 fn what_ends_c_gmetad_costs_only_itself() {
     let two = |val: &str| host("a", 1, &metric("m", val)) + &host("b", 1, &metric("m", val));
+    let only = |name: &str, metric: &str| cluster(name, &host("h", 1, metric));
+    // What is odd, and what is served of it.
     let odd = [
-        cluster("no type", &host("h", 1, "<METRIC NAME=\"x\" VAL=\"1\"/>\n")),
-        cluster(
-            "no name",
-            &host("h", 1, "<METRIC VAL=\"1\" TYPE=\"float\"/>\n"),
+        (
+            only("no type", "<METRIC NAME=\"x\" VAL=\"1\"/>\n"),
+            "<METRIC NAME=\"x\" VAL=\"1\" TYPE=\"\"",
         ),
-        cluster(
-            "no value",
-            &host("h", 1, "<METRIC NAME=\"x\" TYPE=\"float\"/>\n"),
+        (
+            only("no name", "<METRIC VAL=\"1\" TYPE=\"float\"/>\n"),
+            "<METRIC NAME=\"\" VAL=\"1\"",
         ),
-        cluster("no host", "<HOST IP=\"10.0.0.1\" TN=\"1\"></HOST>\n"),
-        "<CLUSTER LOCALTIME=\"1\"></CLUSTER>\n".into(),
-        host("outside", 1, &metric("m", "1")),
-        cluster("sla/sh", &host("h", 1, &metric("m", "1"))),
-        cluster("huge", &two("1e300")),
-        cluster("over", &two("1e308")),
+        (
+            only("no value", "<METRIC NAME=\"x\" TYPE=\"float\"/>\n"),
+            "<METRIC NAME=\"x\" VAL=\"\"",
+        ),
+        (
+            cluster("no host", "<HOST IP=\"10.0.0.1\" TN=\"1\"></HOST>\n"),
+            "<HOST NAME=\"\" IP=\"10.0.0.1\"",
+        ),
+        (
+            "<CLUSTER LOCALTIME=\"1\"></CLUSTER>\n".into(),
+            "<CLUSTER NAME=\"unspecified\"",
+        ),
+        (host("outside", 1, &metric("m", "1")), ""),
+        (
+            only("sla/sh", &metric("m", "1")),
+            "<CLUSTER NAME=\"sla/sh\"",
+        ),
+        (cluster("huge", &two("1e300")), "VAL=\"1e300\""),
+        (cluster("over", &two("1e308")), "VAL=\"1e308\""),
     ];
     let folder = folder();
     let fake = source("");
     let gmetad = over(&folder, &[&fake], "");
-    for (at, odd) in odd.iter().enumerate() {
+    for (at, (odd, served)) in odd.iter().enumerate() {
         let sound = cluster(&format!("sound{at}"), &host("h", 1, &metric("m", "1.5")));
         fake.script(Script::Serve(document("gmond", &format!("{odd}{sound}"))));
         wait_until(odd, || {
@@ -260,10 +275,15 @@ fn what_ends_c_gmetad_costs_only_itself() {
                 .query(&format!("/sound{at}/h/m"))
                 .contains(&format!("<CLUSTER NAME=\"sound{at}\""))
         });
-        for answer in [gmetad.document(), gmetad.query("/?filter=summary")] {
+        let (document, sums) = (gmetad.document(), gmetad.query("/?filter=summary"));
+        assert!(document.contains(served), "{served} of {odd}");
+        assert!(!document.contains("\"outside\""), "no cluster has it");
+        for answer in [document, sums] {
             assert_well_formed(&answer);
             assert!(answer.contains(&format!("<CLUSTER NAME=\"sound{at}\"")));
         }
+        let json = get(gmetad.interactive(), "/api/v1/?filter=summary").json();
+        assert!(json["nodes"].is_array(), "{json}");
         let file = folder.path().join(format!("rrds/sound{at}/h/m.rrd"));
         wait_until("its file", || file.exists());
     }
@@ -285,7 +305,10 @@ fn what_a_document_leaves_out_is_written_as_c_gmetad_writes_it() {
          <GRID NAME=\"g\"></GRID>\n"
     );
     let (folder, fake) = (folder(), source(&inside));
-    let gmetad = over(&folder, &[&fake], "write_rrds off");
+    let gmetad = over(&folder, &[&fake], "");
+    // Its time is that of this machine.
+    let file = folder.path().join("rrds/c/bare/bare.rrd");
+    wait_until("a file of a cluster without LOCALTIME", || file.exists());
     let answer = wait_for("the document", || {
         let answer = gmetad.document();
         answer.contains("<HOST ").then_some(answer)
@@ -472,7 +495,7 @@ fn a_plain_request_needs_no_slash_and_may_be_encoded() {
     let inside = cluster("my cluster", &host("h", 1, &metric("m", "1")))
         + &cluster("Other", &host("o", 1, &metric("m", "1")));
     let (folder, fake) = (folder(), source(&inside));
-    let gmetad = over(&folder, &[&fake], "gridname Top\nwrite_rrds off");
+    let gmetad = over(&folder, &[&fake], "GridName Top\nWRITE_RRDS off");
     wait_until("the cluster", || {
         gmetad.document().contains("<HOST NAME=\"h\"")
     });
@@ -586,4 +609,36 @@ fn a_file_of_gmetad_pythons_runs_with_its_sections_and_its_plugins_folder() {
     gmetad.wait_for_line("rrd_plugin.py is left out: ");
     gmetad.wait_for_line("section mongodb belongs to no plugin in the chain");
     assert!(gmetad.end().success());
+}
+
+#[test]
+fn the_sums_of_the_whole_follow_their_sources() {
+    let with = |val: &str| cluster("C", &host("h", 1, &metric("m", val)));
+    let (folder, fake) = (folder(), source(&with("1")));
+    let gmetad = over(&folder, &[&fake], "write_rrds off");
+    for val in ["1", "2", "3"] {
+        fake.script(Script::Serve(document("gmond", &with(val))));
+        wait_until(&format!("a sum of {val}"), || {
+            let answer = gmetad.query("/?filter=summary");
+            let sum = answer.lines().find(|line| line.starts_with("<METRICS "));
+            sum.is_some_and(|line| value(line, "SUM") == val)
+        });
+    }
+}
+
+/// Not what is in it, which is `config`'s to test, but the one that the package brings.
+#[test]
+fn the_file_of_the_package_of_c_gmetad_is_taken_as_it_is() {
+    let name = "the_file_of_the_package_of_c_gmetad_is_taken_as_it_is";
+    let file = Path::new("/etc/ganglia/gmetad.conf");
+    if !available(name, &["gmetad"]) || !file.exists() {
+        return;
+    }
+    let output = gmetad()
+        .args(["-t", "-c"])
+        .arg(file)
+        .output()
+        .expect("the binary was built");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
 }
