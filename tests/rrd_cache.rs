@@ -176,7 +176,8 @@ fn what_waits_is_written_at_the_end() {
     wait_until("a journal", || !journaled(&journal).is_empty());
     source.wait_for_polls(2);
     let file = folder.path().join("rrds/c/h/m7.rrd");
-    assert!(!file.exists(), "it waits");
+    wait_until("a file for what waits", || file.exists());
+    assert!(rows(&file, T0 + source.polls()).is_empty(), "it waits");
     assert!(gmetad.end().success());
     let rows = rows(&file, T0 + source.polls());
     assert!(rows.len() >= 2, "{rows:?}");
@@ -369,35 +370,27 @@ fn rrdtool_shows_what_is_not_written_yet() {
     let (gmetad, socket) = waiting_gmetad(folder.path(), &source);
     let daemon = format!("unix:{}", socket.display());
     let path = |metric: u32| folder.path().join(format!("rrds/c/h/m{metric}.rrd"));
-    // rrdtool looks for the file by itself before it asks, so it must be there.
-    let make = |metric: u32| {
-        let answer = ask(&socket, &format!("FLUSH c/h/m{metric}.rrd\n"), "\n");
-        assert!(answer.starts_with("0 Successfully flushed "), "{answer}");
-        let file = path(metric);
-        let written: u32 = rrdtool(&["last", file.to_str().unwrap()])
-            .trim()
-            .parse()
-            .unwrap();
-        wait_until("another value", || {
-            let command = format!("PENDING c/h/m{metric}.rrd\nPING\n");
-            !ask(&socket, &command, "0 PONG\n").starts_with("0 ")
-        });
-        (file.to_str().unwrap().to_owned(), written)
+    // rrdtool looks for the file by itself before it asks, so it is there before its values are.
+    let waiting_file = |metric: u32| {
+        let file = path(metric).to_str().unwrap().to_owned();
+        wait_until("a file", || Path::new(&file).exists());
+        let written: u32 = rrdtool(&["last", &file]).trim().parse().unwrap();
+        (file, written)
     };
     let last = |file: &str| -> u32 { rrdtool(&["last", file]).trim().parse().unwrap() };
 
-    let (file, before) = make(0);
+    let (file, before) = waiting_file(0);
     rrdtool(&["flushcached", "--daemon", &daemon, &file]);
     assert!(last(&file) > before);
 
-    let (file, before) = make(1);
+    let (file, before) = waiting_file(1);
     let text = rrdtool(&["lastupdate", "--daemon", &daemon, &file]);
     let (time, found) = text.lines().last().unwrap().split_once(": ").unwrap();
     let time: u32 = time.parse().unwrap();
     assert!(time > before, "{text}");
     assert_eq!(found, value(1, time).to_string());
 
-    let (file, before) = make(2);
+    let (file, before) = waiting_file(2);
     let text = rrdtool(&["last", "--daemon", &daemon, &file]);
     assert!(text.trim().parse::<u32>().unwrap() > before, "{text}");
     assert_eq!(
@@ -406,7 +399,7 @@ fn rrdtool_shows_what_is_not_written_yet() {
         "to know the time, nothing need be written"
     );
 
-    let (file, before) = make(3);
+    let (file, before) = waiting_file(3);
     let text = rrdtool(&["info", "--daemon", &daemon, &file]);
     let line = text
         .lines()
@@ -415,7 +408,7 @@ fn rrdtool_shows_what_is_not_written_yet() {
     assert!(text.contains("ds[sum].type = \"GAUGE\""), "{text}");
     assert_eq!(text, rrdtool(&["info", &file]), "as without a daemon");
 
-    let (file, before) = make(4);
+    let (file, before) = waiting_file(4);
     let (start, end) = (before.to_string(), (before + 2).to_string());
     let span = ["--start", &start, "--end", &end];
     let fetch = [&["fetch", "--daemon", &daemon, &file, "AVERAGE"], &span[..]].concat();
@@ -425,7 +418,7 @@ fn rrdtool_shows_what_is_not_written_yet() {
     let text = rrdtool(&fetch);
     assert!(text.contains(&wanted), "{wanted} in {text}");
 
-    let (file, before) = make(5);
+    let (file, before) = waiting_file(5);
     let (start, end) = (before.to_string(), (before + 1).to_string());
     let definition = format!("DEF:a={file}:sum:AVERAGE");
     let image = folder.path().join("graph.png");

@@ -69,8 +69,18 @@ pub(super) struct HeldFile {
     in_wheel: bool,
     /// Whether a folder of the archive refers to it.
     in_use: bool,
+    on_disk: OnDisk,
     /// Whether this number stands for a file at all.
     taken: bool,
+}
+
+/// Whether somebody wanted to know if the file is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum OnDisk {
+    /// Not since it is in the cache.
+    Unasked,
+    /// It was looked for, and made if it was missing, or will be soon.
+    Asked,
 }
 
 impl HeldFile {
@@ -229,6 +239,7 @@ impl Cache {
             next: NONE,
             in_wheel: false,
             in_use: false,
+            on_disk: OnDisk::Unasked,
             taken: true,
         };
         let id = if let Some(id) = self.free.pop() {
@@ -324,6 +335,13 @@ impl Cache {
         self.arena.free(&mut file.samples);
         file.count = 0;
         file.newest = 0;
+    }
+
+    /// Whether nothing is known of a file on disk, and this is the first time to ask.
+    pub(super) fn is_first_look(&mut self, id: FileId) -> bool {
+        let file = &mut self.files[id as usize];
+        let before = std::mem::replace(&mut file.on_disk, OnDisk::Asked);
+        before == OnDisk::Unasked && file.record.last == 0
     }
 
     /// Ends the use of a file; it goes at once if it has no samples, and then this is its record.

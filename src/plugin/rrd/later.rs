@@ -2,6 +2,7 @@
 //!
 //! Which samples there are is the archive's matter; how they get into a file is the writer's.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -51,6 +52,9 @@ pub(super) struct Later {
     mode: u32,
     /// Files still to be written before their time.
     to_flush: u64,
+    /// Files that may be missing. They are made long before they are written, as whoever draws a
+    /// graph looks for a file before asking for what waits of it.
+    unseen: VecDeque<FileId>,
 }
 
 impl Later {
@@ -82,6 +86,7 @@ impl Later {
             created_before: 0,
             mode: 0o666 & !umask,
             to_flush: 0,
+            unseen: VecDeque::new(),
         })
     }
 
@@ -305,7 +310,12 @@ impl Later {
             held = self.cache.put(id, time, &self.packed, now);
         }
         match held {
-            Held::First | Held::More => {}
+            Held::First => {
+                if self.cache.is_first_look(id) {
+                    self.unseen.push_back(id);
+                }
+            }
+            Held::More => {}
             Held::Stale => count(&writer.counters().stale, 1),
             Held::Full => self.write_through(id, time, writer),
         }
@@ -385,7 +395,7 @@ impl Later {
         let begun = Instant::now();
         let mut more = true;
         while more && begun.elapsed() < STEP {
-            more = self.write_one(writer);
+            more = self.write_one(writer) || self.make_one(writer);
         }
         self.count(writer);
         let dirty = self.journal.as_ref().is_some_and(Journal::is_dirty);
@@ -420,10 +430,36 @@ impl Later {
         true
     }
 
+    /// Makes a file that is missing, without its samples; whether there was one to look for.
+    fn make_one(&mut self, writer: &mut Writer) -> bool {
+        if self.has_created_enough(writer) {
+            return false;
+        }
+        let Some(id) = self.unseen.pop_front() else {
+            // A first start leaves room for all files there are.
+            self.unseen = VecDeque::new();
+            return false;
+        };
+        let file = self.cache.get(id);
+        // Else it has been written, or is gone.
+        if !file.is_empty() && file.record.last == 0 {
+            self.samples.clear();
+            self.cache.read(id, &mut self.samples);
+            self.paths.enter_inside(self.cache.folder(id));
+            let path = self.paths.file(self.cache.name(id));
+            let file = self.cache.get_mut(id);
+            writer.make(path, &mut file.record, file.spec, self.samples.first_time());
+        }
+        true
+    }
+
+    fn has_created_enough(&self, writer: &Writer) -> bool {
+        writer.counters().status().created - self.created_before >= CREATIONS_A_SECOND
+    }
+
     /// Whether a file is to be created when enough have been in this second.
     fn must_wait(&mut self, id: FileId, writer: &Writer) -> bool {
-        let created = writer.counters().status().created - self.created_before;
-        if created < CREATIONS_A_SECOND || self.cache.get(id).record.last > 0 {
+        if self.cache.get(id).record.last > 0 || !self.has_created_enough(writer) {
             return false;
         }
         self.paths.enter_inside(self.cache.folder(id));

@@ -304,6 +304,23 @@ impl Writer {
         }
     }
 
+    /// Creates a file that is missing, for a first sample of that time, which comes later.
+    pub(super) fn make(
+        &mut self,
+        path: &CStr,
+        record: &mut FileRecord,
+        spec: FileSpec,
+        first: u32,
+    ) {
+        if exists(path) {
+            return;
+        }
+        match self.create(path, spec, first) {
+            Ok(()) => record.last = first.saturating_sub(1),
+            Err(failure) => self.broke(path, record, 0, &failure),
+        }
+    }
+
     /// A file took its samples.
     fn mended(&mut self, record: &mut FileRecord) {
         if record.has(BROKEN) {
