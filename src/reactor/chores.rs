@@ -23,6 +23,10 @@ const CLIENTS_END_WITHIN: Duration = Duration::from_secs(2);
 /// For plugins to do what is queued and stop.
 const PLUGINS_END_WITHIN: Duration = Duration::from_secs(10);
 
+/// Longest between two sums of everything. Their files have a step of 15 s and a heartbeat of 120 s
+/// whatever the intervals: what comes more rarely than that is unknown to them.
+const SUMMARY_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
+
 /// How far the end has come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ending {
@@ -196,11 +200,9 @@ impl Reactor {
         }
     }
 
-    /// Half of the shortest interval.
     fn summary_period(&self) -> Duration {
         let sources = &self.shared.config.sources;
-        let shortest = sources.iter().map(|source| source.interval).min();
-        shortest.unwrap_or(DEFAULT_INTERVAL) / 2
+        summary_period(sources.iter().map(|source| source.interval))
     }
 
     /// How the daemon does, in a few lines, whatever the level.
@@ -253,5 +255,24 @@ impl Reactor {
                 files.held, files.held_bytes, files.journal_bytes, files.forced
             ));
         }
+    }
+}
+
+/// Half of the shortest interval, unless that is too long for the root's files.
+fn summary_period(intervals: impl Iterator<Item = Duration>) -> Duration {
+    let shortest = intervals.min().unwrap_or(DEFAULT_INTERVAL);
+    (shortest / 2).min(SUMMARY_AT_LEAST_EVERY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_is_summed_up_often_enough_for_its_files_whatever_the_intervals() {
+        let period = |secs: &[u64]| summary_period(secs.iter().copied().map(Duration::from_secs));
+        assert_eq!(period(&[]), Duration::from_millis(7500));
+        assert_eq!(period(&[3600, 15]), Duration::from_millis(7500));
+        assert_eq!(period(&[3600]), Duration::from_secs(60));
     }
 }
