@@ -52,10 +52,18 @@ impl Snapshot {
 struct Source {
     /// Of its last good document.
     nodes: Vec<Node>,
+    by_name: HashMap<Box<str>, usize>,
     vocabularies: HashMap<Box<str>, Vocabulary>,
     /// Whether its last poll was good.
     up: bool,
     carry: Carry,
+}
+
+impl Source {
+    /// Its cluster or grid of that name.
+    fn node(&self, name: &str) -> Option<&Node> {
+        self.by_name.get(name).map(|&at| &self.nodes[at])
+    }
 }
 
 /// Whether the next document takes over what it does not name.
@@ -183,13 +191,14 @@ impl Store {
         Parser::new(Arc::clone(&self.settings), previous)
     }
 
-    /// Gives up a document; what its reader has learnt is kept for the next.
+    /// Gives up a document; what was known before it is kept for the next.
     pub fn abort(&mut self, id: SourceId, parser: Parser) {
         let source = &mut self.sources[id.0];
         source.vocabularies = parser.into_vocabularies();
         if source.carry == Carry::NothingBegun {
             source.carry = Carry::Nothing;
         }
+        self.table.tidy();
     }
 
     /// Replaces the source's data in one step. Returns what has changed, as it is now shown: a
@@ -197,18 +206,19 @@ impl Store {
     pub fn commit(&mut self, id: SourceId, document: Document, now: Now) -> Vec<Node> {
         let source = &mut self.sources[id.0];
         let gone: Vec<Node> = std::mem::replace(&mut source.nodes, document.nodes);
+        let names = source.nodes.iter().map(|node| node.name().into());
+        source.by_name = names.zip(0..).collect();
         source.vocabularies = document.vocabularies;
         source.up = true;
         if source.carry == Carry::NothingBegun {
             source.carry = Carry::Over;
         }
         self.snapshot = None;
-        let nodes = self.sources[id.0].nodes.clone();
-        for old in gone
-            .iter()
-            .filter(|old| nodes.iter().all(|new| new.name() != old.name()))
-        {
-            self.share(old.name(), None, now.mono);
+        let nodes = source.nodes.clone();
+        for old in &gone {
+            if self.sources[id.0].node(old.name()).is_none() {
+                self.share(old.name(), None, now.mono);
+            }
         }
         nodes
             .into_iter()
@@ -312,8 +322,7 @@ impl Store {
     fn share(&mut self, name: &str, newest: Option<SourceId>, now: Mono) -> Option<Node> {
         let mut parts: Vec<(SourceId, Arc<Cluster>)> = Vec::new();
         for &id in &self.order {
-            let nodes = &self.sources[id.0].nodes;
-            match nodes.iter().find(|node| node.name() == name) {
+            match self.sources[id.0].node(name) {
                 Some(Node::Cluster(cluster)) => parts.push((id, Arc::clone(cluster))),
                 Some(Node::Grid(_)) => {
                     self.shared.remove(name);
@@ -388,6 +397,7 @@ fn merge(
         hosts: Vec::new(),
         metrics: Vec::new(),
         defs: Arc::default(),
+        bytes: parts.iter().map(|(_, part)| part.bytes).sum(),
         ..lead.map(|(_, part)| (**part).clone()).unwrap_or_default()
     };
     let mut vocabulary = Vocabulary::default();

@@ -16,6 +16,9 @@ use crate::xml::escape::push_decimal;
 /// Definitions of a cluster whose text is kept at hand; the rest is made anew for each metric.
 const KEPT_DEFS: usize = 4096;
 
+/// As much of it, for a peer that writes much.
+const KEPT_BYTES: usize = 4 << 20;
+
 /// An answer with what is selected as JSON, with TNs as of `now`.
 pub fn body(snapshot: Arc<Snapshot>, selection: Selection, now: Now) -> Box<dyn Body> {
     Box::new(Walk::with_format(
@@ -35,6 +38,7 @@ pub struct JsonFormat {
     sums: Sums,
     /// Of the cluster that is open, by index of the definition.
     kept: Vec<Option<Around>>,
+    kept_bytes: usize,
 }
 
 /// What all metrics of a definition have in common.
@@ -158,11 +162,17 @@ impl Format for JsonFormat {
         comma(out, &mut self.metrics);
         let def = cluster.def(metric);
         let made;
-        let around = if let Some(kept) = self.kept.get_mut(metric.def() as usize) {
-            kept.get_or_insert_with(|| Around::new(def))
-        } else {
-            made = Around::new(def);
-            &made
+        let around = match self.kept.get_mut(metric.def() as usize) {
+            Some(Some(kept)) => kept,
+            Some(kept) if self.kept_bytes < KEPT_BYTES => {
+                let around = kept.insert(Around::new(def));
+                self.kept_bytes += around.before.len() + around.after.len();
+                around
+            }
+            _ => {
+                made = Around::new(def);
+                &made
+            }
         };
         out.extend_from_slice(&around.before);
         push_value(out, def.ty().is_numeric(), metric.val.as_str());
@@ -183,7 +193,7 @@ impl Format for JsonFormat {
             out.extend_from_slice(b",\"hosts\":[]");
         }
         out.push(b'}');
-        self.kept = Vec::new();
+        (self.kept, self.kept_bytes) = (Vec::new(), 0);
     }
 
     fn end(&mut self, out: &mut Vec<u8>, _: &Snapshot) {

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::metric::MetricDef;
+use super::metric::{ALLOCATION_BYTES, MetricDef};
 use super::summary::Summary;
 use super::text::SmallText;
 use super::time::Mono;
@@ -59,6 +59,8 @@ pub struct Grid {
     pub received: Mono,
     /// All it has, summed up.
     pub summary: Summary,
+    /// Memory that it takes, about; what it shares is counted in full.
+    pub bytes: usize,
 }
 
 /// A cluster with all of its hosts' metrics in one array.
@@ -86,6 +88,8 @@ pub struct Cluster {
     pub by_name: Arc<[u32]>,
     /// Over the hosts that are up.
     pub summary: Summary,
+    /// Memory that it takes, about; what it shares is counted in full.
+    pub bytes: usize,
 }
 
 impl Cluster {
@@ -134,6 +138,15 @@ pub struct HostInfo {
     pub tmax: u32,
     /// Seconds after which the host is forgotten; 0 = never.
     pub dmax: u32,
+}
+
+impl HostInfo {
+    /// Memory that it takes, about.
+    pub fn bytes(&self) -> usize {
+        let texts = [&self.name, &self.ip, &self.location, &self.tags];
+        let texts = texts.map(|text| text.len() + ALLOCATION_BYTES);
+        size_of::<HostInfo>() + texts.iter().sum::<usize>() + 2 * ALLOCATION_BYTES
+    }
 }
 
 /// A host in a snapshot.

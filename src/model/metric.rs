@@ -100,6 +100,9 @@ pub struct MetricFields {
     pub extra: Vec<(String, String)>,
 }
 
+/// What an allocation takes beside what is asked for.
+pub(super) const ALLOCATION_BYTES: usize = 16;
+
 /// One definition, shared by every metric that has these attributes.
 #[derive(Debug)]
 pub struct MetricDef {
@@ -151,6 +154,29 @@ impl MetricDef {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, val)| val.as_str())
+    }
+
+    /// Memory that it takes, about.
+    pub fn bytes(&self) -> usize {
+        let MetricFields {
+            name,
+            type_text,
+            units,
+            slope_text,
+            source,
+            extra,
+            ..
+        } = &self.fields;
+        let texts = [name, type_text, units, slope_text, source]
+            .map(|text| text.capacity() + ALLOCATION_BYTES);
+        let pairs = extra.iter().map(|(key, val)| {
+            size_of::<(String, String)>() + key.capacity() + val.capacity() + 2 * ALLOCATION_BYTES
+        });
+        size_of::<MetricDef>()
+            + texts.iter().sum::<usize>()
+            + pairs.sum::<usize>()
+            + self.wire.bytes.len()
+            + ALLOCATION_BYTES
     }
 
     /// The METRIC element without its value and its TN.

@@ -62,7 +62,11 @@ impl Summary {
 pub struct SummaryBuilder {
     summary: Summary,
     by_name: HashMap<Box<str>, usize>,
+    bytes: usize,
 }
+
+/// What a sum takes beside its definition and its name.
+const SUM_BYTES: usize = 120;
 
 impl SummaryBuilder {
     /// Adds hosts.
@@ -76,6 +80,7 @@ impl SummaryBuilder {
         let at = if let Some(&at) = self.by_name.get(def.name()) {
             at
         } else {
+            self.bytes += def.bytes() + def.name().len() + SUM_BYTES;
             self.by_name
                 .insert(def.name().into(), self.summary.metrics.len());
             self.summary.metrics.push(SummaryMetric {
@@ -92,6 +97,7 @@ impl SummaryBuilder {
         metric.decimals = metric.decimals.max(sum.decimals);
         let has_extra = |def| extra_of_sums(def).next().is_some();
         if !has_extra(&metric.def) && has_extra(def) {
+            self.bytes += def.bytes();
             metric.def = Arc::clone(def);
         }
     }
@@ -106,6 +112,16 @@ impl SummaryBuilder {
             };
             self.add(&metric.def, sum, metric.num);
         }
+    }
+
+    /// How many names there are.
+    pub fn len(&self) -> usize {
+        self.summary.metrics.len()
+    }
+
+    /// Memory that it takes, about; definitions that others use too are counted in full.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether nothing was added.

@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use super::metric::{MetricDef, MetricFields};
 
-/// How many new definitions come in before those without users are looked for.
+/// How many new definitions come in before those without users are looked for, and how much memory
+/// they take; or as much as is used, if that is more.
 const SWEEP_EVERY: usize = 1024;
+const SWEEP_EVERY_BYTES: usize = 64 << 20;
 
 /// Shares definitions between hosts, clusters and sources.
 #[derive(Debug, Default)]
@@ -18,7 +20,9 @@ pub struct DefTable {
     by_hash: HashMap<u64, Vec<Arc<MetricDef>>>,
     hasher: std::hash::RandomState,
     len: usize,
+    bytes: usize,
     sweep_at: usize,
+    sweep_at_bytes: usize,
 }
 
 impl DefTable {
@@ -30,13 +34,22 @@ impl DefTable {
         if let Some(def) = known.and_then(|defs| defs.iter().find(|def| *def.fields() == fields)) {
             return Arc::clone(def);
         }
-        if self.len >= self.sweep_at {
+        if self.len >= self.sweep_at || self.bytes >= self.sweep_at_bytes {
             self.sweep();
         }
         let def = Arc::new(MetricDef::new(fields));
         self.by_hash.entry(hash).or_default().push(Arc::clone(&def));
         self.len += 1;
+        self.bytes += def.bytes();
         def
+    }
+
+    /// Lets go of what nothing else holds, if there may be much of it: after a document was given
+    /// up.
+    pub fn tidy(&mut self) {
+        if self.len > self.sweep_at / 2 + SWEEP_EVERY / 2 || self.bytes > self.sweep_at_bytes / 2 {
+            self.sweep();
+        }
     }
 
     /// Lets go of every definition that nothing else holds.
@@ -46,8 +59,11 @@ impl DefTable {
             !defs.is_empty()
         });
         self.by_hash.shrink_to_fit();
-        self.len = self.by_hash.values().map(Vec::len).sum();
+        let kept = self.by_hash.values().flatten();
+        (self.len, self.bytes) =
+            kept.fold((0, 0), |(len, bytes), def| (len + 1, bytes + def.bytes()));
         self.sweep_at = self.len + self.len.max(SWEEP_EVERY);
+        self.sweep_at_bytes = self.bytes + self.bytes.max(SWEEP_EVERY_BYTES);
     }
 
     /// Definitions held, used or not yet swept.
@@ -92,5 +108,37 @@ mod tests {
         table.sweep();
         assert_eq!(table.len(), 1);
         assert!(Arc::ptr_eq(&kept, &table.intern(named("kept"))));
+    }
+
+    #[test]
+    fn a_few_large_definitions_go_as_many_small_ones_do() {
+        let mut table = DefTable::default();
+        let large = |at: usize| MetricFields {
+            units: "x".repeat(10 << 20),
+            ..named(&at.to_string())
+        };
+        for at in 0..20 {
+            table.intern(large(at));
+            assert!(
+                table.bytes < SWEEP_EVERY_BYTES + (30 << 20),
+                "{}",
+                table.bytes
+            );
+        }
+        table.tidy();
+        assert_eq!((table.len(), table.bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_is_used_is_not_looked_through_for_nothing() {
+        let mut table = DefTable::default();
+        let used: Vec<_> = (0..5000)
+            .map(|at| table.intern(named(&at.to_string())))
+            .collect();
+        table.sweep();
+        let before = table.sweep_at;
+        table.intern(named("one more"));
+        table.tidy();
+        assert_eq!((table.sweep_at, table.len()), (before, used.len() + 1));
     }
 }

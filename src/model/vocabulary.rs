@@ -11,6 +11,9 @@ use super::metric::MetricDef;
 /// Definitions tried by name before an element is parsed in full.
 const CANDIDATES: usize = 4;
 
+/// What a vocabulary, and who adds up by it, takes for each definition beside itself and its name.
+const ENTRY_BYTES: usize = 200;
+
 /// Index of a definition in its cluster.
 pub type DefId = u32;
 
@@ -25,6 +28,10 @@ pub struct Vocabulary {
     names: HashMap<Box<str>, u32>,
     /// By name: its definitions, newest last.
     by_name: Vec<Vec<DefId>>,
+    /// By address of the definition, which stays as long as it is here: a peer may send as many of
+    /// one name as it likes.
+    by_address: HashMap<usize, DefId>,
+    bytes: usize,
 }
 
 impl Vocabulary {
@@ -47,6 +54,11 @@ impl Vocabulary {
     /// Whether there is none yet.
     pub fn is_empty(&self) -> bool {
         self.defs.is_empty()
+    }
+
+    /// Memory that it takes, about; definitions that others use too are counted in full.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How many different names there are.
@@ -89,6 +101,10 @@ impl Vocabulary {
 
     /// The index of a definition, which is added where it is new.
     pub fn add(&mut self, def: &Arc<MetricDef>) -> DefId {
+        let address = Arc::as_ptr(def) as usize;
+        if let Some(&id) = self.by_address.get(&address) {
+            return id;
+        }
         let name = if let Some(&name) = self.names.get(def.name()) {
             name
         } else {
@@ -97,20 +113,24 @@ impl Vocabulary {
             self.by_name.push(Vec::new());
             name
         };
-        let known = &mut self.by_name[name as usize];
-        if let Some(&id) = known
-            .iter()
-            .rev()
-            .find(|&&id| Arc::ptr_eq(&self.defs[id as usize], def))
-        {
-            return id;
-        }
         let id = self.defs.len() as DefId;
-        known.push(id);
+        self.by_name[name as usize].push(id);
+        self.by_address.insert(address, id);
+        self.bytes += def.bytes() + def.name().len() + ENTRY_BYTES;
         Arc::make_mut(&mut self.defs).push(Arc::clone(def));
         self.next.push(id);
         self.name_of.push(name);
         id
+    }
+
+    /// The same without the definitions from `len` on.
+    #[must_use]
+    pub fn shortened(self, len: usize) -> Vocabulary {
+        if self.len() <= len {
+            return self;
+        }
+        let used: Vec<bool> = (0..self.len()).map(|id| id < len).collect();
+        self.compacted(&used).0
     }
 
     /// The same with only the definitions that `used` marks, and where each of them went.
@@ -179,5 +199,24 @@ mod tests {
         assert_eq!(moved, [0, DefId::MAX, 1]);
         assert_eq!(kept.len(), 2);
         assert_eq!(kept.predict(Some(0)), Some(1));
+        assert!(kept.bytes() < vocabulary.bytes());
+    }
+
+    #[test]
+    fn a_definition_is_known_again_however_many_have_its_name() {
+        let mut vocabulary = Vocabulary::default();
+        let defs: Vec<_> = (0..20_000).map(|at| def("m", &at.to_string())).collect();
+        for (at, def) in defs.iter().enumerate() {
+            assert_eq!(vocabulary.add(def), at as DefId);
+        }
+        assert!(
+            defs.iter()
+                .all(|def| (vocabulary.add(def) as usize) < defs.len())
+        );
+        assert_eq!((vocabulary.len(), vocabulary.name_count()), (20_000, 1));
+        let shorter = vocabulary.shortened(3);
+        assert_eq!(shorter.len(), 3);
+        assert_eq!(shorter.candidates("m").collect::<Vec<_>>(), [2, 1, 0]);
+        assert!(shorter.predict(Some(2)).is_some_and(|next| next < 3));
     }
 }

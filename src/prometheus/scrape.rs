@@ -91,7 +91,6 @@ struct Index {
 struct Family {
     name: String,
     kind: Kind,
-    help: String,
     /// Whether metrics of several names have become one.
     mixed: bool,
     /// Whether its head is written.
@@ -174,7 +173,6 @@ impl Scrape {
             let at = self.families.len() as u32;
             self.by_name.insert(name.clone(), at);
             self.families.push(Family {
-                help: help(def),
                 name,
                 kind,
                 mixed: false,
@@ -224,6 +222,11 @@ impl Scrape {
         let Some(family) = self.families.get_mut(number) else {
             return Step::Done;
         };
+        // The first definition speaks for the family, as it was planned.
+        let named_by = family.members.first().map(|&(at, def)| {
+            let cluster = &self.clusters[at as usize].cluster;
+            Arc::clone(&cluster.defs[def as usize])
+        });
         while let Some(&(at, def)) = family.members.get(member) {
             let part = &mut self.clusters[at as usize];
             let cluster = &*part.cluster;
@@ -233,9 +236,12 @@ impl Scrape {
             });
             let index = &*index;
             let metrics = index.of(def);
-            if !metrics.is_empty() && !family.begun {
+            if !metrics.is_empty()
+                && !family.begun
+                && let Some(named_by) = &named_by
+            {
                 family.begun = true;
-                push_family(out, &family.name, family.kind, &family.help);
+                push_family(out, &family.name, family.kind, &help(named_by));
             }
             let start = sample_start(&family.name, cluster);
             let end = sample_end(family, cluster.defs[def as usize].name());

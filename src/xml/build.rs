@@ -14,6 +14,9 @@ use crate::summary::add_host;
 /// Hosts kept that the document no longer names; the oldest go first.
 const MAX_CARRIED_HOSTS: usize = 100_000;
 
+/// Memory of a document up to which anything is carried over into it.
+const CARRY_BELOW_BYTES: usize = 512 << 20;
+
 /// CLUSTER's own attributes.
 #[derive(Debug, Default)]
 pub(super) struct ClusterHead {
@@ -30,6 +33,16 @@ pub(super) struct HostHead {
     pub info: HostInfo,
     pub reported: i64,
     pub tn: u32,
+}
+
+/// What a cluster has become.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub cluster: Cluster,
+    /// For the next document.
+    pub vocabulary: Vocabulary,
+    /// Values that could not be kept as sent.
+    pub damage: u64,
 }
 
 /// The sum of one name, and the last host that had it.
@@ -77,10 +90,20 @@ pub(super) struct ClusterBuilder {
     aligned: bool,
     previous_seen: Vec<bool>,
     previous_cursor: usize,
+    /// Where the previous cluster has the host that is open, if it comes for the first time.
+    known: Option<usize>,
     hosts: Vec<Host>,
     metrics: Vec<Metric>,
+    /// What hosts and values take beside their records.
+    text_bytes: usize,
+    /// What the rest of the document takes.
+    other_bytes: usize,
     /// By name.
     sums: Vec<Sum>,
+    /// Names with a sum, some of them twice.
+    summed: Vec<u32>,
+    /// By definition: whether the document has it, where no metric is kept to tell that.
+    used: Vec<bool>,
     host_number: u32,
     host_up: bool,
     last_def: Option<DefId>,
@@ -116,9 +139,14 @@ impl ClusterBuilder {
                 .is_some_and(|p| Arc::ptr_eq(&p.defs, vocabulary.defs())),
             previous_seen: vec![false; hosts],
             previous_cursor: 0,
+            known: None,
             hosts: Vec::with_capacity(hosts),
             metrics: Vec::with_capacity(metrics),
+            text_bytes: 0,
+            other_bytes: 0,
             sums: Vec::new(),
+            summed: Vec::new(),
+            used: Vec::new(),
             host_number: 0,
             host_up: false,
             last_def: None,
@@ -136,8 +164,33 @@ impl ClusterBuilder {
         builder
     }
 
+    /// Goes on with another CLUSTER of that name, or of the same grid below.
+    pub fn begin_again(&mut self, head: ClusterHead) {
+        self.head = head;
+        self.last_def = None;
+        self.previous_cursor = 0;
+    }
+
     pub fn name(&self) -> &str {
         &self.head.name
+    }
+
+    /// Memory that it takes, about.
+    pub fn bytes(&self) -> usize {
+        self.hosts.len() * size_of::<Host>()
+            + self.metrics.len() * size_of::<Metric>()
+            + self.text_bytes
+            + self.vocabulary.bytes()
+            + self.given.bytes()
+    }
+
+    /// Tells it what the rest of the document takes.
+    pub fn beside(&mut self, other_bytes: usize) {
+        self.other_bytes = other_bytes;
+    }
+
+    fn may_carry(&self) -> bool {
+        self.bytes() + self.other_bytes < CARRY_BELOW_BYTES
     }
 
     pub fn vocabulary(&self) -> &Vocabulary {
@@ -159,6 +212,9 @@ impl ClusterBuilder {
 
     /// Makes room for the sums of a definition's name.
     fn meet(&mut self, id: DefId) {
+        if !self.keep {
+            self.used.resize(self.vocabulary.len(), false);
+        }
         if self.vocabulary.name_count() > self.sums.len() {
             let takes_part = self.filter.takes_part(self.vocabulary.def(id).name());
             self.sums.push(Sum {
@@ -170,7 +226,9 @@ impl ClusterBuilder {
     }
 
     pub fn start_host(&mut self, head: HostHead, now: Mono) {
-        let info = match self.find_previous(&head.info.name) {
+        let found = self.find_previous(&head.info.name);
+        self.known = found.filter(|at| !self.previous_seen[*at]);
+        let info = match found {
             Some(at) => {
                 self.previous_seen[at] = true;
                 let known = self.previous.as_ref().map(|p| &p.hosts[at].info);
@@ -186,6 +244,7 @@ impl ClusterBuilder {
         }
         self.host_number += 1;
         if self.keep {
+            self.text_bytes += head.info.bytes();
             self.hosts.push(Host {
                 info: info.unwrap_or_else(|| Arc::new(head.info)),
                 reported: head.reported,
@@ -217,7 +276,8 @@ impl ClusterBuilder {
         self.vocabulary.learn(self.last_def, id);
         self.last_def = Some(id);
         self.received += 1;
-        let sum = &mut self.sums[self.vocabulary.name_of(id) as usize];
+        let name = self.vocabulary.name_of(id);
+        let sum = &mut self.sums[name as usize];
         // A host that has it already: the last one counts, as both peers show it.
         let again = sum.last_host == self.host_number;
         if again {
@@ -226,9 +286,14 @@ impl ClusterBuilder {
         }
         sum.last_host = self.host_number;
         sum.counted = self.host_up && add_up(sum, &self.vocabulary, id, tn, val.as_bytes());
+        if sum.counted && sum.num == 1 {
+            self.summed.push(name);
+        }
         if !self.keep {
+            self.used[id as usize] = true;
             return;
         }
+        self.text_bytes += val.heap_bytes();
         let metric = Metric::new(id, tn, val);
         if again {
             self.metrics[sum.place as usize] = metric;
@@ -247,26 +312,17 @@ impl ClusterBuilder {
             return;
         };
         host.metric_count = metrics - host.first_metric;
-        if let Some(previous) = self.previous.clone() {
-            self.carry_metrics(&previous);
+        // A host that comes twice has what it had only once.
+        if let (Some(previous), Some(known)) = (self.previous.clone(), self.known) {
+            self.carry_metrics(&previous, &previous.hosts[known]);
         }
     }
 
     /// Keeps the values of the open host that its document no longer has, until their DMAX.
-    fn carry_metrics(&mut self, previous: &Cluster) {
+    fn carry_metrics(&mut self, previous: &Cluster, known: &Host) {
         let Some(host) = self.hosts.last() else {
             return;
         };
-        let Some(known) = self
-            .previous_cursor
-            .checked_sub(1)
-            .map(|at| &previous.hosts[at])
-        else {
-            return;
-        };
-        if known.info.name != host.info.name {
-            return;
-        }
         let old = previous.metrics_of(known);
         let new = &self.metrics[host.metrics()];
         let same = old.len() == new.len()
@@ -278,11 +334,16 @@ impl ClusterBuilder {
         let age = host.received.ticks_since(known.received);
         for metric in old {
             let def = &previous.defs[metric.def() as usize];
+            if metric.is_expired(def.fields().dmax, age) {
+                continue;
+            }
             let id = self.add_def(def);
             let name = self.vocabulary.name_of(id) as usize;
-            if self.sums[name].last_host != self.host_number
-                && !metric.is_expired(def.fields().dmax, age)
-            {
+            if self.sums[name].last_host != self.host_number {
+                if !self.may_carry() {
+                    break;
+                }
+                self.text_bytes += metric.val.heap_bytes();
                 self.metrics.push(metric.carried(id, age));
             }
         }
@@ -292,36 +353,50 @@ impl ClusterBuilder {
         }
     }
 
-    /// What was learnt, of a cluster that is given up.
+    /// What was known before this document, which is given up.
+    pub fn into_known(self) -> Vocabulary {
+        self.vocabulary.shortened(self.known_at_start)
+    }
+
+    /// The vocabulary for the next document, where nothing is kept but sums.
     pub fn into_vocabulary(self) -> Vocabulary {
+        let count = self.used.iter().filter(|used| **used).count();
+        if is_worth_compacting(self.vocabulary.len(), count) {
+            return self.vocabulary.compacted(&self.used).0;
+        }
         self.vocabulary
     }
 
-    /// The sums, and the vocabulary for the next document.
-    pub fn into_summary(mut self) -> (Summary, Vocabulary) {
-        (self.summary(), self.vocabulary)
-    }
-
-    /// The sums of the hosts, or those that the document gave where it named no host.
-    fn summary(&mut self) -> Summary {
-        if self.host_number == 0 {
-            return std::mem::take(&mut self.given).finish();
+    /// The sums of the hosts since the last time, or those that the document gave where it named
+    /// no host.
+    pub fn take_summary(&mut self) -> Summary {
+        let given = std::mem::take(&mut self.given);
+        let (up, down) = (self.hosts_up, self.hosts_down);
+        if up + down == 0 {
+            return given.finish();
         }
+        (self.hosts_up, self.hosts_down) = (0, 0);
         let mut summary = SummaryBuilder::default();
-        summary.add_hosts(self.hosts_up, self.hosts_down);
-        for sum in self.sums.iter().filter(|sum| sum.num > 0) {
+        summary.add_hosts(up, down);
+        // In the order of the vocabulary, which hardly ever changes.
+        self.summed.sort_unstable();
+        for name in self.summed.drain(..) {
+            let sum = &mut self.sums[name as usize];
             let number = crate::model::Number {
-                value: sum.value,
-                decimals: sum.decimals,
+                value: std::mem::take(&mut sum.value),
+                decimals: std::mem::take(&mut sum.decimals),
             };
-            summary.add(self.vocabulary.def(sum.def), number, sum.num);
+            let num = std::mem::take(&mut sum.num);
+            if num > 0 {
+                summary.add(self.vocabulary.def(sum.def), number, num);
+            }
         }
         summary.finish()
     }
 
-    /// The cluster with what is carried over, the vocabulary for the next document, the damage.
-    pub fn finish(mut self, now: Mono) -> (Cluster, Vocabulary, u64) {
-        let summary = self.summary();
+    /// The cluster with what is carried over.
+    pub fn finish(mut self, now: Mono) -> Built {
+        let summary = self.take_summary();
         self.carry_hosts(now);
         let named = self.hosts.len();
         let by_name = match &self.previous {
@@ -337,6 +412,7 @@ impl ClusterBuilder {
         if self.vocabulary.len() > self.known_at_start {
             self.compact();
         }
+        let bytes = self.bytes();
         let mut cluster = Cluster {
             name: self.head.name.into(),
             owner: self.head.owner.into(),
@@ -349,6 +425,7 @@ impl ClusterBuilder {
             metrics: self.metrics,
             by_name,
             summary,
+            bytes,
         };
         if cluster.hosts.len() < named {
             // Those left out were added up as they came.
@@ -358,7 +435,11 @@ impl ClusterBuilder {
             }
             cluster.summary = sums.finish();
         }
-        (cluster, self.vocabulary, self.damage)
+        Built {
+            cluster,
+            vocabulary: self.vocabulary,
+            damage: self.damage,
+        }
     }
 
     /// Keeps the hosts that the document did not name, until their DMAX.
@@ -378,12 +459,20 @@ impl ClusterBuilder {
             gone.truncate(MAX_CARRIED_HOSTS);
         }
         for host in gone {
+            if !self.may_carry() {
+                break;
+            }
+            self.text_bytes += host.info.bytes();
             let age = now.secs_since(host.received);
             let first_metric = self.metrics.len() as u32;
             for metric in previous.metrics_of(host) {
                 let def = &previous.defs[metric.def() as usize];
                 if !metric.is_expired(def.fields().dmax, age) {
+                    if !self.may_carry() {
+                        break;
+                    }
                     let id = self.add_def(def);
+                    self.text_bytes += metric.val.heap_bytes();
                     self.metrics.push(metric.carried(id, 0));
                 }
             }
@@ -425,7 +514,7 @@ impl ClusterBuilder {
             used[metric.def() as usize] = true;
         }
         let count = used.iter().filter(|used| **used).count();
-        if self.vocabulary.len() < 2 * count + 64 {
+        if !is_worth_compacting(self.vocabulary.len(), count) {
             return;
         }
         let (kept, moved) = self.vocabulary.compacted(&used);
@@ -457,6 +546,11 @@ fn add_up(sum: &mut Sum, vocabulary: &Vocabulary, id: DefId, tn: u32, val: &[u8]
         sum.decimals = sum.decimals.max(number.decimals);
     }
     true
+}
+
+/// Whether what is used is the lesser part.
+fn is_worth_compacting(len: usize, used: usize) -> bool {
+    len >= 2 * used + 64
 }
 
 /// Whether the same hosts stand in the same places.

@@ -4,6 +4,8 @@
 
 mod build;
 pub mod escape;
+mod nodes;
 pub mod parse;
+mod scan;
 pub mod text;
 pub mod write;

@@ -6,15 +6,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use memchr::{memchr, memchr3, memmem};
+use memchr::memchr;
 use quick_xml::events::{BytesStart, Event};
 
 use super::build::{ClusterBuilder, ClusterHead, HostHead};
-use super::text::{from_latin1, unescape};
+use super::nodes::Nodes;
+use super::scan::{Fast, compare, each_attribute, integer, seconds, tag_len};
+use super::text::from_latin1;
 use crate::config::{Config, SummaryFilter};
 use crate::model::{
-    DEFAULT_SOURCE, DefId, DefTable, Grid, HostInfo, MetricFields, Mono, Node, Number, SmallText,
-    SummaryBuilder, Vocabulary, Wire, parse_number,
+    DEFAULT_SOURCE, DefTable, Grid, HostInfo, MetricFields, Mono, Node, Number, SmallText,
+    SummaryBuilder, Vocabulary, parse_number,
 };
 
 /// Most bytes of one document.
@@ -32,14 +34,40 @@ const MAX_DEPTH: usize = 64;
 /// Most EXTRA_ELEMENTs of one metric.
 const MAX_EXTRA: usize = 256;
 
+/// Most bytes of their names and values together: a metric is written in one go.
+const MAX_EXTRA_BYTES: usize = 64 << 10;
+
+/// What one document may bring. A peer that wants more is not a gmond, and whatever is done with all
+/// of a source in one go must not take long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Clusters and grids.
+    pub nodes: usize,
+    /// Hosts, of all clusters together.
+    pub hosts: usize,
+    /// Names of the metrics of a cluster or grid, those that are still known from before included.
+    pub names: usize,
+    /// Memory that what was read takes, about: hosts and values, and the definitions of each
+    /// cluster.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            nodes: 1 << 14,
+            hosts: 1 << 18,
+            names: 1 << 18,
+            bytes: 1 << 30,
+        }
+    }
+}
+
 /// What C gmetad takes an attribute that is missing for, where it is text.
 const UNSPECIFIED: &str = "unspecified";
 
 /// Bytes joined to a tag that began in an earlier piece, at first.
 const JOIN_BYTES: usize = 2048;
-
-/// Longest value that the comparing way reads.
-const MAX_FAST_VALUE: usize = 256;
 
 /// Why a document was given up; the source keeps its old data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +114,8 @@ pub struct ParseSettings {
     pub lower_case_hosts: bool,
     /// Which metrics are summed up.
     pub filter: Arc<SummaryFilter>,
+    /// What is too much.
+    pub limits: Limits,
     /// Off: every element is parsed in full. For tests and fuzzers.
     pub fast: bool,
 }
@@ -108,6 +138,7 @@ impl Default for ParseSettings {
             scalable: true,
             lower_case_hosts: false,
             filter: Arc::default(),
+            limits: Limits::default(),
             fast: true,
         }
     }
@@ -171,30 +202,22 @@ struct GridDraft {
 #[derive(Debug, Default)]
 struct Draft {
     fields: MetricFields,
+    extra_bytes: usize,
     val: String,
     tn: u32,
     num: u32,
-}
-
-/// What comparing found.
-enum Fast {
-    /// A metric of that length in bytes.
-    Hit(usize, DefId, u32, SmallText),
-    /// All that there is agrees; more bytes will tell.
-    More,
-    /// Not what was expected.
-    Miss,
 }
 
 /// Reads one document.
 #[derive(Debug)]
 pub struct Parser {
     settings: Arc<ParseSettings>,
-    previous: Previous,
     document: Document,
     scopes: Vec<Scope>,
+    nodes: Nodes,
     grids: Vec<GridDraft>,
     cluster: Option<ClusterBuilder>,
+    hosts: usize,
     draft: Draft,
     /// A tag that has begun and not ended.
     pending: Vec<u8>,
@@ -205,6 +228,8 @@ pub struct Parser {
     now: Mono,
     root_seen: bool,
     root_closed: bool,
+    /// It was given up for that.
+    too_much: bool,
 }
 
 impl Parser {
@@ -212,11 +237,12 @@ impl Parser {
     pub fn new(settings: Arc<ParseSettings>, previous: Previous) -> Parser {
         Parser {
             settings,
-            previous,
             document: Document::default(),
             scopes: Vec::new(),
+            nodes: Nodes::new(previous),
             grids: Vec::new(),
             cluster: None,
+            hosts: 0,
             draft: Draft::default(),
             pending: Vec::new(),
             position: 0,
@@ -224,6 +250,7 @@ impl Parser {
             now: Mono::default(),
             root_seen: false,
             root_closed: false,
+            too_much: false,
         }
     }
 
@@ -258,7 +285,18 @@ impl Parser {
         }
         let read = self.read(bytes, table)?;
         self.pending.extend_from_slice(&bytes[read..]);
-        Ok(())
+        let limit = self.settings.limits.bytes;
+        self.check("the memory for what was read", self.kept_bytes(), limit)
+    }
+
+    /// Memory that what was read takes, about.
+    fn kept_bytes(&self) -> usize {
+        let grids = self.grids.iter();
+        self.nodes.bytes()
+            + self.cluster.as_ref().map_or(0, ClusterBuilder::bytes)
+            + grids
+                .map(|grid| grid.own.bytes() + grid.below.bytes())
+                .sum::<usize>()
     }
 
     /// Bytes read so far.
@@ -294,26 +332,19 @@ impl Parser {
         Ok(self.document)
     }
 
-    /// What was learnt, for the next document.
+    /// What was known before the document, for the next one. What this one has taught goes with it:
+    /// a peer that never ends one would teach more and more. Where it was too much, what was known
+    /// goes too, as it was part of that.
     pub fn into_vocabularies(mut self) -> HashMap<Box<str>, Vocabulary> {
-        self.end_early();
-        let mut vocabularies = self.previous.vocabularies;
-        vocabularies.extend(self.document.vocabularies);
-        vocabularies
-    }
-
-    /// Takes back the vocabulary of a cluster that is still open.
-    fn end_early(&mut self) {
-        if let Some(cluster) = self.cluster.take() {
-            let key = self
-                .grids
-                .first()
-                .map_or(cluster.name(), |grid| grid.name.as_str())
-                .into();
-            self.document
-                .vocabularies
-                .insert(key, cluster.into_vocabulary());
+        if self.too_much {
+            return HashMap::new();
         }
+        let open = self.cluster.take().map(|cluster| {
+            let outermost = self.grids.first();
+            let name = outermost.map_or(cluster.name(), |grid| grid.name.as_str());
+            (name.into(), cluster)
+        });
+        self.nodes.into_known(open)
     }
 
     /// Reads as many whole elements as there are; how many bytes that took.
@@ -447,9 +478,9 @@ impl Parser {
         let scope = match (inside, name) {
             (Scope::GangliaXml | Scope::Grid | Scope::PlainGrid, "GRID") => self.start_grid(tag),
             (Scope::GangliaXml | Scope::Grid | Scope::PlainGrid, "CLUSTER") => {
-                self.start_cluster(tag)
+                self.start_cluster(tag)?
             }
-            (Scope::Cluster, "HOST") => self.start_host(tag),
+            (Scope::Cluster, "HOST") => self.start_host(tag)?,
             (Scope::Host, "METRIC") => self.start_metric(tag),
             (Scope::Metric | Scope::Metrics, "EXTRA_DATA") => Scope::Leaf,
             (Scope::Leaf, "EXTRA_ELEMENT") => self.extra_element(tag),
@@ -487,19 +518,28 @@ impl Parser {
             });
         }
         match scope {
-            Some(Scope::GangliaXml) => self.root_closed = true,
-            Some(Scope::Grid) => self.end_grid(),
+            Some(Scope::GangliaXml) => self.end_root(),
+            Some(Scope::Grid) => self.end_grid()?,
             Some(Scope::Cluster) => self.end_cluster(),
             Some(Scope::Host) => {
                 if let Some(cluster) = &mut self.cluster {
                     cluster.end_host();
                 }
             }
-            Some(Scope::Metric) => self.end_metric(table),
-            Some(Scope::Metrics) => self.end_metric_sum(table),
+            Some(Scope::Metric) => self.end_metric(table)?,
+            Some(Scope::Metrics) => self.end_metric_sum(table)?,
             _ => {}
         }
         Ok(())
+    }
+
+    fn end_root(&mut self) {
+        let finished = self.nodes.finish(self.now);
+        self.document.nodes = finished.nodes;
+        self.document.vocabularies = finished.vocabularies;
+        self.document.damage += finished.damage;
+        self.document.metrics = finished.received;
+        self.root_closed = true;
     }
 
     fn start_grid(&mut self, tag: &BytesStart<'_>) -> Scope {
@@ -518,8 +558,11 @@ impl Parser {
         Scope::Grid
     }
 
-    fn end_grid(&mut self) {
-        let Some(grid) = self.grids.pop() else { return };
+    fn end_grid(&mut self) -> Result<(), ParseError> {
+        let Some(grid) = self.grids.pop() else {
+            return Ok(());
+        };
+        let bytes = grid.own.bytes() + grid.below.bytes();
         // What a grid says of itself already has what is below it.
         let summary = if grid.own.is_empty() {
             grid.below
@@ -529,19 +572,36 @@ impl Parser {
         .finish();
         if let Some(outer) = self.grids.last_mut() {
             outer.below.merge(&summary);
-            return;
+            return Ok(());
         }
+        self.check_room_for_node(&grid.name)?;
         let grid = Grid {
             name: grid.name.into(),
             authority: grid.authority.into(),
             localtime: grid.localtime,
             received: self.now,
             summary,
+            bytes,
         };
-        self.add_node(Node::Grid(Arc::new(grid)));
+        self.nodes.add_grid(grid);
+        Ok(())
     }
 
-    fn start_cluster(&mut self, tag: &BytesStart<'_>) -> Scope {
+    /// One more cluster or grid, unless it is one that there has been.
+    fn check_room_for_node(&mut self, name: &str) -> Result<(), ParseError> {
+        if self.nodes.has(name) {
+            self.document.damage += 1;
+            return Ok(());
+        }
+        let limit = self.settings.limits.nodes;
+        self.check(
+            "the number of clusters and grids",
+            self.nodes.len() + 1,
+            limit,
+        )
+    }
+
+    fn start_cluster(&mut self, tag: &BytesStart<'_>) -> Result<Scope, ParseError> {
         let mut head = ClusterHead {
             name: UNSPECIFIED.into(),
             owner: UNSPECIFIED.into(),
@@ -558,72 +618,43 @@ impl Parser {
             "URL" => val.clone_into(&mut head.url),
             _ => {}
         });
-        let keep = self.grids.is_empty();
-        // Clusters inside a grid below are summed up one after the other, by one vocabulary.
-        let key = self
-            .grids
-            .first()
-            .map_or(head.name.as_str(), |grid| grid.name.as_str());
-        let vocabulary = match self.document.vocabularies.remove(key) {
-            Some(vocabulary) => vocabulary,
-            None => self.previous.vocabularies.remove(key).unwrap_or_default(),
-        };
-        let previous = self.previous.nodes.iter().find_map(|node| match node {
-            Node::Cluster(cluster) if keep && *cluster.name == *head.name => Some(cluster.clone()),
-            _ => None,
-        });
         let filter = Arc::clone(&self.settings.filter);
-        self.cluster = Some(ClusterBuilder::new(
-            head, keep, filter, vocabulary, previous,
-        ));
-        Scope::Cluster
+        if let Some(grid) = self.grids.first() {
+            // Clusters inside a grid below are summed up one after the other.
+            self.cluster = Some(self.nodes.open_below(&grid.name, head, filter));
+            return Ok(Scope::Cluster);
+        }
+        self.check_room_for_node(&head.name)?;
+        self.cluster = self.nodes.open(head, filter);
+        Ok(match self.cluster {
+            Some(_) => Scope::Cluster,
+            None => Scope::Unknown,
+        })
     }
 
     fn end_cluster(&mut self) {
         let Some(cluster) = self.cluster.take() else {
             return;
         };
-        if let Some(grid) = self.grids.last_mut() {
-            self.document.damage += cluster.damage;
-            self.document.metrics += cluster.received;
-            let (summary, vocabulary) = cluster.into_summary();
-            grid.below.merge(&summary);
-            let key = self
-                .grids
-                .first()
-                .map(|grid| grid.name.as_str())
-                .unwrap_or_default();
-            self.document.vocabularies.insert(key.into(), vocabulary);
-        } else {
-            let name: Box<str> = cluster.name().into();
-            self.document.metrics += cluster.received;
-            let (cluster, vocabulary, damage) = cluster.finish(self.now);
-            self.document.damage += damage;
-            self.document.vocabularies.insert(name, vocabulary);
-            self.add_node(Node::Cluster(Arc::new(cluster)));
-        }
-    }
-
-    /// Adds a node; the later one counts where a name comes twice.
-    fn add_node(&mut self, node: Node) {
-        let known = self
-            .document
-            .nodes
-            .iter()
-            .position(|known| known.name() == node.name());
-        match known {
-            Some(at) => {
-                self.document.damage += 1;
-                self.document.nodes[at] = node;
+        let outermost = self.grids.first().map(|grid| grid.name.clone());
+        match (outermost, self.grids.last_mut()) {
+            (Some(outermost), Some(grid)) => {
+                let summary = self.nodes.close_below(&outermost, cluster);
+                grid.below.merge(&summary);
             }
-            None => self.document.nodes.push(node),
+            _ => self.nodes.close(cluster),
         }
     }
 
-    fn start_host(&mut self, tag: &BytesStart<'_>) -> Scope {
+    fn start_host(&mut self, tag: &BytesStart<'_>) -> Result<Scope, ParseError> {
+        self.hosts += 1;
+        let limit = self.settings.limits.hosts;
+        self.check("the number of hosts", self.hosts, limit)?;
+        let other_bytes = self.nodes.bytes();
         let Some(cluster) = &mut self.cluster else {
-            return Scope::Unknown;
+            return Ok(Scope::Unknown);
         };
+        cluster.beside(other_bytes);
         let mut head = HostHead::default();
         head.info.location = UNSPECIFIED.into();
         head.info.tags = UNSPECIFIED.into();
@@ -652,7 +683,7 @@ impl Parser {
             ..head.info
         };
         cluster.start_host(head, self.now);
-        Scope::Host
+        Ok(Scope::Host)
     }
 
     fn start_metric(&mut self, tag: &BytesStart<'_>) -> Scope {
@@ -679,14 +710,21 @@ impl Parser {
         Scope::Metric
     }
 
-    fn end_metric(&mut self, table: &mut DefTable) {
+    fn end_metric(&mut self, table: &mut DefTable) -> Result<(), ParseError> {
         let Some(cluster) = &mut self.cluster else {
-            return;
+            return Ok(());
         };
         let draft = std::mem::take(&mut self.draft);
         let def = table.intern(draft.fields);
         let id = cluster.add_def(&def);
         cluster.metric(id, draft.tn, SmallText::from(draft.val.as_str()));
+        let names = cluster.vocabulary().name_count();
+        self.check_names(names)
+    }
+
+    fn check_names(&mut self, count: usize) -> Result<(), ParseError> {
+        let limit = self.settings.limits.names;
+        self.check("the number of names of metrics", count, limit)
     }
 
     fn extra_element(&mut self, tag: &BytesStart<'_>) -> Scope {
@@ -696,8 +734,10 @@ impl Parser {
             "VAL" => val.clone_into(&mut pair.1),
             _ => {}
         });
-        if self.draft.fields.extra.len() < MAX_EXTRA {
-            self.draft.fields.extra.push(pair);
+        let extra = &mut self.draft.fields.extra;
+        self.draft.extra_bytes += pair.0.len() + pair.1.len();
+        if extra.len() < MAX_EXTRA && self.draft.extra_bytes <= MAX_EXTRA_BYTES {
+            extra.push(pair);
         } else {
             self.document.damage += 1;
         }
@@ -743,19 +783,22 @@ impl Parser {
         Scope::Metrics
     }
 
-    fn end_metric_sum(&mut self, table: &mut DefTable) {
+    fn end_metric_sum(&mut self, table: &mut DefTable) -> Result<(), ParseError> {
         let draft = std::mem::take(&mut self.draft);
         if !self.settings.filter.takes_part(&draft.fields.name) {
-            return;
+            return Ok(());
         }
         let Some(Number { value, decimals }) = parse_number(draft.val.as_bytes()) else {
             self.document.damage += 1;
-            return;
+            return Ok(());
         };
         let def = table.intern(draft.fields);
-        if let Some(given) = self.given() {
-            given.add(&def, Number { value, decimals }, draft.num);
-        }
+        let Some(given) = self.given() else {
+            return Ok(());
+        };
+        given.add(&def, Number { value, decimals }, draft.num);
+        let names = given.len();
+        self.check_names(names)
     }
 
     /// Where HOSTS and METRICS add up: the cluster that is open, or else the grid.
@@ -766,6 +809,14 @@ impl Parser {
         }
     }
 
+    fn check(&mut self, what: &'static str, count: usize, limit: usize) -> Result<(), ParseError> {
+        if count > limit {
+            self.too_much = true;
+            return Err(self.limit(what, limit as u64));
+        }
+        Ok(())
+    }
+
     fn limit(&self, what: &'static str, limit: u64) -> ParseError {
         ParseError::Limit {
             what,
@@ -773,141 +824,6 @@ impl Parser {
             limit,
         }
     }
-}
-
-/// Whether `bytes` start with the METRIC element of that wire form, whatever its VAL and TN.
-///
-/// What is taken here has plain text for its value and digits for its TN, so that the full way
-/// would read the same.
-#[inline]
-fn compare(bytes: &[u8], wire: &Wire, id: DefId) -> Fast {
-    macro_rules! expect {
-        ($rest:expr, $part:expr) => {{
-            let (rest, part): (&[u8], &[u8]) = ($rest, $part);
-            match rest.strip_prefix(part) {
-                Some(rest) => rest,
-                None if part.starts_with(rest) => return Fast::More,
-                None => return Fast::Miss,
-            }
-        }};
-    }
-    let rest = expect!(bytes, wire.head());
-    let Some(end) = rest.iter().take(MAX_FAST_VALUE).position(|&b| !is_plain(b)) else {
-        return if rest.len() < MAX_FAST_VALUE {
-            Fast::More
-        } else {
-            Fast::Miss
-        };
-    };
-    let (val, rest) = rest.split_at(end);
-    let rest = expect!(rest, wire.middle());
-    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    // Nine digits always fit; more is for the full way.
-    if digits == 0 || digits > 9 {
-        return if digits == rest.len() && digits < 9 {
-            Fast::More
-        } else {
-            Fast::Miss
-        };
-    }
-    let (tn, rest) = rest.split_at(digits);
-    let rest = expect!(rest, wire.before_source());
-    let tail = match (rest.first(), wire.after_default_source()) {
-        (Some(b'>'), Some(tail)) => tail,
-        (None, _) => return Fast::More,
-        _ => wire.from_source(),
-    };
-    // The line end after the element is white space like any other.
-    let rest = expect!(rest, &tail[..tail.len() - 1]);
-    let tn = tn
-        .iter()
-        .fold(0, |tn, digit| tn * 10 + u32::from(digit - b'0'));
-    Fast::Hit(bytes.len() - rest.len(), id, tn, SmallText::from_ascii(val))
-}
-
-/// Bytes that mean themselves inside an attribute.
-#[inline]
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=0x7e) && !matches!(byte, b'"' | b'&' | b'<' | b'>' | b'\'')
-}
-
-/// The length of the tag, comment or declaration at the start of `bytes`; `None`: not all is there.
-fn tag_len(bytes: &[u8]) -> Option<usize> {
-    if bytes.starts_with(b"<!--") {
-        return memmem::find(&bytes[4..], b"-->").map(|at| at + 7);
-    }
-    if bytes.starts_with(b"<![CDATA[") {
-        return memmem::find(bytes, b"]]>").map(|at| at + 3);
-    }
-    if bytes.starts_with(b"<?") {
-        return memmem::find(bytes, b"?>").map(|at| at + 2);
-    }
-    if bytes.starts_with(b"<!DOCTYPE") {
-        return doctype_len(bytes);
-    }
-    if bytes.len() < 9 && bytes.starts_with(b"<!") {
-        return None;
-    }
-    let mut at = 1;
-    loop {
-        at += memchr3(b'>', b'"', b'\'', &bytes[at..])?;
-        match bytes[at] {
-            b'>' => return Some(at + 1),
-            quote => at += memchr(quote, &bytes[at + 1..])? + 2,
-        }
-    }
-}
-
-/// As `tag_len`, with the internal subset in brackets.
-fn doctype_len(bytes: &[u8]) -> Option<usize> {
-    let first = bytes.iter().position(|b| matches!(b, b'[' | b'>'))?;
-    if bytes[first] == b'>' {
-        return Some(first + 1);
-    }
-    let mut at = first;
-    loop {
-        at += memchr(b']', &bytes[at..])? + 1;
-        let blank = bytes[at..]
-            .iter()
-            .take_while(|b| b.is_ascii_whitespace())
-            .count();
-        match bytes.get(at + blank) {
-            Some(b'>') => return Some(at + blank + 1),
-            Some(_) => {}
-            None => return None,
-        }
-    }
-}
-
-/// Calls `take` with every attribute that can be read, its value resolved.
-fn each_attribute(
-    tag: &BytesStart<'_>,
-    damage: &mut u64,
-    mut take: impl FnMut(&str, &str, &mut u64),
-) {
-    for attribute in tag.attributes().with_checks(false) {
-        match attribute {
-            Ok(attribute) => {
-                let value = unescape(&attribute.value, damage);
-                take(attribute.key.0, &value, damage);
-            }
-            Err(_) => *damage += 1,
-        }
-    }
-}
-
-/// Seconds or a count: never negative, 0 where there is no number.
-fn seconds(text: &str, damage: &mut u64) -> u32 {
-    u32::try_from(integer(text, damage).max(0)).unwrap_or(u32::MAX)
-}
-
-fn integer(text: &str, damage: &mut u64) -> i64 {
-    let text = text.trim();
-    text.parse().unwrap_or_else(|_| {
-        // An empty one is simply missing.
-        *damage += u64::from(!text.is_empty());
-        0
-    })
 }
 
 #[cfg(test)]
@@ -1322,7 +1238,7 @@ mod tests {
     }
 
     fn find(bytes: &[u8], text: &str) -> usize {
-        memmem::find(bytes, text.as_bytes()).expect("it is there")
+        memchr::memmem::find(bytes, text.as_bytes()).expect("it is there")
     }
 
     #[test]
@@ -1439,5 +1355,166 @@ mod tests {
         }
         bench.table.sweep();
         assert!(bench.table.len() < 200, "{}", bench.table.len());
+    }
+
+    #[test]
+    fn a_cluster_that_comes_twice_is_one_with_the_hosts_of_both() {
+        let cluster = |host: &str, val: &str| {
+            format!(
+                "<CLUSTER NAME=\"c\" OWNER=\"{host}\">{}</CLUSTER>",
+                one_host(host, &one_metric("m", val, "int32", 0))
+            )
+        };
+        let xml = format!(
+            "<GANGLIA_XML>{}{}{}<GRID NAME=\"c\"/></GANGLIA_XML>",
+            cluster("a", "1"),
+            cluster("b", "2"),
+            cluster("a", "4"),
+        );
+        let mut bench = Bench::new();
+        for _ in 0..2 {
+            let document = bench.poll(xml.as_bytes(), usize::MAX).unwrap();
+            let cluster = only_cluster(&document);
+            assert_eq!(
+                document.damage, 4,
+                "twice the cluster, once the host, the grid"
+            );
+            assert_eq!((cluster.hosts.len(), &*cluster.owner), (2, "a"));
+            assert_eq!(cluster.summary.metric("m").unwrap().text(), "6");
+            bench.follow(document);
+        }
+    }
+
+    #[test]
+    fn what_a_tag_brings_over_from_before_it_brings_once() {
+        let many: String = (0..1000)
+            .map(|m| one_metric(&format!("m{m}"), "1", "int32", 0))
+            .collect();
+        let mut bench = Bench::new();
+        bench.cluster(&wrapped(&(one_host("a", &many) + &one_host("b", &many))));
+        let again = wrapped(&"<HOST NAME=\"a\" TMAX=\"20\"></HOST>".repeat(10_000));
+        let cluster = bench.cluster(&again);
+        assert_eq!((cluster.hosts.len(), cluster.metrics.len()), (2, 2000));
+        let again = "<CLUSTER NAME=\"c\"></CLUSTER>".repeat(10_000);
+        let cluster = bench.cluster(format!("<GANGLIA_XML>{again}</GANGLIA_XML>").as_bytes());
+        assert_eq!(cluster.hosts.len(), 2);
+        assert!(cluster.metrics.len() <= 2000);
+    }
+
+    #[test]
+    fn each_limit_is_told_and_the_next_document_is_taken() {
+        let mut bench = Bench::new();
+        bench.settings.limits = Limits {
+            nodes: 3,
+            hosts: 4,
+            names: 5,
+            bytes: 100_000,
+        };
+        let fine = wrapped(&one_host("a", &one_metric("m", "1", "int32", 0)));
+        let hosts: String = (0..5).map(|at| one_host(&at.to_string(), "")).collect();
+        let metrics = |count: usize| -> String {
+            (0..count)
+                .map(|at| one_metric(&format!("{count}.{at}"), "1", "int32", 0))
+                .collect()
+        };
+        let sum = |at| format!("<METRICS NAME=\"{at}\" SUM=\"1\" NUM=\"1\"/>");
+        let sums = (0..6).map(sum).collect::<Vec<_>>().concat();
+        let inside = |inside: &str| format!("<GANGLIA_XML>{inside}</GANGLIA_XML>").into_bytes();
+        let node = |at| format!("<CLUSTER NAME=\"{at}\"></CLUSTER>");
+        let nodes = (0..4).map(node).collect::<Vec<_>>().concat();
+        let long = one_metric("m", &"x".repeat(60_000), "string", 0);
+        for (xml, what) in [
+            (wrapped(&hosts), "the number of hosts"),
+            (wrapped(&one_host("a", &metrics(6))), "names of metrics"),
+            (
+                inside(&format!("<GRID NAME=\"g\">{sums}</GRID>")),
+                "names of metrics",
+            ),
+            (inside(&nodes), "clusters and grids"),
+            (
+                inside(&nodes.replace("CLUSTER", "GRID")),
+                "clusters and grids",
+            ),
+            (
+                wrapped(&(one_host("a", &long) + &one_host("b", &long))),
+                "the memory",
+            ),
+        ] {
+            let mut parser = Parser::new(
+                Arc::new(bench.settings.clone()),
+                std::mem::take(&mut bench.previous),
+            );
+            let error = parser.feed(&xml, bench.now, &mut bench.table).unwrap_err();
+            assert!(error.to_string().contains(what), "{error}");
+            bench.previous.vocabularies = parser.into_vocabularies();
+            assert_eq!(bench.cluster(&fine).hosts.len(), 1);
+        }
+    }
+
+    #[test]
+    fn of_endless_extra_data_the_first_is_kept() {
+        let element = format!("<EXTRA_ELEMENT NAME=\"k\" VAL=\"{}\"/>", "&".repeat(30_000));
+        let with = |count: usize| {
+            let extra = element.repeat(count);
+            format!("<METRIC NAME=\"m{count}\"><EXTRA_DATA>{extra}</EXTRA_DATA></METRIC>")
+        };
+        let metrics = with(2) + &with(200);
+        let cluster = Bench::new().cluster(&wrapped(&one_host("a", &metrics)));
+        for (name, kept) in [("m2", 2), ("m200", 2)] {
+            let fields = cluster.def(metric(&cluster, "a", name)).fields();
+            assert_eq!(fields.extra.len(), kept);
+        }
+    }
+
+    #[test]
+    fn a_document_that_is_given_up_teaches_nothing() {
+        let mut bench = Bench::new();
+        bench.cluster(PLAIN);
+        let known = bench.previous.vocabularies["Bench A"].len();
+        for round in 0..50 {
+            let metrics: String = (0..20)
+                .map(|m| one_metric(&format!("m{round}_{m}"), "1", "int32", 1))
+                .collect();
+            let hosts = one_host("a", &metrics);
+            let xml = String::from_utf8(wrapped(&hosts)).unwrap();
+            let xml = xml.replace("NAME=\"c\"", "NAME=\"Bench A\"");
+            let xml = xml.replace(
+                "</CLUSTER>",
+                &format!("</CLUSTER><CLUSTER NAME=\"{round}\">"),
+            );
+            for cut in [xml.len() - 10, xml.len() / 2] {
+                let mut parser = Parser::new(
+                    Arc::new(bench.settings.clone()),
+                    std::mem::take(&mut bench.previous),
+                );
+                let fed = parser.feed(&xml.as_bytes()[..cut], bench.now, &mut bench.table);
+                assert!(fed.is_ok() || cut > xml.len() / 2);
+                bench.previous.vocabularies = parser.into_vocabularies();
+            }
+            assert_eq!(bench.previous.vocabularies.len(), 1);
+            assert_eq!(bench.previous.vocabularies["Bench A"].len(), known);
+        }
+    }
+
+    #[test]
+    fn metrics_that_come_and_go_in_a_grid_below_are_forgotten() {
+        let mut bench = Bench::new();
+        for round in 0..50 {
+            let metrics: String = (0..100)
+                .map(|m| one_metric(&format!("m{round}_{m}"), "1", "int32", 0))
+                .collect();
+            let hosts = one_host("a", &metrics);
+            let cluster = |name: &str| format!("<CLUSTER NAME=\"{name}\">{hosts}</CLUSTER>");
+            let xml = format!(
+                "<GANGLIA_XML><GRID NAME=\"g\">{}{}</GRID></GANGLIA_XML>",
+                cluster("one"),
+                cluster("two")
+            );
+            let document = bench.poll(xml.as_bytes(), usize::MAX).unwrap();
+            assert_eq!(document.nodes[0].summary().metrics.len(), 100);
+            assert_eq!(document.nodes[0].summary().metrics[99].num, 2);
+            assert!(document.vocabularies["g"].len() <= 300);
+            bench.follow(document);
+        }
     }
 }
