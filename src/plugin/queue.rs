@@ -18,9 +18,17 @@ use crate::model::{Mono, Node};
 /// Updates in the channel at most.
 pub(super) const CHANNEL_EVENTS: usize = 128;
 
-/// Metrics in the channel at most, unless one snapshot alone has more: some 50 MB of snapshots
-/// that the store may have let go of long ago.
-const CHANNEL_WEIGHT: usize = 2_000_000;
+/// Bytes of snapshots in the channel at most, unless one alone has more: the store may have let go of
+/// them long ago.
+const CHANNEL_BYTES: usize = 64 << 20;
+
+/// Bytes of snapshots held back at most, unless one alone has more, and how many they may be: a
+/// source may name its clusters otherwise each time.
+const HELD_BACK_BYTES: usize = 1 << 30;
+const HELD_BACK_EVENTS: usize = 1 << 16;
+
+/// What a sum takes, about.
+const SUM_BYTES: usize = 1024;
 
 /// A call that takes longer than this is worth telling.
 const STALL_LIMIT: Duration = Duration::from_secs(10);
@@ -42,14 +50,14 @@ pub(super) enum Event {
 }
 
 impl Event {
-    /// Metrics whose memory it keeps.
-    pub(super) fn weight(&self) -> usize {
+    /// Memory that it keeps, about.
+    pub(super) fn bytes(&self) -> usize {
         match self {
             Event::Node(update) => match &update.node {
-                Node::Cluster(cluster) => cluster.metrics.len() + cluster.summary.metrics.len(),
-                Node::Grid(grid) => grid.summary.metrics.len(),
+                Node::Cluster(cluster) => cluster.bytes,
+                Node::Grid(grid) => grid.bytes,
             },
-            Event::Root(root) => root.summary.metrics.len(),
+            Event::Root(root) => root.summary.metrics.len() * SUM_BYTES,
             Event::Requests | Event::Stop => 0,
         }
     }
@@ -83,26 +91,61 @@ struct HeldBack {
     by_age: BTreeMap<u64, Event>,
     age_of: HashMap<Key, u64>,
     next: u64,
+    bytes: usize,
 }
 
 impl HeldBack {
-    /// Takes an event, in the place of an older one of its kind; whether there was one.
-    fn put(&mut self, event: Event) -> bool {
+    /// Takes an event, in the place of an older one of its kind; how many had to go, that one
+    /// included.
+    fn put(&mut self, event: Event) -> u64 {
         let next = self.next;
         let age = *self.age_of.entry(event.key()).or_insert(next);
         self.next += u64::from(age == next);
-        self.by_age.insert(age, event).is_some()
+        let mut gone = u64::from(self.insert(age, event));
+        while self.by_age.len() > HELD_BACK_EVENTS
+            || (self.bytes > HELD_BACK_BYTES && self.by_age.len() > 1)
+        {
+            if !self.drop_oldest() {
+                break;
+            }
+            gone += 1;
+        }
+        gone
+    }
+
+    /// Whether there was one that could go.
+    fn drop_oldest(&mut self) -> bool {
+        // The end is not to be lost.
+        let mut ages = self.by_age.iter();
+        let oldest = ages.find(|(_, event)| !matches!(event, Event::Stop));
+        let Some(age) = oldest.map(|(age, _)| *age) else {
+            return false;
+        };
+        self.remove(age).is_some()
+    }
+
+    fn insert(&mut self, age: u64, event: Event) -> bool {
+        self.bytes += event.bytes();
+        let old = self.by_age.insert(age, event);
+        self.bytes -= old.as_ref().map_or(0, Event::bytes);
+        old.is_some()
+    }
+
+    fn remove(&mut self, age: u64) -> Option<Event> {
+        let event = self.by_age.remove(&age)?;
+        self.bytes -= event.bytes();
+        self.age_of.remove(&event.key());
+        Some(event)
     }
 
     fn take(&mut self) -> Option<(u64, Event)> {
-        let (age, event) = self.by_age.pop_first()?;
-        self.age_of.remove(&event.key());
-        Some((age, event))
+        let (&age, _) = self.by_age.first_key_value()?;
+        Some((age, self.remove(age)?))
     }
 
     fn put_back(&mut self, age: u64, event: Event) {
         self.age_of.insert(event.key(), age);
-        self.by_age.insert(age, event);
+        self.insert(age, event);
     }
 }
 
@@ -297,12 +340,10 @@ impl PluginHandle {
         if self.stopping || self.sender.is_none() {
             return;
         }
-        if self.held_back.by_age.is_empty() {
-            if let Some(event) = self.offer(event) {
-                self.held_back.put(event);
-            }
-        } else if self.held_back.put(event) {
-            self.replaced += 1;
+        if !self.held_back.by_age.is_empty() {
+            self.replaced += self.held_back.put(event);
+        } else if let Some(event) = self.offer(event) {
+            self.held_back.put(event);
         }
         self.pump();
     }
@@ -319,13 +360,13 @@ impl PluginHandle {
     /// Puts an event into the channel; gives it back if there is no room.
     fn offer(&mut self, event: Event) -> Option<Event> {
         let sender = self.sender.as_ref()?;
-        let weight = event.weight();
-        let waiting = self.status.weight.load(Ordering::Relaxed);
-        if waiting > 0 && waiting + weight > CHANNEL_WEIGHT {
+        let bytes = event.bytes();
+        let waiting = self.status.bytes.load(Ordering::Relaxed);
+        if waiting > 0 && waiting + bytes > CHANNEL_BYTES {
             return Some(event);
         }
         // Counted before it is sent: the thread may be done with it before this call returns.
-        self.status.weight.fetch_add(weight, Ordering::Relaxed);
+        self.status.bytes.fetch_add(bytes, Ordering::Relaxed);
         self.status.sent.fetch_add(1, Ordering::Relaxed);
         let refused = match sender.try_send(event) {
             Ok(()) => return None,
@@ -336,7 +377,7 @@ impl PluginHandle {
                 None
             }
         };
-        self.status.weight.fetch_sub(weight, Ordering::Relaxed);
+        self.status.bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.status.sent.fetch_sub(1, Ordering::Relaxed);
         refused
     }
@@ -368,6 +409,15 @@ mod tests {
             },
             invented: Invented::default(),
         }
+    }
+
+    /// An update that takes so many bytes, as far as is known.
+    fn sized(name: &str, bytes: usize) -> Update {
+        let mut update = update("s", name, 0);
+        if let Node::Cluster(cluster) = &mut update.node {
+            Arc::make_mut(cluster).bytes = bytes;
+        }
+        update
     }
 
     fn root(epoch: i64) -> RootUpdate {
@@ -546,17 +596,48 @@ mod tests {
             Arc::default(),
             thread::spawn(|| ()),
         );
-        let big = |name: &str| {
-            let mut big = update("s", name, 0);
-            if let Node::Cluster(cluster) = &mut big.node {
-                let metric = crate::model::Metric::new(0, 0, "".into());
-                Arc::make_mut(cluster).metrics = vec![metric; CHANNEL_WEIGHT];
-            }
-            big
-        };
+        let big = |name: &str| sized(name, CHANNEL_BYTES);
         handle.send(big("one"));
         handle.send(big("two"));
         assert_eq!(events.try_iter().count(), 1, "the first always finds room");
         assert_eq!(handle.queue().length, 2);
+    }
+
+    #[test]
+    fn a_source_that_names_its_clusters_otherwise_each_time_fills_no_memory() {
+        let mut held = HeldBack::default();
+        let names = |held: &HeldBack| {
+            let nodes = held.by_age.values().map(|event| match event {
+                Event::Node(update) => update.node.name().to_owned(),
+                other => format!("{other:?}"),
+            });
+            nodes.collect::<Vec<_>>()
+        };
+        let quarter = |name: &str| Event::Node(sized(name, HELD_BACK_BYTES / 4));
+        let gone: u64 = (0..9).map(|at| held.put(quarter(&at.to_string()))).sum();
+        assert_eq!(
+            (gone, names(&held)),
+            (5, ["5", "6", "7", "8"].map(String::from).into())
+        );
+        assert_eq!(
+            held.put(quarter("6")),
+            1,
+            "the older one of its kind, and no other"
+        );
+        assert_eq!(held.put(Event::Stop), 0);
+        let all = Event::Node(sized("all", HELD_BACK_BYTES));
+        assert_eq!(held.put(all), 4);
+        assert_eq!(names(&held), ["Stop", "all"], "one alone always finds room");
+        let small = |at: usize| Event::Node(update("s", &at.to_string(), 0));
+        let gone: u64 = (0..2 * HELD_BACK_EVENTS)
+            .map(|at| held.put(small(at)))
+            .sum();
+        assert_eq!(held.by_age.len(), HELD_BACK_EVENTS);
+        assert_eq!(held.age_of.len(), HELD_BACK_EVENTS);
+        assert_eq!(gone as usize, HELD_BACK_EVENTS + 2);
+        while let Some((_, event)) = held.take() {
+            drop(event);
+        }
+        assert_eq!((held.bytes, held.age_of.len()), (0, 0));
     }
 }

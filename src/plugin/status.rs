@@ -14,8 +14,8 @@ use super::export::{self, ExportStatus};
 pub struct Status {
     /// Events in the channel or in work.
     pub(super) sent: AtomicUsize,
-    /// Weight of the events in the channel or in work.
-    pub(super) weight: AtomicUsize,
+    /// Memory that the events in the channel or in work keep, about.
+    pub(super) bytes: AtomicUsize,
     /// Set by the loop while it holds events back; cleared by the thread, which then wakes it.
     pub(super) held_back: AtomicBool,
     /// Place of the plugin in work, counted from 1; 0 while the chain is idle.
@@ -122,7 +122,7 @@ pub struct QueueStatus {
     pub length: usize,
     /// Those of them that found no room with the thread yet.
     pub held_back: usize,
-    /// Updates that a newer one of the same node has replaced, since the start.
+    /// Updates that a newer one has replaced, of the same node or for want of room, since the start.
     pub replaced: u64,
 }
 

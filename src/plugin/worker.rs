@@ -49,7 +49,7 @@ pub(super) fn run(mut chain: Chain, events: &Receiver<Event>, mut port: Port, wa
         if status.held_back.swap(false, Ordering::SeqCst) {
             waker();
         }
-        let weight = event.weight();
+        let bytes = event.bytes();
         let last = matches!(event, Event::Stop);
         match event {
             Event::Node(mut update) => chain.notify(&mut update),
@@ -58,7 +58,7 @@ pub(super) fn run(mut chain: Chain, events: &Receiver<Event>, mut port: Port, wa
             Event::Stop => chain.stop(),
         }
         let status = chain.status();
-        status.weight.fetch_sub(weight, Ordering::Relaxed);
+        status.bytes.fetch_sub(bytes, Ordering::Relaxed);
         status.sent.fetch_sub(1, Ordering::Relaxed);
         if status.held_back.swap(false, Ordering::SeqCst) {
             waker();
