@@ -88,6 +88,8 @@ struct Rig {
     root: PathBuf,
     config: Config,
     plugins: PluginHandle,
+    /// When updates come; a clock that is not set by default.
+    now: Now,
 }
 
 impl Rig {
@@ -115,6 +117,7 @@ impl Rig {
             folder,
             root,
             config,
+            now: Now::default(),
         }
     }
 
@@ -128,7 +131,7 @@ impl Rig {
             interval: Duration::from_secs(10),
             up,
             node,
-            now: Now::default(),
+            now: self.now,
             invented: Invented::default(),
         });
     }
@@ -627,4 +630,23 @@ fn hosts_and_metrics_that_come_and_go_keep_their_files() {
     let status = rig.end();
     assert_eq!((status.written, status.created), (written as u64, 8));
     assert_eq!((status.stale, status.failed), (0, 0));
+}
+
+#[test]
+fn a_source_whose_clock_is_far_ahead_spoils_none_of_its_files() {
+    let mut rig = Rig::new();
+    let ten_years = 10 * 365 * 86_400;
+    for (seconds, ahead) in [(0, ten_years), (10, ten_years), (20, 0), (30, 0)] {
+        rig.now.epoch = T0 + seconds;
+        let load = ("load_one", "float", "both", "1.5");
+        let mut one = cluster("c", T0 + seconds + ahead, &[("h", &[load])]);
+        one.summary = summary(&[("load_one", "both", 1.5, 1)]);
+        rig.send(one);
+    }
+    let status = rig.end();
+    assert_eq!((status.written, status.stale, status.failed), (8, 0, 0));
+    for file in ["c/h/load_one.rrd", "c/__SummaryInfo__/load_one.rrd"] {
+        let last = format!("{}: 1.5", T0 + 30);
+        assert!(rig.last(file).starts_with(&last), "{}", rig.last(file));
+    }
 }

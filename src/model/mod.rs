@@ -17,5 +17,5 @@ pub use number::{Number, parse_number};
 pub use summary::{Summary, SummaryBuilder, SummaryMetric};
 pub use table::DefTable;
 pub use text::SmallText;
-pub use time::{Mono, Now};
+pub use time::{MOST_AHEAD_SECS, Mono, Now, StoreTime};
 pub use vocabulary::{DefId, Vocabulary};

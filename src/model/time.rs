@@ -47,3 +47,66 @@ pub struct Now {
     /// Seconds since the epoch, for what is written out as time of day.
     pub epoch: i64,
 }
+
+/// Seconds that a source's clock may be ahead of ours. Its values would be of a time that has not
+/// come, and whatever keeps them in order would take no others until it has.
+pub const MOST_AHEAD_SECS: i64 = 86_400;
+
+/// A clock before this, in 2020, was never set, and is no measure for another.
+const SET_SINCE: i64 = 1_577_836_800;
+
+/// By whose clock a source's values are stored, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreTime {
+    /// By the source's, as it should be.
+    Theirs(i64),
+    /// By ours: the source gives no time.
+    Ours(i64),
+    /// By ours: the source's clock is more than a day ahead.
+    NotTheirs(i64),
+}
+
+impl StoreTime {
+    /// For a source with that LOCALTIME whose document came at `now`.
+    pub fn of(localtime: i64, now: Now) -> StoreTime {
+        if localtime <= 0 {
+            StoreTime::Ours(now.epoch)
+        } else if now.epoch >= SET_SINCE && localtime - now.epoch > MOST_AHEAD_SECS {
+            StoreTime::NotTheirs(now.epoch)
+        } else {
+            StoreTime::Theirs(localtime)
+        }
+    }
+
+    /// Seconds since the epoch.
+    pub fn epoch(self) -> i64 {
+        match self {
+            StoreTime::Theirs(epoch) | StoreTime::Ours(epoch) | StoreTime::NotTheirs(epoch) => {
+                epoch
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_whose_clock_is_far_ahead_is_stored_by_ours() {
+        let now = |epoch| Now {
+            epoch,
+            ..Now::default()
+        };
+        let (ours, day) = (1_700_000_000, MOST_AHEAD_SECS);
+        let of = |localtime| StoreTime::of(localtime, now(ours));
+        assert_eq!(of(ours + day), StoreTime::Theirs(ours + day));
+        assert_eq!(of(ours + day + 1), StoreTime::NotTheirs(ours));
+        assert_eq!(of(i64::MAX), StoreTime::NotTheirs(ours));
+        assert_eq!(of(1), StoreTime::Theirs(1));
+        assert_eq!([of(0), of(i64::MIN)], [StoreTime::Ours(ours); 2]);
+        // A machine that has just started may not know the time yet.
+        let unset = StoreTime::of(ours, now(60));
+        assert_eq!(unset, StoreTime::Theirs(ours));
+    }
+}

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::model::{Cluster, Host, Metric, MetricDef, Node, Now};
+use crate::model::{Cluster, Host, Metric, MetricDef, Node, Now, StoreTime};
 use crate::plugin::Update;
 
 /// The cluster in an update that brings values; none if its source is down, or it is a grid.
@@ -39,11 +39,7 @@ pub fn metrics<'a>(
         .filter(|(def, metric)| metric.is_fresh() && !metric.is_expired(def.fields().dmax, 0))
 }
 
-/// When the values were taken, by the cluster's clock; ours where it says nothing.
+/// When the values were taken, as they are stored elsewhere: see [`StoreTime`].
 pub fn time(cluster: &Cluster, now: Now) -> i64 {
-    if cluster.localtime > 0 {
-        cluster.localtime
-    } else {
-        now.epoch
-    }
+    StoreTime::of(cluster.localtime, now).epoch()
 }

@@ -18,9 +18,9 @@ use super::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
 use super::samples::{Kind, Samples};
 use super::writer::{FileRecord, FileSpec, RrdCounters, Writer};
 use crate::config::Config;
-use crate::model::{Cluster, DefId, MetricDef, Mono, SummaryMetric};
-use crate::plugin::PluginError;
+use crate::model::{Cluster, DefId, MOST_AHEAD_SECS, MetricDef, Mono, StoreTime, SummaryMetric};
 use crate::plugin::export::Counters;
+use crate::plugin::{PluginError, Update};
 
 /// A node that was not heard of for this long is forgotten; its files stay, of course.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
@@ -85,8 +85,17 @@ struct Node {
     seen: Mono,
     /// Counts updates of its hosts, so that hosts no longer named can be told.
     round: u32,
-    /// Whether its time was told to be of no use.
-    time_told: bool,
+    /// What was last told of its time.
+    time_trouble: Option<TimeTrouble>,
+}
+
+/// What is wrong with a node's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TimeTrouble {
+    /// No file can have it.
+    Useless,
+    /// It is so far ahead that ours is taken.
+    Ahead,
 }
 
 /// What a definition means for files.
@@ -109,13 +118,20 @@ struct Dir {
 /// When an update's values are of, and how often there are some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Moment {
-    /// Seconds since the epoch, by the source's clock.
-    pub(super) epoch: i64,
+    pub(super) time: StoreTime,
     /// Between two updates.
     pub(super) step: Duration,
 }
 
 impl Moment {
+    /// Of an update from a source with that LOCALTIME.
+    pub(super) fn of(localtime: i64, update: &Update) -> Moment {
+        Moment {
+            time: StoreTime::of(localtime, update.now),
+            step: update.interval,
+        }
+    }
+
     fn step_secs(self) -> u32 {
         u32::try_from(self.step.as_secs())
             .unwrap_or(u32::MAX)
@@ -124,7 +140,16 @@ impl Moment {
 
     /// A file begins a second before its first sample, and the time has 32 bits.
     fn time(self) -> Option<u32> {
-        u32::try_from(self.epoch).ok().filter(|time| *time > 1)
+        let epoch = self.time.epoch();
+        u32::try_from(epoch).ok().filter(|time| *time > 1)
+    }
+
+    fn trouble(self) -> Option<TimeTrouble> {
+        match self.time {
+            StoreTime::NotTheirs(_) => Some(TimeTrouble::Ahead),
+            _ if self.time().is_none() => Some(TimeTrouble::Useless),
+            _ => None,
+        }
     }
 }
 
@@ -355,16 +380,24 @@ impl Node {
         self.hosts.values_mut().chain([&mut self.sums])
     }
 
+    /// The time that files are given; `None` where there is none. What is wrong is told once.
     fn usable_time(&mut self, name: &str, moment: Moment) -> Option<u32> {
-        let time = moment.time();
-        if time.is_none() && !self.time_told {
-            log::error!(
+        let trouble = moment.trouble();
+        let before = std::mem::replace(&mut self.time_trouble, trouble);
+        match trouble {
+            _ if trouble == before => {}
+            Some(TimeTrouble::Useless) => log::error!(
                 "nothing of {name:?} is stored: its LOCALTIME, {}, is no time that a file can have",
-                moment.epoch
-            );
+                moment.time.epoch()
+            ),
+            Some(TimeTrouble::Ahead) => log::error!(
+                "the clock of {name:?} is more than {} hours ahead of this machine's: what it \
+                 brings is stored with this machine's time; set whichever is wrong",
+                MOST_AHEAD_SECS / 3600
+            ),
+            None => log::error!("the clock of {name:?} is right again"),
         }
-        self.time_told = time.is_none();
-        time
+        moment.time()
     }
 
     /// Works out what each definition means for files, where the definitions are not those of

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use super::archive::{Moment, SharedArchive};
 use super::expire::Expiry;
-use super::time_of;
 use crate::model::{Node, Now};
 use crate::plugin::export::Counters;
 use crate::plugin::{Plugin, PluginError, RootUpdate, Update};
@@ -46,10 +45,7 @@ impl Plugin for HostFiles {
             archive.keep(&cluster.name, mono);
             return Ok(());
         }
-        let moment = Moment {
-            epoch: time_of(cluster.localtime, update.now),
-            step: update.interval,
-        };
+        let moment = Moment::of(cluster.localtime, update);
         let Some(mut hosts) = archive.hosts(cluster, moment, mono) else {
             return Ok(());
         };

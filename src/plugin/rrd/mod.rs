@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use super::Plugin;
 use crate::config::Config;
-use crate::model::Now;
 
 mod archive;
 mod arena;
@@ -87,9 +86,4 @@ pub(super) fn plugins(
         Box::new(sums::SumFiles::new(archive)),
     ];
     (plugins, desk)
-}
-
-/// When a source's values are of: its LOCALTIME, or where it gives none the time they came.
-fn time_of(localtime: i64, now: Now) -> i64 {
-    if localtime > 0 { localtime } else { now.epoch }
 }

@@ -5,8 +5,7 @@
 use std::time::Duration;
 
 use super::archive::{FolderWriter, Moment, SharedArchive};
-use super::time_of;
-use crate::model::{Node, Summary};
+use crate::model::{Node, StoreTime, Summary};
 use crate::plugin::{Plugin, PluginError, RootUpdate, Update};
 
 /// Step of the root's files, whatever the sources' intervals.
@@ -41,14 +40,11 @@ impl Plugin for SumFiles {
         if !archive.writes() || !update.up {
             return Ok(());
         }
-        let epoch = match &update.node {
+        let localtime = match &update.node {
             Node::Cluster(cluster) => cluster.localtime,
             Node::Grid(grid) => grid.localtime,
         };
-        let moment = Moment {
-            epoch: time_of(epoch, update.now),
-            step: update.interval,
-        };
+        let moment = Moment::of(localtime, update);
         let folder = archive.node_sums(update.node.name(), moment, update.now.mono);
         if let Some(folder) = folder {
             put_all(folder, update.node.summary());
@@ -63,7 +59,7 @@ impl Plugin for SumFiles {
             return Ok(());
         }
         let moment = Moment {
-            epoch: root.now.epoch,
+            time: StoreTime::Ours(root.now.epoch),
             step: ROOT_STEP,
         };
         if let Some(folder) = archive.root_sums(moment, root.now.mono) {
