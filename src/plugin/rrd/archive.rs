@@ -9,10 +9,11 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::daemon::Rrdcached;
+use super::folder::{Dir, Search};
 use super::later::Later;
 use super::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
 use super::samples::{Kind, Samples};
@@ -24,6 +25,10 @@ use crate::plugin::{PluginError, Update};
 
 /// A node that was not heard of for this long is forgotten; its files stay, of course.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
+
+/// The same where there are more nodes than any site has: a source names new ones all the time.
+const FORGET_OF_MANY_AFTER: Duration = Duration::from_secs(60);
+const MANY_NODES: usize = 1 << 15;
 
 /// How many new names come in before those without users are looked for.
 const SWEEP_EVERY: usize = 4096;
@@ -74,8 +79,8 @@ struct Tools {
 /// A cluster's or nested grid's folder.
 #[derive(Debug, Default)]
 struct Node {
-    /// What `columns` was worked out from.
-    defs: Arc<Vec<Arc<MetricDef>>>,
+    /// What `columns` was worked out from, not held: the node may be no more.
+    defs: Weak<Vec<Arc<MetricDef>>>,
     /// By definition: what it means for files, if it has any.
     columns: Vec<Option<Column>>,
     /// Hosts, by component.
@@ -106,13 +111,6 @@ pub(super) struct Column {
     kind: Kind,
     /// Seconds after which a value is to be forgotten; 0 = never.
     pub(super) dmax: u32,
-}
-
-/// A folder's files, in the order of the metrics that were last written there.
-#[derive(Debug, Default)]
-struct Dir {
-    files: Vec<FileRecord>,
-    round: u32,
 }
 
 /// When an update's values are of, and how often there are some.
@@ -290,6 +288,7 @@ impl Archive {
             dir: &mut node.sums,
             columns: &[],
             at: 0,
+            search: Search::default(),
             time,
             step_secs: moment.step_secs(),
             tools: &mut self.tools,
@@ -304,6 +303,7 @@ impl Archive {
             dir: &mut self.root_sums,
             columns: &[],
             at: 0,
+            search: Search::default(),
             time: moment.time()?,
             step_secs: moment.step_secs(),
             tools: &mut self.tools,
@@ -325,8 +325,13 @@ impl Archive {
             tools,
             ..
         } = self;
+        let limit = if nodes.len() > MANY_NODES {
+            FORGET_OF_MANY_AFTER
+        } else {
+            FORGET_AFTER
+        };
         nodes.retain(|_, node| {
-            let stays = now.since(node.seen) < FORGET_AFTER;
+            let stays = now.since(node.seen) < limit;
             if !stays {
                 node.dirs().for_each(|dir| tools.forget(&dir.files));
             }
@@ -335,7 +340,7 @@ impl Archive {
         if tools.names.wants_sweep() {
             let dirs = nodes.values_mut().flat_map(|node| {
                 // Worked out anew with the new numbers.
-                node.defs = Arc::default();
+                node.defs = Weak::new();
                 node.dirs()
             });
             let files = dirs.chain([root_sums]).flat_map(|dir| &mut dir.files);
@@ -403,7 +408,7 @@ impl Node {
     /// Works out what each definition means for files, where the definitions are not those of
     /// last time.
     fn learn(&mut self, defs: &Arc<Vec<Arc<MetricDef>>>, names: &mut Names) {
-        if Arc::ptr_eq(&self.defs, defs) {
+        if Weak::as_ptr(&self.defs) == Arc::as_ptr(defs) {
             return;
         }
         let columns = defs.iter().map(|def| {
@@ -414,7 +419,7 @@ impl Node {
             })
         });
         self.columns = columns.collect();
-        self.defs = Arc::clone(defs);
+        self.defs = Arc::downgrade(defs);
     }
 }
 
@@ -454,6 +459,7 @@ impl HostsWriter<'_> {
             dir,
             columns,
             at: 0,
+            search: Search::default(),
             time: self.time,
             step_secs: self.step_secs,
             tools: self.tools,
@@ -481,6 +487,7 @@ pub(super) struct FolderWriter<'a> {
     columns: &'a [Option<Column>],
     /// How many files were passed.
     at: usize,
+    search: Search,
     time: u32,
     step_secs: u32,
     tools: &'a mut Tools,
@@ -495,7 +502,7 @@ impl FolderWriter<'_> {
 
     /// Passes a file for which there is no value this time.
     pub(super) fn pass(&mut self, column: Column) {
-        self.dir.find(&mut self.at, column.name);
+        self.dir.find(&mut self.at, column.name, &mut self.search);
     }
 
     /// Writes a value as it came; what is no number is passed.
@@ -518,7 +525,7 @@ impl FolderWriter<'_> {
     }
 
     fn write(&mut self, name: u32, kind: Kind, with_num: bool) {
-        let record = self.dir.find(&mut self.at, name);
+        let record = self.dir.find(&mut self.at, name, &mut self.search);
         let Tools {
             samples,
             paths,
@@ -546,7 +553,8 @@ impl FolderWriter<'_> {
             later.put(id, spec, self.time, samples.first_value(), writer);
             return;
         }
-        writer.write(paths.file(names.component(name)), record, spec, samples);
+        let path = paths.file(names.component(name));
+        writer.write_of_update(path, record, spec, samples);
     }
 
     /// Lets go of what is remembered of files that were neither written nor passed. Files stay.
@@ -557,30 +565,6 @@ impl FolderWriter<'_> {
         if files.capacity() > files.len() + files.len() / 8 {
             files.shrink_to_fit();
         }
-    }
-}
-
-impl Dir {
-    /// The record of that name: the next one, nearly always; then `at` moves on.
-    fn find(&mut self, at: &mut usize, name: u32) -> &mut FileRecord {
-        let here = *at;
-        let found = match self.files.get(here) {
-            Some(next) if next.name() == name => here,
-            _ => match self.files.iter().position(|file| file.name() == name) {
-                // The same name again in one folder: it is the same file.
-                Some(before) if before < here => return &mut self.files[before],
-                Some(later) => {
-                    self.files.swap(here, later);
-                    here
-                }
-                None => {
-                    self.files.insert(here, FileRecord::new(name));
-                    here
-                }
-            },
-        };
-        *at += 1;
-        &mut self.files[found]
     }
 }
 
@@ -642,33 +626,6 @@ impl Names {
 mod tests {
     use super::*;
 
-    fn order(dir: &Dir) -> Vec<u32> {
-        dir.files.iter().map(|file| file.name()).collect()
-    }
-
-    fn walk(dir: &mut Dir, names: &[u32]) -> usize {
-        let mut at = 0;
-        for &name in names {
-            assert_eq!(dir.find(&mut at, name).name(), name);
-        }
-        at
-    }
-
-    #[test]
-    fn a_folder_follows_the_order_its_source_lists_metrics_in() {
-        let mut dir = Dir::default();
-        assert_eq!(
-            walk(&mut dir, &[5, 3, 8, 3]),
-            3,
-            "a repeated name is one file"
-        );
-        dir.find(&mut 2, 8).last = 77;
-        assert_eq!(walk(&mut dir, &[9, 8, 5]), 3);
-        assert_eq!(order(&dir)[..3], [9, 8, 5]);
-        assert_eq!(dir.files[1].last, 77, "what was known moves along");
-        assert_eq!(order(&dir)[3..], [3], "left over, for the caller to drop");
-    }
-
     #[test]
     fn names_without_files_are_swept_and_the_others_keep_their_files() {
         let mut names = Names::default();
@@ -682,10 +639,5 @@ mod tests {
         assert_eq!(names.component(files[1].name()), "c%2Fd");
         assert_eq!(names.number("c/d"), files[1].name());
         assert_eq!(names.number("new"), 2);
-    }
-
-    #[test]
-    fn a_file_is_remembered_in_eight_bytes() {
-        assert_eq!(size_of::<FileRecord>(), 8);
     }
 }

@@ -23,6 +23,7 @@ mod daemon;
 mod desk;
 mod digest;
 mod expire;
+mod folder;
 mod hosts;
 mod journal;
 mod later;

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::daemon::Rrdcached;
 use super::librrd::{self, RrdError};
@@ -29,6 +29,10 @@ const LIBRRD_MODE: u32 = 0o644;
 /// Tries at a file that someone else has locked, and the pause before each but the first.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// Time for creating files in one update; what is missing then comes with the next. Files that are
+/// written wait for it, and a heartbeat is four times as long.
+const CREATE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Lines about single files in one `COMPLAINT_PERIOD`; the others are counted in one more line.
 const COMPLAINT_LINES: u32 = 10;
@@ -183,6 +187,9 @@ pub(super) struct Writer {
     mode: u32,
     counters: Arc<RrdCounters>,
     complaints: Complaints,
+    /// What is left of this update's time for creating files, and whether it counts.
+    left_for_creating: Duration,
+    creates_within: bool,
     /// If one is to write the files, it is given the updates.
     pub(super) rrdcached: Option<Rrdcached>,
 }
@@ -197,6 +204,8 @@ fn write_samples(path: &CStr, samples: &[&CStr]) -> Result<(), RrdError> {
 
 /// Why samples were not written.
 enum Failure {
+    /// The file is not there, and there was no time to create it.
+    Postponed,
     Librrd(RrdError),
     System {
         what: &'static str,
@@ -207,6 +216,7 @@ enum Failure {
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Failure::Postponed => f.write_str("it will be created with the next update"),
             Failure::Librrd(error) => error.fmt(f),
             Failure::System { what, cause } => write!(f, "{what}: {cause}"),
         }
@@ -227,6 +237,8 @@ impl Writer {
             rrdcached: Rrdcached::new(&config.exports, &counters),
             counters,
             complaints: Complaints::default(),
+            left_for_creating: CREATE_WITHIN,
+            creates_within: false,
         }
     }
 
@@ -234,9 +246,10 @@ impl Writer {
         &self.counters
     }
 
-    /// Tells the writer the time, for its complaints.
+    /// Tells the writer the time, for its complaints, and that an update begins.
     pub(super) fn begin(&mut self, now: Mono) {
         self.complaints.begin(now);
+        self.left_for_creating = CREATE_WITHIN;
     }
 
     /// Counts files as gone whose records are dropped.
@@ -260,6 +273,20 @@ impl Writer {
         // What was not created cannot be removed either.
         let _ = fs::remove_file(as_path(path));
         result.map_err(|error| error.to_string())
+    }
+
+    /// Writes an update's sample as `write` does, unless the file would have to be created and the
+    /// update has spent its time on that.
+    pub(super) fn write_of_update(
+        &mut self,
+        path: &CStr,
+        record: &mut FileRecord,
+        spec: FileSpec,
+        samples: &mut Samples,
+    ) {
+        self.creates_within = true;
+        self.write(path, record, spec, samples);
+        self.creates_within = false;
     }
 
     /// Writes samples, oldest first, into one file. What cannot be written is counted, and told
@@ -333,7 +360,9 @@ impl Writer {
     /// A file did not take its samples, and they are lost.
     fn broke(&mut self, path: &CStr, record: &mut FileRecord, lost: usize, failure: &Failure) {
         count(&self.counters.failed, lost);
-        if !record.has(BROKEN) {
+        if matches!(failure, Failure::Postponed) {
+            self.complaints.postponed += lost as u64;
+        } else if !record.has(BROKEN) {
             record.set(BROKEN, true);
             count(&self.counters.broken, 1);
             self.complaints.failed(path, failure);
@@ -437,6 +466,16 @@ impl Writer {
 
     /// Creates a file whose first sample is to be of that time, and the folders it is in.
     fn create(&mut self, path: &CStr, spec: FileSpec, first: u32) -> Result<(), Failure> {
+        if self.creates_within && self.left_for_creating.is_zero() {
+            return Err(Failure::Postponed);
+        }
+        let begun = Instant::now();
+        let created = self.create_now(path, spec, first);
+        self.left_for_creating = self.left_for_creating.saturating_sub(begun.elapsed());
+        created
+    }
+
+    fn create_now(&mut self, path: &CStr, spec: FileSpec, first: u32) -> Result<(), Failure> {
         let file = as_path(path);
         let folder = file.parent().unwrap_or(Path::new("/"));
         if !folder.is_dir() {
@@ -534,6 +573,8 @@ struct Complaints {
     hidden: u64,
     /// Written again since then.
     back: u64,
+    /// Values without a file since then.
+    postponed: u64,
 }
 
 impl Complaints {
@@ -547,6 +588,12 @@ impl Complaints {
         }
         if self.back > 0 {
             log::error!("{} RRD files are written again", self.back);
+        }
+        if self.postponed > 0 {
+            log::error!(
+                "{} values had no RRD file yet: so many are new that each update creates a part",
+                self.postponed
+            );
         }
         *self = Complaints {
             now,
@@ -570,10 +617,8 @@ impl Complaints {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::ffi::OsStrExt;
-    use std::time::Instant;
-
     use nix::fcntl::{FcntlArg, fcntl};
+    use std::os::unix::ffi::OsStrExt;
     use tempfile::TempDir;
 
     use super::*;
@@ -700,6 +745,32 @@ mod tests {
         drop(other);
         let status = rig.write(&[(40, "5")]);
         assert_eq!((status.written, status.broken), (2, 0));
+    }
+
+    #[test]
+    fn an_update_that_has_spent_its_time_on_new_files_writes_those_there_are() {
+        let mut rig = Rig::new();
+        rig.write(&[(0, "1")]);
+        let other = CString::new([rig.path.as_bytes(), b".other"].concat()).unwrap();
+        let mut new = FileRecord::new(1);
+        for (left, written) in [(Duration::ZERO, 2), (CREATE_WITHIN, 4)] {
+            rig.writer.left_for_creating = left;
+            for (path, record) in [(&rig.path, &mut rig.record), (&other, &mut new)] {
+                let mut samples = Samples::default();
+                let time = T0 + 10 * written as u32;
+                assert!(samples.push_text(time, b"1", GAUGE.kind));
+                rig.writer
+                    .write_of_update(path, record, GAUGE, &mut samples);
+            }
+            assert_eq!(rig.writer.counters.status().written, written);
+        }
+        let status = rig.writer.counters.status();
+        assert_eq!((status.created, status.failed, status.broken), (2, 1, 0));
+        assert_eq!(rig.writer.complaints.postponed, 1);
+        assert_eq!(rig.writer.complaints.told, 0);
+        rig.writer.begin(Mono(100_000));
+        assert_eq!(rig.writer.left_for_creating, CREATE_WITHIN);
+        assert_eq!(rig.writer.complaints.postponed, 0, "it was told");
     }
 
     #[test]
