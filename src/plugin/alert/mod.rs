@@ -8,18 +8,23 @@
 //! must hold starts anew. A host or metric that is forgotten (DMAX) ends its alerts, as gone.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{Plugin, PluginError, Update};
+use super::{Plugin, PluginError, RootUpdate, Update};
 use crate::config::{AlertConfig, AlertRule, Config};
 use crate::logging::{Complaint, span};
-use crate::model::{Cluster, Host, Metric, Node, Now};
+use crate::model::{Cluster, Host, Metric, Mono, Node, Now};
 use facts::{Event, Facts};
 use run::{Job, Runner};
 
 mod facts;
 mod mail;
 mod run;
+
+/// A cluster whose source has said nothing of it for this long is gone, or for so many of the source's
+/// intervals if that is longer.
+const GONE_AFTER: Duration = Duration::from_secs(3600);
+const GONE_AFTER_INTERVALS: u32 = 4;
 
 /// The plugin, where the configuration has a section for it.
 pub(super) fn plugin(config: &Config) -> Option<Box<dyn Plugin>> {
@@ -30,12 +35,18 @@ pub(super) fn plugin(config: &Config) -> Option<Box<dyn Plugin>> {
 struct Alert {
     config: AlertConfig,
     /// What is not as it should be, by cluster.
-    clusters: HashMap<Box<str>, Watched>,
+    clusters: HashMap<Box<str>, WatchedCluster>,
     /// By rule: values that no condition can be told of.
     untold: Vec<Complaint>,
     /// Counts updates, so that what one did not have is found.
     round: u64,
     runner: Option<Runner>,
+}
+
+struct WatchedCluster {
+    hosts: Watched,
+    /// When it is gone if no source tells of it before, be it that it is down.
+    until: Mono,
 }
 
 /// By host.
@@ -89,10 +100,11 @@ impl Alert {
     }
 
     /// Holds every rule against every host, and gives what there is to say.
-    fn look(&mut self, cluster: &Cluster, now: Now) -> Vec<Facts> {
+    fn look(&mut self, cluster: &Cluster, now: Now, interval: Duration) -> Vec<Facts> {
         self.round += 1;
         let mut news = Vec::new();
-        let mut watched = self.clusters.remove(&cluster.name).unwrap_or_default();
+        let known = self.clusters.remove(&cluster.name);
+        let mut watched = known.map(|known| known.hosts).unwrap_or_default();
         let rules = rules_by_def(&self.config.rules, cluster);
         if rules.iter().any(|rules| !rules.is_empty()) {
             for host in &cluster.hosts {
@@ -111,8 +123,30 @@ impl Alert {
         }
         self.drop_gone(&cluster.name, now, &mut watched, &mut news);
         if !watched.is_empty() {
+            let watched = WatchedCluster {
+                hosts: watched,
+                until: gone_at(now, interval),
+            };
             self.clusters.insert(cluster.name.clone(), watched);
         }
+        news
+    }
+
+    /// Ends what was watched of clusters that are gone.
+    fn forget(&mut self, now: Now) -> Vec<Facts> {
+        let mut news = Vec::new();
+        let rules = &self.config.rules;
+        self.clusters.retain(|cluster, watched| {
+            let stays = now.mono < watched.until;
+            let gone = watched.hosts.iter().filter(|_| !stays);
+            for (host, entries) in gone {
+                let told = entries.iter().filter(|entry| entry.state == State::Active);
+                news.extend(told.map(|entry| {
+                    Facts::of_gone(&rules[entry.rule], cluster, host, now, entry.since)
+                }));
+            }
+            stays
+        });
         news
     }
 
@@ -253,13 +287,17 @@ impl Alert {
 
 impl Entry {
     /// Whether it has held for long enough just now.
-    fn ripen(&mut self, hold: std::time::Duration, now: Now) -> bool {
+    fn ripen(&mut self, hold: Duration, now: Now) -> bool {
         let is_new = self.state == State::Pending && now.mono.since(self.since.mono) >= hold;
         if is_new {
             self.state = State::Active;
         }
         is_new
     }
+}
+
+fn gone_at(now: Now, interval: Duration) -> Mono {
+    now.mono + GONE_AFTER.max(interval * GONE_AFTER_INTERVALS)
 }
 
 /// The rules, by place, for each of the cluster's definitions.
@@ -289,10 +327,22 @@ impl Plugin for Alert {
     }
 
     fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
-        if let (true, Node::Cluster(cluster)) = (update.up, &update.node) {
-            for facts in self.look(cluster, update.now) {
+        let Node::Cluster(cluster) = &update.node else {
+            return Ok(());
+        };
+        if update.up {
+            for facts in self.look(cluster, update.now, update.interval) {
                 self.tell(&facts);
             }
+        } else if let Some(watched) = self.clusters.get_mut(&cluster.name) {
+            watched.until = gone_at(update.now, update.interval);
+        }
+        Ok(())
+    }
+
+    fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
+        for facts in self.forget(root.now) {
+            self.tell(&facts);
         }
         Ok(())
     }
@@ -317,7 +367,7 @@ mod tests {
             metric: metric.into(),
             condition: Condition::parse(condition).unwrap(),
             message: format!("{metric} is bad"),
-            hold: std::time::Duration::from_secs(seconds),
+            hold: Duration::from_secs(seconds),
         });
         Alert::new(AlertConfig {
             rules: rules.collect(),
@@ -336,7 +386,7 @@ mod tests {
             epoch: 1000 + second as i64,
         };
         let mut said: Vec<String> = alert
-            .look(cluster, now)
+            .look(cluster, now, INTERVAL)
             .iter()
             .map(|facts| format!("{} {} {}", facts.event.word(), facts.host, facts.value))
             .collect();
@@ -380,6 +430,32 @@ mod tests {
     }
 
     const NOTHING: [&str; 0] = [];
+
+    const INTERVAL: Duration = Duration::from_secs(15);
+
+    #[test]
+    fn a_cluster_that_no_source_tells_of_any_more_ends_its_alerts() {
+        let mut alert = alert(&[("m", "$val > 5", 0), ("m", "$val > 5", 60)]);
+        told(&mut alert, 0, &[("a", "6")]);
+        let at = |secs| Now {
+            mono: Mono::default() + secs,
+            epoch: 0,
+        };
+        let mut down = Update {
+            source: "s".into(),
+            interval: INTERVAL,
+            up: false,
+            node: Node::Cluster(Arc::new(cluster(&[("a", "6")]))),
+            now: at(GONE_AFTER / 2),
+            invented: crate::plugin::Invented::default(),
+        };
+        alert.notify(&mut down).unwrap();
+        assert!(alert.forget(at(GONE_AFTER)).is_empty(), "it was heard of");
+        let gone = alert.forget(at(GONE_AFTER * 3 / 2));
+        let said: Vec<_> = gone.iter().map(|facts| facts.event.word()).collect();
+        assert_eq!(said, ["gone"], "of what was told, and nothing else");
+        assert!(alert.clusters.is_empty());
+    }
 
     #[test]
     fn an_alert_is_told_once_when_it_begins_and_once_when_it_is_over() {
@@ -473,7 +549,7 @@ mod tests {
         let mut alert = alert(&[("m", "$val > 5", 0)]);
         let mut update = Update {
             source: "s".into(),
-            interval: std::time::Duration::from_secs(15),
+            interval: INTERVAL,
             up: false,
             node: Node::Cluster(Arc::new(cluster(&[("a", "6")]))),
             now: Now::default(),
