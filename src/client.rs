@@ -58,6 +58,9 @@ pub enum Fault {
     /// It takes too little.
     #[error("it takes its answer too slowly, less than {MIN_BYTES_PER_SEC} bytes a second")]
     Slow,
+    /// It takes less than others, and what it is sent is old.
+    #[error("it takes its answer so slowly that many newer ones were begun meanwhile")]
+    Outlived,
     /// It is gone.
     #[error("it closed the connection before it had its answer")]
     Gone,
@@ -363,6 +366,13 @@ impl Client {
             State::Asked { .. } | State::Lingering { .. } | State::Closed => None,
         };
         self.close(fault);
+    }
+
+    /// Lets go of a client whose answer is out of date while it is being sent.
+    pub fn outlive(&mut self) {
+        if self.wants_to_write() {
+            self.close(Some(Fault::Outlived));
+        }
     }
 
     /// Lets go of a client that has not asked for anything yet, or has everything.
@@ -710,6 +720,19 @@ mod tests {
         client.finish(Mono(0));
         client.timeout(Mono(2000));
         assert!(client.is_closed(), "nobody lingers for good");
+    }
+
+    #[test]
+    fn a_client_that_is_outlived_is_let_go_unless_it_has_all() {
+        let mut slow = answered(10 * OUT_BYTES);
+        slow.outlive();
+        assert_eq!(slow.action(), Some(Action::Close(Some(Fault::Outlived))));
+        let mut done = answered(1);
+        let len = done.output().len();
+        done.written(len, Mono(0));
+        assert!(done.finish(Mono(0)));
+        done.outlive();
+        assert_eq!(done.action(), Some(Action::CloseWrite));
     }
 
     #[test]

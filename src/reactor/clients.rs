@@ -52,6 +52,8 @@ pub(super) struct Connection {
     port: Port,
     /// When it asked, until that is counted.
     asked: Option<Mono>,
+    /// The number of the snapshot that its answer is made from.
+    moment: Option<u64>,
 }
 
 /// What a turn has come to.
@@ -169,6 +171,8 @@ impl Connection {
 
     fn answer(&mut self, request: Request, shared: &mut Shared) {
         self.asked = Some(shared.now.mono);
+        let snapshot = shared.store.snapshot();
+        self.moment = Some(shared.moments.give(&snapshot, shared.now.mono));
         let body = match request {
             Request::All => render(Selection::all(), shared),
             Request::Http(head) => {
@@ -203,6 +207,18 @@ impl Connection {
         if let Some(ignored) = ignored {
             let what = format_args!("its \"{ignored}\" is not understood and ignored");
             shared.tell(self.address, Nuisance::Request, &what);
+        }
+    }
+}
+
+/// Lets the clients go whose answers are made from snapshots before that number.
+pub(super) fn let_go_before(slots: &mut Slots, first: u64) {
+    for token in 0..slots.len() {
+        if let Some(Slot::Client(client)) = slots.get_mut(token)
+            && client.moment.is_some_and(|moment| moment < first)
+        {
+            client.machine.outlive();
+            slots.make_ready(token);
         }
     }
 }
@@ -297,6 +313,7 @@ fn admit(
         counted_bytes: 0,
         port,
         asked: None,
+        moment: None,
     };
     let token = slots.add(Slot::Client(Box::new(connection)));
     let Some(Slot::Client(connection)) = slots.get_mut(token) else {

@@ -7,6 +7,7 @@ mod chores;
 mod clients;
 mod clock;
 mod listen;
+mod moments;
 mod names;
 mod nuisance;
 mod once;
@@ -46,6 +47,7 @@ use chores::Ending;
 use clients::{MAX_CLIENTS, Turn};
 use clock::Clock;
 use listen::{Listener, Port};
+use moments::Moments;
 use names::Names;
 use nuisance::{Nuisance, Nuisances};
 pub use once::{Brought, Round, SourceRound};
@@ -137,6 +139,7 @@ struct Shared {
     stalled: Complaint,
     max_clients: usize,
     clients: ClientStatus,
+    moments: Moments,
     /// Clients of the rrdcached socket so far.
     cached_clients: u64,
     /// By the source's id; those that were removed are here no less.
@@ -209,6 +212,7 @@ impl Reactor {
             stalled: Complaint::new(),
             max_clients: room_for_clients(config.sources.len()),
             clients: ClientStatus::default(),
+            moments: Moments::default(),
             cached_clients: 0,
             sources: Vec::new(),
             sources_made: 0,
@@ -343,6 +347,9 @@ impl Reactor {
         }
         if let Some(token) = self.slots.next_bulky() {
             self.turn(token);
+        }
+        if let Some(first) = self.shared.moments.let_go_before(self.shared.now.mono) {
+            clients::let_go_before(&mut self.slots, first);
         }
         self.look_after_plugins();
         Ok(())

@@ -1,0 +1,104 @@
+//! Which snapshots are still being sent: the newest, and those that slow clients hold in memory.
+//!
+//! Holds none itself, and lets no client go: it says when there are too many, and which is oldest.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+
+use crate::client::ANSWER_LIMIT;
+use crate::model::Mono;
+use crate::store::Snapshot;
+
+/// Most snapshots that are held for longer than an answer should take. Each keeps what has changed
+/// since in memory; of those that are younger, a source has no more than it has polls in that time.
+const MAX_OLD: usize = 16;
+
+/// Snapshots that clients were given.
+#[derive(Debug, Default)]
+pub(super) struct Moments {
+    /// Oldest first.
+    given: VecDeque<Given>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Given {
+    number: u64,
+    at: Mono,
+    snapshot: Weak<Snapshot>,
+}
+
+impl Moments {
+    /// The number of a snapshot that a client is given, no smaller than that of the last.
+    pub(super) fn give(&mut self, snapshot: &Arc<Snapshot>, now: Mono) -> u64 {
+        if let Some(last) = self.given.back()
+            && Weak::as_ptr(&last.snapshot) == Arc::as_ptr(snapshot)
+        {
+            return last.number;
+        }
+        self.drop_free();
+        self.next += 1;
+        self.given.push_back(Given {
+            number: self.next,
+            at: now,
+            snapshot: Arc::downgrade(snapshot),
+        });
+        self.next
+    }
+
+    /// The first number that may stay, where too many are old.
+    pub(super) fn let_go_before(&mut self, now: Mono) -> Option<u64> {
+        if self.given.len() <= MAX_OLD {
+            return None;
+        }
+        self.drop_free();
+        let old = self
+            .given
+            .partition_point(|given| now.since(given.at) > ANSWER_LIMIT);
+        let too_many = old.checked_sub(MAX_OLD).filter(|count| *count > 0)?;
+        // At least the last of the old ones stays.
+        self.given.get(too_many).map(|given| given.number)
+    }
+
+    fn drop_free(&mut self) {
+        self.given
+            .retain(|given| Weak::strong_count(&given.snapshot) > 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_where_too_many_are_held_for_long() {
+        let mut moments = Moments::default();
+        let snapshots: Vec<_> = (0..3 * MAX_OLD).map(|_| Arc::default()).collect();
+        let at = |second: usize| Mono(second as u64 * 1000);
+        let give = |(second, it)| moments.give(it, at(second));
+        let numbers: Vec<u64> = snapshots.iter().enumerate().map(give).collect();
+        assert!(numbers.is_sorted());
+        let last = numbers.len() - 1;
+        assert_eq!(moments.give(&snapshots[last], at(last)), numbers[last]);
+        assert_eq!(
+            moments.let_go_before(at(60)),
+            None,
+            "many, but none for long"
+        );
+        assert_eq!(moments.let_go_before(at(60 + MAX_OLD)), None);
+        let later = at(60 + MAX_OLD + 3);
+        assert_eq!(moments.let_go_before(later), Some(numbers[3]));
+        drop(snapshots.into_iter().take(3).collect::<Vec<_>>());
+        assert_eq!(moments.let_go_before(later), None, "nobody holds any more");
+    }
+
+    #[test]
+    fn what_nobody_holds_takes_no_place() {
+        let mut moments = Moments::default();
+        for second in 0..1000 {
+            moments.give(&Arc::default(), Mono(second * 1000));
+            assert_eq!(moments.let_go_before(Mono(second * 1000)), None);
+        }
+        assert!(moments.given.len() <= 2);
+    }
+}
