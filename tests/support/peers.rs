@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{setsockopt, sockopt};
 use tempfile::TempDir;
 
 use super::{DEADLINE, skipped, wait_for};
@@ -475,6 +476,8 @@ pub enum Script {
     Silent,
     /// Closes at once.
     Close,
+    /// Sends the bytes and breaks the connection.
+    Break(Vec<u8>),
 }
 
 /// A source that does as scripted on every connection, on a port that the system chose.
@@ -587,6 +590,15 @@ fn play(script: Script, mut stream: TcpStream, ends: &AtomicBool) {
             }
         }
         Script::Close => {}
+        Script::Break(bytes) => {
+            let _ = stream.write_all(&bytes);
+            // What is not sent when it is closed is not sent any more, and the peer is told.
+            let at_once = nix::libc::linger {
+                l_onoff: 1,
+                l_linger: 0,
+            };
+            setsockopt(&stream, sockopt::Linger, &at_once).expect("a socket");
+        }
     }
 }
 
