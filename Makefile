@@ -12,6 +12,7 @@ DOCDIR ?= $(PREFIX)/share/doc/gmetad
 INCLUDEDIR ?= $(PREFIX)/include
 # Which start script `install` adds: systemd, sysv, openrc, or none.
 INIT ?= none
+DOCS := contrib/gmetad.conf README.md CHANGELOG.md LICENSE $(wildcard docs/*.md docs/*.svg)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 # Where rustup puts cargo, for a shell that was opened before it did.
@@ -69,6 +70,7 @@ deps: ## install what build, tests and demo need (Debian: apt-get, with sudo whe
 	@contrib/deps.sh build test demo
 
 install: $(TARGET)/release/gmetad ## install binary, man pages, header for plugins, example configuration
+	@contrib/install-init.sh check '$(INIT)' '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR) \
 		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 \
 		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(SYSCONFDIR)/ganglia
@@ -79,10 +81,10 @@ install: $(TARGET)/release/gmetad ## install binary, man pages, header for plugi
 	install -m 644 man/gmetad-plugin.7 $(DESTDIR)$(MANDIR)/man7/
 	install -m 644 man/gmetad-consistency-test.1 $(DESTDIR)$(MANDIR)/man1/
 	install -m 644 include/gmetad_plugin.h $(DESTDIR)$(INCLUDEDIR)/
-	install -m 644 contrib/gmetad.conf README.md CHANGELOG.md LICENSE docs/PLUGINS.md \
-		docs/COMPATIBILITY.md $(DESTDIR)$(DOCDIR)/
+	install -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)/
 	@contrib/install-init.sh install '$(INIT)' '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
-	@echo 'An example configuration is $(DOCDIR)/gmetad.conf; gmetad reads $(SYSCONFDIR)/ganglia/gmetad.conf.'
+	@echo 'An example configuration is $(DOCDIR)/gmetad.conf; gmetad reads /etc/ganglia/gmetad.conf.'
+	@$(if $(filter-out /etc,$(SYSCONFDIR)),echo 'Start scripts have it read $(SYSCONFDIR)/ganglia/gmetad.conf.')
 
 install-python-host: $(TARGET)/release/libgmetad_python_host.so ## install that, to PREFIX/lib/gmetad
 	install -d $(DESTDIR)$(PYTHONHOSTDIR)
@@ -96,7 +98,8 @@ uninstall: ## remove what install put there, not the configuration or the data
 		$(DESTDIR)$(MANDIR)/man7/gmetad-plugin.7 $(DESTDIR)$(INCLUDEDIR)/gmetad_plugin.h
 	rm -f $(DESTDIR)$(PYTHONHOSTDIR)/libgmetad_python_host.so \
 		$(DESTDIR)$(PYTHONHOSTDIR)/libgmetad_python.so
-	rm -rf $(DESTDIR)$(DOCDIR)
+	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(notdir $(DOCS)))
+	@rmdir $(DESTDIR)$(PYTHONHOSTDIR) $(DESTDIR)$(DOCDIR) 2>/dev/null || true
 	@contrib/install-init.sh uninstall all '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
 
 clean: ## remove what was built
