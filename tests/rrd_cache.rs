@@ -543,3 +543,24 @@ fn the_socket_speaks_as_rrdcached_does() {
         "it was forgotten"
     );
 }
+
+#[test]
+fn a_socket_that_cannot_be_had_is_told_with_the_remedy() {
+    let folder = TempDir::new().unwrap();
+    let taken = folder.path().join("taken");
+    fs::write(&taken, "precious").unwrap();
+    let no_folder = folder.path().join("run/socket");
+    for (socket, said) in [
+        (&no_folder, "its folder does not exist"),
+        (&taken, "no socket; remove it"),
+    ] {
+        let listen = format!("rrd {{\n listen \"{}\"\n}}", socket.display());
+        let conf = support::configure(folder.path(), &listen);
+        let output = support::gmetad().arg("-fc").arg(conf).output().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{log}");
+        assert!(log.contains(said), "{log}");
+        assert!(log.contains(&socket.display().to_string()), "{log}");
+    }
+    assert_eq!(fs::read_to_string(&taken).unwrap(), "precious");
+}

@@ -97,6 +97,12 @@ pub(super) fn open(path: &Path, config: &Config) -> io::Result<CachedListener> {
         }
         fs::remove_file(path)?;
     }
+    if path.parent().is_some_and(|folder| !folder.exists()) {
+        return Err(io::Error::new(
+            ErrorKind::NotFound,
+            "its folder does not exist; make it or choose another",
+        ));
+    }
     let before = umask(SOCKET_UMASK);
     let opened = UnixListener::bind(path);
     umask(before);
