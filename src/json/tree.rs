@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use super::{is_number, push_string};
 use crate::model::{
-    Cluster, Host, Metric, MetricDef, Node, Now, Summary, SummaryMetric, parse_number,
+    Cluster, Host, Metric, MetricDef, Node, Now, Summary, SummaryMetric, parse_number, push_decimal,
 };
 use crate::query::Selection;
 use crate::store::Snapshot;
 use crate::walk::{Body, Format, Walk};
-use crate::xml::escape::push_decimal;
 
 /// Definitions of a cluster whose text is kept at hand; the rest is made anew for each metric.
 const KEPT_DEFS: usize = 4096;

@@ -13,7 +13,7 @@ mod vocabulary;
 
 pub use cluster::{Cluster, Grid, Host, HostInfo, Metric, Node, is_up, order_by_name};
 pub use metric::{DEFAULT_SOURCE, MetricDef, MetricFields, MetricType, Slope, Wire};
-pub use number::{Number, parse_number};
+pub use number::{Number, parse_number, push_decimal};
 pub use summary::{Summary, SummaryBuilder, SummaryMetric};
 pub use table::DefTable;
 pub use text::SmallText;

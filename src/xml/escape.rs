@@ -2,6 +2,8 @@
 //!
 //! Reading is in `text`.
 
+use crate::model::push_decimal;
+
 /// Stands in for a character that XML 1.0 forbids.
 pub const REPLACEMENT: char = '?';
 
@@ -85,23 +87,6 @@ pub fn number_attribute(out: &mut Vec<u8>, name: &str, number: impl Into<i64>) {
     }
     push_decimal(out, number.unsigned_abs());
     out.push(b'"');
-}
-
-/// Appends a whole number; the hot path of every TN.
-#[inline]
-pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 /// Appends an EXTRA_DATA element, which stands even where it is empty.

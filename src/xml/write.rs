@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use super::escape::{attribute, extra_data, number_attribute, push_decimal, push_value};
-use crate::model::{Cluster, Host, Metric, Node, Now, Summary, SummaryMetric};
+use super::escape::{attribute, extra_data, number_attribute, push_value};
+use crate::model::{Cluster, Host, Metric, Node, Now, Summary, SummaryMetric, push_decimal};
 use crate::query::Selection;
 use crate::store::Snapshot;
 use crate::walk::{Format, Walk};

@@ -7,14 +7,17 @@
 
 use std::ffi::{CStr, OsStr};
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-/// Enough for the header of nearly every file; a longer one is read a second time.
-const HEADER_GUESS: usize = 4096;
+/// Enough for the header of nearly every file, and for rows of the finest archive; a longer header
+/// is read a second time.
+const FRONT: usize = 4096;
 
 /// Longest header that is handled here.
 const MAX_HEADER: usize = 64 << 10;
@@ -58,25 +61,39 @@ pub(super) fn update(path: &CStr, samples: &[&CStr]) -> bool {
 
 fn try_update(path: &CStr, samples: &[&CStr]) -> Option<()> {
     let path = OsStr::from_bytes(path.to_bytes());
-    let file = OpenOptions::new().read(true).write(true).open(path).ok()?;
+    let file = open(Path::new(path)).ok()?;
     lock(&file)?;
-    let mut guess = [0; HEADER_GUESS];
+    let mut guess = [0; FRONT];
     let mut longer = Vec::new();
     let read = file.read_at(&mut guess, 0).ok()?;
     let shape = Shape::of(&guess[..read])?;
-    let header = if shape.header_len() <= read {
-        &mut guess[..shape.header_len()]
+    let front = if shape.header_len() <= read {
+        &mut guess[..read]
     } else {
         longer.resize(shape.header_len(), 0);
         file.read_exact_at(&mut longer, 0).ok()?;
         &mut longer[..]
     };
     let size = file.metadata().ok()?.len();
-    let mut update = Update::new(shape, header, size)?;
+    let mut update = Update::new(shape, front, size)?;
     for sample in samples {
         update.sample(sample.to_bytes())?;
     }
     update.write(&file)
+}
+
+/// Opens without noting that the file was read, which would be one more write; only the owner may.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(target_os = "linux")]
+    match options.custom_flags(libc::O_NOATIME).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            options.custom_flags(0);
+        }
+        opened => return opened,
+    }
+    options.open(path)
 }
 
 /// The lock that librrd takes; it goes when the file is closed.
@@ -179,9 +196,13 @@ struct Run {
 /// A file's header while samples go into it.
 struct Update<'a> {
     shape: Shape,
-    header: &'a mut [u8],
+    /// The file's first bytes: its header, and what was read behind it.
+    front: &'a mut [u8],
+    /// Where the part of `front` ends that changes.
+    front_end: usize,
     sources: [Source; 2],
     archives: Vec<Archive>,
+    /// What changes behind `front`.
     runs: Vec<Run>,
 }
 
@@ -226,21 +247,21 @@ impl Interval {
 
 impl<'a> Update<'a> {
     /// `None` where anything is not as gmetad creates it.
-    fn new(shape: Shape, header: &'a mut [u8], size: u64) -> Option<Update<'a>> {
+    fn new(shape: Shape, front: &'a mut [u8], size: u64) -> Option<Update<'a>> {
         let mut sources = [Source {
             kind: Kind::Gauge,
             heartbeat: 0.0,
         }; 2];
         for (at, source) in sources.iter_mut().enumerate().take(shape.sources) {
             let def = STAT_HEAD + at * DS_DEF;
-            source.kind = match text(&header[def + 20..def + 40]) {
+            source.kind = match text(&front[def + 20..def + 40]) {
                 b"GAUGE" => Kind::Gauge,
                 b"COUNTER" => Kind::Counter,
                 b"DERIVE" => Kind::Derive,
                 _ => return None,
             };
-            source.heartbeat = whole(header, def + 40) as f64;
-            if !float(header, def + 48).is_nan() || !float(header, def + 56).is_nan() {
+            source.heartbeat = whole(front, def + 40) as f64;
+            if !float(front, def + 48).is_nan() || !float(front, def + 56).is_nan() {
                 return None;
             }
         }
@@ -249,14 +270,14 @@ impl<'a> Update<'a> {
         for at in 0..shape.archives {
             let def = shape.rra_def(at);
             let archive = Archive {
-                rows: whole(header, def + 24),
-                steps: whole(header, def + 32),
-                xff: float(header, def + 40),
+                rows: whole(front, def + 24),
+                steps: whole(front, def + 32),
+                xff: float(front, def + 40),
                 start,
                 filled: 0,
             };
-            let pointer = whole(header, shape.pointer(at));
-            let average = text(&header[def..def + 20]) == b"AVERAGE";
+            let pointer = whole(front, shape.pointer(at));
+            let average = text(&front[def..def + 20]) == b"AVERAGE";
             let sane = archive.steps > 0 && (0.0..1.0).contains(&archive.xff);
             if !average || !sane || pointer >= archive.rows {
                 return None;
@@ -266,10 +287,11 @@ impl<'a> Update<'a> {
             archives.push(archive);
         }
         let whole_file = start == size;
-        let whole_second = whole(header, shape.live() + 8) == 0;
+        let whole_second = whole(front, shape.live() + 8) == 0;
         (whole_file && whole_second).then_some(Update {
             shape,
-            header,
+            front_end: shape.header_len(),
+            front,
             sources,
             archives,
             runs: Vec::new(),
@@ -280,7 +302,7 @@ impl<'a> Update<'a> {
     fn sample(&mut self, sample: &[u8]) -> Option<()> {
         let mut words = sample.split(|&b| b == b':');
         let time = digits(words.next()?)?;
-        let last = whole(self.header, self.shape.live());
+        let last = whole(self.front, self.shape.live());
         if time <= last || i64::try_from(time).is_err() || i64::try_from(last).is_err() {
             return None;
         }
@@ -302,7 +324,7 @@ impl<'a> Update<'a> {
                 }
             }
         }
-        put(self.header, self.shape.live(), time);
+        put(self.front, self.shape.live(), time);
         Some(())
     }
 
@@ -332,7 +354,7 @@ impl<'a> Update<'a> {
             return None;
         }
         let at = self.shape.pdp(source);
-        let last = text(&self.header[at..at + LAST_DS]);
+        let last = text(&self.front[at..at + LAST_DS]);
         let grown = if word == b"U" {
             UNKNOWN
         } else if kind == Kind::Gauge {
@@ -345,7 +367,7 @@ impl<'a> Update<'a> {
                 counted(value, digits(last)?, kind)?
             }
         };
-        let kept = &mut self.header[at..at + LAST_DS];
+        let kept = &mut self.front[at..at + LAST_DS];
         kept.fill(0);
         kept[..word.len()].copy_from_slice(word);
         Some(grown)
@@ -356,20 +378,20 @@ impl<'a> Update<'a> {
         for (source, &grown) in grown.iter().enumerate().take(self.shape.sources) {
             let at = self.shape.pdp(source);
             if grown.is_nan() {
-                let unknown = whole(self.header, at + PDP_UNKNOWN_SECS);
+                let unknown = whole(self.front, at + PDP_UNKNOWN_SECS);
                 put(
-                    self.header,
+                    self.front,
                     at + PDP_UNKNOWN_SECS,
                     unknown.wrapping_add(interval.secs as u64),
                 );
             } else {
-                let so_far = float(self.header, at + PDP_VALUE);
+                let so_far = float(self.front, at + PDP_VALUE);
                 let sum = if so_far.is_nan() {
                     grown
                 } else {
                     so_far + grown
                 };
-                put_float(self.header, at + PDP_VALUE, sum);
+                put_float(self.front, at + PDP_VALUE, sum);
             }
         }
     }
@@ -381,8 +403,8 @@ impl<'a> Update<'a> {
         for (source, rate) in rates.iter_mut().enumerate().take(self.shape.sources) {
             let at = self.shape.pdp(source);
             let grown = grown[source];
-            let unknown = whole(self.header, at + PDP_UNKNOWN_SECS);
-            let mut value = float(self.header, at + PDP_VALUE);
+            let unknown = whole(self.front, at + PDP_UNKNOWN_SECS);
+            let mut value = float(self.front, at + PDP_VALUE);
             let mut unknown_before = 0.0;
             if grown.is_nan() {
                 unknown_before = interval.before;
@@ -399,8 +421,8 @@ impl<'a> Update<'a> {
             } else {
                 (grown / interval.secs * interval.after, 0)
             };
-            put_float(self.header, at + PDP_VALUE, value);
-            put(self.header, at + PDP_UNKNOWN_SECS, unknown);
+            put_float(self.front, at + PDP_VALUE, value);
+            put(self.front, at + PDP_UNKNOWN_SECS, unknown);
         }
         rates
     }
@@ -426,7 +448,7 @@ impl<'a> Update<'a> {
         }
         for (source, &rate) in rates.iter().enumerate().take(self.shape.sources) {
             let at = self.shape.cdp(archive, source);
-            let cdp = &mut self.header[at..at + CDP_PREP];
+            let cdp = &mut self.front[at..at + CDP_PREP];
             if steps > 1 {
                 sum_up(
                     cdp,
@@ -444,29 +466,40 @@ impl<'a> Update<'a> {
                 }
             }
         }
-        let mut row = whole(self.header, self.shape.pointer(archive));
+        let mut row = whole(self.front, self.shape.pointer(archive));
         for nth in 0..filled {
             row = (row + 1) % rows;
             let field = if nth == 0 { CDP_PRIMARY } else { CDP_SECONDARY };
             for source in 0..self.shape.sources {
                 let from = self.shape.cdp(archive, source) + field;
-                let value = &self.header[from..from + 8];
                 let at = start + (row * self.shape.sources as u64 + source as u64) * 8;
-                push_run(&mut self.runs, at, value);
+                self.put_row(at, from);
             }
         }
-        put(self.header, self.shape.pointer(archive), row);
+        put(self.front, self.shape.pointer(archive), row);
         Some(())
     }
 
-    /// Writes what has changed.
+    /// Puts the value that is at `from` in the header into the file's row at `at`.
+    fn put_row(&mut self, at: u64, from: usize) {
+        let end = at + 8;
+        if end <= self.front.len() as u64 {
+            self.front.copy_within(from..from + 8, at as usize);
+            self.front_end = self.front_end.max(end as usize);
+        } else {
+            push_run(&mut self.runs, at, &self.front[from..from + 8]);
+        }
+    }
+
+    /// Writes what has changed, as few pieces as it takes.
     fn write(&self, file: &File) -> Option<()> {
         // From the first write on there is no way back, and librrd could do no better.
         for run in &self.runs {
             file.write_all_at(&run.bytes, run.at).ok()?;
         }
         let live = self.shape.live();
-        file.write_all_at(&self.header[live..], live as u64).ok()
+        let front = &self.front[live..self.front_end];
+        file.write_all_at(front, live as u64).ok()
     }
 }
 

@@ -5,7 +5,7 @@
 use std::ffi::CStr;
 use std::io::Write;
 
-use crate::model::{Slope, parse_number};
+use crate::model::{Slope, parse_number, push_decimal};
 
 /// What a data source stores of the values it is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,8 @@ impl Samples {
     pub(super) fn push_sum(&mut self, time: u32, sum: f64, num: u32, kind: Kind) -> bool {
         let start = self.begin(time);
         let good = push_number(&mut self.text, sum, kind);
-        push(&mut self.text, format_args!(":{num}"));
+        self.text.push(b':');
+        push_decimal(&mut self.text, num.into());
         self.end(time, start, good)
     }
 
@@ -115,7 +116,8 @@ impl Samples {
 
     fn begin(&mut self, time: u32) -> usize {
         let start = self.text.len();
-        push(&mut self.text, format_args!("{time}:"));
+        push_decimal(&mut self.text, time.into());
+        self.text.push(b':');
         start
     }
 
