@@ -152,10 +152,12 @@ cat <<TEXT
 
 A gmond answers on 127.0.0.1:$gmond_port, and gmetad polls it every 5 seconds or so. Ask it:
 
-    nc 127.0.0.1 $xml_port                                          # everything
-    echo '/demo/localhost'          | nc 127.0.0.1 $interactive_port    # one host
-    echo '/demo/localhost/load_one' | nc 127.0.0.1 $interactive_port    # one metric
-    echo '/?filter=summary'         | nc 127.0.0.1 $interactive_port    # sums only
+$(printf '    %-56s # %s\n' \
+    "nc 127.0.0.1 $xml_port" 'everything' \
+    "echo '/demo/localhost'          | nc 127.0.0.1 $interactive_port" 'one host' \
+    "echo '/demo/localhost/load_one' | nc 127.0.0.1 $interactive_port" 'one metric' \
+    "echo '/?filter=summary'         | nc 127.0.0.1 $interactive_port" 'sums only' \
+    "curl 127.0.0.1:$interactive_port/status" 'how gmetad does')
 
 The round-robin files are in $folder/rrds. Ctrl-C ends it all.
 

@@ -200,6 +200,16 @@ pub fn insist(level: log::Level, text: fmt::Arguments<'_>) {
     );
 }
 
+/// Logs a remark about what somebody has just asked for: a warning whatever the level, as they do
+/// not know of their mistake.
+pub fn remark(level: log::Level, text: fmt::Arguments<'_>) {
+    if level <= log::Level::Warn {
+        insist(level, text);
+    } else {
+        log::log!(level, "{text}");
+    }
+}
+
 /// Waits until what was logged so far is written, but not for long.
 pub fn flush() {
     let Some(queue) = QUEUE.get() else { return };

@@ -115,7 +115,8 @@ fn prepare(options: &Options) -> Result<Prepared, Exit> {
 
 fn load(options: &Options) -> Result<Loaded, Exit> {
     config::load(&options.conf, &options.overrides, &host_name()).map_err(|errors| {
-        for error in &errors.0 {
+        show_notices(&errors.notices);
+        for error in &errors.errors {
             complain(error, Exit::Config);
         }
         Exit::Config
@@ -147,9 +148,7 @@ fn rehearse(options: &Options, rehearsal: &Rehearsal) -> Exit {
 
 /// Prints what would run.
 fn show(options: &Options, loaded: &Loaded) -> Exit {
-    for Notice { level, text } in &loaded.notices {
-        eprintln!("gmetad: {}: {text}", level.as_str().to_lowercase());
-    }
+    show_notices(&loaded.notices);
     // Who asks as the user that starts it is to hear of what would end the start.
     if let Err(error) = daemon::account_to_become(loaded.config.setuid_username.as_deref()) {
         return complain(&error, exit_of_user(&error));
@@ -159,6 +158,12 @@ fn show(options: &Options, loaded: &Loaded) -> Exit {
         options.conf.display(),
         Effective(&loaded.config)
     ))
+}
+
+fn show_notices(notices: &[Notice]) {
+    for Notice { level, text } in notices {
+        eprintln!("gmetad: {}: {text}", level.as_str().to_lowercase());
+    }
 }
 
 /// Starts the log, does the work, and sees to it that its end is logged.
@@ -184,7 +189,7 @@ fn run<T>(prepared: &Prepared, work: impl FnOnce() -> Result<T, Failure>) -> Res
         return Err(complain(&error, exit));
     }
     for Notice { level, text } in notices {
-        log::log!(*level, "{text}");
+        logging::remark(*level, format_args!("{text}"));
     }
     let outcome = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(outcome)) => Ok(outcome),

@@ -510,20 +510,43 @@ fn each_level_logs_its_own_lines_only() {
         let log = folder.path().join("log");
         let gmetad = Gmetad::start_with(
             folder.path(),
-            "an_unknown_directive 1",
+            "nobody {\n}",
             &["-d", level, "-l", log.to_str().expect("text")],
         );
         assert_eq!(gmetad.end().code(), Some(0));
         read(&log)
     };
     let errors = lines("2");
-    assert!(!errors.contains("an_unknown_directive"), "{errors}");
+    assert!(!errors.contains("section nobody"), "{errors}");
     let warnings = lines("3");
     assert!(warnings.contains(" WARNING "), "{warnings}");
-    assert!(warnings.contains("an_unknown_directive"), "{warnings}");
+    assert!(warnings.contains("section nobody"), "{warnings}");
     assert!(!warnings.contains(" INFO "), "{warnings}");
     let infos = lines("4");
     assert!(infos.contains(" INFO listening: "), "{infos}");
+}
+
+#[test]
+fn what_is_strange_in_the_configuration_is_said_whatever_the_level() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let daemon = Detached::start(folder.path(), "debug_level 0\ndata_sorce \"a\" localhost");
+    let log = read(&folder.path().join("log"));
+    for part in [
+        "data_sorce is ignored; is data_source meant?",
+        "no data_source line",
+    ] {
+        let line = log.lines().find(|line| line.contains(part)).expect(part);
+        assert!(line.contains(" WARNING "), "{log}");
+    }
+    daemon.end();
+
+    let conf = configure(folder.path(), "data_sorce \"a\" localhost\nxml_port sesame");
+    let output = gmetad().arg("-tc").arg(conf).output().expect("built");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    for part in ["warn: ", "is data_source meant?", "sesame"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn what_could_not_be_stored_is_told_and_no_success() {
     let output = command(folder.path(), &directives).output().expect("built");
     let (code, said) = outcome(&output);
     assert_eq!(code, 74, "{said}");
-    assert!(said.contains("0 failed; 1 hosts"), "{said}");
+    assert!(said.contains("0 failed; 1 host,"), "{said}");
     assert!(said.lines().count() > 2, "what went wrong: {said}");
 }
 

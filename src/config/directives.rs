@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use log::Level;
 
 use super::exports::ExportDraft;
+use super::hint;
 use super::reader::{Document, Line, SectionText};
 use super::rrd;
 use super::table::{Args, Known, Repeat, Support, find, not_empty};
@@ -67,7 +68,10 @@ impl Draft {
             self.notice(
                 Level::Warn,
                 &line.at,
-                &format!("unknown directive {name} is ignored"),
+                &format!(
+                    "unknown directive {name} is ignored{}",
+                    hint::at_top_level(name)
+                ),
             );
             return;
         };
@@ -157,10 +161,12 @@ impl Draft {
 
     /// Of a section that is all ours.
     pub(super) fn unknown_in_section(&mut self, section: &str, directive: &Directive) {
-        let text = format!(
-            "unknown directive {} of {section} is ignored",
-            directive.name
-        );
+        let name = &directive.name;
+        let hint = match section {
+            "rrd" => hint::in_rrd_section(name),
+            _ => String::new(),
+        };
+        let text = format!("unknown directive {name} of {section} is ignored{hint}");
         self.notice(Level::Warn, &directive.line, &text);
     }
 
@@ -245,6 +251,9 @@ impl Config {
 pub(super) fn data_source(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
     let words = args.at_least_one()?;
     let name = args.check(&words[0].text, not_empty)?;
+    if let Some(name) = name_in_pieces(words) {
+        return Err(Problem::NameInPieces { name });
+    }
     let (interval, hosts) = match words.get(1).and_then(|word| values::interval(&word.text)) {
         Some(interval) => {
             let in_source = |fault| Problem::Host {
@@ -289,6 +298,20 @@ pub(super) fn data_source(draft: &mut Draft, args: &Args<'_>) -> Result<(), Prob
     Ok(())
 }
 
+/// The words before an interval where they are several and not in quotes: no host is a number.
+fn name_in_pieces(words: &[Word]) -> Option<String> {
+    let pieces = words
+        .iter()
+        .skip(1)
+        .position(|word| values::interval(&word.text).is_some())?;
+    let name = &words[..=pieces];
+    let parted = name.len() > 1 && name.iter().all(|word| !word.quoted);
+    parted.then(|| {
+        let texts: Vec<&str> = name.iter().map(|word| word.text.as_str()).collect();
+        texts.join(" ")
+    })
+}
+
 /// `plugins ID …`: the chain, in order.
 pub(super) fn plugins(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
     let mut chain: Vec<String> = Vec::new();
@@ -327,7 +350,9 @@ mod tests {
 
     use crate::cli::Overrides;
     use crate::config::testing::{Memory, config, notices, refusal};
-    use crate::config::{Config, DEFAULT_RRAS, HostPort, SourceConfig, TrustEntry, parse};
+    use crate::config::{
+        Config, ConfigErrors, DEFAULT_RRAS, HostPort, SourceConfig, TrustEntry, parse,
+    };
 
     fn place(host: &str, port: u16) -> HostPort {
         HostPort {
@@ -572,6 +597,25 @@ mod tests {
     }
 
     #[test]
+    fn a_name_in_several_words_without_quotes_is_told_as_that() {
+        let said = "g.conf:1: data_source: a name of several words stands in quotes, as in \
+                    data_source \"my cluster\"";
+        for text in [
+            "data_source my cluster 10 node1",
+            "data_source my cluster 10",
+        ] {
+            assert_eq!(refusal(text), [said], "{text}");
+        }
+        for text in [
+            "data_source \"my cluster\" 10 node1",
+            "data_source my 10 node1 node2",
+            "data_source 1 2 node1",
+        ] {
+            assert!(!config(text).sources.is_empty(), "{text}");
+        }
+    }
+
+    #[test]
     fn an_unknown_directive_is_a_warning() {
         assert_eq!(
             notices("data_source a b\n\nfrobnicate 1 2\nalone"),
@@ -590,7 +634,8 @@ mod tests {
                  mine {\n x 1\n}"
             ),
             [
-                "WARN g.conf:3: unknown directive write_timout of rrd is ignored",
+                "WARN g.conf:3: unknown directive write_timout of rrd is ignored; is write_timeout \
+                 meant?",
                 "WARN g.conf:6: unknown directive x of rrdsummary is ignored",
             ]
         );
@@ -809,5 +854,15 @@ mod tests {
         let errors = refusal("unknown 1\nxml_port x\nserver_threads 4\nrrd {\n");
         assert_eq!(errors.len(), 2);
         assert!(errors[0].starts_with("g.conf:2:") && errors[1].starts_with("g.conf:4:"));
+        let both = parse(
+            b"data_sorce a b\nxml_port x",
+            Path::new("g.conf"),
+            &Memory::default(),
+            &Overrides::default(),
+            "h",
+        );
+        let ConfigErrors { errors, notices } = both.expect_err("the port");
+        assert_eq!((errors.len(), notices.len()), (1, 1));
+        assert!(notices[0].text.contains("data_sorce"), "{notices:?}");
     }
 }

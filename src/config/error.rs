@@ -7,18 +7,23 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::Location;
 use super::values::Fault;
+use super::{Location, Notice};
 use crate::condition::ConditionError;
 
-/// Everything that is wrong with a configuration, in the order of its files and lines.
+/// Everything that is wrong with a configuration.
 #[derive(Debug, Error, PartialEq, Eq)]
-pub struct ConfigErrors(pub Vec<ConfigError>);
+pub struct ConfigErrors {
+    /// In the order of its files and lines; never empty.
+    pub errors: Vec<ConfigError>,
+    /// What is only strange.
+    pub notices: Vec<Notice>,
+}
 
 impl fmt::Display for ConfigErrors {
-    /// One line each, without a newline at the end.
+    /// The errors, one line each, without a newline at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
+        for (index, error) in self.errors.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
@@ -222,6 +227,12 @@ pub enum Problem {
     )]
     NoHost {
         /// The source.
+        name: String,
+    },
+    /// A source's name in several words.
+    #[error("data_source: a name of several words stands in quotes, as in data_source \"{name}\"")]
+    NameInPieces {
+        /// The words, with a blank between them.
         name: String,
     },
     /// A host of a source that cannot be used.

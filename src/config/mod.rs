@@ -16,6 +16,7 @@ mod directives;
 mod error;
 mod exports;
 mod filter;
+mod hint;
 mod reader;
 mod rrd;
 mod show;
@@ -43,7 +44,7 @@ pub struct Loaded {
     pub notices: Vec<Notice>,
 }
 
-/// A remark about a configuration that is sound.
+/// A remark about a configuration, which does not make it wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     /// `Warn`: most likely a mistake; `Info`: worth knowing.
@@ -63,7 +64,10 @@ pub fn load(path: &Path, overrides: &Overrides, host_name: &str) -> Result<Loade
             path: path.into(),
             reason: error.to_string(),
         };
-        ConfigErrors(vec![ConfigError { at: None, problem }])
+        ConfigErrors {
+            errors: vec![ConfigError { at: None, problem }],
+            notices: Vec::new(),
+        }
     })?;
     parse(&text, path, &Disk, overrides, host_name)
 }
@@ -91,7 +95,10 @@ pub fn parse(
             .as_ref()
             .map(|at| (order.iter().position(|file| *file == at.file), at.line))
     });
-    Err(ConfigErrors(errors))
+    Err(ConfigErrors {
+        errors,
+        notices: loaded.notices,
+    })
 }
 
 /// Everything the daemon runs by, checked: no field holds a value that cannot be used.
@@ -420,7 +427,7 @@ mod tests {
                         true
                     }
                     Err(errors) => {
-                        assert!(!errors.0.is_empty() && !errors.to_string().is_empty());
+                        assert!(!errors.errors.is_empty() && !errors.to_string().is_empty());
                         false
                     }
                 }

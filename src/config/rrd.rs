@@ -39,6 +39,11 @@ static KNOWN: [Known; 7] = [
 
 const SECONDS: &str = "seconds";
 
+/// Names of those that stand there only.
+pub(super) fn own_names() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().map(|known| known.name)
+}
+
 /// A directive of the `rrd` section that is ours: one of its own, or one of top level's that it
 /// may have too.
 pub(super) fn find_in_section(name: &str) -> Option<&'static Known> {

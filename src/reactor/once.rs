@@ -85,13 +85,25 @@ impl fmt::Display for Round {
         }
         writeln!(
             f,
-            "{} sources, {} failed; {hosts} hosts, {metrics} metrics; {} samples written, {} files \
-             created",
-            self.sources.len(),
+            "{}, {} failed; {}, {}; {} written, {} created",
+            Counted(self.sources.len(), "source"),
             self.failed(),
-            self.samples,
-            self.files_created
+            Counted(hosts, "host"),
+            Counted(metrics, "metric"),
+            Counted(self.samples, "sample"),
+            Counted(self.files_created, "file"),
         )
+    }
+}
+
+/// So many of something.
+struct Counted<N>(N, &'static str);
+
+impl<N: fmt::Display + PartialEq + From<u8>> fmt::Display for Counted<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counted(number, what) = self;
+        let plural = if *number == N::from(1) { "" } else { "s" };
+        write!(f, "{number} {what}{plural}")
     }
 }
 
@@ -232,5 +244,12 @@ mod tests {
              2 sources, 1 failed; 12 hosts, 396 metrics; 396 samples written, 4 files created\n"
         );
         assert_eq!(round.failed(), 1);
+    }
+
+    #[test]
+    fn one_is_told_from_many() {
+        assert_eq!(Counted(0_u64, "host").to_string(), "0 hosts");
+        assert_eq!(Counted(1_u64, "host").to_string(), "1 host");
+        assert_eq!(Counted(2_u64, "host").to_string(), "2 hosts");
     }
 }

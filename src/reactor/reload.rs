@@ -146,7 +146,7 @@ impl Reactor {
             logging::log_to(changes.config.logfile.clone());
         }
         for Notice { level, text } in &loaded.notices {
-            log::log!(*level, "{text}");
+            logging::remark(*level, format_args!("{text}"));
         }
         self.apply(&changes);
         logging::insist(Level::Info, format_args!("{}", told(&changes)));
@@ -315,19 +315,19 @@ fn read(origin: Origin, waker: Arc<Waker>) -> std::io::Result<Receiver<Reading>>
 /// Says what is wrong with a configuration that is not applied.
 fn refuse(errors: &ConfigErrors, running: &Config) {
     // Whatever the level: who has sent the signal believes that it holds.
-    for error in errors.0.iter().take(MISTAKES_TOLD) {
+    for error in errors.errors.iter().take(MISTAKES_TOLD) {
         for line in error.to_string().lines() {
             logging::insist(Level::Error, format_args!("{line}"));
         }
     }
-    let left = errors.0.len().saturating_sub(MISTAKES_TOLD);
+    let left = errors.errors.len().saturating_sub(MISTAKES_TOLD);
     if left > 0 {
         logging::insist(
             Level::Error,
             format_args!("and {left} more mistakes; gmetad -t lists them all"),
         );
     }
-    let unreadable = errors.0.iter().any(|error| {
+    let unreadable = errors.errors.iter().any(|error| {
         matches!(
             error.problem,
             Problem::Unreadable { .. } | Problem::Unsearchable { .. }

@@ -1,0 +1,88 @@
+//! What a directive that nobody knows was most likely meant to be.
+//!
+//! Decides nothing: it is ignored all the same.
+
+use super::rrd;
+use super::table::{RRD_SECTION, directive_names};
+
+/// Letters that may be wrong, missing or too many: one in each so many.
+const LETTERS_A_MISTAKE: usize = 4;
+
+/// For behind "is ignored": what is meant by an unknown directive at top level, or nothing.
+pub(super) fn at_top_level(name: &str) -> String {
+    if let Some(own) = rrd::own_names().find(|own| own.eq_ignore_ascii_case(name)) {
+        return format!("; {own} stands in the section rrd, as in rrd {{");
+    }
+    meant(name, directive_names())
+}
+
+/// The same, of a directive in the section `rrd`.
+pub(super) fn in_rrd_section(name: &str) -> String {
+    if let Some(outside) = directive_names().find(|known| known.eq_ignore_ascii_case(name)) {
+        return format!("; {outside} stands outside of sections");
+    }
+    meant(name, rrd::own_names().chain(RRD_SECTION))
+}
+
+fn meant(name: &str, known: impl Iterator<Item = &'static str>) -> String {
+    let name = name.to_ascii_lowercase();
+    let near = known
+        .map(|known| (mistakes(&name, &known.to_ascii_lowercase()), known))
+        .min()
+        .filter(|(mistakes, known)| *mistakes <= known.len() / LETTERS_A_MISTAKE);
+    near.map_or_else(String::new, |(_, known)| format!("; is {known} meant?"))
+}
+
+/// Letters to be changed, put in or taken out to make one of the other.
+fn mistakes(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (above, letter) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
+        for (left, wanted) in other.bytes().enumerate() {
+            let changed = diagonal + usize::from(letter != wanted);
+            diagonal = row[left + 1];
+            row[left + 1] = changed.min(diagonal + 1).min(row[left] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_of_the_pen_is_told_with_what_was_meant() {
+        for (name, meant) in [
+            ("data_sorce", "; is data_source meant?"),
+            ("DataSource", "; is data_source meant?"),
+            ("xmlport", "; is xml_port meant?"),
+            ("trusted_host", "; is trusted_hosts meant?"),
+            ("RRA", "; is RRAs meant?"),
+            ("frobnicate", ""),
+            ("", ""),
+            (
+                "write_timeout",
+                "; write_timeout stands in the section rrd, as in rrd {",
+            ),
+        ] {
+            assert_eq!(at_top_level(name), meant, "{name}");
+        }
+        for (name, meant) in [
+            ("wirte_timeout", "; is write_timeout meant?"),
+            ("rrdrootdir", "; is rrd_rootdir meant?"),
+            ("xml_port", "; xml_port stands outside of sections"),
+            ("x", ""),
+        ] {
+            assert_eq!(in_rrd_section(name), meant, "{name}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_counted() {
+        assert_eq!(mistakes("", "abc"), 3);
+        assert_eq!(mistakes("abc", ""), 3);
+        assert_eq!(mistakes("kitten", "sitting"), 3);
+        assert_eq!(mistakes("same", "same"), 0);
+    }
+}
