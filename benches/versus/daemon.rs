@@ -96,8 +96,9 @@ impl Daemon {
                 let journal = folder.join("journal");
                 fs::create_dir_all(&journal)?;
                 let journal = journal.display();
+                let jitter = 2 * secs;
                 format!(
-                    "rrd {{\nwrite_timeout {secs}\nwrite_jitter {secs}\njournal_dir {journal}\n}}\n"
+                    "rrd {{\nwrite_timeout {secs}\nwrite_jitter {jitter}\njournal_dir {journal}\n}}\n"
                 )
             }
         };
@@ -189,6 +190,7 @@ fn start_rrdcached(folder: &Path, port: u16, secs: u64) -> io::Result<Process> {
         .arg("-g")
         .arg("-l")
         .arg(format!("127.0.0.1:{port}"))
+        // It warns of a -z above -w.
         .args(["-w", &secs.to_string(), "-z", &secs.to_string()])
         .arg("-j")
         .arg(&journal)

@@ -81,8 +81,8 @@ const SCENARIOS: [Scenario; 4] = [
         writing: Writing::Cached(60),
         interval: 3,
         // Each file is to be in its second round or a later one.
-        warm_up: Duration::from_secs(250),
-        window: Duration::from_secs(240),
+        warm_up: Duration::from_secs(360),
+        window: Duration::from_secs(345),
         dump_every: DUMP_EVERY,
     },
 ];

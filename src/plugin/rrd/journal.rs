@@ -81,6 +81,8 @@ pub(super) struct Journal {
     /// Whether there is something that the disk need not have yet.
     unsynced: bool,
     synced: u32,
+    /// The disk has what is older than that.
+    sync_secs: u32,
     /// By folder of the cache: the segment that names it, and what it was named.
     folders: Vec<(u32, Box<str>)>,
     /// Whether the last write failed; told once.
@@ -94,6 +96,7 @@ impl Journal {
     pub(super) fn open(
         folder: &Path,
         segment_secs: u32,
+        sync_secs: u32,
         mode: u32,
     ) -> io::Result<(Journal, Vec<(u32, PathBuf)>)> {
         let folder_mode = 0o750 & (mode | mode >> 2 | 0o110);
@@ -139,6 +142,7 @@ impl Journal {
             last_time: 0,
             unsynced: false,
             synced: 0,
+            sync_secs,
             folders: Vec::new(),
             failing: false,
             written_bytes: 0,
@@ -196,11 +200,11 @@ impl Journal {
         self.spill();
     }
 
-    /// Writes what is in memory, has the disk take it if that was a second ago, and begins another
-    /// segment if it is time to. Says when that fails, and when it works again.
+    /// Writes what is in memory, has the disk take it once a poll round, and begins another segment
+    /// if it is time to. Says when that fails, and when it works again.
     pub(super) fn commit(&mut self, now: u32) {
         self.write_frame();
-        if self.unsynced && now > self.synced {
+        if self.unsynced && now.saturating_sub(self.synced) >= self.sync_secs {
             self.sync(now);
         }
         let old = now.saturating_sub(self.begun) >= self.segment_secs;
@@ -440,7 +444,7 @@ mod tests {
                 jitter_secs: 0,
             };
             Rig {
-                journal: Journal::open(folder.path(), 50, 0o644).unwrap().0,
+                journal: Journal::open(folder.path(), 50, 1, 0o644).unwrap().0,
                 cache: Cache::new(delay, 1 << 30),
                 folder,
             }
@@ -539,7 +543,7 @@ mod tests {
     #[test]
     fn a_journal_has_one_writer() {
         let rig = Rig::new();
-        let error = Journal::open(rig.folder.path(), 50, 0o644).unwrap_err();
+        let error = Journal::open(rig.folder.path(), 50, 1, 0o644).unwrap_err();
         assert!(error.to_string().contains("another gmetad"), "{error}");
     }
 

@@ -14,7 +14,7 @@ use super::paths::PathBuffer;
 use super::replay::{self, End, FileName, Record};
 use super::samples::Samples;
 use super::writer::{FileSpec, Writer, count, exists};
-use crate::config::{Config, RrdConfig};
+use crate::config::{Config, RrdConfig, SourceConfig};
 
 /// Spent on writing files before updates have their turn.
 const STEP: Duration = Duration::from_millis(20);
@@ -25,6 +25,9 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Files created in a second at most: after a first start a million may be missing, and to create
 /// one costs as much as to write to several.
 const CREATIONS_A_SECOND: u64 = 4000;
+
+/// Longest time between two moments at which the disk has the whole journal.
+const SYNC_SECS: u32 = 15;
 
 /// Spent on writing at the end: the loop waits for ten seconds in all.
 const CLOSE_WITHIN: Duration = Duration::from_secs(8);
@@ -41,6 +44,8 @@ pub(super) struct Later {
     /// Off: what is held comes from the journal or the socket alone, and is written at once.
     holds: bool,
     delay: Delay,
+    /// A poll round: what a machine that stops at once may lose of the journal.
+    sync_secs: u32,
     paths: PathBuffer,
     samples: Samples,
     packed: Vec<u8>,
@@ -64,6 +69,7 @@ impl Later {
             rrd: config,
             umask,
             exports,
+            sources,
             ..
         } = config;
         let holds = !config.write_timeout.is_zero();
@@ -78,6 +84,7 @@ impl Later {
             journal_dir: config.journal_dir.clone(),
             holds,
             delay,
+            sync_secs: sync_secs(sources),
             paths: PathBuffer::new(&config.rootdir),
             samples: Samples::default(),
             packed: Vec::new(),
@@ -101,7 +108,7 @@ impl Later {
             return;
         };
         let segment_secs = self.delay.timeout_secs.max(SEGMENT_MIN_SECS);
-        match Journal::open(&folder, segment_secs, self.mode) {
+        match Journal::open(&folder, segment_secs, self.sync_secs, self.mode) {
             Ok((journal, old)) => {
                 self.journal = Some(journal);
                 self.replay(&old, writer);
@@ -509,6 +516,12 @@ impl Later {
                 .store(journal.written_bytes(), Relaxed);
         }
     }
+}
+
+/// The shortest interval of these sources, in seconds, and no more than it is by default.
+fn sync_secs(sources: &[SourceConfig]) -> u32 {
+    let shortest = sources.iter().map(|source| source.interval.as_secs()).min();
+    u32::try_from(shortest.unwrap_or(1)).map_or(SYNC_SECS, |secs| secs.clamp(1, SYNC_SECS))
 }
 
 /// How long samples wait by that configuration.
