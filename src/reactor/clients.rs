@@ -9,6 +9,8 @@ use std::sync::Arc;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
+use nix::libc;
+use nix::sys::socket::setsockopt;
 
 use super::clock::Clock;
 use super::listen::Port;
@@ -27,6 +29,23 @@ pub(super) const MAX_CLIENTS: usize = 512;
 
 /// How much of the room one address may take.
 const SHARE_OF_ONE_ADDRESS: usize = 2;
+
+/// What the system may hold of an answer that it has not sent yet. Left to itself it takes megabytes
+/// for each client, and tells of room only when a third of that is free: a client that is slow would
+/// look as one that takes nothing.
+const UNSENT_BYTES: u32 = 256 << 10;
+
+/// Limits what of a connection waits to be sent.
+#[derive(Clone, Copy, Debug)]
+struct UnsentLimit;
+
+nix::setsockopt_impl!(
+    UnsentLimit,
+    libc::IPPROTO_TCP,
+    libc::TCP_NOTSENT_LOWAT,
+    u32,
+    nix::sys::socket::sockopt::SetStruct<'_, u32>
+);
 
 /// Connections let in before others have their turn.
 const ACCEPTED_A_TURN: usize = 64;
@@ -298,6 +317,8 @@ fn admit(
         shared.tell(address, Nuisance::Crowd, &what);
         return;
     }
+    // Without it, it is served all the same.
+    let _ = setsockopt(&stream, UnsentLimit, &UNSENT_BYTES);
     shared.clients.accepted += 1;
     shared.clients.connected += 1;
     let now = shared.now.mono;
