@@ -92,6 +92,10 @@ impl SummaryBuilder {
             self.summary.metrics.len() - 1
         };
         let metric = &mut self.summary.metrics[at];
+        // One that is too large would take the others along.
+        if !(metric.sum + sum.value).is_finite() {
+            return;
+        }
         metric.sum += sum.value;
         metric.num = metric.num.saturating_add(num);
         metric.decimals = metric.decimals.max(sum.decimals);
@@ -197,6 +201,18 @@ mod tests {
             Some("g"),
             "extra data is taken from whoever has it"
         );
+    }
+
+    #[test]
+    fn what_a_sum_cannot_hold_is_left_out_of_it() {
+        let of = |value| Number { value, decimals: 0 };
+        let mut builder = SummaryBuilder::default();
+        for value in [1e308, 1e308, f64::INFINITY, 5.0, -1e308] {
+            builder.add(&def("a", &[]), of(value), 1);
+        }
+        let summary = builder.finish();
+        assert_eq!(summary.metrics[0].num, 3);
+        assert!(summary.metrics[0].sum.abs() < 1e300);
     }
 
     #[test]

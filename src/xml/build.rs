@@ -536,6 +536,10 @@ fn add_up(sum: &mut Sum, vocabulary: &Vocabulary, id: DefId, tn: u32, val: &[u8]
     let Some(number) = parse_number(val) else {
         return false;
     };
+    // One that is too large would take the others along.
+    if !(sum.value + number.value).is_finite() {
+        return false;
+    }
     if sum.num == 0 {
         sum.def = id;
     }

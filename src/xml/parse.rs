@@ -1452,6 +1452,21 @@ mod tests {
     }
 
     #[test]
+    fn values_that_no_sum_can_hold_are_served_and_not_summed() {
+        let host = |name: &str, val: &str| one_host(name, &one_metric("m", val, "double", 0));
+        let vals = ["1e308", "1e308", "1e400", "-inf", "NaN", "2.5"];
+        let hosts: Vec<_> = (0..)
+            .zip(vals)
+            .map(|(at, val)| host(&format!("h{at}"), val))
+            .collect();
+        let cluster = Bench::new().cluster(&wrapped(&hosts.concat()));
+        let sum = cluster.summary.metric("m").unwrap();
+        assert_eq!(sum.num, 2);
+        assert!(sum.text().parse::<f64>().unwrap().is_finite());
+        assert_eq!(metric(&cluster, "h2", "m").val.as_str(), "1e400");
+    }
+
+    #[test]
     fn of_endless_extra_data_the_first_is_kept() {
         let element = format!("<EXTRA_ELEMENT NAME=\"k\" VAL=\"{}\"/>", "&".repeat(30_000));
         let with = |count: usize| {
