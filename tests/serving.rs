@@ -418,10 +418,10 @@ fn a_second_signal_ends_it_at_once() {
     never_takes.read_exact(&mut [0]).expect("it begins");
     gmetad.signal(Signal::SIGTERM);
     gmetad.wait_for_line("ending, as told by a signal");
-    let start = Instant::now();
     gmetad.signal(Signal::SIGINT);
     assert_eq!(gmetad.wait().code(), Some(0));
-    assert!(start.elapsed() < Duration::from_millis(1900));
+    // That would be said when their time is up.
+    assert!(!gmetad.log().contains("did not have all of their answers"));
 }
 
 #[test]
