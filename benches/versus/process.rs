@@ -158,12 +158,12 @@ impl Farm {
 }
 
 /// Lets this thread run before all others: it shall measure a daemon, not its own wait for a
-/// processor that others keep busy.
+/// processor that others keep busy. What it starts later, as the next daemons, has no part in that.
 pub fn go_first() {
     let thread = fs::read_link("/proc/thread-self").unwrap_or_default();
     let number = thread.file_name().unwrap_or_default();
     let done = Command::new("chrt")
-        .args(["-f", "-p", "1"])
+        .args(["--reset-on-fork", "-f", "-p", "1"])
         .arg(number)
         .status();
     if !done.is_ok_and(|status| status.success()) {
