@@ -8,7 +8,7 @@ say() { printf 'deps: %s\n' "$*" >&2; }
 declare -a wanted=()
 for part in "${@:-build}"; do
     case $part in
-        build) wanted+=(make gcc libc6-dev pkg-config librrd-dev ca-certificates) ;;
+        build) wanted+=(make gcc libc6-dev librrd-dev ca-certificates) ;;
         test)
             wanted+=(ganglia-monitor gmetad rrdtool rrdcached graphite-carbon memcached)
             wanted+=(libpython3-dev libxml2-utils man-db prometheus shellcheck iproute2 mount)
@@ -33,8 +33,6 @@ fi
 
 declare -a missing=()
 for package in "${wanted[@]}"; do
-    # pkgconf took over pkg-config's name.
-    if [[ $package == pkg-config ]] && command -v pkg-config >/dev/null; then continue; fi
     state=$(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true)
     if [[ $state != 'install ok installed' && " ${missing[*]-} " != *" $package "* ]]; then
         missing+=("$package")
