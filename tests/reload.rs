@@ -58,6 +58,16 @@ fn hosts(answer: &str) -> usize {
     answer.matches("<HOST NAME=").count()
 }
 
+/// Waits for that many more polls than now of each.
+#[track_caller]
+fn wait_for_polls_of_all(fakes: &[FakeSource], more: usize) {
+    let before: Vec<usize> = fakes.iter().map(FakeSource::polls).collect();
+    wait_until("polls of all of them", || {
+        let mut both = fakes.iter().zip(&before);
+        both.all(|(fake, before)| fake.polls() >= before + more)
+    });
+}
+
 /// Writes the new configuration and has it read; waits until all of it has been said.
 #[track_caller]
 fn reload(gmetad: &Gmetad, folder: &TempDir, directives: &str, said: &str) {
@@ -134,9 +144,7 @@ fn sources_come_change_and_go_while_the_others_miss_no_poll_and_lose_no_host() {
                 }
             });
         }
-        for fake in &staying {
-            fake.wait_for_polls(1);
-        }
+        wait_for_polls_of_all(&staying, 1);
         // A panic here must not leave the clients asking for ever.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for turn in 0..ROUNDS {
@@ -148,11 +156,7 @@ fn sources_come_change_and_go_while_the_others_miss_no_poll_and_lose_no_host() {
                 });
                 assert!(!gmetad.document().contains("NAME=\"goes\""));
                 let asked_before = (goes.polls(), moves.polls(), slower.polls());
-                let polls_before: Vec<usize> = staying.iter().map(FakeSource::polls).collect();
-                wait_until("polls of all that stay", || {
-                    let mut both = staying.iter().zip(&polls_before);
-                    both.all(|(fake, before)| fake.polls() >= before + POLLS)
-                });
+                wait_for_polls_of_all(&staying, POLLS);
                 assert_eq!(goes.polls(), asked_before.0, "it is not polled any more");
                 assert_eq!(moves.polls(), asked_before.1, "nor is the old host");
                 assert!(slower.polls() <= asked_before.2 + 1, "once at most");
