@@ -34,49 +34,61 @@ const USED: [&str; 10] = [
     "rrd_update_r",
 ];
 
-/// What .cargo/link/librrd.so tells the linker to look for.
-const CHOICE: &str = "librrd.choice";
+/// What the linker looks for: a script, which names the library that is meant.
+const CHOICE: &str = "librrd.so";
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=.cargo/link/librrd.so");
     println!("cargo::rerun-if-env-changed=LIBRRD");
     println!("cargo::rerun-if-env-changed=CC");
 
-    // A path that somebody gave is rrd-sys's to check.
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cargo/link/librrd.so");
-    if env::var_os("LIBRRD").is_none_or(|path| Path::new(&path) != ours) {
-        return;
-    }
-    // rustc links through the same driver, with the same search path.
-    let driver = env::var_os("CC").unwrap_or_else(|| OsString::from("cc"));
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it for every build script"));
-    let choice = match find(&driver, LIBRARY) {
-        Err(error) => {
-            println!(
-                "cargo::error=Rust links through a C compiler, and {} cannot be run: {error}. \
-                 Install one (Debian: apt-get install gcc libc6-dev), or let `make deps` do it.",
-                driver.display()
-            );
-            return;
-        }
-        Ok(_) if links_statically(&driver, &out) => {
-            format!("INPUT ( -l:{STATIC_LIBRARY} {} )\n", ITS_NEEDS.join(" "))
-        }
-        Ok(true) => format!("INPUT ( {LIBRARY} )\n"),
-        Ok(false) => {
-            println!(
-                "cargo::error=librrd, the library of RRDtool, is missing ({LIBRARY}). Install it \
-                 (Debian: apt-get install librrd-dev; Fedora: dnf install rrdtool-devel), or let \
-                 `make deps` do it, or set LIBRRD to the full path of librrd.so."
-            );
-            return;
-        }
+    // rrd-sys names the folder of the LIBRRD it was built with, and is not built anew for another.
+    // The linker looks into this one first.
+    println!("cargo::rustc-link-search=native={}", out.display());
+    let choice = match given() {
+        Some(library) => format!("INPUT ( \"{}\" )\n", library.display()),
+        None => match found(&out) {
+            Ok(choice) => choice,
+            Err(missing) => {
+                println!("cargo::error={missing}");
+                return;
+            }
+        },
     };
     if let Err(error) = fs::write(out.join(CHOICE), choice) {
         println!("cargo::error={} cannot be written: {error}", out.display());
     }
-    println!("cargo::rustc-link-search=native={}", out.display());
+}
+
+/// The library that somebody has named; whether it is one is rrd-sys's to check.
+fn given() -> Option<PathBuf> {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join(".cargo/link/librrd.so");
+    let path = PathBuf::from(env::var_os("LIBRRD")?);
+    (path != ours).then_some(path)
+}
+
+/// The one that the linker is to take where nobody has named one, or what is missing.
+fn found(out: &Path) -> Result<String, String> {
+    // rustc links through the same driver, with the same search path.
+    let driver = env::var_os("CC").unwrap_or_else(|| OsString::from("cc"));
+    match find(&driver, LIBRARY) {
+        Err(error) => Err(format!(
+            "Rust links through a C compiler, and {} cannot be run: {error}. Install one (Debian: \
+             apt-get install gcc libc6-dev), or let `make deps` do it.",
+            driver.display()
+        )),
+        Ok(_) if links_statically(&driver, out) => {
+            let needs = ITS_NEEDS.join(" ");
+            Ok(format!("INPUT ( -l:{STATIC_LIBRARY} {needs} )\n"))
+        }
+        Ok(true) => Ok(format!("INPUT ( {LIBRARY} )\n")),
+        Ok(false) => Err(format!(
+            "librrd, the library of RRDtool, is missing ({LIBRARY}). Install it (Debian: apt-get \
+             install librrd-dev; Fedora: dnf install rrdtool-devel), or let `make deps` do it, or \
+             set LIBRRD to the full path of librrd.so."
+        )),
+    }
 }
 
 /// Whether the driver knows where a library is.
