@@ -3,7 +3,7 @@
 //! Knows nothing of what the bytes mean. There may be millions of queues that grow by a few bytes
 //! at a time; from the system's allocator, each would cost more than it holds.
 
-/// With its link, half a cache line: four samples or so.
+/// With its link, half a cache line: six samples or so.
 const CHUNK_BYTES: usize = 28;
 
 /// Chunks taken from the system at a time.
@@ -18,12 +18,17 @@ struct Chunk {
 }
 
 /// A queue; to be given back with [`Arena::free`].
+///
+/// Its last bytes are in itself: chunks are anywhere in memory, and so only each sixth sample or so
+/// has to go there.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chain {
+    /// First and last chunk, all of them full.
     head: u32,
     tail: u32,
-    /// Bytes in the last chunk.
-    tail_bytes: u8,
+    last: [u8; CHUNK_BYTES],
+    /// Bytes in `last`.
+    last_bytes: u8,
 }
 
 impl Default for Chain {
@@ -31,14 +36,9 @@ impl Default for Chain {
         Chain {
             head: NONE,
             tail: NONE,
-            tail_bytes: CHUNK_BYTES as u8,
+            last: [0; CHUNK_BYTES],
+            last_bytes: 0,
         }
-    }
-}
-
-impl Chain {
-    pub(super) fn is_empty(self) -> bool {
-        self.head == NONE
     }
 }
 
@@ -66,9 +66,10 @@ impl Arena {
         self.slabs.len() * SLAB_CHUNKS * size_of::<Chunk>()
     }
 
-    /// Whether less than a tenth of what was taken is free.
+    /// Whether less than a tenth of what was taken is free; where nothing was, nothing can be
+    /// given back.
     pub(super) fn is_nearly_full(&self) -> bool {
-        self.used * 10 >= self.slabs.len() * SLAB_CHUNKS * 9
+        !self.slabs.is_empty() && self.used * 10 >= self.slabs.len() * SLAB_CHUNKS * 9
     }
 
     /// Appends to a chain; nothing, and `false`, where there is no chunk left and `limit_bytes`
@@ -79,7 +80,7 @@ impl Arena {
         mut bytes: &[u8],
         limit_bytes: usize,
     ) -> bool {
-        let room = CHUNK_BYTES - usize::from(chain.tail_bytes);
+        let room = CHUNK_BYTES - usize::from(chain.last_bytes);
         let missing = bytes.len().saturating_sub(room).div_ceil(CHUNK_BYTES);
         while self.slabs.len() * SLAB_CHUNKS < self.used + missing {
             if !self.grow(limit_bytes) {
@@ -87,40 +88,41 @@ impl Arena {
             }
         }
         while !bytes.is_empty() {
-            if usize::from(chain.tail_bytes) == CHUNK_BYTES {
-                let new = self.take();
-                if chain.tail == NONE {
-                    chain.head = new;
-                } else {
-                    let tail = chain.tail;
-                    self.chunk(tail).next = new;
-                }
-                chain.tail = new;
-                chain.tail_bytes = 0;
+            if usize::from(chain.last_bytes) == CHUNK_BYTES {
+                self.put_away(chain);
             }
-            let start = usize::from(chain.tail_bytes);
+            let start = usize::from(chain.last_bytes);
             let count = bytes.len().min(CHUNK_BYTES - start);
             let (now, later) = bytes.split_at(count);
-            self.chunk(chain.tail).bytes[start..start + count].copy_from_slice(now);
-            chain.tail_bytes += count as u8;
+            chain.last[start..start + count].copy_from_slice(now);
+            chain.last_bytes += count as u8;
             bytes = later;
         }
         true
     }
 
+    /// Makes a chunk of a chain's last bytes.
+    fn put_away(&mut self, chain: &mut Chain) {
+        let new = self.take();
+        self.chunk(new).bytes = chain.last;
+        if chain.tail == NONE {
+            chain.head = new;
+        } else {
+            self.chunk(chain.tail).next = new;
+        }
+        chain.tail = new;
+        chain.last_bytes = 0;
+    }
+
     /// Copies what a chain holds to the end of `out`.
-    pub(super) fn read(&self, chain: Chain, out: &mut Vec<u8>) {
+    pub(super) fn read(&self, chain: &Chain, out: &mut Vec<u8>) {
         let mut at = chain.head;
         while at != NONE {
             let chunk = &self.slabs[at as usize / SLAB_CHUNKS][at as usize % SLAB_CHUNKS];
-            let count = if at == chain.tail {
-                usize::from(chain.tail_bytes)
-            } else {
-                CHUNK_BYTES
-            };
-            out.extend_from_slice(&chunk.bytes[..count]);
+            out.extend_from_slice(&chunk.bytes);
             at = chunk.next;
         }
+        out.extend_from_slice(&chain.last[..usize::from(chain.last_bytes)]);
     }
 
     /// Takes a chain's chunks back.
@@ -182,7 +184,7 @@ mod tests {
 
     const ROOMY: usize = 1 << 30;
 
-    fn read(arena: &Arena, chain: Chain) -> Vec<u8> {
+    fn read(arena: &Arena, chain: &Chain) -> Vec<u8> {
         let mut out = Vec::new();
         arena.read(chain, &mut out);
         out
@@ -200,9 +202,9 @@ mod tests {
             }
         }
         for (chain, copy) in &mut chains {
-            assert_eq!(read(&arena, *chain), *copy);
+            assert_eq!(read(&arena, chain), *copy);
             arena.free(chain);
-            assert!(chain.is_empty());
+            assert!(read(&arena, chain).is_empty(), "nothing is left of it");
         }
         assert_eq!(arena.bytes(), 0, "what is empty gives all of it back");
     }
@@ -214,11 +216,11 @@ mod tests {
         let mut chains = vec![Chain::default(); SLAB_CHUNKS];
         for _ in 0..3 {
             for chain in &mut chains {
-                assert!(arena.append(chain, &[1; CHUNK_BYTES], limit));
+                assert!(arena.append(chain, &[1; CHUNK_BYTES + 1], limit));
             }
             let mut more = Chain::default();
-            assert!(!arena.append(&mut more, &[1], limit));
-            assert!(more.is_empty(), "all or nothing");
+            assert!(!arena.append(&mut more, &[1; CHUNK_BYTES + 1], limit));
+            assert!(read(&arena, &more).is_empty(), "all or nothing");
             assert_eq!(arena.bytes(), limit);
             for chain in &mut chains {
                 arena.free(chain);

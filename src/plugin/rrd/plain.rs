@@ -7,13 +7,16 @@
 
 use std::ffi::{CStr, OsStr};
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use nix::fcntl::{FcntlArg, fcntl};
+use nix::fcntl::{FcntlArg, PosixFadviseAdvice, fcntl, posix_fadvise};
 use nix::libc;
+
+use super::samples::Samples;
+use crate::model::parse_number;
 
 /// Enough for the header of nearly every file, and for rows of the finest archive; a longer header
 /// is read a second time.
@@ -49,7 +52,7 @@ const UNKNOWN: f64 = f64::from_bits(0xfff8_0000_0000_0000);
 const FLOAT_COOKIE: f64 = 8.642_135E130;
 
 /// Writes samples into the file, if both are plain. `false`: nothing was written, ask librrd.
-pub(super) fn update(path: &CStr, samples: &[&CStr]) -> bool {
+pub(super) fn update(path: &CStr, samples: &Samples) -> bool {
     if cfg!(not(all(
         target_pointer_width = "64",
         target_endian = "little"
@@ -59,10 +62,13 @@ pub(super) fn update(path: &CStr, samples: &[&CStr]) -> bool {
     try_update(path, samples).is_some()
 }
 
-fn try_update(path: &CStr, samples: &[&CStr]) -> Option<()> {
+fn try_update(path: &CStr, samples: &Samples) -> Option<()> {
     let path = OsStr::from_bytes(path.to_bytes());
-    let file = open(Path::new(path)).ok()?;
+    let mut file = open(Path::new(path)).ok()?;
     lock(&file)?;
+    // Of what the system does not have in memory, only the front is wanted. Where that cannot be
+    // said, more is read, and no harm is done.
+    let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_RANDOM);
     let mut guess = [0; FRONT];
     let mut longer = Vec::new();
     let read = file.read_at(&mut guess, 0).ok()?;
@@ -74,10 +80,10 @@ fn try_update(path: &CStr, samples: &[&CStr]) -> Option<()> {
         file.read_exact_at(&mut longer, 0).ok()?;
         &mut longer[..]
     };
-    let size = file.metadata().ok()?.len();
+    let size = file.seek(SeekFrom::End(0)).ok()?;
     let mut update = Update::new(shape, front, size)?;
-    for sample in samples {
-        update.sample(sample.to_bytes())?;
+    for (time, value) in samples.iter() {
+        update.sample(time.into(), value)?;
     }
     update.write(&file)
 }
@@ -298,12 +304,11 @@ impl<'a> Update<'a> {
         })
     }
 
-    /// Takes `TIME:VALUE[:VALUE]`.
-    fn sample(&mut self, sample: &[u8]) -> Option<()> {
-        let mut words = sample.split(|&b| b == b':');
-        let time = digits(words.next()?)?;
+    /// Takes `VALUE[:VALUE]` of a time.
+    fn sample(&mut self, time: u64, value: &[u8]) -> Option<()> {
+        let mut words = value.split(|&b| b == b':');
         let last = whole(self.front, self.shape.live());
-        if time <= last || i64::try_from(time).is_err() || i64::try_from(last).is_err() {
+        if time <= last {
             return None;
         }
         let interval = self.interval(last, time);
@@ -583,12 +588,8 @@ fn counted(value: u64, last: u64, kind: Kind) -> Option<f64> {
 /// A number in plain decimals, as both librrd and Rust read it.
 fn decimal(word: &[u8]) -> Option<f64> {
     let plain = word.iter().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'-'));
-    let value: f64 = std::str::from_utf8(word)
-        .ok()
-        .filter(|_| plain)?
-        .parse()
-        .ok()?;
-    value.is_finite().then_some(value)
+    let number = plain.then(|| parse_number(word))?;
+    number.map(|number| number.value)
 }
 
 fn digits(word: &[u8]) -> Option<u64> {
@@ -647,6 +648,18 @@ mod tests {
                 .wrapping_add(1_442_695_040_888_963_407);
             (self.0 >> 33) % limit
         }
+    }
+
+    fn push(samples: &mut Samples, time: i64, value: &str) {
+        let append = |text: &mut Vec<u8>| text.extend_from_slice(value.as_bytes());
+        samples.push_packed(u32::try_from(time).unwrap(), append);
+    }
+
+    /// One sample, that many seconds after the start.
+    fn sample(later: i64, value: &str) -> Samples {
+        let mut samples = Samples::default();
+        push(&mut samples, START + later, value);
+        samples
     }
 
     fn c(text: impl Into<Vec<u8>>) -> CString {
@@ -730,23 +743,20 @@ mod tests {
                 let mut last = [1_000_000_i64; 2];
                 let mut taken = 0;
                 for round in 0..150 {
-                    let mut samples = Vec::new();
+                    let mut samples = Samples::default();
                     for _ in 0..=dice.below(3) {
                         time += pause(&mut dice);
-                        let mut text = time.to_string();
-                        for (kind, last) in kinds.iter().zip(&mut last) {
-                            text += ":";
-                            text += &value(&mut dice, kind, last);
-                        }
-                        samples.push(c(text));
+                        let values = kinds.iter().zip(&mut last);
+                        let values = values.map(|(kind, last)| value(&mut dice, kind, last));
+                        let text = values.collect::<Vec<_>>().join(":");
+                        push(&mut samples, time, &text);
                     }
-                    let all: Vec<&CStr> = samples.iter().map(CString::as_c_str).collect();
-                    if update(&ours, &all) {
+                    if update(&ours, &samples) {
                         taken += 1;
                     } else {
-                        librrd::update(&ours, &all).unwrap();
+                        samples.with(|all| librrd::update(&ours, all)).unwrap();
                     }
-                    librrd::update(&theirs, &all).unwrap();
+                    samples.with(|all| librrd::update(&theirs, all)).unwrap();
                     let read =
                         |path: &CStr| std::fs::read(OsStr::from_bytes(path.to_bytes())).unwrap();
                     let (a, b) = (read(&ours), read(&theirs));
@@ -775,30 +785,28 @@ mod tests {
         let read = || std::fs::read(folder.path().join("plain")).unwrap();
         let before = read();
         let refused = [
-            "1700000003:1",
-            "1699999999:1",
-            "1700000020",
-            "1700000020:1:2",
-            "1700000020:",
-            "1700000020:x",
-            "1700000020:nan",
-            "1700000020:1e5",
-            "N:1",
-            "1700000020:0.00000000000000000000000000000001",
+            (0, "1"),
+            (-4, "1"),
+            (17, "1:2"),
+            (17, ""),
+            (17, "x"),
+            (17, "nan"),
+            (17, "1e5"),
+            (17, "0.00000000000000000000000000000001"),
         ];
-        for sample in refused {
-            assert!(!update(&file, &[&c(sample)]), "{sample}");
-            assert_eq!(read(), before, "{sample}");
+        for (later, value) in refused {
+            assert!(!update(&file, &sample(later, value)), "{later} {value}");
+            assert_eq!(read(), before, "{later} {value}");
         }
-        let good = c("1700000020:1");
-        assert!(!update(&path(folder.path(), "missing"), &[&good]));
+        let good = sample(17, "1");
+        assert!(!update(&path(folder.path(), "missing"), &good));
         for (name, bytes) in [
             ("empty", &b""[..]),
             ("short", &before[..200]),
             ("cut", &before[..before.len() - 8]),
         ] {
             std::fs::write(folder.path().join(name), bytes).unwrap();
-            assert!(!update(&path(folder.path(), name), &[&good]), "{name}");
+            assert!(!update(&path(folder.path(), name), &good), "{name}");
         }
         for definitions in [
             ["DS:sum:GAUGE:120:0:U", "RRA:AVERAGE:0.5:1:10"],
@@ -808,7 +816,7 @@ mod tests {
             let other = path(folder.path(), "other");
             let _ = std::fs::remove_file(folder.path().join("other"));
             librrd::create(&other, 15, START, &definitions.map(c)).unwrap();
-            assert!(!update(&other, &[&good]), "{definitions:?}");
+            assert!(!update(&other, &good), "{definitions:?}");
         }
     }
 
@@ -818,12 +826,14 @@ mod tests {
         let file = path(folder.path(), "held");
         create(&file, &["GAUGE"]);
         let mut bytes = std::fs::read(folder.path().join("held")).unwrap();
+        let mut samples = sample(17, "1");
+        push(&mut samples, START + 96, "1");
         // Hostile bytes in every place of the header: refused or taken, never a panic.
         for at in 0..900 {
             for value in [0_u8, 0x7f, 0xff] {
                 let kept = std::mem::replace(&mut bytes[at], value);
                 std::fs::write(folder.path().join("held"), &bytes).unwrap();
-                update(&file, &[&c("1700000020:1"), &c("1700000099:1")]);
+                update(&file, &samples);
                 bytes[at] = kept;
             }
         }

@@ -43,12 +43,15 @@ const PLAIN_BYTES: usize = 28;
 /// From here on an integer's text would not fit either.
 const INTEGER_LIMIT: f64 = 1e27;
 
+/// What a time, its colon and the NUL at the end take.
+const TIME_BYTES: usize = 12;
+
 /// Samples of one file, oldest first, in one buffer that is used again and again.
 #[derive(Debug, Default)]
 pub(super) struct Samples {
-    /// `TIME:VALUE[:VALUE]` and a NUL, one after the other.
+    /// `VALUE[:VALUE]`, one after the other.
     text: Vec<u8>,
-    /// Time and start of each.
+    /// Time of each, and where its text ends.
     parts: Vec<(u32, usize)>,
     /// Those before are done with.
     first: usize,
@@ -80,15 +83,16 @@ impl Samples {
     }
 
     /// Adds a host's value as it came; whether it is one that a source of this kind can have.
+    #[inline]
     pub(super) fn push_text(&mut self, time: u32, text: &[u8], kind: Kind) -> bool {
-        let start = self.begin(time);
+        let start = self.text.len();
         let good = push_value(&mut self.text, text, kind);
         self.end(time, start, good)
     }
 
     /// Adds a sum and how many were summed; whether a source of this kind can have it.
     pub(super) fn push_sum(&mut self, time: u32, sum: f64, num: u32, kind: Kind) -> bool {
-        let start = self.begin(time);
+        let start = self.text.len();
         let good = push_number(&mut self.text, sum, kind);
         self.text.push(b':');
         push_decimal(&mut self.text, num.into());
@@ -96,35 +100,33 @@ impl Samples {
     }
 
     /// Adds a value that `append` writes as text that is known to be good.
+    #[inline]
     pub(super) fn push_packed<T>(&mut self, time: u32, append: impl FnOnce(&mut Vec<u8>) -> T) {
-        let start = self.begin(time);
         append(&mut self.text);
-        self.end(time, start, true);
+        self.parts.push((time, self.text.len()));
     }
 
-    /// The text of the oldest value, without its time.
+    /// The text of the oldest value.
+    #[inline]
     pub(super) fn first_value(&self) -> &[u8] {
-        let start = self
-            .parts
-            .get(self.first)
-            .map_or(self.text.len(), |it| it.1);
-        let text = self.text[start..].split(|byte| *byte == 0).next();
-        let text = text.unwrap_or_default();
-        let colon = memchr::memchr(b':', text);
-        colon.map_or(&[], |at| &text[at + 1..])
+        self.iter().next().map_or(&[], |(_, value)| value)
     }
 
-    fn begin(&mut self, time: u32) -> usize {
-        let start = self.text.len();
-        push_decimal(&mut self.text, time.into());
-        self.text.push(b':');
-        start
+    /// Time and value of each.
+    #[inline]
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        let before = self.first.checked_sub(1).map_or(0, |at| self.parts[at].1);
+        let rest = self.parts[self.first..].iter();
+        rest.scan(before, |start, &(time, end)| {
+            let value = &self.text[*start..end];
+            *start = end;
+            Some((time, value))
+        })
     }
 
     fn end(&mut self, time: u32, start: usize, good: bool) -> bool {
         if good {
-            self.text.push(0);
-            self.parts.push((time, start));
+            self.parts.push((time, self.text.len()));
         } else {
             self.text.truncate(start);
         }
@@ -146,32 +148,36 @@ impl Samples {
         self.first = (self.first + 1).min(self.parts.len());
     }
 
-    /// Calls with the samples as librrd takes them.
+    /// Calls with the samples as librrd takes them, `TIME:VALUE[:VALUE]` each.
     pub(super) fn with<T>(&self, work: impl FnOnce(&[&CStr]) -> T) -> T {
-        let sample = |start: usize| {
-            // Each part was ended with a NUL, and no value has one.
-            CStr::from_bytes_until_nul(&self.text[start..]).unwrap_or_default()
-        };
-        match &self.parts[self.first..] {
-            [(_, start)] => work(&[sample(*start)]),
-            parts => work(&parts.iter().map(|part| sample(part.1)).collect::<Vec<_>>()),
+        let mut text = Vec::with_capacity(self.text.len() + self.len() * TIME_BYTES);
+        for (time, value) in self.iter() {
+            push_decimal(&mut text, time.into());
+            text.push(b':');
+            text.extend_from_slice(value);
+            text.push(0);
         }
+        // Each was ended with a NUL, and no value has one.
+        let ended = text.split_inclusive(|byte| *byte == 0);
+        let all: Vec<&CStr> = ended
+            .map(|bytes| CStr::from_bytes_with_nul(bytes).unwrap_or_default())
+            .collect();
+        work(&all)
     }
 
     /// Writes every value anew as a kind that takes integers only; those that cannot be are lost.
     pub(super) fn become_integers(&mut self) {
         let old = std::mem::take(self);
-        for (time, start) in &old.parts[old.first..] {
-            let text = old.text[*start..].split(|byte| *byte == 0).next();
-            let mut values = text.unwrap_or_default().split(|byte| *byte == b':').skip(1);
-            let begun = self.begin(*time);
+        for (time, value) in old.iter() {
+            let mut values = value.split(|byte| *byte == b':');
+            let start = self.text.len();
             let first = values.next().unwrap_or_default();
             let good = push_value(&mut self.text, first, Kind::Derive);
             for value in values {
                 self.text.push(b':');
                 self.text.extend_from_slice(value);
             }
-            self.end(*time, begun, good);
+            self.end(time, start, good);
         }
     }
 }

@@ -195,11 +195,11 @@ pub(super) struct Writer {
 }
 
 /// The quick way where the file is plain; librrd for the rest, and to say what is wrong.
-fn write_samples(path: &CStr, samples: &[&CStr]) -> Result<(), RrdError> {
+fn write_samples(path: &CStr, samples: &Samples) -> Result<(), RrdError> {
     if plain::update(path, samples) {
         return Ok(());
     }
-    librrd::update(path, samples)
+    samples.with(|all| librrd::update(path, all))
 }
 
 /// Why samples were not written.
@@ -535,7 +535,7 @@ pub(super) fn exists(path: &CStr) -> bool {
 fn update(path: &CStr, samples: &Samples, tries: u32) -> Result<(), RrdError> {
     let mut left = tries;
     loop {
-        match samples.with(|all| write_samples(path, all)) {
+        match write_samples(path, samples) {
             Err(error) if error.is_lock() && left > 1 => {
                 left -= 1;
                 thread::sleep(LOCK_PAUSE);
