@@ -564,3 +564,34 @@ fn a_socket_that_cannot_be_had_is_told_with_the_remedy() {
     }
     assert_eq!(fs::read_to_string(&taken).unwrap(), "precious");
 }
+
+#[test]
+fn who_comes_when_the_socket_is_full_waits_for_a_place() {
+    let folder = TempDir::new().unwrap();
+    let source = Clockwork::start();
+    let (_gmetad, socket) = waiting_gmetad(folder.path(), &source);
+    let ping = |mut stream: &UnixStream| {
+        stream.write_all(b"PING\n").unwrap();
+    };
+    let expect_answer = |mut stream: &UnixStream| {
+        let mut answer = [0; 7];
+        stream.set_read_timeout(Some(support::DEADLINE)).unwrap();
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"0 PONG\n");
+    };
+    let all: Vec<UnixStream> = (0..32)
+        .map(|_| UnixStream::connect(&socket).unwrap())
+        .collect();
+    for stream in &all {
+        ping(stream);
+        expect_answer(stream);
+    }
+    let late = UnixStream::connect(&socket).unwrap();
+    ping(&late);
+    late.set_nonblocking(true).unwrap();
+    let too_early = (&late).read(&mut [0; 7]).unwrap_err();
+    assert_eq!(too_early.kind(), std::io::ErrorKind::WouldBlock);
+    late.set_nonblocking(false).unwrap();
+    drop(all);
+    expect_answer(&late);
+}

@@ -35,8 +35,9 @@ const IDLE_LIMIT: Duration = Duration::from_secs(600);
 /// For a client to take some of an answer.
 const STALL_LIMIT: Duration = Duration::from_secs(30);
 
-/// How long the socket rests when the system has no descriptor for a client.
-const REST: Duration = Duration::from_secs(1);
+/// How long the socket rests when the system has no descriptor for a client, or there are as many as
+/// there may be: who waits in front of it is let in then.
+const REST: Duration = Duration::from_millis(100);
 
 /// Permissions of the socket that are left out: it is for the user and the group.
 const SOCKET_UMASK: Mode = Mode::from_bits_truncate(0o117);
@@ -128,6 +129,13 @@ impl CachedListener {
 /// Lets waiting clients in.
 pub(super) fn accept(slots: &mut Slots, listener: usize, shared: &mut Shared) {
     loop {
+        if slots.cached_clients().count() >= MAX_CLIENTS {
+            // rrdtool takes a connection that is closed for an error, and waits for one that is not
+            // accepted yet.
+            let again = shared.now.mono + REST;
+            shared.timers.set(listener, Some(again));
+            return;
+        }
         let Some(Slot::CachedListener(open)) = slots.get_mut(listener) else {
             return;
         };
@@ -143,10 +151,7 @@ pub(super) fn accept(slots: &mut Slots, listener: usize, shared: &mut Shared) {
                 }
             },
         };
-        // Whoever finds no room sees the connection closed, and asks again.
-        if slots.cached_clients().count() < MAX_CLIENTS {
-            admit(slots, stream, shared);
-        }
+        admit(slots, stream, shared);
     }
 }
 

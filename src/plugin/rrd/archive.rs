@@ -53,8 +53,9 @@ impl SharedArchive {
 pub(super) struct Archive {
     /// Off: nothing is written.
     writes: bool,
-    /// Whether `open` has been done for one of the plugins.
-    opened: bool,
+    /// Whether `open` has been done for one of the plugins, and why it failed if it did.
+    opened: Option<Result<(), String>>,
+    closed: bool,
     root: PathBuf,
     /// By component.
     nodes: HashMap<Box<str>, Node>,
@@ -155,7 +156,8 @@ impl Archive {
     fn new(config: &Config, counters: Arc<RrdCounters>) -> Archive {
         Archive {
             writes: config.rrd.write,
-            opened: false,
+            opened: None,
+            closed: false,
             root: config.rrd.rootdir.clone(),
             nodes: HashMap::new(),
             root_sums: Dir::default(),
@@ -175,10 +177,25 @@ impl Archive {
         self.writes
     }
 
-    /// Makes sure that there is a root, and that librrd takes what files are to be made of.
+    /// Makes sure that there is a root, and that librrd takes what files are to be made of; once for
+    /// all plugins.
     pub(super) fn open(&mut self) -> Result<(), PluginError> {
-        if !self.writes || std::mem::replace(&mut self.opened, true) {
+        if !self.writes {
             return Ok(());
+        }
+        if let Some(opened) = &self.opened {
+            return opened.clone().map_err(PluginError::Failed);
+        }
+        let opened = self.open_now();
+        self.opened = Some(opened.as_ref().map_err(ToString::to_string).copied());
+        opened
+    }
+
+    fn open_now(&mut self) -> Result<(), PluginError> {
+        let Tools { later, writer, .. } = &mut self.tools;
+        if let Some(later) = later {
+            // Whatever the root's state: what is held from now on is to be noted.
+            later.open(writer);
         }
         if let Err(cause) = fs::create_dir_all(&self.root) {
             // It may be mounted or made later; until then, files that cannot be written are told.
@@ -188,12 +205,7 @@ impl Archive {
             );
             return Ok(());
         }
-        let Tools {
-            paths,
-            writer,
-            later,
-            ..
-        } = &mut self.tools;
+        let Tools { paths, writer, .. } = &mut self.tools;
         if let Some(rrdcached) = &mut writer.rrdcached {
             rrdcached.start()?;
         }
@@ -201,11 +213,7 @@ impl Archive {
         let probe = paths.in_root(&format!(".probe-{}", std::process::id()));
         writer
             .probe(probe)
-            .map_err(|reason| PluginError::Failed(format!("RRD files cannot be made: {reason}")))?;
-        if let Some(later) = later {
-            later.open(writer);
-        }
-        Ok(())
+            .map_err(|reason| PluginError::Failed(format!("RRD files cannot be made: {reason}")))
     }
 
     /// Writes what waits and is due, for a little while; when to come again.
@@ -238,8 +246,12 @@ impl Archive {
         Some((later.as_mut()?, writer, paths))
     }
 
-    /// No update comes any more: what waits is written, as far as there is time.
+    /// No update comes any more: what waits is written, as far as there is time; once for all
+    /// plugins.
     pub(super) fn close(&mut self) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
         let Tools { later, writer, .. } = &mut self.tools;
         if let Some(rrdcached) = &mut writer.rrdcached {
             rrdcached.close();
@@ -553,6 +565,13 @@ impl FolderWriter<'_> {
             later.put(id, spec, self.time, samples.first_value(), writer);
             return;
         }
+        if let Some(later) = later
+            && later.waiting_files() > 0
+            && let Some(id) = later.find(paths.folder(), names.component(name))
+        {
+            // Older ones, of the last run's journal.
+            later.write_and_tidy(id, writer);
+        }
         let path = paths.file(names.component(name));
         writer.write_of_update(path, record, spec, samples);
     }
@@ -624,7 +643,86 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
     use super::*;
+    use crate::model::MetricFields;
+
+    const T0: i64 = 1_700_000_000;
+
+    fn archive(folder: &Path, write_timeout_secs: u64) -> Archive {
+        let mut config = Config::new("test");
+        config.rrd.rootdir = folder.join("rrds");
+        config.rrd.journal_dir = Some(folder.join("journal"));
+        config.rrd.write_timeout = Duration::from_secs(write_timeout_secs);
+        Archive::new(&config, Arc::default())
+    }
+
+    /// The sum of everything at that time.
+    fn put_root_sum(archive: &mut Archive, time: i64) {
+        let moment = Moment {
+            time: StoreTime::Ours(time),
+            step: Duration::from_secs(15),
+        };
+        let mut folder = archive.root_sums(moment, Mono(0)).unwrap();
+        folder.put_sum(&SummaryMetric {
+            def: Arc::new(MetricDef::new(MetricFields {
+                name: "load_one".into(),
+                type_text: "float".into(),
+                slope_text: "both".into(),
+                ..MetricFields::default()
+            })),
+            sum: 1.5,
+            num: 2,
+            decimals: 1,
+        });
+        folder.finish();
+    }
+
+    #[test]
+    fn a_journal_is_written_before_newer_values_where_nothing_is_held_any_more() {
+        let folder = TempDir::new().unwrap();
+        let mut before = archive(folder.path(), 300);
+        before.open().unwrap();
+        put_root_sum(&mut before, T0);
+        before.step();
+        // As a kill leaves it.
+        drop(before);
+        let mut archive = archive(folder.path(), 0);
+        archive.open().unwrap();
+        put_root_sum(&mut archive, T0 + 15);
+        let status = archive.tools.writer.counters().status();
+        assert_eq!((status.written, status.stale, status.failed), (2, 0, 0));
+    }
+
+    #[test]
+    fn a_root_that_is_not_there_yet_does_not_cost_the_journal() {
+        let folder = TempDir::new().unwrap();
+        let in_the_way = folder.path().join("rrds");
+        fs::write(&in_the_way, "no folder").unwrap();
+        let mut archive = archive(folder.path(), 300);
+        archive.open().unwrap();
+        put_root_sum(&mut archive, T0);
+        archive.step();
+        assert!(archive.tools.writer.counters().status().journal_bytes > 0);
+    }
+
+    #[test]
+    fn archives_that_librrd_does_not_take_are_told_to_each_plugin() {
+        let folder = TempDir::new().unwrap();
+        let mut archive = archive(folder.path(), 0);
+        archive.tools.writer = {
+            let mut config = Config::new("test");
+            config.rrd.rras = vec!["RRA:NOSUCH:0.5:1:10".into()];
+            Writer::new(&config, Arc::default())
+        };
+        for _ in 0..2 {
+            let error = archive.open().unwrap_err().to_string();
+            assert!(error.contains("RRD files cannot be made"), "{error}");
+        }
+    }
 
     #[test]
     fn names_without_files_are_swept_and_the_others_keep_their_files() {

@@ -58,6 +58,8 @@ pub(super) struct HeldFile {
     /// Journal segment with its oldest sample that waits, and the last that says who it is.
     pub(super) oldest_segment: u32,
     pub(super) named_in: u32,
+    /// How often in a row it did not take its samples.
+    pub(super) tries: u8,
     samples: Chain,
     /// Time of the newest sample that waits.
     newest: u32,
@@ -232,6 +234,7 @@ impl Cache {
             spec,
             oldest_segment: 0,
             named_in: 0,
+            tries: 0,
             samples: Chain::default(),
             newest: 0,
             count: 0,
@@ -303,12 +306,6 @@ impl Cache {
         file.due = now + self.delay.wait(id, file.due > 0);
         self.enter_wheel(id);
         Held::First
-    }
-
-    /// Takes a file's samples out, oldest first, after those that `samples` has.
-    pub(super) fn take(&mut self, id: FileId, samples: &mut Samples) {
-        self.read(id, samples);
-        self.drop_samples(id);
     }
 
     /// Copies a file's samples, oldest first, after those that `samples` has.
@@ -464,7 +461,8 @@ mod tests {
 
     fn taken(cache: &mut Cache, id: FileId) -> Vec<String> {
         let mut samples = Samples::default();
-        cache.take(id, &mut samples);
+        cache.read(id, &mut samples);
+        cache.drop_samples(id);
         samples.with(|all| all.iter().map(|it| it.to_str().unwrap().into()).collect())
     }
 

@@ -375,10 +375,14 @@ fn rrd_error(error: &RrdError) -> String {
     format!("RRD Error: {error}")
 }
 
-/// The time and the values of a sample; a plus sign, which says nothing, is left out.
+/// The time and the values of a sample; a plus sign, which says nothing, is left out, and so are
+/// parts of a second.
 fn sample(text: &str) -> Result<(u32, String), String> {
-    let parts = text.split_once(':');
-    let timed = parts.and_then(|(time, values)| Some((time.parse::<u32>().ok()?, values)));
+    let timed = text.split_once(':').and_then(|(time, values)| {
+        let (secs, part) = time.split_once('.').unwrap_or((time, ""));
+        let digits = part.bytes().all(|byte| byte.is_ascii_digit());
+        Some((secs.parse().ok().filter(|_| digits)?, values))
+    });
     let Some((time, values)) = timed else {
         return Err(format!("Cannot find timestamp in '{text}'!"));
     };
@@ -397,8 +401,9 @@ mod tests {
     fn samples_are_times_and_numbers() {
         assert_eq!(sample("12:3:U"), Ok((12, "3:U".into())));
         assert_eq!(sample("12:+1.5E+05"), Ok((12, "1.5e05".into())));
+        assert_eq!(sample("12.75:3"), Ok((12, "3".into())));
         for bad in [
-            "N:1", "12", "12:", "12:x", "12:1:", "-1:2", "12:nan", "12:inf", "",
+            "12.x:1", "N:1", "12", "12:", "12:x", "12:1:", "-1:2", "12:nan", "12:inf", "",
         ] {
             assert!(sample(bad).is_err(), "{bad}");
         }

@@ -33,6 +33,10 @@ use super::writer::FileSpec;
 /// Of which a segment is at most made, beside the frame that goes over it.
 const SEGMENT_BYTES: u64 = 64 << 20;
 
+/// A segment stays for so long after the last of it was written to its file: by then the system has
+/// given the file to the disk, which it does after half a minute by itself.
+const SETTLE_SECS: u32 = 60;
+
 /// Held in memory before it is written, whatever the time.
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -55,6 +59,8 @@ struct Segment {
     number: u32,
     /// Files whose oldest waiting sample is in it.
     holders: u64,
+    /// Second at which there was no such file any more, if there ever was one.
+    emptied: Option<u32>,
     /// Whether some of it could not be read, so that it is kept for a person to look at.
     damaged: bool,
 }
@@ -127,6 +133,7 @@ impl Journal {
         let segments = old.iter().map(|(number, _)| Segment {
             number: *number,
             holders: 0,
+            emptied: None,
             damaged: false,
         });
         let mut journal = Journal {
@@ -168,12 +175,12 @@ impl Journal {
         }
     }
 
-    /// It is no more; segments that nothing is left of go.
-    pub(super) fn release(&mut self, segment: u32) {
+    /// It is no more.
+    pub(super) fn release(&mut self, segment: u32, now: u32) {
         if let Some(segment) = self.segment(segment) {
             segment.holders -= 1;
+            segment.emptied = Some(now);
         }
-        self.trim();
     }
 
     /// Marks a segment that could not be read as it was written, so that it is kept.
@@ -200,8 +207,9 @@ impl Journal {
         self.spill();
     }
 
-    /// Writes what is in memory, has the disk take it once a poll round, and begins another segment
-    /// if it is time to. Says when that fails, and when it works again.
+    /// Writes what is in memory, has the disk take it once a poll round, begins another segment if
+    /// it is time to, and removes those that are done with. Says when that fails, and when it works
+    /// again.
     pub(super) fn commit(&mut self, now: u32) {
         self.write_frame();
         if self.unsynced && now.saturating_sub(self.synced) >= self.sync_secs {
@@ -211,8 +219,8 @@ impl Journal {
         if self.file_bytes > SEGMENT_BYTES || (old && self.file_bytes > 0) {
             self.sync(now);
             self.begin_segment(now);
-            self.trim();
         }
+        self.trim(|emptied| now.saturating_sub(emptied) >= SETTLE_SECS);
     }
 
     /// Whether `commit` has something to do before long.
@@ -226,7 +234,7 @@ impl Journal {
         self.write_frame();
         self.sync(now);
         self.begin_segment(now);
-        self.trim();
+        self.trim(|_| true);
     }
 
     fn segment(&mut self, number: u32) -> Option<&mut Segment> {
@@ -236,9 +244,12 @@ impl Journal {
         self.segments.get_mut(at.ok()?)
     }
 
-    /// Removes the oldest segments, as far as nothing of them waits.
-    pub(super) fn trim(&mut self) {
-        while self.segments.len() > 1 && self.segments[0].holders == 0 {
+    /// Removes the oldest segments, as far as nothing of them waits and what did has settled.
+    fn trim(&mut self, has_settled: impl Fn(u32) -> bool) {
+        while self.segments.len() > 1
+            && self.segments[0].holders == 0
+            && self.segments[0].emptied.is_none_or(&has_settled)
+        {
             let Some(segment) = self.segments.pop_front() else {
                 return;
             };
@@ -267,6 +278,7 @@ impl Journal {
         self.segments.push_back(Segment {
             number,
             holders: 0,
+            emptied: None,
             damaged: false,
         });
         self.file = None;
@@ -466,7 +478,8 @@ mod tests {
 
         fn write(&mut self, id: FileId) {
             self.cache.drop_samples(id);
-            self.journal.release(self.cache.get(id).oldest_segment);
+            let oldest = self.cache.get(id).oldest_segment;
+            self.journal.release(oldest, 101);
         }
 
         fn segments(&self) -> Vec<PathBuf> {
@@ -504,7 +517,14 @@ mod tests {
         rig.write(a);
         assert_eq!(rig.segments().len(), 3, "b waits since the first");
         rig.write(b);
+        rig.journal.commit(101 + SETTLE_SECS - 1);
+        assert_eq!(rig.segments().len(), 3, "the disk may not have b yet");
+        rig.journal.commit(101 + SETTLE_SECS);
+        assert!(rig.segments().is_empty(), "the next has nothing yet");
+        rig.put("b", 1200);
+        rig.journal.commit(101 + SETTLE_SECS);
         assert_eq!(rig.segments().len(), 1, "the last is still written to");
+        rig.write(b);
         rig.journal.close(102);
         assert!(rig.segments().is_empty());
     }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::cache::{Cache, Delay, FileId, Held};
+use super::cache::{Cache, Delay, FileId, Held, HeldFile};
 use super::journal::Journal;
 use super::packed::pack;
 use super::paths::PathBuffer;
@@ -28,6 +28,11 @@ const CREATIONS_A_SECOND: u64 = 4000;
 
 /// Longest time between two moments at which the disk has the whole journal.
 const SYNC_SECS: u32 = 15;
+
+/// Pause before a file that did not take its samples is tried again, and how often it is: its samples
+/// take memory and keep the journal from being shortened.
+const RETRY_SECS: u32 = 60;
+const RETRIES: u8 = 10;
 
 /// Spent on writing at the end: the loop waits for ten seconds in all.
 const CLOSE_WITHIN: Duration = Duration::from_secs(8);
@@ -139,9 +144,8 @@ impl Later {
             log::info!("journal: {taken} values of the last run are taken over");
         }
         if let Some(journal) = &mut self.journal {
-            // Segments that hold nothing go at once.
+            // Segments of which nothing waits go at once.
             journal.commit(self.now);
-            journal.trim();
         }
     }
 
@@ -335,7 +339,10 @@ impl Later {
         self.samples.clear();
         self.samples
             .push_packed(time, |text| super::packed::unpack(&mut rest, text));
-        self.write_samples(id, writer);
+        self.paths.enter_inside(self.cache.folder(id));
+        let path = self.paths.file(self.cache.name(id));
+        let file = self.cache.get_mut(id);
+        writer.write(path, &mut file.record, file.spec, &mut self.samples);
     }
 
     fn note_first(&mut self, id: FileId, segment: u32) {
@@ -345,26 +352,38 @@ impl Later {
         }
     }
 
-    /// Writes a file's samples, if it has any; how many there were.
+    /// Writes a file's samples, if it has any; how many of them wait no longer. All of them do where
+    /// the file cannot take them now, a few times and as long as there is room.
     pub(super) fn write(&mut self, id: FileId, writer: &mut Writer) -> u32 {
         let waiting = self.cache.get(id).count();
         if waiting == 0 {
             return 0;
         }
         self.samples.clear();
-        self.cache.take(id, &mut self.samples);
-        self.write_samples(id, writer);
-        if let Some(journal) = &mut self.journal {
-            journal.release(self.cache.get(id).oldest_segment);
-        }
-        waiting
-    }
-
-    fn write_samples(&mut self, id: FileId, writer: &mut Writer) {
+        self.cache.read(id, &mut self.samples);
+        let may_wait = self.cache.get(id).tries < RETRIES && !self.cache.is_crowded();
         self.paths.enter_inside(self.cache.folder(id));
         let path = self.paths.file(self.cache.name(id));
-        let file = self.cache.get_mut(id);
-        writer.write(path, &mut file.record, file.spec, &mut self.samples);
+        let HeldFile {
+            record,
+            spec,
+            tries,
+            ..
+        } = self.cache.get_mut(id);
+        let done = if may_wait {
+            writer.write_or_keep(path, record, *spec, &mut self.samples)
+        } else {
+            writer.write(path, record, *spec, &mut self.samples);
+            true
+        };
+        if !done {
+            *tries += 1;
+            self.cache.put_off(id, self.now + RETRY_SECS);
+            return 0;
+        }
+        *tries = 0;
+        self.drop_samples(id);
+        waiting
     }
 
     fn drop_samples(&mut self, id: FileId) {
@@ -373,7 +392,7 @@ impl Later {
         }
         self.cache.drop_samples(id);
         if let Some(journal) = &mut self.journal {
-            journal.release(self.cache.get(id).oldest_segment);
+            journal.release(self.cache.get(id).oldest_segment, self.now);
         }
     }
 
@@ -422,17 +441,19 @@ impl Later {
             self.to_flush -= 1;
             id = self.cache.soonest();
         }
-        if id.is_none() && self.cache.is_crowded() {
+        let forced = id.is_none() && self.cache.is_crowded();
+        if forced {
             id = self.cache.soonest();
-            count(&writer.counters().forced, usize::from(id.is_some()));
         }
         let Some(id) = id else {
             return false;
         };
         if self.must_wait(id, writer) {
             self.cache.put_off(id, self.now + 1);
-            return true;
+            // The one that is due next may be this one again.
+            return !forced;
         }
+        count(&writer.counters().forced, usize::from(forced));
         self.write_and_tidy(id, writer);
         true
     }
@@ -493,12 +514,13 @@ impl Later {
         }
         if self.journal.is_some() {
             log::warn!(
-                "{samples} values of {files} RRD files are left to the journal, for want of time"
+                "{samples} values of {files} RRD files are left to the journal, for want of time or \
+                 of a file that takes them"
             );
         } else {
             log::error!(
-                "{samples} values of {files} RRD files are lost, for want of time; a journal_dir \
-                 would keep them"
+                "{samples} values of {files} RRD files are lost, for want of time or of a file that \
+                 takes them; a journal_dir would keep them"
             );
         }
     }
@@ -536,5 +558,119 @@ fn delay(config: &RrdConfig) -> Delay {
     Delay {
         timeout_secs,
         jitter_secs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tempfile::TempDir;
+
+    use super::super::samples::Kind;
+    use super::*;
+
+    const T0: u32 = 1_700_000_000;
+    const SPEC: FileSpec = FileSpec {
+        step_secs: 15,
+        kind: Kind::Gauge,
+        with_num: false,
+    };
+
+    struct Rig {
+        later: Later,
+        writer: Writer,
+    }
+
+    impl Rig {
+        /// As at a start.
+        fn new(folder: &Path) -> Rig {
+            let mut config = Config::new("test");
+            config.rrd.rootdir = folder.join("rrds");
+            config.rrd.rras = vec!["RRA:AVERAGE:0.5:1:100".into()];
+            config.rrd.journal_dir = Some(folder.join("journal"));
+            config.rrd.write_timeout = Duration::from_secs(300);
+            let mut writer = Writer::new(&config, Arc::default());
+            let mut later = Later::new(&config).unwrap();
+            later.open(&mut writer);
+            Rig { later, writer }
+        }
+
+        fn put(&mut self, name: &str, time: u32) -> FileId {
+            let id = self.later.use_file("c/h", name, SPEC);
+            self.later.put(id, SPEC, time, b"1", &mut self.writer);
+            id
+        }
+
+        fn commit(&mut self, now: u32) {
+            self.later.now = now;
+            self.later.journal.as_mut().unwrap().commit(now);
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_in_one_segment_does_not_cost_those_after_it() {
+        let folder = TempDir::new().unwrap();
+        let mut rig = Rig::new(folder.path());
+        rig.put("m", T0);
+        rig.later.forget("c/h", "m", &rig.writer);
+        rig.commit(0);
+        rig.put("m", T0 + 15);
+        rig.put("n", T0 + 15);
+        // The next segment begins.
+        rig.commit(300);
+        rig.put("m", T0 + 30);
+        rig.commit(301);
+        assert!(rig.later.journal_segments() > 1);
+        // As a kill does: nothing is written or removed any more.
+        drop(rig);
+        let mut rig = Rig::new(folder.path());
+        assert_eq!(
+            rig.later.waiting_values("c/h", "m"),
+            [format!("{}:1", T0 + 15), format!("{}:1", T0 + 30)]
+        );
+        assert_eq!(rig.later.waiting_values("c/h", "n").len(), 1);
+    }
+
+    #[test]
+    fn values_wait_for_a_file_that_cannot_be_written_for_a_while() {
+        let folder = TempDir::new().unwrap();
+        let mut rig = Rig::new(folder.path());
+        let in_the_way = folder.path().join("rrds");
+        fs::write(&in_the_way, "no folder").unwrap();
+        let id = rig.put("m", T0);
+        rig.put("m", T0 + 15);
+        rig.later.now = 450;
+        assert!(rig.later.write_one(&mut rig.writer));
+        let status = rig.writer.counters().status();
+        assert_eq!((status.broken, status.failed), (1, 0));
+        fs::remove_file(&in_the_way).unwrap();
+        rig.put("m", T0 + 30);
+        rig.later.now += RETRY_SECS;
+        assert!(rig.later.write_one(&mut rig.writer), "it comes again");
+        let status = rig.writer.counters().status();
+        assert_eq!((status.written, status.broken, status.failed), (3, 0, 0));
+
+        // A file that never takes them does not keep them for ever.
+        fs::remove_dir_all(&in_the_way).unwrap();
+        fs::write(&in_the_way, "no folder").unwrap();
+        rig.put("m", T0 + 45);
+        for _ in 0..RETRIES {
+            assert_eq!(rig.later.write(id, &mut rig.writer), 0);
+        }
+        assert_eq!(rig.later.write(id, &mut rig.writer), 1);
+        assert_eq!(rig.writer.counters().status().failed, 1);
+        assert_eq!(rig.later.waiting_files(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_none_costs_its_values_at_once() {
+        let folder = TempDir::new().unwrap();
+        let mut rig = Rig::new(folder.path());
+        fs::create_dir_all(folder.path().join("rrds/c/h")).unwrap();
+        fs::write(folder.path().join("rrds/c/h/m.rrd"), "something else").unwrap();
+        let id = rig.put("m", T0);
+        assert_eq!(rig.later.write(id, &mut rig.writer), 1);
+        assert_eq!(rig.writer.counters().status().failed, 1);
     }
 }

@@ -202,7 +202,8 @@ impl Session {
             }
             batch.lines += 1;
             let outcome = match command.as_str() {
-                "UPDATE" | "FORGET" => perform(&command, arguments, desk),
+                "QUIT" => return Next::Close,
+                "UPDATE" | "FORGET" | "FLUSH" => perform(&command, arguments, desk),
                 _ if COMMANDS.iter().any(|it| it.0 == command) => {
                     Err(format!("Can't use '{command}' here."))
                 }
@@ -410,11 +411,11 @@ mod tests {
 
     #[test]
     fn a_batch_is_answered_at_its_end_with_its_errors() {
-        let (out, _) = talk("BATCH\nUPDATE a 1:2\nUPDATE bad 1:2\nPING\nBLAH\n.\nPING\n");
+        let (out, _) = talk("BATCH\nUPDATE a 1:2\nFLUSH bad\nPING\nBLAH\n.\nPING\n");
         assert_eq!(
             out,
-            "0 Go ahead.  End with dot '.' on its own line.\n3 errors\n2 update bad [\"1:2\"] is \
-             bad\n3 Can't use 'PING' here.\n4 Unknown command: BLAH\n0 PONG\n"
+            "0 Go ahead.  End with dot '.' on its own line.\n3 errors\n2 flush bad is bad\n3 \
+             Can't use 'PING' here.\n4 Unknown command: BLAH\n0 PONG\n"
         );
     }
 

@@ -207,17 +207,30 @@ enum Failure {
     /// The file is not there, and there was no time to create it.
     Postponed,
     Librrd(RrdError),
+    /// The file is not there, and librrd could not create it.
+    NotCreated(RrdError),
     System {
         what: &'static str,
         cause: io::Error,
     },
 }
 
+impl Failure {
+    /// Whether the same file may take the same samples later: it is locked, the disk is full or
+    /// away. A file that is no round-robin file stays what it is.
+    fn may_pass(&self) -> bool {
+        match self {
+            Failure::Postponed | Failure::NotCreated(_) | Failure::System { .. } => true,
+            Failure::Librrd(error) => error.is_lock(),
+        }
+    }
+}
+
 impl std::fmt::Display for Failure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Failure::Postponed => f.write_str("it will be created with the next update"),
-            Failure::Librrd(error) => error.fmt(f),
+            Failure::Librrd(error) | Failure::NotCreated(error) => error.fmt(f),
             Failure::System { what, cause } => write!(f, "{what}: {cause}"),
         }
     }
@@ -300,8 +313,41 @@ impl Writer {
     ) {
         if self.rrdcached.is_some() {
             self.give(path, record, spec, samples);
-            return;
+        } else if let Err(failure) = self.try_to_write(path, record, spec, samples) {
+            self.broke(path, record, samples.len(), &failure);
         }
+    }
+
+    /// The same with samples that need not be lost yet: whether they are done with. If not, the
+    /// file may take them later.
+    pub(super) fn write_or_keep(
+        &mut self,
+        path: &CStr,
+        record: &mut FileRecord,
+        spec: FileSpec,
+        samples: &mut Samples,
+    ) -> bool {
+        match self.try_to_write(path, record, spec, samples) {
+            Err(failure) if failure.may_pass() => {
+                self.broke(path, record, 0, &failure);
+                false
+            }
+            Err(failure) => {
+                self.broke(path, record, samples.len(), &failure);
+                true
+            }
+            Ok(()) => true,
+        }
+    }
+
+    /// What is left of the samples after a failure is what was not written.
+    fn try_to_write(
+        &mut self,
+        path: &CStr,
+        record: &mut FileRecord,
+        spec: FileSpec,
+        samples: &mut Samples,
+    ) -> Result<(), Failure> {
         if record.last == 0 && samples.len() > 1 {
             // Worth a look, as a call that stops in the middle does not say where it began.
             record.last = librrd::last_update(path).map_or(0, clamped);
@@ -312,23 +358,19 @@ impl Writer {
             samples.become_integers();
         }
         if samples.is_empty() {
-            return;
+            return Ok(());
         }
         // A file that was locked the last time as well is not waited for again.
         let tries = if record.has(BROKEN) { 1 } else { LOCK_TRIES };
-        let result = match update(path, samples, tries) {
-            Ok(()) => Ok(samples.len()),
-            Err(error) => self.mend(path, record, spec, samples, error),
+        let written = match update(path, samples, tries) {
+            Ok(()) => samples.len(),
+            Err(error) => self.mend(path, record, spec, samples, error)?,
         };
-        match result {
-            Ok(written) => {
-                count(&self.counters.calls, 1);
-                count(&self.counters.written, written);
-                record.last = record.last.max(samples.last_time());
-                self.mended(record);
-            }
-            Err(failure) => self.broke(path, record, samples.len(), &failure),
-        }
+        count(&self.counters.calls, 1);
+        count(&self.counters.written, written);
+        record.last = record.last.max(samples.last_time());
+        self.mended(record);
+        Ok(())
     }
 
     /// Creates a file that is missing, for a first sample of that time, which comes later.
@@ -357,7 +399,7 @@ impl Writer {
         }
     }
 
-    /// A file did not take its samples, and they are lost.
+    /// A file did not take its samples, and that many are lost.
     fn broke(&mut self, path: &CStr, record: &mut FileRecord, lost: usize, failure: &Failure) {
         count(&self.counters.failed, lost);
         if matches!(failure, Failure::Postponed) {
@@ -365,7 +407,7 @@ impl Writer {
         } else if !record.has(BROKEN) {
             record.set(BROKEN, true);
             count(&self.counters.broken, 1);
-            self.complaints.failed(path, failure);
+            self.complaints.failed(path, failure, lost > 0);
         }
     }
 
@@ -428,8 +470,9 @@ impl Writer {
                 self.create(path, spec, samples.first_time())?;
                 record.last = samples.first_time().saturating_sub(1);
             } else {
-                // If even this fails, the file is no use at all, and the first reason stands.
+                // If even this fails, the file is away or no use at all, and the first reason stands.
                 let Ok(last) = librrd::last_update(path) else {
+                    check_writable(path, &error)?;
                     return Err(error.into());
                 };
                 // A call stops at the first sample it will not take; those before it are in.
@@ -485,7 +528,8 @@ impl Writer {
             })?;
         }
         let start = i64::from(first) - 1;
-        librrd::create(path, spec.step_secs, start, &self.definitions(spec))?;
+        librrd::create(path, spec.step_secs, start, &self.definitions(spec))
+            .map_err(Failure::NotCreated)?;
         if self.mode != LIBRRD_MODE {
             let mode = fs::Permissions::from_mode(self.mode);
             fs::set_permissions(file, mode).map_err(|cause| Failure::System {
@@ -602,16 +646,19 @@ impl Complaints {
         };
     }
 
-    fn failed(&mut self, path: &CStr, failure: &Failure) {
+    fn failed(&mut self, path: &CStr, failure: &Failure, loses: bool) {
         if self.told >= COMPLAINT_LINES {
             self.hidden += 1;
             return;
         }
         self.told += 1;
-        log::error!(
-            "RRD file {} cannot be written, its values are lost until it can: {failure}",
-            path.to_string_lossy()
-        );
+        let values = if loses {
+            "its values are lost until it can"
+        } else {
+            "its values wait for some minutes"
+        };
+        let path = path.to_string_lossy();
+        log::error!("RRD file {path} cannot be written, {values}: {failure}");
     }
 }
 
@@ -782,7 +829,7 @@ mod tests {
                 what: "a test",
                 cause: io::ErrorKind::Other.into(),
             };
-            complaints.failed(c"/some/file", &failure);
+            complaints.failed(c"/some/file", &failure, true);
         }
         assert_eq!((complaints.told, complaints.hidden), (10, 990));
         complaints.begin(Mono(59_000));
