@@ -51,7 +51,7 @@ demo: ## install what it needs, build, run a real gmond and gmetad over it (DEMO
 	$(CARGO) build
 	@contrib/demo.sh $(TARGET)/debug/gmetad
 
-bench: ## measure it beside C gmetad, and the core alone (half an hour; the machine should be idle)
+bench: ## measure it beside C gmetad, and the core alone (an hour; the machine should be idle)
 	@contrib/deps.sh build test
 	$(CARGO) build --release
 	$(CARGO) build --release --examples

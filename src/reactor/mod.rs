@@ -57,7 +57,7 @@ use resolver::{Asker, Resolver};
 use slots::{Chore, Slot, Slots};
 
 /// Bytes read from or written to one connection before others have their turn.
-const TURN_BYTES: usize = 256 << 10;
+const TURN_BYTES: usize = 64 << 10;
 
 /// Turns of those who ask before a document that is read or written goes on: a flood of questions
 /// shall not stop the polls.
