@@ -215,7 +215,9 @@ impl ClusterBuilder {
         if !self.keep {
             self.used.resize(self.vocabulary.len(), false);
         }
-        if self.vocabulary.name_count() > self.sums.len() {
+        // Names are numbered in the order their first definitions come, and another of the same name
+        // has no sum of its own.
+        if self.vocabulary.name_of(id) as usize == self.sums.len() {
             let takes_part = self.filter.takes_part(self.vocabulary.def(id).name());
             self.sums.push(Sum {
                 def: id,

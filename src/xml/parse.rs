@@ -1116,6 +1116,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_summed_stays_so_where_definitions_share_a_name() {
+        let mut bench = Bench::new();
+        bench.settings.filter = Arc::new(SummaryFilter {
+            only: vec!["b".into()],
+            ..SummaryFilter::default()
+        });
+        let a = one_metric("a", "1", "int32", 0);
+        let in_mb = a.replace("UNITS=\"\"", "UNITS=\"MB\"");
+        let b = one_metric("b", "2", "int32", 0);
+        // Both definitions of "a" come before that of "b".
+        let xml = wrapped(&(one_host("x", &a) + &one_host("y", &(in_mb + &b))));
+        for _ in 0..3 {
+            let summary = &bench.cluster(&xml).summary;
+            let summed: Vec<_> = summary.metrics.iter().map(|it| it.def.name()).collect();
+            assert_eq!(summed, ["b"]);
+            assert_eq!(summary.metric("b").unwrap().text(), "2");
+        }
+    }
+
+    #[test]
     fn a_host_that_is_no_longer_named_is_kept_until_its_dmax() {
         let mut bench = Bench::new();
         let both = one_host("a", &one_metric("m", "1", "int32", 0))
