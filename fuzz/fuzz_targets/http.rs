@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use gmetad::http::{Asked, Context, Head, answer};
+use gmetad::http::{Asked, Context, Head, answer, place};
 use gmetad::model::{Mono, Now};
 use gmetad::status::Report;
 use gmetad::store::{GridIdentity, Snapshot, Store};
@@ -32,7 +32,7 @@ fuzz_target!(|head: &[u8]| {
             snapshot: Arc::clone(&SNAPSHOT),
             now: Now::default(),
             report: &mut Report::default,
-            scrapes: &scrapes,
+            place: place(&scrapes),
         },
     );
     let mut out = Vec::new();

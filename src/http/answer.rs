@@ -27,8 +27,14 @@ pub struct Context<'a> {
     pub now: Now,
     /// How the daemon does; asked for where it is told.
     pub report: &'a mut dyn FnMut() -> Report,
-    /// Held by every scrape under way.
-    pub scrapes: &'a Arc<()>,
+    /// For one more scrape; `None` where there are enough under way.
+    pub place: Option<Arc<()>>,
+}
+
+/// A place among the scrapes under way, each of which holds one. They are counted by who keeps
+/// `scrapes`, and holds nothing else of it.
+pub fn place(scrapes: &Arc<()>) -> Option<Arc<()>> {
+    (Arc::strong_count(scrapes) <= MAX_SCRAPES).then(|| Arc::clone(scrapes))
 }
 
 /// The status of an answer.
@@ -145,14 +151,13 @@ impl Answer {
             Scope::All => None,
             Scope::Cluster(names) => Some(names),
         };
-        // One is held by whoever counts them.
-        if Arc::strong_count(context.scrapes) > MAX_SCRAPES {
+        let Some(place) = context.place.take() else {
             return Answer::text(
                 Status::Unavailable,
                 "Retry-After: 1\r\n",
                 "too many scrapes at a time",
             );
-        }
+        };
         let wanted = names.map(|names| {
             let found = names.iter().find(|name| {
                 matches!(
@@ -166,7 +171,6 @@ impl Answer {
             return Answer::text(Status::NotFound, "", "there is no cluster of that name");
         }
         let wanted = wanted.flatten();
-        let place = Arc::clone(context.scrapes);
         let scrape = Scrape::new(&context.snapshot, context.now, place, |cluster| {
             wanted.as_deref().is_none_or(|name| *cluster.name == *name)
         });
@@ -275,17 +279,17 @@ mod tests {
     }
 
     fn answered_with(head: &str, mut report: impl FnMut() -> Report, scrapes: &Arc<()>) -> String {
-        let mut context = Context {
-            snapshot: snapshot(&[
-                "<CLUSTER NAME=\"one\"><HOST NAME=\"h\" TMAX=\"20\"><METRIC NAME=\"m\" VAL=\"1\" \
-                 TYPE=\"float\"/></HOST></CLUSTER>",
-                "<GRID NAME=\"below\"></GRID>",
-            ]),
-            now: Now::default(),
-            report: &mut report,
-            scrapes,
-        };
         let mut read = |slice| {
+            let mut context = Context {
+                snapshot: snapshot(&[
+                    "<CLUSTER NAME=\"one\"><HOST NAME=\"h\" TMAX=\"20\"><METRIC NAME=\"m\" \
+                     VAL=\"1\" TYPE=\"float\"/></HOST></CLUSTER>",
+                    "<GRID NAME=\"below\"></GRID>",
+                ]),
+                now: Now::default(),
+                report: &mut report,
+                place: place(scrapes),
+            };
             let asked = Asked::of_head(&Head::parse(head.as_bytes()));
             let body = answer(&asked, &mut context);
             all_of(body, slice)
@@ -428,9 +432,10 @@ mod tests {
     fn scrapes_at_a_time_are_limited() {
         let scrapes = Arc::new(());
         let request = "GET /metrics?scope=all HTTP/1.0\r\n\r\n";
-        let mut held: Vec<Arc<()>> = (1..MAX_SCRAPES).map(|_| Arc::clone(&scrapes)).collect();
+        let mut held: Vec<_> = (1..MAX_SCRAPES).map_while(|_| place(&scrapes)).collect();
         assert!(answered_with(request, example, &scrapes).starts_with("HTTP/1.0 200 "));
-        held.push(Arc::clone(&scrapes));
+        held.extend(place(&scrapes));
+        assert_eq!(held.len(), MAX_SCRAPES);
         let answer = answered_with(request, example, &scrapes);
         assert!(answer.starts_with("HTTP/1.0 503 "), "{answer}");
         assert!(answer.contains("\r\nRetry-After: 1\r\n"));

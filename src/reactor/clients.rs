@@ -4,7 +4,6 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::sync::Arc;
 
 use mio::event::Event;
 use mio::net::TcpStream;
@@ -247,12 +246,12 @@ fn with_context(
     answer: impl FnOnce(&mut Context<'_>) -> Box<dyn Body>,
 ) -> Box<dyn Body> {
     let (snapshot, now) = (shared.store.snapshot(), shared.now);
-    let scrapes = Arc::clone(&shared.scrapes);
+    let place = http::place(&shared.scrapes);
     answer(&mut Context {
         snapshot,
         now,
         report: &mut || shared.report(),
-        scrapes: &scrapes,
+        place,
     })
 }
 
