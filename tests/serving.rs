@@ -172,6 +172,23 @@ fn a_source_that_never_answers_costs_only_itself() {
 }
 
 #[test]
+fn each_host_of_a_source_is_told_what_it_did_itself() {
+    let silent = FakeSource::start(Script::Silent);
+    let folder = folder();
+    // Nobody listens on the second port.
+    let hosts = format!(
+        "data_source \"s\" 1 127.0.0.1:{} 127.0.0.1:1\n",
+        silent.port()
+    );
+    let gmetad = start(&folder, &hosts);
+    let line = gmetad.wait_for_line("source \"s\" is down");
+    assert!(
+        line.contains("connected, but silent for 10 s; 127.0.0.1:1: cannot connect: "),
+        "{line}"
+    );
+}
+
+#[test]
 fn polls_that_are_late_again_and_again_are_told_once() {
     let bytes = cluster("c", 1, 1);
     // Every poll takes twice its interval or so.

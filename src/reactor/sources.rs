@@ -84,6 +84,9 @@ impl Source {
 
     /// One turn: a connection made, or some bytes read. Whether another turn is wanted.
     pub(super) fn turn(&mut self, shared: &mut Shared) -> bool {
+        // What a timeout has decided comes first: the connection that it gave up is not the one
+        // that is waited for.
+        self.act(shared);
         if self.machine.is_connecting() {
             self.look_at_connection(shared);
         }
