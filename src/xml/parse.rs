@@ -11,7 +11,7 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::build::{ClusterBuilder, ClusterHead, HostHead};
 use super::nodes::Nodes;
-use super::scan::{Fast, compare, each_attribute, integer, seconds, tag_len};
+use super::scan::{Fast, compare, each_attribute, integer, mend, seconds, tag};
 use super::text::from_latin1;
 use crate::config::{Config, SummaryFilter};
 use crate::model::{
@@ -383,14 +383,20 @@ impl Parser {
                 continue;
             }
             self.offset = self.position + at as u64;
-            let Some(len) = tag_len(rest) else {
+            let Some(tag) = tag(rest) else {
                 if rest.len() > MAX_TAG_BYTES.max(MAX_DOCTYPE_BYTES) {
                     return Err(self.limit("a tag", MAX_TAG_BYTES as u64));
                 }
                 break;
             };
-            self.tag(&rest[..len], table)?;
-            at += len;
+            let bytes = &rest[..tag.len];
+            if let Some(broken_at) = tag.broken_at {
+                self.document.damage += 1;
+                self.tag(&mend(bytes, broken_at), table)?;
+            } else {
+                self.tag(bytes, table)?;
+            }
+            at += tag.len;
         }
         self.position += at as u64;
         Ok(at)
@@ -834,6 +840,8 @@ mod tests {
     const HOSTILE: &[u8] = include_bytes!("../../tests/data/gmond/gmond-hostile.xml");
     const OWNER: &[u8] = include_bytes!("../../tests/data/gmond/gmond-unescaped-owner.xml");
     const PLAIN: &[u8] = include_bytes!("../../tests/data/gmond/gmond-plain.xml");
+    /// With metrics that were cut at 1,023 bytes, and quotes inside values.
+    const CUT: &[u8] = include_bytes!("../../tests/data/gmond/gmond-cut-and-quotes.xml");
     const LEAF: &[u8] = include_bytes!("../../tests/data/c-gmetad/leaf-dump.xml");
     const ROOT: &[u8] = include_bytes!("../../tests/data/c-gmetad/root-dump.xml");
 
@@ -973,7 +981,7 @@ mod tests {
 
     #[test]
     fn the_pieces_it_comes_in_make_no_difference() {
-        for xml in [PLAIN, HOSTILE, OWNER, LEAF, ROOT] {
+        for xml in [PLAIN, HOSTILE, OWNER, CUT, LEAF, ROOT] {
             let whole = seen(&Bench::new().poll(xml, usize::MAX).unwrap());
             for piece in [1, 2, 7, 64, 1000, 4096] {
                 assert_eq!(
@@ -987,7 +995,7 @@ mod tests {
 
     #[test]
     fn comparing_and_parsing_in_full_agree() {
-        for xml in [PLAIN, HOSTILE, OWNER, LEAF, ROOT] {
+        for xml in [PLAIN, HOSTILE, OWNER, CUT, LEAF, ROOT] {
             let mut fast = Bench::new();
             let mut full = Bench::new();
             full.settings.fast = false;
@@ -1052,7 +1060,7 @@ mod tests {
             let mut full = Bench::new();
             full.settings.fast = false;
             for _ in 0..3 {
-                let xml = [PLAIN, HOSTILE][dice.below(2)];
+                let xml = [PLAIN, HOSTILE, CUT][dice.below(3)];
                 let xml = spoil(xml, &mut dice);
                 let piece = 1 + dice.below(5000);
                 match (fast.poll(&xml, piece), full.poll(&xml, piece)) {
@@ -1091,6 +1099,86 @@ mod tests {
             "what is no number is not summed"
         );
         assert!(cluster.summary.metric("hex").is_none());
+    }
+
+    #[test]
+    fn a_tag_that_was_cut_or_has_a_quote_inside_costs_neither_host_nor_cluster() {
+        let document = Bench::new().poll(CUT, usize::MAX).unwrap();
+        let cluster = only_cluster(&document);
+        assert_eq!(document.damage, 5, "two that were cut, three with quotes");
+        assert_eq!(cluster.hosts.len(), 7);
+        let count = CUT.windows(8).filter(|w| w == b"<METRIC ").count();
+        assert_eq!(cluster.metrics.len(), count);
+        let fields = |host: &str, name: &str| cluster.def(metric(&cluster, host, name)).fields();
+        let long = metric(&cluster, "localhost", "long");
+        assert!(long.val.as_str().len() > 900 && long.val.as_str().bytes().all(|b| b == b'v'));
+        assert_eq!(cluster.def(long).extra("DESC"), Some("desc"));
+        assert_eq!(fields("localhost", "long3").units.replace('u', ""), "");
+        assert_eq!(
+            metric(&cluster, "localhost", "nl").val.as_str(),
+            "line one\nline <two>\n"
+        );
+        let ex = metric(&cluster, "localhost", "ex");
+        assert_eq!(cluster.def(ex).extra("DESC"), Some("say \"hi"));
+        assert_eq!(cluster.def(ex).extra("TITLE"), Some("o'neil"));
+        assert_eq!(metric(&cluster, "ho\"st", "after").val.as_str(), "2");
+        assert_eq!(&*host(&cluster, "ho\"st").info.ip, "10.0.0.9");
+    }
+
+    #[test]
+    fn the_pieces_that_a_broken_document_comes_in_make_no_difference() {
+        // Text between tags is counted as damage in each piece that it is in.
+        let kept = |document: &Document| seen(document).split_once('\n').unwrap().1.to_owned();
+        for seed in 0..100 {
+            let mut dice = Dice(seed);
+            let xml = spoil(CUT, &mut dice);
+            let whole = Bench::new().poll(&xml, usize::MAX);
+            for piece in [7, 100, 1000] {
+                match (Bench::new().poll(&xml, piece), &whole) {
+                    (Ok(a), Ok(b)) => assert!(kept(&a) == kept(b), "seed {seed}"),
+                    (a, b) => assert_eq!(a.is_ok(), b.is_ok(), "seed {seed}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn wherever_a_tag_is_cut_the_rest_of_its_cluster_is_read() {
+        let metric_tag = "<METRIC NAME=\"m\" VAL=\"4 x\" TYPE=\"string\" UNITS=\"u\" TN=\"3\" TMAX=\"60\" \
+                          DMAX=\"0\" SLOPE=\"both\">\n";
+        let extra = "<EXTRA_DATA>\n<EXTRA_ELEMENT NAME=\"GROUP\" VAL=\"g\"/>\n";
+        let more = "<EXTRA_ELEMENT NAME=\"TITLE\" VAL=\"t\"/>\n</EXTRA_DATA>\n</METRIC>\n";
+        let second = one_metric("second", "2", "int32", 0);
+        let name_end = metric_tag.find(" TYPE").unwrap();
+        for cut in name_end - 3..metric_tag.len() {
+            let inside = [&metric_tag[..cut], extra, more, &second].concat();
+            let xml = wrapped(&(one_host("a", &inside) + &one_host("b", &second)));
+            let document = Bench::new().poll(&xml, 100).unwrap();
+            let cluster = only_cluster(&document);
+            assert_eq!(
+                (cluster.hosts.len(), cluster.metrics.len()),
+                (2, 3),
+                "{cut}"
+            );
+            let m = metric(&cluster, "a", "m");
+            assert!("4 x".starts_with(m.val.as_str()) && m.val.as_str().starts_with('4'));
+            assert_eq!(cluster.def(m).extra("TITLE"), Some("t"), "{cut}");
+            let is_sound = cut >= metric_tag.len() - 1;
+            assert_eq!(document.damage == 0, is_sound, "{cut}");
+        }
+        let element = "<EXTRA_ELEMENT NAME=\"GROUP\" VAL=\"g\"/>";
+        for cut in 17..element.len() {
+            let inside = [metric_tag, "<EXTRA_DATA>\n", &element[..cut], more, &second].concat();
+            let xml = wrapped(&(one_host("a", &inside) + &one_host("b", &second)));
+            let cluster = Bench::new().cluster(&xml);
+            assert_eq!(
+                (cluster.hosts.len(), cluster.metrics.len()),
+                (2, 3),
+                "{cut}"
+            );
+            let m = metric(&cluster, "a", "m");
+            assert_eq!(cluster.def(m).extra("TITLE"), Some("t"), "{cut}");
+        }
     }
 
     #[test]
