@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use fixture::{CAPTURE, READ_BYTES, document, document_of, poll, store};
+use fixture::{CAPTURE, READ_BYTES, document, document_in_orders, document_of, poll, store};
 use gmetad::json;
 use gmetad::model::{Mono, Now};
 use gmetad::prometheus::Scrape;
@@ -25,6 +25,19 @@ fn main() {
 fn poll_again(bencher: Bencher<'_, '_>) {
     let (xml, metrics) = document(1);
     let (mut store, id) = store(true);
+    bencher
+        .counter(ItemsCount::new(metrics))
+        .counter(BytesCount::new(xml.len()))
+        .bench_local(|| poll(&mut store, id, &xml));
+}
+
+/// The same where each host has its metrics in an order of its own.
+#[divan::bench]
+fn poll_again_in_orders(bencher: Bencher<'_, '_>) {
+    let (xml, metrics) = document_in_orders(1);
+    let mut store = Store::new(GridIdentity::default(), Arc::default());
+    let id = store.add_source();
+    poll(&mut store, id, &document_in_orders(0).0);
     bencher
         .counter(ItemsCount::new(metrics))
         .counter(BytesCount::new(xml.len()))

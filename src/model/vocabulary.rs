@@ -1,7 +1,8 @@
 //! What one cluster's documents have taught: which definitions it uses, and which follows which.
 //!
-//! Kept from poll to poll. A gmond lists the metrics of its hosts in the same order each time, so
-//! the definition that came next last time is what comes next now.
+//! Kept from poll to poll. Many a gmond lists the metrics of all its hosts in the same order, so the
+//! definition that came next last time is what comes next now; where each host has an order of its
+//! own, `xml::build` goes by that first.
 
 use std::collections::HashMap;
 use std::sync::Arc;

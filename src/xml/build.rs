@@ -2,6 +2,7 @@
 //!
 //! Knows no XML: `parse` says which host and which metric came.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::config::SummaryFilter;
@@ -92,6 +93,10 @@ pub(super) struct ClusterBuilder {
     previous_cursor: usize,
     /// Where the previous cluster has the host that is open, if it comes for the first time.
     known: Option<usize>,
+    /// The values that the previous cluster has of that host, from the one expected next on; none
+    /// where its indices are others.
+    expected: Range<usize>,
+    next_expected: Option<DefId>,
     hosts: Vec<Host>,
     metrics: Vec<Metric>,
     /// What hosts and values take beside their records.
@@ -140,6 +145,8 @@ impl ClusterBuilder {
             previous_seen: vec![false; hosts],
             previous_cursor: 0,
             known: None,
+            expected: 0..0,
+            next_expected: None,
             hosts: Vec::with_capacity(hosts),
             metrics: Vec::with_capacity(metrics),
             text_bytes: 0,
@@ -197,10 +204,39 @@ impl ClusterBuilder {
         &self.vocabulary
     }
 
-    /// The definition that is expected next.
+    /// The definition that is expected next: what the open host had next last time. A gmond has the
+    /// metrics of each host in an order of its own, which stays as it is.
     #[inline]
     pub fn predicted(&self) -> Option<DefId> {
+        self.next_expected
+    }
+
+    /// The definition that followed the last one in the cluster's other hosts.
+    #[inline]
+    pub fn predicted_by_others(&self) -> Option<DefId> {
         self.vocabulary.predict(self.last_def)
+    }
+
+    /// Goes on in the order that the open host had last time, where `id` does.
+    #[inline]
+    fn follow(&mut self, id: DefId) {
+        if self.next_expected == Some(id) {
+            self.expected.start += 1;
+        } else {
+            self.vocabulary.learn(self.last_def, id);
+            // One may be gone. Of one that is new nothing is known, and the next is still expected.
+            match self.expected_at(self.expected.start + 1) {
+                Some(after) if after == id => self.expected.start += 2,
+                _ => return,
+            }
+        }
+        self.next_expected = self.expected_at(self.expected.start);
+    }
+
+    #[inline]
+    fn expected_at(&self, at: usize) -> Option<DefId> {
+        let previous = self.previous.as_ref()?;
+        (at < self.expected.end).then(|| previous.metrics[at].def())
     }
 
     /// The index of a definition that was parsed in full.
@@ -230,6 +266,11 @@ impl ClusterBuilder {
     pub fn start_host(&mut self, head: HostHead, now: Mono) {
         let found = self.find_previous(&head.info.name);
         self.known = found.filter(|at| !self.previous_seen[*at]);
+        self.expected = match (&self.previous, self.known) {
+            (Some(previous), Some(at)) if self.aligned => previous.hosts[at].metrics(),
+            _ => 0..0,
+        };
+        self.next_expected = self.expected_at(self.expected.start);
         let info = match found {
             Some(at) => {
                 self.previous_seen[at] = true;
@@ -275,7 +316,7 @@ impl ClusterBuilder {
     /// Adds a value to the host that is open.
     #[inline]
     pub fn metric(&mut self, id: DefId, tn: u32, val: SmallText) {
-        self.vocabulary.learn(self.last_def, id);
+        self.follow(id);
         self.last_def = Some(id);
         self.received += 1;
         let name = self.vocabulary.name_of(id);
@@ -565,4 +606,75 @@ fn same_names(a: &[Host], b: &[Host]) -> bool {
         && a.iter()
             .zip(b)
             .all(|(a, b)| Arc::ptr_eq(&a.info, &b.info) || a.info.name == b.info.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MetricFields;
+
+    fn builder(previous: Option<Built>) -> ClusterBuilder {
+        let (vocabulary, cluster) = match previous {
+            Some(built) => (built.vocabulary, Some(Arc::new(built.cluster))),
+            None => Default::default(),
+        };
+        ClusterBuilder::new(
+            ClusterHead::default(),
+            true,
+            Arc::default(),
+            vocabulary,
+            cluster,
+        )
+    }
+
+    fn host(name: &str) -> HostHead {
+        HostHead {
+            info: HostInfo {
+                name: name.into(),
+                ..HostInfo::default()
+            },
+            ..HostHead::default()
+        }
+    }
+
+    /// A poll of hosts with metrics of these letters; how many of them were expected.
+    fn poll(builder: &mut ClusterBuilder, defs: &[Arc<MetricDef>], hosts: &[(&str, &str)]) -> u32 {
+        let mut expected = 0;
+        for (name, metrics) in hosts {
+            builder.start_host(host(name), Mono(0));
+            for letter in metrics.bytes() {
+                let id = builder.add_def(&defs[usize::from(letter - b'a')]);
+                expected += u32::from(builder.predicted() == Some(id));
+                builder.metric(id, 0, SmallText::from("1"));
+            }
+            builder.end_host();
+        }
+        expected
+    }
+
+    #[test]
+    fn each_host_is_expected_to_go_on_in_its_own_order() {
+        let defs: Vec<_> = ["a", "b", "c", "d", "e", "f"]
+            .map(|name| {
+                Arc::new(MetricDef::new(MetricFields {
+                    name: name.into(),
+                    ..MetricFields::default()
+                }))
+            })
+            .into();
+        let hosts = [("x", "abcde"), ("y", "dbeca"), ("z", "ecadb")];
+        let mut first = builder(None);
+        assert_eq!(poll(&mut first, &defs, &hosts), 0);
+        let mut second = builder(Some(first.finish(Mono(0))));
+        assert_eq!(poll(&mut second, &defs, &hosts), 15);
+        // One that is gone or new costs itself only; whoever is new is not known.
+        let others = [
+            ("x", "abde"),
+            ("y", "dbfeca"),
+            ("w", "abcde"),
+            ("z", "ecadb"),
+        ];
+        let mut third = builder(Some(second.finish(Mono(0))));
+        assert_eq!(poll(&mut third, &defs, &others), 3 + 5 + 5);
+    }
 }

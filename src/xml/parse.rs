@@ -402,15 +402,24 @@ impl Parser {
         Ok(at)
     }
 
-    /// Tries the definition that came next last time, then those of the same name.
+    /// Tries the definitions that came next last time, then those of the same name.
     fn fast_metric(&self, bytes: &[u8]) -> Fast {
         const HEAD: &[u8] = b"<METRIC NAME=\"";
         let Some(cluster) = &self.cluster else {
             return Fast::Miss;
         };
         let vocabulary = cluster.vocabulary();
-        let predicted = cluster.predicted();
-        if let Some(id) = predicted {
+        let first = cluster.predicted();
+        if let Some(id) = first {
+            match compare(bytes, vocabulary.def(id).wire(), id) {
+                Fast::Miss => {}
+                found => return found,
+            }
+        }
+        let second = cluster
+            .predicted_by_others()
+            .filter(|id| Some(*id) != first);
+        if let Some(id) = second {
             match compare(bytes, vocabulary.def(id).wire(), id) {
                 Fast::Miss => {}
                 found => return found,
@@ -432,7 +441,7 @@ impl Parser {
         let mut found = Fast::Miss;
         for id in vocabulary
             .candidates(name)
-            .filter(|id| Some(*id) != predicted)
+            .filter(|id| Some(*id) != first && Some(*id) != second)
         {
             match compare(bytes, vocabulary.def(id).wire(), id) {
                 Fast::Miss => {}
