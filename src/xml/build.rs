@@ -55,6 +55,8 @@ struct Sum {
     decimals: u8,
     /// Whether the filter lets it take part.
     takes_part: bool,
+    /// Whether a value was carried over before any host had one.
+    carried: bool,
     /// The last host with it, counted from 1.
     last_host: u32,
     /// Where that host's value is.
@@ -103,6 +105,9 @@ pub(super) struct ClusterBuilder {
     text_bytes: usize,
     /// What the rest of the document takes.
     other_bytes: usize,
+    most_carried_names: usize,
+    /// Names carried over that the document did not have by then.
+    carried_names: usize,
     /// By name.
     sums: Vec<Sum>,
     /// Names with a sum, some of them twice.
@@ -151,6 +156,8 @@ impl ClusterBuilder {
             metrics: Vec::with_capacity(metrics),
             text_bytes: 0,
             other_bytes: 0,
+            most_carried_names: usize::MAX,
+            carried_names: 0,
             sums: Vec::new(),
             summed: Vec::new(),
             used: Vec::new(),
@@ -189,6 +196,11 @@ impl ClusterBuilder {
             + self.text_bytes
             + self.vocabulary.bytes()
             + self.given.bytes()
+    }
+
+    /// Tells it how many names may be carried over that the document does not have.
+    pub fn carry_at_most(&mut self, names: usize) {
+        self.most_carried_names = names;
     }
 
     /// Tells it what the rest of the document takes.
@@ -380,7 +392,9 @@ impl ClusterBuilder {
             if metric.is_expired(def.fields().dmax, age) {
                 continue;
             }
-            let id = self.add_def(def);
+            let Some(id) = self.carried_id(metric, def) else {
+                continue;
+            };
             let name = self.vocabulary.name_of(id) as usize;
             if self.sums[name].last_host != self.host_number {
                 if !self.may_carry() {
@@ -394,6 +408,29 @@ impl ClusterBuilder {
         if let Some(host) = self.hosts.last_mut() {
             host.metric_count = metrics - host.first_metric;
         }
+    }
+
+    /// The index for a value that is carried over; none where there are enough names already that
+    /// the document itself does not have.
+    fn carried_id(&mut self, metric: &Metric, def: &Arc<MetricDef>) -> Option<DefId> {
+        let enough = self.carried_names >= self.most_carried_names;
+        let id = if self.aligned {
+            // Definitions are only ever added while a document comes.
+            metric.def()
+        } else if enough && self.vocabulary.candidates(def.name()).next().is_none() {
+            return None;
+        } else {
+            self.add_def(def)
+        };
+        let sum = &mut self.sums[self.vocabulary.name_of(id) as usize];
+        if sum.last_host == 0 && !sum.carried {
+            if enough {
+                return None;
+            }
+            sum.carried = true;
+            self.carried_names += 1;
+        }
+        Some(id)
     }
 
     /// What was known before this document, which is given up.
@@ -514,7 +551,9 @@ impl ClusterBuilder {
                     if !self.may_carry() {
                         break;
                     }
-                    let id = self.add_def(def);
+                    let Some(id) = self.carried_id(metric, def) else {
+                        continue;
+                    };
                     self.text_bytes += metric.val.heap_bytes();
                     self.metrics.push(metric.carried(id, 0));
                 }

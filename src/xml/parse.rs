@@ -63,6 +63,10 @@ impl Default for Limits {
     }
 }
 
+/// That part of the limit of names may be carried over into a document that does not have them: as
+/// many again may be known and unused, before they are let go, and it needs room for its own.
+const CARRIED_NAMES_SHARE: usize = 4;
+
 /// What C gmetad takes an attribute that is missing for, where it is text.
 const UNSPECIFIED: &str = "unspecified";
 
@@ -641,8 +645,12 @@ impl Parser {
         }
         self.check_room_for_node(&head.name)?;
         self.cluster = self.nodes.open(head, filter);
-        Ok(match self.cluster {
-            Some(_) => Scope::Cluster,
+        let names = self.settings.limits.names / CARRIED_NAMES_SHARE;
+        Ok(match &mut self.cluster {
+            Some(cluster) => {
+                cluster.carry_at_most(names);
+                Scope::Cluster
+            }
             None => Scope::Unknown,
         })
     }
@@ -1566,6 +1574,33 @@ mod tests {
             bench.previous.vocabularies = parser.into_vocabularies();
             assert_eq!(bench.cluster(&fine).hosts.len(), 1);
         }
+    }
+
+    #[test]
+    fn names_that_are_carried_over_never_cost_a_document() {
+        let mut bench = Bench::new();
+        bench.settings.limits.names = 400;
+        let mut kept = 0;
+        for round in 0..200 {
+            let metrics: String = (0..10)
+                .map(|m| one_metric(&format!("m{round}_{m}"), "1", "int32", 0))
+                .collect();
+            // One host is named in every other document only.
+            let hosts = if round % 2 == 0 {
+                one_host("a", &metrics) + &one_host("b", &metrics)
+            } else {
+                one_host("a", &metrics)
+            };
+            let cluster = bench.cluster(&wrapped(&hosts));
+            let host = host(&cluster, "a");
+            assert!(host.metrics().len() <= 120, "{}", host.metrics().len());
+            kept = kept.max(host.metrics().len());
+            if round % 50 == 49 {
+                // As after a document that was given up: indices are others.
+                bench.previous.vocabularies.clear();
+            }
+        }
+        assert!(kept >= 100, "{kept}");
     }
 
     #[test]
