@@ -226,9 +226,25 @@ impl Store {
             .collect()
     }
 
-    /// Marks the source down: its data stays and ages.
-    pub fn fail(&mut self, id: SourceId) {
-        self.sources[id.0].up = false;
+    /// Marks the source down: its data stays and ages. Of a cluster that others bring too, its hosts
+    /// are no longer summed.
+    pub fn fail(&mut self, id: SourceId, now: Now) {
+        if !std::mem::replace(&mut self.sources[id.0].up, false) {
+            return;
+        }
+        let nodes = self.sources[id.0].nodes.iter();
+        let names: Vec<Box<str>> = nodes.map(|node| node.name().into()).collect();
+        for name in names {
+            if !self.shared.contains_key(&name) {
+                continue;
+            }
+            let answering = self.order.iter().filter(|id| self.sources[id.0].up);
+            let newest = answering
+                .filter_map(|id| Some((self.sources[id.0].node(&name)?.received(), *id)))
+                .max();
+            self.share(&name, newest.map(|(_, id)| id), now.mono);
+            self.snapshot = None;
+        }
     }
 
     /// Whether the source's last poll was good.
@@ -335,7 +351,11 @@ impl Store {
             self.shared.remove(name);
             return None;
         }
-        let merged = Arc::new(merge(&parts, newest, &self.settings, now));
+        // Where none answers, all stay as they were: the whole is then left out of the sum of all.
+        let up = |id: SourceId| self.sources[id.0].up;
+        let any_up = parts.iter().any(|(id, _)| up(*id));
+        let is_summed = |id: SourceId| !any_up || up(id);
+        let merged = Arc::new(merge(&parts, newest, &is_summed, &self.settings, now));
         self.shared.insert(name.into(), Arc::clone(&merged));
         Some(Node::Cluster(merged))
     }
@@ -382,10 +402,12 @@ fn without_expired(cluster: &Cluster, now: Mono) -> Option<Cluster> {
     Some(rest)
 }
 
-/// One cluster of several sources' hosts. A host that several name is that of the newest document.
+/// One cluster of several sources' hosts. A host that several name is that of the newest document,
+/// of sources that answer if there is one.
 fn merge(
     parts: &[(SourceId, Arc<Cluster>)],
     newest: Option<SourceId>,
+    is_summed: &dyn Fn(SourceId) -> bool,
     settings: &ParseSettings,
     now: Mono,
 ) -> Cluster {
@@ -404,7 +426,7 @@ fn merge(
     let mut summary = SummaryBuilder::default();
     for (id, part) in parts {
         let moved: Vec<u32> = part.defs.iter().map(|def| vocabulary.add(def)).collect();
-        if part.hosts.is_empty() {
+        if part.hosts.is_empty() && is_summed(*id) {
             summary.merge(&part.summary);
         }
         for host in &part.hosts {
@@ -412,7 +434,8 @@ fn merge(
                 other_id != id
                     && other.find_host(&host.info.name).is_some_and(|at| {
                         let other = &other.hosts[at];
-                        (other.received, other_id) > (host.received, id)
+                        (is_summed(*other_id), other.received, other_id)
+                            > (is_summed(*id), host.received, id)
                     })
             });
             if named_later {
@@ -429,7 +452,7 @@ fn merge(
                 first_metric,
                 ..host.clone()
             });
-            if host.fresh {
+            if host.fresh && is_summed(*id) {
                 add_host(&mut summary, part, host, &settings.filter);
             }
         }
@@ -528,7 +551,7 @@ mod tests {
             "nothing is seen of half a document"
         );
         bench.store.abort(SourceId(0), parser);
-        bench.store.fail(SourceId(0));
+        bench.store.fail(SourceId(0), bench.now);
         assert_eq!(bench.shown("c"), ["a=1"]);
         bench.poll(0, "c", &[("a", "2")]);
         assert_eq!(bench.shown("c"), ["a=2"]);
@@ -575,12 +598,33 @@ mod tests {
     }
 
     #[test]
+    fn of_a_shared_cluster_only_the_hosts_of_sources_that_answer_are_summed() {
+        let mut bench = Bench::new(2);
+        bench.poll(1, "c", &[("b", "2"), ("both", "20")]);
+        bench.later(5);
+        bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
+        let sums = |bench: &mut Bench| {
+            let total = bench.store.summarize();
+            (total.metric("m").unwrap().text(), total.hosts_up)
+        };
+        assert_eq!(sums(&mut bench), ("13".into(), 3));
+        bench.store.fail(SourceId(0), bench.now);
+        assert_eq!(sums(&mut bench), ("22".into(), 2));
+        assert_eq!(bench.shown("c"), ["a=1", "b=2", "both=20"]);
+        bench.later(5);
+        bench.poll(1, "c", &[("b", "3"), ("both", "20")]);
+        assert_eq!(sums(&mut bench), ("23".into(), 2));
+        bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
+        assert_eq!(sums(&mut bench).1, 3);
+    }
+
+    #[test]
     fn a_source_that_is_down_is_shown_and_not_summed() {
         let mut bench = Bench::new(2);
         bench.poll(0, "one", &[("a", "1")]);
         bench.poll(1, "two", &[("b", "2")]);
         assert_eq!(bench.store.summarize().metric("m").unwrap().text(), "3");
-        bench.store.fail(SourceId(0));
+        bench.store.fail(SourceId(0), bench.now);
         let total = bench.store.summarize();
         assert_eq!(
             (total.metric("m").unwrap().text().as_str(), total.hosts_up),

@@ -258,7 +258,7 @@ impl Source {
     }
 
     fn failed(&mut self, failures: &[HostFailure], started: Mono, shared: &mut Shared) {
-        shared.store.fail(self.id);
+        shared.store.fail(self.id, shared.now);
         let reasons = listed(failures);
         let (took, now_ms) = (shared.now.mono.since(started), Clock::epoch_ms());
         let status = shared.status_of(self.id);

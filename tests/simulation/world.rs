@@ -375,7 +375,7 @@ impl World {
         } else {
             assert!(!outcome.failures.is_empty(), "a reason for each failure");
             self.tally.polls_failed += 1;
-            self.store.fail(SourceId(at));
+            self.store.fail(SourceId(at), now);
         }
         self.store.summarize();
         if self.random.below(10) == 0 {
