@@ -121,6 +121,8 @@ struct Place {
 /// The text of a host's metrics and the places in it.
 pub struct Template {
     text: Vec<u8>,
+    /// Where each metric begins.
+    starts: Vec<usize>,
     values: Vec<Place>,
     tns: Vec<usize>,
     hosts: usize,
@@ -135,6 +137,7 @@ impl Template {
     pub fn new(options: &Options) -> Self {
         let mut template = Self {
             text: Vec::new(),
+            starts: Vec::new(),
             values: Vec::new(),
             tns: Vec::new(),
             hosts: options.hosts,
@@ -153,6 +156,7 @@ impl Template {
     }
 
     fn push(&mut self, metric: &Metric, name: &str) {
+        self.starts.push(self.text.len());
         self.add(&format!("<METRIC NAME=\"{name}\" VAL=\""));
         if metric.value.contains('#') {
             self.values.push(Place {
@@ -198,7 +202,8 @@ impl Template {
         );
     }
 
-    /// Writes a host with its metrics.
+    /// Writes a host with its metrics, in an order of its own that stays the same, as a gmond has
+    /// them.
     pub fn write_host(&self, out: &mut Vec<u8>, edition: Edition, host: usize) {
         let Edition { cluster, now, .. } = edition;
         let slot = mix(self.seed ^ (cluster as u64).wrapping_mul(SPREAD))
@@ -220,9 +225,7 @@ impl Template {
                 started = 1_700_000_000 + generation,
             ),
         );
-        let start = out.len();
-        out.extend_from_slice(&self.text);
-        let metrics = &mut out[start..];
+        let mut metrics = self.text.clone();
         let mut own = identity;
         for place in &self.values {
             own = own.wrapping_add(SPREAD);
@@ -245,6 +248,10 @@ impl Template {
             metrics[*at] = b'0' + (tn / 10) as u8;
             metrics[at + 1] = b'0' + (tn % 10) as u8;
         }
+        for at in order(self.starts.len(), identity as usize) {
+            let end = self.starts.get(at + 1).copied().unwrap_or(metrics.len());
+            out.extend_from_slice(&metrics[self.starts[at]..end]);
+        }
         out.extend_from_slice(b"</HOST>\n");
     }
 
@@ -252,6 +259,22 @@ impl Template {
     pub fn write_tail(out: &mut Vec<u8>) {
         out.extend_from_slice(b"</CLUSTER>\n</GANGLIA_XML>\n");
     }
+}
+
+/// The numbers below `count`, each once, in one of many orders.
+fn order(count: usize, seed: usize) -> impl Iterator<Item = usize> {
+    let gcd = |mut a: usize, mut b: usize| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let first = seed % count.max(1);
+    let mut stride = 1 + (seed >> 32) % count.max(1);
+    while gcd(stride, count) != 1 {
+        stride += 1;
+    }
+    (0..count).map(move |nth| (first + nth * stride) % count)
 }
 
 /// Writes formatted text into a vector, which takes all of it.
@@ -321,12 +344,18 @@ mod tests {
     }
 
     #[test]
-    fn a_host_has_the_metrics_of_a_gmond_and_own_ones_after_them() {
+    fn a_host_has_the_metrics_of_a_gmond_and_own_ones() {
         let document = document(&template("--hosts 2 --metrics 34"), 0, 0);
         let names = all(&document, "<METRIC NAME=\"");
         assert_eq!(names.len(), 68);
-        assert_eq!(names[0], "mem_cached");
-        assert_eq!(names[33], "app_0033");
+        let (mut one, mut other) = (names[..34].to_vec(), names[34..].to_vec());
+        assert_ne!(one, other, "each in its own order");
+        one.sort_unstable();
+        other.sort_unstable();
+        assert_eq!(one, other);
+        one.dedup();
+        assert_eq!(one.len(), 34);
+        assert!(one.contains(&"mem_cached") && one.contains(&"app_0033"));
         let texts = all(&document, "TYPE=\"")
             .iter()
             .filter(|t| **t == "string")

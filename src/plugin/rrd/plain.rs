@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use nix::fcntl::{FcntlArg, PosixFadviseAdvice, fcntl, posix_fadvise};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
 use super::samples::Samples;
@@ -66,9 +66,6 @@ fn try_update(path: &CStr, samples: &Samples) -> Option<()> {
     let path = OsStr::from_bytes(path.to_bytes());
     let mut file = open(Path::new(path)).ok()?;
     lock(&file)?;
-    // Of what the system does not have in memory, only the front is wanted. Where that cannot be
-    // said, more is read, and no harm is done.
-    let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_RANDOM);
     let mut guess = [0; FRONT];
     let mut longer = Vec::new();
     let read = file.read_at(&mut guess, 0).ok()?;
