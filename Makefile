@@ -61,6 +61,7 @@ bench: ## measure it beside C gmetad, and the core alone (an hour; the machine s
 lint: ## check format, lints, scripts, man pages, tests that documents name; what is no warning here is none in CI
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml -- -D warnings
 	@contrib/lint.sh
 
 fmt: ## format the code

@@ -11,7 +11,8 @@ for part in "${@:-build}"; do
         build) wanted+=(make gcc libc6-dev librrd-dev ca-certificates) ;;
         test)
             wanted+=(ganglia-monitor gmetad rrdtool rrdcached graphite-carbon memcached)
-            wanted+=(libpython3-dev libxml2-utils man-db prometheus shellcheck iproute2 mount)
+            # g++ is for libFuzzer, which the fuzz targets are checked with.
+            wanted+=(g++ libpython3-dev libxml2-utils man-db prometheus shellcheck iproute2 mount)
             ;;
         demo) wanted+=(ganglia-monitor netcat-openbsd rrdtool) ;;
         *) say "no such part: $part (build, test, demo)"; exit 64 ;;

@@ -198,7 +198,7 @@ impl World {
                         Some(Fault::LongLine) => {
                             assert!(!self.asked && self.sent > MAX_LINE_BYTES);
                         }
-                        Some(Fault::NoRequest) => assert!(!self.asked),
+                        Some(Fault::NoRequest | Fault::Tls) => assert!(!self.asked),
                         Some(Fault::Stalled | Fault::Slow | Fault::Outlived) => {
                             assert!(self.asked && !self.whole);
                         }
