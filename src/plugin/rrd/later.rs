@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::cache::{Cache, Delay, FileId, Held, HeldFile};
+use super::cache::{Cache, Delay, FileId, Held};
 use super::journal::Journal;
 use super::packed::pack;
 use super::paths::PathBuffer;
@@ -339,10 +339,7 @@ impl Later {
         self.samples.clear();
         self.samples
             .push_packed(time, |text| super::packed::unpack(&mut rest, text));
-        self.paths.enter_inside(self.cache.folder(id));
-        let path = self.paths.file(self.cache.name(id));
-        let file = self.cache.get_mut(id);
-        writer.write(path, &mut file.record, file.spec, &mut self.samples);
+        self.write_samples(id, false, writer);
     }
 
     fn note_first(&mut self, id: FileId, segment: u32) {
@@ -362,28 +359,27 @@ impl Later {
         self.samples.clear();
         self.cache.read(id, &mut self.samples);
         let may_wait = self.cache.get(id).tries < RETRIES && !self.cache.is_crowded();
-        self.paths.enter_inside(self.cache.folder(id));
-        let path = self.paths.file(self.cache.name(id));
-        let HeldFile {
-            record,
-            spec,
-            tries,
-            ..
-        } = self.cache.get_mut(id);
-        let done = if may_wait {
-            writer.write_or_keep(path, record, *spec, &mut self.samples)
-        } else {
-            writer.write(path, record, *spec, &mut self.samples);
-            true
-        };
-        if !done {
-            *tries += 1;
+        if !self.write_samples(id, may_wait, writer) {
+            self.cache.get_mut(id).tries += 1;
             self.cache.put_off(id, self.now + RETRY_SECS);
             return 0;
         }
-        *tries = 0;
+        self.cache.get_mut(id).tries = 0;
         self.drop_samples(id);
         waiting
+    }
+
+    /// Writes `samples` to a file; whether they are done with, as they always are if they may not
+    /// wait.
+    fn write_samples(&mut self, id: FileId, may_wait: bool, writer: &mut Writer) -> bool {
+        self.paths.enter_inside(self.cache.folder(id));
+        let path = self.paths.file(self.cache.name(id));
+        let file = self.cache.get_mut(id);
+        if may_wait {
+            return writer.write_or_keep(path, &mut file.record, file.spec, &mut self.samples);
+        }
+        writer.write(path, &mut file.record, file.spec, &mut self.samples);
+        true
     }
 
     fn drop_samples(&mut self, id: FileId) {
