@@ -7,14 +7,14 @@ use std::sync::Arc;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use fixture::{CAPTURE, READ_BYTES, document, document_of, poll, store};
-use gmetad::json;
-use gmetad::model::{Mono, Now};
-use gmetad::prometheus::Scrape;
-use gmetad::query::Selection;
-use gmetad::store::{GridIdentity, Snapshot, Store};
-use gmetad::walk::Body;
-use gmetad::xml::parse::{Parser, Previous};
-use gmetad::xml::write::Render;
+use gmetad_core::answer::json;
+use gmetad_core::answer::prometheus::Scrape;
+use gmetad_core::answer::query::Selection;
+use gmetad_core::answer::walk::Body;
+use gmetad_core::answer::xml::Render;
+use gmetad_core::ingest::parse::{Parser, Previous};
+use gmetad_core::model::{GridIdentity, Mono, Now, Snapshot};
+use gmetad_core::store::Store;
 
 fn main() {
     divan::main();

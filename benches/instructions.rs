@@ -4,10 +4,10 @@
 mod fixture;
 
 use fixture::{READ_BYTES, document, poll, store};
-use gmetad::model::{Mono, Now};
-use gmetad::query::Selection;
-use gmetad::walk::Body;
-use gmetad::xml::write::Render;
+use gmetad_core::answer::query::Selection;
+use gmetad_core::answer::walk::Body;
+use gmetad_core::answer::xml::Render;
+use gmetad_core::model::{Mono, Now};
 
 fn main() {
     let mut arguments = std::env::args().skip(1);

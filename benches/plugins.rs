@@ -11,11 +11,14 @@ use std::time::Duration;
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use gmetad::cli;
-use gmetad::config::{self, Config, Disk};
-use gmetad::model::{Mono, Node, Now};
-use gmetad::plugin::shared_object::Candidate;
-use gmetad::plugin::{Invented, Plugin, Update, shared_object};
-use gmetad::store::{GridIdentity, Store};
+use gmetad_config as config;
+use gmetad_config::{Config, Disk};
+use gmetad_core::model::GridIdentity;
+use gmetad_core::model::{Mono, Node, Now};
+use gmetad_core::plugin::{Invented, Plugin, Update};
+use gmetad_core::store::Store;
+use gmetad_loader as shared_object;
+use gmetad_loader::Candidate;
 
 const HOSTS: usize = 1000;
 const METRICS: usize = 33;
@@ -96,7 +99,7 @@ fn plugin(section: &str) -> Box<dyn Plugin> {
 
 fn configured(section: &str) -> Config {
     let text = format!("touch {{\n{section}\n}}\n");
-    let overrides = cli::Overrides::default();
+    let overrides = gmetad_config::Overrides::default();
     let loaded = config::parse(
         text.as_bytes(),
         Path::new("bench"),

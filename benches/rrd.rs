@@ -11,11 +11,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gmetad::config::{Config, RrdConfig};
-use gmetad::model::{
+use gmetad::plugins;
+use gmetad::plugins::PluginHandle;
+use gmetad_config::{Config, RrdConfig};
+use gmetad_core::model::{
     Cluster, Host, HostInfo, Metric, MetricDef, MetricFields, Mono, Node, Now, order_by_name,
 };
-use gmetad::plugin::{self, Invented, PluginHandle, Update};
+use gmetad_core::plugin::{Invented, Update};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
@@ -47,7 +49,7 @@ fn main() {
         },
         ..Config::new("bench")
     };
-    let mut plugins = plugin::start(&config, Box::new(|| ())).expect("a thread");
+    let mut plugins = plugins::start(&config, Box::new(|| ())).expect("a thread");
     let defs = definitions(metrics);
     println!(
         "{hosts} hosts of {metrics} metrics, {}",

@@ -5,13 +5,12 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use gmetad_config::Overrides;
+use gmetad_loader::TRIAL_OPTION;
 use thiserror::Error;
 
 /// Configuration file when `-c` names none.
 pub const DEFAULT_CONF: &str = "/etc/ganglia/gmetad.conf";
-
-/// Has the process load one plugin and do nothing else.
-pub const TRIAL_OPTION: &str = "--load-check";
 
 const TEST_PLUGIN: &str = "test-plugin";
 
@@ -48,23 +47,6 @@ pub struct Rehearsal {
     pub plugin: PathBuf,
     /// A document that was saved; `None`: the first source that answers is polled once.
     pub input: Option<PathBuf>,
-}
-
-/// Settings given on the command line; each wins over the configuration file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// 0 fatal … 5 debug; 5 and over stays in the foreground.
-    pub debug_level: Option<u8>,
-    /// Stay in the foreground whatever the level.
-    pub foreground: bool,
-    /// Where the process id is written; absolute.
-    pub pid_file: Option<PathBuf>,
-    /// Log file in addition to syslog; absolute.
-    pub logfile: Option<PathBuf>,
-    /// 0 lets the system choose.
-    pub interactive_port: Option<u16>,
-    /// 0 lets the system choose.
-    pub xml_port: Option<u16>,
 }
 
 /// A command line that cannot be followed; for standard error.

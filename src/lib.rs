@@ -1,33 +1,11 @@
-//! gmetad, the Ganglia Meta Daemon, as a library: the parts that `main` puts together.
+//! gmetad, the Ganglia Meta Daemon: what `main` puts together around the core.
 //!
-//! The core (`model`, `xml`, `store`, `summary`, `query`, `poll`, `client`, `http`, `json`,
-//! `prometheus`, `status`, `timers`, `condition`) has no sockets, clock, threads or files; the shell
-//! (`reactor`, `plugin`, `machine`, `daemon`, `logging`) runs what the core decides.
-//! `docs/ARCHITECTURE.md` has the picture.
+//! The core, in a crate of its own, has no sockets, clock, threads or files; what runs what it
+//! decides is here. `docs/ARCHITECTURE.md` has the picture.
 
 pub mod cli;
-pub mod client;
-pub mod condition;
-pub mod config;
 pub mod daemon;
-pub mod http;
-mod inflate;
-pub mod json;
+pub mod host;
 pub mod logging;
-pub mod machine;
-pub mod model;
-pub mod plugin;
-pub mod poll;
-pub mod prometheus;
-pub mod query;
+pub mod plugins;
 pub mod reactor;
-pub mod reload;
-pub mod status;
-pub mod store;
-pub mod summary;
-#[cfg(test)]
-mod testing;
-pub mod timers;
-pub mod trust;
-pub mod walk;
-pub mod xml;

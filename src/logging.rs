@@ -3,7 +3,6 @@
 //! Does not decide what is worth a line; [`Complaint`] helps those who do. Nobody who logs waits:
 //! a line is queued, and where the queue is full, it is counted as lost instead.
 
-mod complaint;
 mod line;
 mod sinks;
 
@@ -19,15 +18,10 @@ use log::{LevelFilter, Metadata, Record};
 use nix::unistd::{Gid, Uid};
 use thiserror::Error;
 
-pub use complaint::{Complaint, Say, span};
 use line::Escaped;
 pub use line::Severity;
 use sinks::Sinks;
 
-/// Target that makes an error a fatal one; see [`crate::fatal!`].
-pub const FATAL: &str = "gmetad::fatal";
-/// Target that makes an error a critical one; see [`crate::critical!`].
-pub const CRITICAL: &str = "gmetad::critical";
 /// Target of what is said on a console whatever the level.
 const ANNOUNCED: &str = "gmetad::announced";
 /// Target of what is said everywhere whatever the level.
@@ -41,13 +35,13 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 /// Logs what ends the daemon.
 #[macro_export]
 macro_rules! fatal {
-    ($($argument:tt)+) => { ::log::error!(target: $crate::logging::FATAL, $($argument)+) };
+    ($($argument:tt)+) => { ::log::error!(target: ::gmetad_core::complaint::FATAL, $($argument)+) };
 }
 
 /// Logs what the daemon survives, but not whole: a part of its work is no longer done.
 #[macro_export]
 macro_rules! critical {
-    ($($argument:tt)+) => { ::log::error!(target: $crate::logging::CRITICAL, $($argument)+) };
+    ($($argument:tt)+) => { ::log::error!(target: ::gmetad_core::complaint::CRITICAL, $($argument)+) };
 }
 
 /// What to log, and where to, beside syslog.

@@ -8,13 +8,16 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use gmetad::cli::{self, Options, Rehearsal, Request};
-use gmetad::config::{self, Config, Effective, Loaded, Notice};
-use gmetad::daemon::{self, Account, Exit, PidFile, PidFileError, Role, UserError};
-use gmetad::logging::{self, LogError, Settings};
-use gmetad::plugin::shared_object::Candidate;
-use gmetad::plugin::{self, shared_object};
+use gmetad::cli;
+use gmetad::cli::{Options, Rehearsal, Request};
+use gmetad::daemon::{Account, Exit, PidFile, PidFileError, Role, UserError};
+use gmetad::logging::{LogError, Settings};
 use gmetad::reactor::{BindError, Origin, Reactor};
+use gmetad::{daemon, logging, plugins};
+use gmetad_config as config;
+use gmetad_config::{Config, Effective, Loaded, Notice};
+use gmetad_loader as shared_object;
+use gmetad_loader::Candidate;
 use nix::sys::stat::{Mode, umask};
 
 fn main() -> ExitCode {
@@ -140,7 +143,7 @@ fn rehearse(options: &Options, rehearsal: &Rehearsal) -> Exit {
     } else {
         Config::new(&host_name())
     };
-    match plugin::rehearse(rehearsal, &config) {
+    match plugins::rehearse(rehearsal, &config) {
         Ok(()) => Exit::Ok,
         Err(error) => complain(&error, Exit::Plugin),
     }

@@ -8,13 +8,15 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use gmetad::config::{Config, RrdConfig};
-use gmetad::model::{
+use gmetad::plugins;
+use gmetad::plugins::{PluginHandle, PluginState, PluginStatus};
+use gmetad_config::{Config, RrdConfig};
+use gmetad_core::model::{
     Cluster, Grid, Host, HostInfo, Metric, MetricDef, MetricFields, Mono, Node, Now, Number,
     Summary, SummaryBuilder, order_by_name,
 };
-use gmetad::plugin::rrd::RrdStatus;
-use gmetad::plugin::{self, Invented, PluginHandle, PluginState, PluginStatus, RootUpdate, Update};
+use gmetad_core::plugin::{Invented, RootUpdate, Update};
+use gmetad_rrd::RrdStatus;
 use tempfile::TempDir;
 
 const T0: i64 = 1_700_000_000;
@@ -113,7 +115,7 @@ impl Rig {
         };
         change(&mut config);
         Rig {
-            plugins: plugin::start(&config, Box::new(|| ())).unwrap(),
+            plugins: plugins::start(&config, Box::new(|| ())).unwrap(),
             folder,
             root,
             config,
@@ -158,7 +160,7 @@ impl Rig {
     /// Ends, and begins anew over the same files.
     fn restart(&mut self) -> RrdStatus {
         let status = self.end();
-        self.plugins = plugin::start(&self.config, Box::new(|| ())).unwrap();
+        self.plugins = plugins::start(&self.config, Box::new(|| ())).unwrap();
         status
     }
 

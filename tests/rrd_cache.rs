@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use gmetad::plugin::rrd::{JournalSample, journal_samples};
+use gmetad_rrd::{JournalSample, journal_samples};
 use nix::sys::signal::Signal;
 use support::{Gmetad, wait_until};
 use tempfile::TempDir;

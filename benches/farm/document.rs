@@ -8,7 +8,7 @@ use std::io::Write as _;
 use crate::options::Options;
 
 /// Start of every document, as a gmond sends it.
-const PROLOG: &str = include_str!("../../src/xml/prolog.xml");
+const PROLOG: &str = include_str!("../../src/core/answer/prolog.xml");
 
 /// Width of a TN in digits: two, never starting with 0, so that it can be put in place.
 const TN_LEAST: u64 = 10;

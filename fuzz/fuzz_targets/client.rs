@@ -4,12 +4,9 @@
 
 use std::time::Duration;
 
-use gmetad::client::{
-    ANSWER_LIMIT, Action, Client, Fault, HEAD_LIMIT, LINGER_LIMIT, MAX_LINE_BYTES,
-    MIN_BYTES_PER_SEC, OUT_BYTES, REQUEST_LIMIT, Request,
-};
-use gmetad::model::Mono;
-use gmetad::walk::Body;
+use gmetad_core::client::{ANSWER_LIMIT, Action, Client, Fault, HEAD_LIMIT, LINGER_LIMIT, MAX_LINE_BYTES, MIN_BYTES_PER_SEC, OUT_BYTES, REQUEST_LIMIT, Request};
+use gmetad_core::model::Mono;
+use gmetad_core::answer::walk::Body;
 use libfuzzer_sys::fuzz_target;
 
 /// A second for what is asked just as the time is up.

@@ -4,8 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use gmetad::cli::Overrides;
-use gmetad::config::{Effective, Files, Unmatched, parse};
+use gmetad_config::{Overrides, Effective, Files, Unmatched, parse};
 use libfuzzer_sys::fuzz_target;
 
 /// No file but the one that is read.

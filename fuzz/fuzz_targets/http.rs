@@ -3,10 +3,10 @@
 
 use std::sync::{Arc, LazyLock};
 
-use gmetad::http::{Asked, Context, Head, answer, place};
-use gmetad::model::{Mono, Now};
-use gmetad::status::Report;
-use gmetad::store::{GridIdentity, Snapshot, Store};
+use gmetad_core::http::{Asked, Context, Head, answer, place};
+use gmetad_core::model::{Mono, Now, GridIdentity, Snapshot};
+use gmetad_core::status::Report;
+use gmetad_core::store::Store;
 use libfuzzer_sys::fuzz_target;
 
 /// No answer from the fixture is longer.

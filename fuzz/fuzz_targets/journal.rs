@@ -1,7 +1,7 @@
 //! Any segment of a journal gives samples of files below the root, or none.
 #![no_main]
 
-use gmetad::plugin::rrd::journal_samples;
+use gmetad_rrd::journal_samples;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|segment: &[u8]| {

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use gmetad::model::{Mono, Node, Now};
-use gmetad::query::Selection;
-use gmetad::store::{GridIdentity, SourceId, Store};
-use gmetad::walk::Body;
-use gmetad::xml::parse::{ParseError, ParseSettings};
-use gmetad::xml::write::Render;
+use gmetad_core::model::{Mono, Node, Now, GridIdentity};
+use gmetad_core::answer::query::Selection;
+use gmetad_core::store::{SourceId, Store};
+use gmetad_core::answer::walk::Body;
+use gmetad_core::ingest::parse::{ParseError, ParseSettings};
+use gmetad_core::answer::xml::Render;
 use libfuzzer_sys::fuzz_target;
 
 /// What is served after a poll, or why the document was refused.

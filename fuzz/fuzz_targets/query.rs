@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use gmetad::model::{Mono, Now};
-use gmetad::query::{Query, Selection};
-use gmetad::store::{GridIdentity, Snapshot, Store};
-use gmetad::walk::Body;
-use gmetad::xml::write::Render;
+use gmetad_core::model::{Mono, Now, GridIdentity, Snapshot};
+use gmetad_core::answer::query::{Query, Selection};
+use gmetad_core::store::Store;
+use gmetad_core::answer::walk::Body;
+use gmetad_core::answer::xml::Render;
 use libfuzzer_sys::fuzz_target;
 
 static SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {

@@ -1,7 +1,7 @@
 //! Any bytes on the rrdcached socket get whole lines back, as many as each answer says.
 #![no_main]
 
-use gmetad::plugin::rrd::protocol::{Answer, Desk, Next, Outcome, Session};
+use gmetad_rrd::protocol::{Answer, Desk, Next, Outcome, Session};
 use libfuzzer_sys::fuzz_target;
 
 /// Answers with what it was asked.

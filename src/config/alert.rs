@@ -11,7 +11,7 @@ use super::directives::Draft;
 use super::values::{self, Fault};
 use super::words::{Word, split};
 use super::{ConfigError, Directive, Problem};
-use crate::condition::Condition;
+use gmetad_core::condition::Condition;
 
 /// Where most systems have it.
 const DEFAULT_SENDMAIL: &str = "/usr/sbin/sendmail";
@@ -258,7 +258,7 @@ fn run_timeout(text: &str) -> Result<Duration, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::testing::{config, notices, refusal};
+    use crate::testing::{config, notices, refusal};
 
     fn alert(lines: &str) -> AlertConfig {
         config(&format!("alert {{\n{lines}\n}}")).alert.unwrap()

@@ -18,7 +18,7 @@ use super::{
     Config, ConfigError, DEFAULT_INTERVAL, DEFAULT_POLL_PORT, Directive, Loaded, Location, Notice,
     Problem, SourceConfig,
 };
-use crate::cli::Overrides;
+use crate::Overrides;
 
 /// The configuration on its way.
 pub(super) struct Draft {
@@ -348,11 +348,10 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
-    use crate::cli::Overrides;
-    use crate::config::testing::{Memory, config, notices, refusal};
-    use crate::config::{
-        Config, ConfigErrors, DEFAULT_RRAS, HostPort, SourceConfig, TrustEntry, parse,
-    };
+    use crate::testing::{Memory, config, notices, refusal};
+    use crate::{Config, ConfigErrors, DEFAULT_RRAS, Overrides, parse};
+    use gmetad_core::source::{HostPort, SourceConfig};
+    use gmetad_core::trust::TrustEntry;
 
     fn place(host: &str, port: u16) -> HostPort {
         HostPort {

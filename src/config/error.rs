@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::values::Fault;
 use super::{Location, Notice};
-use crate::condition::ConditionError;
+use gmetad_core::condition::ConditionError;
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug, Error, PartialEq, Eq)]

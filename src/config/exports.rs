@@ -95,8 +95,9 @@ pub(super) fn riemann_attributes(draft: &mut Draft, args: &Args<'_>) -> Result<(
 mod tests {
     use std::time::Duration;
 
-    use crate::config::testing::{config, notices, refusal};
-    use crate::config::{ExportConfig, HostPort, RrdcachedAddress};
+    use crate::testing::{config, notices, refusal};
+    use crate::{ExportConfig, RrdcachedAddress};
+    use gmetad_core::source::HostPort;
 
     fn place(host: &str, port: u16) -> HostPort {
         HostPort {

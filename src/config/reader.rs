@@ -413,8 +413,8 @@ fn detach_brace(words: &mut Vec<Word>) {
 mod tests {
     use std::path::Path;
 
-    use crate::config::testing::{Memory, config, config_with, refusal, refusal_with};
-    use crate::config::{Disk, Files, Section};
+    use crate::testing::{Memory, config, config_with, refusal, refusal_with};
+    use crate::{Disk, Files, Section};
 
     /// A section as `id: name=value …`.
     fn shown(section: &Section) -> String {

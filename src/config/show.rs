@@ -5,10 +5,11 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{
-    AlertConfig, Config, ExportConfig, HostPort, RrdConfig, RrdcachedAddress, SourceConfig,
-    SummaryFilter, SummaryRule, TrustConfig, TrustEntry,
-};
+use gmetad_core::source::SourceConfig;
+use gmetad_core::summary::{SummaryFilter, SummaryRule};
+use gmetad_core::trust::TrustConfig;
+
+use super::{AlertConfig, Config, ExportConfig, RrdConfig, RrdcachedAddress};
 
 /// What would run, as text of several lines.
 pub struct Effective<'a>(pub &'a Config);
@@ -262,17 +263,6 @@ fn counted(number: usize, name: &str) -> String {
     format!("{number} {name}{plural}")
 }
 
-impl fmt::Display for HostPort {
-    /// `host:port`, an IPv6 address in brackets.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
-}
-
 impl fmt::Display for RrdcachedAddress {
     /// As it is written in the file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -283,30 +273,10 @@ impl fmt::Display for RrdcachedAddress {
     }
 }
 
-impl fmt::Display for TrustEntry {
-    /// As it is written in the file.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            TrustEntry::Name(name) => f.write_str(name),
-            TrustEntry::Block {
-                network,
-                prefix_bits,
-            } => {
-                let full = if network.is_ipv4() { 32 } else { 128 };
-                if *prefix_bits == full {
-                    write!(f, "{network}")
-                } else {
-                    write!(f, "{network}/{prefix_bits}")
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::Effective;
-    use crate::config::testing::config;
+    use crate::testing::config;
 
     fn shown(text: &str) -> String {
         Effective(&config(text)).to_string()

@@ -360,8 +360,8 @@ pub(super) fn not_empty(text: &str) -> Result<String, Fault> {
 #[cfg(test)]
 mod tests {
     use super::directive_names;
-    use crate::config::testing::{Memory, config, config_with, notices};
-    use crate::config::{Config, DEFAULT_RRAS};
+    use crate::testing::{Memory, config, config_with, notices};
+    use crate::{Config, DEFAULT_RRAS};
 
     const SHIPPED: &str = include_str!("../../contrib/gmetad.conf");
     const MANUAL: &str = include_str!("../../man/gmetad.conf.5");

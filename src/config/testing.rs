@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Config, Files, Loaded, Unmatched, parse};
-use crate::cli::Overrides;
+use crate::Overrides;
 
 /// Files in memory; a pattern names all whose folder and ending are its own.
 #[derive(Default)]

@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{HostPort, RrdcachedAddress, TrustEntry};
+use gmetad_core::source::HostPort;
+use gmetad_core::trust::TrustEntry;
+
+use super::RrdcachedAddress;
 
 /// Longest time between two polls: a year, which any clock arithmetic can bear.
 pub(super) const INTERVAL_MAX_S: u64 = 365 * 86_400;

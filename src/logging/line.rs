@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{Level, Metadata};
 
-use super::{CRITICAL, FATAL};
+use gmetad_core::complaint::{CRITICAL, FATAL};
 
 /// A longer text is cut: a peer's bytes may stand in it.
 const TEXT_LIMIT_BYTES: usize = 4096;

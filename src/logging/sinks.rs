@@ -14,7 +14,9 @@ use nix::unistd::{Gid, Uid, fchown};
 use syslog::{Facility, LogFormat, LoggerBackend};
 
 use super::line::{Severity, Stamp};
-use super::{Complaint, Line, LogError, Reach, Say, Settings, span};
+use gmetad_core::complaint::{Complaint, Say, span};
+
+use super::{Line, LogError, Reach, Settings};
 
 /// Where the systems at hand have their syslog listen.
 const SYSLOG_SOCKETS: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];

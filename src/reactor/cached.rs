@@ -18,10 +18,10 @@ use nix::unistd::{User, chown};
 
 use super::slots::{Slot, Slots};
 use super::{Shared, TURN_BYTES};
-use crate::config::Config;
-use crate::model::Mono;
-use crate::plugin::rrd::protocol::Next;
-use crate::plugin::rrd::{PortAnswer, PortRequest};
+use gmetad_config::Config;
+use gmetad_core::model::Mono;
+use gmetad_rrd::protocol::Next;
+use gmetad_rrd::{PortAnswer, PortRequest};
 
 /// Clients at a time.
 const MAX_CLIENTS: usize = 32;

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use super::Reactor;
 use super::clock::Clock;
 use super::slots::{Chore, Slot};
-use crate::config::DEFAULT_INTERVAL;
-use crate::logging::{self, Say, span};
-use crate::model::Mono;
-use crate::plugin::{Invented, PluginHandle, RootUpdate};
+use crate::logging;
+use crate::plugins::PluginHandle;
+use gmetad_config::DEFAULT_INTERVAL;
+use gmetad_core::complaint::{Say, span};
+use gmetad_core::model::Mono;
+use gmetad_core::plugin::{Invented, RootUpdate};
 
 /// Between two sweeps for what is past its DMAX, as C gmetad has it.
 const EXPIRY_PERIOD: Duration = Duration::from_secs(180);

@@ -16,12 +16,13 @@ use super::listen::Port;
 use super::nuisance::Nuisance;
 use super::slots::{Slot, Slots};
 use super::{Shared, TURN_BYTES};
-use crate::client::{Action, Client, Request};
-use crate::http::{self, Asked, Context, Refusal};
-use crate::model::Mono;
-use crate::query::{Query, Selection};
-use crate::walk::Body;
-use crate::xml::write::Render;
+use gmetad_core::answer::query::{Query, Selection};
+use gmetad_core::answer::walk::Body;
+use gmetad_core::answer::xml::Render;
+use gmetad_core::client::{Action, Client, Request};
+use gmetad_core::http;
+use gmetad_core::http::{Asked, Context, Refusal};
+use gmetad_core::model::Mono;
 
 /// Most clients at a time, where the system gives as many descriptors.
 pub(super) const MAX_CLIENTS: usize = 512;
@@ -271,7 +272,7 @@ pub(super) fn accept(slots: &mut Slots, listener: usize, shared: &mut Shared) ->
             Err(err) => match err.kind() {
                 ErrorKind::WouldBlock => {
                     if let Some(lasted) = shared.no_descriptors.recovered(shared.instant()) {
-                        let lasted = crate::logging::span(lasted);
+                        let lasted = gmetad_core::complaint::span(lasted);
                         log::error!("clients are let in again, after {lasted}");
                     }
                     return false;

@@ -4,7 +4,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::model::{Mono, Now};
+use gmetad_core::model::{Mono, Now};
 
 /// Both clocks, the monotonic one counted from the daemon's start.
 #[derive(Debug)]

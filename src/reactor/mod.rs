@@ -32,16 +32,17 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
-use crate::config::Config;
-use crate::logging::{self, Complaint};
-use crate::machine::Sampler;
-use crate::model::Now;
-use crate::plugin::{self, PluginHandle};
-use crate::status::{ClientStatus, SourceStatus, SummaryStatus};
-use crate::store::{GridIdentity, Store};
-use crate::timers::{Random, Timers};
-use crate::trust::Trust;
-use crate::xml::parse::ParseSettings;
+use crate::host::Sampler;
+use crate::plugins::PluginHandle;
+use crate::{logging, plugins};
+use gmetad_config::Config;
+use gmetad_core::complaint::Complaint;
+use gmetad_core::ingest::parse::ParseSettings;
+use gmetad_core::model::{GridIdentity, Now};
+use gmetad_core::status::{ClientStatus, SourceStatus, SummaryStatus};
+use gmetad_core::store::Store;
+use gmetad_core::timers::{Random, Timers};
+use gmetad_core::trust::Trust;
 
 use chores::Ending;
 use clients::{MAX_CLIENTS, Turn};
@@ -323,7 +324,7 @@ impl Reactor {
             // A loop that cannot be woken looks at the queue when it next wakes.
             let _ = waker.wake();
         });
-        let plugins = plugin::start(&self.shared.config, wake).map_err(RunError::Plugins)?;
+        let plugins = plugins::start(&self.shared.config, wake).map_err(RunError::Plugins)?;
         self.shared.plugins = Some(plugins);
         self.shared.now = self.shared.clock.now();
         Ok(())
@@ -536,7 +537,7 @@ fn identity(config: &Config) -> GridIdentity {
 }
 
 fn settings(config: &Config) -> Arc<ParseSettings> {
-    Arc::new(ParseSettings::of(config))
+    Arc::new(config.parse_settings())
 }
 
 /// Raises the limit of descriptors as far as it goes; how many clients fit into it.

@@ -5,9 +5,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use crate::client::ANSWER_LIMIT;
-use crate::model::Mono;
-use crate::store::Snapshot;
+use gmetad_core::client::ANSWER_LIMIT;
+use gmetad_core::model::{Mono, Snapshot};
 
 /// Most snapshots that are held for longer than an answer should take. Each keeps what has changed
 /// since in memory; of those that are younger, a source has no more than it has polls in that time.

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::Shared;
 use super::resolver::{Asker, Question};
 use super::slots::Chore;
-use crate::logging::{Complaint, Say, span};
-use crate::model::Mono;
+use gmetad_core::complaint::{Complaint, Say, span};
+use gmetad_core::model::Mono;
 
 /// Between two look-ups of all names.
 const PERIOD: Duration = Duration::from_secs(300);

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use crate::logging::{Complaint, Say, span};
+use gmetad_core::complaint::{Complaint, Say, span};
 
 /// Addresses and kinds of trouble kept apart.
 const MAX_KNOWN: usize = 256;

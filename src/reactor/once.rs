@@ -9,9 +9,9 @@ use mio::Events;
 
 use super::sources::count;
 use super::{EVENTS, Reactor, RunError};
-use crate::plugin::{PluginHandle, PluginState};
-use crate::status::SourceState;
-use crate::store::SourceId;
+use crate::plugins::{PluginHandle, PluginState};
+use gmetad_core::status::SourceState;
+use gmetad_core::store::SourceId;
 
 /// What came of a round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Reads the configuration again and applies it while the loop goes on.
 //!
 //! The file is read on a thread of its own, which ends with that; what a change means is decided in
-//! `crate::reload`.
+//! `gmetad_config::reload`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -17,15 +17,18 @@ use nix::unistd::Uid;
 use super::slots::{Chore, Slot};
 use super::sources::Source;
 use super::{Reactor, room_for_clients};
-use crate::cli::Overrides;
-use crate::config::{self, Config, ConfigErrors, Loaded, Notice, Problem, SourceConfig};
-use crate::logging::{self, span};
-use crate::model::Mono;
-use crate::reload::{Changes, plan};
-use crate::status::SourceStatus;
-use crate::store::SourceId;
-use crate::timers::Schedule;
-use crate::trust::Trust;
+use crate::logging;
+use gmetad_config as config;
+use gmetad_config::Overrides;
+use gmetad_config::reload::{Changes, plan};
+use gmetad_config::{Config, ConfigErrors, Loaded, Notice, Problem};
+use gmetad_core::complaint::span;
+use gmetad_core::model::Mono;
+use gmetad_core::source::SourceConfig;
+use gmetad_core::status::SourceStatus;
+use gmetad_core::store::SourceId;
+use gmetad_core::timers::Schedule;
+use gmetad_core::trust::Trust;
 
 /// Names that a line tells of; the others are counted.
 const NAMES_TOLD: usize = 8;
@@ -231,7 +234,7 @@ impl Reactor {
         let shared = &mut self.shared;
         let schedule = Schedule::new(config.interval, shared.random.split());
         let first_start = schedule.first(at, count, now);
-        let machine = crate::poll::Poll::new(config, schedule, first_start);
+        let machine = gmetad_core::poll::Poll::new(config, schedule, first_start);
         let id = shared.store.add_source();
         let status = SourceStatus {
             name: config.name.clone(),

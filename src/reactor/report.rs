@@ -4,12 +4,13 @@
 
 use super::Shared;
 use super::clock::Clock;
-use crate::model::Node;
-use crate::plugin::{ExportStatus, PluginHandle, PluginState, PluginStatus};
-use crate::status::{
-    FilesReport, OutputReport, PluginReport, QueueReport, Report, SourceStatus, StoreSizes, Tally,
+use crate::plugins::{PluginHandle, PluginState, PluginStatus};
+use gmetad_core::model::Node;
+use gmetad_core::status::{
+    ExportStatus, FilesReport, OutputReport, PluginReport, QueueReport, Report, SourceStatus,
+    StoreSizes, Tally,
 };
-use crate::store::SourceId;
+use gmetad_core::store::SourceId;
 
 /// The plugins that write round-robin files, in one set of counters.
 const RRD: [&str; 2] = ["rrd", "rrdsummary"];
@@ -40,7 +41,7 @@ impl Shared {
             version: env!("CARGO_PKG_VERSION"),
             now_ms: Clock::epoch_ms(),
             boot_ms: self.clock.boot_ms(),
-            uptime: self.clock.mono().since(crate::model::Mono(0)),
+            uptime: self.clock.mono().since(gmetad_core::model::Mono(0)),
             sources: self.statuses().cloned().collect(),
             clients: self.clients.clone(),
             summaries: self.summaries,

@@ -15,13 +15,13 @@ use super::Shared;
 use super::clock::Clock;
 use super::resolver::{Asker, Question};
 use super::slots::Chore;
-use crate::config::SourceConfig;
-use crate::logging::{Complaint, Say, span};
-use crate::model::{Mono, Node, Now};
-use crate::plugin::{Invented, Update};
-use crate::poll::{Action, Answer, HostFailure, Outcome, Poll};
-use crate::status::SourceState;
-use crate::store::SourceId;
+use gmetad_core::complaint::{Complaint, Say, span};
+use gmetad_core::model::{Mono, Node, Now};
+use gmetad_core::plugin::{Invented, Update};
+use gmetad_core::poll::{Action, Answer, HostFailure, Outcome, Poll};
+use gmetad_core::source::SourceConfig;
+use gmetad_core::status::SourceState;
+use gmetad_core::store::SourceId;
 
 /// One data_source.
 pub(super) struct Source {

@@ -13,7 +13,7 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use gmetad::config::Config;
+use gmetad_config::Config;
 use rig::{
     AT_ONCE, C_CARBON, C_MEMCACHED, PLAIN, Plugins, config, many, now, on, plain_at, update,
 };

@@ -5,10 +5,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use gmetad::config::{Config, HostPort};
-use gmetad::model::{DefTable, Mono, Now};
-use gmetad::plugin::{ExportStatus, Invented, PluginHandle, PluginState, Update, start};
-use gmetad::xml::parse::{ParseSettings, Parser, Previous};
+use gmetad::plugins::{PluginHandle, PluginState, start};
+use gmetad_config::Config;
+use gmetad_core::ingest::parse::{ParseSettings, Parser, Previous};
+use gmetad_core::model::{DefTable, Mono, Now};
+use gmetad_core::plugin::{Invented, Update};
+use gmetad_core::source::HostPort;
+use gmetad_core::status::ExportStatus;
 
 use crate::support::wait_until;
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use gmetad::config::{Config, RrdcachedAddress};
+use gmetad_config::{Config, RrdcachedAddress};
 use tempfile::TempDir;
 
 use crate::rig::{AT_ONCE, PLAIN, Plugins, config, now, on, plain_at};

@@ -1,6 +1,6 @@
 //! A client's end of a connection: what it sends, how fast it takes its answer, how it leaves.
 
-use gmetad::timers::Random;
+use gmetad_core::timers::Random;
 
 /// One thing that a client does, that long after the one before.
 pub struct Act {

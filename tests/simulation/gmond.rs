@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use gmetad::timers::Random;
+use gmetad_core::timers::Random;
 
 /// Metrics of each host.
 const METRICS: usize = 5;

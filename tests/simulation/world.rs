@@ -6,15 +6,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gmetad::client::{self, Client, Request};
-use gmetad::config::{HostPort, SourceConfig};
-use gmetad::model::{Mono, Node, Now};
-use gmetad::poll::{self, Poll};
-use gmetad::query::{Query, Selection};
-use gmetad::store::{GridIdentity, SourceId, Store};
-use gmetad::timers::{Random, Schedule, Timers};
-use gmetad::xml::parse::ParseSettings;
-use gmetad::xml::write::Render;
+use gmetad_core::answer::query::{Query, Selection};
+use gmetad_core::answer::xml::Render;
+use gmetad_core::client::{Client, Request};
+use gmetad_core::ingest::parse::ParseSettings;
+use gmetad_core::model::{GridIdentity, Mono, Node, Now};
+use gmetad_core::poll::Poll;
+use gmetad_core::source::{HostPort, SourceConfig};
+use gmetad_core::store::{SourceId, Store};
+use gmetad_core::timers::{Random, Schedule, Timers};
+use gmetad_core::{client, poll};
 
 use super::asker::{self, Manner};
 use super::gmond::{self, Script};

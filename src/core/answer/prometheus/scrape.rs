@@ -1,0 +1,677 @@
+//! Every numeric metric of every host that is up, family by family, a slice at a time.
+//!
+//! No page in memory: a plan of the families, and for the clusters under way a list of which
+//! metrics are of which definition, four bytes each, and their hosts' names.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::name::{FamilyName, Kind};
+use super::{push_family, push_label_value};
+use crate::answer::walk::Body;
+use crate::model::{Cluster, Host, MetricDef, Mono, Node, Now, Snapshot, is_up, parse_number};
+
+/// Definitions planned before something is sent.
+const PLANNED_A_SLICE: usize = 4096;
+
+/// Metrics looked at before something is sent.
+const METRICS_A_SLICE: usize = 200_000;
+
+/// Says which hosts are up; beside `ganglia_`, so that no host's metric can be called so.
+const HOST_UP: &str = "gmetad_host_up";
+const HOST_UP_HELP: &str = "Whether the host was heard of in time; only then it has other samples.";
+
+/// Keeps an answer flowing that has nothing to say yet.
+const COMMENT: &[u8] = b"#\n";
+
+/// A cursor over a snapshot that nobody changes.
+#[derive(Debug)]
+pub struct Scrape {
+    clusters: Vec<Part>,
+    families: Vec<Family>,
+    by_name: HashMap<String, u32>,
+    /// By address of the definition, which clusters share; the clusters keep it alive.
+    by_def: HashMap<usize, u32>,
+    now: Now,
+    step: Step,
+    /// Metrics looked at since something was last sent.
+    looked_at: usize,
+    /// Held for as long as this goes on, so that it can be counted how many do.
+    _place: Arc<()>,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// Find the families: from that cluster's definition on.
+    Plan {
+        cluster: usize,
+        def: usize,
+    },
+    /// The head of what says which hosts are up.
+    HostsUpHead,
+    /// Which hosts are up: from that cluster's host on.
+    HostsUp {
+        cluster: usize,
+        host: usize,
+    },
+    /// Samples: from that family's member on, and of its metrics.
+    Samples {
+        family: usize,
+        member: usize,
+        at: usize,
+    },
+    Done,
+}
+
+/// One cluster.
+#[derive(Debug)]
+struct Part {
+    cluster: Arc<Cluster>,
+    /// Made when its first family's turn comes.
+    index: Option<Index>,
+}
+
+/// Which metrics of a cluster are of which definition, hosts in order.
+#[derive(Debug)]
+struct Index {
+    /// By definition, and one more: where its metrics start.
+    starts: Vec<u32>,
+    /// Indices of the cluster's metrics.
+    metrics: Vec<u32>,
+    /// Names of the hosts as they are written, one after the other: families are written across all
+    /// hosts, and looking each of them up in its own place is what takes the time.
+    names: Vec<u8>,
+    /// By host: where its name ends.
+    name_ends: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Family {
+    name: String,
+    kind: Kind,
+    /// Whether metrics of several names have become one.
+    mixed: bool,
+    /// Whether its head is written.
+    begun: bool,
+    /// Cluster and definition.
+    members: Vec<(u32, u32)>,
+}
+
+impl Scrape {
+    /// Of the clusters that `wanted` takes, with ages as of `now`.
+    pub fn new(
+        snapshot: &Snapshot,
+        now: Now,
+        place: Arc<()>,
+        wanted: impl Fn(&Cluster) -> bool,
+    ) -> Scrape {
+        let clusters = snapshot.nodes.iter().filter_map(|node| match node {
+            Node::Cluster(cluster) if wanted(cluster) => Some(Part {
+                cluster: Arc::clone(cluster),
+                index: None,
+            }),
+            _ => None,
+        });
+        Scrape {
+            clusters: clusters.collect(),
+            families: Vec::new(),
+            by_name: HashMap::new(),
+            by_def: HashMap::new(),
+            now,
+            step: Step::Plan { cluster: 0, def: 0 },
+            looked_at: 0,
+            _place: place,
+        }
+    }
+
+    /// Finds the families of some definitions.
+    fn plan(&mut self, mut at: usize, mut from: usize) -> Step {
+        let mut budget = PLANNED_A_SLICE;
+        while let Some(part) = self.clusters.get(at) {
+            let defs = Arc::clone(&part.cluster.defs);
+            let end = defs.len().min(from + budget);
+            for (number, def) in (from..end).zip(&defs[from..end]) {
+                if def.ty().is_numeric() {
+                    let family = self.family_of(def);
+                    let members = &mut self.families[family as usize].members;
+                    members.push((at as u32, number as u32));
+                }
+            }
+            budget -= end - from;
+            if end < defs.len() {
+                return Step::Plan {
+                    cluster: at,
+                    def: end,
+                };
+            }
+            (at, from) = (at + 1, 0);
+        }
+        // Nothing is looked up any more.
+        self.by_name = HashMap::new();
+        self.by_def = HashMap::new();
+        Step::HostsUpHead
+    }
+
+    fn family_of(&mut self, def: &Arc<MetricDef>) -> u32 {
+        let address = Arc::as_ptr(def) as usize;
+        if let Some(&known) = self.by_def.get(&address) {
+            return known;
+        }
+        let FamilyName { name, kind, .. } = FamilyName::of(def);
+        let at = if let Some(&at) = self.by_name.get(&name) {
+            let family = &mut self.families[at as usize];
+            let (cluster, number) = family.members[0];
+            let first = &self.clusters[cluster as usize].cluster.defs[number as usize];
+            family.mixed |= first.name() != def.name();
+            if family.kind != kind {
+                family.kind = Kind::Untyped;
+            }
+            at
+        } else {
+            let at = self.families.len() as u32;
+            self.by_name.insert(name.clone(), at);
+            self.families.push(Family {
+                name,
+                kind,
+                mixed: false,
+                begun: false,
+                members: Vec::new(),
+            });
+            at
+        };
+        self.by_def.insert(address, at);
+        at
+    }
+
+    /// Says of each host whether it is up; those that are not have no other samples.
+    fn hosts_up(&self, out: &mut Vec<u8>, limit: usize, mut at: usize, mut from: usize) -> Step {
+        while let Some(Part { cluster, .. }) = self.clusters.get(at) {
+            let start = sample_start(HOST_UP, cluster);
+            for (number, host) in cluster.hosts.iter().enumerate().skip(from) {
+                if out.len() >= limit {
+                    return Step::HostsUp {
+                        cluster: at,
+                        host: number,
+                    };
+                }
+                out.extend_from_slice(&start);
+                push_label_value(out, &host.info.name);
+                let up = is_up_now(host, cluster, self.now.mono);
+                out.extend_from_slice(if up { b"\"} 1\n" } else { b"\"} 0\n" });
+            }
+            (at, from) = (at + 1, 0);
+        }
+        Step::Samples {
+            family: 0,
+            member: 0,
+            at: 0,
+        }
+    }
+
+    /// Writes samples of one family, up to its end at most.
+    fn samples(
+        &mut self,
+        out: &mut Vec<u8>,
+        limit: usize,
+        number: usize,
+        mut member: usize,
+        mut from: usize,
+    ) -> Step {
+        let Some(family) = self.families.get_mut(number) else {
+            return Step::Done;
+        };
+        // The first definition speaks for the family, as it was planned.
+        let named_by = family.members.first().map(|&(at, def)| {
+            let cluster = &self.clusters[at as usize].cluster;
+            Arc::clone(&cluster.defs[def as usize])
+        });
+        while let Some(&(at, def)) = family.members.get(member) {
+            let part = &mut self.clusters[at as usize];
+            let cluster = &*part.cluster;
+            let index = part.index.get_or_insert_with(|| {
+                self.looked_at += cluster.metrics.len();
+                Index::new(cluster, self.now.mono)
+            });
+            let index = &*index;
+            let metrics = index.of(def);
+            if !metrics.is_empty()
+                && !family.begun
+                && let Some(named_by) = &named_by
+            {
+                family.begun = true;
+                push_family(out, &family.name, family.kind, &help(named_by));
+            }
+            let start = sample_start(&family.name, cluster);
+            let end = sample_end(family, cluster.defs[def as usize].name());
+            let mut host = 0;
+            for (passed, &metric) in metrics.iter().enumerate().skip(from) {
+                if out.len() >= limit || self.looked_at >= METRICS_A_SLICE {
+                    return Step::Samples {
+                        family: number,
+                        member,
+                        at: passed,
+                    };
+                }
+                self.looked_at += 1;
+                let val = cluster.metrics[metric as usize].val.as_bytes();
+                if parse_number(val).is_none() {
+                    continue;
+                }
+                host = host_of(cluster, metric, host);
+                out.extend_from_slice(&start);
+                out.extend_from_slice(index.name(host));
+                out.extend_from_slice(&end);
+                out.extend_from_slice(val.trim_ascii());
+                out.push(b'\n');
+            }
+            (member, from) = (member + 1, 0);
+            if self.looked_at >= METRICS_A_SLICE {
+                break;
+            }
+        }
+        let done = member >= family.members.len();
+        if done {
+            family.members = Vec::new();
+        }
+        Step::Samples {
+            family: if done { number + 1 } else { number },
+            member: if done { 0 } else { member },
+            at: 0,
+        }
+    }
+}
+
+impl Body for Scrape {
+    fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> bool {
+        self.looked_at = 0;
+        while out.len() < limit {
+            self.step = match self.step {
+                Step::Plan { cluster, def } => self.plan(cluster, def),
+                Step::HostsUpHead => {
+                    push_family(out, HOST_UP, Kind::Gauge, HOST_UP_HELP);
+                    Step::HostsUp {
+                        cluster: 0,
+                        host: 0,
+                    }
+                }
+                Step::HostsUp { cluster, host } => self.hosts_up(out, limit, cluster, host),
+                Step::Samples { family, member, at } => {
+                    self.samples(out, limit, family, member, at)
+                }
+                Step::Done => return false,
+            };
+            // What is much work and little to say is done in several goes.
+            if matches!(self.step, Step::Plan { .. }) || self.looked_at >= METRICS_A_SLICE {
+                if out.is_empty() {
+                    out.extend_from_slice(COMMENT);
+                }
+                return true;
+            }
+        }
+        !matches!(self.step, Step::Done)
+    }
+}
+
+impl Index {
+    /// Of the values of hosts that are up that are not past their DMAX.
+    fn new(cluster: &Cluster, now: Mono) -> Index {
+        let mut starts = vec![0_u32; cluster.defs.len() + 1];
+        each_sample(cluster, now, |_, def| starts[def as usize + 1] += 1);
+        for at in 1..starts.len() {
+            starts[at] += starts[at - 1];
+        }
+        let mut metrics = vec![0; starts.last().map_or(0, |&end| end as usize)];
+        let mut next = starts.clone();
+        each_sample(cluster, now, |metric, def| {
+            let next = &mut next[def as usize];
+            metrics[*next as usize] = metric;
+            *next += 1;
+        });
+        let mut names = Vec::new();
+        let name_ends = cluster.hosts.iter().map(|host| {
+            push_label_value(&mut names, &host.info.name);
+            names.len() as u32
+        });
+        Index {
+            starts,
+            metrics,
+            name_ends: name_ends.collect(),
+            names,
+        }
+    }
+
+    /// A host's name.
+    fn name(&self, host: usize) -> &[u8] {
+        let start = host.checked_sub(1).map_or(0, |at| self.name_ends[at]);
+        &self.names[start as usize..self.name_ends[host] as usize]
+    }
+
+    /// The metrics of a definition.
+    fn of(&self, def: u32) -> &[u32] {
+        let [start, end] = [def, def + 1].map(|at| self.starts[at as usize] as usize);
+        &self.metrics[start..end]
+    }
+}
+
+/// Calls `each` with every metric that has a sample and its definition, hosts in order.
+fn each_sample(cluster: &Cluster, now: Mono, mut each: impl FnMut(u32, u32)) {
+    // A host lists its metrics as the one before it: its definitions are at hand then.
+    for host in cluster.hosts.iter().filter(|h| is_up_now(h, cluster, now)) {
+        let age = now.secs_since(host.received);
+        for at in host.metrics() {
+            let metric = &cluster.metrics[at];
+            let def = cluster.def(metric);
+            if def.ty().is_numeric() && !metric.is_expired(def.fields().dmax, age) {
+                each(at as u32, metric.def());
+            }
+        }
+    }
+}
+
+/// Whether the host still counts as up: the document that said so may be old.
+fn is_up_now(host: &Host, cluster: &Cluster, now: Mono) -> bool {
+    let age = i64::from(now.secs_since(host.received));
+    host.up
+        && is_up(
+            &host.info,
+            host.live_tn(now),
+            host.reported,
+            cluster.localtime.saturating_add(age),
+        )
+        && !host.is_expired(now)
+}
+
+/// The host that has the metric; most often `last` or the one after it.
+fn host_of(cluster: &Cluster, metric: u32, last: usize) -> usize {
+    let has = |at: usize| {
+        let host = cluster.hosts.get(at);
+        host.is_some_and(|host| host.metrics().contains(&(metric as usize)))
+    };
+    if has(last) {
+        last
+    } else if has(last + 1) {
+        last + 1
+    } else {
+        // Hosts stand in the order of their metrics.
+        let after = cluster.hosts.partition_point(|h| h.first_metric <= metric);
+        after.saturating_sub(1)
+    }
+}
+
+/// A sample up to the name of its host.
+fn sample_start(family: &str, cluster: &Cluster) -> Vec<u8> {
+    let mut start = Vec::with_capacity(64 + cluster.name.len());
+    start.extend_from_slice(family.as_bytes());
+    start.extend_from_slice(b"{cluster=\"");
+    push_label_value(&mut start, &cluster.name);
+    start.extend_from_slice(b"\",host=\"");
+    start
+}
+
+/// A sample from the name of its host to its value. A label tells the metric's own name where the
+/// family's does not, so that no two metrics are one series.
+fn sample_end(family: &Family, metric: &str) -> Vec<u8> {
+    let mut end = b"\"".to_vec();
+    let told = family.mixed
+        || !metric
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if told && !FamilyName::is_plain(&family.name, metric) {
+        end.extend_from_slice(b",metric=\"");
+        push_label_value(&mut end, metric);
+        end.push(b'"');
+    }
+    end.extend_from_slice(b"} ");
+    end
+}
+
+/// What the metric's own words are.
+fn help(def: &MetricDef) -> String {
+    let said = |name: &str| {
+        def.extra(name)
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+    };
+    let text = said("DESC").or_else(|| said("TITLE")).unwrap_or(def.name());
+    let units = def.fields().units.trim();
+    match (text.trim(), units) {
+        // A family without help is a fault to promtool.
+        ("", "") => "A metric without words.".into(),
+        (text, "") => text.into(),
+        (text, units) => format!("{text} [{units}]"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::testing::{all_of, snapshot};
+
+    fn metric(name: &str, val: &str, more: &str) -> String {
+        format!("<METRIC NAME=\"{name}\" VAL=\"{val}\" TYPE=\"float\" SLOPE=\"both\" {more}/>")
+    }
+
+    fn host(name: &str, metrics: &[String]) -> String {
+        let metrics = metrics.concat();
+        format!("<HOST NAME=\"{name}\" TN=\"1\" TMAX=\"20\">{metrics}</HOST>")
+    }
+
+    fn cluster(name: &str, hosts: &[String]) -> String {
+        let hosts = hosts.concat();
+        format!("<CLUSTER NAME=\"{name}\" LOCALTIME=\"5\">{hosts}</CLUSTER>")
+    }
+
+    /// The page without comments that say nothing, after what must hold for any page.
+    fn page_at(contents: &[String], secs: u64) -> String {
+        let contents: Vec<&str> = contents.iter().map(String::as_str).collect();
+        let snapshot = snapshot(&contents);
+        let now = Now {
+            mono: Mono(secs * 1000),
+            epoch: secs as i64,
+        };
+        let page = |slice| {
+            let scrape = Scrape::new(&snapshot, now, Arc::default(), |_| true);
+            let page = String::from_utf8(all_of(Box::new(scrape), slice)).unwrap();
+            page.replace("#\n", "")
+        };
+        let whole = page(usize::MAX);
+        assert_eq!(whole, page(1), "however it is sliced");
+        let (mut families, mut series) = (HashSet::new(), HashSet::new());
+        let mut family = "";
+        for line in whole.lines() {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                family = rest.split(' ').next().unwrap();
+                assert!(families.insert(family), "{family} comes in two places");
+            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
+                assert!(rest.starts_with(family));
+            } else {
+                assert_eq!(line.split('{').next(), Some(family), "{line}");
+                assert!(
+                    series.insert(line.rsplit_once(' ').unwrap().0),
+                    "{line} comes twice"
+                );
+            }
+        }
+        whole
+    }
+
+    fn page(contents: &[String]) -> String {
+        page_at(contents, 0)
+    }
+
+    /// Lines of the hosts' own metrics.
+    fn samples(page: &str) -> Vec<&str> {
+        page.lines()
+            .filter(|line| line.starts_with("ganglia_"))
+            .collect()
+    }
+
+    #[test]
+    fn all_of_a_family_stands_together() {
+        let [a, b] = ["a", "b"].map(|name| metric(name, "1.50", "UNITS=\"u\""));
+        let page = page(&[
+            cluster(
+                "one",
+                &[
+                    host("h1", &[a.clone(), b.clone()]),
+                    host("h2", &[b.clone(), a.clone()]),
+                ],
+            ),
+            cluster("two", &[host("h1", &[b, a])]),
+        ]);
+        let expected = "# HELP gmetad_host_up Whether the host was heard of in time; only then it \
+             has other samples.\n# TYPE gmetad_host_up gauge\n\
+             gmetad_host_up{cluster=\"one\",host=\"h1\"} 1\n\
+             gmetad_host_up{cluster=\"one\",host=\"h2\"} 1\n\
+             gmetad_host_up{cluster=\"two\",host=\"h1\"} 1\n\
+             # HELP ganglia_a a [u]\n# TYPE ganglia_a gauge\n\
+             ganglia_a{cluster=\"one\",host=\"h1\"} 1.50\n\
+             ganglia_a{cluster=\"one\",host=\"h2\"} 1.50\n\
+             ganglia_a{cluster=\"two\",host=\"h1\"} 1.50\n\
+             # HELP ganglia_b b [u]\n# TYPE ganglia_b gauge\n\
+             ganglia_b{cluster=\"one\",host=\"h1\"} 1.50\n\
+             ganglia_b{cluster=\"one\",host=\"h2\"} 1.50\n\
+             ganglia_b{cluster=\"two\",host=\"h1\"} 1.50\n";
+        assert_eq!(page, expected);
+    }
+
+    #[test]
+    fn hosts_that_differ_have_what_they_have() {
+        let own = |name: &str| host(name, &[metric(name, "1", ""), metric("shared", "2", "")]);
+        let names: Vec<String> = (0..20).map(|n| format!("h{n}")).collect();
+        let hosts: Vec<String> = names.iter().map(|name| own(name)).collect();
+        let page = page(&[cluster("c", &hosts)]);
+        for name in &names {
+            for family in [name, "shared"] {
+                let line = format!("\nganglia_{family}{{cluster=\"c\",host=\"{name}\"}} ");
+                assert!(page.contains(&line), "{line}");
+            }
+        }
+        assert_eq!(samples(&page).len(), 40);
+    }
+
+    #[test]
+    fn only_hosts_that_are_up_have_samples() {
+        let dead = "<HOST NAME=\"dead\" TN=\"80\" TMAX=\"20\"><METRIC NAME=\"m\" VAL=\"1\" \
+             TYPE=\"float\"/></HOST>";
+        let contents = [cluster(
+            "c",
+            &[dead.into(), host("live", &[metric("m", "2", "")])],
+        )];
+        let page = page(&contents);
+        assert_eq!(samples(&page), ["ganglia_m{cluster=\"c\",host=\"live\"} 2"]);
+        assert!(page.contains("gmetad_host_up{cluster=\"c\",host=\"dead\"} 0\n"));
+        assert_eq!(samples(&page_at(&contents, 78)).len(), 1);
+        let late = page_at(&contents, 79);
+        assert_eq!(samples(&late).len(), 0, "a source that is down ages");
+        assert!(late.contains("gmetad_host_up{cluster=\"c\",host=\"live\"} 0\n"));
+        assert!(!late.contains("ganglia_"), "no family without a sample");
+    }
+
+    #[test]
+    fn values_past_their_dmax_and_what_is_no_number_are_left_out() {
+        let values = [
+            metric("old", "1", "TN=\"11\" DMAX=\"10\""),
+            metric("fresh", "1", "TN=\"10\" DMAX=\"10\""),
+            metric("nan", "nan", ""),
+            metric("hex", "0x10", ""),
+            metric("huge", "1e999", ""),
+            metric("empty", "", ""),
+            metric("spaced", " -1.5e3 ", ""),
+            metric("text", "5", "").replace("float", "string"),
+            metric("time", "5", "").replace("float", "timestamp"),
+        ];
+        let page = page(&[cluster("c", &[host("h", &values)])]);
+        assert_eq!(
+            samples(&page),
+            [
+                "ganglia_fresh{cluster=\"c\",host=\"h\"} 1",
+                "ganglia_spaced{cluster=\"c\",host=\"h\"} -1.5e3"
+            ]
+        );
+    }
+
+    #[test]
+    fn names_that_become_one_stay_two_series() {
+        let counter = metric("x", "1", "").replace("both", "positive");
+        let page = page(&[cluster(
+            "c",
+            &[host(
+                "h",
+                &[
+                    metric("a.b", "1", ""),
+                    metric("a_b", "2", ""),
+                    metric("a-b", "3", ""),
+                    counter,
+                    metric("x_total", "5", ""),
+                    metric("mem_total", "6", ""),
+                ],
+            )],
+        )]);
+        assert_eq!(
+            samples(&page),
+            [
+                "ganglia_a_b{cluster=\"c\",host=\"h\",metric=\"a.b\"} 1",
+                "ganglia_a_b{cluster=\"c\",host=\"h\"} 2",
+                "ganglia_a_b{cluster=\"c\",host=\"h\",metric=\"a-b\"} 3",
+                "ganglia_x_total{cluster=\"c\",host=\"h\",metric=\"x\"} 1",
+                "ganglia_x_total{cluster=\"c\",host=\"h\"} 5",
+                "ganglia_mem_total{cluster=\"c\",host=\"h\"} 6",
+            ]
+        );
+        assert!(
+            page.contains("# TYPE ganglia_x_total untyped\n"),
+            "one is no counter"
+        );
+        assert!(page.contains("# TYPE ganglia_mem_total untyped\n"));
+        assert!(page.contains("# TYPE ganglia_a_b gauge\n"));
+    }
+
+    #[test]
+    fn counters_are_called_so_and_help_is_what_the_site_says() {
+        let counter = "<METRIC NAME=\"reads\" VAL=\"7\" TYPE=\"uint32\" UNITS=\"n\\s\" \
+             SLOPE=\"positive\"><EXTRA_DATA><EXTRA_ELEMENT NAME=\"TITLE\" VAL=\"Reads\"/>\
+             <EXTRA_ELEMENT NAME=\"DESC\" VAL=\"Reads&#10;done\"/></EXTRA_DATA></METRIC>";
+        let page = page(&[cluster("c&quot;\\", &[host("h\u{e9}", &[counter.into()])])]);
+        assert!(
+            page.ends_with(
+                "# HELP ganglia_reads_total Reads\\ndone [n\\\\s]\n\
+             # TYPE ganglia_reads_total counter\n\
+             ganglia_reads_total{cluster=\"c\\\"\\\\\",host=\"hé\"} 7\n"
+            ),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn much_to_plan_is_planned_in_slices() {
+        let values: Vec<String> = (0..3 * PLANNED_A_SLICE)
+            .map(|n| metric(&format!("m{n}"), "1", ""))
+            .collect();
+        let contents = cluster("c", &[host("h", &values)]);
+        let snapshot = snapshot(&[&contents]);
+        let mut scrape = Scrape::new(&snapshot, Now::default(), Arc::default(), |_| true);
+        for _ in 0..2 {
+            let mut out = Vec::new();
+            assert!(scrape.fill(&mut out, usize::MAX));
+            assert_eq!(out, COMMENT);
+        }
+        assert_eq!(samples(&page(&[contents])).len(), values.len());
+    }
+
+    #[test]
+    fn one_cluster_can_be_had_alone() {
+        let contents =
+            ["one", "two"].map(|name| cluster(name, &[host("h", &[metric("m", "1", "")])]));
+        let snapshot = snapshot(&[&contents[0], &contents[1]]);
+        let scrape = Scrape::new(&snapshot, Now::default(), Arc::default(), |c| {
+            &*c.name == "two"
+        });
+        let page = String::from_utf8(all_of(Box::new(scrape), 100)).unwrap();
+        assert_eq!(samples(&page), ["ganglia_m{cluster=\"two\",host=\"h\"} 1"]);
+        assert!(!page.contains("\"one\""));
+    }
+}

@@ -1,0 +1,135 @@
+//! The XML that every Ganglia client reads: ISO-8859-1, attribute for attribute as C gmetad's.
+//!
+//! No I/O: appends to buffers. What is written, and in what order, is `walk`'s.
+
+use std::sync::Arc;
+
+use crate::answer::query::Selection;
+use crate::answer::walk::{Format, Walk};
+use crate::model::escape::{attribute, extra_data, number_attribute, push_value};
+use crate::model::{
+    Cluster, Host, Metric, Node, Now, Snapshot, Summary, SummaryMetric, push_decimal,
+};
+
+/// The version of the format, which is what readers compare; it is C gmetad's last.
+pub const WIRE_VERSION: &str = "3.7.2";
+
+/// Prolog and document type, as both peers have them.
+const PROLOG: &[u8] = include_bytes!("prolog.xml");
+
+/// An answer as XML.
+pub type Render = Walk<XmlFormat>;
+
+impl Render {
+    /// An answer with what is selected, with TNs as of `now`.
+    pub fn new(snapshot: Arc<Snapshot>, selection: Selection, now: Now) -> Render {
+        Walk::with_format(snapshot, selection, now, XmlFormat)
+    }
+}
+
+/// The format; it needs no memory of what it has written.
+#[derive(Debug)]
+pub struct XmlFormat;
+
+impl Format for XmlFormat {
+    fn begin(&mut self, out: &mut Vec<u8>, snapshot: &Snapshot, now: Now) {
+        out.extend_from_slice(PROLOG);
+        out.extend_from_slice(b"<GANGLIA_XML");
+        attribute(out, "VERSION", WIRE_VERSION);
+        attribute(out, "SOURCE", "gmetad");
+        out.extend_from_slice(b">\n");
+        let grid = &snapshot.identity;
+        if grid.scalable {
+            open_grid(out, &grid.name, &grid.authority, now.epoch);
+        }
+    }
+
+    fn hosts(&mut self, out: &mut Vec<u8>, summary: &Summary) {
+        out.extend_from_slice(b"<HOSTS");
+        number_attribute(out, "UP", summary.hosts_up);
+        number_attribute(out, "DOWN", summary.hosts_down);
+        attribute(out, "SOURCE", "gmetad");
+        out.extend_from_slice(b"/>\n");
+    }
+
+    fn sum(&mut self, out: &mut Vec<u8>, sum: &SummaryMetric) {
+        let fields = sum.def.fields();
+        out.extend_from_slice(b"<METRICS");
+        attribute(out, "NAME", &fields.name);
+        attribute(out, "SUM", &sum.text());
+        number_attribute(out, "NUM", sum.num);
+        attribute(out, "TYPE", "double");
+        attribute(out, "UNITS", &fields.units);
+        attribute(out, "SLOPE", &fields.slope_text);
+        attribute(out, "SOURCE", &fields.source);
+        out.extend_from_slice(b">\n");
+        extra_data(out, sum.extra());
+        out.extend_from_slice(b"</METRICS>\n");
+    }
+
+    fn open_node(&mut self, out: &mut Vec<u8>, node: &Node) {
+        match node {
+            Node::Grid(grid) => open_grid(out, &grid.name, &grid.authority, grid.localtime),
+            Node::Cluster(cluster) => {
+                out.extend_from_slice(b"<CLUSTER");
+                attribute(out, "NAME", &cluster.name);
+                number_attribute(out, "LOCALTIME", cluster.localtime);
+                attribute(out, "OWNER", &cluster.owner);
+                attribute(out, "LATLONG", &cluster.latlong);
+                attribute(out, "URL", &cluster.url);
+                out.extend_from_slice(b">\n");
+            }
+        }
+    }
+
+    fn open_host(&mut self, out: &mut Vec<u8>, host: &Host, now: Now) {
+        let info = &host.info;
+        out.extend_from_slice(b"<HOST");
+        attribute(out, "NAME", &info.name);
+        attribute(out, "IP", &info.ip);
+        number_attribute(out, "REPORTED", host.reported);
+        number_attribute(out, "TN", host.live_tn(now.mono));
+        number_attribute(out, "TMAX", info.tmax);
+        number_attribute(out, "DMAX", info.dmax);
+        attribute(out, "LOCATION", &info.location);
+        number_attribute(out, "GMOND_STARTED", info.gmond_started);
+        attribute(out, "TAGS", &info.tags);
+        out.extend_from_slice(b">\n");
+    }
+
+    #[inline]
+    fn metric(&mut self, out: &mut Vec<u8>, cluster: &Cluster, metric: &Metric, age: u32) {
+        let wire = cluster.def(metric).wire();
+        out.extend_from_slice(wire.head());
+        push_value(out, &metric.val);
+        out.extend_from_slice(wire.middle());
+        push_decimal(out, u64::from(metric.tn) + u64::from(age));
+        out.extend_from_slice(wire.tail());
+    }
+
+    fn close_host(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"</HOST>\n");
+    }
+
+    fn close_node(&mut self, out: &mut Vec<u8>, node: &Node) {
+        out.extend_from_slice(match node {
+            Node::Grid(_) => b"</GRID>\n",
+            Node::Cluster(_) => b"</CLUSTER>\n",
+        });
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>, snapshot: &Snapshot) {
+        if snapshot.identity.scalable {
+            out.extend_from_slice(b"</GRID>\n");
+        }
+        out.extend_from_slice(b"</GANGLIA_XML>\n");
+    }
+}
+
+fn open_grid(out: &mut Vec<u8>, name: &str, authority: &str, localtime: i64) {
+    out.extend_from_slice(b"<GRID");
+    attribute(out, "NAME", name);
+    attribute(out, "AUTHORITY", authority);
+    number_attribute(out, "LOCALTIME", localtime);
+    out.extend_from_slice(b">\n");
+}

@@ -1,0 +1,748 @@
+//! One client, as a machine: its request, its answer, and how long it may take over both.
+//!
+//! No sockets and no clock. It does not look into the data: an answer is handed to it.
+
+use std::time::Duration;
+
+use crate::answer::walk::Body;
+use crate::http;
+use crate::http::{Head, MAX_HEAD_BYTES, Refusal};
+use crate::model::Mono;
+
+/// Longest request line, without its end.
+pub const MAX_LINE_BYTES: usize = 2048;
+
+/// For the request.
+pub const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+
+/// For the rest of an HTTP request once its first line is there. Nothing in it is needed, so then it
+/// is answered without: C gmetad asks for no more than the line either.
+pub const HEAD_LIMIT: Duration = Duration::from_secs(1);
+
+/// For a client that takes nothing of its answer.
+pub const STALL_LIMIT: Duration = Duration::from_secs(30);
+
+/// For the whole answer, and longer for a long one: see `MIN_BYTES_PER_SEC`.
+pub const ANSWER_LIMIT: Duration = Duration::from_secs(60);
+
+/// What a client must take on average once `ANSWER_LIMIT` is over. It bounds how long a snapshot
+/// is held, and so how many of them there are.
+pub const MIN_BYTES_PER_SEC: u64 = 64 << 10;
+
+/// For a client that has its answer to close its side.
+pub const LINGER_LIMIT: Duration = Duration::from_secs(2);
+
+/// Most that a client may send beside its request.
+pub const MAX_STRAY_BYTES: usize = 64 << 10;
+
+/// Bytes of an answer that are made at a time.
+pub const OUT_BYTES: usize = 64 << 10;
+
+/// What TLS begins with.
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// Why a client was let go before it had its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Not a request.
+    #[error("its request is longer than {MAX_LINE_BYTES} bytes")]
+    LongLine,
+    /// Not a request either, nor what a name could begin with.
+    #[error("it speaks TLS, as for https; there is none on this port")]
+    Tls,
+    /// No request.
+    #[error("it sent no request for {} s", REQUEST_LIMIT.as_secs())]
+    NoRequest,
+    /// It takes nothing.
+    #[error("it took nothing of its answer for {} s", STALL_LIMIT.as_secs())]
+    Stalled,
+    /// It takes too little.
+    #[error("it takes its answer too slowly, less than {MIN_BYTES_PER_SEC} bytes a second")]
+    Slow,
+    /// It takes less than others, and what it is sent is old.
+    #[error("it takes its answer so slowly that many newer ones were begun meanwhile")]
+    Outlived,
+    /// It is gone.
+    #[error("it closed the connection before it had its answer")]
+    Gone,
+}
+
+/// What is to be done for the machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Answer this with `answer`.
+    Request(Request),
+    /// Tell the client that nothing more will come; it may still close first.
+    CloseWrite,
+    /// Let go of the connection, for this reason if it is one.
+    Close(Option<Fault>),
+}
+
+/// What a client asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// All there is; the XML port needs no words for that.
+    All,
+    /// A line of the interactive port, without its end.
+    Line(Vec<u8>),
+    /// A request over HTTP, well formed or not.
+    Http(Head),
+}
+
+/// Serves one connection.
+pub struct Client {
+    state: State,
+    actions: Vec<Action>,
+    /// Whether the client has closed its side.
+    ended: bool,
+    stray_bytes: usize,
+    written_bytes: u64,
+}
+
+enum State {
+    /// Waits for the request line.
+    Request { line: Vec<u8>, deadline: Mono },
+    /// The first line is HTTP; waits for the rest of the head.
+    Head { head: Vec<u8>, deadline: Mono },
+    /// The request is complete; its answer is about to be handed in.
+    Asked { deadline: Mono },
+    /// Sends the answer.
+    Writing(Writing),
+    /// All is sent; waits for the client to close, so that nothing of it is lost.
+    Lingering { deadline: Mono },
+    /// Over.
+    Closed,
+}
+
+struct Writing {
+    body: Box<dyn Body>,
+    /// Whether `body` has more.
+    more: bool,
+    out: Vec<u8>,
+    /// How much of `out` is sent.
+    at: usize,
+    started: Mono,
+    /// When the client last took something.
+    taken: Mono,
+}
+
+impl Client {
+    /// A client of the XML port: it is answered at once.
+    pub fn of_xml_port(now: Mono) -> Client {
+        let deadline = now + REQUEST_LIMIT;
+        Client::new(
+            State::Asked { deadline },
+            vec![Action::Request(Request::All)],
+        )
+    }
+
+    /// A client of the interactive port.
+    pub fn of_interactive_port(now: Mono) -> Client {
+        let request = State::Request {
+            line: Vec::new(),
+            deadline: now + REQUEST_LIMIT,
+        };
+        Client::new(request, Vec::new())
+    }
+
+    fn new(state: State, actions: Vec<Action>) -> Client {
+        Client {
+            state,
+            actions,
+            ended: false,
+            stray_bytes: 0,
+            written_bytes: 0,
+        }
+    }
+
+    /// What is to be done next for the machine.
+    pub fn action(&mut self) -> Option<Action> {
+        self.actions.pop()
+    }
+
+    /// When `timeout` is to be called, if nothing happens before.
+    pub fn deadline(&self) -> Option<Mono> {
+        match &self.state {
+            State::Request { deadline, .. }
+            | State::Head { deadline, .. }
+            | State::Asked { deadline }
+            | State::Lingering { deadline } => Some(*deadline),
+            State::Writing(writing) => {
+                let stalled = writing.taken + STALL_LIMIT;
+                Some(stalled.min(writing.slow_at(self.written_bytes)))
+            }
+            State::Closed => None,
+        }
+    }
+
+    /// Whether the connection is to be read.
+    pub fn wants_bytes(&self) -> bool {
+        let waits = matches!(
+            self.state,
+            State::Request { .. } | State::Head { .. } | State::Lingering { .. }
+        );
+        waits && !self.ended
+    }
+
+    /// Whether there is something to send.
+    pub fn wants_to_write(&self) -> bool {
+        matches!(self.state, State::Writing(_))
+    }
+
+    /// Whether it is over.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// Bytes sent so far.
+    pub fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    /// Bytes have come, not none.
+    pub fn bytes(&mut self, bytes: &[u8], now: Mono) {
+        let (line, deadline) = match &mut self.state {
+            State::Request { line, deadline } => (line, *deadline),
+            State::Head { .. } => return self.head_bytes(bytes, now),
+            _ => return self.stray(bytes.len()),
+        };
+        if line.is_empty() && bytes.first() == Some(&TLS_HANDSHAKE) {
+            // It would wait for its own kind of answer until one of the two gives up.
+            return self.close(Some(Fault::Tls));
+        }
+        let end = bytes.iter().position(|b| matches!(b, b'\n' | b'\r'));
+        let part = &bytes[..end.unwrap_or(bytes.len())];
+        let room = MAX_LINE_BYTES - line.len();
+        line.extend_from_slice(&part[..part.len().min(room)]);
+        if part.len() > room {
+            // In the plain form everything that is sent is XML: there is no way to say it.
+            if !http::begins_request_line(line) {
+                return self.close(Some(Fault::LongLine));
+            }
+            let head = Head::refused(line, Refusal::LongLine(MAX_LINE_BYTES));
+            self.asked(Request::Http(head), deadline, now);
+            return self.stray(bytes.len());
+        }
+        let Some(end) = end else { return };
+        let line = std::mem::take(line);
+        if http::is_request_line(&line) {
+            self.state = State::Head {
+                head: line,
+                deadline: now + HEAD_LIMIT,
+            };
+            return self.head_bytes(&bytes[end..], now);
+        }
+        self.asked(Request::Line(line), deadline, now);
+        // What follows the line is not part of it, nor of anything.
+        self.stray(bytes.len() - end - 1);
+    }
+
+    /// More of the head of an HTTP request.
+    fn head_bytes(&mut self, bytes: &[u8], now: Mono) {
+        let State::Head { head, deadline } = &mut self.state else {
+            return;
+        };
+        // Its end may have begun in what came before.
+        let from = head.len().saturating_sub(2);
+        head.extend_from_slice(&bytes[..bytes.len().min(MAX_HEAD_BYTES + 1 - head.len())]);
+        let end = (from..head.len())
+            .find(|&at| head[at..].starts_with(b"\n\n") || head[at..].starts_with(b"\n\r\n"));
+        if end.is_some() || head.len() > MAX_HEAD_BYTES {
+            let deadline = *deadline;
+            let request = Request::Http(Head::parse(&head[..end.unwrap_or(head.len())]));
+            self.asked(request, deadline, now);
+        }
+    }
+
+    /// The client has closed its side. Where its request was incomplete, that completes it.
+    pub fn end(&mut self, now: Mono) {
+        self.ended = true;
+        match &mut self.state {
+            // Someone who looks whether the port is open, and asks for nothing.
+            State::Request { line, .. } if line.is_empty() => self.close(None),
+            State::Request { line, deadline } => {
+                let line = std::mem::take(line);
+                let deadline = *deadline;
+                let request = if http::is_request_line(&line) {
+                    Request::Http(Head::parse(&line))
+                } else {
+                    Request::Line(line)
+                };
+                self.asked(request, deadline, now);
+            }
+            State::Head { head, deadline } => {
+                let request = Request::Http(Head::parse(head));
+                let deadline = *deadline;
+                self.asked(request, deadline, now);
+            }
+            State::Lingering { .. } => self.close(None),
+            State::Asked { .. } | State::Writing(_) | State::Closed => {}
+        }
+    }
+
+    /// The answer to the request.
+    pub fn answer(&mut self, body: Box<dyn Body>, now: Mono) {
+        if matches!(self.state, State::Asked { .. }) {
+            self.state = State::Writing(Writing {
+                body,
+                more: true,
+                out: Vec::new(),
+                at: 0,
+                started: now,
+                taken: now,
+            });
+        }
+    }
+
+    /// What is to be sent next; nothing once all of it is.
+    pub fn output(&mut self) -> &[u8] {
+        let State::Writing(writing) = &mut self.state else {
+            return &[];
+        };
+        while writing.at == writing.out.len() && writing.more {
+            writing.out.clear();
+            writing.at = 0;
+            writing.more = writing.body.fill(&mut writing.out, OUT_BYTES);
+        }
+        &writing.out[writing.at..]
+    }
+
+    /// So many bytes of `output` were sent.
+    pub fn written(&mut self, len: usize, now: Mono) {
+        let State::Writing(writing) = &mut self.state else {
+            return;
+        };
+        writing.at += len;
+        writing.taken = now;
+        self.written_bytes += len as u64;
+    }
+
+    /// Ends the answer if all of it is sent; whether it is.
+    pub fn finish(&mut self, now: Mono) -> bool {
+        if !self.output().is_empty() || !self.wants_to_write() {
+            return false;
+        }
+        if self.ended {
+            self.close(None);
+        } else {
+            self.state = State::Lingering {
+                deadline: now + LINGER_LIMIT,
+            };
+            self.actions.push(Action::CloseWrite);
+        }
+        true
+    }
+
+    /// The connection broke.
+    pub fn broken(&mut self) {
+        let fault = match self.state {
+            State::Lingering { .. } | State::Closed => None,
+            State::Request { .. }
+            | State::Head { .. }
+            | State::Asked { .. }
+            | State::Writing(_) => Some(Fault::Gone),
+        };
+        self.close(fault);
+    }
+
+    /// Ends what takes too long, if it does.
+    pub fn timeout(&mut self, now: Mono) {
+        if self.deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        let fault = match &self.state {
+            State::Request { line, deadline } if http::begins_request_line(line) => {
+                let head = Head::refused(line, Refusal::Late(REQUEST_LIMIT.as_secs()));
+                let deadline = *deadline;
+                return self.asked(Request::Http(head), deadline, now);
+            }
+            State::Request { .. } => Some(Fault::NoRequest),
+            State::Head { head, deadline } => {
+                let request = Request::Http(Head::parse(head));
+                let deadline = *deadline;
+                return self.asked(request, deadline, now);
+            }
+            State::Writing(writing) if writing.taken + STALL_LIMIT <= now => Some(Fault::Stalled),
+            State::Writing(_) => Some(Fault::Slow),
+            State::Asked { .. } | State::Lingering { .. } | State::Closed => None,
+        };
+        self.close(fault);
+    }
+
+    /// Lets go of a client whose answer is out of date while it is being sent.
+    pub fn outlive(&mut self) {
+        if self.wants_to_write() {
+            self.close(Some(Fault::Outlived));
+        }
+    }
+
+    /// Lets go of a client that has not asked for anything yet, or has everything.
+    pub fn stop(&mut self) {
+        if !self.wants_to_write() {
+            self.close(None);
+        }
+    }
+
+    fn asked(&mut self, request: Request, deadline: Mono, now: Mono) {
+        self.state = State::Asked {
+            deadline: deadline.max(now + Duration::from_secs(1)),
+        };
+        self.actions.push(Action::Request(request));
+    }
+
+    fn stray(&mut self, len: usize) {
+        self.stray_bytes += len;
+        if self.stray_bytes > MAX_STRAY_BYTES {
+            self.close(None);
+        }
+    }
+
+    fn close(&mut self, fault: Option<Fault>) {
+        if !self.is_closed() {
+            self.state = State::Closed;
+            self.actions.clear();
+            self.actions.push(Action::Close(fault));
+        }
+    }
+}
+
+impl Writing {
+    /// When the client will have been too slow, with so much written.
+    fn slow_at(&self, written_bytes: u64) -> Mono {
+        self.started + ANSWER_LIMIT + Duration::from_secs(written_bytes / MIN_BYTES_PER_SEC)
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = match &self.state {
+            State::Request { .. } => "Request",
+            State::Head { .. } => "Head",
+            State::Asked { .. } => "Asked",
+            State::Writing(_) => "Writing",
+            State::Lingering { .. } => "Lingering",
+            State::Closed => "Closed",
+        };
+        f.debug_struct("Client")
+            .field("state", &state)
+            .field("written_bytes", &self.written_bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An answer of so many bytes.
+    struct Zeros(usize);
+
+    impl Body for Zeros {
+        fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> bool {
+            let len = self.0.min(limit - out.len());
+            out.resize(out.len() + len, 0);
+            self.0 -= len;
+            self.0 > 0
+        }
+    }
+
+    fn asked(client: &mut Client) -> Option<Vec<u8>> {
+        match client.action() {
+            Some(Action::Request(Request::Line(line))) => Some(line),
+            _ => None,
+        }
+    }
+
+    fn is_well_formed(action: Option<&Action>) -> bool {
+        matches!(action, Some(Action::Request(Request::Http(head))) if head.target.is_ok())
+    }
+
+    fn refused(action: Option<Action>) -> Option<Refusal> {
+        match action {
+            Some(Action::Request(Request::Http(head))) => head.target.err(),
+            _ => None,
+        }
+    }
+
+    fn answered(len: usize) -> Client {
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"/\n", Mono(0));
+        assert!(asked(&mut client).is_some());
+        client.answer(Box::new(Zeros(len)), Mono(0));
+        client
+    }
+
+    #[test]
+    fn a_line_ends_with_newline_carriage_return_or_half_close() {
+        for end in [&b"\n"[..], b"\r", b"\r\n", b"\nmore\n"] {
+            let mut client = Client::of_interactive_port(Mono(0));
+            client.bytes(b"/Clus", Mono(1));
+            assert_eq!(client.action(), None);
+            client.bytes(&[b"ter", end].concat(), Mono(2));
+            assert_eq!(asked(&mut client).as_deref(), Some(&b"/Cluster"[..]));
+        }
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"/Cluster", Mono(1));
+        client.end(Mono(2));
+        assert_eq!(asked(&mut client).as_deref(), Some(&b"/Cluster"[..]));
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"\n", Mono(1));
+        assert_eq!(asked(&mut client).as_deref(), Some(&b""[..]));
+    }
+
+    #[test]
+    fn who_sends_nothing_at_all_is_let_go_without_a_word() {
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.end(Mono(1));
+        assert_eq!(client.action(), Some(Action::Close(None)));
+    }
+
+    #[test]
+    fn tls_is_not_left_waiting() {
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"\x16\x03\x01\x02\x00\x01", Mono(0));
+        assert_eq!(client.action(), Some(Action::Close(Some(Fault::Tls))));
+    }
+
+    #[test]
+    fn an_over_long_line_closes_the_connection() {
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(&[b'x'; MAX_LINE_BYTES], Mono(0));
+        assert_eq!(client.action(), None);
+        client.bytes(b"\n", Mono(0));
+        assert_eq!(
+            asked(&mut client).map(|line| line.len()),
+            Some(MAX_LINE_BYTES)
+        );
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(&[b'x'; MAX_LINE_BYTES + 1], Mono(0));
+        assert_eq!(client.action(), Some(Action::Close(Some(Fault::LongLine))));
+        assert!(client.is_closed());
+    }
+
+    #[test]
+    fn an_over_long_line_of_http_is_answered_however_it_comes() {
+        let line = [b"GET /", &[b'x'; 2 * MAX_LINE_BYTES][..]].concat();
+        for step in [1, 100, line.len()] {
+            let mut client = Client::of_interactive_port(Mono(0));
+            let mut parts = line.chunks(step);
+            let action = loop {
+                client.bytes(parts.next().expect("it is too long"), Mono(0));
+                let action = client.action();
+                if action.is_some() {
+                    break action;
+                }
+            };
+            assert_eq!(refused(action), Some(Refusal::LongLine(MAX_LINE_BYTES)));
+            client.answer(Box::new(Zeros(1)), Mono(0));
+            assert_eq!(client.output().len(), 1);
+            client.written(1, Mono(0));
+            client.finish(Mono(0));
+            // What is left of the line is read, lest the answer is lost with the connection.
+            assert!(client.wants_bytes());
+            parts.for_each(|part| client.bytes(part, Mono(0)));
+            assert!(!client.is_closed());
+        }
+    }
+
+    #[test]
+    fn no_line_within_the_limit_closes_the_connection() {
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"/", Mono(9_000));
+        assert_eq!(
+            client.deadline(),
+            Some(Mono(10_000)),
+            "a drip moves nothing"
+        );
+        client.timeout(Mono(9_999));
+        assert!(!client.is_closed());
+        client.timeout(Mono(10_000));
+        assert_eq!(client.action(), Some(Action::Close(Some(Fault::NoRequest))));
+        assert_eq!(client.deadline(), None);
+        // Over HTTP there is a way to say so.
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"GET /metr", Mono(9_000));
+        client.timeout(Mono(10_000));
+        assert_eq!(refused(client.action()), Some(Refusal::Late(10)));
+        assert_eq!(client.deadline(), Some(Mono(11_000)));
+    }
+
+    #[test]
+    fn http_is_a_head_with_an_empty_line_at_its_end() {
+        let head = b"GET /a%20b HTTP/1.1\r\nHost: x\r\n\r\n";
+        let target = |client: &mut Client| match client.action() {
+            Some(Action::Request(Request::Http(head))) => head.target.ok(),
+            _ => None,
+        };
+        for step in [1, 2, 3, 7, head.len()] {
+            let mut client = Client::of_interactive_port(Mono(0));
+            for part in head.chunks(step) {
+                assert_eq!(client.action(), None);
+                assert!(client.wants_bytes());
+                client.bytes(part, Mono(0));
+            }
+            assert_eq!(target(&mut client).as_deref(), Some(&b"/a%20b"[..]));
+            assert!(!client.wants_bytes());
+        }
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"GET / HTTP/1.0\n\nrest", Mono(0));
+        assert_eq!(target(&mut client).as_deref(), Some(&b"/"[..]));
+    }
+
+    #[test]
+    fn a_head_without_an_end_is_answered_all_the_same() {
+        for sent in [
+            &b"GET / HTTP/1.0"[..],
+            b"GET / HTTP/1.0\n",
+            b"GET / HTTP/1.0\r\nA: b",
+        ] {
+            let mut client = Client::of_interactive_port(Mono(0));
+            client.bytes(sent, Mono(0));
+            client.end(Mono(5));
+            let action = client.action();
+            assert!(is_well_formed(action.as_ref()), "{action:?}");
+        }
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"GET / HTTP/1.0\r\n", Mono(5000));
+        client.bytes(b"A: b\r\n", Mono(5900));
+        assert_eq!(client.deadline(), Some(Mono(6000)));
+        client.timeout(Mono(6000));
+        assert!(is_well_formed(client.action().as_ref()));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_head_is_told() {
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"POST / HTTP/1.0\r\n\r\n", Mono(0));
+        assert_eq!(refused(client.action()), Some(Refusal::Method));
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"GET / HTTP/1.0\r\nX: ", Mono(0));
+        for _ in 0..MAX_HEAD_BYTES.div_ceil(100) {
+            client.bytes(&[b'x'; 100], Mono(0));
+        }
+        assert_eq!(refused(client.action()), Some(Refusal::LongHead));
+        client.answer(Box::new(Zeros(1)), Mono(0));
+        assert!(client.wants_to_write());
+    }
+
+    #[test]
+    fn the_xml_port_asks_for_nothing() {
+        let mut client = Client::of_xml_port(Mono(0));
+        assert_eq!(client.action(), Some(Action::Request(Request::All)));
+        client.answer(Box::new(Zeros(10)), Mono(0));
+        assert_eq!(client.output().len(), 10);
+        client.written(10, Mono(0));
+        assert!(client.finish(Mono(0)));
+        assert_eq!(client.action(), Some(Action::CloseWrite));
+    }
+
+    #[test]
+    fn an_answer_is_made_as_it_is_taken() {
+        let len = 5 * OUT_BYTES + 17;
+        let mut client = answered(len);
+        let mut sent = 0;
+        while !client.finish(Mono(0)) {
+            let slice = client.output().len();
+            assert!(slice > 0 && slice <= OUT_BYTES);
+            let part = slice.min(10_000);
+            client.written(part, Mono(0));
+            sent += part;
+        }
+        assert_eq!(sent, len);
+        assert_eq!(client.written_bytes(), len as u64);
+        assert!(client.wants_bytes(), "until the client closes");
+        client.end(Mono(5));
+        client.end(Mono(6));
+        assert_eq!(client.action(), Some(Action::Close(None)));
+        assert_eq!(client.action(), None);
+    }
+
+    #[test]
+    fn a_client_that_has_closed_its_side_is_let_go_with_the_last_byte() {
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"/", Mono(0));
+        client.end(Mono(0));
+        assert!(asked(&mut client).is_some());
+        client.answer(Box::new(Zeros(0)), Mono(0));
+        assert!(client.output().is_empty());
+        assert!(client.finish(Mono(0)));
+        assert_eq!(client.action(), Some(Action::Close(None)));
+    }
+
+    #[test]
+    fn a_client_that_takes_nothing_is_let_go() {
+        let mut client = answered(1 << 20);
+        client.output();
+        client.written(1, Mono(20_000));
+        assert_eq!(client.deadline(), Some(Mono(50_000)));
+        client.timeout(Mono(50_000));
+        assert_eq!(client.action(), Some(Action::Close(Some(Fault::Stalled))));
+    }
+
+    #[test]
+    fn a_client_that_drips_is_let_go_and_one_that_keeps_up_is_not() {
+        let mut client = answered(100 << 20);
+        let mut now = Mono(0);
+        while !client.is_closed() {
+            now.0 += 20_000;
+            client.timeout(now);
+            client.output();
+            client.written(1, now);
+        }
+        assert_eq!(now, Mono(60_000));
+        assert_eq!(client.action(), Some(Action::Close(Some(Fault::Slow))));
+
+        let mut client = answered(100 << 20);
+        let mut now = Mono(0);
+        while !client.finish(now) {
+            client.timeout(now);
+            assert!(!client.is_closed(), "at {now:?}");
+            let len = client.output().len().min(MIN_BYTES_PER_SEC as usize);
+            client.written(len, now);
+            now.0 += 1000;
+        }
+        assert!(now > Mono(1_000_000));
+    }
+
+    #[test]
+    fn a_client_that_keeps_sending_is_cut_off() {
+        let mut client = answered(10);
+        client.output();
+        client.written(10, Mono(0));
+        assert!(client.finish(Mono(0)));
+        assert_eq!(client.action(), Some(Action::CloseWrite));
+        for _ in 0..=MAX_STRAY_BYTES / 4096 {
+            client.bytes(&[0; 4096], Mono(0));
+        }
+        assert_eq!(client.action(), Some(Action::Close(None)));
+        let mut client = answered(10);
+        client.output();
+        client.written(10, Mono(0));
+        client.finish(Mono(0));
+        client.timeout(Mono(2000));
+        assert!(client.is_closed(), "nobody lingers for good");
+    }
+
+    #[test]
+    fn a_client_that_is_outlived_is_let_go_unless_it_has_all() {
+        let mut slow = answered(10 * OUT_BYTES);
+        slow.outlive();
+        assert_eq!(slow.action(), Some(Action::Close(Some(Fault::Outlived))));
+        let mut done = answered(1);
+        let len = done.output().len();
+        done.written(len, Mono(0));
+        assert!(done.finish(Mono(0)));
+        done.outlive();
+        assert_eq!(done.action(), Some(Action::CloseWrite));
+    }
+
+    #[test]
+    fn at_the_end_of_the_daemon_answers_in_progress_go_on() {
+        let mut busy = answered(10);
+        busy.stop();
+        assert!(!busy.is_closed());
+        let mut idle = Client::of_interactive_port(Mono(0));
+        idle.stop();
+        assert_eq!(idle.action(), Some(Action::Close(None)));
+    }
+}

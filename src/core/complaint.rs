@@ -1,0 +1,277 @@
+//! When to say that something is wrong: once, then ever more rarely, and once when it is over.
+//!
+//! No I/O and no clock: the caller passes the time in and logs what it is told to.
+
+use std::time::{Duration, Instant};
+
+/// Target of the log that makes an error a fatal one: it ends the daemon.
+pub const FATAL: &str = "gmetad::fatal";
+/// Target of the log that makes an error a critical one: a part of the daemon's work is no longer
+/// done.
+pub const CRITICAL: &str = "gmetad::critical";
+
+/// How long after the first line the second one may come.
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+/// Each pause is this many times the one before.
+const PAUSE_GROWTH: u32 = 4;
+/// No pause is longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
+
+/// The memory of one thing that can go wrong and come right again.
+///
+/// A thing that goes to and fro does not fill the log either: its pauses grow on until it has
+/// been well for as long as the last pause.
+#[derive(Clone, Debug, Default)]
+pub struct Complaint(State);
+
+/// What to log about a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Say {
+    /// It went wrong just now.
+    First,
+    /// It still is, or is again after coming right in between.
+    Still {
+        /// For how long.
+        lasted: Duration,
+        /// How many failures, this one included.
+        times: u64,
+    },
+}
+
+#[derive(Clone, Debug, Default)]
+enum State {
+    /// Nothing was ever wrong, or not for long.
+    #[default]
+    Well,
+    /// It was wrong; a new failure is not told before `quiet_until`.
+    Recovered {
+        quiet_until: Instant,
+        pause: Duration,
+    },
+    /// It is wrong.
+    Failing {
+        since: Instant,
+        times: u64,
+        told: bool,
+        quiet_until: Instant,
+        pause: Duration,
+    },
+}
+
+impl Complaint {
+    /// Of a thing that is well.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// It has failed, perhaps again: what to log, if anything.
+    pub fn failed(&mut self, now: Instant) -> Option<Say> {
+        match &mut self.0 {
+            State::Well => {
+                self.0 = State::begun(now, FIRST_PAUSE);
+                Some(Say::First)
+            }
+            State::Recovered { quiet_until, pause } => {
+                let (quiet_until, pause) = (*quiet_until, *pause);
+                if now < quiet_until {
+                    self.0 = State::Failing {
+                        since: now,
+                        times: 1,
+                        told: false,
+                        quiet_until,
+                        pause,
+                    };
+                    return None;
+                }
+                let flapping = now < quiet_until + pause;
+                self.0 = State::begun(now, if flapping { grown(pause) } else { FIRST_PAUSE });
+                Some(Say::First)
+            }
+            State::Failing {
+                since,
+                times,
+                told,
+                quiet_until,
+                pause,
+            } => {
+                *times += 1;
+                if now < *quiet_until {
+                    return None;
+                }
+                *told = true;
+                *pause = grown(*pause);
+                *quiet_until = now + *pause;
+                Some(Say::Still {
+                    lasted: now.saturating_duration_since(*since),
+                    times: *times,
+                })
+            }
+        }
+    }
+
+    /// It has worked: how long it did not, where a failure was told and not yet its end.
+    pub fn recovered(&mut self, now: Instant) -> Option<Duration> {
+        let State::Failing {
+            since,
+            told,
+            quiet_until,
+            pause,
+            ..
+        } = self.0
+        else {
+            return None;
+        };
+        self.0 = State::Recovered { quiet_until, pause };
+        told.then(|| now.saturating_duration_since(since))
+    }
+
+    /// Whether the last report was a failure.
+    pub fn failing(&self) -> bool {
+        matches!(self.0, State::Failing { .. })
+    }
+}
+
+impl State {
+    fn begun(now: Instant, pause: Duration) -> Self {
+        State::Failing {
+            since: now,
+            times: 1,
+            told: true,
+            quiet_until: now + pause,
+            pause,
+        }
+    }
+}
+
+fn grown(pause: Duration) -> Duration {
+    (pause * PAUSE_GROWTH).min(LONGEST_PAUSE)
+}
+
+/// A length of time as people say it, to its two largest units: `3 h 20 min`.
+pub fn span(length: Duration) -> String {
+    let seconds = length.as_secs();
+    let units = [
+        ("d", seconds / 86_400),
+        ("h", seconds / 3600 % 24),
+        ("min", seconds / 60 % 60),
+    ];
+    let Some(first) = units.iter().position(|(_, count)| *count > 0) else {
+        return if seconds > 0 {
+            format!("{seconds} s")
+        } else {
+            "less than a second".into()
+        };
+    };
+    let (unit, count) = units[first];
+    let (next_unit, next_count) = units.get(first + 1).copied().unwrap_or(("s", seconds % 60));
+    if next_count == 0 {
+        format!("{count} {unit}")
+    } else {
+        format!("{count} {unit} {next_count} {next_unit}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// When a thing that fails each second for `seconds` is talked about, in seconds.
+    fn lines_of_a_lasting_failure(seconds: u32) -> Vec<u64> {
+        let start = Instant::now();
+        let mut complaint = Complaint::new();
+        (0..seconds)
+            .map(|second| start + SECOND * second)
+            .filter(|now| complaint.failed(*now).is_some())
+            .map(|now| (now - start).as_secs())
+            .collect()
+    }
+
+    #[test]
+    fn a_lasting_failure_is_told_at_once_and_then_ever_more_rarely() {
+        assert_eq!(lines_of_a_lasting_failure(7000), [0, 60, 300, 1260, 5100]);
+    }
+
+    #[test]
+    fn no_pause_is_longer_than_the_longest() {
+        let lines = lines_of_a_lasting_failure(200_000);
+        let last_two = &lines[lines.len() - 2..];
+        assert_eq!(last_two[1] - last_two[0], LONGEST_PAUSE.as_secs());
+    }
+
+    #[test]
+    fn what_is_told_later_says_how_long_and_how_often() {
+        let start = Instant::now();
+        let mut complaint = Complaint::new();
+        assert_eq!(complaint.failed(start), Some(Say::First));
+        assert_eq!(complaint.failed(start + 30 * SECOND), None);
+        assert_eq!(
+            complaint.failed(start + 70 * SECOND),
+            Some(Say::Still {
+                lasted: 70 * SECOND,
+                times: 3
+            })
+        );
+    }
+
+    #[test]
+    fn recovery_is_told_once_with_how_long_it_took() {
+        let start = Instant::now();
+        let mut complaint = Complaint::new();
+        assert_eq!(complaint.recovered(start), None);
+        complaint.failed(start);
+        assert!(complaint.failing());
+        assert_eq!(complaint.recovered(start + 45 * SECOND), Some(45 * SECOND));
+        assert!(!complaint.failing());
+        assert_eq!(complaint.recovered(start + 46 * SECOND), None);
+    }
+
+    #[test]
+    fn a_failure_that_was_not_told_has_no_recovery_to_tell() {
+        let start = Instant::now();
+        let mut complaint = Complaint::new();
+        complaint.failed(start);
+        complaint.recovered(start + SECOND);
+        assert_eq!(complaint.failed(start + 2 * SECOND), None);
+        assert_eq!(complaint.recovered(start + 3 * SECOND), None);
+    }
+
+    #[test]
+    fn going_to_and_fro_is_told_ever_more_rarely_too() {
+        let start = Instant::now();
+        let mut complaint = Complaint::new();
+        let mut told = Vec::new();
+        for second in (0..7000).step_by(2) {
+            if complaint.failed(start + SECOND * second).is_some() {
+                told.push(second);
+            }
+            complaint.recovered(start + SECOND * (second + 1));
+        }
+        assert_eq!(told, [0, 60, 300, 1260, 5100]);
+    }
+
+    #[test]
+    fn a_thing_that_was_well_for_long_is_told_anew() {
+        let start = Instant::now();
+        let mut complaint = Complaint::new();
+        complaint.failed(start);
+        complaint.recovered(start + SECOND);
+        let later = start + 1000 * SECOND;
+        assert_eq!(complaint.failed(later), Some(Say::First));
+        assert_eq!(complaint.failed(later + 59 * SECOND), None);
+        assert!(complaint.failed(later + 60 * SECOND).is_some());
+    }
+
+    #[test]
+    fn lengths_of_time_are_told_in_two_units() {
+        let told = |seconds| span(Duration::from_secs(seconds));
+        assert_eq!(span(Duration::from_millis(999)), "less than a second");
+        assert_eq!(told(59), "59 s");
+        assert_eq!(told(60), "1 min");
+        assert_eq!(told(200), "3 min 20 s");
+        assert_eq!(told(3 * 3600 + 20 * 60 + 5), "3 h 20 min");
+        assert_eq!(told(3 * 3600 + 5), "3 h");
+        assert_eq!(told(90_000), "1 d 1 h");
+    }
+}

@@ -1,0 +1,460 @@
+//! What a request is answered with: the head, and the body behind it.
+//!
+//! No I/O; what an answer is made of is handed in.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use super::{Asked, Method, Refusal, Route, Scope};
+use crate::answer::prometheus::Scrape;
+use crate::answer::query::{Query, Selection};
+use crate::answer::walk::Body;
+use crate::answer::xml::Render;
+use crate::answer::{json, prometheus};
+use crate::model::{Now, Snapshot};
+use crate::status::{Report, faults, own_metrics, page};
+
+/// Most scrapes of hosts at a time: each keeps a list of four bytes for each metric.
+pub const MAX_SCRAPES: usize = 8;
+
+/// What answers are made of.
+#[expect(missing_debug_implementations, reason = "it holds a function")]
+pub struct Context<'a> {
+    /// One moment of everything.
+    pub snapshot: Arc<Snapshot>,
+    /// That moment.
+    pub now: Now,
+    /// How the daemon does; asked for where it is told.
+    pub report: &'a mut dyn FnMut() -> Report,
+    /// For one more scrape; `None` where there are enough under way.
+    pub place: Option<Arc<()>>,
+}
+
+/// A place among the scrapes under way, each of which holds one. They are counted by who keeps
+/// `scrapes`, and holds nothing else of it.
+pub fn place(scrapes: &Arc<()>) -> Option<Arc<()>> {
+    (Arc::strong_count(scrapes) <= MAX_SCRAPES).then(|| Arc::clone(scrapes))
+}
+
+/// The status of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Ok,
+    BadRequest,
+    NotFound,
+    MethodNotAllowed,
+    RequestTimeout,
+    UriTooLong,
+    Unavailable,
+}
+
+impl Status {
+    /// The first line of the answer. It is no more than 1.0: the end of the connection is the end
+    /// of the answer.
+    fn line(self) -> &'static str {
+        match self {
+            Status::Ok => "HTTP/1.0 200 OK\r\n",
+            Status::BadRequest => "HTTP/1.0 400 Bad Request\r\n",
+            Status::NotFound => "HTTP/1.0 404 Not Found\r\n",
+            Status::MethodNotAllowed => "HTTP/1.0 405 Method Not Allowed\r\n",
+            Status::RequestTimeout => "HTTP/1.0 408 Request Timeout\r\n",
+            Status::UriTooLong => "HTTP/1.0 414 URI Too Long\r\n",
+            Status::Unavailable => "HTTP/1.0 503 Service Unavailable\r\n",
+        }
+    }
+}
+
+/// An answer before it is written.
+struct Answer {
+    status: Status,
+    /// Header fields beside those that all answers have.
+    fields: &'static str,
+    content_type: &'static str,
+    content: Content,
+}
+
+enum Content {
+    /// Made as it is sent.
+    Body(Box<dyn Body>),
+    /// All of it.
+    Bytes(Vec<u8>),
+}
+
+/// Anyone's page may show it, as it may C gmetad's.
+const ANY_ORIGIN: &str = "Access-Control-Allow-Origin: *\r\n";
+
+/// Answers a request, well formed or not.
+pub fn answer(asked: &Asked, context: &mut Context<'_>) -> Box<dyn Body> {
+    let answer = match &asked.route {
+        Ok(route) => Answer::of(route, context),
+        Err(refusal) => Answer::refusal(refusal),
+    };
+    answer.into_body(asked.method)
+}
+
+impl Answer {
+    fn of(route: &Route, context: &mut Context<'_>) -> Answer {
+        match route {
+            Route::Xml(query) => Answer::xml(query, context),
+            Route::Json(query) => Answer::json(query, context),
+            Route::Status(callback) => Answer::status(callback.as_deref(), context),
+            Route::Metrics(scope) => Answer::metrics(scope, context),
+            Route::Health => Answer::health(context),
+        }
+    }
+
+    fn xml(query: &Query, context: &mut Context<'_>) -> Answer {
+        let (selection, found) = Selection::resolve_strict(&context.snapshot, query);
+        let snapshot = Arc::clone(&context.snapshot);
+        Answer {
+            status: if found { Status::Ok } else { Status::NotFound },
+            fields: ANY_ORIGIN,
+            content_type: "application/xml",
+            content: Content::Body(Box::new(Render::new(snapshot, selection, context.now))),
+        }
+    }
+
+    fn json(query: &Query, context: &mut Context<'_>) -> Answer {
+        let (selection, found) = Selection::resolve_strict(&context.snapshot, query);
+        let snapshot = Arc::clone(&context.snapshot);
+        Answer {
+            status: if found { Status::Ok } else { Status::NotFound },
+            fields: ANY_ORIGIN,
+            content_type: "application/json",
+            content: Content::Body(json::body(snapshot, selection, context.now)),
+        }
+    }
+
+    fn status(callback: Option<&str>, context: &mut Context<'_>) -> Answer {
+        Answer {
+            status: Status::Ok,
+            fields: "",
+            content_type: match callback {
+                Some(_) => "application/javascript",
+                None => "application/json",
+            },
+            content: Content::Bytes(page(&(context.report)(), callback)),
+        }
+    }
+
+    fn metrics(scope: &Scope, context: &mut Context<'_>) -> Answer {
+        let names = match scope {
+            Scope::Daemon => {
+                return Answer {
+                    status: Status::Ok,
+                    fields: "",
+                    content_type: prometheus::CONTENT_TYPE,
+                    content: Content::Bytes(own_metrics(&(context.report)())),
+                };
+            }
+            Scope::All => None,
+            Scope::Cluster(names) => Some(names),
+        };
+        let Some(place) = context.place.take() else {
+            return Answer::text(
+                Status::Unavailable,
+                "Retry-After: 1\r\n",
+                "too many scrapes at a time",
+            );
+        };
+        let wanted = names.map(|names| {
+            let found = names.iter().find(|name| {
+                matches!(
+                    context.snapshot.node(name),
+                    Some(crate::model::Node::Cluster(_))
+                )
+            });
+            found.cloned()
+        });
+        if wanted == Some(None) {
+            return Answer::text(Status::NotFound, "", "there is no cluster of that name");
+        }
+        let wanted = wanted.flatten();
+        let scrape = Scrape::new(&context.snapshot, context.now, place, |cluster| {
+            wanted.as_deref().is_none_or(|name| *cluster.name == *name)
+        });
+        Answer {
+            status: Status::Ok,
+            fields: "",
+            content_type: prometheus::CONTENT_TYPE,
+            content: Content::Body(Box::new(scrape)),
+        }
+    }
+
+    fn health(context: &mut Context<'_>) -> Answer {
+        let faults = faults(&(context.report)());
+        if faults.is_empty() {
+            return Answer::text(Status::Ok, "", "ok");
+        }
+        let reasons: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        Answer::text(Status::Unavailable, "", &reasons.join("\n"))
+    }
+
+    fn refusal(refusal: &Refusal) -> Answer {
+        match refusal {
+            Refusal::Method => Answer::text(
+                Status::MethodNotAllowed,
+                "Allow: GET, HEAD\r\n",
+                &refusal.to_string(),
+            ),
+            Refusal::Late(_) => Answer::text(Status::RequestTimeout, "", &refusal.to_string()),
+            Refusal::LongLine(_) => Answer::text(Status::UriTooLong, "", &refusal.to_string()),
+            Refusal::RequestLine
+            | Refusal::Field
+            | Refusal::LongHead
+            | Refusal::Callback
+            | Refusal::Scope => Answer::text(Status::BadRequest, "", &refusal.to_string()),
+        }
+    }
+
+    fn text(status: Status, fields: &'static str, text: &str) -> Answer {
+        Answer {
+            status,
+            fields,
+            content_type: "text/plain; charset=utf-8",
+            content: Content::Bytes(format!("{text}\n").into_bytes()),
+        }
+    }
+
+    fn into_body(self, method: Method) -> Box<dyn Body> {
+        let mut head = self.status.line().as_bytes().to_vec();
+        head.extend_from_slice(b"Server: gmetad/");
+        head.extend_from_slice(env!("CARGO_PKG_VERSION").as_bytes());
+        head.extend_from_slice(b"\r\n");
+        head.extend_from_slice(self.fields.as_bytes());
+        // Writing to memory does not fail.
+        let _ = write!(head, "Content-Type: {}\r\n", self.content_type);
+        if let Content::Bytes(bytes) = &self.content {
+            let _ = write!(head, "Content-Length: {}\r\n", bytes.len());
+        }
+        head.extend_from_slice(b"Connection: close\r\n\r\n");
+        let body = match (method, self.content) {
+            (Method::Head, _) => None,
+            (Method::Get, Content::Body(body)) => Some(body),
+            (Method::Get, Content::Bytes(bytes)) => {
+                head.extend_from_slice(&bytes);
+                None
+            }
+        };
+        Box::new(Whole { head, at: 0, body })
+    }
+}
+
+/// What is known at once, then what is made as it is sent.
+struct Whole {
+    head: Vec<u8>,
+    /// How much of it is out.
+    at: usize,
+    body: Option<Box<dyn Body>>,
+}
+
+impl Body for Whole {
+    fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> bool {
+        let part = limit
+            .saturating_sub(out.len())
+            .min(self.head.len() - self.at);
+        out.extend_from_slice(&self.head[self.at..self.at + part]);
+        self.at += part;
+        if self.at < self.head.len() {
+            return true;
+        }
+        match &mut self.body {
+            Some(body) => body.fill(out, limit),
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::Head;
+    use crate::status::example;
+    use crate::testing::{all_of, snapshot};
+
+    /// What is answered to the head of a request.
+    fn answered(head: &str) -> String {
+        answered_with(head, example, &Arc::default())
+    }
+
+    fn answered_with(head: &str, mut report: impl FnMut() -> Report, scrapes: &Arc<()>) -> String {
+        let mut read = |slice| {
+            let mut context = Context {
+                snapshot: snapshot(&[
+                    "<CLUSTER NAME=\"one\"><HOST NAME=\"h\" TMAX=\"20\"><METRIC NAME=\"m\" \
+                     VAL=\"1\" TYPE=\"float\"/></HOST></CLUSTER>",
+                    "<GRID NAME=\"below\"></GRID>",
+                ]),
+                now: Now::default(),
+                report: &mut report,
+                place: place(scrapes),
+            };
+            let asked = Asked::of_head(&Head::parse(head.as_bytes()));
+            let body = answer(&asked, &mut context);
+            all_of(body, slice)
+        };
+        let whole = read(usize::MAX);
+        assert_eq!(whole, read(1), "however it is sliced");
+        String::from_utf8(whole).unwrap()
+    }
+
+    fn get(target: &str) -> String {
+        answered(&format!("GET {target} HTTP/1.0\r\n\r\n"))
+    }
+
+    /// The first line, Content-Type and the body.
+    fn parts(answer: &str) -> (&str, &str, &str) {
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut lines = head.split("\r\n");
+        let first = lines.next().unwrap();
+        let content_type = lines
+            .clone()
+            .find_map(|line| line.strip_prefix("Content-Type: "))
+            .unwrap();
+        assert!(head.ends_with("\r\nConnection: close"));
+        if let Some(len) = lines.find_map(|line| line.strip_prefix("Content-Length: ")) {
+            assert!(body.is_empty() || len.parse() == Ok(body.len()));
+        }
+        (first, content_type, body)
+    }
+
+    #[test]
+    fn xml_is_sent_under_the_head_of_c_gmetad() {
+        let theirs = include_str!("../../../tests/data/c-gmetad/http-root.txt");
+        let (theirs, _) = theirs.split_once("<?xml").unwrap();
+        let ours = get("/");
+        let (ours, _) = ours.split_once("<?xml").unwrap();
+        let ours = ours.replace(
+            concat!("gmetad/", env!("CARGO_PKG_VERSION")),
+            "gmetad/3.7.2-1",
+        );
+        assert!(ours.lines().eq(theirs.lines()), "{ours}");
+    }
+
+    #[test]
+    fn what_is_not_there_is_404_with_its_parents() {
+        let answer = get("/one/nope");
+        let (first, kind, body) = parts(&answer);
+        assert_eq!((first, kind), ("HTTP/1.0 404 Not Found", "application/xml"));
+        assert!(body.contains("<CLUSTER NAME=\"one\"") && !body.contains("<HOST "));
+        assert!(body.ends_with("</CLUSTER>\n</GRID>\n</GANGLIA_XML>\n"));
+        let answer = get("/api/v1/one/nope");
+        let (first, kind, body) = parts(&answer);
+        assert_eq!(
+            (first, kind),
+            ("HTTP/1.0 404 Not Found", "application/json")
+        );
+        assert!(serde_json::from_str::<serde_json::Value>(body).is_ok());
+        assert_eq!(parts(&get("/one/*/m")).0, "HTTP/1.0 200 OK");
+    }
+
+    #[test]
+    fn head_is_the_same_without_a_body() {
+        for target in [
+            "/",
+            "/nope",
+            "/status",
+            "/metrics?scope=all",
+            "/healthz",
+            "/api/v1/",
+            "/status?callback=a(",
+        ] {
+            let head = answered(&format!("HEAD {target} HTTP/1.1\r\n\r\n"));
+            let whole = get(target);
+            assert!(
+                whole.starts_with(&head) && head.len() < whole.len(),
+                "{target}"
+            );
+            assert!(head.ends_with("\r\n\r\n"));
+        }
+    }
+
+    #[test]
+    fn refusals_are_short_texts() {
+        let plain = "text/plain; charset=utf-8";
+        let answer = answered("POST / HTTP/1.1\r\n\r\n");
+        assert!(answer.contains("\r\nAllow: GET, HEAD\r\n"));
+        assert_eq!(
+            parts(&answer),
+            (
+                "HTTP/1.0 405 Method Not Allowed",
+                plain,
+                "only GET and HEAD are answered here\n"
+            )
+        );
+        for head in [
+            "GET",
+            "GET / HTTP/3",
+            "GET /status?callback=a( HTTP/1.0",
+            "GET /metrics?scope=x HTTP/1.0",
+        ] {
+            let answer = answered(head);
+            let (first, kind, body) = parts(&answer);
+            assert_eq!((first, kind), ("HTTP/1.0 400 Bad Request", plain), "{head}");
+            assert!(body.ends_with('\n') && body.len() < 100);
+        }
+    }
+
+    #[test]
+    fn the_status_is_json_or_a_script() {
+        let answer = get("/status");
+        let (first, kind, body) = parts(&answer);
+        assert_eq!((first, kind), ("HTTP/1.0 200 OK", "application/json"));
+        assert!(body.starts_with("{\"host\":\"head\","));
+        let answer = get("/status?callback=f");
+        let (_, kind, body) = parts(&answer);
+        assert_eq!(kind, "application/javascript");
+        assert!(body.starts_with("f({") && body.ends_with("})"));
+    }
+
+    #[test]
+    fn figures_are_the_daemons_the_hosts_or_a_clusters() {
+        let daemon = get("/metrics");
+        let (first, kind, body) = parts(&daemon);
+        assert_eq!((first, kind), ("HTTP/1.0 200 OK", prometheus::CONTENT_TYPE));
+        assert!(body.contains("gmetad_source_up{") && !body.contains("ganglia_m{"));
+        for target in ["/metrics?scope=all", "/metrics?cluster=one"] {
+            let all = get(target);
+            assert!(
+                parts(&all)
+                    .2
+                    .contains("ganglia_m{cluster=\"one\",host=\"h\"} 1\n")
+            );
+        }
+        for target in ["/metrics?cluster=nope", "/metrics?cluster=below"] {
+            let answer = get(target);
+            assert_eq!(parts(&answer).0, "HTTP/1.0 404 Not Found", "{target}");
+        }
+    }
+
+    #[test]
+    fn scrapes_at_a_time_are_limited() {
+        let scrapes = Arc::new(());
+        let request = "GET /metrics?scope=all HTTP/1.0\r\n\r\n";
+        let mut held: Vec<_> = (1..MAX_SCRAPES).map_while(|_| place(&scrapes)).collect();
+        assert!(answered_with(request, example, &scrapes).starts_with("HTTP/1.0 200 "));
+        held.extend(place(&scrapes));
+        assert_eq!(held.len(), MAX_SCRAPES);
+        let answer = answered_with(request, example, &scrapes);
+        assert!(answer.starts_with("HTTP/1.0 503 "), "{answer}");
+        assert!(answer.contains("\r\nRetry-After: 1\r\n"));
+    }
+
+    #[test]
+    fn health_is_ok_or_the_reasons() {
+        assert_eq!(
+            parts(&get("/healthz")),
+            ("HTTP/1.0 200 OK", "text/plain; charset=utf-8", "ok\n")
+        );
+        let ill = || {
+            let mut report = example();
+            report.sources.remove(0);
+            report.queue.held_back = 1;
+            report
+        };
+        let answer = answered_with("GET /healthz HTTP/1.0\r\n\r\n", ill, &Arc::default());
+        let (first, _, body) = parts(&answer);
+        assert_eq!(first, "HTTP/1.0 503 Service Unavailable");
+        assert!(body.starts_with("no source is up") && body.lines().count() == 2);
+    }
+}

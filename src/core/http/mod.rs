@@ -1,0 +1,11 @@
+//! HTTP on the interactive port: from the head of a request to the whole answer.
+//!
+//! No I/O: heads come in as bytes, answers go out as a [`Body`](crate::answer::walk::Body).
+
+mod answer;
+mod head;
+mod route;
+
+pub use answer::{Context, MAX_SCRAPES, answer, place};
+pub use head::{Head, MAX_HEAD_BYTES, Method, Refusal, begins_request_line, is_request_line};
+pub use route::{Asked, Route, Scope};

@@ -1,0 +1,23 @@
+//! gmetad without its shell: documents, store, answers, and the machines of peers.
+//!
+//! No I/O of any kind: bytes, times and random numbers come in as arguments; there is no clock, no
+//! file, no socket, no thread and no log. That is why its tests need none.
+#![forbid(unsafe_code)]
+
+pub mod answer;
+pub mod client;
+pub mod complaint;
+pub mod condition;
+pub mod http;
+pub mod ingest;
+pub mod model;
+pub mod plugin;
+pub mod poll;
+pub mod source;
+pub mod status;
+pub mod store;
+pub mod summary;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod timers;
+pub mod trust;

@@ -1,0 +1,323 @@
+//! What all hosts' metrics of one kind have in common: the definition, and its form on the wire.
+//!
+//! No values here: a value, its age and its host are in `cluster`.
+
+use crate::model::escape;
+
+/// The TYPE of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the wire's own")]
+pub enum MetricType {
+    String,
+    Int8,
+    Uint8,
+    Int16,
+    Uint16,
+    Int32,
+    Uint32,
+    Float,
+    Double,
+    Timestamp,
+    /// One this version does not know; its text is kept.
+    Other,
+}
+
+impl MetricType {
+    /// Never fails: an unknown type is `Other`.
+    pub fn parse(text: &str) -> MetricType {
+        match text {
+            "string" => MetricType::String,
+            "int8" => MetricType::Int8,
+            "uint8" => MetricType::Uint8,
+            "int16" => MetricType::Int16,
+            "uint16" => MetricType::Uint16,
+            "int32" => MetricType::Int32,
+            "uint32" => MetricType::Uint32,
+            "float" => MetricType::Float,
+            "double" => MetricType::Double,
+            "timestamp" => MetricType::Timestamp,
+            _ => MetricType::Other,
+        }
+    }
+
+    /// Whether its values, and so their sums, have no decimals.
+    pub fn is_integer(self) -> bool {
+        self.is_numeric() && !matches!(self, MetricType::Float | MetricType::Double)
+    }
+
+    /// Whether values of it are summed up and stored.
+    pub fn is_numeric(self) -> bool {
+        !matches!(
+            self,
+            MetricType::String | MetricType::Timestamp | MetricType::Other
+        )
+    }
+}
+
+/// The SLOPE of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the wire's own")]
+pub enum Slope {
+    Zero,
+    Positive,
+    Negative,
+    Both,
+    Unspecified,
+    Derivative,
+    /// One this version does not know; its text is kept.
+    Other,
+}
+
+impl Slope {
+    /// Never fails: an unknown slope is `Other`.
+    pub fn parse(text: &str) -> Slope {
+        match text {
+            "zero" => Slope::Zero,
+            "positive" => Slope::Positive,
+            "negative" => Slope::Negative,
+            "both" => Slope::Both,
+            "unspecified" => Slope::Unspecified,
+            "derivative" => Slope::Derivative,
+            _ => Slope::Other,
+        }
+    }
+}
+
+/// The attributes that hosts share, as text where the wire has text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names are the wire's own")]
+pub struct MetricFields {
+    pub name: String,
+    pub type_text: String,
+    pub units: String,
+    /// Longest time expected between two values, in seconds.
+    pub tmax: u32,
+    /// Seconds after which a value is deleted; 0 = never.
+    pub dmax: u32,
+    pub slope_text: String,
+    pub source: String,
+    /// EXTRA_ELEMENT NAME and VAL, in order, repeats kept.
+    pub extra: Vec<(String, String)>,
+}
+
+/// What an allocation takes beside what is asked for.
+pub(super) const ALLOCATION_BYTES: usize = 16;
+
+/// One definition, shared by every metric that has these attributes.
+#[derive(Debug)]
+pub struct MetricDef {
+    fields: MetricFields,
+    ty: MetricType,
+    slope: Slope,
+    wire: Wire,
+}
+
+impl MetricDef {
+    /// Works out the types and the wire form once, for all who share it.
+    pub fn new(mut fields: MetricFields) -> MetricDef {
+        fields.extra.shrink_to_fit();
+        let ty = MetricType::parse(&fields.type_text);
+        let slope = Slope::parse(&fields.slope_text);
+        let wire = Wire::new(&fields);
+        MetricDef {
+            fields,
+            ty,
+            slope,
+            wire,
+        }
+    }
+
+    /// NAME.
+    pub fn name(&self) -> &str {
+        &self.fields.name
+    }
+
+    /// All attributes.
+    pub fn fields(&self) -> &MetricFields {
+        &self.fields
+    }
+
+    /// TYPE.
+    pub fn ty(&self) -> MetricType {
+        self.ty
+    }
+
+    /// SLOPE.
+    pub fn slope(&self) -> Slope {
+        self.slope
+    }
+
+    /// The first EXTRA_ELEMENT of that name.
+    pub fn extra(&self, name: &str) -> Option<&str> {
+        self.fields
+            .extra
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, val)| val.as_str())
+    }
+
+    /// Memory that it takes, about.
+    pub fn bytes(&self) -> usize {
+        let MetricFields {
+            name,
+            type_text,
+            units,
+            slope_text,
+            source,
+            extra,
+            ..
+        } = &self.fields;
+        let texts = [name, type_text, units, slope_text, source]
+            .map(|text| text.capacity() + ALLOCATION_BYTES);
+        let pairs = extra.iter().map(|(key, val)| {
+            size_of::<(String, String)>() + key.capacity() + val.capacity() + 2 * ALLOCATION_BYTES
+        });
+        size_of::<MetricDef>()
+            + texts.iter().sum::<usize>()
+            + pairs.sum::<usize>()
+            + self.wire.bytes.len()
+            + ALLOCATION_BYTES
+    }
+
+    /// The METRIC element without its value and its TN.
+    pub fn wire(&self) -> &Wire {
+        &self.wire
+    }
+}
+
+/// A METRIC element in the one spelling that is written, and that a gmond nearly always sends:
+/// `head VAL middle TN tail`.
+///
+/// A gmond leaves ` SOURCE="gmond"` out and a gmetad puts it in, so the tail is kept as three
+/// runs. Bytes are Latin-1, escaped.
+#[derive(Debug)]
+pub struct Wire {
+    bytes: Box<[u8]>,
+    middle: u32,
+    tail: u32,
+    source: u32,
+    close: u32,
+    /// Whether a document may leave SOURCE out and mean this definition.
+    source_is_default: bool,
+}
+
+/// What an absent SOURCE means.
+pub const DEFAULT_SOURCE: &str = "gmond";
+
+impl Wire {
+    fn new(fields: &MetricFields) -> Wire {
+        let mut bytes = Vec::with_capacity(256);
+        bytes.extend_from_slice(b"<METRIC");
+        escape::attribute(&mut bytes, "NAME", &fields.name);
+        bytes.extend_from_slice(b" VAL=\"");
+        let middle = bytes.len();
+        bytes.push(b'"');
+        escape::attribute(&mut bytes, "TYPE", &fields.type_text);
+        escape::attribute(&mut bytes, "UNITS", &fields.units);
+        bytes.extend_from_slice(b" TN=\"");
+        let tail = bytes.len();
+        bytes.push(b'"');
+        escape::number_attribute(&mut bytes, "TMAX", fields.tmax);
+        escape::number_attribute(&mut bytes, "DMAX", fields.dmax);
+        escape::attribute(&mut bytes, "SLOPE", &fields.slope_text);
+        let source = bytes.len();
+        escape::attribute(&mut bytes, "SOURCE", &fields.source);
+        let close = bytes.len();
+        bytes.extend_from_slice(b">\n");
+        escape::extra_data(&mut bytes, &fields.extra);
+        bytes.extend_from_slice(b"</METRIC>\n");
+        Wire {
+            bytes: bytes.into(),
+            middle: middle as u32,
+            tail: tail as u32,
+            source: source as u32,
+            close: close as u32,
+            source_is_default: fields.source == DEFAULT_SOURCE,
+        }
+    }
+
+    /// `<METRIC NAME="…" VAL="`.
+    #[inline]
+    pub fn head(&self) -> &[u8] {
+        &self.bytes[..self.middle as usize]
+    }
+
+    /// `" TYPE="…" UNITS="…" TN="`.
+    #[inline]
+    pub fn middle(&self) -> &[u8] {
+        &self.bytes[self.middle as usize..self.tail as usize]
+    }
+
+    /// `" TMAX="…" … </METRIC>` and the end of the line.
+    #[inline]
+    pub fn tail(&self) -> &[u8] {
+        &self.bytes[self.tail as usize..]
+    }
+
+    /// The tail up to SOURCE.
+    #[inline]
+    pub fn before_source(&self) -> &[u8] {
+        &self.bytes[self.tail as usize..self.source as usize]
+    }
+
+    /// The tail after SOURCE, if a document may leave that out.
+    #[inline]
+    pub fn after_default_source(&self) -> Option<&[u8]> {
+        self.source_is_default
+            .then(|| &self.bytes[self.close as usize..])
+    }
+
+    /// The tail from SOURCE on.
+    #[inline]
+    pub fn from_source(&self) -> &[u8] {
+        &self.bytes[self.source as usize..]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wire_form_is_the_element_as_both_peers_write_it() {
+        let def = MetricDef::new(MetricFields {
+            name: "a<b".into(),
+            type_text: "float".into(),
+            units: " ".into(),
+            tmax: 70,
+            dmax: 0,
+            slope_text: "both".into(),
+            source: "gmond".into(),
+            extra: vec![("GROUP".into(), "load".into())],
+        });
+        let wire = def.wire();
+        let whole = [wire.head(), b"0.09", wire.middle(), b"31", wire.tail()].concat();
+        assert_eq!(
+            String::from_utf8(whole).unwrap(),
+            "<METRIC NAME=\"a&lt;b\" VAL=\"0.09\" TYPE=\"float\" UNITS=\" \" TN=\"31\" TMAX=\"70\" \
+             DMAX=\"0\" SLOPE=\"both\" SOURCE=\"gmond\">\n<EXTRA_DATA>\n\
+             <EXTRA_ELEMENT NAME=\"GROUP\" VAL=\"load\"/>\n</EXTRA_DATA>\n</METRIC>\n"
+        );
+        assert_eq!(
+            [wire.before_source(), wire.from_source()].concat(),
+            wire.tail()
+        );
+        assert!(
+            wire.after_default_source()
+                .is_some_and(|rest| rest.starts_with(b">\n<EXTRA"))
+        );
+    }
+
+    #[test]
+    fn only_numbers_are_numeric() {
+        let numeric = [
+            "int8", "uint8", "int16", "uint16", "int32", "uint32", "float", "double",
+        ];
+        assert!(numeric.iter().all(|t| MetricType::parse(t).is_numeric()));
+        assert!(
+            !["string", "timestamp", "blob", ""]
+                .iter()
+                .any(|t| MetricType::parse(t).is_numeric())
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! The field's nouns: grid, cluster, host, metric, summary, and the text they share.
+//!
+//! No I/O and no clock: times come in with the data.
+
+mod cluster;
+pub mod escape;
+pub mod latin1;
+mod metric;
+mod number;
+mod snapshot;
+mod summary;
+mod table;
+mod text;
+mod time;
+mod vocabulary;
+
+pub use cluster::{Cluster, Grid, Host, HostInfo, Metric, Node, is_up, order_by_name};
+pub use metric::{DEFAULT_SOURCE, MetricDef, MetricFields, MetricType, Slope, Wire};
+pub use number::{Number, parse_number, push_decimal};
+pub use snapshot::{GridIdentity, Snapshot};
+pub use summary::{Summary, SummaryBuilder, SummaryMetric};
+pub use table::DefTable;
+pub use text::SmallText;
+pub use time::{MOST_AHEAD_SECS, Mono, Now, StoreTime};
+pub use vocabulary::{DefId, Vocabulary};

@@ -1,0 +1,706 @@
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::*;
+use crate::model::{GridIdentity, Mono, Now};
+use crate::store::Store;
+
+/// A cluster as it comes out of the store, which keeps it.
+struct Rig {
+    store: Store,
+    update: Update,
+    table: DefTable,
+}
+
+const METRICS: [&str; 3] = ["load_one", "cpu_num", "os_name"];
+
+fn rig(hosts: usize, metrics: usize) -> Rig {
+    let mut xml = String::from(
+        r#"<GANGLIA_XML VERSION="3" SOURCE="gmond">
+        <CLUSTER NAME="web" LOCALTIME="1000" OWNER="us" LATLONG="" URL="http://x/">"#,
+    );
+    for host in 0..hosts {
+        write!(
+            xml,
+            r#"<HOST NAME="h{host}" IP="10.0.0.{host}" REPORTED="990" TN="5" TMAX="20" DMAX="0"
+            LOCATION="" TAGS="">"#
+        )
+        .unwrap();
+        for metric in 0..metrics {
+            let (name, val, ty) = match metric {
+                0 => ("load_one".into(), "1.50", "float"),
+                1 => ("cpu_num".into(), "4", "uint16"),
+                2 => ("os_name".into(), "Linux", "string"),
+                more => (format!("m{more}"), "7", "uint32"),
+            };
+            write!(
+                xml,
+                r#"<METRIC NAME="{name}" VAL="{val}" TYPE="{ty}" UNITS="u" TN="3" TMAX="70"
+                DMAX="0" SLOPE="both"><EXTRA_DATA><EXTRA_ELEMENT NAME="GROUP" VAL="g"/>
+                <EXTRA_ELEMENT NAME="DESC" VAL="d"/></EXTRA_DATA></METRIC>"#
+            )
+            .unwrap();
+        }
+        xml.push_str("</HOST>");
+    }
+    xml.push_str("</CLUSTER></GANGLIA_XML>");
+    let mut store = Store::new(GridIdentity::default(), Arc::default());
+    let source = store.add_source();
+    let mut parser = store.begin(source);
+    parser.feed(xml.as_bytes(), Mono(0), store.table()).unwrap();
+    let document = parser.finish(Mono(0)).unwrap();
+    let now = Now::default();
+    let node = store.commit(source, document, now).remove(0);
+    Rig {
+        store,
+        update: Update {
+            source: "s".into(),
+            interval: Duration::from_secs(15),
+            up: true,
+            node,
+            now,
+            invented: Invented::default(),
+        },
+        table: DefTable::default(),
+    }
+}
+
+impl Rig {
+    fn tree(&mut self) -> Tree<'_> {
+        Tree::of_update(&mut self.update, &mut self.table)
+    }
+
+    fn cluster(&self) -> &Arc<Cluster> {
+        match &self.update.node {
+            Node::Cluster(cluster) => cluster,
+            Node::Grid(_) => panic!("it is a cluster"),
+        }
+    }
+
+    /// What the store shows by now.
+    fn stored(&mut self) -> Node {
+        self.store.snapshot().nodes[0].clone()
+    }
+
+    fn is_shared(&mut self) -> bool {
+        let stored = self.stored();
+        matches!(stored, Node::Cluster(it) if Arc::ptr_eq(&it, self.cluster()))
+    }
+}
+
+fn child(tree: &Tree<'_>, node: NodeId, key: &str) -> NodeId {
+    tree.find(node, key)
+        .unwrap()
+        .unwrap_or_else(|| panic!("there is no {key}"))
+}
+
+fn text(tree: &Tree<'_>, node: NodeId, name: &str) -> String {
+    tree.attribute(node, name)
+        .unwrap()
+        .unwrap_or_else(|| panic!("there is no {name}"))
+        .to_string()
+}
+
+/// Every node with its attributes, one a line, indented by depth.
+fn shown(tree: &Tree<'_>) -> String {
+    fn node(tree: &Tree<'_>, at: NodeId, depth: usize, out: &mut String) {
+        write!(out, "{:depth$}{}", "", tree.kind(at).unwrap().name()).unwrap();
+        let mut place = 0;
+        while let Some((name, value)) = tree.attribute_at(at, place).unwrap() {
+            write!(out, " {name}={value}").unwrap();
+            place += 1;
+        }
+        out.push('\n');
+        let mut next = tree.first(at).unwrap();
+        while let Some(child) = next {
+            assert_eq!(tree.parent(child), Ok(Some(at)));
+            node(tree, child, depth + 1, out);
+            next = tree.next(child).unwrap();
+        }
+    }
+    let mut out = String::new();
+    node(tree, NodeId::Top, 0, &mut out);
+    let mut next = tree.first_sum();
+    while let Some(sum) = next {
+        node(tree, sum, 1, &mut out);
+        next = tree.next(sum).unwrap();
+    }
+    out
+}
+
+#[test]
+fn a_cluster_reads_as_the_tree_that_python_knows() {
+    let mut rig = rig(2, 2);
+    rig.update.now.mono = Mono(4000);
+    let tree = rig.tree();
+    assert_eq!(
+        shown(&tree),
+        "\
+CLUSTER name=web localtime=1000 owner=us latlong= url=http://x/ status=up
+ HOST name=h0 ip=10.0.0.0 reported=990 tn=9 tmax=20 dmax=0 location= gmond_started=0 tags=
+  METRIC name=load_one val=1.50 type=float units=u tn=7 tmax=70 dmax=0 slope=both source=gmond
+   EXTRA_DATA
+    EXTRA_ELEMENT name=GROUP val=g
+    EXTRA_ELEMENT name=DESC val=d
+  METRIC name=cpu_num val=4 type=uint16 units=u tn=7 tmax=70 dmax=0 slope=both source=gmond
+   EXTRA_DATA
+    EXTRA_ELEMENT name=GROUP val=g
+    EXTRA_ELEMENT name=DESC val=d
+ HOST name=h1 ip=10.0.0.1 reported=990 tn=9 tmax=20 dmax=0 location= gmond_started=0 tags=
+  METRIC name=load_one val=1.50 type=float units=u tn=7 tmax=70 dmax=0 slope=both source=gmond
+   EXTRA_DATA
+    EXTRA_ELEMENT name=GROUP val=g
+    EXTRA_ELEMENT name=DESC val=d
+  METRIC name=cpu_num val=4 type=uint16 units=u tn=7 tmax=70 dmax=0 slope=both source=gmond
+   EXTRA_DATA
+    EXTRA_ELEMENT name=GROUP val=g
+    EXTRA_ELEMENT name=DESC val=d
+ METRICS name=load_one sum=3.00 num=2 type=double units=u slope=both source=gmond
+  EXTRA_DATA
+   EXTRA_ELEMENT name=GROUP val=g
+   EXTRA_ELEMENT name=DESC val=d
+ METRICS name=cpu_num sum=8 num=2 type=double units=u slope=both source=gmond
+  EXTRA_DATA
+   EXTRA_ELEMENT name=GROUP val=g
+   EXTRA_ELEMENT name=DESC val=d
+"
+    );
+    let host = child(&tree, NodeId::Top, "HOST:h1");
+    let metric = child(&tree, host, "METRIC:cpu_num");
+    assert_eq!(tree.value(metric), Ok(Some(4.0)));
+    assert_eq!(tree.find(host, "METRIC:nosuch"), Ok(None));
+    assert_eq!(tree.find(NodeId::Top, "HOST"), Ok(None));
+    let group = child(&tree, metric, "EXTRA_ELEMENT:GROUP");
+    assert_eq!(text(&tree, group, "val"), "g");
+    assert_eq!(
+        child(&tree, metric, "EXTRA_DATA"),
+        tree.parent(group).unwrap().unwrap()
+    );
+    tree.finish();
+    assert!(rig.is_shared(), "who only reads gets no copy");
+}
+
+#[test]
+fn a_grid_and_the_root_have_a_summary_and_no_children() {
+    let mut table = DefTable::default();
+    let summary = Summary {
+        hosts_up: 3,
+        ..Summary::default()
+    };
+    let mut root = RootUpdate {
+        gridname: "all".into(),
+        authority: "http://a/".into(),
+        summary: Arc::new(summary.clone()),
+        now: Now {
+            mono: Mono(0),
+            epoch: 77,
+        },
+        invented: Invented::default(),
+    };
+    let mut tree = Tree::of_root(&mut root, &mut table);
+    assert_eq!(
+        shown(&tree),
+        "GRID name=all authority=http://a/ localtime=77 status=up\n"
+    );
+    assert_eq!(tree.summary().hosts_up, 3);
+    tree.set_hosts(5, 1);
+    let sum = [
+        ("name", "watts"),
+        ("sum", "12.50"),
+        ("num", "5"),
+        ("group", "g"),
+    ];
+    tree.add(NodeId::Top, Kind::Metrics, &sum).unwrap();
+    assert_eq!(
+        tree.add(NodeId::Top, Kind::Host, &[("name", "h")]),
+        Err(TreeError::NotPossible)
+    );
+    assert_eq!(
+        tree.set(NodeId::Top, "status", "down"),
+        Err(TreeError::BadValue)
+    );
+    tree.finish();
+    assert_eq!((root.summary.hosts_up, root.summary.hosts_down), (5, 1));
+    let watts = root.summary.metric("watts").unwrap();
+    assert_eq!((watts.text().as_str(), watts.num), ("12.50", 5));
+
+    let grid = Grid {
+        name: "below".into(),
+        localtime: 5,
+        summary,
+        ..Grid::default()
+    };
+    let mut update = rig(0, 0).update;
+    update.up = false;
+    update.node = Node::Grid(Arc::new(grid));
+    let mut tree = Tree::of_update(&mut update, &mut table);
+    tree.set(NodeId::Top, "authority", "http://b/").unwrap();
+    assert_eq!(
+        shown(&tree),
+        "GRID name=below authority=http://b/ localtime=5 status=down\n"
+    );
+}
+
+#[test]
+fn a_value_that_was_set_is_seen_by_the_next_and_never_by_the_store() {
+    let mut rig = rig(2, 3);
+    let before = format!("{:?}", rig.stored());
+    let mut tree = rig.tree();
+    let host = child(&tree, NodeId::Top, "HOST:h0");
+    let load = child(&tree, host, "METRIC:load_one");
+    let cpus = child(&tree, host, "METRIC:cpu_num");
+    tree.set_value(load, 0.125).unwrap();
+    tree.set_value(cpus, 2.6).unwrap();
+    tree.set(load, "units", "jobs").unwrap();
+    tree.set(load, "tmax", "300").unwrap();
+    tree.set(load, "tn", "9").unwrap();
+    tree.set(host, "location", "1,2,3").unwrap();
+    tree.set(host, "tn", "80").unwrap();
+    tree.set(NodeId::Top, "owner", "them").unwrap();
+    tree.set(child(&tree, load, "EXTRA_ELEMENT:GROUP"), "val", "h")
+        .unwrap();
+    tree.set(child(&tree, NodeId::Top, "METRICS:load_one"), "sum", "1.75")
+        .unwrap();
+    tree.finish();
+
+    let tree = rig.tree();
+    let lines: Vec<String> = shown(&tree).lines().map(str::to_owned).collect();
+    for expected in [
+        "CLUSTER name=web localtime=1000 owner=them latlong= url=http://x/ status=up",
+        " HOST name=h0 ip=10.0.0.0 reported=990 tn=80 tmax=20 dmax=0 location=1,2,3 \
+         gmond_started=0 tags=",
+        "  METRIC name=load_one val=0.125 type=float units=jobs tn=9 tmax=300 dmax=0 slope=both \
+         source=gmond",
+        "  METRIC name=load_one val=1.50 type=float units=u tn=3 tmax=70 dmax=0 slope=both \
+         source=gmond",
+        "  METRIC name=cpu_num val=3 type=uint16 units=u tn=3 tmax=70 dmax=0 slope=both \
+         source=gmond",
+        "    EXTRA_ELEMENT name=GROUP val=h",
+        " METRICS name=load_one sum=1.75 num=2 type=double units=u slope=both source=gmond",
+    ] {
+        assert!(
+            lines.iter().any(|line| line == expected),
+            "{expected} is not in {lines:#?}"
+        );
+    }
+    assert!(
+        !rig.cluster().hosts[0].up,
+        "a host that is silent for long is down"
+    );
+    assert!(rig.cluster().hosts[1].up);
+    assert_eq!(format!("{:?}", rig.stored()), before);
+}
+
+#[test]
+fn what_is_added_is_an_ordinary_metric_for_those_after() {
+    let mut rig = rig(3, 3);
+    let mut tree = rig.tree();
+    for name in ["h2", "h0"] {
+        let host = child(&tree, NodeId::Top, &format!("HOST:{name}"));
+        let given = [
+            ("name", "load_per_cpu"),
+            ("val", "0.5"),
+            ("units", "jobs"),
+            ("tn", "1"),
+        ];
+        let metric = tree.add(host, Kind::Metric, &given).unwrap();
+        assert_eq!(
+            child(&tree, host, "METRIC:load_per_cpu"),
+            metric,
+            "seen at once"
+        );
+        assert_eq!(
+            tree.add(host, Kind::Metric, &given),
+            Err(TreeError::Exists(metric))
+        );
+        let group = [("name", "GROUP"), ("val", "load")];
+        tree.add(metric, Kind::ExtraElement, &group).unwrap();
+    }
+    let given = [("name", "extra"), ("ip", "::1")];
+    let host = tree.add(NodeId::Top, Kind::Host, &given).unwrap();
+    tree.add(host, Kind::Metric, &[("name", "state"), ("val", "odd")])
+        .unwrap();
+    let before = shown(&tree);
+    tree.finish();
+
+    let cluster = Arc::clone(rig.cluster());
+    let counts: Vec<u32> = cluster.hosts.iter().map(|host| host.metric_count).collect();
+    assert_eq!(counts, [4, 3, 4, 1]);
+    for host in &cluster.hosts[..3] {
+        assert_eq!(cluster.metrics_of(host)[0].val.as_str(), "1.50");
+    }
+    let at = cluster.find_host("h2").unwrap();
+    let metric = cluster
+        .find_metric(&cluster.hosts[at], "load_per_cpu")
+        .unwrap();
+    let def = cluster.def(metric);
+    assert!(metric.is_fresh() && def.ty() == crate::model::MetricType::Float);
+    assert_eq!((metric.val.as_str(), metric.tn), ("0.5", 1));
+    assert_eq!(
+        (def.extra("GROUP"), &*def.fields().source),
+        (Some("load"), "gmetad")
+    );
+    let other = cluster
+        .find_metric(&cluster.hosts[0], "load_per_cpu")
+        .unwrap();
+    assert_eq!(other.def(), metric.def(), "hosts share the definition");
+    let extra = &cluster.hosts[cluster.find_host("extra").unwrap()];
+    assert!(extra.up && extra.fresh);
+    assert_eq!(
+        cluster
+            .def(&cluster.metrics_of(extra)[0])
+            .fields()
+            .type_text,
+        "string"
+    );
+    assert_eq!(
+        shown(&rig.tree()),
+        before,
+        "putting in order changes nothing to be seen"
+    );
+    assert_eq!(rig.stored().summary().hosts_up, 3);
+}
+
+#[test]
+fn a_definition_that_a_plugin_makes_is_the_same_from_poll_to_poll() {
+    let mut table = DefTable::default();
+    let mut defs = Vec::new();
+    for _ in 0..2 {
+        let mut update = rig(1, 1).update;
+        let mut tree = Tree::of_update(&mut update, &mut table);
+        let host = child(&tree, NodeId::Top, "HOST:h0");
+        tree.add(host, Kind::Metric, &[("name", "new")]).unwrap();
+        tree.finish();
+        let Node::Cluster(cluster) = update.node else {
+            panic!("it is a cluster")
+        };
+        defs.push(Arc::clone(&cluster.defs[cluster.metrics[1].def() as usize]));
+    }
+    assert!(Arc::ptr_eq(&defs[0], &defs[1]));
+}
+
+#[test]
+fn what_is_removed_is_gone_with_all_that_is_below() {
+    let mut rig = rig(4, 3);
+    let mut tree = rig.tree();
+    let hosts = ["h0", "h1", "h2", "h3"].map(|it| child(&tree, NodeId::Top, &format!("HOST:{it}")));
+    let inside = child(&tree, hosts[1], "METRIC:load_one");
+    tree.remove(hosts[1]).unwrap();
+    assert_eq!(tree.attribute(inside, "val"), Err(TreeError::NoNode));
+    assert_eq!(tree.find(NodeId::Top, "HOST:h1"), Ok(None));
+    for name in METRICS {
+        tree.remove(child(&tree, hosts[2], &format!("METRIC:{name}")))
+            .unwrap();
+    }
+    let added = tree.add(hosts[2], Kind::Metric, &[("name", "a")]).unwrap();
+    let kept = tree.add(hosts[2], Kind::Metric, &[("name", "b")]).unwrap();
+    tree.remove(added).unwrap();
+    assert_eq!(tree.first(hosts[2]), Ok(Some(kept)));
+    assert_eq!(tree.remove(added), Err(TreeError::NoNode));
+    assert_eq!(tree.remove(NodeId::Top), Err(TreeError::NotPossible));
+    let load = child(&tree, hosts[3], "METRIC:load_one");
+    tree.remove(child(&tree, load, "EXTRA_ELEMENT:GROUP"))
+        .unwrap();
+    tree.set(
+        child(&tree, load, "EXTRA_ELEMENT:DESC"),
+        "hint",
+        "still here",
+    )
+    .unwrap();
+    let cpus = child(&tree, hosts[3], "METRIC:cpu_num");
+    tree.remove(child(&tree, cpus, "EXTRA_DATA")).unwrap();
+    assert_eq!(tree.first(cpus), Ok(None));
+    tree.remove(child(&tree, NodeId::Top, "METRICS:load_one"))
+        .unwrap();
+    assert_eq!(tree.sum_count(), 1);
+    let before = shown(&tree);
+    assert!(
+        before.contains("EXTRA_ELEMENT name=DESC val=d hint=still here"),
+        "{before}"
+    );
+    tree.finish();
+
+    let cluster = Arc::clone(rig.cluster());
+    let names: Vec<&str> = cluster.hosts.iter().map(|host| &*host.info.name).collect();
+    assert_eq!(names, ["h0", "h2", "h3"]);
+    let counts: Vec<u32> = cluster.hosts.iter().map(|host| host.metric_count).collect();
+    assert_eq!(counts, [3, 1, 3]);
+    assert_eq!(cluster.find_host("h3"), Some(2));
+    assert_eq!(cluster.find_host("h1"), None);
+    assert_eq!(cluster.summary.metrics.len(), 1);
+    assert_eq!(
+        shown(&rig.tree()),
+        before,
+        "putting in order changes nothing to be seen"
+    );
+}
+
+#[test]
+fn attributes_that_a_plugin_makes_up_follow_their_node() {
+    let mut rig = rig(3, 2);
+    let mut tree = rig.tree();
+    let host = child(&tree, NodeId::Top, "HOST:h2");
+    let metric = child(&tree, host, "METRIC:cpu_num");
+    tree.set(host, "rack", "12").unwrap();
+    tree.set(metric, "alarm", "yes").unwrap();
+    tree.set(metric, "alarm", "no").unwrap();
+    tree.remove(child(&tree, NodeId::Top, "HOST:h0")).unwrap();
+    let first = child(&tree, NodeId::Top, "HOST:h1");
+    tree.add(first, Kind::Metric, &[("name", "n"), ("mood", "good")])
+        .unwrap();
+    tree.finish();
+
+    let tree = rig.tree();
+    let host = child(&tree, NodeId::Top, "HOST:h2");
+    assert_eq!(text(&tree, host, "rack"), "12");
+    assert_eq!(
+        text(&tree, child(&tree, host, "METRIC:cpu_num"), "alarm"),
+        "no"
+    );
+    let first = child(&tree, NodeId::Top, "HOST:h1");
+    assert_eq!(text(&tree, child(&tree, first, "METRIC:n"), "mood"), "good");
+    assert_eq!(tree.attribute(first, "rack"), Ok(None));
+}
+
+#[test]
+fn names_stay_unique_when_they_are_changed() {
+    let mut rig = rig(3, 3);
+    let mut tree = rig.tree();
+    let host = child(&tree, NodeId::Top, "HOST:h2");
+    let other = child(&tree, NodeId::Top, "HOST:h1");
+    assert_eq!(tree.set(host, "name", "h1"), Err(TreeError::Exists(other)));
+    tree.set(host, "name", "a").unwrap();
+    assert_eq!(child(&tree, NodeId::Top, "HOST:a"), host);
+    assert_eq!(tree.find(NodeId::Top, "HOST:h2"), Ok(None));
+    tree.remove(other).unwrap();
+    tree.set(host, "name", "h1").unwrap();
+    let load = child(&tree, host, "METRIC:load_one");
+    let cpus = child(&tree, host, "METRIC:cpu_num");
+    assert_eq!(
+        tree.set(load, "name", "cpu_num"),
+        Err(TreeError::Exists(cpus))
+    );
+    tree.set(load, "name", "load").unwrap();
+    let added = tree.add(host, Kind::Metric, &[("name", "x")]).unwrap();
+    tree.set(added, "name", "y").unwrap();
+    assert_eq!(child(&tree, host, "METRIC:y"), added);
+    assert_eq!(tree.find(host, "METRIC:x"), Ok(None));
+    tree.finish();
+    let cluster = rig.cluster();
+    assert_eq!(cluster.find_host("h1"), Some(1));
+    assert!(cluster.find_metric(&cluster.hosts[1], "y").is_some());
+    assert!(cluster.find_metric(&cluster.hosts[0], "load").is_none());
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_leaves_nothing_behind() {
+    let mut rig = rig(1, 2);
+    let before = format!("{:?}", rig.update.node);
+    let mut tree = rig.tree();
+    let host = child(&tree, NodeId::Top, "HOST:h0");
+    let metric = child(&tree, host, "METRIC:load_one");
+    for (node, name, value) in [
+        (host, "tn", "soon"),
+        (host, "reported", "1e3"),
+        (metric, "tmax", "-1"),
+        (metric, "tn", ""),
+        (NodeId::Top, "status", "sideways"),
+        (NodeId::Top, "localtime", "x"),
+        (NodeId::Sum(0), "sum", "nan"),
+        (NodeId::Sum(0), "type", "string"),
+    ] {
+        assert_eq!(
+            tree.set(node, name, value),
+            Err(TreeError::BadValue),
+            "{name}={value}"
+        );
+    }
+    assert_eq!(tree.set_value(metric, f64::NAN), Err(TreeError::BadValue));
+    assert_eq!(tree.set_value(host, 1.0), Err(TreeError::NotPossible));
+    assert_eq!(
+        tree.add(host, Kind::Metric, &[("val", "1")]),
+        Err(TreeError::BadValue)
+    );
+    let bad = [("name", "n"), ("tn", "x")];
+    assert_eq!(tree.add(host, Kind::Metric, &bad), Err(TreeError::BadValue));
+    assert_eq!(tree.find(host, "METRIC:n"), Ok(None));
+    assert_eq!(
+        tree.add(metric, Kind::Metric, &[("name", "n")]),
+        Err(TreeError::NotPossible)
+    );
+    for node in [
+        NodeId::Host(1),
+        NodeId::Host(u32::MAX),
+        NodeId::Metric(99),
+        NodeId::Sum(99),
+        NodeId::Extra(Owner::Metric(0), 7),
+        NodeId::ExtraData(Owner::Sum(99)),
+        NodeId::Extra(Owner::Metric(99), 0),
+    ] {
+        assert_eq!(tree.kind(node), Err(TreeError::NoNode));
+        assert_eq!(tree.set(node, "name", "x"), Err(TreeError::NoNode));
+        assert_eq!(tree.remove(node), Err(TreeError::NoNode));
+        assert_eq!(tree.add(node, Kind::Metric, &[]), Err(TreeError::NoNode));
+        assert_eq!(tree.next(node), Err(TreeError::NoNode));
+    }
+    tree.finish();
+    let Node::Cluster(cluster) = &mut rig.update.node else {
+        panic!("it is a cluster")
+    };
+    // The definition of the metric that did not come about may stay on the list.
+    Arc::make_mut(&mut Arc::make_mut(cluster).defs).truncate(2);
+    assert_eq!(format!("{:?}", rig.update.node), before);
+}
+
+#[test]
+fn numbers_are_written_as_short_as_they_can_be_told_apart() {
+    let mut rig = rig(1, 1);
+    let mut tree = rig.tree();
+    let metric = child(
+        &tree,
+        child(&tree, NodeId::Top, "HOST:h0"),
+        "METRIC:load_one",
+    );
+    for (value, written) in [
+        (0.0, "0"),
+        (-0.0, "0"),
+        (3.0, "3"),
+        (-2.5, "-2.5"),
+        (0.1 + 0.2, "0.30000000000000004"),
+        (1e15, "1000000000000000"),
+        (1e300, "1e300"),
+        (-1.5e-9, "-1.5e-9"),
+        (f64::MIN_POSITIVE, "2.2250738585072014e-308"),
+        (f64::MAX, "1.7976931348623157e308"),
+    ] {
+        tree.set_value(metric, value).unwrap();
+        assert_eq!(text(&tree, metric, "val"), written);
+        assert_eq!(tree.value(metric), Ok(Some(value + 0.0)));
+    }
+}
+
+/// A small generator (xorshift64*), so that a failure names its seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
+    }
+
+    fn name(&mut self) -> &'static str {
+        const NAMES: [&str; 8] = ["h0", "h1", "load_one", "cpu_num", "GROUP", "a", "b", "c"];
+        NAMES[self.below(NAMES.len())]
+    }
+
+    fn node(&mut self) -> NodeId {
+        let at = self.below(12) as u32;
+        let owner = match self.below(3) {
+            0 => Owner::Sum(at),
+            _ => Owner::Metric(at),
+        };
+        match self.below(7) {
+            0 => NodeId::Top,
+            1 | 2 => NodeId::Host(at / 2),
+            3 => NodeId::Extra(owner, self.below(4) as u16),
+            4 => NodeId::ExtraData(owner),
+            _ => owner.node(),
+        }
+    }
+}
+
+/// One change of any kind; whether the tree could have it.
+fn change(tree: &mut Tree<'_>, dice: &mut Dice) -> bool {
+    const ATTRIBUTES: [&str; 10] = [
+        "name", "val", "sum", "units", "tmax", "type", "tn", "ip", "mood", "status",
+    ];
+    let node = dice.node();
+    let value = [dice.name(), "7", "down", "1.5", ""][dice.below(5)];
+    let attribute = ATTRIBUTES[dice.below(ATTRIBUTES.len())];
+    let kinds = [
+        Kind::Host,
+        Kind::Metric,
+        Kind::Metrics,
+        Kind::ExtraElement,
+        Kind::ExtraData,
+    ];
+    match dice.below(5) {
+        0 | 1 => tree.set(node, attribute, value).is_ok(),
+        2 => {
+            let value = dice.below(1000) as f64 / 8.0;
+            tree.set_number(node, attribute, value).is_ok()
+        }
+        3 => {
+            let given = [("name", dice.name()), (attribute, value)];
+            let count = if attribute == "name" { 1 } else { 2 };
+            let kind = kinds[dice.below(kinds.len())];
+            tree.add(node, kind, &given[..count]).is_ok()
+        }
+        _ => tree.remove(node).is_ok(),
+    }
+}
+
+/// That the arrays are as everybody else expects them.
+fn assert_in_order(cluster: &Cluster) {
+    let mut next = 0;
+    for host in &cluster.hosts {
+        assert_eq!(host.first_metric, next);
+        next += host.metric_count;
+        for metric in cluster.metrics_of(host) {
+            assert!((metric.def() as usize) < cluster.defs.len());
+        }
+    }
+    assert_eq!(next as usize, cluster.metrics.len());
+    assert_eq!(cluster.by_name.len(), cluster.hosts.len());
+    for (at, host) in cluster.hosts.iter().enumerate() {
+        assert_eq!(cluster.find_host(&host.info.name), Some(at));
+    }
+}
+
+#[test]
+fn whatever_is_done_to_it_a_tree_stays_one() {
+    let mut made = [0; 2];
+    for seed in 1..=400 {
+        let mut dice = Dice(seed);
+        let mut rig = rig(3, 3);
+        let stored = format!("{:?}", rig.stored());
+        for _ in 0..4 {
+            let mut tree = rig.tree();
+            for _ in 0..dice.below(40) {
+                made[usize::from(change(&mut tree, &mut dice))] += 1;
+            }
+            let before = shown(&tree);
+            tree.finish();
+            assert_in_order(rig.cluster());
+            assert_eq!(shown(&rig.tree()), before, "seed {seed}");
+        }
+        assert_eq!(format!("{:?}", rig.stored()), stored, "seed {seed}");
+    }
+    assert!(made[0] > 5000 && made[1] > 5000, "{made:?}: some of both");
+}
+
+/// What it costs is the bench's to show.
+#[test]
+fn a_metric_can_be_added_to_each_of_many_hosts() {
+    const HOSTS: usize = 4000;
+    let mut rig = rig(HOSTS, 3);
+    let mut tree = rig.tree();
+    let mut next = tree.first(NodeId::Top).unwrap();
+    while let Some(host) = next {
+        tree.add(host, Kind::Metric, &[("name", "new"), ("val", "1")])
+            .unwrap();
+        tree.set(host, "name", &format!("n{host:?}")).unwrap();
+        next = tree.next(host).unwrap();
+    }
+    tree.finish();
+    let cluster = rig.cluster();
+    assert_eq!(cluster.metrics.len(), HOSTS * 4);
+    assert!(
+        cluster
+            .hosts
+            .iter()
+            .all(|host| cluster.find_metric(host, "new").is_some())
+    );
+}

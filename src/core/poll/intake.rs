@@ -1,0 +1,168 @@
+//! From the bytes of a connection to a document, unpacked on the way where they are gzipped.
+//!
+//! No I/O; how much is done in one call is limited.
+
+use crate::ingest::inflate::{GZIP_MAGIC, Inflate, Inflated};
+use crate::ingest::parse::{Document, ParseError, Parser};
+use crate::model::{DefTable, Mono};
+
+use super::Failure;
+
+/// Unpacked bytes read in one call.
+const WORK_BYTES: usize = 256 << 10;
+
+/// Unpacked bytes held at a time.
+const UNPACKED_BYTES: usize = 64 << 10;
+
+/// Reads one connection.
+#[derive(Debug)]
+pub(super) struct Intake {
+    /// Gone once given back.
+    parser: Option<Box<Parser>>,
+    form: Form,
+    wire_bytes: u64,
+}
+
+#[derive(Debug)]
+enum Form {
+    /// Nothing has come yet.
+    Unknown,
+    /// The document itself.
+    Plain,
+    /// The document in gzip.
+    Gzip {
+        inflate: Box<Inflate>,
+        unpacked: Box<[u8]>,
+        /// There is more to unpack than one call was allowed to.
+        backlog: bool,
+    },
+}
+
+/// What is known after some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// The document goes on.
+    More,
+    /// The document has ended well.
+    All,
+}
+
+impl Intake {
+    pub(super) fn new(parser: Parser) -> Intake {
+        Intake {
+            parser: Some(Box::new(parser)),
+            form: Form::Unknown,
+            wire_bytes: 0,
+        }
+    }
+
+    /// Whether `work` has something to do.
+    pub(super) fn has_backlog(&self) -> bool {
+        matches!(self.form, Form::Gzip { backlog: true, .. })
+    }
+
+    /// Takes bytes; to be called only without a backlog.
+    pub(super) fn bytes(
+        &mut self,
+        bytes: &[u8],
+        now: Mono,
+        table: &mut DefTable,
+    ) -> Result<Taken, Failure> {
+        self.wire_bytes += bytes.len() as u64;
+        if matches!(self.form, Form::Unknown) {
+            self.form = match bytes.first() {
+                None => Form::Unknown,
+                Some(&GZIP_MAGIC) => Form::Gzip {
+                    inflate: Box::new(Inflate::new()),
+                    unpacked: vec![0; UNPACKED_BYTES].into(),
+                    backlog: false,
+                },
+                Some(_) => Form::Plain,
+            };
+        }
+        match &mut self.form {
+            Form::Gzip {
+                inflate, backlog, ..
+            } => {
+                inflate.push(bytes);
+                *backlog = true;
+                self.work(now, table)
+            }
+            Form::Unknown | Form::Plain => {
+                let Some(parser) = &mut self.parser else {
+                    return Ok(Taken::More);
+                };
+                parser.feed(bytes, now, table)?;
+                Ok(if parser.has_ended() {
+                    Taken::All
+                } else {
+                    Taken::More
+                })
+            }
+        }
+    }
+
+    /// Goes on unpacking.
+    pub(super) fn work(&mut self, now: Mono, table: &mut DefTable) -> Result<Taken, Failure> {
+        let (
+            Some(parser),
+            Form::Gzip {
+                inflate,
+                unpacked,
+                backlog,
+            },
+        ) = (&mut self.parser, &mut self.form)
+        else {
+            return Ok(Taken::More);
+        };
+        let mut done = 0;
+        while done < WORK_BYTES {
+            match inflate.read(unpacked)? {
+                Inflated::Some(len) => {
+                    parser.feed(&unpacked[..len], now, table)?;
+                    done += len;
+                }
+                Inflated::Starved => {
+                    *backlog = false;
+                    return Ok(Taken::More);
+                }
+                // Only now the check sum is known to be right.
+                Inflated::Ended if parser.has_ended() => return Ok(Taken::All),
+                Inflated::Ended => {
+                    let bytes = parser.byte_count();
+                    return Err(ParseError::Truncated(bytes).into());
+                }
+            }
+        }
+        Ok(Taken::More)
+    }
+
+    /// The connection was closed. What is still to be unpacked, `work` goes on with.
+    pub(super) fn end(&mut self) -> Result<Taken, Failure> {
+        match &mut self.form {
+            Form::Unknown => Err(Failure::Nothing),
+            Form::Plain => {
+                let bytes = self.parser.as_ref().map_or(0, |parser| parser.byte_count());
+                Err(ParseError::Truncated(bytes).into())
+            }
+            Form::Gzip {
+                inflate, backlog, ..
+            } => {
+                inflate.close();
+                *backlog = true;
+                Ok(Taken::More)
+            }
+        }
+    }
+
+    /// The document, and how many bytes brought it.
+    pub(super) fn finish(mut self, now: Mono) -> Result<(Document, u64), ParseError> {
+        let parser = self.parser.take().ok_or(ParseError::NotXml)?;
+        Ok((parser.finish(now)?, self.wire_bytes))
+    }
+
+    /// The parser, to be given back.
+    pub(super) fn take_parser(&mut self) -> Option<Box<Parser>> {
+        self.parser.take()
+    }
+}

@@ -1,0 +1,695 @@
+//! The newest state of every source: replaced in one step, carried over, expired, and shown.
+//!
+//! No I/O, no clock, no lock: the loop owns it. Readers get a [`Snapshot`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::ingest::parse::{Document, ParseSettings, Parser, Previous};
+use crate::model::{
+    Cluster, DefTable, GridIdentity, Host, Metric, Mono, Node, Now, Snapshot, Summary,
+    SummaryBuilder, Vocabulary, order_by_name,
+};
+use crate::summary::add_host;
+
+/// A source, from when it is added until it is removed; its number is then another's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SourceId(pub usize);
+
+/// What is known of one source.
+#[derive(Debug, Default)]
+struct Source {
+    /// Of its last good document.
+    nodes: Vec<Node>,
+    by_name: HashMap<Box<str>, usize>,
+    vocabularies: HashMap<Box<str>, Vocabulary>,
+    /// Whether its last poll was good.
+    up: bool,
+    carry: Carry,
+}
+
+impl Source {
+    /// Its cluster or grid of that name.
+    fn node(&self, name: &str) -> Option<&Node> {
+        self.by_name.get(name).map(|&at| &self.nodes[at])
+    }
+}
+
+/// Whether the next document takes over what it does not name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Carry {
+    /// It does.
+    #[default]
+    Over,
+    /// The next to be begun does not: hosts are named otherwise from then on.
+    Nothing,
+    /// The one that has been begun does not.
+    NothingBegun,
+}
+
+/// Owns every source.
+#[derive(Debug)]
+pub struct Store {
+    identity: Arc<GridIdentity>,
+    settings: Arc<ParseSettings>,
+    table: DefTable,
+    /// By id; those that were removed are empty.
+    sources: Vec<Source>,
+    /// Those there are, as they are shown.
+    order: Vec<SourceId>,
+    /// Those that were removed.
+    free: Vec<SourceId>,
+    /// Clusters that several sources bring, put together.
+    shared: HashMap<Box<str>, Arc<Cluster>>,
+    summary: Arc<Summary>,
+    /// Until something changes.
+    snapshot: Option<Arc<Snapshot>>,
+}
+
+impl Store {
+    /// An empty one.
+    pub fn new(identity: GridIdentity, settings: Arc<ParseSettings>) -> Store {
+        Store {
+            identity: Arc::new(identity),
+            settings,
+            table: DefTable::default(),
+            sources: Vec::new(),
+            order: Vec::new(),
+            free: Vec::new(),
+            shared: HashMap::new(),
+            summary: Arc::default(),
+            snapshot: None,
+        }
+    }
+
+    /// Makes room for one more source, behind all others.
+    pub fn add_source(&mut self) -> SourceId {
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.sources.push(Source::default());
+            SourceId(self.sources.len() - 1)
+        });
+        self.order.push(id);
+        id
+    }
+
+    /// Forgets a source and what it brought; a reader that was begun for it must have come back.
+    pub fn remove_source(&mut self, id: SourceId, now: Mono) {
+        let Source { nodes, .. } = std::mem::take(&mut self.sources[id.0]);
+        self.order.retain(|known| *known != id);
+        self.free.push(id);
+        for node in &nodes {
+            self.share(node.name(), None, now);
+        }
+        self.snapshot = None;
+    }
+
+    /// All sources, as they are shown.
+    pub fn sources(&self) -> &[SourceId] {
+        &self.order
+    }
+
+    /// Shows the sources in another order; it names each of them once.
+    pub fn set_order(&mut self, order: Vec<SourceId>) {
+        debug_assert_eq!(order.len(), self.order.len(), "each source is named once");
+        self.order = order;
+        self.snapshot = None;
+    }
+
+    /// From now on the whole is that grid.
+    pub fn set_identity(&mut self, identity: GridIdentity) {
+        self.identity = Arc::new(identity);
+        self.snapshot = None;
+    }
+
+    /// From each source's next document on, it is read so. Where names of hosts become others by
+    /// that, those of before are not carried over.
+    pub fn set_settings(&mut self, settings: Arc<ParseSettings>) {
+        if settings.lower_case_hosts != self.settings.lower_case_hosts {
+            for source in &mut self.sources {
+                source.carry = Carry::Nothing;
+            }
+        }
+        self.settings = settings;
+        self.snapshot = None;
+    }
+
+    /// The definitions all sources share; a parser needs it with every byte.
+    pub fn table(&mut self) -> &mut DefTable {
+        &mut self.table
+    }
+
+    /// What the source's last good document had.
+    pub fn nodes_of(&self, id: SourceId) -> &[Node] {
+        &self.sources[id.0].nodes
+    }
+
+    /// A reader of the source's next document. It ends in `commit` or `abort`.
+    pub fn begin(&mut self, id: SourceId) -> Parser {
+        let source = &mut self.sources[id.0];
+        let nodes = match source.carry {
+            Carry::Over => source.nodes.clone(),
+            Carry::Nothing | Carry::NothingBegun => {
+                source.carry = Carry::NothingBegun;
+                Vec::new()
+            }
+        };
+        let previous = Previous {
+            nodes,
+            vocabularies: std::mem::take(&mut source.vocabularies),
+        };
+        Parser::new(Arc::clone(&self.settings), previous)
+    }
+
+    /// Gives up a document; what was known before it is kept for the next.
+    pub fn abort(&mut self, id: SourceId, parser: Parser) {
+        let source = &mut self.sources[id.0];
+        source.vocabularies = parser.into_vocabularies();
+        if source.carry == Carry::NothingBegun {
+            source.carry = Carry::Nothing;
+        }
+        self.table.tidy();
+    }
+
+    /// Replaces the source's data in one step. Returns what has changed, as it is now shown: a
+    /// cluster that other sources bring too has their hosts as well, not fresh.
+    pub fn commit(&mut self, id: SourceId, document: Document, now: Now) -> Vec<Node> {
+        let source = &mut self.sources[id.0];
+        let gone: Vec<Node> = std::mem::replace(&mut source.nodes, document.nodes);
+        let names = source.nodes.iter().map(|node| node.name().into());
+        source.by_name = names.zip(0..).collect();
+        source.vocabularies = document.vocabularies;
+        source.up = true;
+        if source.carry == Carry::NothingBegun {
+            source.carry = Carry::Over;
+        }
+        self.snapshot = None;
+        let nodes = source.nodes.clone();
+        for old in &gone {
+            if self.sources[id.0].node(old.name()).is_none() {
+                self.share(old.name(), None, now.mono);
+            }
+        }
+        nodes
+            .into_iter()
+            .map(|node| self.share(node.name(), Some(id), now.mono).unwrap_or(node))
+            .collect()
+    }
+
+    /// Marks the source down: its data stays and ages. Of a cluster that others bring too, its hosts
+    /// are no longer summed.
+    pub fn fail(&mut self, id: SourceId, now: Now) {
+        if !std::mem::replace(&mut self.sources[id.0].up, false) {
+            return;
+        }
+        let nodes = self.sources[id.0].nodes.iter();
+        let names: Vec<Box<str>> = nodes.map(|node| node.name().into()).collect();
+        for name in names {
+            if !self.shared.contains_key(&name) {
+                continue;
+            }
+            let answering = self.order.iter().filter(|id| self.sources[id.0].up);
+            let newest = answering
+                .filter_map(|id| Some((self.sources[id.0].node(&name)?.received(), *id)))
+                .max();
+            self.share(&name, newest.map(|(_, id)| id), now.mono);
+            self.snapshot = None;
+        }
+    }
+
+    /// Whether the source's last poll was good.
+    pub fn is_up(&self, id: SourceId) -> bool {
+        self.sources[id.0].up
+    }
+
+    /// Works out the sum of all sources that answer.
+    pub fn summarize(&mut self) -> Arc<Summary> {
+        let mut up: HashMap<&str, bool> = HashMap::new();
+        for source in self.order.iter().map(|id| &self.sources[id.0]) {
+            for node in &source.nodes {
+                *up.entry(node.name()).or_default() |= source.up;
+            }
+        }
+        let mut total = SummaryBuilder::default();
+        for node in self
+            .shown()
+            .iter()
+            .filter(|node| up.get(node.name()) == Some(&true))
+        {
+            total.merge(node.summary());
+        }
+        self.summary = Arc::new(total.finish());
+        self.snapshot = None;
+        Arc::clone(&self.summary)
+    }
+
+    /// Drops what is past its DMAX in the source's data; whether anything was.
+    pub fn expire(&mut self, id: SourceId, now: Mono) -> bool {
+        let mut changed = Vec::new();
+        for node in &mut self.sources[id.0].nodes {
+            if let Node::Cluster(cluster) = node
+                && let Some(rest) = without_expired(cluster, now)
+            {
+                *cluster = Arc::new(rest);
+                changed.push(cluster.name.clone());
+            }
+        }
+        for name in &changed {
+            self.share(name, Some(id), now);
+            self.snapshot = None;
+        }
+        if self.order.last() == Some(&id) {
+            self.table.sweep();
+        }
+        !changed.is_empty()
+    }
+
+    /// One moment of everything, for readers.
+    pub fn snapshot(&mut self) -> Arc<Snapshot> {
+        if let Some(snapshot) = &self.snapshot {
+            return Arc::clone(snapshot);
+        }
+        let snapshot = Arc::new(Snapshot {
+            identity: Arc::clone(&self.identity),
+            lower_case_hosts: self.settings.lower_case_hosts,
+            nodes: self.shown(),
+            summary: Arc::clone(&self.summary),
+        });
+        self.snapshot = Some(Arc::clone(&snapshot));
+        snapshot
+    }
+
+    /// Every node once, in the order of the sources.
+    fn shown(&self) -> Vec<Node> {
+        let mut seen: HashMap<&str, usize> = HashMap::new();
+        let mut nodes: Vec<Node> = Vec::new();
+        let sources = self.order.iter().map(|id| &self.sources[id.0]);
+        for node in sources.flat_map(|source| &source.nodes) {
+            match seen.get(node.name()) {
+                None => {
+                    seen.insert(node.name(), nodes.len());
+                    let shared = self.shared.get(node.name()).cloned().map(Node::Cluster);
+                    nodes.push(shared.unwrap_or_else(|| node.clone()));
+                }
+                // Two grids of one name, or a grid and a cluster: the newest is shown.
+                Some(&at) if !self.shared.contains_key(node.name()) => {
+                    if node.received() > nodes[at].received() {
+                        nodes[at] = node.clone();
+                    }
+                }
+                Some(_) => {}
+            }
+        }
+        nodes
+    }
+
+    /// Puts the clusters of that name together again, if there are several, with `newest` as the
+    /// source whose hosts are fresh.
+    fn share(&mut self, name: &str, newest: Option<SourceId>, now: Mono) -> Option<Node> {
+        let mut parts: Vec<(SourceId, Arc<Cluster>)> = Vec::new();
+        for &id in &self.order {
+            match self.sources[id.0].node(name) {
+                Some(Node::Cluster(cluster)) => parts.push((id, Arc::clone(cluster))),
+                Some(Node::Grid(_)) => {
+                    self.shared.remove(name);
+                    return None;
+                }
+                None => {}
+            }
+        }
+        if parts.len() < 2 {
+            self.shared.remove(name);
+            return None;
+        }
+        // Where none answers, all stay as they were: the whole is then left out of the sum of all.
+        let up = |id: SourceId| self.sources[id.0].up;
+        let any_up = parts.iter().any(|(id, _)| up(*id));
+        let is_summed = |id: SourceId| !any_up || up(id);
+        let merged = Arc::new(merge(&parts, newest, &is_summed, &self.settings, now));
+        self.shared.insert(name.into(), Arc::clone(&merged));
+        Some(Node::Cluster(merged))
+    }
+}
+
+/// The cluster without hosts and values past their DMAX; `None` if there are none.
+fn without_expired(cluster: &Cluster, now: Mono) -> Option<Cluster> {
+    let expired = |host: &Host, metric: &Metric| {
+        metric.is_expired(
+            cluster.def(metric).fields().dmax,
+            now.secs_since(host.received),
+        )
+    };
+    let any = cluster.hosts.iter().any(|host| {
+        host.is_expired(now)
+            || cluster
+                .metrics_of(host)
+                .iter()
+                .any(|metric| expired(host, metric))
+    });
+    if !any {
+        return None;
+    }
+    let mut rest = Cluster {
+        hosts: Vec::new(),
+        metrics: Vec::new(),
+        ..cluster.clone()
+    };
+    for host in cluster.hosts.iter().filter(|host| !host.is_expired(now)) {
+        let first_metric = rest.metrics.len() as u32;
+        let living = cluster
+            .metrics_of(host)
+            .iter()
+            .filter(|metric| !expired(host, metric));
+        rest.metrics.extend(living.cloned());
+        let metric_count = rest.metrics.len() as u32 - first_metric;
+        rest.hosts.push(Host {
+            first_metric,
+            metric_count,
+            ..host.clone()
+        });
+    }
+    rest.by_name = order_by_name(&rest.hosts).0;
+    Some(rest)
+}
+
+/// One cluster of several sources' hosts. A host that several name is that of the newest document,
+/// of sources that answer if there is one.
+fn merge(
+    parts: &[(SourceId, Arc<Cluster>)],
+    newest: Option<SourceId>,
+    is_summed: &dyn Fn(SourceId) -> bool,
+    settings: &ParseSettings,
+    now: Mono,
+) -> Cluster {
+    let lead = parts
+        .iter()
+        .find(|(id, _)| Some(*id) == newest)
+        .or_else(|| parts.iter().max_by_key(|(_, part)| part.received));
+    let mut whole = Cluster {
+        hosts: Vec::new(),
+        metrics: Vec::new(),
+        defs: Arc::default(),
+        bytes: parts.iter().map(|(_, part)| part.bytes).sum(),
+        ..lead.map(|(_, part)| (**part).clone()).unwrap_or_default()
+    };
+    let mut vocabulary = Vocabulary::default();
+    let mut summary = SummaryBuilder::default();
+    for (id, part) in parts {
+        let moved: Vec<u32> = part.defs.iter().map(|def| vocabulary.add(def)).collect();
+        if part.hosts.is_empty() && is_summed(*id) {
+            summary.merge(&part.summary);
+        }
+        for host in &part.hosts {
+            let named_later = parts.iter().any(|(other_id, other)| {
+                other_id != id
+                    && other.find_host(&host.info.name).is_some_and(|at| {
+                        let other = &other.hosts[at];
+                        (is_summed(*other_id), other.received, other_id)
+                            > (is_summed(*id), host.received, id)
+                    })
+            });
+            if named_later {
+                continue;
+            }
+            let first_metric = whole.metrics.len() as u32;
+            let metrics = part.metrics_of(host);
+            whole
+                .metrics
+                .extend(metrics.iter().map(|m| m.moved(moved[m.def() as usize])));
+            let fresh = host.fresh && Some(*id) == newest;
+            whole.hosts.push(Host {
+                fresh,
+                first_metric,
+                ..host.clone()
+            });
+            if host.fresh && is_summed(*id) {
+                add_host(&mut summary, part, host, &settings.filter);
+            }
+        }
+    }
+    whole.defs = Arc::clone(vocabulary.defs());
+    whole.by_name = order_by_name(&whole.hosts).0;
+    whole.summary = summary.finish();
+    whole.received = whole.received.min(now);
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Bench {
+        store: Store,
+        now: Now,
+    }
+
+    impl Bench {
+        fn new(sources: usize) -> Bench {
+            let identity = GridIdentity {
+                name: "Top".into(),
+                scalable: true,
+                ..Default::default()
+            };
+            let mut store = Store::new(identity, Arc::default());
+            for _ in 0..sources {
+                store.add_source();
+            }
+            Bench {
+                store,
+                now: Now {
+                    mono: Mono(1_000_000),
+                    epoch: 1_700_000_000,
+                },
+            }
+        }
+
+        fn later(&mut self, secs: u64) {
+            self.now.mono.0 += secs * 1000;
+        }
+
+        /// Source `id` sends a cluster with hosts that have one metric of that value each.
+        fn poll(&mut self, id: usize, cluster: &str, hosts: &[(&str, &str)]) -> Vec<Node> {
+            let host = |(name, val): &(&str, &str)| {
+                format!(
+                    "<HOST NAME=\"{name}\" TN=\"1\" TMAX=\"20\" DMAX=\"100\">\
+                     <METRIC NAME=\"m\" VAL=\"{val}\" TYPE=\"float\"/></HOST>"
+                )
+            };
+            let hosts = hosts.iter().map(host).collect::<Vec<_>>().concat();
+            let xml = format!(
+                "<GANGLIA_XML><CLUSTER NAME=\"{cluster}\" LOCALTIME=\"1\" OWNER=\"of {id}\">{hosts}\
+                 </CLUSTER></GANGLIA_XML>"
+            );
+            let id = SourceId(id);
+            let mut parser = self.store.begin(id);
+            parser
+                .feed(xml.as_bytes(), self.now.mono, self.store.table())
+                .unwrap();
+            let document = parser.finish(self.now.mono).unwrap();
+            self.store.commit(id, document, self.now)
+        }
+
+        /// Names and values of a cluster as it is shown.
+        fn shown(&mut self, name: &str) -> Vec<String> {
+            let snapshot = self.store.snapshot();
+            let Some(Node::Cluster(cluster)) = snapshot.node(name) else {
+                return Vec::new();
+            };
+            let host = |host: &Host| {
+                let metric = &cluster.metrics_of(host)[0];
+                format!("{}={}", host.info.name, metric.val.as_str())
+            };
+            cluster.hosts.iter().map(host).collect()
+        }
+    }
+
+    #[test]
+    fn data_changes_only_when_a_document_has_ended_well() {
+        let mut bench = Bench::new(1);
+        bench.poll(0, "c", &[("a", "1")]);
+        let before = bench.store.snapshot();
+        let mut parser = bench.store.begin(SourceId(0));
+        parser
+            .feed(
+                b"<GANGLIA_XML><CLUSTER NAME=\"c\"><HOST NAME=\"b\">",
+                bench.now.mono,
+                bench.store.table(),
+            )
+            .unwrap();
+        assert!(
+            Arc::ptr_eq(&before, &bench.store.snapshot()),
+            "nothing is seen of half a document"
+        );
+        bench.store.abort(SourceId(0), parser);
+        bench.store.fail(SourceId(0), bench.now);
+        assert_eq!(bench.shown("c"), ["a=1"]);
+        bench.poll(0, "c", &[("a", "2")]);
+        assert_eq!(bench.shown("c"), ["a=2"]);
+        let Some(Node::Cluster(old)) = before.node("c") else {
+            panic!()
+        };
+        assert_eq!(
+            old.metrics[0].val.as_str(),
+            "1",
+            "a reader keeps its moment"
+        );
+    }
+
+    #[test]
+    fn two_sources_of_one_cluster_share_it() {
+        let mut bench = Bench::new(2);
+        bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
+        bench.later(5);
+        let changed = bench.poll(1, "c", &[("b", "2"), ("both", "20")]);
+        assert_eq!(bench.shown("c"), ["a=1", "b=2", "both=20"]);
+        let [Node::Cluster(cluster)] = &changed[..] else {
+            panic!()
+        };
+        assert_eq!(&*cluster.owner, "of 1");
+        let fresh: Vec<_> = cluster.hosts.iter().map(|host| host.fresh).collect();
+        assert_eq!(
+            fresh,
+            [false, true, true],
+            "only this source's hosts are news"
+        );
+        assert_eq!(cluster.summary.metric("m").unwrap().text(), "23");
+        assert_eq!(cluster.summary.hosts_up, 3);
+        bench.later(5);
+        bench.poll(0, "c", &[("a", "1"), ("both", "30")]);
+        assert_eq!(bench.shown("c"), ["a=1", "both=30", "b=2"]);
+        bench.later(5);
+        bench.poll(1, "other", &[("x", "1")]);
+        assert_eq!(
+            bench.shown("c"),
+            ["a=1", "both=30"],
+            "a cluster's hosts go with their source"
+        );
+        assert_eq!(bench.shown("other"), ["x=1"]);
+    }
+
+    #[test]
+    fn of_a_shared_cluster_only_the_hosts_of_sources_that_answer_are_summed() {
+        let mut bench = Bench::new(2);
+        bench.poll(1, "c", &[("b", "2"), ("both", "20")]);
+        bench.later(5);
+        bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
+        let sums = |bench: &mut Bench| {
+            let total = bench.store.summarize();
+            (total.metric("m").unwrap().text(), total.hosts_up)
+        };
+        assert_eq!(sums(&mut bench), ("13".into(), 3));
+        bench.store.fail(SourceId(0), bench.now);
+        assert_eq!(sums(&mut bench), ("22".into(), 2));
+        assert_eq!(bench.shown("c"), ["a=1", "b=2", "both=20"]);
+        bench.later(5);
+        bench.poll(1, "c", &[("b", "3"), ("both", "20")]);
+        assert_eq!(sums(&mut bench), ("23".into(), 2));
+        bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
+        assert_eq!(sums(&mut bench).1, 3);
+    }
+
+    #[test]
+    fn a_source_that_is_down_is_shown_and_not_summed() {
+        let mut bench = Bench::new(2);
+        bench.poll(0, "one", &[("a", "1")]);
+        bench.poll(1, "two", &[("b", "2")]);
+        assert_eq!(bench.store.summarize().metric("m").unwrap().text(), "3");
+        bench.store.fail(SourceId(0), bench.now);
+        let total = bench.store.summarize();
+        assert_eq!(
+            (total.metric("m").unwrap().text().as_str(), total.hosts_up),
+            ("2", 1)
+        );
+        assert_eq!(bench.shown("one"), ["a=1"]);
+        bench.poll(0, "one", &[("a", "1")]);
+        assert_eq!(bench.store.summarize().hosts_up, 2);
+    }
+
+    #[test]
+    fn what_is_past_its_dmax_is_swept() {
+        let mut bench = Bench::new(1);
+        bench.poll(0, "c", &[("a", "1"), ("b", "2")]);
+        bench.later(50);
+        bench.poll(0, "c", &[("b", "2")]);
+        bench.later(50);
+        assert!(bench.store.expire(SourceId(0), bench.now.mono));
+        assert_eq!(bench.shown("c"), ["b=2"]);
+        assert!(!bench.store.expire(SourceId(0), bench.now.mono));
+        bench.poll(0, "c", &[("b", "3")]);
+        assert_eq!(bench.shown("c"), ["b=3"]);
+        bench.later(100);
+        assert!(bench.store.expire(SourceId(0), bench.now.mono));
+        assert!(bench.shown("c").is_empty());
+    }
+
+    #[test]
+    fn a_source_that_is_removed_takes_its_hosts_with_it_and_nobody_elses() {
+        let mut bench = Bench::new(3);
+        bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
+        bench.later(5);
+        bench.poll(1, "c", &[("b", "2"), ("both", "20")]);
+        bench.poll(2, "other", &[("x", "3")]);
+        bench.store.remove_source(SourceId(1), bench.now.mono);
+        assert_eq!(bench.shown("c"), ["a=1", "both=10"]);
+        assert_eq!(bench.shown("other"), ["x=3"]);
+        assert_eq!(bench.store.summarize().hosts_up, 3);
+        bench.store.remove_source(SourceId(0), bench.now.mono);
+        assert!(bench.shown("c").is_empty());
+        assert_eq!(bench.store.summarize().hosts_up, 1);
+        assert_eq!(bench.store.sources(), [SourceId(2)]);
+    }
+
+    #[test]
+    fn a_new_source_has_nothing_of_the_one_whose_number_it_takes() {
+        let mut bench = Bench::new(2);
+        bench.poll(0, "c", &[("a", "1")]);
+        bench.poll(1, "d", &[("b", "2")]);
+        bench.store.remove_source(SourceId(0), bench.now.mono);
+        let id = bench.store.add_source();
+        assert!(bench.store.nodes_of(id).is_empty() && !bench.store.is_up(id));
+        bench.poll(id.0, "c", &[("new", "3")]);
+        assert_eq!(bench.shown("c"), ["new=3"]);
+        assert_eq!(bench.shown("d"), ["b=2"]);
+        assert_eq!(bench.store.sources(), [SourceId(1), id], "it is the last");
+    }
+
+    #[test]
+    fn sources_are_shown_in_the_order_that_was_set() {
+        let mut bench = Bench::new(2);
+        bench.poll(0, "one", &[("a", "1")]);
+        bench.poll(1, "two", &[("b", "2")]);
+        bench.store.set_order(vec![SourceId(1), SourceId(0)]);
+        let snapshot = bench.store.snapshot();
+        let names: Vec<&str> = snapshot.nodes.iter().map(Node::name).collect();
+        assert_eq!(names, ["two", "one"]);
+    }
+
+    #[test]
+    fn hosts_that_are_named_otherwise_from_now_on_leave_no_ghosts() {
+        let mut bench = Bench::new(1);
+        bench.poll(0, "c", &[("Web", "1"), ("gone", "1")]);
+        bench.poll(0, "c", &[("Web", "2")]);
+        assert_eq!(bench.shown("c"), ["Web=2", "gone=1"], "carried over");
+        // A document under way is read as it was begun.
+        let mut under_way = bench.store.begin(SourceId(0));
+        let lower = ParseSettings {
+            lower_case_hosts: true,
+            ..ParseSettings::default()
+        };
+        bench.store.set_settings(Arc::new(lower));
+        let xml = b"<GANGLIA_XML><CLUSTER NAME=\"c\"><HOST NAME=\"Web\" TN=\"1\" TMAX=\"20\">\
+                    <METRIC NAME=\"m\" VAL=\"3\" TYPE=\"float\"/></HOST></CLUSTER></GANGLIA_XML>";
+        under_way
+            .feed(xml, bench.now.mono, bench.store.table())
+            .unwrap();
+        let document = under_way.finish(bench.now.mono).unwrap();
+        bench.store.commit(SourceId(0), document, bench.now);
+        assert_eq!(bench.shown("c"), ["Web=3", "gone=1"]);
+        // One that is given up has not been the first to be read otherwise.
+        let parser = bench.store.begin(SourceId(0));
+        bench.store.abort(SourceId(0), parser);
+        bench.poll(0, "c", &[("Web", "4")]);
+        assert_eq!(bench.shown("c"), ["web=4"]);
+        bench.poll(0, "c", &[("Other", "5")]);
+        assert_eq!(bench.shown("c"), ["other=5", "web=4"], "carried over again");
+    }
+}

@@ -1,0 +1,51 @@
+//! What unit tests of several modules share: a snapshot of given documents.
+//!
+//! Not built into the library.
+
+use std::sync::Arc;
+
+use crate::answer::walk::Body;
+use crate::model::{GridIdentity, Now, Snapshot};
+use crate::store::Store;
+
+/// A snapshot of a grid named Top with a source for each document's content, received at `now`.
+/// What is in the texts is sent as Latin-1.
+pub fn snapshot_at(contents: &[&str], now: Now) -> Arc<Snapshot> {
+    let identity = GridIdentity {
+        name: "Top".into(),
+        authority: "http://top/".into(),
+        scalable: true,
+    };
+    let mut store = Store::new(identity, Arc::default());
+    for content in contents {
+        let id = store.add_source();
+        let xml = format!("<GANGLIA_XML>{content}</GANGLIA_XML>");
+        let latin1: Vec<u8> = xml.chars().map(|c| c as u8).collect();
+        let mut parser = store.begin(id);
+        parser.feed(&latin1, now.mono, store.table()).unwrap();
+        let document = parser.finish(now.mono).unwrap();
+        store.commit(id, document, now);
+    }
+    store.summarize();
+    store.snapshot()
+}
+
+/// The same, received at the first of all moments.
+pub fn snapshot(contents: &[&str]) -> Arc<Snapshot> {
+    snapshot_at(contents, Now::default())
+}
+
+/// All of a body, made in slices of that size.
+pub fn all_of(mut body: Box<dyn Body>, slice: usize) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        let mut out = Vec::new();
+        let more = body.fill(&mut out, slice);
+        assert!(!more || !out.is_empty(), "a slice brings something");
+        all.extend(out);
+        assert!(all.len() < 64 << 20, "it does not end");
+        if !more {
+            return all;
+        }
+    }
+}

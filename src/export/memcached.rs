@@ -1,0 +1,331 @@
+//! Keeps the newest values of hosts that are up in memcached, by host and metric.
+//!
+//! Knows no sockets: `export` has the connections. Commands are sent many at a time, and their answers
+//! read afterwards: where none is asked for, a server says nothing of what it refuses.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::link::{
+    Answer, BACKLOG_BYTES, Backoff, Batch, Connection, Dialect, Endpoint, Patience, Peer, STALL,
+    STREAM_BATCH_BYTES, Stream, StreamError, close,
+};
+use crate::select;
+use gmetad_config::ExportConfig;
+use gmetad_core::plugin::{Plugin, PluginError, Update};
+use gmetad_core::source::HostPort;
+use gmetad_core::status::ExportCounters;
+
+/// Its id in the log and in the `plugins` directive.
+const ID: &str = "memcached";
+
+/// Longest key, memcached's own limit.
+const KEY_BYTES: usize = 250;
+
+/// Longest line of an answer.
+const ANSWER_BYTES: usize = 4096;
+
+/// Longest expiry that memcached counts from now; above it is a time of day, by its protocol.
+const RELATIVE_EXPIRY_SECS: u32 = 30 * 24 * 3600;
+
+/// How long a server may take to be connected to.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Memcached {
+    servers: Vec<HostPort>,
+    with_cluster: bool,
+    counters: Arc<ExportCounters>,
+    connections: Vec<Connection>,
+}
+
+impl Memcached {
+    /// As configured; none if it is not.
+    pub fn new(config: &ExportConfig) -> Option<Memcached> {
+        (!config.memcached.is_empty()).then(|| Memcached {
+            servers: config.memcached.clone(),
+            with_cluster: config.memcached_include_cluster,
+            counters: Arc::default(),
+            connections: Vec::new(),
+        })
+    }
+}
+
+impl Plugin for Memcached {
+    fn id(&self) -> &str {
+        ID
+    }
+
+    fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
+        Some((ID, Arc::clone(&self.counters)))
+    }
+
+    fn start(&mut self) -> Result<(), PluginError> {
+        for server in &self.servers {
+            let peer = Peer {
+                id: ID,
+                endpoint: Endpoint::Tcp(server.clone()),
+                patience: Patience {
+                    connect: CONNECT,
+                    stall: STALL,
+                },
+                dialect: Box::new(Text),
+                pacing: Box::new(Backoff::default()),
+                limit_bytes: BACKLOG_BYTES / self.servers.len(),
+            };
+            let connection = Connection::open(peer, STREAM_BATCH_BYTES, &self.counters);
+            self.connections
+                .push(connection.map_err(|cause| PluginError::System {
+                    what: format!("the thread for {server}"),
+                    cause,
+                })?);
+        }
+        Ok(())
+    }
+
+    fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
+        let connections = &mut self.connections;
+        let servers = connections.len() as u32;
+        let without_key = commands(update, self.with_cluster, |key, command| {
+            connections[server_of(key, servers)].put(command);
+        });
+        self.counters.count_failed(without_key);
+        for connection in connections {
+            connection.hand_over();
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        close(std::mem::take(&mut self.connections));
+    }
+}
+
+/// The commands of an update, each with its key; how many values have none, as it is too long.
+///
+/// As C gmetad, texts are kept too.
+fn commands(update: &Update, with_cluster: bool, mut each: impl FnMut(&[u8], &[u8])) -> u64 {
+    let Some(cluster) = select::cluster(update) else {
+        return 0;
+    };
+    let mut without_key = 0;
+    let mut key = Vec::new();
+    let mut command = Vec::new();
+    for host in select::hosts(cluster) {
+        key.clear();
+        if with_cluster {
+            name(&mut key, &cluster.name);
+            key.push(b'/');
+        }
+        name(&mut key, &host.info.name);
+        key.push(b'/');
+        let start = key.len();
+        for (def, metric) in select::metrics(cluster, host) {
+            key.truncate(start);
+            name(&mut key, def.name());
+            if key.len() > KEY_BYTES {
+                without_key += 1;
+                continue;
+            }
+            let value = metric.val.as_bytes();
+            let expiry = expiry(def.fields().dmax, update.now.epoch);
+            command.clear();
+            command.extend_from_slice(b"set ");
+            command.extend_from_slice(&key);
+            // A vector takes all that is written to it.
+            let _ = write!(command, " 0 {expiry} {}\r\n", value.len());
+            command.extend_from_slice(value);
+            command.extend_from_slice(b"\r\n");
+            each(&key, &command);
+        }
+    }
+    without_key
+}
+
+/// DMAX as memcached takes it.
+fn expiry(dmax: u32, now: i64) -> i64 {
+    if dmax <= RELATIVE_EXPIRY_SECS {
+        i64::from(dmax)
+    } else {
+        now + i64::from(dmax)
+    }
+}
+
+/// A name as part of a key: what would end the key is percent-encoded, and so is a percent sign
+/// that looks as if something had been, so that two names never share a key. A plain name stays as
+/// it is.
+fn name(key: &mut Vec<u8>, name: &str) {
+    let bytes = name.as_bytes();
+    for (at, &byte) in bytes.iter().enumerate() {
+        let looks_encoded = byte == b'%'
+            && bytes
+                .get(at + 1..at + 3)
+                .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
+        if byte <= b' ' || byte == 0x7f || looks_encoded {
+            // A vector takes all that is written to it.
+            let _ = write!(key, "%{byte:02X}");
+        } else {
+            key.push(byte);
+        }
+    }
+}
+
+/// The place of the server that has a key, as libmemcached has it where it is told nothing else:
+/// Jenkins's one-at-a-time hash of the key, modulo the number of servers.
+fn server_of(key: &[u8], servers: u32) -> usize {
+    if servers < 2 {
+        return 0;
+    }
+    let mut hash = 0_u32;
+    for &byte in key {
+        // libmemcached reads bytes as signed characters.
+        hash = hash.wrapping_add(i32::from(byte as i8) as u32);
+        hash = hash.wrapping_add(hash << 10);
+        hash ^= hash >> 6;
+    }
+    hash = hash.wrapping_add(hash << 3);
+    hash ^= hash >> 11;
+    hash = hash.wrapping_add(hash << 15);
+    (hash % servers) as usize
+}
+
+/// The text protocol: a line for each `set`.
+///
+/// A batch's answers are 8 bytes each, and fit into what the system holds for one who does not read
+/// yet.
+struct Text;
+
+impl Dialect for Text {
+    fn answers(&self) -> bool {
+        true
+    }
+
+    fn answer(&self, stream: &mut Stream<'_>, batch: &Batch) -> Result<Answer, StreamError> {
+        let mut answer = Answer::default();
+        for _ in 0..batch.items {
+            let line = stream.read_line(ANSWER_BYTES)?;
+            if line == "STORED" {
+                continue;
+            }
+            if !line.starts_with("SERVER_ERROR") && line != "NOT_STORED" {
+                return Err(StreamError::Nonsense(line));
+            }
+            answer.refused += 1;
+            answer.reason = line;
+        }
+        Ok(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{EDGE_CASES, PLAIN, edge_cases, update_of};
+
+    fn all(update: &Update, with_cluster: bool) -> (Vec<String>, u64) {
+        let mut all = Vec::new();
+        let without_key = commands(update, with_cluster, |key, command| {
+            let command = String::from_utf8_lossy(command).into_owned();
+            assert_eq!(
+                command.split(' ').nth(1),
+                Some(&*String::from_utf8_lossy(key))
+            );
+            all.push(command);
+        });
+        (all, without_key)
+    }
+
+    #[test]
+    fn all_values_of_hosts_that_are_up_are_kept_as_they_came() {
+        let (all, without_key) = all(&edge_cases(), false);
+        assert_eq!(without_key, 0);
+        assert_eq!(
+            all,
+            [
+                "set Node.Ex%20ample/a%20b.c 0 0 4\r\n1.50\r\n",
+                "set Node.Ex%20ample/s 0 0 4\r\ntext\r\n",
+                "set Node.Ex%20ample/ts 0 0 10\r\n1795367142\r\n",
+                "set Node.Ex%20ample/nan 0 0 3\r\nnan\r\n",
+                "set Node.Ex%20ample/hex 0 0 4\r\n0x10\r\n",
+                "set Node.Ex%20ample/empty 0 0 0\r\n\r\n",
+                "set Node.Ex%20ample/sp 0 0 3\r\n 7 \r\n",
+                "set Node.Ex%20ample/live 0 50 1\r\n5\r\n",
+                "set Node.Ex%20ample/sl/ash 0 1798367150 3\r\n1e5\r\n",
+                "set Node.Ex%20ample/neg 0 0 2\r\n-3\r\n",
+                "set Node.Ex%20ample/odd 0 0 1\r\n4\r\n",
+                "set Node.Ex%20ample/zero 0 0 1\r\n0\r\n",
+                "set Node.Ex%20ample/josé 0 0 1\r\n1\r\n",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_plain_cluster_is_kept_as_c_gmetad_keeps_it() {
+        let mut ours: Vec<String> = all(&update_of(PLAIN), false)
+            .0
+            .iter()
+            .map(|command| {
+                let (head, value) = command.split_once("\r\n").unwrap();
+                let words: Vec<&str> = head.split(' ').collect();
+                format!("{} {} {}", words[1], words[3], value.trim_end())
+            })
+            .collect();
+        ours.sort();
+        let theirs = include_str!("../../tests/data/c-exports/memcached.txt");
+        assert_eq!(ours, theirs.lines().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_cluster_stands_first_in_a_key_where_it_is_asked_for() {
+        let command = &all(&edge_cases(), true).0[0];
+        assert!(command.starts_with("set Edge.%20A%20b/Node.Ex%20ample/a%20b.c 0 "));
+    }
+
+    #[test]
+    fn two_names_never_share_a_key() {
+        let encoded = |text: &str| {
+            let mut key = Vec::new();
+            name(&mut key, text);
+            String::from_utf8(key).unwrap()
+        };
+        assert_eq!(encoded("plain-1.example%zz%"), "plain-1.example%zz%");
+        assert_eq!(encoded("a\r\nb\0\u{7f}"), "a%0D%0Ab%00%7F");
+        assert_eq!(encoded("a b"), "a%20b");
+        assert_eq!(encoded("a%20b"), "a%2520b");
+    }
+
+    #[test]
+    fn a_key_that_memcached_would_refuse_is_left_out_and_counted() {
+        let (name, long) = ("NAME=\"a b.c\"", "x".repeat(250 - "Node.Ex%20ample/".len()));
+        let with = |metric: &str| {
+            let name_of = format!("NAME=\"{metric}\"");
+            let xml = EDGE_CASES.replace(name, &name_of);
+            all(&update_of(xml.as_bytes()), false)
+        };
+        assert_eq!(with(&long).1, 0);
+        let (commands, without_key) = with(&format!("{long}y"));
+        assert_eq!((commands.len(), without_key), (12, 1));
+    }
+
+    #[test]
+    fn servers_are_chosen_as_libmemcached_chooses_them() {
+        // Taken from libmemcached 1.1.4.
+        for (key, hash) in [
+            ("localhost/load_one", 3_330_018_673_u32),
+            ("host1/cpu_user", 4_248_436_891),
+            ("é/x", 3_252_537_891),
+            ("a", 3_392_050_242),
+            ("node17.example.org/bytes_in", 2_469_955_086),
+        ] {
+            for servers in [2, 3, 7, 1000] {
+                assert_eq!(
+                    server_of(key.as_bytes(), servers),
+                    (hash % servers) as usize
+                );
+            }
+        }
+        assert_eq!(server_of(b"any", 1), 0);
+    }
+}

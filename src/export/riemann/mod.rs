@@ -1,0 +1,400 @@
+//! Sends heartbeats of all hosts, and the values of those that are up, to Riemann as events.
+//!
+//! Knows no sockets: `export` has the connection. Over UDP nothing comes back; over TCP every
+//! message is answered, and a server that fails too often is left alone for a while.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message as _;
+
+use crate::link::{
+    Answer, BACKLOG_BYTES, Backoff, Batch, Connection, DATAGRAM_BYTES, Dialect, Endpoint, Pacing,
+    Patience, Peer, STALL, STREAM_BATCH_BYTES, Stream, StreamError, close,
+};
+use crate::select;
+use gmetad_config::Config;
+use gmetad_core::model::{Cluster, Host, MetricDef, MetricType, parse_number};
+use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
+use gmetad_core::source::HostPort;
+use gmetad_core::status::ExportCounters;
+
+mod breaker;
+mod wire;
+
+use breaker::Breaker;
+use wire::{Attribute, Event, Msg, append_event};
+
+/// Its id in the log and in the `plugins` directive.
+const ID: &str = "riemann";
+
+/// Longest answer.
+const ANSWER_BYTES: usize = 1024 * 1024;
+
+/// How long a server may take to be connected to; C gmetad's 500 ms are short for a far one.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The service of a host's heartbeat, as C gmetad names it.
+const HEARTBEAT: &str = "heartbeat";
+
+/// TMAXes until a host that says nothing is down.
+const HEARTBEATS_MISSED: u32 = 4;
+
+/// The plugin.
+#[derive(Debug)]
+pub struct Riemann {
+    server: HostPort,
+    tcp: bool,
+    /// As it was told last: a reload may change it.
+    gridname: Arc<str>,
+    attributes: Vec<(String, String)>,
+    counters: Arc<ExportCounters>,
+    connection: Option<Connection>,
+}
+
+impl Riemann {
+    /// As configured; none if it is not.
+    pub fn new(config: &Config) -> Option<Riemann> {
+        Some(Riemann {
+            server: config.exports.riemann.clone()?,
+            tcp: config.exports.riemann_tcp,
+            gridname: config.gridname.as_str().into(),
+            attributes: config.exports.riemann_attributes.clone(),
+            counters: Arc::default(),
+            connection: None,
+        })
+    }
+
+    /// The events of an update, each with its length, as they stand in a message.
+    fn events(&self, update: &Update, mut each: impl FnMut(&[u8])) {
+        let Some(cluster) = select::cluster(update) else {
+            return;
+        };
+        let time = select::time(cluster, update.now);
+        let mut item = Vec::new();
+        for host in select::hosts(cluster) {
+            // What all events of a host have in common is encoded once: parts of a message that
+            // follow one another are one message.
+            let common = self.common(cluster, host, time).encode_to_vec();
+            let mut put = |event: &Event| {
+                item.clear();
+                append_event(&mut item, &common, event);
+                each(&item);
+            };
+            put(&heartbeat(host));
+            for (def, metric) in select::metrics(cluster, host) {
+                put(&event(def, metric.val.as_str()));
+            }
+        }
+    }
+
+    fn common(&self, cluster: &Cluster, host: &Host, time: i64) -> Event {
+        let own = [
+            ("grid", &*self.gridname),
+            ("cluster", &*cluster.name),
+            ("ip", &*host.info.ip),
+            ("location", &*host.info.location),
+        ];
+        let configured = self
+            .attributes
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()));
+        Event {
+            time: Some(time),
+            host: Some(host.info.name.to_string()),
+            tags: host
+                .info
+                .tags
+                .split(',')
+                .filter(|tag| !tag.is_empty())
+                .map(String::from)
+                .collect(),
+            attributes: own
+                .into_iter()
+                .chain(configured)
+                .map(|(key, value)| Attribute {
+                    key: key.into(),
+                    value: Some(value.into()),
+                })
+                .collect(),
+            ..Event::default()
+        }
+    }
+}
+
+/// When a host was last heard of, good until it counts as down.
+fn heartbeat(host: &Host) -> Event {
+    Event {
+        service: Some(HEARTBEAT.into()),
+        description: Some("seconds".into()),
+        ttl: ttl(host.info.tmax.saturating_mul(HEARTBEATS_MISSED)),
+        metric_sint64: Some(host.reported),
+        ..Event::default()
+    }
+}
+
+/// A value: a number as metric, all else as state.
+///
+/// C gmetad makes a number of anything whose type says so, 0 where it is none; here such a text is
+/// kept as state.
+fn event(def: &MetricDef, text: &str) -> Event {
+    let mut event = Event {
+        service: Some(def.name().into()),
+        description: Some(def.fields().units.clone()),
+        ttl: ttl(def.fields().tmax),
+        ..Event::default()
+    };
+    let number = parse_number(text.as_bytes()).filter(|_| def.ty().is_numeric());
+    match (number, def.ty()) {
+        (None, _) => event.state = Some(text.into()),
+        (Some(number), MetricType::Float | MetricType::Double) => {
+            event.metric_d = Some(number.value);
+        }
+        (Some(number), _) if number.value.fract() == 0.0 => {
+            event.metric_sint64 = Some(number.value as i64);
+        }
+        (Some(number), _) => event.metric_d = Some(number.value),
+    }
+    event
+}
+
+/// Seconds an event is good for; nothing said where the sender says nothing, as 0 would be over at
+/// once.
+fn ttl(secs: u32) -> Option<f32> {
+    (secs > 0).then_some(secs as f32)
+}
+
+impl Plugin for Riemann {
+    fn id(&self) -> &str {
+        ID
+    }
+
+    fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
+        Some((ID, Arc::clone(&self.counters)))
+    }
+
+    fn start(&mut self) -> Result<(), PluginError> {
+        let server = self.server.clone();
+        let (endpoint, dialect, pacing, batch_bytes): (_, Box<dyn Dialect>, Box<dyn Pacing>, _) =
+            if self.tcp {
+                let breaker = Box::new(Breaker::default());
+                let endpoint = Endpoint::Tcp(server);
+                (endpoint, Box::new(Framed), breaker, STREAM_BATCH_BYTES)
+            } else {
+                let backoff = Box::new(Backoff::default());
+                let endpoint = Endpoint::Udp(server);
+                (endpoint, Box::new(Datagrams), backoff, DATAGRAM_BYTES)
+            };
+        let peer = Peer {
+            id: ID,
+            endpoint,
+            patience: Patience {
+                connect: CONNECT,
+                stall: STALL,
+            },
+            dialect,
+            pacing,
+            limit_bytes: BACKLOG_BYTES,
+        };
+        let connection = Connection::open(peer, batch_bytes, &self.counters);
+        self.connection = Some(connection.map_err(|cause| PluginError::System {
+            what: format!("the thread for {}", self.server),
+            cause,
+        })?);
+        Ok(())
+    }
+
+    fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
+        // Taken out, so that the events may be made by `self` meanwhile.
+        if let Some(mut connection) = self.connection.take() {
+            self.events(update, |item| connection.put(item));
+            connection.hand_over();
+            self.connection = Some(connection);
+        }
+        Ok(())
+    }
+
+    fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
+        self.gridname = Arc::clone(&root.gridname);
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        close(self.connection.take().into_iter().collect());
+    }
+}
+
+/// Over UDP a datagram is a message.
+struct Datagrams;
+
+impl Dialect for Datagrams {}
+
+/// Over TCP each message has its length in front, both ways.
+struct Framed;
+
+impl Dialect for Framed {
+    fn opening(&self, batch: &Batch, wire: &mut Vec<u8>) {
+        // A batch is far below 4 GB: at most one event over its limit.
+        wire.extend_from_slice(&(batch.bytes.len() as u32).to_be_bytes());
+    }
+
+    fn answers(&self) -> bool {
+        true
+    }
+
+    fn answer(&self, stream: &mut Stream<'_>, batch: &Batch) -> Result<Answer, StreamError> {
+        let head = stream.read_exact(4)?;
+        let length = head
+            .iter()
+            .fold(0, |length, &byte| length << 8 | usize::from(byte));
+        if length > ANSWER_BYTES {
+            let what = format!("a message of {length} bytes");
+            return Err(StreamError::Nonsense(what));
+        }
+        let bytes = stream.read_exact(length)?;
+        let msg = Msg::decode(bytes.as_slice())
+            .map_err(|error| StreamError::Nonsense(error.to_string()))?;
+        if msg.ok == Some(true) {
+            return Ok(Answer::default());
+        }
+        Ok(Answer {
+            refused: batch.items,
+            reason: msg
+                .error
+                .unwrap_or_else(|| "it does not say why".to_string()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{PLAIN, edge_cases, update_of};
+
+    fn riemann(attributes: &[(&str, &str)]) -> Riemann {
+        let mut config = Config::new("test");
+        config.gridname = "G".into();
+        config.exports.riemann = Some(HostPort {
+            host: "127.0.0.1".into(),
+            port: 1,
+        });
+        config.exports.riemann_attributes = attributes
+            .iter()
+            .map(|(key, value)| ((*key).to_string(), (*value).to_string()))
+            .collect();
+        Riemann::new(&config).unwrap()
+    }
+
+    fn all(riemann: &Riemann, update: &Update) -> Vec<Event> {
+        let mut bytes = Vec::new();
+        riemann.events(update, |item| bytes.extend_from_slice(item));
+        Msg::decode(bytes.as_slice()).unwrap().events
+    }
+
+    fn of<'a>(events: &'a [Event], service: &str) -> &'a Event {
+        events
+            .iter()
+            .find(|event| event.service.as_deref() == Some(service))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_plain_cluster_is_sent_as_c_gmetad_sends_it_and_with_its_time() {
+        let riemann = riemann(&[("customer", "Acme Corp"), ("environment", "PROD")]);
+        let mut ours = all(&riemann, &update_of(PLAIN));
+        for event in &mut ours {
+            assert_eq!(event.time.take(), Some(1_795_367_147));
+        }
+        let mut theirs = Vec::new();
+        let mut rest = &include_bytes!("../../../tests/data/c-exports/riemann.bin")[..];
+        while let Some((head, after)) = rest.split_first_chunk::<4>() {
+            let (datagram, after) = after.split_at(u32::from_be_bytes(*head) as usize);
+            theirs.extend(Msg::decode(datagram).unwrap().events);
+            rest = after;
+        }
+        assert_eq!(theirs.len(), 33);
+        assert_eq!(ours, theirs);
+    }
+
+    #[test]
+    fn a_host_that_is_down_sends_its_heartbeat_alone() {
+        let events = all(&riemann(&[]), &edge_cases());
+        let down: Vec<&Event> = events
+            .iter()
+            .filter(|event| event.host.as_deref() == Some("downhost"))
+            .collect();
+        assert_eq!(down.len(), 1);
+        assert_eq!(down[0].service.as_deref(), Some("heartbeat"));
+        assert_eq!(down[0].metric_sint64, Some(1_795_366_000));
+        assert_eq!(down[0].ttl, Some(80.0));
+    }
+
+    #[test]
+    fn the_grid_is_called_as_it_was_told_last() {
+        let mut riemann = riemann(&[]);
+        let grid = |riemann: &Riemann| {
+            let events = all(riemann, &update_of(PLAIN));
+            let attributes = events.into_iter().flat_map(|event| event.attributes);
+            let mut grids = attributes.filter(|it| it.key == "grid");
+            grids.next().and_then(|it| it.value)
+        };
+        assert_eq!(grid(&riemann).as_deref(), Some("G"));
+        let mut root = RootUpdate {
+            gridname: "renamed".into(),
+            authority: "".into(),
+            summary: Arc::default(),
+            now: gmetad_core::model::Now::default(),
+            invented: gmetad_core::plugin::Invented::default(),
+        };
+        riemann.notify_root(&mut root).unwrap();
+        assert_eq!(grid(&riemann).as_deref(), Some("renamed"));
+    }
+
+    #[test]
+    fn numbers_are_metrics_and_all_else_is_state() {
+        let events = all(&riemann(&[]), &edge_cases());
+        let value = |service| {
+            let event = of(&events, service);
+            let (int, double) = (event.metric_sint64, event.metric_d);
+            (event.state.as_deref(), int, double)
+        };
+        assert_eq!(value("a b.c"), (None, None, Some(1.5)));
+        assert_eq!(value("neg"), (None, Some(-3), None));
+        assert_eq!(value("sp"), (None, Some(7), None));
+        assert_eq!(value("s"), (Some("text"), None, None));
+        assert_eq!(value("ts"), (Some("1795367142"), None, None));
+        assert_eq!(value("nan"), (Some("nan"), None, None));
+        assert_eq!(value("hex"), (Some("0x10"), None, None));
+        assert_eq!(value("odd"), (Some("4"), None, None));
+        assert!(events.iter().all(|event| event.metric_f.is_none()));
+    }
+
+    #[test]
+    fn commas_in_a_location_and_empty_tags_do_no_harm() {
+        let events = all(&riemann(&[("a", "b=c")]), &edge_cases());
+        let event = of(&events, "live");
+        assert_eq!(event.tags, ["t1", "t2"]);
+        let attributes: Vec<(&str, &str)> = event
+            .attributes
+            .iter()
+            .map(|it| (it.key.as_str(), it.value.as_deref().unwrap()))
+            .collect();
+        assert_eq!(
+            attributes,
+            [
+                ("grid", "G"),
+                ("cluster", "Edge. A b"),
+                ("ip", "10.0.0.1"),
+                ("location", "rack 1,0"),
+                ("a", "b=c")
+            ]
+        );
+    }
+
+    #[test]
+    fn a_value_without_a_tmax_is_not_over_at_once() {
+        let events = all(&riemann(&[]), &edge_cases());
+        assert_eq!(of(&events, "s").ttl, None);
+        assert_eq!(of(&events, "live").ttl, Some(60.0));
+    }
+}

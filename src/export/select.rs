@@ -1,0 +1,45 @@
+//! Which hosts and values of an update are exported.
+//!
+//! How they are written is each export's own matter.
+
+use std::sync::Arc;
+
+use gmetad_core::model::{Cluster, Host, Metric, MetricDef, Node, Now, StoreTime};
+use gmetad_core::plugin::Update;
+
+/// The cluster in an update that brings values; none if its source is down, or it is a grid.
+///
+/// C gmetad exports no summaries either.
+pub fn cluster(update: &Update) -> Option<&Arc<Cluster>> {
+    match &update.node {
+        Node::Cluster(cluster) if update.up => Some(cluster),
+        _ => None,
+    }
+}
+
+/// The hosts that came with this document, up or down.
+pub fn hosts(cluster: &Cluster) -> impl Iterator<Item = &Host> {
+    cluster.hosts.iter().filter(|host| host.fresh)
+}
+
+/// The values of a host that came with this document and whose DMAX has not passed; none of a host
+/// that is down.
+pub fn metrics<'a>(
+    cluster: &'a Cluster,
+    host: &'a Host,
+) -> impl Iterator<Item = (&'a MetricDef, &'a Metric)> {
+    let metrics = if host.up {
+        cluster.metrics_of(host)
+    } else {
+        &[]
+    };
+    metrics
+        .iter()
+        .map(|metric| (cluster.def(metric), metric))
+        .filter(|(def, metric)| metric.is_fresh() && !metric.is_expired(def.fields().dmax, 0))
+}
+
+/// When the values were taken, as they are stored elsewhere: see [`StoreTime`].
+pub fn time(cluster: &Cluster, now: Now) -> i64 {
+    StoreTime::of(cluster.localtime, now).epoch()
+}

@@ -1,0 +1,247 @@
+//! The thread that looks at this machine now and then.
+//!
+//! Files of the kernel do not block, but a file system whose disk hangs does, when it is asked how
+//! full it is; so that is not for the loop.
+
+use std::fs;
+use std::io;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::statvfs::statvfs;
+use nix::unistd::{SysconfVar, sysconf};
+
+use super::kernel::{self, CpuTicks, Traffic};
+use gmetad_core::status::machine::{Cpu, Disk, Machine, Process};
+
+/// Between two looks.
+const PERIOD: Duration = Duration::from_secs(15);
+
+/// To the second look, so that what is a difference is one soon.
+const FIRST_PERIOD: Duration = Duration::from_secs(1);
+
+/// What the thread needs and a little more.
+const STACK_BYTES: usize = 128 * 1024;
+
+/// The newest figures, for the loop.
+#[derive(Debug)]
+pub struct Sampler {
+    shared: Arc<Mutex<Sample>>,
+    /// As last read.
+    last: Sample,
+    /// The thread ends with it.
+    _ends: SyncSender<()>,
+}
+
+/// One look.
+type Sample = (Machine, Process);
+
+impl Sampler {
+    /// Starts the thread.
+    pub fn start() -> io::Result<Sampler> {
+        let shared = Arc::new(Mutex::new(Sample::default()));
+        let theirs = Arc::clone(&shared);
+        let (ends, ended) = sync_channel(0);
+        thread::Builder::new()
+            .name("machine".into())
+            .stack_size(STACK_BYTES)
+            .spawn(move || run(&theirs, &ended))?;
+        Ok(Sampler {
+            shared,
+            last: Sample::default(),
+            _ends: ends,
+        })
+    }
+
+    /// The newest figures. Never waits: while the thread writes new ones, these are the old ones.
+    pub fn figures(&mut self) -> (Machine, Process) {
+        if let Ok(sample) = self.shared.try_lock() {
+            self.last.clone_from(&sample);
+        }
+        self.last.clone()
+    }
+}
+
+fn run(shared: &Mutex<Sample>, ended: &Receiver<()>) {
+    let mut eye = Eye::new();
+    let mut pause = FIRST_PERIOD;
+    loop {
+        let sample = (eye.machine(), eye.process());
+        if let Ok(mut shared) = shared.lock() {
+            *shared = sample;
+        }
+        if ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+            return;
+        }
+        pause = PERIOD;
+    }
+}
+
+/// What is kept from look to look.
+struct Eye {
+    ticks: CpuTicks,
+    traffic: Option<(Traffic, Instant)>,
+    speed: u64,
+    os_name: String,
+    os_release: String,
+    ticks_a_sec: f64,
+    page_bytes: u64,
+}
+
+impl Eye {
+    fn new() -> Eye {
+        let system = |var: SysconfVar, usual: i64| sysconf(var).ok().flatten().unwrap_or(usual);
+        Eye {
+            ticks: CpuTicks::default(),
+            traffic: None,
+            speed: speed(),
+            os_name: text("/proc/sys/kernel/ostype").trim().into(),
+            os_release: text("/proc/sys/kernel/osrelease").trim().into(),
+            ticks_a_sec: system(SysconfVar::CLK_TCK, 100) as f64,
+            page_bytes: system(SysconfVar::PAGE_SIZE, 4096) as u64,
+        }
+    }
+
+    fn machine(&mut self) -> Machine {
+        let (ticks, num, boottime) = kernel::read_stat(&text("/proc/stat"));
+        let percent = ticks.percent_since(self.ticks);
+        self.ticks = ticks;
+        let (load, proc_run, proc_total) = kernel::read_loadavg(&text("/proc/loadavg"));
+        let traffic = kernel::read_net_dev(&text("/proc/net/dev"));
+        let now = Instant::now();
+        let (before, secs) = match self.traffic.replace((traffic, now)) {
+            Some((before, then)) => (before, now.duration_since(then).as_secs_f64()),
+            None => (traffic, 0.0),
+        };
+        Machine {
+            cpu: Cpu {
+                num,
+                speed: self.speed,
+                percent,
+                aidle: ticks.idle_percent(),
+            },
+            disk: disk(),
+            load,
+            memory: kernel::read_meminfo(&text("/proc/meminfo")),
+            network: traffic.since(before, secs, mtu()),
+            proc_run,
+            proc_total,
+            boottime,
+            machine_type: std::env::consts::ARCH.into(),
+            os_name: self.os_name.clone(),
+            os_release: self.os_release.clone(),
+        }
+    }
+
+    fn process(&self) -> Process {
+        let stat = kernel::read_self_stat(&text("/proc/self/stat"));
+        let (ticks, threads, virtual_bytes, pages) = stat.unwrap_or_default();
+        Process {
+            cpu_secs: ticks as f64 / self.ticks_a_sec,
+            resident_bytes: pages * self.page_bytes,
+            virtual_bytes,
+            threads,
+            // The listing itself is open while it is counted.
+            open_fds: fs::read_dir("/proc/self/fd")
+                .map_or(0, |all| (all.count() as u64).saturating_sub(1)),
+            max_fds: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft),
+        }
+    }
+}
+
+/// A file's text; nothing where there is none to be had.
+fn text(path: &str) -> String {
+    let bytes = fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The first processor's, in MHz: the most it can do, or what it does now.
+fn speed() -> u64 {
+    let most = text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq");
+    match most.trim().parse::<u64>() {
+        Ok(khz) => khz / 1000,
+        Err(_) => kernel::read_cpuinfo(&text("/proc/cpuinfo")).unwrap_or(0),
+    }
+}
+
+fn disk() -> Disk {
+    let mut disk = Disk::default();
+    for point in kernel::local_mounts(&text("/proc/mounts")) {
+        // One that was unmounted meanwhile is not counted.
+        if let Ok(stat) = statvfs(point) {
+            let unit = stat.fragment_size() as f64;
+            disk.add(
+                stat.blocks() as f64 * unit,
+                stat.blocks_available() as f64 * unit,
+            );
+        }
+    }
+    disk
+}
+
+/// The smallest of the interfaces that are up; the loopback's where there is no other.
+fn mtu() -> u64 {
+    const UP: u64 = 1;
+    const LOOPBACK: u64 = 8;
+    let (mut smallest, mut loopback) = (None, 0);
+    for entry in fs::read_dir("/sys/class/net")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let folder = entry.path();
+        let read = |name: &str| {
+            let text = fs::read_to_string(folder.join(name)).ok()?;
+            let text = text.trim();
+            match text.strip_prefix("0x") {
+                Some(hex) => u64::from_str_radix(hex, 16).ok(),
+                None => text.parse().ok(),
+            }
+        };
+        let (Some(flags), Some(mtu)) = (read("flags"), read("mtu")) else {
+            continue;
+        };
+        if flags & LOOPBACK != 0 {
+            loopback = mtu;
+        } else if flags & UP != 0 {
+            smallest = Some(smallest.map_or(mtu, |smallest: u64| smallest.min(mtu)));
+        }
+    }
+    smallest.unwrap_or(loopback)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_figures() {
+        let mut eye = Eye::new();
+        let machine = eye.machine();
+        assert!(machine.cpu.num > 0);
+        assert!((machine.cpu.percent.iter().sum::<f64>() - 100.0).abs() < 0.01);
+        assert!(machine.memory[0] > 1000.0 && machine.memory[0] >= machine.memory[2]);
+        assert!(machine.proc_total > 0 && machine.boottime > 1_000_000_000);
+        assert_eq!(machine.os_name, "Linux");
+        assert!(!machine.os_release.is_empty());
+        let process = eye.process();
+        assert!(process.threads > 0 && process.resident_bytes > 1000 && process.open_fds > 2);
+        assert!(process.max_fds >= process.open_fds);
+    }
+
+    #[test]
+    fn the_newest_figures_are_there_without_waiting() {
+        let mut sampler = Sampler::start().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while sampler.figures().0.cpu.num == 0 {
+            assert!(Instant::now() < deadline);
+            thread::yield_now();
+        }
+        let held = Arc::clone(&sampler.shared);
+        let _guard = held.lock().unwrap();
+        assert!(sampler.figures().0.cpu.num > 0);
+    }
+}

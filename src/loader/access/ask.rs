@@ -1,0 +1,150 @@
+//! The functions that any thread may use at any time: the log and the configuration.
+//!
+//! What they rely on stands in the head of `access`.
+
+use std::slice;
+
+use gmetad_plugin::abi::{self, Api, Text, status};
+
+use super::super::context::Context;
+use super::{put, put_sized, text, with};
+use gmetad_core::complaint::{CRITICAL, FATAL};
+
+pub(super) unsafe extern "C" fn log(api: *const Api, level: i32, line: Text) -> i32 {
+    // SAFETY: the plugin keeps what the module's head says.
+    let (context, line) = unsafe { (Context::of(api), text_lossy(line)) };
+    let Some(context) = context else {
+        return status::NOT_NOW;
+    };
+    let name = context.name();
+    let line = line.trim_end();
+    match level {
+        abi::level::FATAL => log::error!(target: FATAL, "plugin {name}: {line}"),
+        abi::level::CRITICAL => log::error!(target: CRITICAL, "plugin {name}: {line}"),
+        abi::level::ERROR => log::error!("plugin {name}: {line}"),
+        abi::level::WARNING => log::warn!("plugin {name}: {line}"),
+        abi::level::INFO => log::info!("plugin {name}: {line}"),
+        abi::level::DEBUG => log::debug!("plugin {name}: {line}"),
+        _ => return status::BAD_VALUE,
+    }
+    status::OK
+}
+
+pub(super) unsafe extern "C" fn fail(api: *const Api, reason: Text) -> i32 {
+    // SAFETY: the plugin keeps what the module's head says.
+    let (context, reason) = unsafe { (Context::of(api), text_lossy(reason)) };
+    match context {
+        Some(context) if context.set_reason(&reason) => status::FAILED,
+        _ => status::NOT_NOW,
+    }
+}
+
+/// What is for a person to read is taken as it can be.
+///
+/// # Safety
+/// The text stays where it is for as long as the result is used.
+unsafe fn text_lossy<'a>(text: Text) -> std::borrow::Cow<'a, str> {
+    if text.len == 0 || text.ptr.is_null() || text.len > isize::MAX as usize {
+        return "".into();
+    }
+    // SAFETY: by the promise above these bytes are there.
+    String::from_utf8_lossy(unsafe { slice::from_raw_parts(text.ptr, text.len) })
+}
+
+pub(super) unsafe extern "C" fn setting(api: *const Api, name: Text, value: *mut Text) -> i32 {
+    // SAFETY: the plugin keeps what the module's head says.
+    unsafe {
+        let Some(name) = text(name) else {
+            return status::BAD_VALUE;
+        };
+        with(api, status::NOT_NOW, |context| {
+            let Some(found) = context.facts().setting(name) else {
+                return status::ABSENT;
+            };
+            put(value, Text::of(found));
+            status::OK
+        })
+    }
+}
+
+pub(super) unsafe extern "C" fn setting_at(
+    api: *const Api,
+    at: usize,
+    name: *mut Text,
+    value: *mut Text,
+) -> i32 {
+    // SAFETY: the plugin keeps what the module's head says.
+    unsafe {
+        with(api, status::NOT_NOW, |context| {
+            let Some((found, its_value)) = context.facts().setting_at(at) else {
+                return status::ABSENT;
+            };
+            put(name, Text::of(found));
+            put(value, Text::of(its_value));
+            status::OK
+        })
+    }
+}
+
+pub(super) unsafe extern "C" fn source_at(
+    api: *const Api,
+    at: usize,
+    out: *mut abi::Source,
+) -> i32 {
+    // SAFETY: the plugin keeps what the module's head says.
+    unsafe {
+        with(api, status::NOT_NOW, |context| {
+            let Some(source) = context.facts().source_at(at) else {
+                return status::ABSENT;
+            };
+            let found = abi::Source {
+                size: 0,
+                hosts: source.hosts.len() as u32,
+                name: Text::of(&source.name),
+                interval: source.interval.as_secs_f64(),
+            };
+            put_sized(out, &found)
+        })
+    }
+}
+
+pub(super) unsafe extern "C" fn source_host_at(
+    api: *const Api,
+    source: usize,
+    at: usize,
+    out: *mut Text,
+) -> i32 {
+    // SAFETY: the plugin keeps what the module's head says.
+    unsafe {
+        with(api, status::NOT_NOW, |context| {
+            let source = context.facts().source_at(source);
+            let Some(host) = source.and_then(|source| source.hosts.get(at)) else {
+                return status::ABSENT;
+            };
+            put(out, Text::of(host));
+            status::OK
+        })
+    }
+}
+
+pub(super) unsafe extern "C" fn section(
+    api: *const Api,
+    id: Text,
+    out: *mut *const abi::Directive,
+    count: *mut usize,
+) -> i32 {
+    // SAFETY: the plugin keeps what the module's head says.
+    unsafe {
+        let Some(id) = text(id) else {
+            return status::BAD_VALUE;
+        };
+        with(api, status::NOT_NOW, |context| {
+            let Some(directives) = context.facts().section(id) else {
+                return status::ABSENT;
+            };
+            put(out, directives.as_ptr());
+            put(count, directives.len());
+            status::OK
+        })
+    }
+}

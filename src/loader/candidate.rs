@@ -1,0 +1,193 @@
+//! Files that may be plugins: which of plugins_dir they are, what loads each, whether it may be.
+//!
+//! Loads nothing.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Uid, geteuid};
+
+use super::LoadError;
+use gmetad_config::Config;
+
+/// What loads plugins in Python: beside gmetad itself, as cargo builds them, or where it is
+/// installed.
+const PYTHON_HOST: &str = "libgmetad_python_host.so";
+const INSTALLED: &str = "../lib/gmetad";
+
+/// A file, and the shared object that makes a plugin of it, which may be the file itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// What is loaded.
+    pub library: PathBuf,
+    /// What it is asked for.
+    pub file: PathBuf,
+}
+
+/// The shared objects and Python files in a folder, in order of name; hidden ones are not looked at.
+pub(super) fn files_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let is_hidden = name.as_encoded_bytes().starts_with(b".");
+        let is_plugin = has_extension(Path::new(&name), "so") || is_python(Path::new(&name));
+        if !is_hidden && is_plugin {
+            files.push(folder.join(name));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn has_extension(file: &Path, extension: &str) -> bool {
+    file.extension() == Some(OsStr::new(extension))
+}
+
+fn is_python(file: &Path) -> bool {
+    has_extension(file, "py")
+}
+
+impl Candidate {
+    /// Knows what loads a file.
+    pub(super) fn of(file: &Path, config: &Config) -> Result<Candidate, LoadError> {
+        let library = if is_python(file) {
+            python_host(config)?
+        } else {
+            file.to_owned()
+        };
+        let file = file.to_owned();
+        Ok(Candidate { library, file })
+    }
+
+    /// Refuses what only root should have been able to write, where it runs as root, and what has
+    /// not even the first bytes of a shared object.
+    pub(super) fn check(&self) -> Result<(), LoadError> {
+        is_trusted(&self.library)?;
+        is_trusted(&self.file)?;
+        is_object(&self.library)
+    }
+}
+
+fn python_host(config: &Config) -> Result<PathBuf, LoadError> {
+    if let Some(host) = &config.python_host {
+        return Ok(host.clone());
+    }
+    let own = std::env::current_exe().map_err(LoadError::Unreadable)?;
+    let folder = own.parent().unwrap_or(Path::new("/"));
+    let places = [folder.join(INSTALLED), folder.to_owned()].map(|it| it.join(PYTHON_HOST));
+    match places.iter().find(|place| place.exists()) {
+        Some(place) => Ok(place.clone()),
+        None => Err(LoadError::NoPythonHost),
+    }
+}
+
+/// Refuses what only root should have been able to write, where it runs as root.
+fn is_trusted(file: &Path) -> Result<(), LoadError> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let file = file.canonicalize().map_err(LoadError::Unreadable)?;
+    for path in [Some(file.as_path()), file.parent()].into_iter().flatten() {
+        let found = fs::metadata(path).map_err(LoadError::Unreadable)?;
+        is_trusted_as(path, found.uid(), found.mode())?;
+    }
+    Ok(())
+}
+
+fn is_trusted_as(path: &Path, owner: u32, mode: u32) -> Result<(), LoadError> {
+    const OTHERS_WRITE: u32 = 0o002;
+    if !Uid::from_raw(owner).is_root() {
+        let path = path.to_owned();
+        return Err(LoadError::Owner { path, owner });
+    }
+    if mode & OTHERS_WRITE != 0 {
+        let path = path.to_owned();
+        return Err(LoadError::Writable { path });
+    }
+    Ok(())
+}
+
+/// Refuses what has not even the first bytes of a shared object.
+fn is_object(file: &Path) -> Result<(), LoadError> {
+    use std::io::Read;
+    const MAGIC: &[u8; 4] = if cfg!(target_vendor = "apple") {
+        b"\xcf\xfa\xed\xfe"
+    } else {
+        b"\x7fELF"
+    };
+    let mut start = [0; 4];
+    let mut object = fs::File::open(file).map_err(LoadError::Unreadable)?;
+    match object.read_exact(&mut start) {
+        Ok(()) if start == *MAGIC => Ok(()),
+        Ok(()) => Err(LoadError::NotAnObject),
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Err(LoadError::NotAnObject)
+        }
+        Err(error) => Err(LoadError::Unreadable(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_be_a_plugin_is_looked_at_in_order_of_name() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [
+            "c.so", "b.py", "a.so", "README", "c.so.1", ".d.so", ".e.py", "f.pyc", "so",
+        ] {
+            fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let files = files_in(folder.path()).unwrap();
+        let expected = ["a.so", "b.py", "c.so"].map(|name| folder.path().join(name));
+        assert_eq!(files, expected);
+    }
+
+    #[test]
+    fn root_runs_only_what_root_alone_may_write() {
+        let path = Path::new("/p/x.so");
+        let refusal = |owner, mode| is_trusted_as(path, owner, mode).unwrap_err().to_string();
+        assert!(is_trusted_as(path, 0, 0o100_755).is_ok());
+        assert!(
+            is_trusted_as(path, 0, 0o100_775).is_ok(),
+            "root's group is root's"
+        );
+        assert_eq!(
+            refusal(1000, 0o100_755),
+            "/p/x.so belongs to user 1000, and gmetad runs as root: chown root it, or let gmetad \
+             run as another user"
+        );
+        assert_eq!(
+            refusal(0, 0o100_757),
+            "anyone may write to /p/x.so, and gmetad runs as root: chmod o-w it"
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_is_told_from_what_cannot_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.so");
+        for content in ["", "\x7fEL", "#!/bin/sh\n"] {
+            fs::write(&file, content).unwrap();
+            assert!(matches!(is_object(&file), Err(LoadError::NotAnObject)));
+        }
+        fs::write(&file, "\x7fELF and more").unwrap();
+        assert!(is_object(&file).is_ok());
+        let missing = folder.path().join("y.so");
+        assert!(matches!(is_object(&missing), Err(LoadError::Unreadable(_))));
+    }
+
+    #[test]
+    fn a_python_file_is_loaded_by_the_host_and_an_object_by_itself() {
+        let mut config = Config::new("h");
+        let of = |file: &str, config: &Config| Candidate::of(Path::new(file), config).unwrap();
+        assert_eq!(of("/p/a.so", &config).library, Path::new("/p/a.so"));
+        config.python_host = Some("/lib/host.so".into());
+        let candidate = of("/p/a.py", &config);
+        assert_eq!(candidate.library, Path::new("/lib/host.so"));
+        assert_eq!(candidate.file, Path::new("/p/a.py"));
+    }
+}

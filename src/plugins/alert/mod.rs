@@ -1,0 +1,564 @@
+//! The plugin `alert`: says once when a metric of a host becomes alarming, and once when it is over.
+//!
+//! Changes nothing of an update. What is alarming, and who is told, is the configuration's; programs
+//! are run in `run`.
+//!
+//! Silence decides nothing: while a source does not answer, a host is down, a metric is not renewed
+//! or a condition cannot be told, an alert neither begins nor ends, and the time that a condition
+//! must hold starts anew. A host or metric that is forgotten (DMAX) ends its alerts, as gone.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use facts::{Event, Facts};
+use gmetad_config::{AlertConfig, AlertRule, Config};
+use gmetad_core::complaint::{Complaint, span};
+use gmetad_core::model::{Cluster, Host, Metric, Mono, Node, Now};
+use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
+use run::{Job, Runner};
+
+mod facts;
+mod mail;
+mod run;
+
+/// A cluster whose source has said nothing of it for this long is gone, or for so many of the source's
+/// intervals if that is longer.
+const GONE_AFTER: Duration = Duration::from_secs(3600);
+const GONE_AFTER_INTERVALS: u32 = 4;
+
+/// The plugin, where the configuration has a section for it.
+pub(super) fn plugin(config: &Config) -> Option<Box<dyn Plugin>> {
+    let config = config.alert.clone()?;
+    Some(Box::new(Alert::new(config)))
+}
+
+struct Alert {
+    config: AlertConfig,
+    /// What is not as it should be, by cluster.
+    clusters: HashMap<Box<str>, WatchedCluster>,
+    /// By rule: values that no condition can be told of.
+    untold: Vec<Complaint>,
+    /// Counts updates, so that what one did not have is found.
+    round: u64,
+    runner: Option<Runner>,
+}
+
+struct WatchedCluster {
+    hosts: Watched,
+    /// When it is gone if no source tells of it before, be it that it is down.
+    until: Mono,
+}
+
+/// By host.
+type Watched = HashMap<Box<str>, Vec<Entry>>;
+
+/// A rule that holds for a host.
+struct Entry {
+    /// Place of the rule.
+    rule: usize,
+    state: State,
+    /// When the condition began to hold.
+    since: Now,
+    /// Of the update that last had it.
+    round: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Not for long enough to be told.
+    Pending,
+    /// Told.
+    Active,
+}
+
+/// What an update says of a rule and a host.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Holds,
+    HoldsNot,
+    /// Nothing that could be decided on.
+    Nothing,
+}
+
+/// Whose metric it is.
+struct Place<'a> {
+    cluster: &'a Cluster,
+    host: &'a Host,
+    metric: &'a Metric,
+    now: Now,
+}
+
+impl Alert {
+    fn new(config: AlertConfig) -> Alert {
+        Alert {
+            clusters: HashMap::new(),
+            untold: vec![Complaint::new(); config.rules.len()],
+            round: 0,
+            runner: None,
+            config,
+        }
+    }
+
+    /// Holds every rule against every host, and gives what there is to say.
+    fn look(&mut self, cluster: &Cluster, now: Now, interval: Duration) -> Vec<Facts> {
+        self.round += 1;
+        let mut news = Vec::new();
+        let known = self.clusters.remove(&cluster.name);
+        let mut watched = known.map(|known| known.hosts).unwrap_or_default();
+        let rules = rules_by_def(&self.config.rules, cluster);
+        if rules.iter().any(|rules| !rules.is_empty()) {
+            for host in &cluster.hosts {
+                for metric in cluster.metrics_of(host) {
+                    for &rule in &rules[metric.def() as usize] {
+                        let place = Place {
+                            cluster,
+                            host,
+                            metric,
+                            now,
+                        };
+                        news.extend(self.hold_against(rule, &place, &mut watched));
+                    }
+                }
+            }
+        }
+        self.drop_gone(&cluster.name, now, &mut watched, &mut news);
+        if !watched.is_empty() {
+            let watched = WatchedCluster {
+                hosts: watched,
+                until: gone_at(now, interval),
+            };
+            self.clusters.insert(cluster.name.clone(), watched);
+        }
+        news
+    }
+
+    /// Ends what was watched of clusters that are gone.
+    fn forget(&mut self, now: Now) -> Vec<Facts> {
+        let mut news = Vec::new();
+        let rules = &self.config.rules;
+        self.clusters.retain(|cluster, watched| {
+            let stays = now.mono < watched.until;
+            let gone = watched.hosts.iter().filter(|_| !stays);
+            for (host, entries) in gone {
+                let told = entries.iter().filter(|entry| entry.state == State::Active);
+                news.extend(told.map(|entry| {
+                    Facts::of_gone(&rules[entry.rule], cluster, host, now, entry.since)
+                }));
+            }
+            stays
+        });
+        news
+    }
+
+    fn hold_against(
+        &mut self,
+        rule: usize,
+        place: &Place<'_>,
+        watched: &mut Watched,
+    ) -> Option<Facts> {
+        let sight = self.sight(rule, place);
+        let name = &place.host.info.name;
+        let hold = self.config.rules[rule].hold;
+        let entries = match watched.get_mut(name) {
+            Some(entries) => entries,
+            None if sight == Sight::Holds => watched.entry(name.clone()).or_default(),
+            None => return None,
+        };
+        let at = entries.iter().position(|entry| entry.rule == rule);
+        match (sight, at) {
+            (Sight::Holds, None) => {
+                let mut entry = Entry {
+                    rule,
+                    state: State::Pending,
+                    since: place.now,
+                    round: self.round,
+                };
+                let is_told = entry.ripen(hold, place.now);
+                entries.push(entry);
+                is_told.then(|| self.facts(Event::Begin, rule, place, place.now))
+            }
+            (Sight::Holds, Some(at)) => {
+                let entry = &mut entries[at];
+                entry.round = self.round;
+                let since = entry.since;
+                let is_told = entry.ripen(hold, place.now);
+                is_told.then(|| self.facts(Event::Begin, rule, place, since))
+            }
+            (Sight::HoldsNot, Some(at)) => {
+                let entry = entries.swap_remove(at);
+                let was_told = entry.state == State::Active;
+                was_told.then(|| self.facts(Event::Over, rule, place, entry.since))
+            }
+            (Sight::Nothing, Some(at)) => {
+                match entries[at].state {
+                    State::Pending => drop(entries.swap_remove(at)),
+                    State::Active => entries[at].round = self.round,
+                }
+                None
+            }
+            (Sight::HoldsNot | Sight::Nothing, None) => None,
+        }
+    }
+
+    fn sight(&mut self, rule: usize, place: &Place<'_>) -> Sight {
+        let Place { host, metric, .. } = place;
+        if !host.up || !host.fresh || !metric.is_fresh() {
+            return Sight::Nothing;
+        }
+        let AlertRule {
+            metric: name,
+            condition,
+            ..
+        } = &self.config.rules[rule];
+        match condition.holds(metric.val.as_str()) {
+            Some(true) => Sight::Holds,
+            Some(false) => Sight::HoldsNot,
+            None => {
+                if self.untold[rule].failed(Instant::now()).is_some() {
+                    log::error!(
+                        "alert: whether {} cannot be told of {name} of {} in {}, which is \"{}\"",
+                        condition.text(),
+                        host.info.name,
+                        place.cluster.name,
+                        metric.val.as_str()
+                    );
+                }
+                Sight::Nothing
+            }
+        }
+    }
+
+    /// Ends what this update did not have any more.
+    fn drop_gone(&self, cluster: &str, now: Now, watched: &mut Watched, news: &mut Vec<Facts>) {
+        watched.retain(|host, entries| {
+            entries.retain(|entry| {
+                let is_there = entry.round == self.round;
+                if !is_there && entry.state == State::Active {
+                    let rule = &self.config.rules[entry.rule];
+                    news.push(Facts::of_gone(rule, cluster, host, now, entry.since));
+                }
+                is_there
+            });
+            !entries.is_empty()
+        });
+    }
+
+    fn facts(&self, event: Event, rule: usize, place: &Place<'_>, since: Now) -> Facts {
+        let rule = &self.config.rules[rule];
+        let fields = place.cluster.def(place.metric).fields();
+        Facts {
+            ip: facts::plain(&place.host.info.ip),
+            value: facts::plain(place.metric.val.as_str()),
+            units: facts::plain(&fields.units),
+            ..Facts::new(
+                event,
+                rule,
+                &place.cluster.name,
+                &place.host.info.name,
+                place.now,
+                since,
+            )
+        }
+    }
+
+    fn tell(&mut self, facts: &Facts) {
+        let lasted = span(facts.lasted);
+        // Errors, so that the default level has them.
+        match facts.event {
+            Event::Begin => log::error!("alert: {}", facts.sentence()),
+            Event::Over => log::error!("alert over after {lasted}: {}", facts.sentence()),
+            Event::Gone => log::error!("alert gone after {lasted}: {}", facts.sentence()),
+        }
+        let Some(runner) = &mut self.runner else {
+            return;
+        };
+        if !self.config.to.is_empty() {
+            runner.add(mail::job(&self.config, facts));
+        }
+        if !self.config.command.is_empty() {
+            runner.add(Job {
+                program: self.config.command.clone(),
+                environment: facts.environment(),
+                input: facts.lines().into_bytes(),
+            });
+        }
+    }
+}
+
+impl Entry {
+    /// Whether it has held for long enough just now.
+    fn ripen(&mut self, hold: Duration, now: Now) -> bool {
+        let is_new = self.state == State::Pending && now.mono.since(self.since.mono) >= hold;
+        if is_new {
+            self.state = State::Active;
+        }
+        is_new
+    }
+}
+
+fn gone_at(now: Now, interval: Duration) -> Mono {
+    now.mono + GONE_AFTER.max(interval * GONE_AFTER_INTERVALS)
+}
+
+/// The rules, by place, for each of the cluster's definitions.
+fn rules_by_def(rules: &[AlertRule], cluster: &Cluster) -> Vec<Vec<usize>> {
+    let of_name = |name: &str| {
+        let of_name = rules.iter().enumerate().filter(|(_, it)| it.metric == name);
+        of_name.map(|(at, _)| at).collect()
+    };
+    cluster.defs.iter().map(|def| of_name(def.name())).collect()
+}
+
+impl Plugin for Alert {
+    fn id(&self) -> &'static str {
+        "alert"
+    }
+
+    fn start(&mut self) -> Result<(), PluginError> {
+        if self.config.to.is_empty() && self.config.command.is_empty() {
+            return Ok(());
+        }
+        let runner = Runner::start(self.config.run_limit, self.config.run_timeout);
+        self.runner = Some(runner.map_err(|cause| PluginError::System {
+            what: "cannot start the thread that runs programs".into(),
+            cause,
+        })?);
+        Ok(())
+    }
+
+    fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
+        let Node::Cluster(cluster) = &update.node else {
+            return Ok(());
+        };
+        if update.up {
+            for facts in self.look(cluster, update.now, update.interval) {
+                self.tell(&facts);
+            }
+        } else if let Some(watched) = self.clusters.get_mut(&cluster.name) {
+            watched.until = gone_at(update.now, update.interval);
+        }
+        Ok(())
+    }
+
+    fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
+        for facts in self.forget(root.now) {
+            self.tell(&facts);
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        if let Some(runner) = self.runner.take() {
+            runner.stop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use gmetad_core::condition::Condition;
+    use gmetad_core::model::{HostInfo, MetricDef, MetricFields, Mono, order_by_name};
+
+    fn alert(rules: &[(&str, &str, u64)]) -> Alert {
+        let rules = rules.iter().map(|&(metric, condition, seconds)| AlertRule {
+            metric: metric.into(),
+            condition: Condition::parse(condition).unwrap(),
+            message: format!("{metric} is bad"),
+            hold: Duration::from_secs(seconds),
+        });
+        Alert::new(AlertConfig {
+            rules: rules.collect(),
+            ..AlertConfig::default()
+        })
+    }
+
+    /// What is said of a cluster with these values of the metric `m`, by host.
+    fn told(alert: &mut Alert, second: u64, values: &[(&str, &str)]) -> Vec<String> {
+        told_of(alert, second, &cluster(values))
+    }
+
+    fn told_of(alert: &mut Alert, second: u64, cluster: &Cluster) -> Vec<String> {
+        let now = Now {
+            mono: Mono(second * 1000),
+            epoch: 1000 + second as i64,
+        };
+        let mut said: Vec<String> = alert
+            .look(cluster, now, INTERVAL)
+            .iter()
+            .map(|facts| format!("{} {} {}", facts.event.word(), facts.host, facts.value))
+            .collect();
+        said.sort();
+        said
+    }
+
+    fn cluster(values: &[(&str, &str)]) -> Cluster {
+        let def = MetricDef::new(MetricFields {
+            name: "m".into(),
+            ..MetricFields::default()
+        });
+        let hosts: Vec<Host> = values
+            .iter()
+            .enumerate()
+            .map(|(at, (name, _))| Host {
+                info: Arc::new(HostInfo {
+                    name: (*name).into(),
+                    ..HostInfo::default()
+                }),
+                reported: 0,
+                tn: 0,
+                up: true,
+                fresh: true,
+                received: Mono::default(),
+                first_metric: at as u32,
+                metric_count: 1,
+            })
+            .collect();
+        let values = values
+            .iter()
+            .map(|(_, value)| Metric::new(0, 0, (*value).into()));
+        Cluster {
+            name: "c".into(),
+            defs: Arc::new(vec![Arc::new(def)]),
+            metrics: values.collect(),
+            by_name: order_by_name(&hosts).0,
+            hosts,
+            ..Cluster::default()
+        }
+    }
+
+    const NOTHING: [&str; 0] = [];
+
+    const INTERVAL: Duration = Duration::from_secs(15);
+
+    #[test]
+    fn a_cluster_that_no_source_tells_of_any_more_ends_its_alerts() {
+        let mut alert = alert(&[("m", "$val > 5", 0), ("m", "$val > 5", 60)]);
+        told(&mut alert, 0, &[("a", "6")]);
+        let at = |secs| Now {
+            mono: Mono::default() + secs,
+            epoch: 0,
+        };
+        let mut down = Update {
+            source: "s".into(),
+            interval: INTERVAL,
+            up: false,
+            node: Node::Cluster(Arc::new(cluster(&[("a", "6")]))),
+            now: at(GONE_AFTER / 2),
+            invented: gmetad_core::plugin::Invented::default(),
+        };
+        alert.notify(&mut down).unwrap();
+        assert!(alert.forget(at(GONE_AFTER)).is_empty(), "it was heard of");
+        let gone = alert.forget(at(GONE_AFTER * 3 / 2));
+        let said: Vec<_> = gone.iter().map(|facts| facts.event.word()).collect();
+        assert_eq!(said, ["gone"], "of what was told, and nothing else");
+        assert!(alert.clusters.is_empty());
+    }
+
+    #[test]
+    fn an_alert_is_told_once_when_it_begins_and_once_when_it_is_over() {
+        let mut alert = alert(&[("m", "$val > 5", 0)]);
+        assert_eq!(
+            told(&mut alert, 0, &[("a", "1"), ("b", "6")]),
+            ["begin b 6"]
+        );
+        assert_eq!(told(&mut alert, 15, &[("a", "1"), ("b", "7")]), NOTHING);
+        assert_eq!(
+            told(&mut alert, 30, &[("a", "9"), ("b", "7")]),
+            ["begin a 9"]
+        );
+        assert_eq!(
+            told(&mut alert, 45, &[("a", "9"), ("b", "5")]),
+            ["over b 5"]
+        );
+        assert_eq!(told(&mut alert, 60, &[("a", "9"), ("b", "5")]), NOTHING);
+        assert_eq!(
+            told(&mut alert, 75, &[("a", "9"), ("b", "6")]),
+            ["begin b 6"]
+        );
+    }
+
+    #[test]
+    fn a_rule_with_a_time_is_told_when_it_has_held_for_it() {
+        let mut alert = alert(&[("m", "$val > 5", 30)]);
+        for (second, value, said) in [
+            (0, "6", ""),
+            (15, "6", ""),
+            (29, "1", ""),
+            (45, "6", ""),
+            (74, "6", ""),
+            (75, "8", "begin a 8"),
+            (90, "8", ""),
+            (105, "1", "over a 1"),
+        ] {
+            assert_eq!(told(&mut alert, second, &[("a", value)]).concat(), said);
+        }
+    }
+
+    #[test]
+    fn rules_over_one_metric_are_told_apart() {
+        let mut alert = alert(&[
+            ("m", "$val > 5", 0),
+            ("m", "$val > 10", 0),
+            ("x", "$val > 0", 0),
+        ]);
+        assert_eq!(told(&mut alert, 0, &[("a", "6")]).len(), 1);
+        assert_eq!(told(&mut alert, 1, &[("a", "11")]).len(), 1);
+        assert_eq!(told(&mut alert, 2, &[("a", "0")]), ["over a 0", "over a 0"]);
+    }
+
+    #[test]
+    fn silence_neither_begins_nor_ends_an_alert_and_starts_its_time_anew() {
+        let mut alert = alert(&[("m", "$val > 5", 30)]);
+        let silent: [fn(&mut Cluster); 4] = [
+            |cluster| cluster.hosts[0].up = false,
+            |cluster| cluster.hosts[0].fresh = false,
+            |cluster| cluster.metrics[0] = cluster.metrics[0].carried(0, 0),
+            |cluster| cluster.metrics[0].val = "n/a".into(),
+        ];
+        for (round, silence) in silent.into_iter().enumerate() {
+            let start = 1000 * round as u64;
+            let mut quiet = cluster(&[("a", "1")]);
+            silence(&mut quiet);
+            assert_eq!(told(&mut alert, start, &[("a", "6")]), NOTHING);
+            assert_eq!(told_of(&mut alert, start + 20, &quiet), NOTHING);
+            assert_eq!(told(&mut alert, start + 40, &[("a", "6")]), NOTHING);
+            assert_eq!(told(&mut alert, start + 70, &[("a", "6")]), ["begin a 6"]);
+            assert_eq!(told_of(&mut alert, start + 90, &quiet), NOTHING);
+            assert_eq!(told(&mut alert, start + 99, &[("a", "1")]), ["over a 1"]);
+        }
+    }
+
+    #[test]
+    fn what_is_forgotten_ends_its_alerts() {
+        let mut alert = alert(&[("m", "$val > 5", 0)]);
+        told(&mut alert, 0, &[("a", "6"), ("b", "6")]);
+        assert_eq!(told(&mut alert, 15, &[("b", "6")]), ["gone a "]);
+        let none = Cluster {
+            name: "c".into(),
+            ..Cluster::default()
+        };
+        assert_eq!(told_of(&mut alert, 30, &none), ["gone b "]);
+        assert!(alert.clusters.is_empty(), "nothing is kept of what is gone");
+    }
+
+    #[test]
+    fn a_source_that_does_not_answer_changes_nothing() {
+        let mut alert = alert(&[("m", "$val > 5", 0)]);
+        let mut update = Update {
+            source: "s".into(),
+            interval: INTERVAL,
+            up: false,
+            node: Node::Cluster(Arc::new(cluster(&[("a", "6")]))),
+            now: Now::default(),
+            invented: gmetad_core::plugin::Invented::default(),
+        };
+        alert.notify(&mut update).unwrap();
+        assert!(alert.clusters.is_empty());
+        update.up = true;
+        alert.notify(&mut update).unwrap();
+        assert!(alert.clusters.contains_key("c"));
+    }
+}

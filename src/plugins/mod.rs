@@ -1,0 +1,83 @@
+//! What is done with every update beside serving it: plugins, in a chain, on a thread of their own.
+//!
+//! The loop does not wait for any of it: it hands snapshots to a [`PluginHandle`] and goes on.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{channel, sync_channel};
+use std::thread;
+
+use chain::Chain;
+use gmetad_config::Config;
+use gmetad_core::plugin::Plugin;
+use gmetad_export::carbon::Carbon;
+use gmetad_export::memcached::Memcached;
+use gmetad_export::riemann::Riemann;
+use gmetad_rrd::{PortDesk, RrdCounters};
+
+mod alert;
+mod chain;
+mod queue;
+mod rehearsal;
+mod status;
+mod worker;
+
+pub use queue::PluginHandle;
+pub use rehearsal::{RehearsalError, rehearse};
+pub use status::{PluginState, PluginStatus, QueueStatus};
+
+/// Wakes the loop, which then calls [`PluginHandle::pump`].
+pub type Waker = Box<dyn Fn() + Send>;
+
+/// As a program's first thread has it, by which Python measures how deep it may go before it raises
+/// RecursionError; what is not used costs nothing.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
+/// Starts the plugin thread with the chain that the configuration asks for.
+///
+/// Plugins are configured and started on it, so this returns at once; one that cannot is named in
+/// the log and left out. `waker` is called from there when a queue that was full has room again,
+/// and when all has ended. Fails only where the system gives no thread.
+pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
+    let counters = Arc::new(RrdCounters::default());
+    // An alert does not wait for files.
+    let mut built_in = Vec::from_iter(alert::plugin(config));
+    let (files, desk) = gmetad_rrd::plugins(config, &counters);
+    built_in.extend(files);
+    built_in.extend(exports(config));
+    let ids: Vec<&str> = built_in.iter().map(|plugin| plugin.id()).collect();
+    let mut plugins = gmetad_loader::load_all(config, &ids);
+    plugins.extend(built_in);
+    start_chain(Chain::new(config, plugins), desk, counters, waker)
+}
+
+/// The plugins that send values on, as far as they are configured.
+fn exports(config: &Config) -> impl Iterator<Item = Box<dyn Plugin>> {
+    let carbon = Carbon::new(&config.exports).map(|it| Box::new(it) as Box<dyn Plugin>);
+    let memcached = Memcached::new(&config.exports).map(|it| Box::new(it) as Box<dyn Plugin>);
+    let riemann = Riemann::new(config).map(|it| Box::new(it) as Box<dyn Plugin>);
+    [carbon, memcached, riemann].into_iter().flatten()
+}
+
+fn start_chain(
+    chain: Chain,
+    desk: PortDesk,
+    counters: Arc<RrdCounters>,
+    waker: Waker,
+) -> io::Result<PluginHandle> {
+    let status = Arc::clone(chain.status());
+    let (sender, events) = sync_channel(queue::CHANNEL_EVENTS);
+    let (requests, asked) = channel();
+    let (answered, answers) = channel();
+    let port = worker::Port {
+        desk,
+        requests: asked,
+        answers: answered,
+    };
+    let thread = thread::Builder::new()
+        .name("plugins".into())
+        .stack_size(STACK_BYTES)
+        .spawn(move || worker::run(chain, &events, port, &waker))?;
+    let port = queue::PortEnd { requests, answers };
+    Ok(PluginHandle::new(sender, port, status, counters, thread))
+}

@@ -1,0 +1,644 @@
+//! The loop's end of the queue to the plugin thread: bounded, and never waited for.
+//!
+//! What does not fit is held back here, the newest of a node in place of its older one. No plugin
+//! is called here.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::status::{PluginStatus, QueueStatus, Status};
+use gmetad_core::model::{Mono, Node};
+use gmetad_core::plugin::{RootUpdate, Update};
+use gmetad_core::status::ExportStatus;
+use gmetad_rrd::{PortAnswer, PortRequest, RrdCounters, RrdStatus};
+
+/// Updates in the channel at most.
+pub(super) const CHANNEL_EVENTS: usize = 128;
+
+/// Bytes of snapshots in the channel at most, unless one alone has more: the store may have let go of
+/// them long ago.
+const CHANNEL_BYTES: usize = 64 << 20;
+
+/// Bytes of snapshots held back at most, unless one alone has more, and how many they may be: a
+/// source may name its clusters otherwise each time.
+const HELD_BACK_BYTES: usize = 1 << 30;
+const HELD_BACK_EVENTS: usize = 1 << 16;
+
+/// What a sum takes, about.
+const SUM_BYTES: usize = 1024;
+
+/// A call that takes longer than this is worth telling.
+const STALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often a stop that waits looks whether there is room for what is held back.
+const STOP_STEP: Duration = Duration::from_millis(5);
+
+/// What the plugin thread is sent.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A source was polled.
+    Node(Update),
+    /// All sources were summed up.
+    Root(RootUpdate),
+    /// There are requests of the rrdcached socket, in their own channel.
+    Requests,
+    /// Nothing comes after this.
+    Stop,
+}
+
+impl Event {
+    /// Memory that it keeps, about.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Event::Node(update) => match &update.node {
+                Node::Cluster(cluster) => cluster.bytes,
+                Node::Grid(grid) => grid.bytes,
+            },
+            Event::Root(root) => root.summary.metrics.len() * SUM_BYTES,
+            Event::Requests | Event::Stop => 0,
+        }
+    }
+
+    fn key(&self) -> Key {
+        match self {
+            Event::Node(update) => Key::Node(Arc::clone(&update.source), update.node.name().into()),
+            Event::Root(_) => Key::Root,
+            Event::Requests => Key::Requests,
+            Event::Stop => Key::Stop,
+        }
+    }
+}
+
+/// What an event is the newest of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    /// A source's node: by data_source and name.
+    Node(Arc<str>, Box<str>),
+    /// The root.
+    Root,
+    /// The rrdcached socket.
+    Requests,
+    /// The end.
+    Stop,
+}
+
+/// Events that found no room, oldest first.
+#[derive(Debug, Default)]
+struct HeldBack {
+    by_age: BTreeMap<u64, Event>,
+    age_of: HashMap<Key, u64>,
+    next: u64,
+    bytes: usize,
+}
+
+impl HeldBack {
+    /// Takes an event, in the place of an older one of its kind; how many had to go, that one
+    /// included.
+    fn put(&mut self, event: Event) -> u64 {
+        let next = self.next;
+        let age = *self.age_of.entry(event.key()).or_insert(next);
+        self.next += u64::from(age == next);
+        let mut gone = u64::from(self.insert(age, event));
+        while self.by_age.len() > HELD_BACK_EVENTS
+            || (self.bytes > HELD_BACK_BYTES && self.by_age.len() > 1)
+        {
+            if !self.drop_oldest() {
+                break;
+            }
+            gone += 1;
+        }
+        gone
+    }
+
+    /// Whether there was one that could go.
+    fn drop_oldest(&mut self) -> bool {
+        // The end is not to be lost.
+        let mut ages = self.by_age.iter();
+        let oldest = ages.find(|(_, event)| !matches!(event, Event::Stop));
+        let Some(age) = oldest.map(|(age, _)| *age) else {
+            return false;
+        };
+        self.remove(age).is_some()
+    }
+
+    fn insert(&mut self, age: u64, event: Event) -> bool {
+        self.bytes += event.bytes();
+        let old = self.by_age.insert(age, event);
+        self.bytes -= old.as_ref().map_or(0, Event::bytes);
+        old.is_some()
+    }
+
+    fn remove(&mut self, age: u64) -> Option<Event> {
+        let event = self.by_age.remove(&age)?;
+        self.bytes -= event.bytes();
+        self.age_of.remove(&event.key());
+        Some(event)
+    }
+
+    fn take(&mut self) -> Option<(u64, Event)> {
+        let (&age, _) = self.by_age.first_key_value()?;
+        Some((age, self.remove(age)?))
+    }
+
+    fn put_back(&mut self, age: u64, event: Event) {
+        self.age_of.insert(event.key(), age);
+        self.insert(age, event);
+    }
+}
+
+/// The loop's end of what connects the rrdcached socket with the plugin thread.
+///
+/// Not bounded, as each of the few clients has one request or one answer in it at most.
+#[derive(Debug)]
+pub(super) struct PortEnd {
+    pub(super) requests: Sender<PortRequest>,
+    pub(super) answers: Receiver<PortAnswer>,
+}
+
+#[cfg(test)]
+impl PortEnd {
+    /// With nobody at the other end.
+    fn closed() -> PortEnd {
+        PortEnd {
+            requests: std::sync::mpsc::channel().0,
+            answers: std::sync::mpsc::channel().1,
+        }
+    }
+}
+
+/// The loop's hold on the plugin thread.
+#[derive(Debug)]
+pub struct PluginHandle {
+    /// `None` once the thread is gone.
+    sender: Option<SyncSender<Event>>,
+    port: PortEnd,
+    status: Arc<Status>,
+    rrd: Arc<RrdCounters>,
+    thread: Option<JoinHandle<()>>,
+    held_back: HeldBack,
+    replaced: u64,
+    /// The call that was in work when last looked, and since when.
+    watched: Option<(u64, Mono)>,
+    stopping: bool,
+}
+
+impl PluginHandle {
+    pub(super) fn new(
+        sender: SyncSender<Event>,
+        port: PortEnd,
+        status: Arc<Status>,
+        rrd: Arc<RrdCounters>,
+        thread: JoinHandle<()>,
+    ) -> PluginHandle {
+        PluginHandle {
+            sender: Some(sender),
+            port,
+            status,
+            rrd,
+            thread: Some(thread),
+            held_back: HeldBack::default(),
+            replaced: 0,
+            watched: None,
+            stopping: false,
+        }
+    }
+
+    /// Hands a source's news over. Never waits.
+    pub fn send(&mut self, update: Update) {
+        self.push(Event::Node(update));
+    }
+
+    /// Hands the sum of all sources over. Never waits.
+    pub fn send_root(&mut self, root: RootUpdate) {
+        self.push(Event::Root(root));
+    }
+
+    /// Hands over what a client of the rrdcached socket has sent; whether anybody is there to take
+    /// it. Never waits, and goes before updates.
+    pub fn ask(&mut self, request: PortRequest) -> bool {
+        if self.stopping || self.port.requests.send(request).is_err() {
+            return false;
+        }
+        // If there is no room for this word, the thread has work, and looks after each piece of it.
+        drop(self.offer(Event::Requests));
+        self.sender.is_some()
+    }
+
+    /// An answer for a client of the rrdcached socket: to be asked each time the waker was called.
+    pub fn answer(&mut self) -> Option<PortAnswer> {
+        self.port.answers.try_recv().ok()
+    }
+
+    /// Moves what was held back on, as far as there is room. To be called each turn.
+    pub fn pump(&mut self) {
+        if self.held_back.by_age.is_empty() {
+            return;
+        }
+        self.drain();
+        if !self.held_back.by_age.is_empty() {
+            // The thread may have made room just before it could see this, so look once more.
+            self.status.held_back.store(true, Ordering::SeqCst);
+            self.drain();
+        }
+    }
+
+    /// How the queue does.
+    pub fn queue(&self) -> QueueStatus {
+        QueueStatus {
+            length: self.status.sent.load(Ordering::Relaxed) + self.held_back.by_age.len(),
+            held_back: self.held_back.by_age.len(),
+            replaced: self.replaced,
+        }
+    }
+
+    /// How each plugin does, in the order of the chain.
+    pub fn plugins(&self) -> Vec<PluginStatus> {
+        self.status.plugins()
+    }
+
+    /// What was done to round-robin files.
+    pub fn rrd(&self) -> RrdStatus {
+        self.rrd.status()
+    }
+
+    /// How each plugin does that sends values on.
+    pub fn exports(&self) -> Vec<ExportStatus> {
+        self.status.exports()
+    }
+
+    /// The plugin that has been in one call for more than ten seconds, and how long, as far as was
+    /// seen from here: to be asked each second or so.
+    pub fn stalled(&mut self, now: Mono) -> Option<(&str, Duration)> {
+        let calls = self.status.calls.load(Ordering::Acquire);
+        let busy = self.status.busy.load(Ordering::Acquire);
+        let place = busy.checked_sub(1)?;
+        let since = match self.watched {
+            Some((seen, since)) if seen == calls => since,
+            _ => {
+                self.watched = Some((calls, now));
+                now
+            }
+        };
+        let taken = now.since(since);
+        (taken > STALL_LIMIT).then(|| (&*self.status.plugins[place].id, taken))
+    }
+
+    /// Lets nothing more in; what is in is worked off, then the plugins are stopped in order, then
+    /// the waker is called. `pump` must go on being called.
+    pub fn begin_stop(&mut self) {
+        if !self.stopping {
+            self.push(Event::Stop);
+            self.stopping = true;
+        }
+    }
+
+    /// Whether all plugins have been stopped.
+    pub fn has_stopped(&self) -> bool {
+        self.status.ended.load(Ordering::Acquire)
+            || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Ends the thread as `begin_stop` does, and waits up to `limit` for it; whether it has ended.
+    /// If not, what is lost is said, and the thread is left behind for the process's end.
+    pub fn stop(&mut self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        self.begin_stop();
+        while !self.has_stopped() {
+            if Instant::now() >= deadline {
+                self.tell_lost();
+                return false;
+            }
+            self.pump();
+            thread::park_timeout(STOP_STEP);
+        }
+        if let Some(thread) = self.thread.take() {
+            // A panic outside of any plugin has been told by the panic itself.
+            let _ = thread.join();
+        }
+        true
+    }
+
+    fn tell_lost(&self) {
+        let busy = self.status.busy.load(Ordering::Relaxed);
+        let culprit = busy
+            .checked_sub(1)
+            .and_then(|place| self.status.plugins.get(place));
+        log::error!(
+            "the plugins have not ended in time: {} updates are lost{}",
+            self.queue().length,
+            culprit.map_or(String::new(), |it| format!(
+                ", plugin {} is still at work",
+                it.id
+            )),
+        );
+    }
+
+    fn push(&mut self, event: Event) {
+        if self.stopping || self.sender.is_none() {
+            return;
+        }
+        if !self.held_back.by_age.is_empty() {
+            self.replaced += self.held_back.put(event);
+        } else if let Some(event) = self.offer(event) {
+            self.held_back.put(event);
+        }
+        self.pump();
+    }
+
+    fn drain(&mut self) {
+        while let Some((age, event)) = self.held_back.take() {
+            if let Some(event) = self.offer(event) {
+                self.held_back.put_back(age, event);
+                return;
+            }
+        }
+    }
+
+    /// Puts an event into the channel; gives it back if there is no room.
+    fn offer(&mut self, event: Event) -> Option<Event> {
+        let sender = self.sender.as_ref()?;
+        let bytes = event.bytes();
+        let waiting = self.status.bytes.load(Ordering::Relaxed);
+        if waiting > 0 && waiting + bytes > CHANNEL_BYTES {
+            return Some(event);
+        }
+        // Counted before it is sent: the thread may be done with it before this call returns.
+        self.status.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.status.sent.fetch_add(1, Ordering::Relaxed);
+        let refused = match sender.try_send(event) {
+            Ok(()) => return None,
+            Err(TrySendError::Full(event)) => Some(event),
+            Err(TrySendError::Disconnected(_)) => {
+                log::error!("the plugin thread has ended by itself: nothing is stored any more");
+                self.sender = None;
+                None
+            }
+        };
+        self.status.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.status.sent.fetch_sub(1, Ordering::Relaxed);
+        refused
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+
+    use super::super::{Invented, Plugin, PluginError, PluginState, chain::Chain, start_chain};
+    use super::*;
+    use gmetad_config::Config;
+    use gmetad_core::model::{Cluster, Now, Summary};
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    fn update(source: &str, node: &str, epoch: i64) -> Update {
+        Update {
+            source: source.into(),
+            interval: Duration::from_secs(15),
+            up: true,
+            node: Node::Cluster(Arc::new(Cluster {
+                name: node.into(),
+                ..Cluster::default()
+            })),
+            now: Now {
+                epoch,
+                mono: Mono(0),
+            },
+            invented: Invented::default(),
+        }
+    }
+
+    /// An update that takes so many bytes, as far as is known.
+    fn sized(name: &str, bytes: usize) -> Update {
+        let mut update = update("s", name, 0);
+        if let Node::Cluster(cluster) = &mut update.node {
+            Arc::make_mut(cluster).bytes = bytes;
+        }
+        update
+    }
+
+    fn root(epoch: i64) -> RootUpdate {
+        RootUpdate {
+            gridname: "grid".into(),
+            authority: "http://grid/".into(),
+            summary: Arc::new(Summary::default()),
+            now: Now {
+                epoch,
+                mono: Mono(0),
+            },
+            invented: Invented::default(),
+        }
+    }
+
+    /// Tells what it saw, and lets each update pass only when the test says so.
+    struct Gate {
+        seen: Sender<String>,
+        go: Receiver<()>,
+    }
+
+    impl Plugin for Gate {
+        fn id(&self) -> &'static str {
+            "gate"
+        }
+
+        fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
+            let text = format!("{} {}", update.node.name(), update.now.epoch);
+            self.seen.send(text).unwrap();
+            self.go.recv().unwrap();
+            Ok(())
+        }
+
+        fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
+            self.seen.send(format!("root {}", root.now.epoch)).unwrap();
+            Ok(())
+        }
+
+        fn stop(&mut self) {
+            self.seen.send("stop".into()).unwrap();
+        }
+    }
+
+    struct Rig {
+        handle: PluginHandle,
+        seen: Receiver<String>,
+        go: Sender<()>,
+        woken: Receiver<()>,
+    }
+
+    fn rig() -> Rig {
+        let (seen_sender, seen) = channel();
+        let (go, go_receiver) = channel();
+        let (woken_sender, woken) = channel();
+        let gate = Gate {
+            seen: seen_sender,
+            go: go_receiver,
+        };
+        let chain = Chain::new(&Config::new("test"), vec![Box::new(gate)]);
+        // The loop may be gone before the thread is.
+        let waker = Box::new(move || {
+            let _ = woken_sender.send(());
+        });
+        let (_, desk) = gmetad_rrd::plugins(&Config::new("test"), &Arc::default());
+        Rig {
+            handle: start_chain(chain, desk, Arc::default(), waker).unwrap(),
+            seen,
+            go,
+            woken,
+        }
+    }
+
+    impl Rig {
+        fn next(&self) -> String {
+            self.seen.recv_timeout(LONG).unwrap()
+        }
+
+        /// Sends one update that is then in work, and as many as the channel holds behind it.
+        fn fill(&mut self) {
+            self.handle.send(update("s", "first", 0));
+            assert_eq!(self.next(), "first 0");
+            for at in 0..CHANNEL_EVENTS {
+                self.handle.send(update("s", &format!("n{at}"), 0));
+            }
+        }
+    }
+
+    #[test]
+    fn a_full_queue_keeps_the_newest_of_each_node_and_counts_the_others() {
+        let mut rig = rig();
+        rig.fill();
+        assert_eq!(rig.handle.queue().replaced, 0);
+        for epoch in 1..=3 {
+            rig.handle.send(update("s", "a", epoch));
+            rig.handle.send(update("other", "a", 10 * epoch));
+            rig.handle.send_root(root(epoch));
+        }
+        let queue = rig.handle.queue();
+        assert_eq!((queue.length, queue.replaced), (1 + CHANNEL_EVENTS + 3, 6));
+        for _ in 0..CHANNEL_EVENTS + 3 {
+            rig.go.send(()).unwrap();
+        }
+        for at in 0..CHANNEL_EVENTS {
+            assert_eq!(rig.next(), format!("n{at} 0"));
+        }
+        rig.woken.recv_timeout(LONG).unwrap();
+        rig.handle.pump();
+        assert_eq!(
+            [rig.next(), rig.next(), rig.next()],
+            ["a 3", "a 30", "root 3"]
+        );
+        assert!(rig.handle.stop(LONG));
+        assert_eq!(rig.next(), "stop");
+    }
+
+    #[test]
+    fn a_stop_drains_what_was_held_back_too() {
+        let mut rig = rig();
+        rig.fill();
+        rig.handle.send(update("s", "late", 1));
+        for _ in 0..CHANNEL_EVENTS + 2 {
+            rig.go.send(()).unwrap();
+        }
+        assert!(rig.handle.stop(LONG));
+        let seen: Vec<String> = rig.seen.try_iter().collect();
+        assert_eq!(seen[seen.len() - 2..], ["late 1", "stop"]);
+    }
+
+    #[test]
+    fn a_stop_gives_a_plugin_up_that_does_not_end() {
+        let mut rig = rig();
+        rig.handle.send(update("s", "slow", 0));
+        assert_eq!(rig.next(), "slow 0");
+        assert!(!rig.handle.stop(Duration::from_millis(20)));
+        rig.go.send(()).unwrap();
+    }
+
+    #[test]
+    fn a_stop_need_not_be_waited_for() {
+        let mut rig = rig();
+        rig.handle.begin_stop();
+        rig.handle.send(update("s", "after", 0));
+        rig.woken.recv_timeout(LONG).unwrap();
+        assert!(rig.handle.has_stopped());
+        assert_eq!(rig.next(), "stop");
+        assert_eq!(rig.handle.plugins()[0].state, PluginState::Stopped);
+    }
+
+    #[test]
+    fn a_plugin_that_hangs_is_named() {
+        let mut rig = rig();
+        assert_eq!(rig.handle.stalled(Mono(0)), None);
+        for epoch in 0..2 {
+            rig.handle.send(update("s", "slow", epoch));
+            rig.next();
+            let start = 100_000 * epoch as u64;
+            assert_eq!(rig.handle.stalled(Mono(start)), None);
+            assert_eq!(rig.handle.stalled(Mono(start + 10_000)), None);
+            assert_eq!(
+                rig.handle.stalled(Mono(start + 12_000)),
+                Some(("gate", Duration::from_secs(12)))
+            );
+            rig.go.send(()).unwrap();
+        }
+        assert!(rig.handle.stop(LONG));
+    }
+
+    #[test]
+    fn snapshots_that_wait_are_bounded_by_their_size() {
+        let status = Arc::new(Status::default());
+        let (sender, events) = sync_channel(CHANNEL_EVENTS);
+        let mut handle = PluginHandle::new(
+            sender,
+            PortEnd::closed(),
+            status,
+            Arc::default(),
+            thread::spawn(|| ()),
+        );
+        let big = |name: &str| sized(name, CHANNEL_BYTES);
+        handle.send(big("one"));
+        handle.send(big("two"));
+        assert_eq!(events.try_iter().count(), 1, "the first always finds room");
+        assert_eq!(handle.queue().length, 2);
+    }
+
+    #[test]
+    fn a_source_that_names_its_clusters_otherwise_each_time_fills_no_memory() {
+        let mut held = HeldBack::default();
+        let names = |held: &HeldBack| {
+            let nodes = held.by_age.values().map(|event| match event {
+                Event::Node(update) => update.node.name().to_owned(),
+                other => format!("{other:?}"),
+            });
+            nodes.collect::<Vec<_>>()
+        };
+        let quarter = |name: &str| Event::Node(sized(name, HELD_BACK_BYTES / 4));
+        let gone: u64 = (0..9).map(|at| held.put(quarter(&at.to_string()))).sum();
+        assert_eq!(
+            (gone, names(&held)),
+            (5, ["5", "6", "7", "8"].map(String::from).into())
+        );
+        assert_eq!(
+            held.put(quarter("6")),
+            1,
+            "the older one of its kind, and no other"
+        );
+        assert_eq!(held.put(Event::Stop), 0);
+        let all = Event::Node(sized("all", HELD_BACK_BYTES));
+        assert_eq!(held.put(all), 4);
+        assert_eq!(names(&held), ["Stop", "all"], "one alone always finds room");
+        let small = |at: usize| Event::Node(update("s", &at.to_string(), 0));
+        let gone: u64 = (0..2 * HELD_BACK_EVENTS)
+            .map(|at| held.put(small(at)))
+            .sum();
+        assert_eq!(held.by_age.len(), HELD_BACK_EVENTS);
+        assert_eq!(held.age_of.len(), HELD_BACK_EVENTS);
+        assert_eq!(gone as usize, HELD_BACK_EVENTS + 2);
+        while let Some((_, event)) = held.take() {
+            drop(event);
+        }
+        assert_eq!((held.bytes, held.age_of.len()), (0, 0));
+    }
+}

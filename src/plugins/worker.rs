@@ -1,0 +1,94 @@
+//! The plugin thread: takes what the loop sends and hands it down the chain.
+//!
+//! All of a plugin's work is done here, so it may take its time; what fails is the chain's matter.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+use super::Waker;
+use super::chain::Chain;
+use super::queue::Event;
+use gmetad_rrd::{PortAnswer, PortDesk, PortRequest};
+
+/// The thread's end of what connects it with the rrdcached socket.
+pub(super) struct Port {
+    pub(super) desk: PortDesk,
+    pub(super) requests: Receiver<PortRequest>,
+    pub(super) answers: Sender<PortAnswer>,
+}
+
+impl Port {
+    /// Does what clients have asked for; whether there are answers.
+    fn serve(&mut self) -> bool {
+        let mut answered = false;
+        for request in self.requests.try_iter() {
+            // As with a plugin, a panic costs the one that it is about.
+            let desk = AssertUnwindSafe(|| self.desk.take(&request));
+            let answer = catch_unwind(desk).unwrap_or_else(|_| {
+                log::error!("an rrdcached client is let go: a panic while it was answered");
+                Some(PortAnswer::end(request.client))
+            });
+            if let Some(answer) = answer {
+                answered = true;
+                // The loop that is gone needs no answer.
+                let _ = self.answers.send(answer);
+            }
+        }
+        answered
+    }
+}
+
+/// Runs until the loop says stop or is gone.
+pub(super) fn run(mut chain: Chain, events: &Receiver<Event>, mut port: Port, waker: &Waker) {
+    chain.start();
+    let mut next_tick = chain.tick();
+    while let Some(event) = next(&mut chain, events, &mut next_tick) {
+        let status = chain.status();
+        if status.held_back.swap(false, Ordering::SeqCst) {
+            waker();
+        }
+        let bytes = event.bytes();
+        let last = matches!(event, Event::Stop);
+        match event {
+            Event::Node(mut update) => chain.notify(&mut update),
+            Event::Root(mut root) => chain.notify_root(&mut root),
+            Event::Requests => {}
+            Event::Stop => chain.stop(),
+        }
+        let status = chain.status();
+        status.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        status.sent.fetch_sub(1, Ordering::Relaxed);
+        if status.held_back.swap(false, Ordering::SeqCst) {
+            waker();
+        }
+        if last {
+            break;
+        }
+        if port.serve() {
+            waker();
+        }
+        next_tick = chain.tick();
+    }
+    chain.status().ended.store(true, Ordering::Release);
+    waker();
+}
+
+/// Waits for an event, and lets the plugins do what they do meanwhile; `None` when the loop is gone.
+fn next(
+    chain: &mut Chain,
+    events: &Receiver<Event>,
+    next_tick: &mut Option<Duration>,
+) -> Option<Event> {
+    loop {
+        let Some(wait) = *next_tick else {
+            return events.recv().ok();
+        };
+        match events.recv_timeout(wait) {
+            Ok(event) => return Some(event),
+            Err(RecvTimeoutError::Timeout) => *next_tick = chain.tick(),
+            Err(RecvTimeoutError::Disconnected) => return None,
+        }
+    }
+}

@@ -1,0 +1,743 @@
+//! All round-robin files: which there are, what each is for, and when it was last written.
+//!
+//! Shared by the plugins that write. What a file is told is the writer's matter, and which values
+//! are told at all is the plugins'.
+//!
+//! A million files must cost little, so a folder's files are an array in the order in which the
+//! source lists its metrics, which hardly ever changes, and no path is kept.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use super::daemon::Rrdcached;
+use super::folder::{Dir, Search};
+use super::later::Later;
+use super::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
+use super::samples::{Kind, Samples};
+use super::writer::{FileRecord, FileSpec, RrdCounters, Writer};
+use gmetad_config::Config;
+use gmetad_core::model::{
+    Cluster, DefId, MOST_AHEAD_SECS, MetricDef, Mono, StoreTime, SummaryMetric,
+};
+use gmetad_core::plugin::{PluginError, Update};
+use gmetad_core::status::ExportCounters;
+
+/// A node that was not heard of for this long is forgotten; its files stay, of course.
+const FORGET_AFTER: Duration = Duration::from_secs(3600);
+
+/// The same where there are more nodes than any site has: a source names new ones all the time.
+const FORGET_OF_MANY_AFTER: Duration = Duration::from_secs(60);
+const MANY_NODES: usize = 1 << 15;
+
+/// How many new names come in before those without users are looked for.
+const SWEEP_EVERY: usize = 4096;
+
+/// The archive as the plugins share it: all on one thread, so the lock is never waited for.
+#[derive(Clone, Debug)]
+pub(super) struct SharedArchive(Arc<Mutex<Archive>>);
+
+impl SharedArchive {
+    pub(super) fn new(config: &Config, counters: Arc<RrdCounters>) -> SharedArchive {
+        SharedArchive(Arc::new(Mutex::new(Archive::new(config, counters))))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Archive> {
+        // A plugin that panicked half-way has at worst left a sample out.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All files below one root.
+#[derive(Debug)]
+pub(super) struct Archive {
+    /// Off: nothing is written.
+    writes: bool,
+    /// Whether `open` has been done for one of the plugins, and why it failed if it did.
+    opened: Option<Result<(), String>>,
+    closed: bool,
+    root: PathBuf,
+    /// By component.
+    nodes: HashMap<Box<str>, Node>,
+    /// The root's sums.
+    root_sums: Dir,
+    tools: Tools,
+}
+
+/// What it takes to get from a name and a value to a file; apart, as folders are borrowed beside.
+#[derive(Debug)]
+struct Tools {
+    names: Names,
+    paths: PathBuffer,
+    samples: Samples,
+    writer: Writer,
+    /// Where samples wait, if any ever do.
+    later: Option<Later>,
+    /// A component in the making.
+    component: String,
+}
+
+/// A cluster's or nested grid's folder.
+#[derive(Debug, Default)]
+struct Node {
+    /// What `columns` was worked out from, not held: the node may be no more.
+    defs: Weak<Vec<Arc<MetricDef>>>,
+    /// By definition: what it means for files, if it has any.
+    columns: Vec<Option<Column>>,
+    /// Hosts, by component.
+    hosts: HashMap<Box<str>, Dir>,
+    sums: Dir,
+    /// When it was last updated.
+    seen: Mono,
+    /// Counts updates of its hosts, so that hosts no longer named can be told.
+    round: u32,
+    /// What was last told of its time.
+    time_trouble: Option<TimeTrouble>,
+}
+
+/// What is wrong with a node's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TimeTrouble {
+    /// No file can have it.
+    Useless,
+    /// It is so far ahead that ours is taken.
+    Ahead,
+}
+
+/// What a definition means for files.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    /// Number of its name.
+    name: u32,
+    kind: Kind,
+    /// Seconds after which a value is to be forgotten; 0 = never.
+    pub(super) dmax: u32,
+}
+
+/// When an update's values are of, and how often there are some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Moment {
+    pub(super) time: StoreTime,
+    /// Between two updates.
+    pub(super) step: Duration,
+}
+
+impl Moment {
+    /// Of an update from a source with that LOCALTIME.
+    pub(super) fn of(localtime: i64, update: &Update) -> Moment {
+        Moment {
+            time: StoreTime::of(localtime, update.now),
+            step: update.interval,
+        }
+    }
+
+    fn step_secs(self) -> u32 {
+        u32::try_from(self.step.as_secs())
+            .unwrap_or(u32::MAX)
+            .max(1)
+    }
+
+    /// A file begins a second before its first sample, and the time has 32 bits.
+    fn time(self) -> Option<u32> {
+        let epoch = self.time.epoch();
+        u32::try_from(epoch).ok().filter(|time| *time > 1)
+    }
+
+    fn trouble(self) -> Option<TimeTrouble> {
+        match self.time {
+            StoreTime::NotTheirs(_) => Some(TimeTrouble::Ahead),
+            _ if self.time().is_none() => Some(TimeTrouble::Useless),
+            _ => None,
+        }
+    }
+}
+
+impl Archive {
+    fn new(config: &Config, counters: Arc<RrdCounters>) -> Archive {
+        Archive {
+            writes: config.rrd.write,
+            opened: None,
+            closed: false,
+            root: config.rrd.rootdir.clone(),
+            nodes: HashMap::new(),
+            root_sums: Dir::default(),
+            tools: Tools {
+                names: Names::default(),
+                paths: PathBuffer::new(&config.rrd.rootdir),
+                samples: Samples::default(),
+                writer: Writer::new(config, counters),
+                later: Later::new(config),
+                component: String::new(),
+            },
+        }
+    }
+
+    /// Whether files are written at all.
+    pub(super) fn writes(&self) -> bool {
+        self.writes
+    }
+
+    /// Makes sure that there is a root, and that librrd takes what files are to be made of; once for
+    /// all plugins.
+    pub(super) fn open(&mut self) -> Result<(), PluginError> {
+        if !self.writes {
+            return Ok(());
+        }
+        if let Some(opened) = &self.opened {
+            return opened.clone().map_err(PluginError::Failed);
+        }
+        let opened = self.open_now();
+        self.opened = Some(opened.as_ref().map_err(ToString::to_string).copied());
+        opened
+    }
+
+    fn open_now(&mut self) -> Result<(), PluginError> {
+        let Tools { later, writer, .. } = &mut self.tools;
+        if let Some(later) = later {
+            // Whatever the root's state: what is held from now on is to be noted.
+            later.open(writer);
+        }
+        if let Err(cause) = fs::create_dir_all(&self.root) {
+            // It may be mounted or made later; until then, files that cannot be written are told.
+            log::error!(
+                "RRD root {} cannot be made: {cause}; make it, owned by the user gmetad runs as",
+                self.root.display()
+            );
+            return Ok(());
+        }
+        let Tools { paths, writer, .. } = &mut self.tools;
+        if let Some(rrdcached) = &mut writer.rrdcached {
+            rrdcached.start()?;
+        }
+        // No name makes a component that begins with a dot.
+        let probe = paths.in_root(&format!(".probe-{}", std::process::id()));
+        writer
+            .probe(probe)
+            .map_err(|reason| PluginError::Failed(format!("RRD files cannot be made: {reason}")))
+    }
+
+    /// Writes what waits and is due, for a little while; when to come again.
+    pub(super) fn step(&mut self) -> Option<Duration> {
+        let Tools { later, writer, .. } = &mut self.tools;
+        later.as_mut()?.step(writer)
+    }
+
+    /// What is counted of updates that an rrdcached is given, if one is.
+    pub(super) fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
+        let rrdcached = self.tools.writer.rrdcached.as_ref();
+        rrdcached.filter(|_| self.writes).map(Rrdcached::export)
+    }
+
+    /// An update is over.
+    pub(super) fn hand_over(&mut self) {
+        if let Some(rrdcached) = &mut self.tools.writer.rrdcached {
+            rrdcached.hand_over();
+        }
+    }
+
+    /// What waits, who writes it, and a buffer for its path; `None` where nothing ever waits.
+    pub(super) fn waiting(&mut self) -> Option<(&mut Later, &mut Writer, &mut PathBuffer)> {
+        let Tools {
+            later,
+            writer,
+            paths,
+            ..
+        } = &mut self.tools;
+        Some((later.as_mut()?, writer, paths))
+    }
+
+    /// No update comes any more: what waits is written, as far as there is time; once for all
+    /// plugins.
+    pub(super) fn close(&mut self) {
+        if std::mem::replace(&mut self.closed, true) {
+            return;
+        }
+        let Tools { later, writer, .. } = &mut self.tools;
+        if let Some(rrdcached) = &mut writer.rrdcached {
+            rrdcached.close();
+        }
+        if let Some(later) = later {
+            later.close(writer);
+        }
+    }
+
+    /// The hosts of a cluster, whose metrics are of these definitions. `None` where the cluster's
+    /// time is of no use, which is told once.
+    pub(super) fn hosts(
+        &mut self,
+        cluster: &Cluster,
+        moment: Moment,
+        now: Mono,
+    ) -> Option<HostsWriter<'_>> {
+        self.tools.begin(now);
+        let key = node_key(&cluster.name);
+        let node = node_of(&mut self.nodes, &key, now);
+        let time = node.usable_time(&cluster.name, moment)?;
+        node.round = node.round.wrapping_add(1);
+        node.learn(&cluster.defs, &mut self.tools.names);
+        Some(HostsWriter {
+            node,
+            key,
+            time,
+            step_secs: moment.step_secs(),
+            tools: &mut self.tools,
+        })
+    }
+
+    /// The sums of a cluster or a nested grid.
+    pub(super) fn node_sums(
+        &mut self,
+        name: &str,
+        moment: Moment,
+        now: Mono,
+    ) -> Option<FolderWriter<'_>> {
+        self.tools.begin(now);
+        let key = node_key(name);
+        let node = node_of(&mut self.nodes, &key, now);
+        let time = node.usable_time(name, moment)?;
+        self.tools.paths.enter(&key, SUMMARY_DIR);
+        Some(FolderWriter {
+            dir: &mut node.sums,
+            columns: &[],
+            at: 0,
+            search: Search::default(),
+            time,
+            step_secs: moment.step_secs(),
+            tools: &mut self.tools,
+        })
+    }
+
+    /// The sums of everything.
+    pub(super) fn root_sums(&mut self, moment: Moment, now: Mono) -> Option<FolderWriter<'_>> {
+        self.tools.begin(now);
+        self.tools.paths.enter(ROOT_NODE, SUMMARY_DIR);
+        Some(FolderWriter {
+            dir: &mut self.root_sums,
+            columns: &[],
+            at: 0,
+            search: Search::default(),
+            time: moment.time()?,
+            step_secs: moment.step_secs(),
+            tools: &mut self.tools,
+        })
+    }
+
+    /// Notes that a node is still there, though it brings nothing to write.
+    pub(super) fn keep(&mut self, name: &str, now: Mono) {
+        if let Some(node) = self.nodes.get_mut(&*node_key(name)) {
+            node.seen = now;
+        }
+    }
+
+    /// Lets go of what is remembered of nodes and names that are no more. Files stay.
+    pub(super) fn sweep(&mut self, now: Mono) {
+        let Archive {
+            nodes,
+            root_sums,
+            tools,
+            ..
+        } = self;
+        let limit = if nodes.len() > MANY_NODES {
+            FORGET_OF_MANY_AFTER
+        } else {
+            FORGET_AFTER
+        };
+        nodes.retain(|_, node| {
+            let stays = now.since(node.seen) < limit;
+            if !stays {
+                node.dirs().for_each(|dir| tools.forget(&dir.files));
+            }
+            stays
+        });
+        if tools.names.wants_sweep() {
+            let dirs = nodes.values_mut().flat_map(|node| {
+                // Worked out anew with the new numbers.
+                node.defs = Weak::new();
+                node.dirs()
+            });
+            let files = dirs.chain([root_sums]).flat_map(|dir| &mut dir.files);
+            tools.names.sweep(files);
+        }
+    }
+}
+
+impl Tools {
+    /// Tells the time to those who want it.
+    fn begin(&mut self, now: Mono) {
+        self.writer.begin(now);
+        if let Some(later) = &mut self.later {
+            later.tell_time(&self.writer);
+        }
+    }
+
+    /// Lets go of what is remembered of files that are no longer written to.
+    fn forget(&mut self, files: &[FileRecord]) {
+        self.writer.forget(files);
+        if let Some(later) = &mut self.later {
+            let held = files.iter().filter_map(|file| file.held());
+            held.for_each(|id| later.release(id, &self.writer));
+        }
+    }
+}
+
+fn node_key(name: &str) -> Box<str> {
+    let mut key = String::with_capacity(name.len());
+    encode(name, &mut key);
+    key.into()
+}
+
+fn node_of<'a>(nodes: &'a mut HashMap<Box<str>, Node>, key: &str, now: Mono) -> &'a mut Node {
+    let node = nodes.entry(key.into()).or_default();
+    node.seen = now;
+    node
+}
+
+impl Node {
+    fn dirs(&mut self) -> impl Iterator<Item = &mut Dir> {
+        self.hosts.values_mut().chain([&mut self.sums])
+    }
+
+    /// The time that files are given; `None` where there is none. What is wrong is told once.
+    fn usable_time(&mut self, name: &str, moment: Moment) -> Option<u32> {
+        let trouble = moment.trouble();
+        let before = std::mem::replace(&mut self.time_trouble, trouble);
+        match trouble {
+            _ if trouble == before => {}
+            Some(TimeTrouble::Useless) => log::error!(
+                "nothing of {name:?} is stored: its LOCALTIME, {}, is no time that a file can have",
+                moment.time.epoch()
+            ),
+            Some(TimeTrouble::Ahead) => log::error!(
+                "the clock of {name:?} is more than {} hours ahead of this machine's: what it \
+                 brings is stored with this machine's time; set whichever is wrong",
+                MOST_AHEAD_SECS / 3600
+            ),
+            None => log::error!("the clock of {name:?} is right again"),
+        }
+        moment.time()
+    }
+
+    /// Works out what each definition means for files, where the definitions are not those of
+    /// last time.
+    fn learn(&mut self, defs: &Arc<Vec<Arc<MetricDef>>>, names: &mut Names) {
+        if Weak::as_ptr(&self.defs) == Arc::as_ptr(defs) {
+            return;
+        }
+        let columns = defs.iter().map(|def| {
+            def.ty().is_numeric().then(|| Column {
+                name: names.number(def.name()),
+                kind: Kind::of(def.slope()),
+                dmax: def.fields().dmax,
+            })
+        });
+        self.columns = columns.collect();
+        self.defs = Arc::downgrade(defs);
+    }
+}
+
+/// Writes the hosts of one cluster, at one moment.
+pub(super) struct HostsWriter<'a> {
+    node: &'a mut Node,
+    key: Box<str>,
+    time: u32,
+    step_secs: u32,
+    tools: &'a mut Tools,
+}
+
+impl HostsWriter<'_> {
+    /// A host's files. A host for which this is not called is one that the cluster no longer has.
+    pub(super) fn host(&mut self, name: &str) -> FolderWriter<'_> {
+        let Node {
+            hosts,
+            columns,
+            round,
+            ..
+        } = &mut *self.node;
+        let Tools {
+            component, paths, ..
+        } = &mut *self.tools;
+        component.clear();
+        encode(name, component);
+        paths.enter(&self.key, component);
+        // Looked up first, as nearly every host is known and an entry would cost its name.
+        if !hosts.contains_key(component.as_str()) {
+            hosts.insert(component.as_str().into(), Dir::default());
+        }
+        let Some(dir) = hosts.get_mut(component.as_str()) else {
+            unreachable!("it was put there above")
+        };
+        dir.round = *round;
+        FolderWriter {
+            dir,
+            columns,
+            at: 0,
+            search: Search::default(),
+            time: self.time,
+            step_secs: self.step_secs,
+            tools: self.tools,
+        }
+    }
+
+    /// Lets go of what is remembered of hosts that the cluster no longer has. Files stay.
+    pub(super) fn finish(self) {
+        let round = self.node.round;
+        let tools = self.tools;
+        self.node.hosts.retain(|_, dir| {
+            let stays = dir.round == round;
+            if !stays {
+                tools.forget(&dir.files);
+            }
+            stays
+        });
+    }
+}
+
+/// Writes the files of one folder, at one moment.
+pub(super) struct FolderWriter<'a> {
+    dir: &'a mut Dir,
+    /// By definition, for a host's folder.
+    columns: &'a [Option<Column>],
+    /// How many files were passed.
+    at: usize,
+    search: Search,
+    time: u32,
+    step_secs: u32,
+    tools: &'a mut Tools,
+}
+
+impl FolderWriter<'_> {
+    /// What a definition means for files, if it has any.
+    #[inline]
+    pub(super) fn column(&self, def: DefId) -> Option<Column> {
+        self.columns.get(def as usize).copied().flatten()
+    }
+
+    /// Passes a file for which there is no value this time.
+    pub(super) fn pass(&mut self, column: Column) {
+        self.dir.find(&mut self.at, column.name, &mut self.search);
+    }
+
+    /// Writes a value as it came; what is no number is passed.
+    pub(super) fn put_value(&mut self, column: Column, value: &[u8]) {
+        let Column { name, kind, .. } = column;
+        let samples = &mut self.tools.samples;
+        samples.clear();
+        samples.push_text(self.time, value, kind);
+        self.write(name, kind, false);
+    }
+
+    /// Writes a sum, and of how many it is.
+    pub(super) fn put_sum(&mut self, metric: &SummaryMetric) {
+        let name = self.tools.names.number(metric.def.name());
+        let kind = Kind::of(metric.def.slope());
+        let samples = &mut self.tools.samples;
+        samples.clear();
+        samples.push_sum(self.time, metric.sum, metric.num, kind);
+        self.write(name, kind, true);
+    }
+
+    fn write(&mut self, name: u32, kind: Kind, with_num: bool) {
+        let record = self.dir.find(&mut self.at, name, &mut self.search);
+        let Tools {
+            samples,
+            paths,
+            writer,
+            names,
+            later,
+            ..
+        } = &mut *self.tools;
+        if samples.is_empty() {
+            return;
+        }
+        let spec = FileSpec {
+            step_secs: self.step_secs,
+            kind,
+            with_num,
+        };
+        if let Some(later) = later
+            && later.holds()
+        {
+            let id = record.held().unwrap_or_else(|| {
+                let id = later.use_file(paths.folder(), names.component(name), spec);
+                record.hold(id);
+                id
+            });
+            later.put(id, spec, self.time, samples.first_value(), writer);
+            return;
+        }
+        if let Some(later) = later
+            && later.waiting_files() > 0
+            && let Some(id) = later.find(paths.folder(), names.component(name))
+        {
+            // Older ones, of the last run's journal.
+            later.write_and_tidy(id, writer);
+        }
+        let path = paths.file(names.component(name));
+        writer.write_of_update(path, record, spec, samples);
+    }
+
+    /// Lets go of what is remembered of files that were neither written nor passed. Files stay.
+    pub(super) fn finish(self) {
+        let files = &mut self.dir.files;
+        self.tools.forget(&files[self.at..]);
+        files.truncate(self.at);
+        if files.capacity() > files.len() + files.len() / 8 {
+            files.shrink_to_fit();
+        }
+    }
+}
+
+/// Every metric's name once, by number, with the component it makes.
+#[derive(Debug, Default)]
+struct Names {
+    numbers: HashMap<Arc<str>, u32>,
+    /// By number: the name and the component, which are nearly always one.
+    known: Vec<(Arc<str>, Arc<str>)>,
+    sweep_at: usize,
+}
+
+impl Names {
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
+        }
+        let mut component = String::with_capacity(name.len());
+        encode(name, &mut component);
+        let name: Arc<str> = name.into();
+        let component = if *component == *name {
+            Arc::clone(&name)
+        } else {
+            component.into()
+        };
+        let number = self.known.len() as u32;
+        self.numbers.insert(Arc::clone(&name), number);
+        self.known.push((name, component));
+        number
+    }
+
+    fn component(&self, number: u32) -> &str {
+        &self.known[number as usize].1
+    }
+
+    fn wants_sweep(&self) -> bool {
+        self.known.len() > self.sweep_at.max(SWEEP_EVERY)
+    }
+
+    /// Drops the names that none of these files has, and gives the others new numbers.
+    fn sweep<'a>(&mut self, files: impl Iterator<Item = &'a mut FileRecord>) {
+        let old = std::mem::take(self);
+        let mut moved = vec![None; old.known.len()];
+        for file in files {
+            let number = *moved[file.name() as usize].get_or_insert_with(|| {
+                let (name, component) = &old.known[file.name() as usize];
+                let number = self.known.len() as u32;
+                self.numbers.insert(Arc::clone(name), number);
+                self.known.push((Arc::clone(name), Arc::clone(component)));
+                number
+            });
+            file.rename(number);
+        }
+        self.sweep_at = 2 * self.known.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use gmetad_core::model::MetricFields;
+
+    const T0: i64 = 1_700_000_000;
+
+    fn archive(folder: &Path, write_timeout_secs: u64) -> Archive {
+        let mut config = Config::new("test");
+        config.rrd.rootdir = folder.join("rrds");
+        config.rrd.journal_dir = Some(folder.join("journal"));
+        config.rrd.write_timeout = Duration::from_secs(write_timeout_secs);
+        Archive::new(&config, Arc::default())
+    }
+
+    /// The sum of everything at that time.
+    fn put_root_sum(archive: &mut Archive, time: i64) {
+        let moment = Moment {
+            time: StoreTime::Ours(time),
+            step: Duration::from_secs(15),
+        };
+        let mut folder = archive.root_sums(moment, Mono(0)).unwrap();
+        folder.put_sum(&SummaryMetric {
+            def: Arc::new(MetricDef::new(MetricFields {
+                name: "load_one".into(),
+                type_text: "float".into(),
+                slope_text: "both".into(),
+                ..MetricFields::default()
+            })),
+            sum: 1.5,
+            num: 2,
+            decimals: 1,
+        });
+        folder.finish();
+    }
+
+    #[test]
+    fn a_journal_is_written_before_newer_values_where_nothing_is_held_any_more() {
+        let folder = TempDir::new().unwrap();
+        let mut before = archive(folder.path(), 300);
+        before.open().unwrap();
+        put_root_sum(&mut before, T0);
+        before.step();
+        // As a kill leaves it.
+        drop(before);
+        let mut archive = archive(folder.path(), 0);
+        archive.open().unwrap();
+        put_root_sum(&mut archive, T0 + 15);
+        let status = archive.tools.writer.counters().status();
+        assert_eq!((status.written, status.stale, status.failed), (2, 0, 0));
+    }
+
+    #[test]
+    fn a_root_that_is_not_there_yet_does_not_cost_the_journal() {
+        let folder = TempDir::new().unwrap();
+        let in_the_way = folder.path().join("rrds");
+        fs::write(&in_the_way, "no folder").unwrap();
+        let mut archive = archive(folder.path(), 300);
+        archive.open().unwrap();
+        put_root_sum(&mut archive, T0);
+        archive.step();
+        assert!(archive.tools.writer.counters().status().journal_bytes > 0);
+    }
+
+    #[test]
+    fn archives_that_librrd_does_not_take_are_told_to_each_plugin() {
+        let folder = TempDir::new().unwrap();
+        let mut archive = archive(folder.path(), 0);
+        archive.tools.writer = {
+            let mut config = Config::new("test");
+            config.rrd.rras = vec!["RRA:NOSUCH:0.5:1:10".into()];
+            Writer::new(&config, Arc::default())
+        };
+        for _ in 0..2 {
+            let error = archive.open().unwrap_err().to_string();
+            assert!(error.contains("RRD files cannot be made"), "{error}");
+        }
+    }
+
+    #[test]
+    fn names_without_files_are_swept_and_the_others_keep_their_files() {
+        let mut names = Names::default();
+        let mut files: Vec<FileRecord> = ["a", "b", "c/d"]
+            .map(|name| FileRecord::new(names.number(name)))
+            .into();
+        files.remove(0);
+        names.sweep(files.iter_mut());
+        assert_eq!(names.known.len(), 2);
+        assert_eq!(names.component(files[0].name()), "b");
+        assert_eq!(names.component(files[1].name()), "c%2Fd");
+        assert_eq!(names.number("c/d"), files[1].name());
+        assert_eq!(names.number("new"), 2);
+    }
+}

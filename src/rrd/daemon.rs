@@ -1,0 +1,294 @@
+//! A running rrdcached, which is given the updates in place of the files.
+//!
+//! Creates no file: that is done here as without it, so an rrdcached must see the same files. How
+//! the connection is kept is `export`'s matter.
+
+use std::collections::HashSet;
+use std::ffi::CStr;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::samples::Samples;
+use super::writer::RrdCounters;
+use gmetad_config::{ExportConfig, RrdcachedAddress};
+use gmetad_core::plugin::PluginError;
+use gmetad_core::status::ExportCounters;
+use gmetad_export::link;
+use gmetad_export::link::{
+    Answer, BACKLOG_BYTES, Backoff, Batch, Connection, Dialect, Endpoint, Patience, Peer, STALL,
+    STREAM_BATCH_BYTES, Stream, StreamError,
+};
+
+/// What it is called in the log and in the status.
+const ID: &str = "rrdcached";
+
+/// Longest line rrdcached reads, its end included.
+const LINE_BYTES: usize = 4096;
+
+/// Longest line it answers with: at most a path and what is wrong with it.
+const ANSWER_BYTES: usize = 3 * LINE_BYTES;
+
+/// How long it may take to be connected to.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Files that rrdcached did not find, at most; of more, the others are found missing later.
+const MISSING_LIMIT: usize = 100_000;
+
+/// The connection to it, and what it said of files.
+#[derive(Debug)]
+pub(super) struct Rrdcached {
+    address: RrdcachedAddress,
+    counters: Arc<ExportCounters>,
+    files: Arc<RrdCounters>,
+    /// None before the start and after the end.
+    connection: Option<Connection>,
+    missing: Missing,
+    line: Vec<u8>,
+}
+
+/// Paths of the files that it did not find.
+#[derive(Clone, Debug, Default)]
+struct Missing(Arc<Mutex<HashSet<Vec<u8>>>>);
+
+impl Missing {
+    fn lock(&self) -> MutexGuard<'_, HashSet<Vec<u8>>> {
+        // A set is whole after each call.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rrdcached {
+    /// As configured; none if it is not.
+    pub(super) fn new(config: &ExportConfig, files: &Arc<RrdCounters>) -> Option<Rrdcached> {
+        Some(Rrdcached {
+            address: config.rrdcached.clone()?,
+            counters: Arc::default(),
+            files: Arc::clone(files),
+            connection: None,
+            missing: Missing::default(),
+            line: Vec::new(),
+        })
+    }
+
+    /// Starts the connection's thread.
+    pub(super) fn start(&mut self) -> Result<(), PluginError> {
+        let peer = Peer {
+            id: ID,
+            endpoint: match &self.address {
+                RrdcachedAddress::Unix(path) => Endpoint::Unix(path.clone()),
+                RrdcachedAddress::Tcp(place) => Endpoint::Tcp(place.clone()),
+            },
+            patience: Patience {
+                connect: CONNECT,
+                stall: STALL,
+            },
+            dialect: Box::new(Batches {
+                missing: self.missing.clone(),
+                files: Arc::clone(&self.files),
+            }),
+            pacing: Box::new(Backoff::default()),
+            limit_bytes: BACKLOG_BYTES,
+        };
+        let connection = Connection::open(peer, STREAM_BATCH_BYTES, &self.counters);
+        self.connection = Some(connection.map_err(|cause| PluginError::System {
+            what: format!("the thread for {}", self.address),
+            cause,
+        })?);
+        Ok(())
+    }
+
+    /// What is counted of the updates it is given.
+    pub(super) fn export(&self) -> (&'static str, Arc<ExportCounters>) {
+        (ID, Arc::clone(&self.counters))
+    }
+
+    /// Puts the samples of one file in; how many were too long for a line.
+    pub(super) fn put(&mut self, path: &CStr, samples: &Samples) -> usize {
+        let Some(connection) = &mut self.connection else {
+            return samples.len();
+        };
+        let line = &mut self.line;
+        samples.with(|samples| lines(path, samples, line, |line| connection.put(line)))
+    }
+
+    /// Whether it was that file it did not find; told once each time.
+    pub(super) fn has_missed(&self, path: &CStr) -> bool {
+        let mut missing = self.missing.lock();
+        !missing.is_empty() && missing.remove(path.to_bytes())
+    }
+
+    /// Sends what was put in: an update is over.
+    pub(super) fn hand_over(&mut self) {
+        if let Some(connection) = &mut self.connection {
+            connection.hand_over();
+        }
+    }
+
+    /// Ends the connection, once all is taken or it is clear that it will not be.
+    pub(super) fn close(&mut self) {
+        link::close(self.connection.take().into_iter().collect());
+    }
+}
+
+/// `UPDATE path time:value …`, in as many lines as it takes; how many samples fit into none.
+fn lines(path: &CStr, samples: &[&CStr], line: &mut Vec<u8>, mut each: impl FnMut(&[u8])) -> usize {
+    let mut lost = 0;
+    line.clear();
+    line.extend_from_slice(b"UPDATE ");
+    escape(path.to_bytes(), line);
+    let start = line.len();
+    for sample in samples {
+        let sample = sample.to_bytes();
+        if start + sample.len() + 2 > LINE_BYTES {
+            lost += 1;
+            continue;
+        }
+        if line.len() + sample.len() + 2 > LINE_BYTES {
+            line.push(b'\n');
+            each(line);
+            line.truncate(start);
+        }
+        line.push(b' ');
+        line.extend_from_slice(sample);
+    }
+    if line.len() > start {
+        line.push(b'\n');
+        each(line);
+    }
+    lost
+}
+
+/// A path as one field of a command, as rrdcached(1) has it: white space and backslashes with a
+/// backslash in front.
+fn escape(path: &[u8], line: &mut Vec<u8>) {
+    for &byte in path {
+        if matches!(byte, b'\t'..=b'\r' | b' ' | b'\\') {
+            line.push(b'\\');
+        }
+        line.push(byte);
+    }
+}
+
+/// The path in a line that was made here.
+fn path_of(line: &[u8]) -> Vec<u8> {
+    let mut path = Vec::new();
+    let mut bytes = line.strip_prefix(b"UPDATE ").unwrap_or(line).iter();
+    while let Some(&byte) = bytes.next() {
+        match byte {
+            b'\\' => path.extend(bytes.next()),
+            b' ' => break,
+            _ => path.push(byte),
+        }
+    }
+    path
+}
+
+/// The protocol's BATCH: many updates, then one answer that lists the errors.
+struct Batches {
+    missing: Missing,
+    files: Arc<RrdCounters>,
+}
+
+impl Dialect for Batches {
+    fn opening(&self, _: &Batch, wire: &mut Vec<u8>) {
+        wire.extend_from_slice(b"BATCH\n");
+    }
+
+    fn closing(&self) -> &'static [u8] {
+        b".\n"
+    }
+
+    fn answers(&self) -> bool {
+        true
+    }
+
+    fn answer(&self, stream: &mut Stream<'_>, batch: &Batch) -> Result<Answer, StreamError> {
+        let greeting = stream.read_line(ANSWER_BYTES)?;
+        if !greeting.starts_with("0 ") {
+            return Err(StreamError::Nonsense(greeting));
+        }
+        let head = stream.read_line(ANSWER_BYTES)?;
+        let errors = number(&head).ok_or(StreamError::Nonsense(head))?;
+        let mut answer = Answer::default();
+        for _ in 0..errors {
+            let line = stream.read_line(ANSWER_BYTES)?;
+            let Some(at) = number(&line) else {
+                return Err(StreamError::Nonsense(line));
+            };
+            let (_, reason) = line.split_once(' ').unwrap_or_default();
+            if reason.starts_with("illegal attempt to update using time") {
+                // It has that time already: most likely the same batch, whose answer was lost.
+                self.files.stale.fetch_add(1, Ordering::Relaxed);
+                continue;
+            }
+            if reason.starts_with("No such file") {
+                self.note_missing(batch, at);
+            }
+            answer.refused += 1;
+            answer.reason = reason.into();
+        }
+        Ok(answer)
+    }
+}
+
+impl Batches {
+    fn note_missing(&self, batch: &Batch, at: u32) {
+        let mut lines = batch.bytes.split(|byte| *byte == b'\n');
+        let Some(line) = lines.nth((at as usize).wrapping_sub(1)) else {
+            return;
+        };
+        let mut missing = self.missing.lock();
+        if missing.len() < MISSING_LIMIT {
+            missing.insert(path_of(line));
+        }
+    }
+}
+
+/// The number at the start of a line.
+fn number(line: &str) -> Option<u32> {
+    line.split(' ').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(path: &CStr, samples: &[&CStr]) -> (Vec<String>, usize) {
+        let mut all = Vec::new();
+        let lost = lines(path, samples, &mut Vec::new(), |line| {
+            all.push(String::from_utf8_lossy(line).into_owned());
+        });
+        (all, lost)
+    }
+
+    #[test]
+    fn a_line_holds_a_path_and_its_samples() {
+        assert_eq!(
+            all(c"/r/c/h/m.rrd", &[c"1:2", c"3:4:5"]).0,
+            ["UPDATE /r/c/h/m.rrd 1:2 3:4:5\n"]
+        );
+        assert_eq!(all(c"/r/c/h/m.rrd", &[]).0, [""; 0]);
+    }
+
+    #[test]
+    fn white_space_and_backslashes_in_a_path_are_escaped_and_found_again() {
+        let path = c"/r/my cluster/a\\b\tc.rrd";
+        let (all, _) = all(path, &[c"1:2"]);
+        assert_eq!(all, ["UPDATE /r/my\\ cluster/a\\\\b\\\tc.rrd 1:2\n"]);
+        assert_eq!(path_of(all[0].trim_end().as_bytes()), path.to_bytes());
+    }
+
+    #[test]
+    fn no_line_is_longer_than_rrdcached_reads() {
+        let samples = vec![c"1234567890:1234567890.12345"; 1000];
+        let (lines, lost) = all(c"/r/c/h/m.rrd", &samples);
+        assert_eq!(lost, 0);
+        assert!(lines.len() > 1);
+        assert!(lines.iter().all(|line| line.len() <= LINE_BYTES));
+        let words: usize = lines.iter().map(|line| line.split(' ').count() - 2).sum();
+        assert_eq!(words, 1000);
+        let long = std::ffi::CString::new("/".repeat(LINE_BYTES - 10)).unwrap();
+        assert_eq!(all(&long, &[c"1:2", c"3:4"]), (vec![], 2));
+    }
+}

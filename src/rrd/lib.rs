@@ -1,0 +1,87 @@
+//! Round-robin files: each host's metrics, and the sums of each node and of everything.
+//!
+//! Two plugins over one [`archive`]: `rrd` and `rrdsummary`. The layout is the one that existing
+//! graphs depend on:
+//!
+//! ```text
+//! ROOT/NODE/HOST/METRIC.rrd              DS sum
+//! ROOT/NODE/__SummaryInfo__/METRIC.rrd   DS sum, num
+//! ROOT/__SummaryInfo__/METRIC.rrd        DS sum, num
+//! ```
+//!
+//! Updates go into the files, or to an rrdcached that is configured.
+
+use std::sync::Arc;
+
+use gmetad_config::Config;
+use gmetad_core::plugin::Plugin;
+
+mod archive;
+mod arena;
+mod cache;
+mod daemon;
+mod desk;
+mod digest;
+mod expire;
+mod folder;
+mod hosts;
+mod journal;
+mod later;
+mod librrd;
+mod packed;
+mod paths;
+mod plain;
+pub mod protocol;
+mod replay;
+mod samples;
+mod sums;
+mod writer;
+
+pub use desk::PortDesk;
+pub use desk::{PortAnswer, PortRequest};
+pub use writer::{RrdCounters, RrdStatus};
+
+/// A sample as a journal has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JournalSample {
+    /// Of its file, from the root on.
+    pub path: String,
+    /// Seconds since the epoch.
+    pub time: u32,
+    /// The value, or the sum and how many were summed with a colon between them.
+    pub value: String,
+}
+
+/// The samples in a segment of a journal, as far as it can be read: for whoever wants to know what
+/// a replay would find. Any bytes may be given.
+pub fn journal_samples(segment: &[u8]) -> Vec<JournalSample> {
+    let mut samples = Vec::new();
+    replay::read(segment, |record| {
+        if let replay::Record::Sample { file, time, packed } = record {
+            let mut rest = packed;
+            let mut value = Vec::new();
+            // It was found to be whole when it was read.
+            let _ = packed::unpack(&mut rest, &mut value);
+            samples.push(JournalSample {
+                path: format!("{}/{}.rrd", file.folder, file.name),
+                time,
+                value: String::from_utf8_lossy(&value).into_owned(),
+            });
+        }
+    });
+    samples
+}
+
+/// The plugins `rrd` and `rrdsummary`, which share what they know of files.
+///
+/// And who answers at the rrdcached socket for them.
+pub fn plugins(config: &Config, counters: &Arc<RrdCounters>) -> ([Box<dyn Plugin>; 2], PortDesk) {
+    let archive = archive::SharedArchive::new(config, Arc::clone(counters));
+    let desk = PortDesk::new(archive.clone(), &config.rrd.rootdir);
+    let expiry = expire::Expiry::new(config);
+    let plugins: [Box<dyn Plugin>; 2] = [
+        Box::new(hosts::HostFiles::new(archive.clone(), expiry)),
+        Box::new(sums::SumFiles::new(archive)),
+    ];
+    (plugins, desk)
+}

@@ -1,0 +1,83 @@
+//! The plugin `rrdsummary`: the sums of each cluster, of each grid below, and of everything.
+//!
+//! Nothing is summed up here.
+
+use std::time::Duration;
+
+use super::archive::{FolderWriter, Moment, SharedArchive};
+use gmetad_core::model::{Node, StoreTime, Summary};
+use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
+
+/// Step of the root's files, whatever the sources' intervals.
+const ROOT_STEP: Duration = Duration::from_secs(15);
+
+/// Writes sums.
+pub(super) struct SumFiles {
+    archive: SharedArchive,
+}
+
+impl SumFiles {
+    pub(super) fn new(archive: SharedArchive) -> SumFiles {
+        SumFiles { archive }
+    }
+}
+
+impl Plugin for SumFiles {
+    fn id(&self) -> &'static str {
+        "rrdsummary"
+    }
+
+    fn start(&mut self) -> Result<(), PluginError> {
+        self.archive.lock().open()
+    }
+
+    fn stop(&mut self) {
+        self.archive.lock().close();
+    }
+
+    fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
+        let mut archive = self.archive.lock();
+        if !archive.writes() || !update.up {
+            return Ok(());
+        }
+        let localtime = match &update.node {
+            Node::Cluster(cluster) => cluster.localtime,
+            Node::Grid(grid) => grid.localtime,
+        };
+        let moment = Moment::of(localtime, update);
+        let folder = archive.node_sums(update.node.name(), moment, update.now.mono);
+        if let Some(folder) = folder {
+            put_all(folder, update.node.summary());
+            archive.hand_over();
+        }
+        Ok(())
+    }
+
+    fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
+        let mut archive = self.archive.lock();
+        if !archive.writes() {
+            return Ok(());
+        }
+        let moment = Moment {
+            time: StoreTime::Ours(root.now.epoch),
+            step: ROOT_STEP,
+        };
+        if let Some(folder) = archive.root_sums(moment, root.now.mono) {
+            put_all(folder, &root.summary);
+            archive.hand_over();
+        }
+        archive.sweep(root.now.mono);
+        Ok(())
+    }
+
+    fn tick(&mut self) -> Option<Duration> {
+        self.archive.lock().step()
+    }
+}
+
+fn put_all(mut folder: FolderWriter<'_>, summary: &Summary) {
+    for metric in &summary.metrics {
+        folder.put_sum(metric);
+    }
+    folder.finish();
+}

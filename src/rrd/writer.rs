@@ -1,0 +1,840 @@
+//! Samples into files: updates what is there, creates what is missing, lives with what is broken.
+//!
+//! Does not know where a path comes from or which values are worth keeping.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::daemon::Rrdcached;
+use super::librrd::{self, RrdError};
+use super::plain;
+use super::samples::{Kind, Samples};
+use gmetad_config::Config;
+use gmetad_core::model::Mono;
+
+/// A value is unknown when nothing came for this many steps.
+const HEARTBEAT_STEPS: u32 = 8;
+
+/// What librrd gives to every file it creates, whatever the umask.
+const LIBRRD_MODE: u32 = 0o644;
+
+/// Tries at a file that someone else has locked, and the pause before each but the first.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
+
+/// Time for creating files in one update; what is missing then comes with the next. Files that are
+/// written wait for it, and a heartbeat is four times as long.
+const CREATE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Lines about single files in one `COMPLAINT_PERIOD`; the others are counted in one more line.
+const COMPLAINT_LINES: u32 = 10;
+const COMPLAINT_PERIOD: Duration = Duration::from_secs(60);
+
+/// What was done to files since the start.
+#[derive(Debug, Default)]
+pub struct RrdCounters {
+    /// Samples written.
+    pub(super) written: AtomicU64,
+    /// Files created.
+    pub(super) created: AtomicU64,
+    /// Samples not later than their file's last.
+    pub(super) stale: AtomicU64,
+    /// Samples lost because their file or its folder would not take them.
+    pub(super) failed: AtomicU64,
+    /// Files that did not take their last sample.
+    pub(super) broken: AtomicU64,
+    /// Samples that wait in the cache, now.
+    pub(super) held: AtomicU64,
+    /// Bytes of memory that the cache takes, now.
+    pub(super) held_bytes: AtomicU64,
+    /// Bytes written to the journal.
+    pub(super) journal_bytes: AtomicU64,
+    /// Calls that wrote to a file, however many samples each.
+    pub(super) calls: AtomicU64,
+    /// Of those, for want of room in the cache.
+    pub(super) forced: AtomicU64,
+}
+
+/// What was done to files since the start, read at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RrdStatus {
+    /// Samples written.
+    pub written: u64,
+    /// Files created.
+    pub created: u64,
+    /// Samples not later than their file's last, skipped.
+    pub stale: u64,
+    /// Samples lost because their file or its folder would not take them.
+    pub failed: u64,
+    /// Files that did not take their last sample.
+    pub broken: u64,
+    /// Samples that wait in the cache, now.
+    pub held: u64,
+    /// Bytes of memory that the cache takes, now.
+    pub held_bytes: u64,
+    /// Bytes written to the journal.
+    pub journal_bytes: u64,
+    /// Calls that wrote to a file, however many samples each.
+    pub calls: u64,
+    /// Of those, for want of room in the cache.
+    pub forced: u64,
+}
+
+impl RrdCounters {
+    /// All of them.
+    pub fn status(&self) -> RrdStatus {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        RrdStatus {
+            written: read(&self.written),
+            created: read(&self.created),
+            stale: read(&self.stale),
+            failed: read(&self.failed),
+            broken: read(&self.broken),
+            held: read(&self.held),
+            held_bytes: read(&self.held_bytes),
+            journal_bytes: read(&self.journal_bytes),
+            calls: read(&self.calls),
+            forced: read(&self.forced),
+        }
+    }
+}
+
+pub(super) fn count(counter: &AtomicU64, more: usize) {
+    counter.fetch_add(more as u64, Ordering::Relaxed);
+}
+
+/// What is remembered of one file, in eight bytes: there may be millions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FileRecord {
+    /// Time of the newest sample written; 0 until one was. In a folder whose samples are held in
+    /// the cache, the file's number there.
+    pub(super) last: u32,
+    /// The number of its name, and the flags above it.
+    name_and_flags: u32,
+}
+
+/// The file did not take its last sample, and that was told or counted.
+const BROKEN: u32 = 1 << 31;
+/// The file is an old one whose data sources take integers only.
+const INTEGERS: u32 = 1 << 30;
+
+/// The rest is remembered in the cache, and this says only where.
+const HELD: u32 = 1 << 29;
+
+/// Names that there can be at once.
+pub(super) const NAME_LIMIT: u32 = HELD;
+
+impl FileRecord {
+    pub(super) fn new(name: u32) -> FileRecord {
+        debug_assert!(name < NAME_LIMIT, "names are counted below the flags");
+        FileRecord {
+            last: 0,
+            name_and_flags: name,
+        }
+    }
+
+    pub(super) fn name(self) -> u32 {
+        self.name_and_flags & (NAME_LIMIT - 1)
+    }
+
+    pub(super) fn rename(&mut self, name: u32) {
+        self.name_and_flags = self.name_and_flags & !(NAME_LIMIT - 1) | name;
+    }
+
+    /// The file's number in the cache, if that is where it is remembered.
+    pub(super) fn held(self) -> Option<u32> {
+        self.has(HELD).then_some(self.last)
+    }
+
+    pub(super) fn hold(&mut self, id: u32) {
+        self.set(HELD, true);
+        self.last = id;
+    }
+
+    fn has(self, flag: u32) -> bool {
+        self.name_and_flags & flag != 0
+    }
+
+    fn set(&mut self, flag: u32, on: bool) {
+        self.name_and_flags = self.name_and_flags & !flag | if on { flag } else { 0 };
+    }
+}
+
+/// What a file is to be, if it is to be created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileSpec {
+    /// Seconds between two values.
+    pub(super) step_secs: u32,
+    /// What is stored of a value or a sum.
+    pub(super) kind: Kind,
+    /// Whether there is a second data source, for how many were summed.
+    pub(super) with_num: bool,
+}
+
+/// Writes through librrd.
+#[derive(Debug)]
+pub(super) struct Writer {
+    archives: Vec<CString>,
+    /// Of the files that are created.
+    mode: u32,
+    counters: Arc<RrdCounters>,
+    complaints: Complaints,
+    /// What is left of this update's time for creating files, and whether it counts.
+    left_for_creating: Duration,
+    creates_within: bool,
+    /// If one is to write the files, it is given the updates.
+    pub(super) rrdcached: Option<Rrdcached>,
+}
+
+/// The quick way where the file is plain; librrd for the rest, and to say what is wrong.
+fn write_samples(path: &CStr, samples: &Samples) -> Result<(), RrdError> {
+    if plain::update(path, samples) {
+        return Ok(());
+    }
+    samples.with(|all| librrd::update(path, all))
+}
+
+/// Why samples were not written.
+enum Failure {
+    /// The file is not there, and there was no time to create it.
+    Postponed,
+    Librrd(RrdError),
+    /// The file is not there, and librrd could not create it.
+    NotCreated(RrdError),
+    System {
+        what: &'static str,
+        cause: io::Error,
+    },
+}
+
+impl Failure {
+    /// Whether the same file may take the same samples later: it is locked, the disk is full or
+    /// away. A file that is no round-robin file stays what it is.
+    fn may_pass(&self) -> bool {
+        match self {
+            Failure::Postponed | Failure::NotCreated(_) | Failure::System { .. } => true,
+            Failure::Librrd(error) => error.is_lock(),
+        }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Failure::Postponed => f.write_str("it will be created with the next update"),
+            Failure::Librrd(error) | Failure::NotCreated(error) => error.fmt(f),
+            Failure::System { what, cause } => write!(f, "{what}: {cause}"),
+        }
+    }
+}
+
+impl From<RrdError> for Failure {
+    fn from(error: RrdError) -> Failure {
+        Failure::Librrd(error)
+    }
+}
+
+impl Writer {
+    pub(super) fn new(config: &Config, counters: Arc<RrdCounters>) -> Writer {
+        Writer {
+            archives: config.rrd.rras.iter().map(|rra| c_string(rra)).collect(),
+            mode: 0o666 & !config.umask,
+            rrdcached: Rrdcached::new(&config.exports, &counters),
+            counters,
+            complaints: Complaints::default(),
+            left_for_creating: CREATE_WITHIN,
+            creates_within: false,
+        }
+    }
+
+    pub(super) fn counters(&self) -> &RrdCounters {
+        &self.counters
+    }
+
+    /// Tells the writer the time, for its complaints, and that an update begins.
+    pub(super) fn begin(&mut self, now: Mono) {
+        self.complaints.begin(now);
+        self.left_for_creating = CREATE_WITHIN;
+    }
+
+    /// Counts files as gone whose records are dropped.
+    pub(super) fn forget(&self, records: &[FileRecord]) {
+        let broken = records.iter().filter(|record| record.has(BROKEN)).count();
+        self.counters
+            .broken
+            .fetch_sub(broken as u64, Ordering::Relaxed);
+    }
+
+    /// Creates a file that is then removed, to find out whether librrd takes the archives'
+    /// definitions and the folder takes files.
+    pub(super) fn probe(&mut self, path: &CStr) -> Result<(), String> {
+        let spec = FileSpec {
+            step_secs: 15,
+            kind: Kind::Gauge,
+            with_num: true,
+        };
+        let definitions = self.definitions(spec);
+        let result = librrd::create(path, spec.step_secs, 1_000_000_000, &definitions);
+        // What was not created cannot be removed either.
+        let _ = fs::remove_file(as_path(path));
+        result.map_err(|error| error.to_string())
+    }
+
+    /// Writes an update's sample as `write` does, unless the file would have to be created and the
+    /// update has spent its time on that.
+    pub(super) fn write_of_update(
+        &mut self,
+        path: &CStr,
+        record: &mut FileRecord,
+        spec: FileSpec,
+        samples: &mut Samples,
+    ) {
+        self.creates_within = true;
+        self.write(path, record, spec, samples);
+        self.creates_within = false;
+    }
+
+    /// Writes samples, oldest first, into one file. What cannot be written is counted, and told
+    /// once a file.
+    pub(super) fn write(
+        &mut self,
+        path: &CStr,
+        record: &mut FileRecord,
+        spec: FileSpec,
+        samples: &mut Samples,
+    ) {
+        if self.rrdcached.is_some() {
+            self.give(path, record, spec, samples);
+        } else if let Err(failure) = self.try_to_write(path, record, spec, samples) {
+            self.broke(path, record, samples.len(), &failure);
+        }
+    }
+
+    /// The same with samples that need not be lost yet: whether they are done with. If not, the
+    /// file may take them later.
+    pub(super) fn write_or_keep(
+        &mut self,
+        path: &CStr,
+        record: &mut FileRecord,
+        spec: FileSpec,
+        samples: &mut Samples,
+    ) -> bool {
+        match self.try_to_write(path, record, spec, samples) {
+            Err(failure) if failure.may_pass() => {
+                self.broke(path, record, 0, &failure);
+                false
+            }
+            Err(failure) => {
+                self.broke(path, record, samples.len(), &failure);
+                true
+            }
+            Ok(()) => true,
+        }
+    }
+
+    /// What is left of the samples after a failure is what was not written.
+    fn try_to_write(
+        &mut self,
+        path: &CStr,
+        record: &mut FileRecord,
+        spec: FileSpec,
+        samples: &mut Samples,
+    ) -> Result<(), Failure> {
+        if record.last == 0 && samples.len() > 1 {
+            // Worth a look, as a call that stops in the middle does not say where it began.
+            record.last = librrd::last_update(path).map_or(0, clamped);
+        }
+        let stale = samples.drop_through(record.last.into());
+        count(&self.counters.stale, stale);
+        if record.has(INTEGERS) && spec.kind == Kind::Gauge {
+            samples.become_integers();
+        }
+        if samples.is_empty() {
+            return Ok(());
+        }
+        // A file that was locked the last time as well is not waited for again.
+        let tries = if record.has(BROKEN) { 1 } else { LOCK_TRIES };
+        let written = match update(path, samples, tries) {
+            Ok(()) => samples.len(),
+            Err(error) => self.mend(path, record, spec, samples, error)?,
+        };
+        count(&self.counters.calls, 1);
+        count(&self.counters.written, written);
+        record.last = record.last.max(samples.last_time());
+        self.mended(record);
+        Ok(())
+    }
+
+    /// Creates a file that is missing, for a first sample of that time, which comes later.
+    pub(super) fn make(
+        &mut self,
+        path: &CStr,
+        record: &mut FileRecord,
+        spec: FileSpec,
+        first: u32,
+    ) {
+        if exists(path) {
+            return;
+        }
+        match self.create(path, spec, first) {
+            Ok(()) => record.last = first.saturating_sub(1),
+            Err(failure) => self.broke(path, record, 0, &failure),
+        }
+    }
+
+    /// A file took its samples.
+    fn mended(&mut self, record: &mut FileRecord) {
+        if record.has(BROKEN) {
+            record.set(BROKEN, false);
+            self.counters.broken.fetch_sub(1, Ordering::Relaxed);
+            self.complaints.back += 1;
+        }
+    }
+
+    /// A file did not take its samples, and that many are lost.
+    fn broke(&mut self, path: &CStr, record: &mut FileRecord, lost: usize, failure: &Failure) {
+        count(&self.counters.failed, lost);
+        if matches!(failure, Failure::Postponed) {
+            self.complaints.postponed += lost as u64;
+        } else if !record.has(BROKEN) {
+            record.set(BROKEN, true);
+            count(&self.counters.broken, 1);
+            self.complaints.failed(path, failure, lost > 0);
+        }
+    }
+
+    /// Gives samples to the rrdcached, for a file that is there or is created now.
+    fn give(
+        &mut self,
+        path: &CStr,
+        record: &mut FileRecord,
+        spec: FileSpec,
+        samples: &mut Samples,
+    ) {
+        let missed = self
+            .rrdcached
+            .as_ref()
+            .is_some_and(|it| it.has_missed(path));
+        let known = record.last > 0 && !missed;
+        if !known && !exists(path) {
+            if let Err(failure) = self.create(path, spec, samples.first_time()) {
+                self.broke(path, record, samples.len(), &failure);
+                return;
+            }
+            record.set(INTEGERS, false);
+        } else if !known {
+            // rrdcached takes any text as a value, and librrd then refuses it, out of our sight.
+            record.set(INTEGERS, spec.kind == Kind::Gauge && wants_integers(path));
+        }
+        count(
+            &self.counters.stale,
+            samples.drop_through(record.last.into()),
+        );
+        if record.has(INTEGERS) && spec.kind == Kind::Gauge {
+            samples.become_integers();
+        }
+        if samples.is_empty() {
+            return;
+        }
+        if let Some(rrdcached) = &mut self.rrdcached {
+            count(&self.counters.failed, rrdcached.put(path, samples));
+        }
+        record.last = record.last.max(samples.last_time());
+        self.mended(record);
+    }
+
+    /// Finds out why a file was not updated, and does what can be done: creates it, leaves out
+    /// what it has already or will never take, gives it integers. How many samples were written.
+    fn mend(
+        &mut self,
+        path: &CStr,
+        record: &mut FileRecord,
+        spec: FileSpec,
+        samples: &mut Samples,
+        mut error: RrdError,
+    ) -> Result<usize, Failure> {
+        let mut written = 0;
+        let mut may_create = true;
+        let mut may_round = true;
+        loop {
+            if may_create && !exists(path) {
+                may_create = false;
+                self.create(path, spec, samples.first_time())?;
+                record.last = samples.first_time().saturating_sub(1);
+            } else {
+                // If even this fails, the file is away or no use at all, and the first reason stands.
+                let Ok(last) = librrd::last_update(path) else {
+                    check_writable(path, &error)?;
+                    return Err(error.into());
+                };
+                // A call stops at the first sample it will not take; those before it are in.
+                let done = samples.drop_through(last);
+                if record.last > 0 {
+                    written += done;
+                } else {
+                    count(&self.counters.stale, done);
+                }
+                record.last = clamped(last);
+                if done == 0 && may_round && wants_integers(path) {
+                    may_round = false;
+                    record.set(INTEGERS, true);
+                    samples.become_integers();
+                } else if done == 0 {
+                    check_writable(path, &error)?;
+                    // Then it is the sample.
+                    if samples.len() == 1 {
+                        return Err(error.into());
+                    }
+                    samples.drop_first();
+                    count(&self.counters.failed, 1);
+                }
+            }
+            if samples.is_empty() {
+                return Ok(written);
+            }
+            match update(path, samples, 1) {
+                Ok(()) => return Ok(written + samples.len()),
+                Err(again) => error = again,
+            }
+        }
+    }
+
+    /// Creates a file whose first sample is to be of that time, and the folders it is in.
+    fn create(&mut self, path: &CStr, spec: FileSpec, first: u32) -> Result<(), Failure> {
+        if self.creates_within && self.left_for_creating.is_zero() {
+            return Err(Failure::Postponed);
+        }
+        let begun = Instant::now();
+        let created = self.create_now(path, spec, first);
+        self.left_for_creating = self.left_for_creating.saturating_sub(begun.elapsed());
+        created
+    }
+
+    fn create_now(&mut self, path: &CStr, spec: FileSpec, first: u32) -> Result<(), Failure> {
+        let file = as_path(path);
+        let folder = file.parent().unwrap_or(Path::new("/"));
+        if !folder.is_dir() {
+            fs::create_dir_all(folder).map_err(|cause| Failure::System {
+                what: "its folder cannot be made",
+                cause,
+            })?;
+        }
+        let start = i64::from(first) - 1;
+        librrd::create(path, spec.step_secs, start, &self.definitions(spec))
+            .map_err(Failure::NotCreated)?;
+        if self.mode != LIBRRD_MODE {
+            let mode = fs::Permissions::from_mode(self.mode);
+            fs::set_permissions(file, mode).map_err(|cause| Failure::System {
+                what: "its permissions cannot be set",
+                cause,
+            })?;
+        }
+        count(&self.counters.created, 1);
+        Ok(())
+    }
+
+    fn definitions(&self, spec: FileSpec) -> Vec<CString> {
+        let source = |name: &str, kind: Kind| {
+            let heartbeat = spec.step_secs.saturating_mul(HEARTBEAT_STEPS);
+            c_string(&format!("DS:{name}:{}:{heartbeat}:U:U", kind.name()))
+        };
+        let mut definitions = vec![source("sum", spec.kind)];
+        if spec.with_num {
+            definitions.push(source("num", Kind::Gauge));
+        }
+        definitions.extend_from_slice(&self.archives);
+        definitions
+    }
+}
+
+fn clamped(time: i64) -> u32 {
+    u32::try_from(time.max(0)).unwrap_or(u32::MAX)
+}
+
+fn c_string(text: &str) -> CString {
+    let bytes: Vec<u8> = text.bytes().filter(|byte| *byte != 0).collect();
+    CString::new(bytes).unwrap_or_default()
+}
+
+pub(super) fn as_path(path: &CStr) -> &Path {
+    Path::new(OsStr::from_bytes(path.to_bytes()))
+}
+
+/// Whether there is anything of that name; what cannot be told counts as there.
+pub(super) fn exists(path: &CStr) -> bool {
+    !matches!(fs::symlink_metadata(as_path(path)), Err(error) if error.kind() == io::ErrorKind::NotFound)
+}
+
+/// Writes samples in one call, in as many tries as given while someone else has the file locked.
+///
+/// Whoever draws a graph locks each file for the moment of reading it, and librrd does not wait.
+fn update(path: &CStr, samples: &Samples, tries: u32) -> Result<(), RrdError> {
+    let mut left = tries;
+    loop {
+        match write_samples(path, samples) {
+            Err(error) if error.is_lock() && left > 1 => {
+                left -= 1;
+                thread::sleep(LOCK_PAUSE);
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Whether the file would take a sample now; `error` is what librrd said when it did not.
+fn check_writable(path: &CStr, error: &RrdError) -> Result<(), Failure> {
+    if error.is_lock() {
+        return Err(error.clone().into());
+    }
+    let opened = fs::OpenOptions::new().write(true).open(as_path(path));
+    opened.map(drop).map_err(|cause| Failure::System {
+        what: "it cannot be opened for writing",
+        cause,
+    })
+}
+
+/// Whether the file's first data source, that of the value, refuses decimals.
+fn wants_integers(path: &CStr) -> bool {
+    librrd::data_sources(path)
+        .is_ok_and(|sources| sources.first().is_some_and(|it| it.kind != "GAUGE"))
+}
+
+/// Lines about files, few at a time however many are broken.
+#[derive(Debug, Default)]
+struct Complaints {
+    now: Mono,
+    since: Mono,
+    told: u32,
+    /// Not told since then.
+    hidden: u64,
+    /// Written again since then.
+    back: u64,
+    /// Values without a file since then.
+    postponed: u64,
+}
+
+impl Complaints {
+    fn begin(&mut self, now: Mono) {
+        self.now = now;
+        if now.since(self.since) < COMPLAINT_PERIOD {
+            return;
+        }
+        if self.hidden > 0 {
+            log::error!("{} more RRD files cannot be written", self.hidden);
+        }
+        if self.back > 0 {
+            log::error!("{} RRD files are written again", self.back);
+        }
+        if self.postponed > 0 {
+            log::error!(
+                "{} values had no RRD file yet: so many are new that each update creates a part",
+                self.postponed
+            );
+        }
+        *self = Complaints {
+            now,
+            since: now,
+            ..Complaints::default()
+        };
+    }
+
+    fn failed(&mut self, path: &CStr, failure: &Failure, loses: bool) {
+        if self.told >= COMPLAINT_LINES {
+            self.hidden += 1;
+            return;
+        }
+        self.told += 1;
+        let values = if loses {
+            "its values are lost until it can"
+        } else {
+            "its values wait for some minutes"
+        };
+        let path = path.to_string_lossy();
+        log::error!("RRD file {path} cannot be written, {values}: {failure}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::fcntl::{FcntlArg, fcntl};
+    use std::os::unix::ffi::OsStrExt;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const T0: u32 = 1_700_000_000;
+    const GAUGE: FileSpec = FileSpec {
+        step_secs: 10,
+        kind: Kind::Gauge,
+        with_num: false,
+    };
+
+    struct Rig {
+        _folder: TempDir,
+        path: CString,
+        writer: Writer,
+        record: FileRecord,
+    }
+
+    impl Rig {
+        fn new() -> Rig {
+            let folder = TempDir::new().unwrap();
+            let path = folder.path().join("c/h/m.rrd");
+            let mut config = Config::new("test");
+            config.rrd.rras = vec!["RRA:AVERAGE:0.5:1:100".into()];
+            Rig {
+                path: CString::new(path.as_os_str().as_bytes()).unwrap(),
+                _folder: folder,
+                writer: Writer::new(&config, Arc::default()),
+                record: FileRecord::new(0),
+            }
+        }
+
+        fn write(&mut self, times_and_values: &[(u32, &str)]) -> RrdStatus {
+            let mut samples = Samples::default();
+            for (time, value) in times_and_values {
+                assert!(samples.push_text(T0 + time, value.as_bytes(), GAUGE.kind));
+            }
+            let Rig { path, record, .. } = self;
+            self.writer.write(path, record, GAUGE, &mut samples);
+            self.writer.counters.status()
+        }
+
+        fn last(&self) -> i64 {
+            librrd::last_update(&self.path).unwrap() - i64::from(T0)
+        }
+    }
+
+    #[test]
+    fn many_samples_go_into_a_new_file_at_once() {
+        let mut rig = Rig::new();
+        let status = rig.write(&[(0, "1"), (10, "2"), (20, "3")]);
+        assert_eq!((status.written, status.created, status.failed), (3, 1, 0));
+        assert_eq!(rig.last(), 20);
+    }
+
+    #[test]
+    fn samples_that_the_file_has_already_are_not_written_twice() {
+        let mut rig = Rig::new();
+        rig.write(&[(0, "1"), (10, "2")]);
+        // As after a start, when nothing is remembered.
+        rig.record = FileRecord::new(0);
+        let status = rig.write(&[(0, "1"), (10, "2"), (20, "3"), (30, "4")]);
+        assert_eq!((status.written, status.stale, status.failed), (4, 2, 0));
+        assert_eq!(rig.last(), 30);
+        let status = rig.write(&[(20, "3"), (30, "4")]);
+        assert_eq!((status.written, status.stale, status.failed), (4, 4, 0));
+    }
+
+    #[test]
+    fn a_sample_that_is_never_taken_does_not_cost_the_others() {
+        let mut rig = Rig::new();
+        let path = rig.path.clone();
+        fs::create_dir_all(as_path(&path).parent().unwrap()).unwrap();
+        let definitions = ["DS:sum:COUNTER:80:U:U", "RRA:AVERAGE:0.5:1:100"].map(c_string);
+        librrd::create(&path, 10, i64::from(T0) - 1, &definitions).unwrap();
+        let status = rig.write(&[(0, "1"), (10, "-2"), (20, "3.7"), (30, "4")]);
+        assert_eq!((status.written, status.failed, status.broken), (3, 1, 0));
+        assert_eq!(rig.last(), 30);
+    }
+
+    /// Locks a file as another process would, until the handle is dropped.
+    fn lock(path: &CStr) -> fs::File {
+        let options = fs::OpenOptions::new().write(true).open(as_path(path));
+        let other = options.unwrap();
+        // A lock of the open file, not of the process, so it hinders this process as well.
+        let whole = nix::libc::flock {
+            l_type: nix::libc::F_WRLCK as _,
+            l_whence: 0,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        fcntl(&other, FcntlArg::F_OFD_SETLK(&whole)).unwrap();
+        other
+    }
+
+    #[test]
+    fn a_file_that_is_read_at_the_moment_is_waited_for() {
+        let mut rig = Rig::new();
+        rig.write(&[(0, "1")]);
+        let reader = lock(&rig.path);
+        let reading = thread::spawn(move || {
+            thread::sleep(2 * LOCK_PAUSE);
+            drop(reader);
+        });
+        let status = rig.write(&[(10, "2")]);
+        assert_eq!((status.written, status.failed, status.broken), (2, 0, 0));
+        reading.join().unwrap();
+    }
+
+    #[test]
+    fn a_file_that_another_process_writes_is_tried_again_later() {
+        let mut rig = Rig::new();
+        rig.write(&[(0, "1")]);
+        let other = lock(&rig.path);
+        let status = rig.write(&[(10, "2"), (20, "3")]);
+        assert_eq!((status.written, status.failed, status.broken), (1, 2, 1));
+        let begun = Instant::now();
+        rig.write(&[(30, "4")]);
+        assert!(
+            begun.elapsed() < LOCK_PAUSE * LOCK_TRIES / 2,
+            "it is not waited for again"
+        );
+        drop(other);
+        let status = rig.write(&[(40, "5")]);
+        assert_eq!((status.written, status.broken), (2, 0));
+    }
+
+    #[test]
+    fn an_update_that_has_spent_its_time_on_new_files_writes_those_there_are() {
+        let mut rig = Rig::new();
+        rig.write(&[(0, "1")]);
+        let other = CString::new([rig.path.as_bytes(), b".other"].concat()).unwrap();
+        let mut new = FileRecord::new(1);
+        for (left, written) in [(Duration::ZERO, 2), (CREATE_WITHIN, 4)] {
+            rig.writer.left_for_creating = left;
+            for (path, record) in [(&rig.path, &mut rig.record), (&other, &mut new)] {
+                let mut samples = Samples::default();
+                let time = T0 + 10 * written as u32;
+                assert!(samples.push_text(time, b"1", GAUGE.kind));
+                rig.writer
+                    .write_of_update(path, record, GAUGE, &mut samples);
+            }
+            assert_eq!(rig.writer.counters.status().written, written);
+        }
+        let status = rig.writer.counters.status();
+        assert_eq!((status.created, status.failed, status.broken), (2, 1, 0));
+        assert_eq!(rig.writer.complaints.postponed, 1);
+        assert_eq!(rig.writer.complaints.told, 0);
+        rig.writer.begin(Mono(100_000));
+        assert_eq!(rig.writer.left_for_creating, CREATE_WITHIN);
+        assert_eq!(rig.writer.complaints.postponed, 0, "it was told");
+    }
+
+    #[test]
+    fn complaints_are_few_however_many_files_are_broken() {
+        let mut complaints = Complaints::default();
+        complaints.begin(Mono(1000));
+        for _ in 0..1000 {
+            let failure = Failure::System {
+                what: "a test",
+                cause: io::ErrorKind::Other.into(),
+            };
+            complaints.failed(c"/some/file", &failure, true);
+        }
+        assert_eq!((complaints.told, complaints.hidden), (10, 990));
+        complaints.begin(Mono(59_000));
+        assert_eq!(complaints.told, 10);
+        complaints.begin(Mono(61_000));
+        assert_eq!((complaints.told, complaints.hidden), (0, 0));
+    }
+}
