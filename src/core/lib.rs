@@ -17,7 +17,7 @@ pub mod source;
 pub mod status;
 pub mod store;
 pub mod summary;
-#[cfg(any(test, feature = "testing"))]
-pub mod testing;
+#[cfg(test)]
+mod testing;
 pub mod timers;
 pub mod trust;

@@ -388,7 +388,9 @@ impl PluginHandle {
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 
-    use super::super::{Invented, Plugin, PluginError, PluginState, chain::Chain, start_chain};
+    use gmetad_core::plugin::{Invented, Plugin, PluginError};
+
+    use super::super::{PluginState, chain::Chain, start_chain};
     use super::*;
     use gmetad_config::Config;
     use gmetad_core::model::{Cluster, Now, Summary};

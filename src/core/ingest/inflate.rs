@@ -63,7 +63,7 @@ struct Feed {
 
 impl Inflate {
     /// A stream of which nothing has arrived.
-    pub fn new() -> Inflate {
+    pub(crate) fn new() -> Inflate {
         Inflate {
             decoder: GzDecoder::new(Feed::default()),
             packed: 0,

@@ -1,0 +1,197 @@
+//! The walls of the house: which crate may know which, and what the core may not have.
+//!
+//! What stands in the manifests is asked of cargo; what the lints forbid is looked up where they do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Each crate, and those it may know. All others it must not.
+const ARROWS: [(&str, &[&str]); 6] = [
+    ("gmetad-core", &[]),
+    ("gmetad-config", &["gmetad-core"]),
+    ("gmetad-export", &["gmetad-core", "gmetad-config"]),
+    (
+        "gmetad-loader",
+        &["gmetad-core", "gmetad-config", "gmetad-plugin"],
+    ),
+    (
+        "gmetad-rrd",
+        &["gmetad-core", "gmetad-config", "gmetad-export"],
+    ),
+    (
+        "gmetad",
+        &[
+            "gmetad-core",
+            "gmetad-config",
+            "gmetad-export",
+            "gmetad-loader",
+            "gmetad-rrd",
+        ],
+    ),
+];
+
+/// What reaches the system, or ties the core to one.
+const SYSTEM: [&str; 8] = [
+    "fern",
+    "libc",
+    "libloading",
+    "log",
+    "mio",
+    "nix",
+    "rrd-sys",
+    "syslog",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .expect("cargo has started this test, so it is there");
+    assert!(
+        output.status.success(),
+        "cargo {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("cargo writes UTF-8")
+}
+
+/// Of each crate in `src`: its manifest, and the crates of this workspace that it is built with.
+fn crates() -> BTreeMap<String, (PathBuf, BTreeSet<String>)> {
+    let text = cargo(&[
+        "metadata",
+        "--no-deps",
+        "--offline",
+        "--format-version",
+        "1",
+    ]);
+    let metadata: Value = serde_json::from_str(&text).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let name = |value: &Value| value["name"].as_str().expect("a name").to_owned();
+    let all: BTreeSet<String> = packages.iter().map(name).collect();
+    let in_src = |package: &&Value| {
+        let manifest = Path::new(package["manifest_path"].as_str().expect("a path"));
+        manifest.starts_with(root().join("src")) || manifest == root().join("Cargo.toml")
+    };
+    let with_dependencies = |package: &Value| {
+        let dependencies = package["dependencies"].as_array().expect("dependencies");
+        let built_with = dependencies
+            .iter()
+            .filter(|dependency| dependency["kind"] != "dev")
+            .map(name)
+            .filter(|dependency| all.contains(dependency));
+        let manifest = PathBuf::from(package["manifest_path"].as_str().expect("a path"));
+        (name(package), (manifest, built_with.collect()))
+    };
+    packages
+        .iter()
+        .filter(in_src)
+        .map(with_dependencies)
+        .collect()
+}
+
+#[test]
+fn arrows_between_the_crates_point_one_way() {
+    let crates = crates();
+    let named: BTreeSet<&str> = ARROWS.iter().map(|(name, _)| *name).collect();
+    let there: BTreeSet<&str> = crates.keys().map(String::as_str).collect();
+    assert_eq!(there, named, "each crate has its line in ARROWS");
+    for (name, allowed) in ARROWS {
+        let (_, built_with) = &crates[name];
+        for dependency in built_with {
+            assert!(
+                allowed.contains(&dependency.as_str()),
+                "{name} must not know {dependency}: move what both need down"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_core_is_built_without_anything_of_the_system() {
+    let tree = cargo(&[
+        "tree",
+        "--offline",
+        "-p",
+        "gmetad-core",
+        "-e",
+        "normal,build",
+        "--prefix",
+        "none",
+    ]);
+    let names: BTreeSet<&str> = tree
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert!(names.contains("quick-xml"), "the tree is one: {tree}");
+    for system in SYSTEM {
+        assert!(!names.contains(system), "the core is built with {system}");
+    }
+}
+
+/// Modules that may have `unsafe`, by the attribute that lets them.
+fn unsafe_modules(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder of the sources") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            unsafe_modules(&path, found);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            let text = fs::read_to_string(&path).expect("text");
+            if text
+                .lines()
+                .any(|line| line.trim() == "#![allow(unsafe_code)]")
+            {
+                found.push(path.strip_prefix(root()).expect("inside").into());
+            }
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_is_in_two_rooms_only() {
+    let mut found = Vec::new();
+    unsafe_modules(&root().join("src"), &mut found);
+    found.sort();
+    assert_eq!(
+        found,
+        [
+            Path::new("src/loader/lib.rs"),
+            Path::new("src/rrd/librrd.rs")
+        ]
+    );
+    for without in ["core", "config", "export"] {
+        let lib = root().join("src").join(without).join("lib.rs");
+        let text = fs::read_to_string(lib).expect("text");
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{without}");
+    }
+}
+
+#[test]
+fn lints_keep_clocks_files_sockets_and_threads_out_of_the_core() {
+    let crates = crates();
+    let (manifest, _) = &crates["gmetad-core"];
+    let lints = manifest.with_file_name("clippy.toml");
+    let lints = fs::read_to_string(lints).expect("clippy.toml beside the core's manifest");
+    for forbidden in [
+        "std::time::Instant::now",
+        "std::time::SystemTime::now",
+        "std::fs::File",
+        "std::net::TcpStream",
+        "std::thread::spawn",
+    ] {
+        assert!(lints.contains(&format!("\"{forbidden}\"")), "{forbidden}");
+    }
+    let workspace = fs::read_to_string(root().join("Cargo.toml")).expect("text");
+    assert!(
+        !workspace.contains("disallowed_methods = \"allow\""),
+        "the lint is on"
+    );
+}
