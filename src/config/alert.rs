@@ -8,8 +8,9 @@ use std::time::Duration;
 use log::Level;
 
 use super::directives::Draft;
+use super::reader::is_remark;
 use super::values::{self, Fault};
-use super::words::{Word, split};
+use super::words::{Word, split, split_value};
 use super::{ConfigError, Directive, Problem};
 use crate::condition::Condition;
 
@@ -71,8 +72,9 @@ impl Default for AlertConfig {
 impl Draft {
     pub(super) fn alert_section(&mut self, directives: &[Directive]) {
         let mut alert = AlertConfig::default();
-        for directive in directives {
-            let known = split(&directive.value).and_then(|words| alert.line(directive, &words));
+        for directive in directives.iter().filter(|it| !is_remark(&it.name)) {
+            let known =
+                split_value(&directive.value).and_then(|words| alert.line(directive, &words));
             match known {
                 Ok(true) => {}
                 Ok(false) => self.unknown_in_section("alert", directive),
