@@ -153,11 +153,26 @@ fn show(options: &Options, loaded: &Loaded) -> Exit {
     if let Err(error) = daemon::account_to_become(loaded.config.setuid_username.as_deref()) {
         return complain(&error, exit_of_user(&error));
     }
-    print(&format!(
-        "{}: sound\n{}",
+    let left_out = loaded
+        .config
+        .alert
+        .as_ref()
+        .map_or(0, |it| it.left_out.len());
+    let verdict = if left_out == 0 {
+        "sound"
+    } else {
+        "rules of alert are left out"
+    };
+    let printed = print(&format!(
+        "{}: {verdict}\n{}",
         options.conf.display(),
         Effective(&loaded.config)
-    ))
+    ));
+    // The daemon would start; a rule that was written and says nothing is a mistake all the same.
+    if printed == Exit::Ok && left_out > 0 {
+        return Exit::Config;
+    }
+    printed
 }
 
 fn show_notices(notices: &[Notice]) {
@@ -189,7 +204,7 @@ fn run<T>(prepared: &Prepared, work: impl FnOnce() -> Result<T, Failure>) -> Res
         return Err(complain(&error, exit));
     }
     for Notice { level, text } in notices {
-        logging::remark(*level, format_args!("{text}"));
+        logging::remark_lines(*level, text);
     }
     let outcome = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(outcome)) => Ok(outcome),

@@ -4,6 +4,7 @@
 
 use super::Shared;
 use super::clock::Clock;
+use crate::config::Config;
 use crate::model::Node;
 use crate::plugin::{ExportStatus, PluginHandle, PluginState, PluginStatus};
 use crate::status::{
@@ -44,6 +45,7 @@ impl Shared {
             sources: self.statuses().cloned().collect(),
             clients: self.clients.clone(),
             summaries: self.summaries,
+            rules_left_out: rules_left_out(&self.config),
             store: self.store_sizes(),
             machine,
             process,
@@ -96,6 +98,13 @@ impl Shared {
         }
         sizes
     }
+}
+
+/// The first line of what was said of each; what shows the place is in the log.
+fn rules_left_out(config: &Config) -> Vec<String> {
+    let left_out = config.alert.iter().flat_map(|alert| &alert.left_out);
+    let lines = left_out.map(|error| error.to_string().lines().next().map(String::from));
+    lines.flatten().collect()
 }
 
 fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginReport> {

@@ -38,6 +38,9 @@ pub enum Fault {
         /// In a word.
         state: &'static str,
     },
+    /// Nobody is told of what it is about.
+    #[error("a rule of the section alert is left out: {0}")]
+    Rule(String),
     /// Plugins do not keep up.
     #[error("the queue to the plugins is full: {held_back} updates are held back")]
     QueueFull {
@@ -79,6 +82,7 @@ pub fn faults(report: &Report) -> Vec<Fault> {
             state: plugin.state,
         });
     }
+    faults.extend(report.rules_left_out.iter().cloned().map(Fault::Rule));
     if report.queue.held_back > 0 {
         faults.push(Fault::QueueFull {
             held_back: report.queue.held_back,
@@ -135,9 +139,11 @@ mod tests {
                 report.plugins[1].works = false;
                 report.plugins[1].state = "disabled";
                 report.clients.connected = 512;
+                report.rules_left_out = vec!["g.conf:7: metricrule: 5 is not a time".into()];
             }),
             [
                 "plugin carbon is disabled",
+                "a rule of the section alert is left out: g.conf:7: metricrule: 5 is not a time",
                 "all 512 places for clients are taken"
             ]
         );

@@ -237,6 +237,8 @@ pub struct Report {
     pub summaries: SummaryStatus,
     /// In the order of the chain.
     pub plugins: Vec<PluginReport>,
+    /// Rules of alerts that were not understood: where they stand and what is wrong, a line each.
+    pub rules_left_out: Vec<String>,
     /// Round-robin files and the cache before them.
     pub files: FilesReport,
     /// To their thread.
