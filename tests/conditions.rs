@@ -158,10 +158,10 @@ fn random_conditions_mean_what_they_mean_in_python() {
             "there is no python3",
         );
     };
-    let lines: String = asked
-        .iter()
-        .map(|(value, condition)| format!("{value}\t{condition}\n"))
-        .collect();
+    let mut lines = String::new();
+    for (value, condition) in &asked {
+        lines.extend([value, "\t", condition, "\n"]);
+    }
     let mut input = python.stdin.take().unwrap();
     // What Python has printed waits in a pipe that holds all of it.
     let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()).unwrap());
@@ -208,7 +208,7 @@ fn no_text_makes_a_condition_panic() {
     let mut understood = 0;
     for seed in 1..=50_000_u64 {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let text: String = (0..1 + random.below(12))
+        let text: String = (0..=random.below(12))
             .map(|_| random.one(&pieces))
             .collect();
         match Condition::parse(&text) {

@@ -274,7 +274,7 @@ fn whole_over(left: f64, right: f64) -> f64 {
 
 impl Function {
     /// Of as many values as it takes.
-    fn of<'a>(self, mut values: Vec<Value<'a>>) -> Result<Value<'a>, Doubt> {
+    fn of(self, mut values: Vec<Value<'_>>) -> Result<Value<'_>, Doubt> {
         let number = match (self, values.as_slice()) {
             (Function::Abs, [value]) => value.number()?.abs(),
             (Function::Float, [value]) => float(value)?,
@@ -295,7 +295,7 @@ impl Function {
     }
 
     /// The largest or the smallest; of equal ones the first.
-    fn chosen<'a>(self, values: Vec<Value<'a>>) -> Result<Value<'a>, Doubt> {
+    fn chosen(self, values: Vec<Value<'_>>) -> Result<Value<'_>, Doubt> {
         let wanted = match self {
             Function::Max => Ordering::Greater,
             _ => Ordering::Less,
