@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::export::{
     Answer, BACKLOG_BYTES, Backoff, Batch, Connection, Counters, Dialect, Endpoint, Patience, Peer,
-    STALL, STREAM_BATCH_BYTES, Stream, StreamError, close, select,
+    STALL, STREAM_BATCH_BYTES, Stream, StreamError, Target, close, select, target,
 };
 use super::{Plugin, PluginError, Update};
 use crate::config::{ExportConfig, HostPort};
@@ -201,19 +201,39 @@ impl Dialect for Text {
 
     fn answer(&self, stream: &mut Stream<'_>, batch: &Batch) -> Result<Answer, StreamError> {
         let mut answer = Answer::default();
-        for _ in 0..batch.items {
+        for at in 0..batch.items {
             let line = stream.read_line(ANSWER_BYTES)?;
             if line == "STORED" {
                 continue;
             }
+            // Anything else is about the connection: no value that is sent makes it so.
             if !line.starts_with("SERVER_ERROR") && line != "NOT_STORED" {
                 return Err(StreamError::Nonsense(line));
             }
-            answer.refused += 1;
+            answer.refused.push(at);
             answer.reason = line;
         }
         Ok(answer)
     }
+
+    fn targets(&self, batch: &Batch) -> Vec<Target> {
+        let mut targets = Vec::with_capacity(batch.items as usize);
+        let mut rest = batch.bytes.as_slice();
+        while let Some((key, after)) = command(rest) {
+            targets.push(target(key));
+            rest = after;
+        }
+        targets
+    }
+}
+
+/// The key of the first of the commands that were made here, and those after it.
+fn command(commands: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr::memmem::find(commands, b"\r\n")?;
+    let mut words = commands[..end].split(|byte| *byte == b' ').skip(1);
+    let key = words.next()?;
+    let length: usize = std::str::from_utf8(words.last()?).ok()?.parse().ok()?;
+    Some((key, commands.get(end + 2 + length + 2..)?))
 }
 
 #[cfg(test)]
@@ -256,6 +276,19 @@ mod tests {
                 "set Node.Ex%20ample/josé 0 0 1\r\n1\r\n",
             ]
         );
+    }
+
+    #[test]
+    fn the_keys_of_commands_are_found_again_whatever_the_values() {
+        let xml = EDGE_CASES.replace("VAL=\"text\"", "VAL=\"a&#13;&#10;set x 0 0 1&#13;&#10;b\"");
+        let (mut batch, mut keys) = (Batch::default(), Vec::new());
+        commands(&update_of(xml.as_bytes()), false, |key, command| {
+            batch.bytes.extend_from_slice(command);
+            batch.items += 1;
+            keys.push(target(key));
+        });
+        assert_eq!(batch.items, 13);
+        assert_eq!(Text.targets(&batch), keys);
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub struct Counters {
     pub(super) sent_bytes: AtomicU64,
     pub(super) dropped: AtomicU64,
     pub(super) failed: AtomicU64,
+    /// Targets that refused their last value.
+    pub(super) refusing: AtomicU64,
     pub(super) connects: AtomicU64,
     pub(super) waiting_bytes: AtomicU64,
     pub(super) busy_us: AtomicU64,
@@ -33,6 +35,8 @@ pub struct ExportStatus {
     pub dropped: u64,
     /// Values the server refused, or that could not be put in its words.
     pub failed: u64,
+    /// Files, keys or the like that refused their last value.
+    pub refusing: u64,
     /// Connections made.
     pub connects: u64,
     /// Bytes that wait for the server.
@@ -71,6 +75,7 @@ impl Counters {
             sent_bytes: read(&self.sent_bytes),
             dropped: read(&self.dropped),
             failed: read(&self.failed),
+            refusing: read(&self.refusing),
             connects: read(&self.connects),
             waiting_bytes: read(&self.waiting_bytes),
             busy: Duration::from_micros(read(&self.busy_us)),

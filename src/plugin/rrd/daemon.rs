@@ -15,7 +15,7 @@ use crate::config::{ExportConfig, RrdcachedAddress};
 use crate::plugin::PluginError;
 use crate::plugin::export::{
     self, Answer, BACKLOG_BYTES, Backoff, Batch, Connection, Counters, Dialect, Endpoint, Patience,
-    Peer, STALL, STREAM_BATCH_BYTES, Stream, StreamError,
+    Peer, STALL, STREAM_BATCH_BYTES, Stream, StreamError, Target, target,
 };
 
 /// What it is called in the log and in the status.
@@ -223,10 +223,15 @@ impl Dialect for Batches {
             if reason.starts_with("No such file") {
                 self.note_missing(batch, at);
             }
-            answer.refused += 1;
+            answer.refused.push(at.wrapping_sub(1));
             answer.reason = reason.into();
         }
         Ok(answer)
+    }
+
+    fn targets(&self, batch: &Batch) -> Vec<Target> {
+        let lines = batch.bytes.split_inclusive(|byte| *byte == b'\n');
+        lines.map(|line| target(path_of(line))).collect()
     }
 }
 
