@@ -210,21 +210,33 @@ impl Dialect for Text {
             if !line.starts_with("SERVER_ERROR") && line != "NOT_STORED" {
                 return Err(StreamError::Nonsense(line));
             }
+            if answer.refused.is_empty() {
+                answer.reason = named(batch, at, &line);
+            }
             answer.refused.push(at);
-            answer.reason = line;
         }
         Ok(answer)
     }
 
     fn targets(&self, batch: &Batch) -> Vec<Target> {
-        let mut targets = Vec::with_capacity(batch.items as usize);
-        let mut rest = batch.bytes.as_slice();
-        while let Some((key, after)) = command(rest) {
-            targets.push(target(key));
-            rest = after;
-        }
-        targets
+        keys(batch).map(target).collect()
     }
+}
+
+/// The keys of a batch's commands, in order.
+fn keys(batch: &Batch) -> impl Iterator<Item = &[u8]> {
+    let mut rest = batch.bytes.as_slice();
+    std::iter::from_fn(move || {
+        let (key, after) = command(rest)?;
+        rest = after;
+        Some(key)
+    })
+}
+
+/// What memcached says of a command, with its key.
+fn named(batch: &Batch, at: u32, line: &str) -> String {
+    let key = keys(batch).nth(at as usize).unwrap_or_default();
+    format!("{}: {line}", String::from_utf8_lossy(key))
 }
 
 /// The key of the first of the commands that were made here, and those after it.

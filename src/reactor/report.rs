@@ -157,6 +157,7 @@ fn files(plugins: &PluginHandle, all: &[PluginStatus]) -> OutputReport {
     OutputReport {
         sent,
         failed: files.failed,
+        refusing: 0,
         dropped: files.stale,
         waiting_bytes: files.held_bytes,
         failing: files.broken > 0,
@@ -172,6 +173,7 @@ fn export(export: &ExportStatus) -> OutputReport {
             last_ms: export.last_ms,
         },
         failed: export.failed,
+        refusing: export.refusing,
         dropped: export.dropped,
         waiting_bytes: export.waiting_bytes,
         failing: export.failing,

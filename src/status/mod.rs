@@ -155,6 +155,8 @@ pub struct OutputReport {
     pub sent: Tally,
     /// Values refused or that could not be written.
     pub failed: u64,
+    /// Files, keys or the like of a server that refused their last value.
+    pub refusing: u64,
     /// Values given up: the backlog was full, or they came too late.
     pub dropped: u64,
     /// Bytes that wait.
@@ -252,6 +254,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// Plugins that write values, by their names.
+    fn outputs(&self) -> impl Iterator<Item = (&str, &OutputReport)> {
+        let outputs = self.plugins.iter();
+        outputs.filter_map(|plugin| Some((plugin.id.as_str(), plugin.output.as_ref()?)))
+    }
+
     /// What the plugins of these names have written.
     fn output(&self, ids: &[&str]) -> Tally {
         let mut all = Tally::default();

@@ -58,7 +58,7 @@ pub struct Answer {
     pub refused: Vec<u32>,
     /// Values it left out for a reason that is counted and told elsewhere.
     pub passed: u32,
-    /// Why, in its words.
+    /// Why, in its words, the first of them.
     pub reason: String,
 }
 
@@ -358,7 +358,7 @@ impl Sender<'_> {
             }
         } else if let Some(say) = refusals.refuse(&sent, &answer.refused, now) {
             log::error!(
-                "{name}: refuses values{}, now {} of {}; the others are sent on: {}",
+                "{name}: refuses values{}, {} of {} just now, and takes the others; the first: {}",
                 still(say),
                 answer.refused.len(),
                 batch.items,
