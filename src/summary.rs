@@ -3,7 +3,7 @@
 //! When it happens is the business of `store`, and of `xml::build`, which adds up as metrics come.
 
 use crate::config::{SummaryFilter, Verdict};
-use crate::model::{Cluster, Host, Number, SummaryBuilder, parse_number};
+use crate::model::{Cluster, Contributors, Host, Number, SummaryBuilder, id_of, parse_number};
 
 impl SummaryFilter {
     /// Whether a metric of that name is summed up.
@@ -53,6 +53,7 @@ pub fn add_host(
     if !host.up {
         return;
     }
+    let id = id_of(id_of(0, cluster.name.as_bytes()), host.info.name.as_bytes());
     for metric in cluster
         .metrics_of(host)
         .iter()
@@ -67,7 +68,7 @@ pub fn add_host(
         }
         if let Some(Number { value, decimals }) = parse_number(metric.val.as_bytes()) {
             let decimals = if def.ty().is_integer() { 0 } else { decimals };
-            summary.add(def, Number { value, decimals }, 1);
+            summary.add(def, Number { value, decimals }, 1, Contributors::one(id));
         }
     }
 }

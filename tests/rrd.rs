@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use gmetad::config::{Config, RrdConfig};
 use gmetad::model::{
-    Cluster, Grid, Host, HostInfo, Metric, MetricDef, MetricFields, Mono, Node, Now, Number,
-    Summary, SummaryBuilder, order_by_name,
+    Cluster, Contributors, Grid, Host, HostInfo, Metric, MetricDef, MetricFields, Mono, Node, Now,
+    Number, Summary, SummaryBuilder, order_by_name,
 };
 use gmetad::plugin::rrd::RrdStatus;
 use gmetad::plugin::{self, Invented, PluginHandle, PluginState, PluginStatus, RootUpdate, Update};
@@ -78,7 +78,8 @@ fn summary(sums: &[(&str, &str, f64, u32)]) -> Summary {
             value: *value,
             decimals: 2,
         };
-        builder.add(&def(name, "double", slope), sum, *num);
+        let whose = Contributors::default();
+        builder.add(&def(name, "double", slope), sum, *num, whose);
     }
     builder.finish()
 }

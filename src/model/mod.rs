@@ -3,6 +3,7 @@
 //! No I/O and no clock: times come in with the data.
 
 mod cluster;
+mod contributors;
 mod metric;
 mod number;
 mod summary;
@@ -12,6 +13,7 @@ mod time;
 mod vocabulary;
 
 pub use cluster::{Cluster, Grid, Host, HostInfo, Metric, Node, is_up, order_by_name};
+pub use contributors::{Contributors, id_of};
 pub use metric::{DEFAULT_SOURCE, MetricDef, MetricFields, MetricType, Slope, Wire};
 pub use number::{Number, parse_number, push_decimal};
 pub use summary::{Summary, SummaryBuilder, SummaryMetric};
