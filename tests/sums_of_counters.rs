@@ -171,8 +171,8 @@ fn rates(file: &Path, until: u64) -> BTreeMap<u64, f64> {
 /// told, other hosts that are as many and have counted more are not to be told from those before.
 fn check(file: &Path, source: &Source, only_numbers: bool, lost: usize) {
     let told = source.told.lock().unwrap().clone();
-    let last = *told.keys().next_back().unwrap();
-    let rates = rates(file, last);
+    let end = *told.keys().next_back().unwrap();
+    let rates = rates(file, end);
     let mut unknown = Vec::new();
     let mut known = 0;
     for ((_, before), (end, after)) in told.iter().zip(told.iter().skip(1)) {
@@ -224,7 +224,7 @@ fn a_life(folder: &Path, directives: &str, lost: usize, flush: impl Fn(&Path)) {
             ..host("b", 3)
         };
     });
-    source.change(|hosts, _| drop(hosts.remove(0)));
+    source.change(|hosts, _| hosts.truncate(hosts.len() - 1));
     assert!(gmetad.end().success());
     source.hosts.lock().unwrap()[0].base = 6_000_000_000;
     let gmetad = Gmetad::start(folder, &directives);
