@@ -204,6 +204,13 @@ pub fn remark(level: log::Level, text: fmt::Arguments<'_>) {
     }
 }
 
+/// As [`remark`], of what may have several lines: each is one of the log.
+pub fn remark_lines(level: log::Level, text: &str) {
+    for line in text.lines() {
+        remark(level, format_args!("{line}"));
+    }
+}
+
 /// Waits until what was logged so far is written, but not for long.
 pub fn flush() {
     let Some(queue) = QUEUE.get() else { return };

@@ -8,12 +8,11 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use gmetad::cli;
 use gmetad::cli::{Options, Rehearsal, Request};
 use gmetad::daemon::{Account, Exit, PidFile, PidFileError, Role, UserError};
 use gmetad::logging::{LogError, Settings};
 use gmetad::reactor::{BindError, Origin, Reactor};
-use gmetad::{daemon, logging, plugins};
+use gmetad::{cli, daemon, logging, plugins};
 use gmetad_config as config;
 use gmetad_config::{Config, Effective, Loaded, Notice};
 use gmetad_loader as shared_object;
@@ -156,11 +155,26 @@ fn show(options: &Options, loaded: &Loaded) -> Exit {
     if let Err(error) = daemon::account_to_become(loaded.config.setuid_username.as_deref()) {
         return complain(&error, exit_of_user(&error));
     }
-    print(&format!(
-        "{}: sound\n{}",
+    let left_out = loaded
+        .config
+        .alert
+        .as_ref()
+        .map_or(0, |it| it.left_out.len());
+    let verdict = if left_out == 0 {
+        "sound"
+    } else {
+        "rules of alert are left out"
+    };
+    let printed = print(&format!(
+        "{}: {verdict}\n{}",
         options.conf.display(),
         Effective(&loaded.config)
-    ))
+    ));
+    // The daemon would start; a rule that was written and says nothing is a mistake all the same.
+    if printed == Exit::Ok && left_out > 0 {
+        return Exit::Config;
+    }
+    printed
 }
 
 fn show_notices(notices: &[Notice]) {
@@ -192,7 +206,7 @@ fn run<T>(prepared: &Prepared, work: impl FnOnce() -> Result<T, Failure>) -> Res
         return Err(complain(&error, exit));
     }
     for Notice { level, text } in notices {
-        logging::remark(*level, format_args!("{text}"));
+        logging::remark_lines(*level, text);
     }
     let outcome = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(outcome)) => Ok(outcome),

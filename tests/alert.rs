@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use nix::sys::signal::Signal;
 use support::peers::{FakeSource, Script, document};
 use support::{Gmetad, configure, gmetad, read, wait_for, wait_until};
 
@@ -132,6 +133,136 @@ fn a_program_that_hangs_is_killed_and_leaves_no_zombie() {
     assert!(gmetad.end().success());
 }
 
+/// A cluster of one host, `web1`, with these metrics: name, value, type.
+fn host_with(metrics: &[(&str, &str, &str)]) -> Vec<u8> {
+    let metric = |(name, value, kind): &(&str, &str, &str)| {
+        format!(
+            "<METRIC NAME=\"{name}\" VAL=\"{value}\" TYPE=\"{kind}\" UNITS=\"\" TN=\"1\" \
+             TMAX=\"70\" DMAX=\"0\" SLOPE=\"both\" SOURCE=\"gmond\"/>\n"
+        )
+    };
+    let inside = format!(
+        "<CLUSTER NAME=\"c\" LOCALTIME=\"1700000000\" OWNER=\"o\" LATLONG=\"\" URL=\"\">\n\
+         <HOST NAME=\"web1\" IP=\"192.0.2.7\" REPORTED=\"1700000000\" TN=\"1\" TMAX=\"20\" \
+         DMAX=\"0\" LOCATION=\"\" GMOND_STARTED=\"1\">\n{}</HOST>\n</CLUSTER>\n",
+        metrics.iter().map(metric).collect::<String>()
+    );
+    document("gmond", &inside)
+}
+
+#[test]
+fn rules_written_for_python_are_in_force_and_those_not_understood_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = FakeSource::start(Script::Serve(host_with(&[
+        ("load_one", "-6", "float"),
+        ("mem_free", "8192", "float"),
+        ("os_name", "HP-UX", "string"),
+        ("cpu_num", "2", "uint16"),
+        ("load_five", "9", "float"),
+        ("bytes_in", "9", "float"),
+    ])));
+    let text = include_str!("data/conf/alert_python_conditions.conf");
+    // Nobody is sent mail.
+    let text = text
+        .replace(
+            "\"x\" localhost",
+            &format!("\"x\" 1 127.0.0.1:{}", source.port()),
+        )
+        .replace("toaddress \"a@example.org\"", "");
+    let gmetad = Gmetad::start(folder.path(), &text);
+    for said in [
+        "high: load_one",
+        "low: mem_free",
+        "os: os_name",
+        "few: cpu_num",
+    ] {
+        gmetad.wait_for_line(&format!("alert: {said} of web1 in c is"));
+    }
+    let log = gmetad.log();
+    for (said, caret) in [
+        (
+            "metricrule is not complete, a \"message\" is missing",
+            "    load_five \"$val > 5\"|                        ^",
+        ),
+        (
+            "metricrule bytes_in: the condition must stand in quotes, as in \"$val > 5\"",
+            "    $val>5|    ^",
+        ),
+    ] {
+        assert!(log.contains(said), "{said} in\n{log}");
+        for line in caret.split('|') {
+            assert!(log.lines().any(|it| it.ends_with(line)), "{line} in\n{log}");
+        }
+    }
+    let health = gmetad.query("GET /healthz HTTP/1.0\r\n\r\n");
+    assert!(health.starts_with("HTTP/1.0 503 "), "{health}");
+    let named = health.matches("a rule of the section alert is left out: ");
+    assert_eq!(named.count(), 2, "{health}");
+    gmetad.signal(Signal::SIGHUP);
+    gmetad.wait_for_line("configuration read again");
+    let again = gmetad
+        .log()
+        .matches("the condition must stand in quotes")
+        .count();
+    assert_eq!(again, 2, "once at the start, once at the reload");
+    assert!(
+        !gmetad.log().contains("load_five of web1"),
+        "it is left out"
+    );
+    assert!(gmetad.end().success());
+}
+
+#[test]
+fn a_section_written_for_another_plugin_keeps_nothing_from_running() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = FakeSource::start(Script::Serve(host_with(&[("load_one", "6", "float")])));
+    let text = include_str!("data/conf/alert_section_of_a_third_party.conf")
+        .replace(
+            "\"x\" localhost",
+            &format!("\"x\" 1 127.0.0.1:{}", source.port()),
+        )
+        .replace("rrd_rootdir \"/tmp\"", "");
+    let gmetad = Gmetad::start(folder.path(), &text);
+    gmetad.wait_for_line("alert: high: load_one of web1 in c is 6");
+    for said in [
+        "unknown directive storeimp of alert is ignored",
+        "unknown directive storecfg of alert is ignored",
+        "unknown directive rrdstore_imp of rrd is ignored",
+        "/nowhere/plugins",
+    ] {
+        assert!(gmetad.log().contains(said), "{said} in\n{}", gmetad.log());
+    }
+    assert!(gmetad.end().success());
+}
+
+#[test]
+fn a_rule_that_cannot_be_told_is_said_once_with_the_reason_and_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = FakeSource::start(Script::Serve(cluster("web1", "7")));
+    let directives = format!(
+        "data_source s 1 127.0.0.1:{}\nalert {{\nmetricrule load_one \"'$val' > 5\" \"text\"\n\
+         metricrule load_one \"$val / 0 > 5\" \"zero\"\n\
+         metricrule load_one \"$val > 5\" \"busy\"\n}}",
+        source.port()
+    );
+    let gmetad = Gmetad::start(folder.path(), &directives);
+    gmetad.wait_for_line("alert: busy: load_one of web1 in c is 7");
+    source.wait_for_polls(3);
+    let log = gmetad.log();
+    for said in [
+        "alert: whether '$val' > 5 cannot be told, a text and a number cannot be ordered; in quotes, \
+         $val is a text: load_one of web1 in c is \"7\"",
+        "alert: whether $val / 0 > 5 cannot be told, it divides by zero: load_one of web1 in c",
+    ] {
+        assert_eq!(log.matches(said).count(), 1, "{said} in\n{log}");
+    }
+    assert!(
+        !log.contains("alert: text:") && !log.contains("alert: zero:"),
+        "{log}"
+    );
+    assert!(gmetad.end().success());
+}
+
 #[test]
 fn a_condition_that_cannot_be_read_is_a_configuration_error_with_a_caret() {
     let folder = tempfile::tempdir().unwrap();
@@ -142,15 +273,13 @@ fn a_condition_that_cannot_be_read_is_a_configuration_error_with_a_caret() {
     let text = read(&conf);
     let before = text.lines().take_while(|it| !it.starts_with("metricrule"));
     let line = 1 + before.count();
-    for option in ["-t", "-f"] {
-        let output = gmetad().arg(option).arg("-c").arg(&conf).output().unwrap();
-        assert_eq!(output.status.code(), Some(78));
-        let said = String::from_utf8(output.stderr).unwrap();
-        let expected = format!(
-            "gmetad: {}:{line}: metricrule load_one: a value is missing here, such as $val or 5\n    \
-             $val >> 5\n          ^\n",
-            conf.display()
-        );
-        assert_eq!(said, expected);
-    }
+    let output = gmetad().arg("-t").arg("-c").arg(&conf).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let said = String::from_utf8(output.stderr).unwrap();
+    let expected = format!(
+        "gmetad: warn: {}:{line}: metricrule load_one: a value is missing here, such as $val or 5; \
+         this rule is left out\n    $val >> 5\n          ^\n",
+        conf.display()
+    );
+    assert!(said.contains(&expected), "{said}");
 }

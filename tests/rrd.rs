@@ -12,9 +12,10 @@ use gmetad::plugins;
 use gmetad::plugins::{PluginHandle, PluginState, PluginStatus};
 use gmetad_config::{Config, RrdConfig};
 use gmetad_core::model::{
-    Cluster, Grid, Host, HostInfo, Metric, MetricDef, MetricFields, Mono, Node, Now, Number,
-    Summary, SummaryBuilder, order_by_name,
+    Cluster, Contributors, Grid, Host, HostInfo, Metric, MetricDef, MetricFields, Mono, Node, Now,
+    Number, Summary, SummaryBuilder, order_by_name,
 };
+
 use gmetad_core::plugin::{Invented, RootUpdate, Update};
 use gmetad_rrd::RrdStatus;
 use tempfile::TempDir;
@@ -80,7 +81,8 @@ fn summary(sums: &[(&str, &str, f64, u32)]) -> Summary {
             value: *value,
             decimals: 2,
         };
-        builder.add(&def(name, "double", slope), sum, *num);
+        let whose = Contributors::default();
+        builder.add(&def(name, "double", slope), sum, *num, whose);
     }
     builder.finish()
 }

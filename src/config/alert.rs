@@ -8,10 +8,11 @@ use std::time::Duration;
 use log::Level;
 
 use super::directives::Draft;
+use super::reader::is_remark;
 use super::values::{self, Fault};
-use super::words::{Word, split};
+use super::words::{Word, split, split_value};
 use super::{ConfigError, Directive, Problem};
-use gmetad_core::condition::Condition;
+use gmetad_core::condition::{Condition, ConditionFault};
 
 /// Where most systems have it.
 const DEFAULT_SENDMAIL: &str = "/usr/sbin/sendmail";
@@ -27,6 +28,8 @@ const DEFAULT_RUN_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct AlertConfig {
     /// `metricrule`, in the order of the file.
     pub rules: Vec<AlertRule>,
+    /// What was wrong with rules that were left out; the others are in force.
+    pub left_out: Vec<ConfigError>,
     /// `sendmailpath`: takes a message on its standard input.
     pub sendmail: PathBuf,
     /// `toaddress`; empty: no mail is sent.
@@ -58,6 +61,7 @@ impl Default for AlertConfig {
     fn default() -> Self {
         AlertConfig {
             rules: Vec::new(),
+            left_out: Vec::new(),
             sendmail: DEFAULT_SENDMAIL.into(),
             to: Vec::new(),
             from: None,
@@ -71,15 +75,25 @@ impl Default for AlertConfig {
 impl Draft {
     pub(super) fn alert_section(&mut self, directives: &[Directive]) {
         let mut alert = AlertConfig::default();
-        for directive in directives {
-            let known = split(&directive.value).and_then(|words| alert.line(directive, &words));
+        for directive in directives.iter().filter(|it| !is_remark(&it.name)) {
+            let known =
+                split_value(&directive.value).and_then(|words| alert.line(directive, &words));
             match known {
                 Ok(true) => {}
                 Ok(false) => self.unknown_in_section("alert", directive),
-                Err(problem) => self.errors.push(ConfigError {
-                    at: Some(directive.line.clone()),
-                    problem,
-                }),
+                Err(problem) => {
+                    let error = ConfigError {
+                        at: Some(directive.line.clone()),
+                        problem,
+                    };
+                    // As gmetad-python has it: a rule is no reason to monitor nothing.
+                    if is(directive, "metricrule") {
+                        self.say_left_out(&error);
+                        alert.left_out.push(error);
+                    } else {
+                        self.errors.push(error);
+                    }
+                }
             }
         }
         if alert.to.is_empty() && alert.command.is_empty() && !alert.rules.is_empty() {
@@ -92,6 +106,19 @@ impl Draft {
         }
         self.config.alert = Some(alert);
     }
+
+    /// The lines that show the place stay behind the first, which says what becomes of the rule.
+    fn say_left_out(&mut self, error: &ConfigError) {
+        let text = error.problem.to_string();
+        let (first, place) = text.split_at(text.find('\n').unwrap_or(text.len()));
+        if let Some(at) = &error.at {
+            self.notice(
+                Level::Warn,
+                at,
+                &format!("{first}; this rule is left out{place}"),
+            );
+        }
+    }
 }
 
 fn is(directive: &Directive, name: &str) -> bool {
@@ -102,7 +129,7 @@ impl AlertConfig {
     /// Follows one line; `false` for one that is not known.
     fn line(&mut self, line: &Directive, words: &[Word]) -> Result<bool, Problem> {
         if is(line, "metricrule") {
-            self.rules.push(rule(words)?);
+            self.rules.push(rule(&line.value, words)?);
         } else if is(line, "sendmailpath") {
             self.sendmail = one("sendmailpath", "a program", words, values::path)?;
         } else if is(line, "toaddress") {
@@ -122,20 +149,36 @@ impl AlertConfig {
     }
 }
 
-fn rule(words: &[Word]) -> Result<AlertRule, Problem> {
+fn rule(text: &str, words: &[Word]) -> Result<AlertRule, Problem> {
     const EXPECTED: &str =
         "a metric, a \"condition\", a \"message\" and, where it must last, for SECONDS";
     let directive = "metricrule";
-    let incomplete = Problem::Incomplete {
-        directive,
+    let ends = |missing| Problem::RuleEnds {
+        text: text.trim_end().to_owned(),
+        missing,
         expected: EXPECTED,
     };
-    let [metric, condition, message, rest @ ..] = words else {
-        return Err(incomplete);
+    let (metric, condition) = match words {
+        [] => return Err(ends("a metric")),
+        [_] => return Err(ends("a \"condition\"")),
+        [metric, condition, ..] => (metric, condition),
+    };
+    let condition_fault = |error| Problem::Condition {
+        metric: metric.text.clone(),
+        text: condition.text.clone(),
+        error,
+    };
+    // Where it ends could not be told, and gmetad-python knows no such rule either.
+    if !condition.quoted {
+        return Err(condition_fault(ConditionFault::Bare.at(0)));
+    }
+    let parsed = Condition::parse(&condition.text).map_err(condition_fault)?;
+    let [message, rest @ ..] = &words[2..] else {
+        return Err(ends("a \"message\""));
     };
     let hold = match rest {
         [] => Duration::ZERO,
-        [it] if it.text == "for" => return Err(incomplete),
+        [it] if it.text == "for" => return Err(ends("a number of seconds")),
         [it, seconds] if it.text == "for" => check(directive, &seconds.text, |text| {
             match values::number(text) {
                 Ok(seconds @ 0..=values::INTERVAL_MAX_S) => Ok(Duration::from_secs(seconds)),
@@ -147,14 +190,9 @@ fn rule(words: &[Word]) -> Result<AlertRule, Problem> {
         }
         [extra, ..] => return Err(too_much(directive, EXPECTED, extra)),
     };
-    let condition = Condition::parse(&condition.text).map_err(|error| Problem::Condition {
-        metric: metric.text.clone(),
-        text: condition.text.clone(),
-        error,
-    })?;
     Ok(AlertRule {
         metric: check(directive, &metric.text, not_empty)?,
-        condition,
+        condition: parsed,
         message: check(directive, &message.text, not_empty)?,
         hold,
     })
@@ -269,6 +307,17 @@ mod tests {
         lines.join("\n").replace("g.conf:2: ", "")
     }
 
+    /// What is said of a rule that is left out while the rest is in force.
+    fn left_out(line: &str) -> String {
+        let text =
+            format!("data_source a b\nalert {{\ntoaddress c\n{line}\nmetricrule a \"$val\" m\n}}");
+        let alert = config(&text).alert.unwrap();
+        assert_eq!((alert.rules.len(), alert.left_out.len()), (1, 1), "{line}");
+        let said = notices(&text).join("\n");
+        said.replace("WARN g.conf:4: ", "")
+            .replace("; this rule is left out", "")
+    }
+
     #[test]
     fn without_a_section_there_are_no_alerts() {
         assert_eq!(config("").alert, None);
@@ -314,39 +363,77 @@ mod tests {
     #[test]
     fn a_condition_that_cannot_be_read_has_a_caret_under_it() {
         assert_eq!(
-            refused("metricrule load_one \"$val > 5 and\\\" < 3\" \"busy\""),
+            left_out("metricrule load_one \"$val > 5 and\\\" < 3\" \"busy\""),
             "metricrule load_one: the text is not closed; put its other quote behind it\n    \
              $val > 5 and\" < 3\n                ^"
         );
         assert_eq!(
-            refused("metricrule load_one \"größer\t> 3\" \"busy\""),
-            "metricrule load_one: this word is not known; the value is $val, and a text stands in \
-             quotes\n    größer > 3\n    ^"
+            left_out("metricrule load_one \"größer\t> 3\" \"busy\""),
+            "metricrule load_one: this word is not known; the value is $val, a text stands in \
+             quotes, and gmetad.conf(5) lists the functions\n    größer > 3\n    ^"
         );
+    }
+
+    #[test]
+    fn a_rule_that_is_not_understood_is_left_out_and_the_others_are_in_force() {
+        const TAKES: &str = "it takes a metric, a \"condition\", a \"message\" and, where it must \
+                             last, for SECONDS";
+        for (line, said) in [
+            (
+                "metricrule load_five \"$val > 5\"",
+                &format!(
+                    "metricrule is not complete, a \"message\" is missing; {TAKES}\n    \
+                     load_five \"$val > 5\"\n                        ^"
+                ),
+            ),
+            (
+                "metricrule load_five",
+                &format!(
+                    "metricrule is not complete, a \"condition\" is missing; {TAKES}\n    \
+                     load_five\n             ^"
+                ),
+            ),
+            (
+                "metricrule",
+                &format!("metricrule is not complete, a metric is missing; {TAKES}\n    \n    ^"),
+            ),
+            (
+                "metricrule a \"$val > 5\" m for",
+                &format!(
+                    "metricrule is not complete, a number of seconds is missing; {TAKES}\n    \
+                     a \"$val > 5\" m for\n                      ^"
+                ),
+            ),
+            (
+                "metricrule bytes_in $val>5 \"bytes\"",
+                &"metricrule bytes_in: the condition must stand in quotes, as in \"$val > 5\"\n    \
+                  $val>5\n    ^"
+                    .to_owned(),
+            ),
+            (
+                "metricrule a \"$val > 5\" m 300",
+                &"metricrule takes a metric, a \"condition\", a \"message\" and, where it must \
+                  last, for SECONDS; \"300\" is too much"
+                    .to_owned(),
+            ),
+            (
+                "metricrule a \"$val > 5\" m for 300 s",
+                &"metricrule takes a metric, a \"condition\", a \"message\" and, where it must \
+                  last, for SECONDS; \"s\" is too much"
+                    .to_owned(),
+            ),
+            (
+                "metricrule a \"$val > 5\" m for 5m",
+                &"metricrule: \"5m\" is not a time; give seconds, as in for 300".to_owned(),
+            ),
+        ] {
+            assert_eq!(left_out(line), *said);
+        }
     }
 
     #[test]
     fn what_cannot_be_followed_is_told_with_what_would_be_right() {
         for (line, said) in [
-            (
-                "metricrule load_one \"$val > 5\"",
-                "metricrule is not complete; it takes a metric, a \"condition\", a \"message\" \
-                 and, where it must last, for SECONDS",
-            ),
-            (
-                "metricrule a \"$val > 5\" m 300",
-                "metricrule takes a metric, a \"condition\", a \"message\" and, where it must \
-                 last, for SECONDS; \"300\" is too much",
-            ),
-            (
-                "metricrule a \"$val > 5\" m for 300 s",
-                "metricrule takes a metric, a \"condition\", a \"message\" and, where it must \
-                 last, for SECONDS; \"s\" is too much",
-            ),
-            (
-                "metricrule a \"$val > 5\" m for 5m",
-                "metricrule: \"5m\" is not a time; give seconds, as in for 300",
-            ),
             (
                 "toaddress -oQ/tmp",
                 "toaddress: \"-oQ/tmp\" is not an address; give it without name or quotes, as in \

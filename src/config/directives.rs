@@ -9,11 +9,12 @@ use log::Level;
 
 use super::exports::ExportDraft;
 use super::hint;
+use super::reader::is_remark;
 use super::reader::{Document, Line, SectionText};
 use super::rrd;
 use super::table::{Args, Known, Repeat, Support, find, not_empty};
 use super::values;
-use super::words::{Word, split};
+use super::words::{Word, split_value};
 use super::{
     Config, ConfigError, DEFAULT_INTERVAL, DEFAULT_POLL_PORT, Directive, Loaded, Location, Notice,
     Problem, SourceConfig,
@@ -126,16 +127,20 @@ impl Draft {
         match section.id.as_str() {
             "rrd" => self.rrd_section(&section.directives),
             "rrdsummary" => (section.directives.iter())
+                .filter(|it| !is_remark(&it.name))
                 .for_each(|directive| self.unknown_in_section("rrdsummary", directive)),
             "alert" => self.alert_section(&section.directives),
             _ => {}
         }
+        // As gmetad-python does: its plugins expect a value.
+        let mut section = section;
+        section.directives.retain(|it| !it.value.is_empty());
         self.config.sections.push(section);
     }
 
     fn rrd_section(&mut self, directives: &[Directive]) {
         let mut given: HashMap<&'static str, &Location> = HashMap::new();
-        for directive in directives {
+        for directive in directives.iter().filter(|it| !is_remark(&it.name)) {
             let Some(known) = rrd::find_in_section(&directive.name) else {
                 self.unknown_in_section("rrd", directive);
                 continue;
@@ -147,7 +152,7 @@ impl Draft {
                 );
                 self.notice(Level::Warn, &directive.line, &text);
             }
-            match split(&directive.value) {
+            match split_value(&directive.value) {
                 Ok(words) => self.apply(known, &words, &directive.line),
                 Err(problem) => {
                     self.errors.push(ConfigError {
@@ -637,6 +642,25 @@ mod tests {
                  meant?",
                 "WARN g.conf:6: unknown directive x of rrdsummary is ignored",
             ]
+        );
+    }
+
+    #[test]
+    fn sections_of_ours_have_comments_behind_values() {
+        let text = "rrd {\n # write_timeout x\n #RRAs y z\n write_timeout 30 # s\n \
+                    RRAs \"RRA:LAST:0.5:1:2\" \\\n   # \"RRA:MIN:0:1:3\" \\\n \
+                    \"RRA:MAX:0:1:2\" # two\n}\nrrdsummary {\n # a b\n}\n\
+                    alert {\n # a b\n toaddress a@b # me\n}\ndata_source a b\n";
+        let config = config(text);
+        assert_eq!(config.rrd.write_timeout.as_secs(), 30);
+        assert_eq!(config.rrd.rras, ["RRA:LAST:0.5:1:2", "RRA:MAX:0:1:2"]);
+        assert_eq!(config.alert.expect("a section").to, ["a@b"]);
+        assert_eq!(notices(text), [""; 0]);
+        // A plugin of that id sees it as gmetad-python's did.
+        let rrd = &config.sections[0].directives;
+        assert_eq!(
+            (rrd[2].name.as_str(), rrd[2].value.as_str()),
+            ("write_timeout", "30 # s")
         );
     }
 

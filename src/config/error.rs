@@ -34,7 +34,7 @@ impl fmt::Display for ConfigErrors {
 }
 
 /// One thing that is wrong.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub struct ConfigError {
     /// Where; `None` for the file as a whole and for what several lines or options make together.
     pub at: Option<Location>,
@@ -52,7 +52,7 @@ impl fmt::Display for ConfigError {
 }
 
 /// What is wrong, with what would be right.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum Problem {
     /// The file itself, or one it includes by name.
     #[error("cannot read {}: {reason}", path.display())]
@@ -199,6 +199,17 @@ pub enum Problem {
         text: String,
         /// What is wrong with it, and where.
         error: ConditionError,
+    },
+    /// A rule that ends too early.
+    #[error("metricrule is not complete, {missing} is missing; it takes {expected}\n    {}\n    {:column$}^",
+        on_one_line(text), "", column = text.chars().count())]
+    RuleEnds {
+        /// What stands there.
+        text: String,
+        /// What does not.
+        missing: &'static str,
+        /// What it takes.
+        expected: &'static str,
     },
     /// A value that cannot be used.
     #[error("{directive}: \"{value}\" {fault}")]

@@ -56,7 +56,8 @@ pub struct Loaded {
 pub struct Notice {
     /// `Warn`: most likely a mistake; `Info`: worth knowing.
     pub level: log::Level,
-    /// One line, file and line number included.
+    /// Begins with file and line number; where it shows a place, that is a second line and a caret
+    /// in a third.
     pub text: String,
 }
 

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::words::{LogicalLine, Word, decode, logical_lines, split};
+use super::words::{Lines, LogicalLine, Word, decode, split};
 use super::{ConfigError, Directive, Location, Problem, Section};
 
 /// A file over this is not a configuration.
@@ -172,31 +172,30 @@ impl Reader<'_> {
     }
 
     fn lines(&mut self, text: &str, path: &Path) {
-        let mut section = None;
-        // The id of a section may stand on the line before its brace.
-        let mut lines = logical_lines(text).into_iter().peekable();
-        while let Some(LogicalLine { number, mut text }) = lines.next() {
-            let at = Location {
-                file: path.into(),
-                line: number,
-            };
+        let mut section: Option<OpenSection> = None;
+        let mut lines = Lines::of(text);
+        let at = |number| Location {
+            file: path.into(),
+            line: number,
+        };
+        loop {
             if let Some(open) = section.take() {
-                section = self.inside(open, at, &text);
+                let Some(LogicalLine { number, text }) = lines.next_raw() else {
+                    let OpenSection { at, id, .. } = open;
+                    self.error(Some(at), Problem::UnclosedSection { id });
+                    return;
+                };
+                section = self.inside(open, at(number), &text);
                 continue;
             }
-            let is_brace = |next: &LogicalLine| next.text.trim_start().starts_with('{');
-            let alone = text.split_whitespace().count() == 1 && !text.contains(['{', '}']);
-            if let Some(brace) = lines.next_if(|next| alone && is_brace(next)) {
-                text.push(' ');
-                text.push_str(&brace.text);
-            }
+            let Some(LogicalLine { number, text }) = lines.next_plain() else {
+                return;
+            };
+            let text = with_brace_below(text, &mut lines);
             match split(&text) {
-                Ok(words) => section = self.top(at, words),
-                Err(problem) => self.error(Some(at), problem),
+                Ok(words) => section = self.top(at(number), words),
+                Err(problem) => self.error(Some(at(number)), problem),
             }
-        }
-        if let Some(OpenSection { at, id, .. }) = section {
-            self.error(Some(at), Problem::UnclosedSection { id });
         }
     }
 
@@ -262,15 +261,11 @@ impl Reader<'_> {
 
     /// A line of a section; gives the section back unless it has ended.
     fn inside(&mut self, mut open: OpenSection, at: Location, text: &str) -> Option<OpenSection> {
-        let text = text.trim();
         if let Some(rest) = text.strip_prefix('}') {
-            if !rest.trim().is_empty() {
-                self.error(
-                    Some(at),
-                    Problem::BehindBrace {
-                        extra: rest.trim().into(),
-                    },
-                );
+            let rest = rest.trim();
+            if !rest.is_empty() && !rest.starts_with('#') {
+                let extra = rest.into();
+                self.error(Some(at), Problem::BehindBrace { extra });
             }
             self.close(open);
             return None;
@@ -282,7 +277,8 @@ impl Reader<'_> {
         } else {
             text.strip_suffix('{')
         };
-        if let Some(inner) = heading.filter(|inner| !inner.contains(char::is_whitespace)) {
+        let is_heading = |inner: &&str| !inner.contains(char::is_whitespace) && !is_remark(inner);
+        if let Some(inner) = heading.filter(is_heading) {
             let problem = Problem::SectionInside {
                 inner: inner.to_lowercase(),
                 outer: open.id.clone(),
@@ -388,6 +384,26 @@ impl Reader<'_> {
     }
 }
 
+/// Whether a directive of a section is a comment behind blanks.
+pub(super) fn is_remark(name: &str) -> bool {
+    name.starts_with('#')
+}
+
+/// The id of a section may stand on the line before its brace.
+fn with_brace_below(mut text: String, lines: &mut Lines<'_>) -> String {
+    if text.split_whitespace().count() == 1 && !text.contains(['{', '}']) {
+        let mut ahead = lines.clone();
+        if let Some(next) = ahead.next_plain()
+            && next.text.trim_start().starts_with('{')
+        {
+            text.push(' ');
+            text.push_str(&next.text);
+            *lines = ahead;
+        }
+    }
+    text
+}
+
 /// `rrd{` and `rrdsummary{}` are written too.
 fn detach_brace(words: &mut Vec<Word>) {
     for brace in ["{}", "{"] {
@@ -432,13 +448,15 @@ mod tests {
 
     #[test]
     fn a_section_keeps_its_lines_in_order_and_as_they_are() {
-        let text = "watch {\n  metricrule load \"$val > 5 # 6\" \"it's\\\" high\"  # comment\n\
-                    \ta  b   c \n a b\n A\n}\n";
-        let expected =
-            "watch: metricrule=load \"$val > 5 # 6\" \"it's\\\" high\" | a=b   c | a=b | A=";
+        let text = "watch {\n  metricrule load \"$val > 5 # 6\" \"it's\\\" high\"  # as it is\n\
+                    \ta  b   c \n# a comment\n  # a directive # for gmetad-python { \n A\n a b\n\
+                    colour #ff0000 \\\n  on white\n}\n";
+        let expected = "watch: metricrule=load \"$val > 5 # 6\" \"it's\\\" high\"  # as it is | \
+                        a=b   c | #=a directive # for gmetad-python { | a=b | \
+                        colour=#ff0000 on white";
         assert_eq!(sections(text), [expected]);
-        let line = &config(text).sections[0].directives[2].line;
-        assert_eq!(line.to_string(), "g.conf:4");
+        let line = &config(text).sections[0].directives[4].line;
+        assert_eq!(line.to_string(), "g.conf:8");
     }
 
     #[test]

@@ -232,7 +232,11 @@ fn told_by(alert: &AlertConfig) -> String {
         ways.push(program.clone());
     }
     let rules = counted(alert.rules.len(), "rule");
-    format!("{rules}, told by {}", ways.join(" and "))
+    let left_out = match alert.left_out.len() {
+        0 => String::new(),
+        left_out => format!(" ({left_out} left out)"),
+    };
+    format!("{rules}{left_out}, told by {}", ways.join(" and "))
 }
 
 fn trusted(trust: &TrustConfig) -> String {
@@ -321,7 +325,7 @@ runs:
              case_sensitive_hostnames 0\numask 077\ncarbon_server c\nriemann_server r\n\
              memcached_parameters --SERVER=m\nrrdcached_address unix:/s\nsetuid off\n\
              logfile /l\nplugins_dir /p\npython_host /h\nplugins a b\ndebug_level 5\nmine {\n x 1\n}\n\
-             alert {\n toaddress a b\n command /c d\n metricrule m \"$val > 1\" x\n}\n",
+             alert {\n toaddress a b\n command /c d\n metricrule m \"$val > 1\" x\n metricrule n\n}\n",
         );
         for line in [
             "polls 0 sources:",
@@ -346,7 +350,7 @@ runs:
             "  plugins_dir       /p",
             "  python_host       /h",
             "  plugins           a, then b",
-            "  alert             1 rule, told by the log and mail to a, b by \
+            "  alert             1 rule (1 left out), told by the log and mail to a, b by \
              /usr/sbin/sendmail and /c",
             "  section           mine, 1 directive",
         ] {

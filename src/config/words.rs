@@ -32,42 +32,96 @@ pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// A line with what a trailing backslash joins to it, without its comment; never blank.
+/// A line with what a trailing backslash joins to it; never blank.
 pub(super) struct LogicalLine {
     /// Of its first line, counted from 1.
     pub(super) number: usize,
     pub(super) text: String,
 }
 
-pub(super) fn logical_lines(text: &str) -> Vec<LogicalLine> {
-    let mut lines: Vec<LogicalLine> = Vec::new();
-    let mut quote = Quote::None;
-    let mut continues = false;
-    for (index, raw) in text.lines().enumerate() {
-        // A commented-out line neither ends nor takes part in the line it stands in, and its
-        // own backslash joins nothing: so has gmetad-python it.
-        if quote == Quote::None && raw.trim_start().starts_with('#') {
-            continue;
-        }
-        let (content, quote_after) = without_comment(raw, quote);
-        let content = content.trim_end();
-        let (content, goes_on) = match content.strip_suffix('\\') {
-            Some(content) => (content, true),
-            None => (content, false),
-        };
-        match lines.last_mut() {
-            Some(line) if continues => line.text.push_str(content),
-            _ if content.trim().is_empty() && !goes_on => {}
-            _ => lines.push(LogicalLine {
-                number: index + 1,
-                text: content.into(),
-            }),
-        }
-        quote = if goes_on { quote_after } else { Quote::None };
-        continues = goes_on;
+/// The lines of a text, one after the other, each read as where it stands wants it.
+#[derive(Clone)]
+pub(super) struct Lines<'a>(std::iter::Enumerate<std::str::Lines<'a>>);
+
+impl<'a> Lines<'a> {
+    pub(super) fn of(text: &'a str) -> Self {
+        Lines(text.lines().enumerate())
     }
-    lines.retain(|line| !line.text.trim().is_empty());
-    lines
+
+    /// The next one outside of sections, without its comment.
+    pub(super) fn next_plain(&mut self) -> Option<LogicalLine> {
+        let mut line: Option<LogicalLine> = None;
+        let mut quote = Quote::None;
+        for (index, raw) in self.0.by_ref() {
+            // A commented-out line neither ends nor takes part in the line it stands in, and its
+            // own backslash joins nothing: so has gmetad-python it.
+            if quote == Quote::None && raw.trim_start().starts_with('#') {
+                continue;
+            }
+            let (content, quote_after) = without_comment(raw, quote);
+            let content = content.trim_end();
+            let (content, goes_on) = match content.strip_suffix('\\') {
+                Some(content) => (content, true),
+                None => (content, false),
+            };
+            match &mut line {
+                Some(line) => line.text.push_str(content),
+                None => {
+                    line = Some(LogicalLine {
+                        number: index + 1,
+                        text: content.into(),
+                    });
+                }
+            }
+            if goes_on {
+                quote = quote_after;
+                continue;
+            }
+            quote = Quote::None;
+            line = line.filter(|line| !line.text.trim().is_empty());
+            if line.is_some() {
+                return line;
+            }
+        }
+        line.filter(|line| !line.text.trim().is_empty())
+    }
+
+    /// The next one of a section, as it is written but for the blanks around it: what a `#` means
+    /// behind a value is the plugin's to say. A line that begins with one is a comment; behind
+    /// blanks it is a directive `#`, as gmetad-python has it.
+    pub(super) fn next_raw(&mut self) -> Option<LogicalLine> {
+        let mut line: Option<LogicalLine> = None;
+        for (index, raw) in self.0.by_ref() {
+            let content = raw.trim();
+            let is_comment = raw.starts_with('#') || line.is_some() && content.starts_with('#');
+            if is_comment || content.is_empty() {
+                continue;
+            }
+            // A commented-out line joins nothing to it.
+            let joins = content
+                .strip_suffix('\\')
+                .filter(|_| !content.starts_with('#'));
+            let content = joins.unwrap_or(content).trim_end();
+            match &mut line {
+                Some(line) => {
+                    if !line.text.is_empty() {
+                        line.text.push(' ');
+                    }
+                    line.text.push_str(content);
+                }
+                None => {
+                    line = Some(LogicalLine {
+                        number: index + 1,
+                        text: content.into(),
+                    });
+                }
+            }
+            if joins.is_none() {
+                return line;
+            }
+        }
+        line.filter(|line| !line.text.is_empty())
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -148,6 +202,11 @@ fn without_comment(text: &str, quote: Quote) -> (&str, Quote) {
     }
 }
 
+/// Words of a value of a section, its comment left out.
+pub(super) fn split_value(raw: &str) -> Result<Vec<Word>, Problem> {
+    split(without_comment(raw, Quote::None).0)
+}
+
 /// Words of a text that has no comment.
 pub(super) fn split(text: &str) -> Result<Vec<Word>, Problem> {
     let mut words = Vec::new();
@@ -182,6 +241,18 @@ pub(super) fn split(text: &str) -> Result<Vec<Word>, Problem> {
 mod tests {
     use super::*;
 
+    fn plain(text: &str) -> Vec<LogicalLine> {
+        let mut lines = Lines::of(text);
+        std::iter::from_fn(|| lines.next_plain()).collect()
+    }
+
+    fn raw(text: &str) -> Vec<String> {
+        let mut lines = Lines::of(text);
+        std::iter::from_fn(|| lines.next_raw())
+            .map(|line| format!("{} {}", line.number, line.text))
+            .collect()
+    }
+
     /// The words of each line, those in quotes between angle quotes.
     fn lines(text: &str) -> Vec<(usize, Vec<String>)> {
         let shown = |word: Word| {
@@ -191,7 +262,7 @@ mod tests {
                 word.text
             }
         };
-        logical_lines(text)
+        plain(text)
             .into_iter()
             .map(|line| {
                 let words = split(&line.text).expect("quotes are closed");
@@ -287,10 +358,31 @@ mod tests {
 
     #[test]
     fn an_open_quote_ends_with_its_line() {
-        let text = logical_lines("a \"b\nc");
+        let text = plain("a \"b\nc");
         assert_eq!(text.len(), 2);
         assert_eq!(split(&text[0].text), Err(Problem::UnclosedQuote));
         assert!(split(&text[1].text).is_ok());
+    }
+
+    #[test]
+    fn a_line_of_a_section_is_as_it_is_written() {
+        assert_eq!(
+            raw("  a   b # c \"  d \n# gone\n\n  # kept\n\tx 'y \r\n"),
+            ["1 a   b # c \"  d", "4 # kept", "5 x 'y"]
+        );
+    }
+
+    #[test]
+    fn lines_of_a_section_are_joined_by_one_blank() {
+        assert_eq!(raw("a one \\\n two"), ["1 a one two"]);
+        assert_eq!(
+            raw("a one\\\n\t two  \\ \nthree\nb"),
+            ["1 a one two three", "4 b"]
+        );
+        assert_eq!(raw("a one \\\n# gone \\\n  # too\n\n two"), ["1 a one two"]);
+        assert_eq!(raw("  # a \\\nb c"), ["1 # a \\", "2 b c"]);
+        assert_eq!(raw("a \\"), ["1 a"]);
+        assert_eq!(raw("\\\n\\\n"), Vec::<String>::new());
     }
 
     #[test]

@@ -393,10 +393,14 @@ fn merge(
     };
     let mut vocabulary = Vocabulary::default();
     let mut summary = SummaryBuilder::default();
+    let mut with_resets = Vec::new();
     for (id, part) in parts {
         let moved: Vec<u32> = part.defs.iter().map(|def| vocabulary.add(def)).collect();
         if part.hosts.is_empty() && is_summed(*id) {
             summary.merge(&part.summary);
+        }
+        if !part.hosts.is_empty() && is_summed(*id) {
+            with_resets.push(part);
         }
         for host in &part.hosts {
             let named_later = parts.iter().any(|(other_id, other)| {
@@ -428,6 +432,9 @@ fn merge(
     }
     whole.defs = Arc::clone(vocabulary.defs());
     whole.by_name = order_by_name(&whole.hosts).0;
+    for part in with_resets {
+        summary.note_resets(&part.summary);
+    }
     whole.summary = summary.finish();
     whole.received = whole.received.min(now);
     whole

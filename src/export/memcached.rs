@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use crate::link::{
     Answer, BACKLOG_BYTES, Backoff, Batch, Connection, Dialect, Endpoint, Patience, Peer, STALL,
-    STREAM_BATCH_BYTES, Stream, StreamError, close,
+    STREAM_BATCH_BYTES, Stream, StreamError, Target, close, target,
 };
+
 use crate::select;
 use gmetad_config::ExportConfig;
 use gmetad_core::plugin::{Plugin, PluginError, Update};
@@ -204,19 +205,51 @@ impl Dialect for Text {
 
     fn answer(&self, stream: &mut Stream<'_>, batch: &Batch) -> Result<Answer, StreamError> {
         let mut answer = Answer::default();
-        for _ in 0..batch.items {
+        for at in 0..batch.items {
             let line = stream.read_line(ANSWER_BYTES)?;
             if line == "STORED" {
                 continue;
             }
+            // Anything else is about the connection: no value that is sent makes it so.
             if !line.starts_with("SERVER_ERROR") && line != "NOT_STORED" {
                 return Err(StreamError::Nonsense(line));
             }
-            answer.refused += 1;
-            answer.reason = line;
+            if answer.refused.is_empty() {
+                answer.reason = named(batch, at, &line);
+            }
+            answer.refused.push(at);
         }
         Ok(answer)
     }
+
+    fn targets(&self, batch: &Batch) -> Vec<Target> {
+        keys(batch).map(target).collect()
+    }
+}
+
+/// The keys of a batch's commands, in order.
+fn keys(batch: &Batch) -> impl Iterator<Item = &[u8]> {
+    let mut rest = batch.bytes.as_slice();
+    std::iter::from_fn(move || {
+        let (key, after) = command(rest)?;
+        rest = after;
+        Some(key)
+    })
+}
+
+/// What memcached says of a command, with its key.
+fn named(batch: &Batch, at: u32, line: &str) -> String {
+    let key = keys(batch).nth(at as usize).unwrap_or_default();
+    format!("{}: {line}", String::from_utf8_lossy(key))
+}
+
+/// The key of the first of the commands that were made here, and those after it.
+fn command(commands: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr::memmem::find(commands, b"\r\n")?;
+    let mut words = commands[..end].split(|byte| *byte == b' ').skip(1);
+    let key = words.next()?;
+    let length: usize = std::str::from_utf8(words.last()?).ok()?.parse().ok()?;
+    Some((key, commands.get(end + 2 + length + 2..)?))
 }
 
 #[cfg(test)]
@@ -259,6 +292,19 @@ mod tests {
                 "set Node.Ex%20ample/josé 0 0 1\r\n1\r\n",
             ]
         );
+    }
+
+    #[test]
+    fn the_keys_of_commands_are_found_again_whatever_the_values() {
+        let xml = EDGE_CASES.replace("VAL=\"text\"", "VAL=\"a&#13;&#10;set x 0 0 1&#13;&#10;b\"");
+        let (mut batch, mut keys) = (Batch::default(), Vec::new());
+        commands(&update_of(xml.as_bytes()), false, |key, command| {
+            batch.bytes.extend_from_slice(command);
+            batch.items += 1;
+            keys.push(target(key));
+        });
+        assert_eq!(batch.items, 13);
+        assert_eq!(Text.targets(&batch), keys);
     }
 
     #[test]

@@ -205,7 +205,7 @@ mod tests {
     fn a_plugin_can_ask_for_all_that_is_configured() {
         let conf = b"data_source \"my cluster\" 20 a [::1]:1\ndata_source b c\ngridname G\n\
             trusted_hosts 10.0.0.0/8 web.example\nRRAs \"RRA:MAX:0:1:2\" \"RRA:MIN:0:1:2\"\n\
-            Mine {\n first \"a b\" # remark\n second 2\n}\n";
+            Mine {\n first \"a b\"\n second 2\n}\n";
         let loaded = parse(
             conf,
             Path::new("g.conf"),

@@ -149,7 +149,7 @@ impl Reactor {
             logging::log_to(changes.config.logfile.clone());
         }
         for Notice { level, text } in &loaded.notices {
-            logging::remark(*level, format_args!("{text}"));
+            logging::remark_lines(*level, text);
         }
         self.apply(&changes);
         logging::insist(Level::Info, format_args!("{}", told(&changes)));

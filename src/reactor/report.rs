@@ -5,11 +5,13 @@
 use super::Shared;
 use super::clock::Clock;
 use crate::plugins::{PluginHandle, PluginState, PluginStatus};
+use gmetad_config::Config;
 use gmetad_core::model::Node;
 use gmetad_core::status::{
     ExportStatus, FilesReport, OutputReport, PluginReport, QueueReport, Report, SourceStatus,
     StoreSizes, Tally,
 };
+
 use gmetad_core::store::SourceId;
 
 /// The plugins that write round-robin files, in one set of counters.
@@ -45,6 +47,7 @@ impl Shared {
             sources: self.statuses().cloned().collect(),
             clients: self.clients.clone(),
             summaries: self.summaries,
+            rules_left_out: rules_left_out(&self.config),
             store: self.store_sizes(),
             machine,
             process,
@@ -99,6 +102,13 @@ impl Shared {
     }
 }
 
+/// The first line of what was said of each; what shows the place is in the log.
+fn rules_left_out(config: &Config) -> Vec<String> {
+    let left_out = config.alert.iter().flat_map(|alert| &alert.left_out);
+    let lines = left_out.map(|error| error.to_string().lines().next().map(String::from));
+    lines.flatten().collect()
+}
+
 fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginReport> {
     let all = plugins.plugins();
     let mut files = Some(files(plugins, &all));
@@ -149,6 +159,7 @@ fn files(plugins: &PluginHandle, all: &[PluginStatus]) -> OutputReport {
     OutputReport {
         sent,
         failed: files.failed,
+        refusing: 0,
         dropped: files.stale,
         waiting_bytes: files.held_bytes,
         failing: files.broken > 0,
@@ -164,6 +175,7 @@ fn export(export: &ExportStatus) -> OutputReport {
             last_ms: export.last_ms,
         },
         failed: export.failed,
+        refusing: export.refusing,
         dropped: export.dropped,
         waiting_bytes: export.waiting_bytes,
         failing: export.failing,

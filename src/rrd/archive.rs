@@ -12,9 +12,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use super::cache::Held;
 use super::daemon::Rrdcached;
 use super::folder::{Dir, Search};
+use super::growth::{Gap, LastWrite};
 use super::later::Later;
+use super::librrd;
 use super::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
 use super::samples::{Kind, Samples};
 use super::writer::{FileRecord, FileSpec, RrdCounters, Writer};
@@ -528,17 +531,52 @@ impl FolderWriter<'_> {
         self.write(name, kind, false);
     }
 
-    /// Writes a sum, and of how many it is.
-    pub(super) fn put_sum(&mut self, metric: &SummaryMetric) {
+    /// When the samples are of.
+    pub(super) fn time(&self) -> u32 {
+        self.time
+    }
+
+    /// When a sum was last written, by whoever did it, as far as that can be known.
+    pub(super) fn last_write(&mut self, metric: &SummaryMetric) -> LastWrite {
+        let Tools {
+            names,
+            paths,
+            writer,
+            later,
+            ..
+        } = &mut *self.tools;
+        let number = names.number(metric.def.name());
+        let component = names.component(number);
+        let waiting = later
+            .as_ref()
+            .and_then(|later| later.newest(paths.folder(), component));
+        match librrd::last_update(paths.file(component)) {
+            _ if let Some(newest) = waiting => LastWrite::At(newest),
+            Err(_) => LastWrite::Never,
+            Ok(_) if writer.rrdcached.is_some() => LastWrite::NotKnown,
+            Ok(last) => LastWrite::At(u32::try_from(last.max(0)).unwrap_or(u32::MAX)),
+        }
+    }
+
+    /// Writes a sum, and of how many it is; whether it was taken, to be written now or later.
+    pub(super) fn put_sum(&mut self, metric: &SummaryMetric, gap: Gap) -> bool {
         let name = self.tools.names.number(metric.def.name());
         let kind = Kind::of(metric.def.slope());
         let samples = &mut self.tools.samples;
         samples.clear();
-        samples.push_sum(self.time, metric.sum, metric.num, kind);
-        self.write(name, kind, true);
+        match gap {
+            Gap::None => {}
+            Gap::Before => samples.push_unknown(self.time - 1, metric.num),
+            Gap::Instead => samples.push_unknown(self.time, metric.num),
+        }
+        if gap != Gap::Instead {
+            samples.push_sum(self.time, metric.sum, metric.num, kind);
+        }
+        self.write(name, kind, true)
     }
 
-    fn write(&mut self, name: u32, kind: Kind, with_num: bool) {
+    /// Whether the last of the samples was taken.
+    fn write(&mut self, name: u32, kind: Kind, with_num: bool) -> bool {
         let record = self.dir.find(&mut self.at, name, &mut self.search);
         let Tools {
             samples,
@@ -549,7 +587,7 @@ impl FolderWriter<'_> {
             ..
         } = &mut *self.tools;
         if samples.is_empty() {
-            return;
+            return false;
         }
         let spec = FileSpec {
             step_secs: self.step_secs,
@@ -564,8 +602,12 @@ impl FolderWriter<'_> {
                 record.hold(id);
                 id
             });
-            later.put(id, spec, self.time, samples.first_value(), writer);
-            return;
+            let mut taken = false;
+            for (time, value) in samples.iter() {
+                let held = later.put(id, spec, time, value, writer);
+                taken = held != Held::Stale;
+            }
+            return taken;
         }
         if let Some(later) = later
             && later.waiting_files() > 0
@@ -576,6 +618,7 @@ impl FolderWriter<'_> {
         }
         let path = paths.file(names.component(name));
         writer.write_of_update(path, record, spec, samples);
+        record.last == self.time
     }
 
     /// Lets go of what is remembered of files that were neither written nor passed. Files stay.
@@ -650,7 +693,7 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use gmetad_core::model::MetricFields;
+    use gmetad_core::model::{Contributors, MetricFields};
 
     const T0: i64 = 1_700_000_000;
 
@@ -669,7 +712,7 @@ mod tests {
             step: Duration::from_secs(15),
         };
         let mut folder = archive.root_sums(moment, Mono(0)).unwrap();
-        folder.put_sum(&SummaryMetric {
+        let sum = SummaryMetric {
             def: Arc::new(MetricDef::new(MetricFields {
                 name: "load_one".into(),
                 type_text: "float".into(),
@@ -678,8 +721,10 @@ mod tests {
             })),
             sum: 1.5,
             num: 2,
+            contributors: Contributors::default(),
             decimals: 1,
-        });
+        };
+        folder.put_sum(&sum, Gap::None);
         folder.finish();
     }
 

@@ -17,7 +17,7 @@ use gmetad_core::status::ExportCounters;
 use gmetad_export::link;
 use gmetad_export::link::{
     Answer, BACKLOG_BYTES, Backoff, Batch, Connection, Dialect, Endpoint, Patience, Peer, STALL,
-    STREAM_BATCH_BYTES, Stream, StreamError,
+    STREAM_BATCH_BYTES, Stream, StreamError, Target, target,
 };
 
 /// What it is called in the log and in the status.
@@ -225,23 +225,46 @@ impl Dialect for Batches {
             if reason.starts_with("No such file") {
                 self.note_missing(batch, at);
             }
-            answer.refused += 1;
-            answer.reason = reason.into();
+            if answer.refused.is_empty() {
+                answer.reason = named(batch, at, reason);
+            }
+            answer.refused.push(at.wrapping_sub(1));
         }
         Ok(answer)
+    }
+
+    fn targets(&self, batch: &Batch) -> Vec<Target> {
+        let lines = batch.bytes.split_inclusive(|byte| *byte == b'\n');
+        lines.map(|line| target(path_of(line))).collect()
     }
 }
 
 impl Batches {
     fn note_missing(&self, batch: &Batch, at: u32) {
-        let mut lines = batch.bytes.split(|byte| *byte == b'\n');
-        let Some(line) = lines.nth((at as usize).wrapping_sub(1)) else {
+        let Some(path) = path_at(batch, at) else {
             return;
         };
         let mut missing = self.missing.lock();
         if missing.len() < MISSING_LIMIT {
-            missing.insert(path_of(line));
+            missing.insert(path);
         }
+    }
+}
+
+/// The path in a batch's line, counted from 1.
+fn path_at(batch: &Batch, at: u32) -> Option<Vec<u8>> {
+    let mut lines = batch.bytes.split(|byte| *byte == b'\n');
+    lines.nth((at as usize).wrapping_sub(1)).map(path_of)
+}
+
+/// What rrdcached says of a line, with the file's name, which it does not always say.
+fn named(batch: &Batch, at: u32, reason: &str) -> String {
+    let path = path_at(batch, at).unwrap_or_default();
+    let path = String::from_utf8_lossy(&path);
+    if reason.contains(&*path) {
+        reason.into()
+    } else {
+        format!("{path}: {reason}")
     }
 }
 

@@ -24,6 +24,7 @@ mod desk;
 mod digest;
 mod expire;
 mod folder;
+mod growth;
 mod hosts;
 mod journal;
 mod later;

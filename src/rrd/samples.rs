@@ -99,17 +99,18 @@ impl Samples {
         self.end(time, start, good)
     }
 
+    /// Adds that a sum is not known, and of how many it would be.
+    pub(super) fn push_unknown(&mut self, time: u32, num: u32) {
+        self.text.extend_from_slice(b"U:");
+        push_decimal(&mut self.text, num.into());
+        self.parts.push((time, self.text.len()));
+    }
+
     /// Adds a value that `append` writes as text that is known to be good.
     #[inline]
     pub(super) fn push_packed<T>(&mut self, time: u32, append: impl FnOnce(&mut Vec<u8>) -> T) {
         append(&mut self.text);
         self.parts.push((time, self.text.len()));
-    }
-
-    /// The text of the oldest value.
-    #[inline]
-    pub(super) fn first_value(&self) -> &[u8] {
-        self.iter().next().map_or(&[], |(_, value)| value)
     }
 
     /// Time and value of each.

@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use super::archive::{FolderWriter, Moment, SharedArchive};
-use gmetad_core::model::{Node, StoreTime, Summary};
+use super::archive::{Moment, SharedArchive};
+use super::growth::Growth;
+use gmetad_core::model::{Node, StoreTime};
 use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
 
 /// Step of the root's files, whatever the sources' intervals.
@@ -14,11 +15,15 @@ const ROOT_STEP: Duration = Duration::from_secs(15);
 /// Writes sums.
 pub(super) struct SumFiles {
     archive: SharedArchive,
+    growth: Growth,
 }
 
 impl SumFiles {
     pub(super) fn new(archive: SharedArchive) -> SumFiles {
-        SumFiles { archive }
+        SumFiles {
+            archive,
+            growth: Growth::default(),
+        }
     }
 }
 
@@ -47,7 +52,8 @@ impl Plugin for SumFiles {
         let moment = Moment::of(localtime, update);
         let folder = archive.node_sums(update.node.name(), moment, update.now.mono);
         if let Some(folder) = folder {
-            put_all(folder, update.node.summary());
+            let (name, summary) = (update.node.name(), update.node.summary());
+            (self.growth).put_all(Some(name), folder, summary, update.now.mono);
             archive.hand_over();
         }
         Ok(())
@@ -63,21 +69,15 @@ impl Plugin for SumFiles {
             step: ROOT_STEP,
         };
         if let Some(folder) = archive.root_sums(moment, root.now.mono) {
-            put_all(folder, &root.summary);
+            (self.growth).put_all(None, folder, &root.summary, root.now.mono);
             archive.hand_over();
         }
         archive.sweep(root.now.mono);
+        self.growth.sweep(root.now.mono);
         Ok(())
     }
 
     fn tick(&mut self) -> Option<Duration> {
         self.archive.lock().step()
     }
-}
-
-fn put_all(mut folder: FolderWriter<'_>, summary: &Summary) {
-    for metric in &summary.metrics {
-        folder.put_sum(metric);
-    }
-    folder.finish();
 }

@@ -423,7 +423,11 @@ impl Writer {
             .rrdcached
             .as_ref()
             .is_some_and(|it| it.has_missed(path));
-        let known = record.last > 0 && !missed;
+        if missed {
+            // What was sent last is in no file.
+            record.last = 0;
+        }
+        let known = record.last > 0;
         if !known && !exists(path) {
             if let Err(failure) = self.create(path, spec, samples.first_time()) {
                 self.broke(path, record, samples.len(), &failure);

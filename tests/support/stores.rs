@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -326,6 +326,95 @@ fn launch_rrdcached(folder: &Path, port: u16) -> Process {
         .arg("-j")
         .arg(journal);
     Process::start(command, folder.join("output"))
+}
+
+/// An rrdcached of ours that refuses what a test tells it to, and writes nothing.
+///
+/// It ends with the test program.
+pub struct ScriptedRrdcached {
+    folder: TempDir,
+    script: Arc<Mutex<RrdcachedScript>>,
+}
+
+#[derive(Default)]
+struct RrdcachedScript {
+    /// Parts of paths, and what is said of them.
+    refusals: Vec<(String, String)>,
+    taken: Vec<String>,
+    refused: usize,
+}
+
+impl ScriptedRrdcached {
+    /// Starts listening.
+    pub fn start() -> Self {
+        let scripted = Self {
+            folder: tempfile::tempdir().expect("the system has room for a folder"),
+            script: Arc::default(),
+        };
+        let listener = UnixListener::bind(scripted.socket()).expect("our own folder");
+        let script = Arc::clone(&scripted.script);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // It ends when the other end does.
+                let _ = serve_updates(stream, &script);
+            }
+        });
+        scripted
+    }
+
+    /// Its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
+    /// From now on it says this of every file whose path has that part, and takes all others.
+    pub fn refuse(&self, refusals: &[(&str, &str)]) {
+        let owned = refusals
+            .iter()
+            .map(|(part, reason)| ((*part).into(), (*reason).into()));
+        self.lock().refusals = owned.collect();
+    }
+
+    /// Updates that it took, as they were written.
+    pub fn taken(&self) -> Vec<String> {
+        self.lock().taken.clone()
+    }
+
+    /// Updates that it refused.
+    pub fn refused(&self) -> usize {
+        self.lock().refused
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, RrdcachedScript> {
+        self.script.lock().expect("nobody panicked")
+    }
+}
+
+fn serve_updates(stream: UnixStream, script: &Mutex<RrdcachedScript>) -> std::io::Result<()> {
+    let mut answers = stream.try_clone()?;
+    let mut errors = Vec::new();
+    let mut number = 0;
+    for line in BufReader::new(stream).lines() {
+        let line = line?;
+        if line == "BATCH" {
+            (errors, number) = (Vec::new(), 0);
+            answers.write_all(b"0 Go ahead.  End with dot '.' on its own line.\n")?;
+        } else if line == "." {
+            let answer = format!("{} errors\n{}", errors.len(), errors.concat());
+            answers.write_all(answer.as_bytes())?;
+        } else {
+            number += 1;
+            let mut script = script.lock().expect("nobody panicked");
+            let refusal = script.refusals.iter().find(|(part, _)| line.contains(part));
+            if let Some((_, reason)) = refusal {
+                errors.push(format!("{number} {reason}\n"));
+                script.refused += 1;
+            } else {
+                script.taken.push(line);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A message of Riemann's, as its own protocol file has it.

@@ -2,12 +2,13 @@
 //!
 //! Knows no XML: `parse` says which host and which metric came.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::model::{
-    Cluster, DefId, Host, HostInfo, Metric, MetricDef, Mono, SmallText, Summary, SummaryBuilder,
-    Vocabulary, is_up, order_by_name, parse_number,
+    Cluster, Contributors, DefId, Host, HostInfo, Metric, MetricDef, Mono, Slope, SmallText,
+    Summary, SummaryBuilder, Vocabulary, id_of, is_up, order_by_name, parse_number,
 };
 use crate::summary::{SummaryFilter, add_host};
 
@@ -50,6 +51,7 @@ pub(super) struct Built {
 struct Sum {
     def: DefId,
     value: f64,
+    contributors: Contributors,
     num: u32,
     decimals: u8,
     /// Whether the filter lets it take part.
@@ -69,8 +71,9 @@ struct Sum {
 impl Sum {
     /// Takes the last host's value out again.
     #[cold]
-    fn take_back(&mut self) {
+    fn take_back(&mut self, host_id: u64) {
         if self.counted {
+            self.contributors.take_back(host_id);
             self.value = self.value_before;
             self.decimals = self.decimals_before;
             self.num -= 1;
@@ -114,6 +117,9 @@ pub(super) struct ClusterBuilder {
     /// By definition: whether the document has it, where no metric is kept to tell that.
     used: Vec<bool>,
     host_number: u32,
+    /// The cluster's and the open host's, for the contributors of sums.
+    cluster_id: u64,
+    host_id: u64,
     host_up: bool,
     last_def: Option<DefId>,
     hosts_up: u32,
@@ -161,6 +167,8 @@ impl ClusterBuilder {
             summed: Vec::new(),
             used: Vec::new(),
             host_number: 0,
+            cluster_id: 0,
+            host_id: 0,
             host_up: false,
             last_def: None,
             hosts_up: 0,
@@ -171,6 +179,7 @@ impl ClusterBuilder {
             vocabulary,
             previous,
         };
+        builder.cluster_id = id_of(0, builder.head.name.as_bytes());
         for id in 0..builder.known_at_start as DefId {
             builder.meet(id);
         }
@@ -180,6 +189,7 @@ impl ClusterBuilder {
     /// Goes on with another CLUSTER of that name, or of the same grid below.
     pub fn begin_again(&mut self, head: ClusterHead) {
         self.head = head;
+        self.cluster_id = id_of(0, self.head.name.as_bytes());
         self.last_def = None;
         self.previous_cursor = 0;
     }
@@ -275,6 +285,7 @@ impl ClusterBuilder {
     }
 
     pub fn start_host(&mut self, head: HostHead, now: Mono) {
+        self.host_id = id_of(self.cluster_id, head.info.name.as_bytes());
         let found = self.find_previous(&head.info.name);
         self.known = found.filter(|at| !self.previous_seen[*at]);
         self.expected = match (&self.previous, self.known) {
@@ -336,12 +347,27 @@ impl ClusterBuilder {
         let again = sum.last_host == self.host_number;
         if again {
             self.damage += 1;
-            sum.take_back();
+            sum.take_back(self.host_id);
         }
         sum.last_host = self.host_number;
-        sum.counted = self.host_up && add_up(sum, &self.vocabulary, id, tn, val.as_bytes());
-        if sum.counted && sum.num == 1 {
-            self.summed.push(name);
+        let added = if self.host_up {
+            add_up(sum, &self.vocabulary, id, tn, val.as_bytes())
+        } else {
+            Added::Not
+        };
+        sum.counted = added != Added::Not;
+        if sum.counted {
+            sum.contributors.add(self.host_id);
+            if sum.num == 1 {
+                self.summed.push(name);
+            }
+        }
+        if added == Added::Counter
+            && let Some(previous) = &self.previous
+            && let Some(before) = just_followed(previous, self.known, &self.expected, id)
+            && is_less(&val, &before.val)
+        {
+            sum.contributors.began_anew(1);
         }
         if !self.keep {
             self.used[id as usize] = true;
@@ -457,6 +483,8 @@ impl ClusterBuilder {
         (self.hosts_up, self.hosts_down) = (0, 0);
         let mut summary = SummaryBuilder::default();
         summary.add_hosts(up, down);
+        let earlier = self.previous.as_ref();
+        let earlier = earlier.map_or_else(HashMap::new, |previous| resets(&previous.summary));
         // In the order of the vocabulary, which hardly ever changes.
         self.summed.sort_unstable();
         for name in self.summed.drain(..) {
@@ -466,8 +494,13 @@ impl ClusterBuilder {
                 decimals: std::mem::take(&mut sum.decimals),
             };
             let num = std::mem::take(&mut sum.num);
+            let mut contributors = std::mem::take(&mut sum.contributors);
             if num > 0 {
-                summary.add(self.vocabulary.def(sum.def), number, num);
+                let def = self.vocabulary.def(sum.def);
+                if let Some(&resets) = earlier.get(def.name()) {
+                    contributors.began_anew(resets);
+                }
+                summary.add(def, number, num, contributors);
             }
         }
         summary.finish()
@@ -606,20 +639,31 @@ impl ClusterBuilder {
     }
 }
 
-/// Adds a value to the sum of its name; whether it is one that is summed.
+/// What was added to a sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Added {
+    /// The value is one that is not summed.
+    Not,
+    /// A value.
+    Value,
+    /// What a counter has counted.
+    Counter,
+}
+
+/// Adds a value to the sum of its name, if it is one that is summed.
 #[inline]
-fn add_up(sum: &mut Sum, vocabulary: &Vocabulary, id: DefId, tn: u32, val: &[u8]) -> bool {
+fn add_up(sum: &mut Sum, vocabulary: &Vocabulary, id: DefId, tn: u32, val: &[u8]) -> Added {
     let def = vocabulary.def(id);
     let dmax = def.fields().dmax;
     if !sum.takes_part || !def.ty().is_numeric() || (dmax > 0 && tn > dmax) {
-        return false;
+        return Added::Not;
     }
     let Some(number) = parse_number(val) else {
-        return false;
+        return Added::Not;
     };
     // One that is too large would take the others along.
     if !(sum.value + number.value).is_finite() {
-        return false;
+        return Added::Not;
     }
     if sum.num == 0 {
         sum.def = id;
@@ -630,7 +674,45 @@ fn add_up(sum: &mut Sum, vocabulary: &Vocabulary, id: DefId, tn: u32, val: &[u8]
     if !def.ty().is_integer() {
         sum.decimals = sum.decimals.max(number.decimals);
     }
-    true
+    if def.slope() == Slope::Positive {
+        Added::Counter
+    } else {
+        Added::Value
+    }
+}
+
+/// The value that the open host had last time of what has just come, if that was expected.
+fn just_followed<'a>(
+    previous: &'a Cluster,
+    known: Option<usize>,
+    expected: &Range<usize>,
+    id: DefId,
+) -> Option<&'a Metric> {
+    let at = expected.start.checked_sub(1)?;
+    let metric = previous.metrics.get(at)?;
+    let is_the_hosts = previous.hosts[known?].metrics().contains(&at);
+    (is_the_hosts && metric.def() == id).then_some(metric)
+}
+
+/// Whether a counter began anew; one that wraps does so as well, as nothing tells the two apart.
+fn is_less(val: &SmallText, before: &SmallText) -> bool {
+    if val == before {
+        return false;
+    }
+    match (
+        parse_number(val.as_bytes()),
+        parse_number(before.as_bytes()),
+    ) {
+        (Some(now), Some(before)) => now.value < before.value,
+        _ => false,
+    }
+}
+
+/// By name: how often a counter began anew, where one ever did.
+fn resets(summary: &Summary) -> HashMap<&str, u32> {
+    let all = summary.metrics.iter();
+    let all = all.map(|metric| (metric.def.name(), metric.contributors.resets()));
+    all.filter(|(_, resets)| *resets > 0).collect()
 }
 
 /// Whether what is used is the lesser part.
@@ -714,5 +796,40 @@ mod tests {
         ];
         let mut third = builder(Some(second.finish(Mono(0))));
         assert_eq!(poll(&mut third, &defs, &others), 3 + 5 + 5);
+    }
+
+    #[test]
+    fn a_sum_tells_whose_it_is_and_how_often_a_counter_began_anew() {
+        let def = Arc::new(MetricDef::new(MetricFields {
+            name: "ticks".into(),
+            type_text: "uint32".into(),
+            slope_text: "positive".into(),
+            ..MetricFields::default()
+        }));
+        let mut last = None;
+        let mut poll = |hosts: &[(&str, &str)]| {
+            let mut builder = builder(last.take());
+            for (name, value) in hosts {
+                builder.start_host(host(name), Mono(0));
+                let id = builder.add_def(&def);
+                builder.metric(id, 0, SmallText::from(*value));
+                builder.end_host();
+            }
+            let built = builder.finish(Mono(0));
+            let contributors = built.cluster.summary.metrics[0].contributors;
+            last = Some(built);
+            contributors
+        };
+        let first = poll(&[("a", "100"), ("b", "200")]);
+        assert_eq!(poll(&[("b", "200"), ("a", "101")]), first, "none is less");
+        let anew = poll(&[("a", "102"), ("b", "3")]);
+        assert_eq!((anew.resets(), first.resets()), (1, 0));
+        assert_eq!(poll(&[("a", "103"), ("b", "4")]), anew, "not forgotten");
+        assert_ne!(
+            poll(&[("a", "104"), ("c", "5")]),
+            anew,
+            "as many, but others"
+        );
+        assert_eq!(poll(&[("a", "1"), ("b", "9")]).resets(), 2);
     }
 }

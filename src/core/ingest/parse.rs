@@ -14,8 +14,8 @@ use super::nodes::Nodes;
 use super::scan::{Fast, compare, each_attribute, integer, mend, seconds, tag};
 use crate::model::latin1::from_latin1;
 use crate::model::{
-    DEFAULT_SOURCE, DefTable, Grid, HostInfo, MetricFields, Mono, Node, Number, SmallText,
-    SummaryBuilder, Vocabulary, parse_number,
+    Contributors, DEFAULT_SOURCE, DefTable, Grid, HostInfo, MetricFields, Mono, Node, Number,
+    SmallText, SummaryBuilder, Vocabulary, id_of, parse_number,
 };
 use crate::summary::SummaryFilter;
 
@@ -804,10 +804,12 @@ impl Parser {
             return Ok(());
         };
         let def = table.intern(draft.fields);
+        // How many there are is all that is said of them.
+        let contributors = Contributors::one(id_of(self.giver(), &draft.num.to_le_bytes()));
         let Some(given) = self.given() else {
             return Ok(());
         };
-        given.add(&def, Number { value, decimals }, draft.num);
+        given.add(&def, Number { value, decimals }, draft.num, contributors);
         let names = given.len();
         self.check_names(names)
     }
@@ -818,6 +820,13 @@ impl Parser {
             Some(cluster) => Some(&mut cluster.given),
             None => self.grids.last_mut().map(|grid| &mut grid.own),
         }
+    }
+
+    /// The id of who gives them.
+    fn giver(&self) -> u64 {
+        let grid = self.grids.last().map_or("", |grid| grid.name.as_str());
+        let cluster = self.cluster.as_ref().map_or("", ClusterBuilder::name);
+        id_of(id_of(0, grid.as_bytes()), cluster.as_bytes())
     }
 
     fn check(&mut self, what: &'static str, count: usize, limit: usize) -> Result<(), ParseError> {

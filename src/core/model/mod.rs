@@ -3,6 +3,7 @@
 //! No I/O and no clock: times come in with the data.
 
 mod cluster;
+mod contributors;
 pub mod escape;
 pub mod latin1;
 mod metric;
@@ -15,6 +16,7 @@ mod time;
 mod vocabulary;
 
 pub use cluster::{Cluster, Grid, Host, HostInfo, Metric, Node, is_up, order_by_name};
+pub use contributors::{Contributors, id_of};
 pub use metric::{DEFAULT_SOURCE, MetricDef, MetricFields, MetricType, Slope, Wire};
 pub use number::{Number, parse_number, push_decimal};
 pub use snapshot::{GridIdentity, Snapshot};

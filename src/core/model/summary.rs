@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::contributors::Contributors;
 use super::metric::MetricDef;
 use super::number::Number;
 
@@ -28,6 +29,8 @@ pub struct SummaryMetric {
     pub sum: f64,
     /// Hosts summed.
     pub num: u32,
+    /// Which those are.
+    pub contributors: Contributors,
     /// As many as the summed values had at most; 0 for whole numbers.
     pub decimals: u8,
 }
@@ -66,7 +69,7 @@ pub struct SummaryBuilder {
 }
 
 /// What a sum takes beside its definition and its name.
-const SUM_BYTES: usize = 120;
+const SUM_BYTES: usize = 136;
 
 impl SummaryBuilder {
     /// Adds hosts.
@@ -76,7 +79,7 @@ impl SummaryBuilder {
     }
 
     /// Adds a sum of `num` hosts.
-    pub fn add(&mut self, def: &Arc<MetricDef>, sum: Number, num: u32) {
+    pub fn add(&mut self, def: &Arc<MetricDef>, sum: Number, num: u32, contributors: Contributors) {
         let at = if let Some(&at) = self.by_name.get(def.name()) {
             at
         } else {
@@ -87,6 +90,7 @@ impl SummaryBuilder {
                 def: Arc::clone(def),
                 sum: 0.0,
                 num: 0,
+                contributors: Contributors::default(),
                 decimals: 0,
             });
             self.summary.metrics.len() - 1
@@ -98,6 +102,7 @@ impl SummaryBuilder {
         }
         metric.sum += sum.value;
         metric.num = metric.num.saturating_add(num);
+        metric.contributors.merge(contributors);
         metric.decimals = metric.decimals.max(sum.decimals);
         let has_extra = |def| extra_of_sums(def).next().is_some();
         if !has_extra(&metric.def) && has_extra(def) {
@@ -114,7 +119,19 @@ impl SummaryBuilder {
                 value: metric.sum,
                 decimals: metric.decimals,
             };
-            self.add(&metric.def, sum, metric.num);
+            self.add(&metric.def, sum, metric.num, metric.contributors);
+        }
+    }
+
+    /// Notes counters that began anew, of sums there are, whose values were added one by one.
+    pub fn note_resets(&mut self, of: &Summary) {
+        for metric in &of.metrics {
+            let resets = metric.contributors.resets();
+            if resets > 0
+                && let Some(&at) = self.by_name.get(metric.def.name())
+            {
+                self.summary.metrics[at].contributors.began_anew(resets);
+            }
         }
     }
 
@@ -168,6 +185,7 @@ mod tests {
                 decimals: 1,
             },
             1,
+            Contributors::default(),
         );
         builder.add(
             &def("a", &[]),
@@ -176,6 +194,7 @@ mod tests {
                 decimals: 0,
             },
             1,
+            Contributors::default(),
         );
         builder.add(
             &def("b", &[("GROUP", "g")]),
@@ -184,6 +203,7 @@ mod tests {
                 decimals: 2,
             },
             3,
+            Contributors::default(),
         );
         builder.add_hosts(4, 1);
         let mut total = SummaryBuilder::default();
@@ -208,7 +228,7 @@ mod tests {
         let of = |value| Number { value, decimals: 0 };
         let mut builder = SummaryBuilder::default();
         for value in [1e308, 1e308, f64::INFINITY, 5.0, -1e308] {
-            builder.add(&def("a", &[]), of(value), 1);
+            builder.add(&def("a", &[]), of(value), 1, Contributors::default());
         }
         let summary = builder.finish();
         assert_eq!(summary.metrics[0].num, 3);
@@ -222,11 +242,17 @@ mod tests {
             decimals: 0,
         };
         let mut builder = SummaryBuilder::default();
-        builder.add(&def("a", &[("SPOOF_HOST", "10.0.0.1:h")]), one, 1);
+        builder.add(
+            &def("a", &[("SPOOF_HOST", "10.0.0.1:h")]),
+            one,
+            1,
+            Contributors::default(),
+        );
         builder.add(
             &def("a", &[("spoof_host", "10.0.0.2:i"), ("GROUP", "g")]),
             one,
             1,
+            Contributors::default(),
         );
         let summary = builder.finish();
         let extra: Vec<_> = summary.metrics[0].extra().collect();

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 pub struct Directive {
     /// As written.
     pub name: String,
-    /// The rest of the line, as written, without the comment.
+    /// The rest of the line as written, a `#` in it included, without the blanks around it.
     pub value: String,
     /// Where it stands, for the plugin's own errors.
     pub line: Location,

@@ -16,6 +16,8 @@ pub struct ExportCounters {
     pub dropped: AtomicU64,
     /// Values that were refused, or could not be encoded.
     pub failed: AtomicU64,
+    /// Targets that refused their last value.
+    pub refusing: AtomicU64,
     /// Connections made.
     pub connects: AtomicU64,
     /// Bytes that wait.
@@ -41,6 +43,8 @@ pub struct ExportStatus {
     pub dropped: u64,
     /// Values the server refused, or that could not be put in its words.
     pub failed: u64,
+    /// Files, keys or the like that refused their last value.
+    pub refusing: u64,
     /// Connections made.
     pub connects: u64,
     /// Bytes that wait for the server.
@@ -75,6 +79,7 @@ impl ExportCounters {
             sent_bytes: read(&self.sent_bytes),
             dropped: read(&self.dropped),
             failed: read(&self.failed),
+            refusing: read(&self.refusing),
             connects: read(&self.connects),
             waiting_bytes: read(&self.waiting_bytes),
             busy: Duration::from_micros(read(&self.busy_us)),

@@ -8,6 +8,9 @@ use thiserror::Error;
 
 use super::{Report, SourceState};
 
+/// Who writes round-robin files in place of this daemon.
+const RRDCACHED: &str = "rrdcached";
+
 /// A reason why not all is well.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Fault {
@@ -37,6 +40,23 @@ pub enum Fault {
         id: String,
         /// In a word.
         state: &'static str,
+    },
+    /// Nobody is told of what it is about.
+    #[error("a rule of the section alert is left out: {0}")]
+    Rule(String),
+    /// Files are not written, as the one who is to write them gives no answer.
+    #[error("{id} cannot be given values, which wait; the log says why")]
+    Away {
+        /// Who.
+        id: String,
+    },
+    /// Values are lost, as a server will not have them.
+    #[error("{id} refuses {count} of the values it is sent; the log says why")]
+    Refused {
+        /// Which.
+        id: String,
+        /// How many, of those sent last.
+        count: u64,
     },
     /// Plugins do not keep up.
     #[error("the queue to the plugins is full: {held_back} updates are held back")]
@@ -79,6 +99,19 @@ pub fn faults(report: &Report) -> Vec<Fault> {
             state: plugin.state,
         });
     }
+    faults.extend(report.rules_left_out.iter().cloned().map(Fault::Rule));
+    for (id, output) in report.outputs() {
+        // Elsewhere values are only shown or judged, which can wait for one who is away.
+        if id == RRDCACHED && output.failing {
+            faults.push(Fault::Away { id: id.into() });
+        }
+        if output.refusing > 0 {
+            faults.push(Fault::Refused {
+                id: id.into(),
+                count: output.refusing,
+            });
+        }
+    }
     if report.queue.held_back > 0 {
         faults.push(Fault::QueueFull {
             held_back: report.queue.held_back,
@@ -95,7 +128,7 @@ pub fn faults(report: &Report) -> Vec<Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::example;
+    use super::super::{OutputReport, example};
     use super::*;
 
     fn said(change: impl FnOnce(&mut Report)) -> Vec<String> {
@@ -135,10 +168,31 @@ mod tests {
                 report.plugins[1].works = false;
                 report.plugins[1].state = "disabled";
                 report.clients.connected = 512;
+                report.rules_left_out = vec!["g.conf:7: metricrule: 5 is not a time".into()];
             }),
             [
                 "plugin carbon is disabled",
+                "a rule of the section alert is left out: g.conf:7: metricrule: 5 is not a time",
                 "all 512 places for clients are taken"
+            ]
+        );
+        let output = |report: &mut Report, id: &str, refusing, failing| {
+            report.plugins[1].id = id.into();
+            report.plugins[1].output = Some(OutputReport {
+                refusing,
+                failing,
+                ..OutputReport::default()
+            });
+        };
+        assert_eq!(
+            said(|report| output(report, "carbon", 0, true)),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            said(|report| output(report, "rrdcached", 2, true)),
+            [
+                "rrdcached cannot be given values, which wait; the log says why",
+                "rrdcached refuses 2 of the values it is sent; the log says why"
             ]
         );
     }

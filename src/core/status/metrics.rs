@@ -304,29 +304,30 @@ fn plugins(page: &mut Page, report: &Report) {
     for plugin in &report.plugins {
         page.sample(&[("plugin", &plugin.id)], plugin.failed);
     }
-    let outputs = || {
-        let output = |plugin: &'_ super::PluginReport| plugin.output.clone();
-        report
-            .plugins
-            .iter()
-            .filter_map(move |plugin| Some((plugin.id.as_str(), output(plugin)?)))
-    };
     page.family(
         "gmetad_output_values_total",
         Counter,
         "Values a plugin was to write.",
     );
-    for (id, output) in outputs() {
+    for (id, output) in report.outputs() {
         page.sample(&[("plugin", id), ("result", "written")], output.sent.num);
         page.sample(&[("plugin", id), ("result", "failed")], output.failed);
         page.sample(&[("plugin", id), ("result", "dropped")], output.dropped);
+    }
+    page.family(
+        "gmetad_output_refusing",
+        Gauge,
+        "Files, keys or the like of a server that refused their last value.",
+    );
+    for (id, output) in report.outputs() {
+        page.sample(&[("plugin", id)], output.refusing);
     }
     page.family(
         "gmetad_output_seconds_total",
         Counter,
         "Time spent on writing values.",
     );
-    for (id, output) in outputs() {
+    for (id, output) in report.outputs() {
         page.sample(&[("plugin", id)], output.sent.total.as_secs_f64());
     }
     page.family(
@@ -334,7 +335,7 @@ fn plugins(page: &mut Page, report: &Report) {
         Gauge,
         "Bytes that wait to be written.",
     );
-    for (id, output) in outputs() {
+    for (id, output) in report.outputs() {
         page.sample(&[("plugin", id)], output.waiting_bytes);
     }
 }

@@ -158,6 +158,8 @@ pub struct OutputReport {
     pub sent: Tally,
     /// Values refused or that could not be written.
     pub failed: u64,
+    /// Files, keys or the like of a server that refused their last value.
+    pub refusing: u64,
     /// Values given up: the backlog was full, or they came too late.
     pub dropped: u64,
     /// Bytes that wait.
@@ -240,6 +242,8 @@ pub struct Report {
     pub summaries: SummaryStatus,
     /// In the order of the chain.
     pub plugins: Vec<PluginReport>,
+    /// Rules of alerts that were not understood: where they stand and what is wrong, a line each.
+    pub rules_left_out: Vec<String>,
     /// Round-robin files and the cache before them.
     pub files: FilesReport,
     /// To their thread.
@@ -253,6 +257,12 @@ pub struct Report {
 }
 
 impl Report {
+    /// Plugins that write values, by their names.
+    fn outputs(&self) -> impl Iterator<Item = (&str, &OutputReport)> {
+        let outputs = self.plugins.iter();
+        outputs.filter_map(|plugin| Some((plugin.id.as_str(), plugin.output.as_ref()?)))
+    }
+
     /// What the plugins of these names have written.
     fn output(&self, ids: &[&str]) -> Tally {
         let mut all = Tally::default();

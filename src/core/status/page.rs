@@ -233,6 +233,7 @@ fn plugin(object: &mut Object<'_>, plugin: &PluginReport) {
         object.object("values", |values| {
             timed(values, &output.sent);
             values.plain("failed", output.failed);
+            values.plain("refusing", output.refusing);
             values.plain("dropped", output.dropped);
             values.plain("waitingBytes", output.waiting_bytes);
             values.plain("failing", output.failing);

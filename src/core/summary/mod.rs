@@ -4,7 +4,7 @@
 
 mod filter;
 
-use crate::model::{Cluster, Host, Number, SummaryBuilder, parse_number};
+use crate::model::{Cluster, Contributors, Host, Number, SummaryBuilder, id_of, parse_number};
 
 pub use filter::{Names, Pattern, SummaryFilter, SummaryRule, Verdict};
 
@@ -56,6 +56,7 @@ pub fn add_host(
     if !host.up {
         return;
     }
+    let id = id_of(id_of(0, cluster.name.as_bytes()), host.info.name.as_bytes());
     for metric in cluster
         .metrics_of(host)
         .iter()
@@ -70,7 +71,7 @@ pub fn add_host(
         }
         if let Some(Number { value, decimals }) = parse_number(metric.val.as_bytes()) {
             let decimals = if def.ty().is_integer() { 0 } else { decimals };
-            summary.add(def, Number { value, decimals }, 1);
+            summary.add(def, Number { value, decimals }, 1, Contributors::one(id));
         }
     }
 }

@@ -14,6 +14,7 @@ use gmetad_core::status::ExportCounters;
 
 mod backlog;
 mod pacing;
+mod refusals;
 mod sender;
 mod stream;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod tests;
 
 pub use backlog::Batch;
 pub use pacing::{Backoff, Pacing};
+pub use refusals::{Target, target};
 use sender::Shared;
 pub use sender::{Answer, Dialect, Peer};
 pub use stream::{Endpoint, Patience, Stream, StreamError};

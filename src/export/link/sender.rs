@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::backlog::{Backlog, Batch};
 use super::pacing::Pacing;
+use super::refusals::{Refusals, Target};
 use super::stream::{Endpoint, Patience, Stream, StreamError};
 use gmetad_core::complaint::{Complaint, Say, span};
 use gmetad_core::status::ExportCounters;
@@ -42,14 +43,22 @@ pub trait Dialect: Send {
         let _ = (stream, batch);
         Ok(Answer::default())
     }
+
+    /// What each of a batch's values is for, in their order; asked for only while something is
+    /// refused, so that it is known when that is taken.
+    fn targets(&self, batch: &Batch) -> Vec<Target> {
+        vec![0; batch.items as usize]
+    }
 }
 
 /// What a server said to a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// Values it did not take, and will not take a second time.
-    pub refused: u32,
-    /// Why, in its words.
+    /// Places in the batch, from 0, of the values it did not take, and will not take a second time.
+    pub refused: Vec<u32>,
+    /// Values it left out for a reason that is counted and told elsewhere.
+    pub passed: u32,
+    /// Why, in its words, the first of them.
     pub reason: String,
 }
 
@@ -206,7 +215,7 @@ pub(super) fn run(mut peer: Peer, shared: &Shared) {
         in_burst: 0,
         wire: Vec::new(),
         unreachable: Complaint::new(),
-        refusing: Complaint::new(),
+        refusals: Refusals::default(),
         full: Complaint::new(),
         name: format!("{} {}", peer.id, peer.endpoint),
         peer: &mut peer,
@@ -241,7 +250,7 @@ struct Sender<'a> {
     in_burst: u32,
     wire: Vec<u8>,
     unreachable: Complaint,
-    refusing: Complaint,
+    refusals: Refusals,
     full: Complaint,
 }
 
@@ -321,30 +330,46 @@ impl Sender<'_> {
     }
 
     fn taken(&mut self, batch: &Batch, answer: &Answer) {
-        let refused = answer.refused.min(batch.items);
+        let refused = (answer.refused.len() as u32).min(batch.items);
+        let taken = (batch.items - refused).saturating_sub(answer.passed);
         let counters = &self.shared.counters;
-        counters.count_sent(
-            u64::from(batch.items - refused),
-            batch.bytes.len(),
-            now_ms(),
-        );
+        counters.count_sent(u64::from(taken), batch.bytes.len(), now_ms());
         counters.count_failed(u64::from(refused));
-        let name = &self.name;
-        if let Some(lasted) = self.unreachable.recovered(Instant::now()) {
+        // Whoever answers is there, whatever the answer.
+        self.peer.pacing.succeeded();
+        let (name, now) = (&self.name, Instant::now());
+        if let Some(lasted) = self.unreachable.recovered(now) {
             log::error!("{name}: takes values again, after {}", span(lasted));
         }
-        if refused == 0 {
-            self.peer.pacing.succeeded();
-            if let Some(lasted) = self.refusing.recovered(Instant::now()) {
-                log::error!("{name}: refuses nothing any more, after {}", span(lasted));
-            }
+        self.learn(batch, answer, now);
+    }
+
+    /// Notes what was refused, and what is taken that was; says so when it begins and ends.
+    fn learn(&mut self, batch: &Batch, answer: &Answer, now: Instant) {
+        let before = self.refusals.len();
+        if answer.refused.is_empty() && before == 0 {
             return;
         }
-        if let Some(say) = self.refusing.failed(Instant::now()) {
-            log::error!("{name}: refuses values{}: {}", still(say), answer.reason);
+        let sent = self.peer.dialect.targets(batch);
+        let (name, refusals) = (&self.name, &mut self.refusals);
+        if answer.refused.is_empty() {
+            if let Some(lasted) = refusals.accept(&sent, now) {
+                log::error!("{name}: takes what it refused, after {}", span(lasted));
+            }
+        } else if let Some(say) = refusals.refuse(&sent, &answer.refused, now) {
+            log::error!(
+                "{name}: refuses values{}, {} of {} just now, and takes the others; the first: {}",
+                still(say),
+                answer.refused.len(),
+                batch.items,
+                answer.reason
+            );
         }
-        if refused == batch.items {
-            self.shared.pause(self.peer.pacing.failed());
+        let refusing = &self.shared.counters.refusing;
+        if refusals.len() >= before {
+            refusing.fetch_add((refusals.len() - before) as u64, Ordering::Relaxed);
+        } else {
+            refusing.fetch_sub((before - refusals.len()) as u64, Ordering::Relaxed);
         }
     }
 

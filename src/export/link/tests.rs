@@ -25,6 +25,17 @@ impl Pacing for Eager {
     fn succeeded(&mut self) {}
 }
 
+/// Never comes back after a failure.
+struct Offended;
+
+impl Pacing for Offended {
+    fn failed(&mut self) -> Duration {
+        Duration::from_secs(3600)
+    }
+
+    fn succeeded(&mut self) {}
+}
+
 struct Mute;
 
 impl Dialect for Mute {}
@@ -47,8 +58,12 @@ impl Dialect for Talking {
 
     fn answer(&self, stream: &mut Stream<'_>, _: &Batch) -> Result<Answer, StreamError> {
         let reason = stream.read_line(100)?;
-        let refused = reason.len() as u32;
-        Ok(Answer { refused, reason })
+        let refused = (0..reason.len() as u32).collect();
+        Ok(Answer {
+            refused,
+            passed: 0,
+            reason,
+        })
     }
 }
 
@@ -79,17 +94,7 @@ impl Rig {
         limit_bytes: usize,
         batch_bytes: usize,
     ) -> Connection {
-        let peer = Peer {
-            id: "test",
-            endpoint,
-            patience: Patience {
-                connect: LONG,
-                stall: SHORT,
-            },
-            dialect: Box::new(dialect),
-            pacing: Box::new(Eager),
-            limit_bytes,
-        };
+        let peer = peer(endpoint, dialect, limit_bytes);
         Connection::open(peer, batch_bytes, &self.counters).unwrap()
     }
 
@@ -104,6 +109,20 @@ impl Rig {
             assert!(Instant::now() < deadline, "{what}: {:?}", self.status());
             thread::sleep(Duration::from_millis(1));
         }
+    }
+}
+
+fn peer(endpoint: Endpoint, dialect: impl Dialect + 'static, limit_bytes: usize) -> Peer {
+    Peer {
+        id: "test",
+        endpoint,
+        patience: Patience {
+            connect: LONG,
+            stall: SHORT,
+        },
+        dialect: Box::new(dialect),
+        pacing: Box::new(Eager),
+        limit_bytes,
     }
 }
 
@@ -247,6 +266,40 @@ fn what_is_refused_is_counted_and_not_sent_again() {
     rig.wait("the second answer", |it| it.failed == 2);
     close(vec![connection]);
     assert_eq!(rig.status().sent, 1);
+}
+
+#[test]
+fn a_refusal_is_an_answer_and_holds_nothing_up() {
+    let rig = Rig::new();
+    let listener = UnixListener::bind(&rig.path).unwrap();
+    let peer = Peer {
+        pacing: Box::new(Offended),
+        patience: Patience {
+            connect: LONG,
+            stall: LONG,
+        },
+        ..peer(Endpoint::Unix(rig.path.clone()), Talking, 10_000)
+    };
+    let mut connection = Connection::open(peer, 10, &rig.counters).unwrap();
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        for _ in 0..50 {
+            // All of it.
+            assert_eq!(read(&mut stream, 7), "2:abcd.");
+            stream.write_all(b"xx\n").unwrap();
+        }
+        assert_eq!(read(&mut stream, 7), "2:abcd.");
+        stream.write_all(b"\n").unwrap();
+        stream
+    });
+    for _ in 0..51 {
+        put(&mut connection, &["ab", "cd"]);
+    }
+    rig.wait("all answers", |it| it.sent == 2 && it.failed == 100);
+    let stream = server.join().unwrap();
+    assert_eq!((rig.status().refusing, rig.status().failing), (0, false));
+    close(vec![connection]);
+    drop(stream);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A circuit breaker: after too many failures in a row a server is left alone, then tried once.
 //!
-//! No clock: only lengths of time. The numbers are C gmetad's.
+//! No clock: only lengths of time. The numbers are C gmetad's, which also counts a message that the
+//! server refuses; here that is an answer, and no failure.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Sends heartbeats of all hosts, and the values of those that are up, to Riemann as events.
 //!
 //! Knows no sockets: `export` has the connection. Over UDP nothing comes back; over TCP every
-//! message is answered, and a server that fails too often is left alone for a while.
+//! message is answered, and a server that too often gives no answer is left alone for a while.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,9 @@ use prost::Message as _;
 
 use crate::link::{
     Answer, BACKLOG_BYTES, Backoff, Batch, Connection, DATAGRAM_BYTES, Dialect, Endpoint, Pacing,
-    Patience, Peer, STALL, STREAM_BATCH_BYTES, Stream, StreamError, close,
+    Patience, Peer, STALL, STREAM_BATCH_BYTES, Stream, StreamError, Target, close, target,
 };
+
 use crate::select;
 use gmetad_config::Config;
 use gmetad_core::model::{Cluster, Host, MetricDef, MetricType, parse_number};
@@ -258,11 +259,23 @@ impl Dialect for Framed {
             return Ok(Answer::default());
         }
         Ok(Answer {
-            refused: batch.items,
+            refused: (0..batch.items).collect(),
+            passed: 0,
             reason: msg
                 .error
                 .unwrap_or_else(|| "it does not say why".to_string()),
         })
+    }
+
+    fn targets(&self, batch: &Batch) -> Vec<Target> {
+        // It was encoded here.
+        let events = Msg::decode(batch.bytes.as_slice())
+            .unwrap_or_default()
+            .events;
+        let targets = events
+            .iter()
+            .map(|event| target((&event.host, &event.service)));
+        targets.collect()
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use facts::{Event, Facts};
 use gmetad_config::{AlertConfig, AlertRule, Config};
 use gmetad_core::complaint::{Complaint, span};
+use gmetad_core::condition::Subject;
 use gmetad_core::model::{Cluster, Host, Metric, Mono, Node, Now};
 use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
 use run::{Job, Runner};
@@ -210,13 +211,21 @@ impl Alert {
             condition,
             ..
         } = &self.config.rules[rule];
-        match condition.holds(metric.val.as_str()) {
-            Some(true) => Sight::Holds,
-            Some(false) => Sight::HoldsNot,
-            None => {
+        let subject = Subject {
+            val: metric.val.as_str(),
+            host: &host.info.name,
+            ip: &host.info.ip,
+            cluster: &place.cluster.name,
+            metric: name,
+            units: &place.cluster.def(metric).fields().units,
+        };
+        match condition.holds(&subject) {
+            Ok(true) => Sight::Holds,
+            Ok(false) => Sight::HoldsNot,
+            Err(doubt) => {
                 if self.untold[rule].failed(Instant::now()).is_some() {
                     log::error!(
-                        "alert: whether {} cannot be told of {name} of {} in {}, which is \"{}\"",
+                        "alert: whether {} cannot be told, {doubt}: {name} of {} in {} is \"{}\"",
                         condition.text(),
                         host.info.name,
                         place.cluster.name,

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use super::attributes::{set_info, type_for, whole};
 use super::{Kind, NodeId, Owner, Top, Tree, TreeError};
 use crate::model::{
-    DefId, Host, HostInfo, Metric, MetricFields, Number, SmallText, SummaryMetric, is_up,
-    parse_number,
+    Contributors, DefId, Host, HostInfo, Metric, MetricFields, Number, SmallText, SummaryMetric,
+    is_up, parse_number,
 };
 
 /// What a gmond says where nothing is configured.
@@ -361,6 +361,7 @@ impl Tree<'_> {
             def,
             sum: value,
             num,
+            contributors: Contributors::default(),
             decimals,
         };
         push(&mut self.summary_mut().metrics, sum).map(NodeId::Sum)

@@ -1,0 +1,161 @@
+//! Sums of counters: whether their growth since the last sample is that of their values.
+//!
+//! A counter that joins a sum takes it up by all it ever counted, and one that leaves takes it
+//! down. No rate must be worked out over that, so an unknown value is written before it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::archive::FolderWriter;
+use super::samples::Kind;
+use gmetad_core::model::{Contributors, Mono, Summary, SummaryMetric};
+
+/// What is known of a folder that was not written to for this long is let go; its files are then
+/// met as after a start.
+const FORGET_AFTER: Duration = Duration::from_secs(3600);
+
+/// A sample of which no rate is to be known, or none but its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gap {
+    /// It goes on from the last one.
+    None,
+    /// An unknown value a second before it: the time since the last sample is unknown, and the next
+    /// one goes on from this one.
+    Before,
+    /// An unknown value in its place, where the last sample is a second old or its time not known:
+    /// the time up to the next sample is unknown too.
+    Instead,
+}
+
+/// What is known of when a file was last written, before anything is written to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LastWrite {
+    /// There is no file.
+    Never,
+    /// At that time.
+    At(u32),
+    /// Someone else may have later samples for it.
+    NotKnown,
+}
+
+/// The last sample of a file.
+#[derive(Clone, Copy, Debug)]
+struct Last {
+    time: u32,
+    /// `None`: of before the start.
+    sum: Option<(f64, Contributors)>,
+    /// When there was one, as a round of its folder.
+    round: u32,
+}
+
+/// One folder's sums of counters.
+#[derive(Debug, Default)]
+struct Folder {
+    by_name: HashMap<Box<str>, Last>,
+    round: u32,
+    seen: Mono,
+}
+
+/// All folders' sums of counters, by node; the root's under no name.
+#[derive(Debug, Default)]
+pub(super) struct Growth {
+    folders: HashMap<Option<Box<str>>, Folder>,
+}
+
+impl Growth {
+    /// Writes all sums of a node, or of the root.
+    pub(super) fn put_all(
+        &mut self,
+        node: Option<&str>,
+        mut folder: FolderWriter<'_>,
+        summary: &Summary,
+        now: Mono,
+    ) {
+        let counts = |metric: &&SummaryMetric| Kind::of(metric.def.slope()) != Kind::Gauge;
+        let known = if summary.metrics.iter().any(|metric| counts(&metric)) {
+            self.folders.entry(node.map(Into::into)).or_default()
+        } else {
+            &mut Folder::default()
+        };
+        known.seen = now;
+        known.round = known.round.wrapping_add(1);
+        for metric in &summary.metrics {
+            if counts(&metric) {
+                known.put(&mut folder, metric);
+            } else {
+                folder.put_sum(metric, Gap::None);
+            }
+        }
+        // One that is gone and comes again is met as after a start.
+        let round = known.round;
+        known.by_name.retain(|_, last| last.round == round);
+        folder.finish();
+    }
+
+    /// Lets go of folders that are no longer written to.
+    pub(super) fn sweep(&mut self, now: Mono) {
+        self.folders
+            .retain(|_, folder| now.since(folder.seen) < FORGET_AFTER);
+    }
+}
+
+impl Folder {
+    fn put(&mut self, folder: &mut FolderWriter<'_>, metric: &SummaryMetric) {
+        let time = folder.time();
+        let round = self.round;
+        let Some(last) = self.by_name.get_mut(metric.def.name()) else {
+            let before = folder.last_write(metric);
+            let time = match before {
+                LastWrite::Never => 0,
+                LastWrite::At(last) => last,
+                LastWrite::NotKnown => time.saturating_sub(1),
+            };
+            let mut last = Last {
+                time,
+                sum: None,
+                round,
+            };
+            last.put(folder, metric, before == LastWrite::Never);
+            self.by_name.insert(metric.def.name().into(), last);
+            return;
+        };
+        last.round = round;
+        last.put(folder, metric, false);
+    }
+}
+
+impl Last {
+    fn put(&mut self, folder: &mut FolderWriter<'_>, metric: &SummaryMetric, is_new: bool) {
+        let time = folder.time();
+        if !is_new && time <= self.time {
+            // The file refuses what is not later than its last, and nothing goes on from that.
+            folder.put_sum(metric, Gap::None);
+            return;
+        }
+        let gap = if is_new {
+            Gap::None
+        } else {
+            self.gap(time, metric)
+        };
+        // What the file did not get, the next one does not go on from.
+        if folder.put_sum(metric, gap) {
+            self.time = time;
+            self.sum = Some((metric.sum, metric.contributors));
+        }
+    }
+
+    /// What is to stand before a sample that is later than the last.
+    fn gap(&self, time: u32, metric: &SummaryMetric) -> Gap {
+        let goes_on = self.sum.is_some_and(|(sum, contributors)| {
+            let fell = Kind::of(metric.def.slope()) == Kind::Counter && metric.sum < sum;
+            contributors == metric.contributors && !fell
+        });
+        if goes_on {
+            Gap::None
+        } else if time - 1 > self.time {
+            Gap::Before
+        } else {
+            Gap::Instead
+        }
+    }
+}

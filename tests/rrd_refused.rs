@@ -1,0 +1,211 @@
+//! Values that files or an rrdcached will not have: what is said and counted, and what goes on.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use support::peers::{FakeSource, Script, available, document};
+use support::stores::{Rrdcached, ScriptedRrdcached};
+use support::{Gmetad, wait_until};
+use tempfile::{TempDir, tempdir};
+
+mod support;
+
+const T0: u64 = 1_700_000_000;
+
+/// A metric: its name, its slope and its value.
+type Metric<'a> = (&'a str, &'a str, &'a str);
+
+const M: Metric<'_> = ("m", "both", "1.5");
+
+/// A cluster of one host, as a gmond has it at that time.
+fn cluster(name: &str, time: u64, metrics: &[Metric<'_>]) -> String {
+    let mut text = format!(
+        "<CLUSTER NAME=\"{name}\" LOCALTIME=\"{time}\" OWNER=\"\" LATLONG=\"\" URL=\"\">\n<HOST \
+         NAME=\"h\" IP=\"127.0.0.1\" REPORTED=\"{time}\" TN=\"0\" TMAX=\"20\" DMAX=\"0\" \
+         LOCATION=\"\" GMOND_STARTED=\"1\">\n"
+    );
+    for (name, slope, value) in metrics {
+        let _ = write!(
+            text,
+            "<METRIC NAME=\"{name}\" VAL=\"{value}\" TYPE=\"double\" UNITS=\"\" TN=\"0\" \
+             TMAX=\"60\" DMAX=\"0\" SLOPE=\"{slope}\" SOURCE=\"gmond\"/>"
+        );
+    }
+    text + "</HOST>\n</CLUSTER>\n"
+}
+
+fn serve(clusters: &str) -> Script {
+    Script::Serve(document("gmond", clusters))
+}
+
+struct Rig {
+    folder: TempDir,
+    source: FakeSource,
+    gmetad: Gmetad,
+}
+
+impl Rig {
+    /// A gmetad that polls each second.
+    fn start(clusters: &str, more: &str) -> Rig {
+        Rig::start_in(tempdir().expect("a temporary folder"), clusters, more)
+    }
+
+    fn start_in(folder: TempDir, clusters: &str, more: &str) -> Rig {
+        let source = FakeSource::start(serve(clusters));
+        let directives = format!(
+            "data_source \"s\" 1 127.0.0.1:{}\nRRAs \"RRA:AVERAGE:0.5:1:5000\"\n{more}\n",
+            source.port()
+        );
+        let gmetad = Gmetad::start(folder.path(), &directives);
+        Rig {
+            folder,
+            source,
+            gmetad,
+        }
+    }
+
+    fn file(&self, inside: &str) -> PathBuf {
+        self.folder.path().join("rrds").join(inside)
+    }
+
+    fn serve(&self, clusters: &str) {
+        self.source.script(serve(clusters));
+    }
+
+    /// What a page of the daemon's says.
+    fn page(&self, path: &str) -> String {
+        self.gmetad.query(&format!("GET {path} HTTP/1.0\r\n\r"))
+    }
+
+    /// One of the daemon's figures.
+    fn figure(&self, name: &str) -> u64 {
+        let page = self.page("/metrics");
+        let line = page.lines().find_map(|line| line.strip_prefix(name));
+        let value = line.unwrap_or_else(|| panic!("no {name} in\n{page}"));
+        value.trim().parse().expect("a number")
+    }
+
+    fn lines_with(&self, part: &str) -> usize {
+        let log = self.gmetad.log();
+        log.lines().filter(|line| line.contains(part)).count()
+    }
+}
+
+fn rrdtool(arguments: &[&str]) -> String {
+    let output = Command::new("rrdtool").args(arguments).output();
+    let output = output.expect("rrdtool starts");
+    assert!(output.status.success(), "rrdtool {arguments:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("text")
+}
+
+/// A file's last update: its time and its first value.
+fn last(file: &Path) -> (u64, String) {
+    let all = rrdtool(&["lastupdate", text(file)]);
+    let (time, values) = all
+        .trim()
+        .rsplit_once('\n')
+        .expect("a head")
+        .1
+        .split_once(": ")
+        .expect("an update");
+    let first = values.split(' ').next().expect("a value");
+    (time.parse().expect("a time"), first.into())
+}
+
+#[test]
+fn what_an_rrdcached_refuses_holds_nothing_up_and_is_over_when_it_is_taken() {
+    let rrdcached = ScriptedRrdcached::start();
+    // Each cluster's hosts are a batch, all of which is refused. If each cost a pause, they would
+    // come to minutes in the second round.
+    let names: Vec<String> = (0..12).map(|at| format!("c{at}")).collect();
+    let clusters = |time: u64| -> String {
+        let all = names.iter().map(|name| cluster(name, time, &[M]));
+        all.collect()
+    };
+    rrdcached.refuse(&[("/h/m.rrd", "RRD Error: a test")]);
+    let more = format!("rrdcached_address unix:{}", rrdcached.socket().display());
+    let rig = Rig::start(&clusters(T0), &more);
+    let has = |part: &str| rrdcached.taken().iter().any(|line| line.contains(part));
+    for round in 0..3 {
+        rig.serve(&clusters(T0 + round));
+        wait_until("the last cluster's sums of that round to be taken", || {
+            has(&format!("/c11/__SummaryInfo__/m.rrd {}:", T0 + round))
+        });
+    }
+    assert!(rrdcached.refused() >= 36, "{}", rrdcached.refused());
+    let line = rig.gmetad.wait_for_line("refuses values");
+    assert!(line.contains("1 of 1 just now"), "{line}");
+    assert!(line.contains("RRD Error: a test"), "{line}");
+    assert_eq!(
+        rig.lines_with("takes what it refused"),
+        0,
+        "while it does not"
+    );
+    assert_eq!(
+        rig.figure("gmetad_output_refusing{plugin=\"rrdcached\"}"),
+        12
+    );
+    let health = rig.page("/healthz");
+    assert!(health.starts_with("HTTP/1.0 503"), "{health}");
+    assert!(
+        health.contains("rrdcached refuses 12 of the values it is sent"),
+        "{health}"
+    );
+
+    // One of them is not all of them.
+    rrdcached.refuse(&[("c11/h/m.rrd", "RRD Error: a test")]);
+    rig.serve(&clusters(T0 + 10));
+    wait_until("the others to be taken", || {
+        rig.figure("gmetad_output_refusing{plugin=\"rrdcached\"}") == 1
+    });
+    assert_eq!(rig.lines_with("takes what it refused"), 0);
+    rrdcached.refuse(&[]);
+    rig.serve(&clusters(T0 + 20));
+    rig.gmetad.wait_for_line("takes what it refused, after");
+    assert_eq!(rig.lines_with("refuses values"), 1);
+    wait_until("all to be well", || {
+        rig.page("/healthz").starts_with("HTTP/1.0 200")
+    });
+    assert!(rig.gmetad.end().success());
+}
+
+#[test]
+fn files_that_a_real_rrdcached_refuses_cost_the_others_nothing() {
+    let name = "files_that_a_real_rrdcached_refuses_cost_the_others_nothing";
+    if !available(name, &["rrdcached", "rrdtool"]) {
+        return;
+    }
+    let rrdcached = Rrdcached::start();
+    let folder = tempdir().expect("a temporary folder");
+    let host = folder.path().join("rrds/c/h");
+    fs::create_dir_all(host.join("folder.rrd")).expect("our own folder");
+    fs::write(host.join("short.rrd"), "hardly a file").expect("our own folder");
+    let metrics = [M, ("folder", "both", "1"), ("short", "both", "2")];
+    let more = format!("rrdcached_address unix:{}", rrdcached.socket().display());
+    let rig = Rig::start_in(folder, &cluster("c", T0, &metrics), &more);
+    for round in 1..4 {
+        rig.serve(&cluster("c", T0 + round, &metrics));
+        let file = rig.file("c/h/m.rrd");
+        wait_until("the sound file's value", || {
+            rrdcached.flush(&file) && last(&file).0 == T0 + round
+        });
+    }
+    let line = rig.gmetad.wait_for_line("refuses values");
+    assert!(line.contains("c/h/"), "it names a file: {line}");
+    fs::remove_dir(rig.file("c/h/folder.rrd")).expect("it is empty");
+    fs::remove_file(rig.file("c/h/short.rrd")).expect("it was not replaced");
+    rig.serve(&cluster("c", T0 + 10, &metrics));
+    for (name, value) in [("folder", "1"), ("short", "2")] {
+        let file = rig.file(&format!("c/h/{name}.rrd"));
+        wait_until("the value of what was mended", || {
+            rrdcached.flush(&file) && last(&file) == (T0 + 10, value.into())
+        });
+    }
+    assert!(rig.gmetad.end().success());
+}
