@@ -17,6 +17,7 @@ mod error;
 mod exports;
 mod filter;
 mod hint;
+mod lists;
 mod reader;
 mod rrd;
 mod show;
