@@ -181,7 +181,6 @@ fn every_configuration_error_is_78_with_file_and_line() {
         ("source without host", "data_source \"lonely\" 15"),
         ("source without anything", "data_source"),
         ("source with a bad port", "data_source \"a\" 127.0.0.1:port"),
-        ("unclosed quote", "gridname \"half"),
         ("boolean", "scalable perhaps"),
         ("level", "debug_level loud"),
         ("umask", "umask 999"),

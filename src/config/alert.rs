@@ -10,7 +10,7 @@ use log::Level;
 use super::directives::Draft;
 use super::reader::is_remark;
 use super::values::{self, Fault};
-use super::words::{Word, split, split_value};
+use super::words::{Word, split, split_value_mended};
 use super::{ConfigError, Directive, Problem};
 use gmetad_core::condition::{Condition, ConditionFault};
 
@@ -76,9 +76,11 @@ impl Draft {
     pub(super) fn alert_section(&mut self, directives: &[Directive]) {
         let mut alert = AlertConfig::default();
         for directive in directives.iter().filter(|it| !is_remark(&it.name)) {
-            let known =
-                split_value(&directive.value).and_then(|words| alert.line(directive, &words));
-            match known {
+            let (words, mended) = split_value_mended(&directive.value);
+            if let Some(mended) = mended {
+                self.notice(Level::Warn, &directive.line, &mended.to_string());
+            }
+            match alert.line(directive, &words) {
                 Ok(true) => {}
                 Ok(false) => self.unknown_in_section("alert", directive),
                 Err(problem) => {
@@ -466,6 +468,24 @@ mod tests {
         ] {
             assert_eq!(refused(line), said);
         }
+    }
+
+    #[test]
+    fn quotes_that_do_not_fit_are_made_to_fit_here_too() {
+        let text = "data_source a b\nalert {\n toaddress \"\"a@b\"\n metricrule m \"$val\" \"up\n}";
+        let alert = config(text).alert.unwrap();
+        assert_eq!(
+            (alert.to, alert.rules[0].message.as_str()),
+            (vec!["a@b".to_owned()], "up")
+        );
+        assert_eq!(
+            notices(text),
+            [
+                "WARN g.conf:3: a quote is doubled; it is read as one",
+                "WARN g.conf:4: a quote is not closed; it is read as if it ended with the line, as \
+                 \"up\"",
+            ]
+        );
     }
 
     #[test]

@@ -3,21 +3,22 @@
 //!
 //! Lines come from the reader; what each directive sets stands in `table`.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use log::Level;
 
 use super::exports::ExportDraft;
 use super::hint;
-use super::reader::is_remark;
-use super::reader::{Document, Line, SectionText};
+use super::lists;
+use super::reader::{Document, Line, SectionText, is_remark};
 use super::rrd;
-use super::table::{Args, Known, Repeat, Support, find, not_empty};
-use super::values;
-use super::words::{Word, split_value};
+use super::table::{Args, Arity, Known, Repeat, Support, find, not_empty};
+use super::values::{self, Fault};
+use super::words::{Word, split_value_mended};
 use super::{
-    Config, ConfigError, DEFAULT_INTERVAL, DEFAULT_POLL_PORT, Directive, Loaded, Location, Notice,
-    Problem, SourceConfig,
+    Config, ConfigError, DEFAULT_INTERVAL, DEFAULT_POLL_PORT, Directive, HostPort, Loaded,
+    Location, Notice, Problem, SourceConfig,
 };
 use crate::Overrides;
 
@@ -53,6 +54,9 @@ pub(super) fn interpret(
         notices: Vec::new(),
         errors: Vec::new(),
     };
+    for (at, text) in &document.remarks {
+        draft.notice(Level::Warn, at, text);
+    }
     for line in &document.lines {
         draft.line(line);
     }
@@ -81,12 +85,47 @@ impl Draft {
     }
 
     fn apply(&mut self, known: &'static Known, words: &[Word], at: &Location) {
+        let words = &self.single(known, words, at)[..];
         if let Err(problem) = (known.apply)(self, &Args { known, words, at }) {
             self.errors.push(ConfigError {
                 at: Some(at.clone()),
                 problem,
             });
         }
+    }
+
+    /// The words of a directive that takes one value, without what C gmetad passes over.
+    fn single<'a>(
+        &mut self,
+        known: &'static Known,
+        words: &'a [Word],
+        at: &Location,
+    ) -> Cow<'a, [Word]> {
+        let name = known.name;
+        let (first, others) = match (known.arity, words) {
+            (Arity::Own, _) | (_, []) => return words.into(),
+            (_, [first, others @ ..]) => (first, others),
+        };
+        let kept = match known.arity {
+            Arity::One => {
+                if let Some(extra) = others.first() {
+                    let expected = known.expected;
+                    let text = format!("{name} takes {expected}; \"{}\" is ignored", extra.text);
+                    self.notice(Level::Warn, at, &text);
+                }
+                &words[..1]
+            }
+            _ => words,
+        };
+        let value = first.text.trim_end_matches(',');
+        if first.quoted || value.is_empty() || value.len() == first.text.len() {
+            return kept.into();
+        }
+        let text = format!("{name} is read as {value}; take the comma out");
+        self.notice(Level::Warn, at, &text);
+        let mut kept = kept.to_vec();
+        kept[0].text.truncate(value.len());
+        kept.into()
     }
 
     /// What a directive needs said about it, at its first line or its second.
@@ -152,15 +191,11 @@ impl Draft {
                 );
                 self.notice(Level::Warn, &directive.line, &text);
             }
-            match split_value(&directive.value) {
-                Ok(words) => self.apply(known, &words, &directive.line),
-                Err(problem) => {
-                    self.errors.push(ConfigError {
-                        at: Some(directive.line.clone()),
-                        problem,
-                    });
-                }
+            let (words, mended) = split_value_mended(&directive.value);
+            if let Some(mended) = mended {
+                self.notice(Level::Warn, &directive.line, &mended.to_string());
             }
+            self.apply(known, &words, &directive.line);
         }
     }
 
@@ -218,8 +253,18 @@ impl Draft {
     /// Free text; without quotes it is all of the line, as gmetad-python has it.
     pub(super) fn text(&mut self, args: &Args<'_>) -> Result<String, Problem> {
         let words = args.at_least_one()?;
-        if words.len() == 1 || words.iter().any(|word| word.quoted) {
-            return args.one(not_empty);
+        if let [first, others @ ..] = words
+            && words.iter().any(|word| word.quoted)
+        {
+            if let Some(extra) = others.first() {
+                let Known { name, expected, .. } = args.known;
+                let text = format!("{name} takes {expected}; \"{}\" is ignored", extra.text);
+                self.notice(Level::Warn, args.at, &text);
+            }
+            return args.check(&first.text, not_empty);
+        }
+        if let [word] = words {
+            return Ok(word.text.clone());
         }
         let text = words
             .iter()
@@ -259,48 +304,96 @@ pub(super) fn data_source(draft: &mut Draft, args: &Args<'_>) -> Result<(), Prob
     if let Some(name) = name_in_pieces(words) {
         return Err(Problem::NameInPieces { name });
     }
-    let (interval, hosts) = match words.get(1).and_then(|word| values::interval(&word.text)) {
-        Some(interval) => {
-            let in_source = |fault| Problem::Host {
-                name: name.clone(),
-                host: words[1].text.clone(),
-                fault,
-            };
-            (interval.map_err(in_source)?, &words[2..])
-        }
-        None => (DEFAULT_INTERVAL, &words[1..]),
+    // Commas are no part of a host, and C gmetad reads over one behind a port.
+    let parts = match &words[1..] {
+        [] => Vec::new(),
+        words => lists::parts(draft, &Args { words, ..*args }),
     };
-    if let Some(first) = draft.sources.get(&name) {
-        return Err(Problem::SourceTwice {
-            name,
-            first: first.clone(),
-        });
-    }
-    draft.sources.insert(name.clone(), args.at.clone());
+    let (interval, hosts) = match parts.split_first() {
+        Some((first, others)) => match values::interval(first) {
+            Some(interval) => {
+                let in_source = |fault| Problem::Host {
+                    name: name.clone(),
+                    host: (*first).into(),
+                    fault,
+                };
+                (interval.map_err(in_source)?, others)
+            }
+            None => (DEFAULT_INTERVAL, &parts[..]),
+        },
+        None => (DEFAULT_INTERVAL, &[][..]),
+    };
     if hosts.is_empty() {
+        draft.sources.entry(name.clone()).or_insert(args.at.clone());
         return Err(Problem::NoHost { name });
     }
-    let mut usable = Vec::with_capacity(hosts.len());
-    for host in hosts {
-        match values::host_port(&host.text, DEFAULT_POLL_PORT) {
-            Ok(place) => usable.push(place),
-            // Every bad host is told, not the first alone.
-            Err(fault) => draft.errors.push(ConfigError {
-                at: Some(args.at.clone()),
-                problem: Problem::Host {
-                    name: name.clone(),
-                    host: host.text.clone(),
-                    fault,
-                },
-            }),
-        }
-    }
-    draft.config.sources.push(SourceConfig {
+    let (usable, has_errors) = draft.hosts(args.at, &name, hosts);
+    let source = SourceConfig {
         name,
         interval,
         hosts: usable,
-    });
-    Ok(())
+    };
+    draft.source(source, args.at, has_errors)
+}
+
+impl Draft {
+    /// The hosts of a source that can be polled, and whether an error was found among them. A word
+    /// that is no host is passed over where others are, as C gmetad does with what it cannot look
+    /// up.
+    fn hosts(&mut self, at: &Location, name: &str, hosts: &[&str]) -> (Vec<HostPort>, bool) {
+        let (mut usable, mut problems) = (Vec::with_capacity(hosts.len()), Vec::new());
+        for host in hosts {
+            match values::host_port(host, DEFAULT_POLL_PORT) {
+                Ok(place) => usable.push(place),
+                // Every bad host is told, not the first alone.
+                Err(fault) => problems.push(Problem::Host {
+                    name: name.into(),
+                    host: (*host).into(),
+                    fault,
+                }),
+            }
+        }
+        let mut has_errors = false;
+        for problem in problems {
+            let is_port = matches!(
+                problem,
+                Problem::Host {
+                    fault: Fault::Port,
+                    ..
+                }
+            );
+            if is_port || usable.is_empty() {
+                has_errors = true;
+                let at = Some(at.clone());
+                self.errors.push(ConfigError { at, problem });
+            } else {
+                self.notice(Level::Warn, at, &format!("{problem}; the others are asked"));
+            }
+        }
+        (usable, has_errors)
+    }
+
+    /// Takes a source in; the same one a second time does no harm.
+    fn source(
+        &mut self,
+        source: SourceConfig,
+        at: &Location,
+        is_partial: bool,
+    ) -> Result<(), Problem> {
+        let Some(first) = self.sources.get(&source.name).cloned() else {
+            self.sources.insert(source.name.clone(), at.clone());
+            self.config.sources.push(source);
+            return Ok(());
+        };
+        let name = source.name.clone();
+        if is_partial || !self.config.sources.contains(&source) {
+            return Err(Problem::SourceTwice { name, first });
+        }
+        let text =
+            format!("data_source \"{name}\" is there already, at {first}; it is polled once");
+        self.notice(Level::Warn, at, &text);
+        Ok(())
+    }
 }
 
 /// The words before an interval where they are several and not in quotes: no host is a number.
@@ -318,17 +411,20 @@ fn name_in_pieces(words: &[Word]) -> Option<String> {
 }
 
 /// `plugins ID …`: the chain, in order.
-pub(super) fn plugins(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
+pub(super) fn plugins(draft: &mut Draft, args: &Args<'_>) {
     let mut chain: Vec<String> = Vec::new();
-    for id in args.all(not_empty)? {
+    for id in lists::parts(draft, args) {
         let id = id.to_lowercase();
         if chain.contains(&id) {
-            return Err(Problem::PluginTwice { id });
+            let text = format!("plugins names {id} twice; its first place in the chain counts");
+            draft.notice(Level::Warn, args.at, &text);
+        } else {
+            chain.push(id);
         }
-        chain.push(id);
     }
-    draft.config.plugins = Some(chain);
-    Ok(())
+    if !chain.is_empty() {
+        draft.config.plugins = Some(chain);
+    }
 }
 
 /// C gmetad never takes the owner's own rights away, and reads digits without a leading 0 as
@@ -474,18 +570,78 @@ mod tests {
     #[test]
     fn every_bad_host_of_a_source_is_told() {
         assert_eq!(
-            refusal("data_source a 0 localhost\ndata_source b x:99999 10.0.0.300 ok a,b [1]:2"),
+            refusal(
+                "data_source a 0 localhost\ndata_source b x:99999 ok y:\ndata_source c 10.0.0.300 a;b"
+            ),
             [
                 "g.conf:1: data_source \"a\": \"0\" is not an interval; give seconds from 1 to \
                  31536000",
                 "g.conf:2: data_source \"b\": \"x:99999\" is not a port; give a number from 1 to \
                  65535",
-                "g.conf:2: data_source \"b\": \"10.0.0.300\" is not an address; one has four \
+                "g.conf:2: data_source \"b\": \"y:\" is not a port; give a number from 1 to 65535",
+                "g.conf:3: data_source \"c\": \"10.0.0.300\" is not an address; one has four \
                  numbers from 0 to 255, as in 192.0.2.1",
-                "g.conf:2: data_source \"b\": \"a,b\" is not a host; give an address or a name of \
+                "g.conf:3: data_source \"c\": \"a;b\" is not a host; give an address or a name of \
                  letters, digits, \"-\", \"_\" and \".\", with spaces between hosts",
-                "g.conf:2: data_source \"b\": \"[1]:2\" is not an IPv6 address; write it as in \
-                 2001:db8::1, and a port as in [2001:db8::1]:8649",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_no_host_is_passed_over_where_others_are() {
+        let text = "data_source a <ip> ok [1]:2";
+        assert_eq!(config(text).sources[0].hosts, [place("ok", 8649)]);
+        assert_eq!(
+            notices(text),
+            [
+                "WARN g.conf:1: data_source \"a\": \"<ip>\" is not a host; give an address or a \
+                 name of letters, digits, \"-\", \"_\" and \".\", with spaces between hosts; the \
+                 others are asked",
+                "WARN g.conf:1: data_source \"a\": \"[1]:2\" is not an IPv6 address; write it as in \
+                 2001:db8::1, and a port as in [2001:db8::1]:8649; the others are asked",
+            ]
+        );
+    }
+
+    #[test]
+    fn commas_part_hosts_and_are_told() {
+        let commas = "data_source \"x\" 10, h1:8649,h2 ,h3,";
+        assert_eq!(
+            config(commas).sources,
+            config("data_source \"x\" 10 h1:8649 h2 h3").sources
+        );
+        let said = "WARN g.conf:1: data_source is read with blanks in place of its commas; write \
+                    blanks";
+        assert_eq!(notices(commas), [said]);
+    }
+
+    #[test]
+    fn the_same_source_twice_is_polled_once() {
+        let text = "data_source x localhost\ndata_source \"x\" 15 localhost:8649";
+        assert_eq!(config(text).sources.len(), 1);
+        assert_eq!(
+            notices(text),
+            ["WARN g.conf:2: data_source \"x\" is there already, at g.conf:1; it is polled once"]
+        );
+    }
+
+    #[test]
+    fn a_second_value_is_passed_over_and_a_comma_taken_off() {
+        let text = "data_source a b\nrrd_rootdir /a /b\nxml_port 8661,\nscalable off, on\n\
+                    gridname \"A\" \"B\"\nsetuid_username \"a,\"";
+        let config = config(text);
+        assert_eq!(config.rrd.rootdir, Path::new("/a"));
+        assert_eq!((config.xml_port, config.scalable), (8661, false));
+        assert_eq!(config.gridname, "A");
+        assert_eq!(config.setuid_username.as_deref(), Some("a,"));
+        assert_eq!(
+            notices(text),
+            [
+                "WARN g.conf:2: rrd_rootdir takes a folder; \"/b\" is ignored",
+                "WARN g.conf:3: xml_port is read as 8661; take the comma out",
+                "WARN g.conf:4: scalable takes on or off; \"on\" is ignored",
+                "WARN g.conf:4: scalable is read as off; take the comma out",
+                "WARN g.conf:5: gridname takes a name; \"B\" is ignored",
             ]
         );
     }
@@ -586,16 +742,14 @@ mod tests {
     #[test]
     fn the_rrd_section_is_checked_where_it_is_ours() {
         assert_eq!(
-            refusal(
-                "rrd {\n RRAs\n rrd_rootdir rrds\n RRAs RRA:AVERAGE:0.5:1\n RRAs \"x\n x 'y\n}"
-            ),
+            refusal("rrd {\n RRAs\n rrd_rootdir rrds\n RRAs RRA:AVERAGE:0.5:1\n RRAs x\n x 'y\n}"),
             [
-                "g.conf:2: RRAs has no value; it takes archives, as in \"RRA:AVERAGE:0.5:1:244\"",
                 "g.conf:3: rrd_rootdir: \"rrds\" is not an absolute path; start it with /, since \
                  the daemon leaves its folder",
                 "g.conf:4: RRAs: \"RRA:AVERAGE:0.5:1\" is not an RRA; write \
                  RRA:CF:XFF:STEPS:ROWS, as in RRA:AVERAGE:0.5:1:244",
-                "g.conf:5: a quote is not closed; put its other end on the same line",
+                "g.conf:5: RRAs: \"x\" is not an RRA; write RRA:CF:XFF:STEPS:ROWS, as in \
+                 RRA:AVERAGE:0.5:1:244",
             ]
         );
     }
@@ -700,10 +854,6 @@ mod tests {
             notices(text),
             ["WARN g.conf:2: gridname is taken as \"My Grid\"; put it in quotes"]
         );
-        assert_eq!(
-            refusal("gridname \"My\" Grid"),
-            ["g.conf:1: gridname takes a name; \"Grid\" is too much"]
-        );
     }
 
     #[test]
@@ -758,10 +908,6 @@ mod tests {
                  2001:db8::/32",
             ),
             (
-                "trusted_hosts web.example:80",
-                "trusted_hosts: \"web.example:80\" has a port; give the host alone",
-            ),
-            (
                 "RRAs RRA:AVG:0.5:1:2",
                 "RRAs: \"RRA:AVG:0.5:1:2\" has no usable consolidation function; give AVERAGE, \
                  MIN, MAX or LAST",
@@ -782,18 +928,11 @@ mod tests {
                  line out",
             ),
             (
-                "plugins a A",
-                "plugins names a twice; it stands in the chain once",
-            ),
-            (
                 "umask 022 027",
                 "umask takes octal digits, as in 022; \"027\" is too much",
             ),
             ("authority", "authority has no value; it takes a URL"),
-            (
-                "summarized_metrics",
-                "summarized_metrics has no value; it takes names of metrics, and /expressions/",
-            ),
+            ("xml_port 1 2", "xml_port takes a port; \"2\" is too much"),
         ];
         let text: Vec<&str> = cases.iter().map(|(line, _)| *line).collect();
         let errors = refusal(&text.join("\n"));

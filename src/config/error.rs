@@ -264,12 +264,6 @@ pub enum Problem {
         /// The one that has it.
         first: Location,
     },
-    /// A plugin named twice.
-    #[error("plugins names {id} twice; it stands in the chain once")]
-    PluginTwice {
-        /// The plugin's id.
-        id: String,
-    },
     /// Both ports the same.
     #[error("xml_port and interactive_port are both {port}; give them different ports")]
     SamePort {

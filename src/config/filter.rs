@@ -6,6 +6,7 @@ use gmetad_core::summary::{Names, Pattern, SummaryRule, Verdict};
 use log::Level;
 
 use super::directives::Draft;
+use super::lists;
 use super::table::{Args, not_empty};
 use super::values::Fault;
 use super::{Location, Problem};
@@ -15,15 +16,18 @@ const MARKS_OF_EXPRESSIONS: [char; 6] = ['*', '^', '$', '|', '\\', '['];
 
 /// `summary_rule include|exclude NAME|/EXPRESSION/ …`
 pub(super) fn rule(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
-    let words = args.at_least_one()?;
-    let verdict = args.check(&words[0].text, verdict)?;
-    if words.len() == 1 {
+    let [first, words @ ..] = args.words else {
+        lists::names(draft, args);
+        return Ok(());
+    };
+    let verdict = args.check(&first.text, verdict)?;
+    if words.is_empty() {
         return Err(Problem::Incomplete {
             directive: args.known.name,
             expected: args.known.expected,
         });
     }
-    for word in &words[1..] {
+    for word in words {
         let text = args.check(&word.text, not_empty)?;
         let names = match expression(&text) {
             Some("") => args.check(&text, |_| Err(Fault::EmptyExpression))?,
@@ -66,7 +70,7 @@ pub(super) fn unsummarized(draft: &mut Draft, args: &Args<'_>) -> Result<(), Pro
 /// likely meant otherwise is told.
 fn take(draft: &mut Draft, args: &Args<'_>) -> Result<(Vec<String>, Vec<Pattern>), Problem> {
     let (mut texts, mut patterns) = (Vec::new(), Vec::new());
-    for word in args.all(not_empty)? {
+    for word in lists::names(draft, args) {
         match expression(&word) {
             Some(inner) if !inner.is_empty() => patterns.push(pattern(args, &word, inner)?),
             _ => {
@@ -195,7 +199,6 @@ mod tests {
         let bare = "is no name of a metric; if it is a regular expression, put it between slashes, \
                     and in quotes";
         let cases = [
-            ("summary_rule", format!("summary_rule has no value; {takes}")),
             ("summary_rule exclude", format!("summary_rule is not complete; {takes}")),
             ("summary_rule load_one", format!("summary_rule: \"load_one\" {neither}")),
             ("summary_rule include disk_.*", format!("summary_rule: \"disk_.*\" {bare}")),

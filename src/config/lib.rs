@@ -22,6 +22,7 @@ mod error;
 mod exports;
 mod filter;
 mod hint;
+mod lists;
 #[cfg(test)]
 mod meaning;
 mod reader;

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::words::{Lines, LogicalLine, Word, decode, split};
+use super::words::{Lines, LogicalLine, Word, decode, split_mended};
 use super::{ConfigError, Directive, Location, Problem, Section};
 
 /// A file over this is not a configuration.
@@ -101,6 +101,8 @@ pub(super) struct Document {
     pub(super) sections: Vec<SectionText>,
     /// Every file read, in order, so that what is said about them can be sorted.
     pub(super) files: Vec<PathBuf>,
+    /// What was read otherwise than it is written.
+    pub(super) remarks: Vec<(Location, String)>,
 }
 
 /// A section and where it starts.
@@ -192,10 +194,12 @@ impl Reader<'_> {
                 return;
             };
             let text = with_brace_below(text, &mut lines);
-            match split(&text) {
-                Ok(words) => section = self.top(at(number), words),
-                Err(problem) => self.error(Some(at(number)), problem),
+            let (words, mended) = split_mended(&text);
+            if let Some(mended) = mended {
+                let remarks = &mut self.document.remarks;
+                remarks.push((at(number), mended.to_string()));
             }
+            section = self.top(at(number), words);
         }
     }
 
@@ -320,12 +324,9 @@ impl Reader<'_> {
 
     fn include(&mut self, line: &Line) {
         if line.words.is_empty() {
-            let expected = "a file or a pattern, as in Include \"conf.d/*.conf\"";
-            let problem = Problem::NoValue {
-                directive: "Include",
-                expected,
-            };
-            self.error(Some(line.at.clone()), problem);
+            let text = "Include has no value and is ignored; it takes a file or a pattern, as in \
+                        Include \"conf.d/*.conf\"";
+            self.document.remarks.push((line.at.clone(), text.into()));
         }
         for word in &line.words {
             // As dotconf has it: from the folder of the file that includes.
@@ -429,7 +430,7 @@ fn detach_brace(words: &mut Vec<Word>) {
 mod tests {
     use std::path::Path;
 
-    use crate::testing::{Memory, config, config_with, refusal, refusal_with};
+    use crate::testing::{Memory, config, config_with, notices, refusal, refusal_with};
     use crate::{Disk, Files, Section};
 
     /// A section as `id: name=value …`.
@@ -541,11 +542,26 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_must_be_closed() {
+    fn a_quote_that_is_not_closed_ends_with_its_line() {
+        let text = "data_source a b\ngridname \"my grid\nxml_port 2\n";
         assert_eq!(
-            refusal("xml_port 1\ngridname \"my grid\nxml_port 2\n"),
-            ["g.conf:2: a quote is not closed; put its other end on the same line"]
+            (config(text).gridname.as_str(), config(text).xml_port),
+            ("my grid", 2)
         );
+        assert_eq!(
+            notices(text),
+            [
+                "WARN g.conf:2: a quote is not closed; it is read as if it ended with the line, as \
+                 \"my grid\""
+            ]
+        );
+    }
+
+    #[test]
+    fn an_include_of_nothing_is_a_warning() {
+        let said = "WARN g.conf:2: Include has no value and is ignored; it takes a file or a \
+                    pattern, as in Include \"conf.d/*.conf\"";
+        assert_eq!(notices("data_source a b\nInclude"), [said]);
     }
 
     #[test]
@@ -601,13 +617,6 @@ mod tests {
         assert_eq!(
             refusal("\nInclude gone.conf"),
             ["g.conf:2: cannot read gone.conf: no such file"]
-        );
-        assert_eq!(
-            refusal("Include"),
-            [
-                "g.conf:1: Include has no value; it takes a file or a pattern, as in Include \
-              \"conf.d/*.conf\""
-            ]
         );
         assert_eq!(
             refusal("Include a[b"),

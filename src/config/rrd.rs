@@ -9,21 +9,25 @@ use super::values;
 static KNOWN: [Known; 7] = [
     known("write_timeout", SECONDS, |draft, args| {
         set(&mut draft.config.rrd.write_timeout, args, values::wait)
-    }),
+    })
+    .exact(),
     known("write_jitter", SECONDS, |draft, args| {
         draft.config.rrd.write_jitter = Some(args.one(values::wait)?);
         Ok(())
-    }),
+    })
+    .exact(),
     known("flush_interval", SECONDS, |draft, args| {
         set(&mut draft.config.rrd.flush_interval, args, values::wait)
-    }),
+    })
+    .exact(),
     known("cache_limit_mb", "megabytes", |draft, args| {
         set(
             &mut draft.config.rrd.cache_limit_bytes,
             args,
             values::megabytes,
         )
-    }),
+    })
+    .exact(),
     known("journal_dir", "a folder", |draft, args| {
         draft.config.rrd.journal_dir = Some(args.one(values::path)?);
         Ok(())
@@ -34,7 +38,8 @@ static KNOWN: [Known; 7] = [
     }),
     known("expire_rrds", "days", |draft, args| {
         set(&mut draft.config.rrd.expire_days, args, values::days)
-    }),
+    })
+    .exact(),
 ];
 
 const SECONDS: &str = "seconds";

@@ -6,6 +6,7 @@
 use super::directives::{Draft, data_source, plugins, umask};
 use super::exports;
 use super::filter;
+use super::lists::{archives, trusted_hosts};
 use super::values::{self, Fault};
 use super::words::Word;
 use super::{Location, Problem};
@@ -28,6 +29,17 @@ pub(super) enum Repeat {
     Replaces,
 }
 
+/// How many values a line has, and what becomes of too many.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arity {
+    /// One; those behind it are passed over with a warning, as C gmetad does without one.
+    One,
+    /// One and no more: with several it would be a guess which is meant.
+    Exact,
+    /// The directive's own business.
+    Own,
+}
+
 pub(super) type Apply = fn(&mut Draft, &Args<'_>) -> Result<(), Problem>;
 
 /// A directive.
@@ -37,6 +49,7 @@ pub(super) struct Known {
     pub(super) expected: &'static str,
     pub(super) support: Support,
     pub(super) repeat: Repeat,
+    pub(super) arity: Arity,
     pub(super) apply: Apply,
 }
 
@@ -46,13 +59,26 @@ pub(super) const fn known(name: &'static str, expected: &'static str, apply: App
         expected,
         support: Support::Full,
         repeat: Repeat::Replaces,
+        arity: Arity::One,
         apply,
     }
 }
 
 impl Known {
+    /// Takes any number of values.
+    const fn list(mut self) -> Self {
+        self.arity = Arity::Own;
+        self
+    }
+
+    /// As [`Known::list`]; a second line adds to the first.
     const fn adding(mut self) -> Self {
         self.repeat = Repeat::Adds;
+        self.list()
+    }
+
+    pub(super) const fn exact(mut self) -> Self {
+        self.arity = Arity::Exact;
         self
     }
 
@@ -78,18 +104,20 @@ const KNOWN: &[Known] = &[
     known("gridname", "a name", |draft, args| {
         draft.config.gridname = draft.text(args)?;
         Ok(())
-    }),
+    })
+    .list(),
     known("authority", "a URL", |draft, args| {
         draft.config.authority = draft.text(args)?;
         Ok(())
-    }),
+    })
+    .list(),
     known("scalable", TOGGLE, |draft, args| {
         set(&mut draft.config.scalable, args, values::toggle)
     }),
     known(
         "trusted_hosts",
         "addresses, blocks of them and names",
-        |draft, args| extend(&mut draft.config.trust.entries, args, values::trust_entry),
+        trusted_hosts,
     )
     .adding(),
     known("all_trusted", TOGGLE, |draft, args| {
@@ -105,17 +133,20 @@ const KNOWN: &[Known] = &[
     ),
     known("xml_port", PORT, |draft, args| {
         set(&mut draft.config.xml_port, args, values::listen_port)
-    }),
+    })
+    .exact(),
     known("interactive_port", PORT, |draft, args| {
         set(
             &mut draft.config.interactive_port,
             args,
             values::listen_port,
         )
-    }),
+    })
+    .exact(),
     known("server_threads", "a number", |_, args| {
         args.one(values::number).map(drop)
     })
+    .exact()
     .without_effect(),
     known("setuid", TOGGLE, |draft, args| {
         set(&mut draft.setuid, args, values::toggle)
@@ -123,10 +154,11 @@ const KNOWN: &[Known] = &[
     known("setuid_username", "a user's name", |draft, args| {
         set(&mut draft.setuid_username, args, not_empty)
     }),
-    known("umask", "octal digits, as in 022", umask),
+    known("umask", "octal digits, as in 022", umask).exact(),
     known("debug_level", "a level from 0 to 5", |draft, args| {
         set(&mut draft.config.debug_level, args, values::level)
-    }),
+    })
+    .exact(),
     known("daemonize", TOGGLE, |draft, args| {
         set(&mut draft.config.daemonize, args, values::toggle)
     }),
@@ -142,18 +174,20 @@ const KNOWN: &[Known] = &[
         draft.config.python_host = Some(args.one(values::path)?);
         Ok(())
     }),
-    known("plugins", "ids of plugins, in order", plugins),
+    known("plugins", "ids of plugins, in order", |draft, args| {
+        plugins(draft, args);
+        Ok(())
+    })
+    .list(),
     known("rrd_rootdir", "a folder", |draft, args| {
         set(&mut draft.config.rrd.rootdir, args, values::path)
     }),
     known(
         "RRAs",
         "archives, as in \"RRA:AVERAGE:0.5:1:244\"",
-        |draft, args| {
-            draft.config.rrd.rras = args.all(values::rra)?;
-            Ok(())
-        },
-    ),
+        archives,
+    )
+    .list(),
     known("write_rrds", TOGGLE, |draft, args| {
         set(&mut draft.config.rrd.write, args, values::toggle)
     }),
@@ -182,7 +216,7 @@ const KNOWN: &[Known] = &[
         filter::rule,
     )
     .adding(),
-    known("summary_default", "include or exclude", filter::default),
+    known("summary_default", "include or exclude", filter::default).exact(),
     known("unsummarized_sflow_vm_metrics", TOGGLE, |draft, args| {
         set(
             &mut draft.config.summary_filter.without_sflow_vm,
@@ -193,18 +227,14 @@ const KNOWN: &[Known] = &[
     known(
         "rrdcached_address",
         "a.b.c.d:port, [v6]:port or unix:/path",
-        |draft, args| {
-            draft.exports.config.rrdcached = Some(args.one(values::rrdcached)?);
-            Ok(())
-        },
+        exports::rrdcached_address,
     ),
-    known("carbon_server", HOST, |draft, args| {
-        draft.exports.carbon_server = Some(args.one(values::host)?);
-        Ok(())
-    }),
+    known("carbon_server", HOST, exports::carbon_server),
     known("carbon_port", PORT, |draft, args| {
-        set(&mut draft.exports.carbon_port, args, values::port)
-    }),
+        draft.exports.carbon_port = Some(args.one(values::port)?);
+        Ok(())
+    })
+    .exact(),
     known("carbon_protocol", PROTOCOL, |draft, args| {
         set(&mut draft.exports.config.carbon_udp, args, values::is_udp)
     }),
@@ -214,7 +244,8 @@ const KNOWN: &[Known] = &[
             args,
             values::millis,
         )
-    }),
+    })
+    .exact(),
     known("graphite_prefix", "a prefix", |draft, args| {
         draft.exports.config.graphite_prefix = Some(args.one(not_empty)?);
         Ok(())
@@ -231,7 +262,8 @@ const KNOWN: &[Known] = &[
         "memcached_parameters",
         "servers, as in \"--SERVER=host:port\"",
         exports::memcached_parameters,
-    ),
+    )
+    .list(),
     known("memcached_include_cluster_in_key", TOGGLE, |draft, args| {
         set(
             &mut draft.exports.config.memcached_include_cluster,
@@ -239,13 +271,12 @@ const KNOWN: &[Known] = &[
             values::toggle,
         )
     }),
-    known("riemann_server", HOST, |draft, args| {
-        draft.exports.riemann_server = Some(args.one(values::host)?);
-        Ok(())
-    }),
+    known("riemann_server", HOST, exports::riemann_server),
     known("riemann_port", PORT, |draft, args| {
-        set(&mut draft.exports.riemann_port, args, values::port)
-    }),
+        draft.exports.riemann_port = Some(args.one(values::port)?);
+        Ok(())
+    })
+    .exact(),
     known("riemann_protocol", PROTOCOL, |draft, args| {
         draft.exports.config.riemann_tcp = !args.one(values::is_udp)?;
         Ok(())
@@ -253,8 +284,12 @@ const KNOWN: &[Known] = &[
     known(
         "riemann_attributes",
         "\"key=value,key=value\"",
-        exports::riemann_attributes,
-    ),
+        |draft, args| {
+            exports::riemann_attributes(draft, args);
+            Ok(())
+        },
+    )
+    .list(),
 ];
 
 /// Directives of the `rrd` section that are ours; the section wins over top level.
@@ -263,6 +298,12 @@ pub(super) const RRD_SECTION: [&str; 2] = ["RRAs", "rrd_rootdir"];
 /// Names of all directives at top level, as they are documented.
 pub fn directive_names() -> impl Iterator<Item = &'static str> {
     KNOWN.iter().map(|known| known.name).chain(["Include"])
+}
+
+/// Every directive at top level but `Include`.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = &'static Known> {
+    KNOWN.iter()
 }
 
 pub(super) fn find(name: &str) -> Option<&'static Known> {
@@ -307,17 +348,6 @@ impl Args<'_> {
         }
     }
 
-    /// All of the values, at least one.
-    pub(super) fn all<T>(
-        &self,
-        value: impl Fn(&str) -> Result<T, Fault>,
-    ) -> Result<Vec<T>, Problem> {
-        self.at_least_one()?
-            .iter()
-            .map(|word| self.check(&word.text, &value))
-            .collect()
-    }
-
     pub(super) fn check<T>(
         &self,
         text: &str,
@@ -337,15 +367,6 @@ pub(super) fn set<T>(
     value: impl Fn(&str) -> Result<T, Fault>,
 ) -> Result<(), Problem> {
     *target = args.one(value)?;
-    Ok(())
-}
-
-fn extend<T>(
-    target: &mut Vec<T>,
-    args: &Args<'_>,
-    value: impl Fn(&str) -> Result<T, Fault>,
-) -> Result<(), Problem> {
-    target.extend(args.all(value)?);
     Ok(())
 }
 

@@ -389,6 +389,20 @@ pub(super) fn rra(text: &str) -> Result<String, Fault> {
     Ok(text.into())
 }
 
+/// An archive that librrd knows and fills by itself, for the detection of aberrant behaviour.
+pub(super) fn is_forecast(text: &str) -> bool {
+    let functions = [
+        "HWPREDICT",
+        "MHWPREDICT",
+        "SEASONAL",
+        "DEVSEASONAL",
+        "DEVPREDICT",
+        "FAILURES",
+    ];
+    let mut fields = text.split(':');
+    fields.next() == Some("RRA") && fields.next().is_some_and(|it| functions.contains(&it))
+}
+
 /// A number from 1 up that librrd can hold, with a unit of time where one is given.
 fn is_count(text: &str) -> bool {
     let count = text

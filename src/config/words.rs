@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use thiserror::Error;
+
 use super::Problem;
 
 /// A word of a line.
@@ -20,10 +22,12 @@ impl Word {
     }
 }
 
-/// UTF-8 where it is that, else Latin-1, as the documents of gmond are.
+/// UTF-8 where it is that, else Latin-1, as the documents of gmond are; without the mark that some
+/// editors put before it.
 pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
-        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text).into(),
+        Ok(text) => text.into(),
         Err(_) => bytes
             .iter()
             .map(|&byte| char::from(byte))
@@ -202,13 +206,92 @@ fn without_comment(text: &str, quote: Quote) -> (&str, Quote) {
     }
 }
 
-/// Words of a value of a section, its comment left out.
-pub(super) fn split_value(raw: &str) -> Result<Vec<Word>, Problem> {
-    split(without_comment(raw, Quote::None).0)
+/// Words of a value of a section, its comment left out and its quotes made to fit.
+pub(super) fn split_value_mended(raw: &str) -> (Vec<Word>, Option<Mended>) {
+    split_mended(without_comment(raw, Quote::None).0)
 }
 
 /// Words of a text that has no comment.
 pub(super) fn split(text: &str) -> Result<Vec<Word>, Problem> {
+    let (words, quote) = walk(text);
+    if quote == Quote::None {
+        Ok(words)
+    } else {
+        Err(Problem::UnclosedQuote)
+    }
+}
+
+/// How a line was read whose quotes do not fit; follows "FILE:LINE: " in a sentence.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub(super) enum Mended {
+    /// Two where one is meant.
+    #[error("a quote is doubled; it is read as one")]
+    Doubled,
+    /// One that nothing stands behind.
+    #[error("the quote at the end of the line is left out; it has no other end")]
+    Stray,
+    /// One whose other end is missing.
+    #[error("a quote is not closed; it is read as if it ended with the line, as \"{0}\"")]
+    Open(String),
+    /// Those of a word processor.
+    #[error("typographic quotes are read as plain ones")]
+    Typographic,
+}
+
+/// As [`split`], of a line that both predecessors would read somehow: its quotes are made to fit.
+pub(super) fn split_mended(text: &str) -> (Vec<Word>, Option<Mended>) {
+    if let Some(plain) = with_plain_quotes(text) {
+        let (words, _) = split_mended(&plain);
+        return (words, Some(Mended::Typographic));
+    }
+    let (mut words, quote) = walk(text);
+    if quote == Quote::None {
+        return (words, None);
+    }
+    let mut single = Cow::Borrowed(text);
+    while let Some(doubled) = doubled_quote(&single) {
+        single.to_mut().remove(doubled);
+        if let Ok(words) = split(without_comment(&single, Quote::None).0) {
+            return (words, Some(Mended::Doubled));
+        }
+    }
+    let last = words.last().map_or("", |word| word.text.trim_end());
+    if last.is_empty() || text.ends_with(['"', '\'']) {
+        words.pop_if(|word| word.text.is_empty());
+        return (words, Some(Mended::Stray));
+    }
+    let last = last.to_owned();
+    if let Some(word) = words.last_mut() {
+        word.text.clone_from(&last);
+    }
+    (words, Some(Mended::Open(last)))
+}
+
+/// What a word processor, or a web page that was copied from, makes of `"`: as Unicode, and as
+/// Windows has it where the file is read as Latin-1.
+const TYPOGRAPHIC: [char; 6] = [
+    '\u{201c}', '\u{201d}', '\u{201e}', '\u{201f}', '\u{93}', '\u{94}',
+];
+
+/// A line that has typographic quotes only.
+fn with_plain_quotes(text: &str) -> Option<String> {
+    let is_typographic = text.contains(TYPOGRAPHIC) && !text.contains(['"', '\'']);
+    is_typographic.then(|| text.replace(TYPOGRAPHIC, "\""))
+}
+
+/// Place of a quote that stands directly before another at a word's start or behind one at its
+/// end.
+fn doubled_quote(text: &str) -> Option<usize> {
+    text.match_indices("\"\"").map(|(at, _)| at).find(|&at| {
+        let before = text[..at].chars().next_back();
+        let behind = text[at + 2..].chars().next();
+        let blank = |c: Option<char>| c.is_none_or(char::is_whitespace);
+        blank(before) != blank(behind) && before != Some('\\')
+    })
+}
+
+/// The words, and the quote that is open at the end.
+fn walk(text: &str) -> (Vec<Word>, Quote) {
     let mut words = Vec::new();
     let mut word: Option<Word> = None;
     let mut walk = Walk::new(text, Quote::None);
@@ -230,11 +313,7 @@ pub(super) fn split(text: &str) -> Result<Vec<Word>, Problem> {
         }
     }
     words.extend(word);
-    if walk.quote == Quote::None {
-        Ok(words)
-    } else {
-        Err(Problem::UnclosedQuote)
-    }
+    (words, walk.quote)
 }
 
 #[cfg(test)]
@@ -386,9 +465,45 @@ mod tests {
     }
 
     #[test]
+    fn quotes_that_do_not_fit_are_made_to_fit() {
+        let open = |value: &str| Mended::Open(value.into());
+        for (text, expected, how) in [
+            ("a \"G", &["a", "G"][..], open("G")),
+            ("a \"b c ", &["a", "b c"], open("b c")),
+            ("a \"b\" 'c", &["a", "b", "c"], open("c")),
+            ("a G\"", &["a", "G"], Mended::Stray),
+            ("a \"b\" c \"", &["a", "b", "c"], Mended::Stray),
+            ("a \"\"dc.%h\"", &["a", "dc.%h"], Mended::Doubled),
+            ("a \"\"b c\" d", &["a", "b c", "d"], Mended::Doubled),
+            ("a \"b c\"\"", &["a", "b c"], Mended::Doubled),
+            ("a \"b c\"\" d", &["a", "b c", "d"], Mended::Doubled),
+            ("a \"\"b\" # c", &["a", "b"], Mended::Doubled),
+            (
+                "a \u{201c}b c\u{201d} d",
+                &["a", "b c", "d"],
+                Mended::Typographic,
+            ),
+            ("a \u{93}b c\u{94}", &["a", "b c"], Mended::Typographic),
+        ] {
+            let (words, mended) = split_mended(text);
+            let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+            assert_eq!((&words[..], mended), (expected, Some(how)), "{text}");
+        }
+        for text in [
+            "a \"b\" 'c'",
+            "a \"\" b",
+            "a \"it \u{201c}is\u{201d}\"",
+            "a \"b \\\"\" c",
+        ] {
+            assert_eq!(split_mended(text).1, None, "{text}");
+        }
+    }
+
+    #[test]
     fn text_is_utf_8_or_else_latin_1() {
         assert_eq!(decode("Z\u{fc}rich".as_bytes()), "Z\u{fc}rich");
         assert_eq!(decode(b"Z\xfcrich"), "Z\u{fc}rich");
         assert_eq!(decode(b"\xef\xbb\xbfgridname a"), "gridname a");
+        assert_eq!(decode(b"\xef\xbb\xbfZ\xfcrich"), "Z\u{fc}rich");
     }
 }

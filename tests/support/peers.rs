@@ -81,7 +81,8 @@ fn module_folder() -> PathBuf {
         .expect("gmond's package has its modules below /usr/lib")
 }
 
-pub(super) fn program(name: &str) -> PathBuf {
+/// Where a program is, sought in the folders of those that only root runs too.
+pub fn program(name: &str) -> PathBuf {
     find(name).unwrap_or_else(|| panic!("{name} is not installed; ask available() first"))
 }
 

@@ -1,0 +1,174 @@
+//! Configurations that run on C gmetad or gmetad-python, though something in them is odd: each
+//! starts, with its warning.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use support::peers::{CGmetad, FakeSource, Script, available, document, program, text};
+use support::{Gmetad, configure};
+
+/// Files of tests/data/conf, and what is said of each: line of the file, text.
+const ODD: [(&str, usize, &str); 8] = [
+    (
+        "data_source_commas.conf",
+        1,
+        "data_source is read with blanks in place of its commas",
+    ),
+    (
+        "data_source_twice.conf",
+        2,
+        "data_source \"x\" is there already",
+    ),
+    ("quote_doubled.conf", 2, "a quote is doubled"),
+    ("quote_not_closed.conf", 2, "a quote is not closed"),
+    (
+        "rras_in_one_string.conf",
+        3,
+        "RRAs has several values in one pair of quotes",
+    ),
+    (
+        "trusted_hosts_commas.conf",
+        2,
+        "trusted_hosts is read with blanks in place of its commas",
+    ),
+    ("trusted_hosts_empty.conf", 2, "trusted_hosts has no value"),
+    (
+        "unsummarized_empty.conf",
+        2,
+        "unsummarized_metrics has no value",
+    ),
+];
+
+fn data(name: &str) -> String {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/conf");
+    fs::read_to_string(file.join(name)).expect("part of the tests")
+}
+
+/// What `-t` says of a configuration.
+fn checked(directives: &str) -> Output {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let conf = configure(folder.path(), directives);
+    let test = support::gmetad().args(["-t", "-c"]).arg(conf).output();
+    test.expect("the binary was built")
+}
+
+#[test]
+fn what_is_odd_and_does_no_harm_starts_with_a_warning() {
+    for (name, line, said) in ODD {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let gmetad = Gmetad::start(folder.path(), &data(name));
+        // Behind the lines that every test begins with.
+        let shown = gmetad.wait_for_line(said);
+        assert!(
+            shown.contains(&format!("gmetad.conf:{}: ", line + 5)),
+            "{name}: {shown}"
+        );
+        assert!(gmetad.end().success(), "{name}");
+        let output = checked(&data(name));
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{name}: {errors}");
+        assert!(
+            errors.contains("gmetad: warn: ") && errors.contains(said),
+            "{name}: {errors}"
+        );
+    }
+}
+
+#[test]
+fn what_must_not_run_is_refused_whatever_else_is_odd() {
+    for (line, said) in [
+        (
+            "data_source \"x\" h:port, localhost",
+            "\"h:port\" is not a port",
+        ),
+        (
+            "data_source \"x\" h:65536 localhost",
+            "\"h:65536\" is not a port",
+        ),
+        (
+            "data_source \"x\" a\ndata_source \"x\" b",
+            "\"x\" is there already",
+        ),
+        (
+            "data_source \"x\" 10 a\ndata_source \"x\" a",
+            "\"x\" is there already",
+        ),
+        ("xml_port", "xml_port has no value"),
+        ("xml_port 8651 8652", "\"8652\" is too much"),
+        ("interactive_port many", "\"many\" is not a port"),
+        (
+            "trusted_hosts 10.0.0.0/99, 10.0.0.1",
+            "\"10.0.0.0/99\" is not a block",
+        ),
+        (
+            "RRAs \"RRA:AVERAGE:0.5:1:x RRA:AVERAGE:0.5:1:1\"",
+            "has no usable STEPS or ROWS",
+        ),
+    ] {
+        let output = checked(line);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{line}: {errors}");
+        assert!(errors.contains(said), "{line}: {errors}");
+    }
+}
+
+#[test]
+fn ends_of_lines_tabs_a_byte_order_mark_and_latin_1_do_no_harm() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let conf = folder.path().join("gmetad.conf");
+    let bytes =
+        b"\xef\xbb\xbfgridname\t\"Z\xfcrich\"\r\n\r\ndata_source\t\"s\"\t1\tlocalhost\t\r\n";
+    fs::write(&conf, bytes).expect("our own folder");
+    let test = support::gmetad().args(["-t", "-c"]).arg(conf).output();
+    let output = test.expect("the binary was built");
+    let (shown, errors) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert_eq!((output.status.code(), &*errors), (Some(0), ""));
+    assert!(shown.contains("\"Z\u{fc}rich\""), "{shown}");
+    assert!(
+        shown.contains("\"s\" every 1 s, from localhost:8649"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn c_gmetad_wants_one_data_source_line_as_written_and_takes_the_rest_in_any_case() {
+    let name = "c_gmetad_wants_one_data_source_line_as_written_and_takes_the_rest_in_any_case";
+    if !available(name, &["gmetad"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let conf = folder.path().join("gmetad.conf");
+    fs::write(&conf, "DATA_SOURCE \"x\" localhost\nsetuid off\n").expect("our own folder");
+    let output = Command::new(program("gmetad"))
+        .arg("-c")
+        .arg(&conf)
+        .args(["-d", "1"])
+        .output()
+        .expect("it is there");
+    let said = text(&output.stderr) + &text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("doesn't have any data sources specified"),
+        "{said}"
+    );
+
+    let inside = "<CLUSTER NAME=\"C\" LOCALTIME=\"1700000000\" OWNER=\"\" LATLONG=\"\" URL=\"\">\n</CLUSTER>\n";
+    let source = FakeSource::start(Script::Serve(document("gmond", inside)));
+    let other = FakeSource::start(Script::Serve(document(
+        "gmond",
+        &inside.replace("\"C\"", "\"D\""),
+    )));
+    let more = format!(
+        "DATA_SOURCE \"D\" 1 127.0.0.1:{}\nGRIDNAME Other",
+        other.port()
+    );
+    let gmetad = CGmetad::start("Grid", &[("C", 1, source.port())], &more);
+    gmetad.wait_for("/", "<GRID NAME=\"Other\"");
+    other.wait_for_polls(1);
+}
