@@ -653,16 +653,13 @@ mod tests {
              unsummarized_metrics a b\nunsummarized_metrics c\n\
              summarized_metrics x\nsummarized_metrics y z",
         );
-        let block = |network: &str, prefix_bits| TrustEntry::Block {
-            network: network.parse().expect("an address"),
-            prefix_bits,
-        };
+        let block = |text: &str| TrustEntry::Block(text.parse().expect("a block"));
         assert_eq!(
             config.trust.entries,
             [
-                block("192.0.2.1", 32),
+                block("192.0.2.1/32"),
                 TrustEntry::Name("web.example".into()),
-                block("198.51.100.0", 24)
+                block("198.51.100.0/24")
             ]
         );
         assert_eq!(config.summary_filter.without_prefixes, ["a", "b", "c"]);

@@ -2,6 +2,8 @@
 //!
 //! Decides nothing: it is ignored all the same.
 
+use strsim::levenshtein;
+
 use super::rrd;
 use super::table::{RRD_SECTION, directive_names};
 
@@ -27,24 +29,10 @@ pub(super) fn in_rrd_section(name: &str) -> String {
 fn meant(name: &str, known: impl Iterator<Item = &'static str>) -> String {
     let name = name.to_ascii_lowercase();
     let near = known
-        .map(|known| (mistakes(&name, &known.to_ascii_lowercase()), known))
+        .map(|known| (levenshtein(&name, &known.to_ascii_lowercase()), known))
         .min()
         .filter(|(mistakes, known)| *mistakes <= known.len() / LETTERS_A_MISTAKE);
     near.map_or_else(String::new, |(_, known)| format!("; is {known} meant?"))
-}
-
-/// Letters to be changed, put in or taken out to make one of the other.
-fn mistakes(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (above, letter) in one.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], above + 1);
-        for (left, wanted) in other.bytes().enumerate() {
-            let changed = diagonal + usize::from(letter != wanted);
-            diagonal = row[left + 1];
-            row[left + 1] = changed.min(diagonal + 1).min(row[left] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]
@@ -76,13 +64,5 @@ mod tests {
         ] {
             assert_eq!(in_rrd_section(name), meant, "{name}");
         }
-    }
-
-    #[test]
-    fn mistakes_are_counted() {
-        assert_eq!(mistakes("", "abc"), 3);
-        assert_eq!(mistakes("abc", ""), 3);
-        assert_eq!(mistakes("kitten", "sitting"), 3);
-        assert_eq!(mistakes("same", "same"), 0);
     }
 }

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use gmetad_core::source::HostPort;
 use gmetad_core::trust::TrustEntry;
+use ipnet::IpNet;
 
 use super::RrdcachedAddress;
 
@@ -320,40 +321,22 @@ pub(super) fn trust_entry(text: &str) -> Result<TrustEntry, Fault> {
         return block(address, prefix_bits.ok_or(Fault::Block)?).ok_or(Fault::Block);
     }
     if let Ok(address) = own_address(text) {
-        let full = if address.is_ipv4() { 32 } else { 128 };
-        return block(address, full).ok_or(Fault::Block);
+        return Ok(TrustEntry::Block(IpNet::from(address.to_canonical())));
     }
     host(text).map(TrustEntry::Name)
 }
 
 /// The block with its host bits cleared, one of IPv4-mapped addresses as the IPv4 block it means.
 fn block(address: IpAddr, prefix_bits: u8) -> Option<TrustEntry> {
-    let (network, prefix_bits) = match address {
-        IpAddr::V4(v4) if prefix_bits <= 32 => (cleared_v4(v4, prefix_bits), prefix_bits),
-        IpAddr::V6(v6) if prefix_bits <= 128 => match v6.to_ipv4_mapped() {
-            Some(v4) if prefix_bits >= 96 => (cleared_v4(v4, prefix_bits - 96), prefix_bits - 96),
-            _ => (cleared_v6(v6, prefix_bits), prefix_bits),
-        },
-        _ => return None,
+    let mapped = match address {
+        IpAddr::V6(v6) if prefix_bits >= 96 => v6.to_ipv4_mapped(),
+        _ => None,
     };
-    Some(TrustEntry::Block {
-        network,
-        prefix_bits,
-    })
-}
-
-fn cleared_v4(address: Ipv4Addr, prefix_bits: u8) -> IpAddr {
-    let mask = u32::MAX
-        .checked_shl(32 - u32::from(prefix_bits))
-        .unwrap_or(0);
-    Ipv4Addr::from_bits(address.to_bits() & mask).into()
-}
-
-fn cleared_v6(address: Ipv6Addr, prefix_bits: u8) -> IpAddr {
-    let mask = u128::MAX
-        .checked_shl(128 - u32::from(prefix_bits))
-        .unwrap_or(0);
-    Ipv6Addr::from_bits(address.to_bits() & mask).into()
+    let block = match mapped {
+        Some(v4) => IpNet::new(v4.into(), prefix_bits - 96),
+        None => IpNet::new(address, prefix_bits),
+    };
+    Some(TrustEntry::Block(block.ok()?.trunc()))
 }
 
 /// A path from the root.
@@ -593,10 +576,10 @@ mod tests {
     #[test]
     fn a_block_has_its_host_bits_cleared() {
         let block = |network: &str, prefix_bits| {
-            Ok(TrustEntry::Block {
-                network: network.parse().expect("an address"),
-                prefix_bits,
-            })
+            let address: IpAddr = network.parse().expect("an address");
+            Ok(TrustEntry::Block(
+                IpNet::new(address, prefix_bits).expect("a block"),
+            ))
         };
         assert_eq!(trust_entry("192.0.2.77/26"), block("192.0.2.64", 26));
         assert_eq!(trust_entry("192.0.2.77"), block("192.0.2.77", 32));

@@ -14,34 +14,30 @@ const SPREAD: Duration = Duration::from_secs(5);
 /// First polls are spread over the interval, but nobody who starts the daemon waits longer.
 const FIRST_POLLS_WITHIN: Duration = Duration::from_secs(15);
 
-/// Pseudo-random numbers that a seed repeats: splitmix64.
+/// Pseudo-random numbers that a seed repeats.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random(fastrand::Rng);
 
 impl Random {
     /// The sequence of that seed.
     pub fn new(seed: u64) -> Random {
-        Random(seed)
+        Random(fastrand::Rng::with_seed(seed))
     }
 
     /// Any number.
     pub fn any(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.u64(..)
     }
 
     /// A number below `limit`; 0 where that is 0.
     pub fn below(&mut self, limit: u64) -> u64 {
-        ((u128::from(self.any()) * u128::from(limit)) >> 64) as u64
+        self.0.u64(..limit.max(1))
     }
 
     /// A sequence of its own, so that who draws when does not change what another draws.
     #[must_use]
     pub fn split(&mut self) -> Random {
-        Random(self.any())
+        Random(self.0.fork())
     }
 }
 

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use ipnet::IpNet;
+
 /// `trusted_hosts` and `all_trusted`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustConfig {
@@ -17,13 +19,8 @@ pub struct TrustConfig {
 /// One word of `trusted_hosts`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrustEntry {
-    /// A block of addresses; one address is a block of full length.
-    Block {
-        /// The block's address, host bits cleared.
-        network: IpAddr,
-        /// Length of the prefix in bits.
-        prefix_bits: u8,
-    },
+    /// A block of addresses, its host bits cleared; one address is a block of full length.
+    Block(IpNet),
     /// A name, looked up by the resolver.
     Name(String),
 }
@@ -33,17 +30,10 @@ impl fmt::Display for TrustEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TrustEntry::Name(name) => f.write_str(name),
-            TrustEntry::Block {
-                network,
-                prefix_bits,
-            } => {
-                let full = if network.is_ipv4() { 32 } else { 128 };
-                if *prefix_bits == full {
-                    write!(f, "{network}")
-                } else {
-                    write!(f, "{network}/{prefix_bits}")
-                }
+            TrustEntry::Block(block) if block.prefix_len() == block.max_prefix_len() => {
+                write!(f, "{}", block.addr())
             }
+            TrustEntry::Block(block) => write!(f, "{block}"),
         }
     }
 }
@@ -55,7 +45,7 @@ impl fmt::Display for TrustEntry {
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     all: bool,
-    blocks: Vec<(IpAddr, u8)>,
+    blocks: Vec<IpNet>,
     names: Vec<(String, Vec<IpAddr>)>,
 }
 
@@ -68,12 +58,7 @@ impl Trust {
         };
         for entry in &config.entries {
             match entry {
-                TrustEntry::Block {
-                    network,
-                    prefix_bits,
-                } => {
-                    trust.blocks.push((*network, *prefix_bits));
-                }
+                TrustEntry::Block(block) => trust.blocks.push(*block),
                 TrustEntry::Name(name) => {
                     if !trust.names.iter().any(|(known, _)| known == name) {
                         trust.names.push((name.clone(), Vec::new()));
@@ -110,28 +95,10 @@ impl Trust {
         let address = address.to_canonical();
         self.all
             || address.is_loopback()
-            || self
-                .blocks
-                .iter()
-                .any(|&(network, bits)| contains(network, bits, address))
+            || self.blocks.iter().any(|block| block.contains(&address))
             || self
                 .names
                 .iter()
                 .any(|(_, addresses)| addresses.contains(&address))
-    }
-}
-
-/// Whether the block holds the address; never across families.
-fn contains(network: IpAddr, prefix_bits: u8, address: IpAddr) -> bool {
-    match (network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => {
-            let differing = network.to_bits() ^ address.to_bits();
-            differing.leading_zeros() >= u32::from(prefix_bits)
-        }
-        (IpAddr::V6(network), IpAddr::V6(address)) => {
-            let differing = network.to_bits() ^ address.to_bits();
-            differing.leading_zeros() >= u32::from(prefix_bits)
-        }
-        _ => false,
     }
 }

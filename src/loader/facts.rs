@@ -185,10 +185,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
 
 fn trusted(entry: &TrustEntry) -> String {
     match entry {
-        TrustEntry::Block {
-            network,
-            prefix_bits,
-        } => format!("{network}/{prefix_bits}"),
+        TrustEntry::Block(block) => block.to_string(),
         TrustEntry::Name(name) => name.clone(),
     }
 }

@@ -21,7 +21,6 @@ mod arena;
 mod cache;
 mod daemon;
 mod desk;
-mod digest;
 mod expire;
 mod folder;
 mod growth;

@@ -15,7 +15,7 @@ use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::digest::sha256;
+use sha2::{Digest, Sha256};
 
 /// The folder of a node's or of the root's sums.
 pub(super) const SUMMARY_DIR: &str = "__SummaryInfo__";
@@ -59,7 +59,7 @@ pub(super) fn encode(name: &str, out: &mut String) {
         }
         out.truncate(end);
         out.push('~');
-        for byte in &sha256(name.as_bytes())[..16] {
+        for byte in &Sha256::digest(name)[..16] {
             push_hex(*byte, out);
         }
     }
