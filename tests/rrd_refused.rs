@@ -218,6 +218,7 @@ fn rows(file: &Path, from: u64, until: u64) -> String {
 
 #[test]
 fn a_slope_that_changes_leaves_the_file_what_it_is_directly_and_through_rrdcached() {
+    const ROUNDS: u64 = 4;
     let name = "a_slope_that_changes_leaves_the_file_what_it_is";
     if !available(name, &["rrdcached", "rrdtool"]) {
         return;
@@ -235,7 +236,6 @@ fn a_slope_that_changes_leaves_the_file_what_it_is_directly_and_through_rrdcache
             ("from_derive", "both", format!("{}.25", 100 - 20 * round)),
         ]
     };
-    const ROUNDS: u64 = 4;
     let rrdcached = Rrdcached::start();
     let cached = format!("rrdcached_address unix:{}", rrdcached.socket().display());
     let stored = ["", &cached].map(|more| {
