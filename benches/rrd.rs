@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gmetad::config::{Config, RrdConfig};
+use gmetad::config::{Config, GMETAD_PYTHON_RRAS, RrdConfig};
 use gmetad::model::{
     Cluster, Host, HostInfo, Metric, MetricDef, MetricFields, Mono, Node, Now, order_by_name,
 };
@@ -41,6 +41,7 @@ fn main() {
     let config = Config {
         rrd: RrdConfig {
             rootdir: root.join("rrds"),
+            rras: GMETAD_PYTHON_RRAS.map(String::from).to_vec(),
             write_timeout: Duration::from_secs(if cached { 3600 } else { 0 }),
             journal_dir,
             ..RrdConfig::default()
