@@ -174,9 +174,6 @@ impl Draft {
             "alert" => self.alert_section(&section.directives),
             _ => {}
         }
-        // As gmetad-python does: its plugins expect a value.
-        let mut section = section;
-        section.directives.retain(|it| !it.value.is_empty());
         self.config.sections.push(section);
     }
 

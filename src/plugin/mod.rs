@@ -3,6 +3,7 @@
 //! The loop does not wait for any of it: it hands snapshots to a [`PluginHandle`] and goes on.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
@@ -15,6 +16,7 @@ use chain::Chain;
 use memcached::Memcached;
 use riemann::Riemann;
 use rrd::{PortDesk, RrdCounters};
+use status::Status;
 
 mod alert;
 mod carbon;
@@ -49,8 +51,24 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 /// All calls come from the plugin thread, one at a time. An error or a panic costs this plugin one
 /// update; ten in a row cost it the rest.
 pub trait Plugin: Send {
-    /// Its name in the log, in the `plugins` directive, and of its section.
+    /// That of its section, which may be another plugin's as well, and in the `plugins` directive.
     fn id(&self) -> &str;
+
+    /// The file of plugins_dir that it is; `None`: it is built in.
+    fn file(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Told once, before `configure`: what it is called in the log.
+    fn name_is(&mut self, name: &str) {
+        let _ = name;
+    }
+
+    /// Whether it does what the built-in plugin of this id does, which therefore has to leave it.
+    fn replaces(&self, built_in: &str) -> bool {
+        let _ = built_in;
+        false
+    }
 
     /// Takes its section's lines, in order, repeats kept; none if there is no such section.
     fn configure(&mut self, directives: &[Directive]) -> Result<(), PluginError> {
@@ -149,8 +167,8 @@ pub enum PluginError {
 
 /// Starts the plugin thread with the chain that the configuration asks for.
 ///
-/// Plugins are configured and started on it, so this returns at once; one that cannot is named in
-/// the log and left out. `waker` is called from there when a queue that was full has room again,
+/// Plugins are loaded, configured and started on it, so this returns at once, and one that hangs
+/// keeps nobody but the others; one that cannot is named in the log and left out. `waker` is called from there when a queue that was full has room again,
 /// and when all has ended. Fails only where the system gives no thread.
 pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     let counters = Arc::new(RrdCounters::default());
@@ -159,10 +177,19 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     let (files, desk) = rrd::plugins(config, &counters);
     built_in.extend(files);
     built_in.extend(exports(config));
-    let ids: Vec<&str> = built_in.iter().map(|plugin| plugin.id()).collect();
-    let mut plugins = shared_object::load_all(config, &ids);
-    plugins.extend(built_in);
-    start_chain(Chain::new(config, plugins), desk, counters, waker)
+    let config = config.clone();
+    let chain = move |status: &Arc<Status>| {
+        let (mut plugins, left_out) = shared_object::load_all(&config, status);
+        plugins.extend(built_in);
+        Chain::new(&config, plugins, &left_out, Arc::clone(status))
+    };
+    start_chain(chain, desk, counters, waker)
+}
+
+/// A file's name, without its folder.
+fn file_name(file: &Path) -> String {
+    let name = file.file_name().unwrap_or(file.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
 /// The plugins that send values on, as far as they are configured.
@@ -174,12 +201,13 @@ fn exports(config: &Config) -> impl Iterator<Item = Box<dyn Plugin>> {
 }
 
 fn start_chain(
-    chain: Chain,
+    chain: impl FnOnce(&Arc<Status>) -> Chain + Send + 'static,
     desk: PortDesk,
     counters: Arc<RrdCounters>,
     waker: Waker,
 ) -> io::Result<PluginHandle> {
-    let status = Arc::clone(chain.status());
+    let status = Arc::<Status>::default();
+    let shared = Arc::clone(&status);
     let (sender, events) = sync_channel(queue::CHANNEL_EVENTS);
     let (requests, asked) = channel();
     let (answered, answers) = channel();
@@ -191,7 +219,7 @@ fn start_chain(
     let thread = thread::Builder::new()
         .name("plugins".into())
         .stack_size(STACK_BYTES)
-        .spawn(move || worker::run(chain, &events, port, &waker))?;
+        .spawn(move || worker::run(chain(&shared), &events, port, &waker))?;
     let port = queue::PortEnd { requests, answers };
     Ok(PluginHandle::new(sender, port, status, counters, thread))
 }
