@@ -13,10 +13,11 @@ use std::time::{Duration, Instant};
 
 use gmetad::plugins;
 use gmetad::plugins::PluginHandle;
-use gmetad_config::{Config, RrdConfig};
+use gmetad_config::{Config, GMETAD_PYTHON_RRAS, RrdConfig};
 use gmetad_core::model::{
     Cluster, Host, HostInfo, Metric, MetricDef, MetricFields, Mono, Node, Now, order_by_name,
 };
+
 use gmetad_core::plugin::{Invented, Update};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
@@ -43,6 +44,7 @@ fn main() {
     let config = Config {
         rrd: RrdConfig {
             rootdir: root.join("rrds"),
+            rras: GMETAD_PYTHON_RRAS.map(String::from).to_vec(),
             write_timeout: Duration::from_secs(if cached { 3600 } else { 0 }),
             journal_dir,
             ..RrdConfig::default()

@@ -25,8 +25,7 @@
  *
  * THREADS
  *
- * gmetad_get_plugin is called on gmetad's first thread; all else on the plugin thread, one call at
- * a time, for all plugins. Polling and serving go on elsewhere, whatever a plugin does; but while
+ * All is called on the plugin thread, one call at a time, for all plugins. Polling and serving go on elsewhere, whatever a plugin does; but while
  * one plugin is at work the others wait, so work that takes more than some seconds belongs on a
  * thread of the plugin's own. On such a thread only log, setting, setting_at, source_at,
  * source_host_at and section may be called; the other functions refuse it with GMETAD_NOT_NOW.
@@ -329,8 +328,9 @@ struct gmetad_plugin {
     uint32_t abi;               /* GMETAD_PLUGIN_ABI */
     uint32_t size;              /* sizeof(gmetad_plugin) */
 
-    /* Its name: in the log, in the directive `plugins`, and of its section of gmetad.conf. Letters,
-       digits, `_`, `-` and `.`; another plugin of the same name, in any case, is refused. */
+    /* The name of its section of gmetad.conf, and its own in the log and in the directive
+       `plugins`. Letters, digits, `_`, `-` and `.`. Several plugins may have the same, also that of
+       one that is built in: the log then names the file as well. */
     gmetad_text id;
 
     /* Makes the plugin ready to start. `plugin` is this table, for an object that has several.
@@ -354,12 +354,17 @@ struct gmetad_plugin {
 
     /* Gives `instance` back. */
     void (*destroy)(void *instance);
+
+    /* A built-in plugin whose work this one does, such as `rrd`: that one leaves it alone as long as
+       this one runs, so that no file is written twice. Empty, or left out: none. */
+    gmetad_text replaces;
 };
 
 /*
  * The one function that a plugin exports. `file` is the file in plugins_dir that is being loaded,
  * as a path. Returns the plugin, or null if it cannot be had: the reason is what was given to
- * fail(). It should only look around: what costs or changes something belongs in create or start.
+ * fail(). It only looks around: it is also called in a process of its own, before, so what costs or changes
+ * something belongs in create or start.
  */
 const gmetad_plugin *gmetad_get_plugin(const gmetad_api *api, gmetad_text file);
 

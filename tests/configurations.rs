@@ -6,9 +6,10 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::SystemTime;
 
 use support::peers::{CGmetad, FakeSource, Script, available, document, program, text};
-use support::{Gmetad, configure};
+use support::{Gmetad, configure, wait_until};
 
 /// Files of tests/data/conf, and what is said of each: line of the file, text.
 const ODD: [(&str, usize, &str); 8] = [
@@ -134,6 +135,38 @@ fn ends_of_lines_tabs_a_byte_order_mark_and_latin_1_do_no_harm() {
         shown.contains("\"s\" every 1 s, from localhost:8649"),
         "{shown}"
     );
+}
+
+#[test]
+fn new_files_have_the_archives_that_the_file_had_where_it_comes_from() {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = now.expect("after 1970").as_secs();
+    let inside = format!(
+        "<CLUSTER NAME=\"C\" LOCALTIME=\"{now}\" OWNER=\"\" LATLONG=\"\" URL=\"\">\n\
+         <HOST NAME=\"h\" IP=\"10.0.0.1\" REPORTED=\"{now}\" TN=\"1\" TMAX=\"20\" DMAX=\"0\">\n\
+         <METRIC NAME=\"m\" VAL=\"1\" TYPE=\"float\" UNITS=\"\" TN=\"1\" TMAX=\"60\" DMAX=\"0\" \
+         SLOPE=\"both\"/>\n</HOST>\n</CLUSTER>\n"
+    );
+    let source = FakeSource::start(Script::Serve(document("gmond", &inside)));
+    let plugins = tempfile::tempdir().expect("a temporary folder");
+    let plugins_dir = format!("plugins_dir {}", plugins.path().display());
+    for (directives, rows) in [
+        (String::new(), 5856 + 20160 + 52704),
+        ("rrd {\n write_timeout 0\n}".into(), 5856 + 20160 + 52704),
+        (format!("{plugins_dir}\nrrd {{\n}}"), 4 * 244 + 374),
+    ] {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let polled = format!("data_source \"s\" 1 127.0.0.1:{}\n", source.port());
+        let gmetad = Gmetad::start(folder.path(), &(polled + &directives));
+        let file = folder.path().join("rrds/C/h/m.rrd");
+        wait_until("a file", || {
+            fs::metadata(&file).is_ok_and(|it| {
+                // All rows of its only data source, and a header.
+                it.len() / 8 >= rows && it.len() / 8 < rows + 500
+            })
+        });
+        assert!(gmetad.end().success());
+    }
 }
 
 #[test]

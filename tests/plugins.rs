@@ -341,13 +341,16 @@ fn each_file_that_is_no_plugin_is_named_with_the_reason_and_the_rest_go_on() {
     rig.build("contrib/plugins/examples/count_hosts.c", "x2.so");
     rig.build_text(
         &format!(
-            "{factory} static gmetad_plugin it = {{ GMETAD_PLUGIN_ABI, sizeof it, \
-                  GMETAD_TEXT_INIT(\"a b\"), 0, 0, 0, 0, 0, 0 }}; return &it; }}"
+            "{factory} static gmetad_plugin it = {{ .abi = GMETAD_PLUGIN_ABI, .size = sizeof it, \
+                  .id = GMETAD_TEXT_INIT(\"a b\") }}; return &it; }}"
         ),
         "y.so",
     );
     let gmetad = rig.start("nobody {\n}\n");
-    gmetad.wait_for_line("plugin count_hosts: source fake has 2 hosts up, 0 down");
+    for file in ["x1.so", "x2.so"] {
+        let line = format!("plugin count_hosts ({file}): source fake has 2 hosts up, 0 down");
+        gmetad.wait_for_line(&line);
+    }
     let log = gmetad.log();
     for (file, reason) in [
         (
@@ -380,7 +383,6 @@ fn each_file_that_is_no_plugin_is_named_with_the_reason_and_the_rest_go_on() {
         ("part.so", "undefined symbol: nowhere"),
         ("text.so", "it is not a shared object"),
         ("folder.so", "it cannot be read"),
-        ("x2.so", "there is a plugin count_hosts already: that of"),
         ("y.so", "create and notify must be there"),
     ] {
         let named = format!("plugin {} is left out: ", plugins.join(file).display());
@@ -628,6 +630,6 @@ fn the_header_and_the_rust_side_agree_on_every_size_place_and_number() {
         source_host_at, section, kind, parent, first, next, find, children, summary, set_hosts, get,
         number, value, attribute_at, set, set_number, set_value, add, remove);
     layout!("gmetad_plugin" abi::Plugin: abi, size, id, create, start, notify, notify_root, stop,
-        destroy);
+        destroy, replaces);
     assert_eq!(header, rust);
 }

@@ -7,33 +7,13 @@ mod support;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use support::peers::{FakeSource, Script, document};
-use support::{Gmetad, read, wait_until};
+use support::{Gmetad, python_host as host, read, wait_until};
 use tempfile::TempDir;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The host, built once.
-fn host() -> &'static Path {
-    static HOST: OnceLock<PathBuf> = OnceLock::new();
-    HOST.get_or_init(|| {
-        // A folder of its own, since the outer cargo may hold on to its own.
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
-        let output = Command::new(env!("CARGO"))
-            .current_dir(root())
-            .args(["build", "-p", "gmetad-python", "-p", "gmetad-python-host"])
-            .arg("--target-dir")
-            .arg(&target)
-            .output()
-            .expect("the cargo that builds this");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
-        target.join("debug/libgmetad_python_host.so")
-    })
 }
 
 /// A folder for a gmetad, with one of plugins in it, and a source of two hosts.
@@ -239,7 +219,10 @@ fn a_file_that_is_no_plugin_is_told_why_and_the_others_go_on() {
     let rig = Rig::new();
     let base = "from Gmetad.gmetad_plugin import GmetadPlugin\n";
     for (name, text) in [
-        ("a_missing.py", "import a_module_that_is_not_there\n".into()),
+        (
+            "a_missing.py",
+            "import a_module_that_is_not_there as get_plugin\n".into(),
+        ),
         ("b_syntax.py", "def get_plugin(:\n".into()),
         ("c_nothing.py", "x = 1\n".into()),
         (
@@ -251,22 +234,16 @@ fn a_file_that_is_no_plugin_is_told_why_and_the_others_go_on() {
             "f_raises.py",
             "def get_plugin():\n    raise ValueError('on purpose')\n".into(),
         ),
-        ("g_exits.py", "import sys\nsys.exit(3)\n".into()),
         (
-            "h_crashes.py",
-            "import ctypes\nctypes.string_at(1)\n".into(),
+            "g_exits.py",
+            "import sys\nsys.exit(3)\ndef get_plugin():\n    pass\n".into(),
         ),
-        ("i_ends.py", "import os\nos._exit(3)\n".into()),
         (
             "j_start.py",
             format!(
                 "{base}def get_plugin():\n    return P('j')\nclass P(GmetadPlugin):\n    \
                  def start(self):\n        raise OSError('no disk')\n"
             ),
-        ),
-        (
-            "k_twice.py",
-            format!("{base}def get_plugin():\n    return GmetadPlugin('rrd')\n"),
         ),
         (
             "l_works.py",
@@ -302,9 +279,6 @@ fn a_file_that_is_no_plugin_is_told_why_and_the_others_go_on() {
             "g_exits",
             "it cannot be imported: SystemExit: 3 (g_exits.py, line 2)",
         ),
-        ("h_crashes", "it crashes when it is loaded (SIGSEGV)"),
-        ("i_ends", "it ends the process when it is loaded"),
-        ("k_twice", "there is a plugin rrd already: it is built in"),
     ] {
         let file = rig.plugins().join(format!("{name}.py"));
         let line = format!("plugin {} is left out: {reason}", file.display());

@@ -209,3 +209,73 @@ fn files_that_a_real_rrdcached_refuses_cost_the_others_nothing() {
     }
     assert!(rig.gmetad.end().success());
 }
+
+/// All of a file's rows from a time on, as rrdtool shows them.
+fn rows(file: &Path, from: u64, until: u64) -> String {
+    let (from, until) = (from.to_string(), until.to_string());
+    rrdtool(&["fetch", text(file), "AVERAGE", "-s", &from, "-e", &until])
+}
+
+#[test]
+fn a_slope_that_changes_leaves_the_file_what_it_is_directly_and_through_rrdcached() {
+    const ROUNDS: u64 = 4;
+    let name = "a_slope_that_changes_leaves_the_file_what_it_is";
+    if !available(name, &["rrdcached", "rrdtool"]) {
+        return;
+    }
+    // Each was something else at first: one a counter, one a gauge, one a derive.
+    let before = [
+        ("to_gauge", "positive", "100"),
+        ("to_counter", "both", "100.5"),
+        ("from_derive", "derivative", "100"),
+    ];
+    let after = |round: u64| {
+        [
+            ("to_gauge", "both", format!("{}.75", 100 + 10 * round)),
+            ("to_counter", "positive", format!("{}.5", 100 - round)),
+            ("from_derive", "both", format!("{}.25", 100 - 20 * round)),
+        ]
+    };
+    let rrdcached = Rrdcached::start();
+    let cached = format!("rrdcached_address unix:{}", rrdcached.socket().display());
+    let stored = ["", &cached].map(|more| {
+        let rig = Rig::start(&cluster("c", T0, &before), more);
+        let reaches = |time: u64| {
+            wait_until("the update", || {
+                let names = before.map(|(name, ..)| name);
+                names.iter().all(|name| {
+                    let file = rig.file(&format!("c/h/{name}.rrd"));
+                    let written = file.exists() && (more.is_empty() || rrdcached.flush(&file));
+                    written && last(&file).0 == time
+                })
+            });
+        };
+        reaches(T0);
+        for round in 1..=ROUNDS {
+            let metrics = after(round);
+            let metrics = metrics
+                .each_ref()
+                .map(|(name, slope, value)| (*name, *slope, value.as_str()));
+            rig.serve(&cluster("c", T0 + round, &metrics));
+            reaches(T0 + round);
+        }
+        let stored = before.map(|(name, ..)| {
+            let file = rig.file(&format!("c/h/{name}.rrd"));
+            rows(&file, T0, T0 + ROUNDS)
+        });
+        assert!(rig.gmetad.end().success());
+        stored
+    });
+    assert_eq!(stored[0], stored[1]);
+    let has = |rows: &str, value: &str, count: u64| {
+        let all = rows.lines().filter(|line| line.ends_with(value));
+        assert_eq!(all.count() as u64, count, "{value} in {rows}");
+    };
+    has(&stored[0][0], " 1.0000000000e+01", ROUNDS - 1);
+    has(&stored[0][2], " -2.0000000000e+01", ROUNDS);
+    assert!(
+        stored[0][1].contains(" 9.8500000000e+01"),
+        "{}",
+        stored[0][1]
+    );
+}

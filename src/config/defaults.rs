@@ -15,8 +15,15 @@ pub const DEFAULT_POLL_PORT: u16 = 8649;
 /// Root of the round-robin files.
 pub const DEFAULT_RRD_ROOTDIR: &str = "/var/lib/ganglia/rrds";
 
-/// gmetad-python's archives: 12 KB a file.
-pub const DEFAULT_RRAS: [&str; 5] = [
+/// C gmetad's archives: a day in full, 631 KB a file.
+pub const DEFAULT_RRAS: [&str; 3] = [
+    "RRA:AVERAGE:0.5:1:5856",
+    "RRA:AVERAGE:0.5:4:20160",
+    "RRA:AVERAGE:0.5:40:52704",
+];
+
+/// gmetad-python's archives, for a file that was written for it: an hour in full, 12 KB a file.
+pub const GMETAD_PYTHON_RRAS: [&str; 5] = [
     "RRA:AVERAGE:0.5:1:244",
     "RRA:AVERAGE:0.5:24:244",
     "RRA:AVERAGE:0.5:168:244",

@@ -17,8 +17,8 @@ use super::table::{Args, Arity, Known, Repeat, Support, find, not_empty};
 use super::values::{self, Fault};
 use super::words::{Word, split_value_mended};
 use super::{
-    Config, ConfigError, DEFAULT_INTERVAL, DEFAULT_POLL_PORT, Directive, HostPort, Loaded,
-    Location, Notice, Problem, SourceConfig,
+    Config, ConfigError, DEFAULT_INTERVAL, DEFAULT_POLL_PORT, Directive, GMETAD_PYTHON_RRAS,
+    HostPort, Loaded, Location, Notice, Problem, SourceConfig,
 };
 use crate::Overrides;
 
@@ -31,6 +31,8 @@ pub(super) struct Draft {
     /// Where each directive, or each source by name, was first given.
     pub(super) given: HashMap<&'static str, Location>,
     sources: HashMap<String, Location>,
+    /// Whether archives were named.
+    pub(super) has_archives: bool,
     /// Where each rule of the summary filter stands.
     pub(super) rule_lines: Vec<Location>,
     notices: Vec<Notice>,
@@ -50,6 +52,7 @@ pub(super) fn interpret(
         setuid_username: "nobody".into(),
         given: HashMap::new(),
         sources: HashMap::new(),
+        has_archives: false,
         rule_lines: Vec::new(),
         notices: Vec::new(),
         errors: Vec::new(),
@@ -171,9 +174,6 @@ impl Draft {
             "alert" => self.alert_section(&section.directives),
             _ => {}
         }
-        // As gmetad-python does: its plugins expect a value.
-        let mut section = section;
-        section.directives.retain(|it| !it.value.is_empty());
         self.config.sections.push(section);
     }
 
@@ -212,6 +212,7 @@ impl Draft {
 
     fn finish(mut self, overrides: &Overrides) -> (Loaded, Vec<ConfigError>) {
         self.summary_filter_is_whole();
+        self.archives_of_gmetad_python();
         let mut config = self.config;
         config.setuid_username = self.setuid.then_some(self.setuid_username);
         config.exports = self.exports.finish();
@@ -241,6 +242,24 @@ impl Draft {
             },
             self.errors,
         )
+    }
+
+    /// Gives a file that was written for gmetad-python the archives it had there. It loads its RRD
+    /// plugins from `plugins_dir` and has a section for them; C gmetad refuses both, and no one of
+    /// them alone says that the files are gmetad-python's.
+    fn archives_of_gmetad_python(&mut self) {
+        let has_section = |id| self.config.section(id).is_some();
+        let has_plugins = has_section("rrd") || has_section("rrdsummary");
+        let Some(at) = self.given.get("plugins_dir").cloned() else {
+            return;
+        };
+        if self.has_archives || !has_plugins {
+            return;
+        }
+        self.config.rrd.rras = GMETAD_PYTHON_RRAS.map(String::from).to_vec();
+        let text = "with a section rrd or rrdsummary, plugins_dir marks a file of gmetad-python; as \
+                    it has no RRAs, new files get gmetad-python's, an hour in full";
+        self.notice(Level::Info, &at, text);
     }
 
     pub(super) fn notice(&mut self, level: Level, at: &Location, text: &str) {
@@ -450,7 +469,7 @@ mod tests {
     use std::time::Duration;
 
     use crate::testing::{Memory, config, notices, refusal};
-    use crate::{Config, ConfigErrors, DEFAULT_RRAS, Overrides, parse};
+    use crate::{Config, ConfigErrors, DEFAULT_RRAS, GMETAD_PYTHON_RRAS, Overrides, parse};
     use gmetad_core::source::{HostPort, SourceConfig};
     use gmetad_core::trust::TrustEntry;
 
@@ -734,6 +753,36 @@ mod tests {
         assert_eq!(config.rrd.rras, ["RRA:LAST:0.5:1:2", "RRA:MIN:0:1:3"]);
         // The plugin sees all of it, our two included.
         assert_eq!(config.section("RRD").expect("kept").directives.len(), 3);
+    }
+
+    #[test]
+    fn without_archives_a_file_gets_those_it_had() {
+        let rras = |text: &str| config(text).rrd.rras;
+        for text in [
+            "",
+            "RRAs",
+            "plugins_dir /p",
+            "rrd {\n write_timeout 300\n}\nrrdsummary {\n}",
+            "plugins_dir /p\nalert {\n}",
+        ] {
+            assert_eq!(rras(text), DEFAULT_RRAS, "{text}");
+        }
+        for text in [
+            "plugins_dir /p\nrrd {\n rrd_rootdir /r\n}",
+            "rrdsummary {}\nplugins_dir /p",
+            "plugins_dir /p\nrrd {\n RRAs\n}",
+        ] {
+            assert_eq!(rras(text), GMETAD_PYTHON_RRAS, "{text}");
+            let said = notices(&format!("data_source a b\n{text}"));
+            assert!(
+                said.iter()
+                    .any(|it| it.contains("new files get gmetad-python's")),
+                "{said:?}"
+            );
+        }
+        let given = "plugins_dir /p\nRRAs RRA:MAX:0:2:3\nrrd {}";
+        assert_eq!(rras(given), ["RRA:MAX:0:2:3"]);
+        assert_eq!(notices(&format!("{given}\ndata_source a b")), [""; 0]);
     }
 
     #[test]

@@ -36,7 +36,9 @@ mod values;
 mod words;
 
 pub use alert::{AlertConfig, AlertRule};
-pub use defaults::{DEFAULT_INTERVAL, DEFAULT_POLL_PORT, DEFAULT_RRAS, DEFAULT_RRD_ROOTDIR};
+pub use defaults::{
+    DEFAULT_INTERVAL, DEFAULT_POLL_PORT, DEFAULT_RRAS, DEFAULT_RRD_ROOTDIR, GMETAD_PYTHON_RRAS,
+};
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use reader::{Disk, Files, Unmatched};
 pub use show::Effective;

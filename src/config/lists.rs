@@ -143,6 +143,7 @@ pub(super) fn archives(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem
     }
     if !rras.is_empty() {
         draft.config.rrd.rras = rras;
+        draft.has_archives = true;
     }
     Ok(())
 }

@@ -453,10 +453,10 @@ mod tests {
                     \ta  b   c \n# a comment\n  # a directive # for gmetad-python { \n A\n a b\n\
                     colour #ff0000 \\\n  on white\n}\n";
         let expected = "watch: metricrule=load \"$val > 5 # 6\" \"it's\\\" high\"  # as it is | \
-                        a=b   c | #=a directive # for gmetad-python { | a=b | \
+                        a=b   c | #=a directive # for gmetad-python { | A= | a=b | \
                         colour=#ff0000 on white";
         assert_eq!(sections(text), [expected]);
-        let line = &config(text).sections[0].directives[4].line;
+        let line = &config(text).sections[0].directives[5].line;
         assert_eq!(line.to_string(), "g.conf:8");
     }
 

@@ -301,11 +301,9 @@ serves:
   to                this machine
 stores:
   rrd_rootdir       /var/lib/ganglia/rrds
-  RRAs              RRA:AVERAGE:0.5:1:244
-                    RRA:AVERAGE:0.5:24:244
-                    RRA:AVERAGE:0.5:168:244
-                    RRA:AVERAGE:0.5:672:244
-                    RRA:AVERAGE:0.5:5760:374
+  RRAs              RRA:AVERAGE:0.5:1:5856
+                    RRA:AVERAGE:0.5:4:20160
+                    RRA:AVERAGE:0.5:40:52704
   umask             022
 runs:
   as                as a daemon

@@ -382,7 +382,7 @@ pub(super) fn not_empty(text: &str) -> Result<String, Fault> {
 mod tests {
     use super::directive_names;
     use crate::testing::{Memory, config, config_with, notices};
-    use crate::{Config, DEFAULT_RRAS};
+    use crate::{Config, DEFAULT_RRAS, GMETAD_PYTHON_RRAS};
 
     const SHIPPED: &str = include_str!("../../contrib/gmetad.conf");
     const MANUAL: &str = include_str!("../../man/gmetad.conf.5");
@@ -429,8 +429,8 @@ mod tests {
         let config = config_with(&uncommented(), &files);
         assert_eq!(config.gridname, "included");
         assert_eq!(config.sources.len(), 3);
-        // C gmetad's archives, which stand behind the default ones.
-        assert_eq!(config.rrd.rras.len(), 3);
+        // gmetad-python's archives, which stand behind the default ones.
+        assert_eq!(config.rrd.rras, GMETAD_PYTHON_RRAS);
         let strange: Vec<String> = notices(&uncommented())
             .into_iter()
             .filter(|notice| notice.starts_with("WARN") && !notice.contains("RRAs is there"))
@@ -482,7 +482,7 @@ mod tests {
                     #      \"RRA:AVERAGE:0.5:5760:374\"\n#\n# rrd_rootdir \"/some/other/place\"\n}\n\
                     \nrrdsummary {\n}\n";
         let config = config(text);
-        assert_eq!(config.rrd.rras, DEFAULT_RRAS);
+        assert_eq!(config.rrd.rras, GMETAD_PYTHON_RRAS);
         let ids: Vec<&str> = config
             .sections
             .iter()

@@ -49,6 +49,39 @@ fn is_python(file: &Path) -> bool {
     has_extension(file, "py")
 }
 
+/// Whether it is a Python file that is no plugin but something that one of them imports.
+pub(super) fn is_module(file: &Path, all: &[PathBuf]) -> bool {
+    /// Without it there is no factory.
+    const FACTORY: &str = "get_plugin";
+    if !is_python(file) {
+        return false;
+    }
+    let text = |file: &Path| {
+        let bytes = fs::read(file).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let Some(stem) = file.file_stem().and_then(OsStr::to_str) else {
+        return false;
+    };
+    if text(file).contains(FACTORY) {
+        return false;
+    }
+    let mut others = all
+        .iter()
+        .filter(|other| *other != file && is_python(other));
+    stem == "__init__" || others.any(|other| imports(&text(other), stem))
+}
+
+/// Whether a line of Python imports a module of that name.
+fn imports(text: &str, module: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    text.lines().any(|line| {
+        let line = line.trim_start();
+        let is_import = line.starts_with("import ") || line.starts_with("from ");
+        is_import && line.split(|c| !is_word(c)).any(|word| word == module)
+    })
+}
+
 impl Candidate {
     /// Knows what loads a file.
     pub(super) fn of(file: &Path, config: &Config) -> Result<Candidate, LoadError> {
@@ -144,6 +177,34 @@ mod tests {
         let files = files_in(folder.path()).unwrap();
         let expected = ["a.so", "b.py", "c.so"].map(|name| folder.path().join(name));
         assert_eq!(files, expected);
+    }
+
+    #[test]
+    fn a_module_that_a_plugin_imports_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("__init__.py", ""),
+            (
+                "a.py",
+                "from tools import x\nimport os, more_tools\ndef get_plugin(): pass",
+            ),
+            ("tool.py", "x = 1"),
+            ("tools.py", "x = 1"),
+            ("more_tools.py", "x = 1"),
+            ("own.py", "import own"),
+            ("rrd_plugin.py", "def get_plugin(): pass"),
+            (
+                "z.py",
+                "  from rrd_plugin import RRDPlugin\ndef get_plugin(): pass",
+            ),
+        ] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let files = files_in(folder.path()).unwrap();
+        let modules = files.iter().filter(|file| is_module(file, &files));
+        let names = modules.map(|file| file.file_name().unwrap());
+        let expected = ["__init__.py", "more_tools.py", "tools.py"];
+        assert!(names.eq(expected.map(OsStr::new)));
     }
 
     #[test]

@@ -20,9 +20,9 @@ pub(super) struct Context {
     /// First, so that a pointer to it is one to the whole.
     api: abi::Api,
     facts: &'static Facts,
-    /// What is loaded, until the plugin's id is known.
+    /// What is loaded, until the plugin has a name.
     file: String,
-    id: OnceLock<Box<str>>,
+    name: OnceLock<Box<str>>,
     /// The thread that is in a call of the plugin, by its token; 0: none is.
     caller: AtomicUsize,
     /// Only for that thread.
@@ -59,7 +59,7 @@ impl Context {
             api: access::table(),
             facts,
             file: file.display().to_string(),
-            id: OnceLock::new(),
+            name: OnceLock::new(),
             caller: AtomicUsize::new(0),
             call: UnsafeCell::new(Call {
                 tree: ptr::null_mut(),
@@ -90,14 +90,14 @@ impl Context {
     }
 
     /// From now on the log names the plugin.
-    pub(super) fn name_is(&self, id: &str) {
-        // Said once, when it is loaded.
-        let _ = self.id.set(id.into());
+    pub(super) fn name_is(&self, name: &str) {
+        // Said once, when all are loaded.
+        let _ = self.name.set(name.into());
     }
 
     /// What stands before its lines in the log.
     pub(super) fn name(&self) -> &str {
-        self.id.get().map_or(&self.file, |id| id)
+        self.name.get().map_or(&self.file, |name| name)
     }
 
     /// Makes a call of the plugin, in which it may use what the table offers on this thread.

@@ -26,7 +26,7 @@ mod facts;
 mod trial;
 
 pub use candidate::Candidate;
-use candidate::files_in;
+use candidate::{files_in, is_module};
 use context::Context;
 use facts::Facts;
 pub use trial::{TRIAL_OPTION, attempt};
@@ -95,50 +95,69 @@ pub enum LoadError {
     /// A table that breaks a rule of the header.
     #[error("its table of functions cannot be used: {0}")]
     Table(&'static str),
-    /// Sections and the log could not tell them apart.
-    #[error("there is a plugin {0} already: {1}")]
-    Twice(String, String),
 }
 
-/// Loads what plugins_dir holds, in order of file name; names in the log what cannot be.
-///
-/// `built_in` are the ids that are taken.
-pub fn load_all(config: &Config, built_in: &[&str]) -> Vec<Box<dyn Plugin>> {
+/// A file of plugins_dir, or plugins_dir itself, of which there is no plugin.
+#[derive(Debug)]
+pub struct LeftOut {
+    /// The file.
+    pub file: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+/// Loads what plugins_dir holds, in order of file name; names in the log what cannot be. `at_work`
+/// is told which file is being loaded, and when that has ended.
+pub fn load_all(
+    config: &Config,
+    at_work: &dyn Fn(Option<&Path>),
+) -> (Vec<Box<dyn Plugin>>, Vec<LeftOut>) {
+    let mut plugins: Vec<Box<dyn Plugin>> = Vec::new();
+    let mut left_out = Vec::new();
     let Some(folder) = &config.plugins_dir else {
-        return Vec::new();
+        return (plugins, left_out);
     };
-    let files = match files_in(folder) {
-        Ok(files) => files,
-        Err(error) => {
-            log::error!("plugins_dir {} cannot be read: {error}", folder.display());
-            return Vec::new();
-        }
-    };
-    let mut taken: Vec<(String, String)> = built_in
-        .iter()
-        .map(|id| ((*id).to_owned(), "it is built in".to_owned()))
-        .collect();
-    let mut plugins: Vec<Box<dyn Plugin>> = Vec::with_capacity(files.len());
+    let files = files_in(folder).unwrap_or_else(|error| {
+        let reason = format!("it cannot be read: {error}");
+        log::error!("plugins_dir {}: {reason}", folder.display());
+        let file = folder.clone();
+        left_out.push(LeftOut { file, reason });
+        Vec::new()
+    });
     // Files are looked up in the configuration until the process ends.
     let facts = facts_of(config, !files.is_empty());
-    for file in files {
-        let loaded = tried(&file, config).and_then(|candidate| load(&candidate, facts));
-        let loaded = loaded.and_then(|plugin| is_new(plugin, &file, &mut taken));
+    for file in &files {
+        if is_module(file, &files) {
+            log::info!("{} is not loaded: plugins import it", file.display());
+            continue;
+        }
+        at_work(Some(file));
+        let loaded = tried(file, config).and_then(|candidate| load(&candidate, facts));
+        at_work(None);
         match loaded {
             Ok(plugin) => {
                 log::info!("plugin {} is loaded from {}", plugin.id, file.display());
                 plugins.push(Box::new(plugin));
             }
-            Err(error) => log::error!("plugin {} is left out: {error}", file.display()),
+            Err(error) => {
+                log::error!("plugin {} is left out: {error}", file.display());
+                left_out.push(LeftOut {
+                    file: file.clone(),
+                    reason: error.to_string(),
+                });
+            }
         }
     }
-    plugins
+    (plugins, left_out)
 }
 
 /// Loads one file, whatever plugins_dir says.
 pub fn load_one(file: &Path, config: &Config) -> Result<Box<dyn Plugin>, LoadError> {
     let candidate = tried(file, config)?;
-    Ok(Box::new(load(&candidate, facts_of(config, true))?))
+    let mut plugin = load(&candidate, facts_of(config, true))?;
+    let name = plugin.id.clone();
+    plugin.name_is(&name);
+    Ok(Box::new(plugin))
 }
 
 /// A file that may be loaded, and has been in another process.
@@ -153,29 +172,19 @@ fn facts_of(config: &Config, wanted: bool) -> &'static Facts {
     Box::leak(Box::new(config.map_or_else(Facts::default, Facts::of)))
 }
 
-fn is_new(
-    plugin: SharedObject,
-    file: &Path,
-    taken: &mut Vec<(String, String)>,
-) -> Result<SharedObject, LoadError> {
-    let other = taken
-        .iter()
-        .find(|(id, _)| id.eq_ignore_ascii_case(&plugin.id));
-    if let Some((_, other)) = other {
-        return Err(LoadError::Twice(plugin.id.clone(), other.clone()));
-    }
-    taken.push((plugin.id.clone(), format!("that of {}", file.display())));
-    Ok(plugin)
-}
-
-/// Maps a library, whose constructors run, and finds its factory.
-fn factory_of(library: &Path) -> Result<abi::Factory, LoadError> {
+/// Maps a library, whose constructors run.
+fn open(library: &Path) -> Result<Library, LoadError> {
     let flags = RTLD_NOW | RTLD_LOCAL;
     // SAFETY: what the constructors of the object do cannot be known. That of the file is one of a
     // folder that whoever configures gmetad trusts with its process, that it is the right person's
     // was checked, and so was, in another process, that loading it goes well.
     let opened = unsafe { Library::open(Some(library), flags) };
-    let opened = opened.map_err(|error| LoadError::Open(reason_of(&error)))?;
+    opened.map_err(|error| LoadError::Open(reason_of(&error)))
+}
+
+/// Finds the factory of a library.
+fn factory_of(library: &Path) -> Result<abi::Factory, LoadError> {
+    let opened = open(library)?;
     // SAFETY: the one thing the symbol can be, by the header, is a function of this type, in all
     // versions of it.
     let factory = unsafe { opened.get::<abi::Factory>(abi::FACTORY.as_bytes()) };
@@ -216,9 +225,12 @@ fn load(candidate: &Candidate, facts: &'static Facts) -> Result<SharedObject, Lo
     let id = id.filter(|id| is_id(id)).ok_or(LoadError::Table(
         "its id must be of a to z, 0 to 9, _, - and .",
     ))?;
-    context.name_is(id);
+    // SAFETY: by the header it stays where it is, too.
+    let replaces = unsafe { access::text(functions.replaces) };
     Ok(SharedObject {
         id: id.to_owned(),
+        file: file.clone(),
+        replaces: replaces.unwrap_or_default().to_owned(),
         table,
         functions,
         context,
@@ -259,6 +271,7 @@ fn checked(table: *const abi::Plugin) -> Result<abi::Plugin, LoadError> {
         notify_root: None,
         stop: None,
         destroy: None,
+        replaces: abi::Text::NONE,
     };
     // SAFETY: by its own word there are `size` bytes, of which at most those we know are copied
     // over a value of plain numbers, pointers and functions that may be null.
@@ -275,6 +288,9 @@ fn checked(table: *const abi::Plugin) -> Result<abi::Plugin, LoadError> {
 /// A plugin that was loaded.
 struct SharedObject {
     id: String,
+    file: PathBuf,
+    /// The id of the built-in plugin whose work it does; empty: none's.
+    replaces: String,
     table: *const abi::Plugin,
     functions: abi::Plugin,
     context: &'static Context,
@@ -318,6 +334,18 @@ impl SharedObject {
 impl Plugin for SharedObject {
     fn id(&self) -> &str {
         &self.id
+    }
+
+    fn file(&self) -> Option<&Path> {
+        Some(&self.file)
+    }
+
+    fn name_is(&mut self, name: &str) {
+        self.context.name_is(name);
+    }
+
+    fn replaces(&self, built_in: &str) -> bool {
+        self.replaces == built_in
     }
 
     fn configure(&mut self, _directives: &[Directive]) -> Result<(), PluginError> {
@@ -446,8 +474,11 @@ mod tests {
             notify_root: None,
             stop: None,
             destroy: None,
+            replaces: abi::Text::NONE,
         };
         let whole = size_of::<abi::Plugin>() as u32;
+        let first = offset_of!(abi::Plugin, replaces) as u32;
+        assert!(checked(&table(abi::ABI, first)).unwrap().replaces.len == 0);
         let good = checked(&table(abi::ABI, whole)).unwrap();
         assert!(good.create.is_some() && good.notify.is_some() && good.stop.is_none());
         let refusal = |table: &abi::Plugin| match checked(table) {
@@ -459,7 +490,7 @@ mod tests {
             "it is built for version 7 of the plugin interface, and this gmetad has version 1: \
              build it anew with this gmetad's gmetad_plugin.h"
         );
-        assert!(refusal(&table(abi::ABI, whole - 8)).contains("too small"));
+        assert!(refusal(&table(abi::ABI, first - 1)).contains("too small"));
         let without = abi::Plugin {
             notify: None,
             ..table(abi::ABI, whole)

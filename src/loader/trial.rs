@@ -1,7 +1,8 @@
 //! Loading a file in a process of its own first, where a crash costs nothing.
 //!
 //! Only whether that ends is found out: what the plugin says of itself is asked when it is loaded
-//! for good. What it does later can crash the daemon all the same.
+//! for good. What it does later can crash the daemon all the same. A file in Python is only looked
+//! at: no line of it is run before it is loaded for good.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -14,7 +15,7 @@ use nix::libc;
 use nix::sys::signal::Signal;
 
 use super::context::Context;
-use super::{Candidate, Facts, LoadError, factory_of};
+use super::{Candidate, Facts, LoadError, factory_of, open};
 
 /// Has the process load one plugin and do nothing else.
 pub const TRIAL_OPTION: &str = "--load-check";
@@ -91,18 +92,35 @@ fn verdict(status: ExitStatus) -> Result<(), LoadError> {
 /// The other process: loads the file, asks for its plugin, and ends with 0 if it comes that far.
 pub fn attempt(candidate: &Candidate) -> ! {
     let Candidate { library, file } = candidate;
-    if let Ok(factory) = candidate.check().and_then(|()| factory_of(library)) {
+    let asked = candidate.check().and_then(|()| {
+        if library == file {
+            factory_of(library)
+        } else {
+            look_of(library)
+        }
+    });
+    if let Ok(ask) = asked {
         let facts: &'static Facts = Box::leak(Box::default());
         let context = Context::new(facts, file);
         let path = file.to_string_lossy();
         // SAFETY: the table and the text are valid for the call, the table for ever.
-        context.enter(None, || unsafe {
-            factory(context.api(), abi::Text::of(&path))
-        });
+        context.enter(None, || unsafe { ask(context.api(), abi::Text::of(&path)) });
     }
     // SAFETY: ends the process, without the handlers that the object may have left: whether those
     // go well is nobody's concern here.
     unsafe { libc::_exit(0) }
+}
+
+/// What a library that makes plugins of files looks at one with, and runs nothing of it: its type is
+/// the factory's, and it gives nothing.
+fn look_of(library: &Path) -> Result<abi::Factory, LoadError> {
+    let opened = open(library)?;
+    // SAFETY: that is the function's type, in the one library that has it.
+    let look = unsafe { opened.get::<abi::Factory>(abi::LOOK.as_bytes()) };
+    let look = *look.map_err(|_| LoadError::NoFactory)?;
+    // Never unmapped: Python is not.
+    std::mem::forget(opened);
+    Ok(look)
 }
 
 #[cfg(test)]

@@ -8,16 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::file_name;
 use super::status::{PluginState, Status};
 use gmetad_config::Config;
-use gmetad_core::plugin::Directive;
-use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
+use gmetad_core::plugin::{Directive, Plugin, PluginError, RootUpdate, Update};
+use gmetad_loader::LeftOut;
 
 /// How soon a plugin whose work between updates has failed is asked for it again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
 /// Failures in a row that cost a plugin the rest.
 const DISABLE_AFTER: u32 = 10;
+
+/// What is told beside the plugins under this name, so that no file has it for itself.
+const RESERVED: &str = "rrdcached";
 
 /// All plugins, in order.
 pub(super) struct Chain {
@@ -27,11 +31,24 @@ pub(super) struct Chain {
 
 struct Link {
     plugin: Box<dyn Plugin>,
+    /// What it is called in the log: no two have the same.
+    name: String,
     directives: Vec<Directive>,
     /// Failures since the last success, of updates of sources and of the root: one that fails with
     /// all of the former is not forgiven for the latter.
     in_a_row: [u32; 3],
-    runs: bool,
+    part: Part,
+}
+
+/// Whether a plugin sees updates.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Not started, left out, disabled or stopped.
+    None,
+    /// It sees all.
+    Runs,
+    /// Built in, and in the place of it another does its work.
+    Replaced,
 }
 
 /// What a plugin is called for; the place in `in_a_row`.
@@ -44,8 +61,14 @@ enum About {
 }
 
 impl Chain {
-    /// These plugins: by the `plugins` directive if there is one, else as they come.
-    pub(super) fn new(config: &Config, plugins: Vec<Box<dyn Plugin>>) -> Chain {
+    /// These plugins: by the `plugins` directive if there is one, else as they come. They are told
+    /// of in `status`, and so are the files that were left out.
+    pub(super) fn new(
+        config: &Config,
+        plugins: Vec<Box<dyn Plugin>>,
+        left_out: &[LeftOut],
+        status: Arc<Status>,
+    ) -> Chain {
         let plugins = match &config.plugins {
             Some(ids) => in_order(ids, plugins),
             None => plugins,
@@ -58,16 +81,24 @@ impl Chain {
                 log::warn!("section {} belongs to no plugin in the chain", section.id);
             }
         }
-        let links = plugins.into_iter().map(|plugin| Link {
-            directives: config
-                .section(plugin.id())
-                .map_or_else(Vec::new, |section| section.directives.clone()),
-            plugin,
-            in_a_row: [0; 3],
-            runs: false,
+        let names = names(&plugins);
+        let links = plugins.into_iter().zip(names).map(|(mut plugin, name)| {
+            plugin.name_is(&name);
+            Link {
+                directives: config
+                    .section(plugin.id())
+                    .map_or_else(Vec::new, |section| section.directives.clone()),
+                plugin,
+                name,
+                in_a_row: [0; 3],
+                part: Part::None,
+            }
         });
         let links: Vec<Link> = links.collect();
-        let status = Arc::new(Status::new(links.iter().map(|link| link.plugin.as_ref())));
+        let links_by_name = links
+            .iter()
+            .map(|link| (link.name.as_str(), link.plugin.as_ref()));
+        status.set_plugins(links_by_name, left_out);
         Chain { links, status }
     }
 
@@ -77,21 +108,75 @@ impl Chain {
 
     /// Configures and starts every plugin; leaves out, with a line, those that cannot.
     pub(super) fn start(&mut self) {
-        for (place, link) in self.links.iter_mut().enumerate() {
-            let plugin = &mut link.plugin;
-            let directives = &link.directives;
-            let result = call(&self.status, place, || {
-                plugin.configure(directives)?;
-                plugin.start()
-            });
-            link.runs = result.is_ok();
-            self.status.plugins[place].set_state(match result {
-                Ok(()) => PluginState::Running,
-                Err(reason) => {
-                    log::error!("plugin {} is left out: {reason}", link.plugin.id());
-                    PluginState::Refused
+        // A file that does a built-in plugin's work does so only if it could be started.
+        for built_in in [false, true] {
+            for place in 0..self.links.len() {
+                if self.links[place].plugin.file().is_none() == built_in {
+                    self.start_or_leave(place);
                 }
-            });
+            }
+        }
+    }
+
+    fn start_or_leave(&mut self, place: usize) {
+        let Some(other) = self.replacement(place) else {
+            return self.start_one(place);
+        };
+        let file = other.plugin.file().map(|it| it.display().to_string());
+        let file = file.unwrap_or_default();
+        let link = &mut self.links[place];
+        log::warn!(
+            "plugin {}, which is built in, writes nothing: {file} writes the same files",
+            link.name
+        );
+        link.part = Part::Replaced;
+        self.status
+            .counters(place)
+            .set_state_for(PluginState::Replaced, Some(&file));
+    }
+
+    /// The plugin that does the work of this one, which is built in.
+    fn replacement(&self, place: usize) -> Option<&Link> {
+        let plugin = &self.links[place].plugin;
+        let replaces = |link: &&Link| link.part == Part::Runs && link.plugin.replaces(plugin.id());
+        let is_built_in = plugin.file().is_none();
+        self.links.iter().find(replaces).filter(|_| is_built_in)
+    }
+
+    fn start_one(&mut self, place: usize) {
+        let Link {
+            plugin, directives, ..
+        } = &mut self.links[place];
+        let result = call(&self.status, place, || {
+            plugin.configure(directives)?;
+            plugin.start()
+        });
+        let link = &mut self.links[place];
+        let counters = self.status.counters(place);
+        match result {
+            Ok(()) => {
+                link.part = Part::Runs;
+                counters.set_state(PluginState::Running);
+            }
+            Err(reason) => {
+                log::error!("plugin {} is left out: {reason}", link.name);
+                link.part = Part::None;
+                counters.set_state_for(PluginState::Refused, Some(&reason));
+            }
+        }
+    }
+
+    /// Starts those whose replacement has been disabled.
+    fn take_back(&mut self) {
+        for place in 0..self.links.len() {
+            let is_alone = self.replacement(place).is_none();
+            if self.links[place].part == Part::Replaced && is_alone {
+                log::error!(
+                    "plugin {}, which is built in, writes its files again",
+                    self.links[place].name
+                );
+                self.start_one(place);
+            }
         }
     }
 
@@ -106,28 +191,22 @@ impl Chain {
     /// Lets every plugin do what it does between updates; when it next wants to.
     pub(super) fn tick(&mut self) -> Option<Duration> {
         let mut soonest = None;
-        for (place, link) in self.links.iter_mut().enumerate() {
-            if !link.runs {
+        for place in 0..self.links.len() {
+            let link = &mut self.links[place];
+            if link.part != Part::Runs {
                 continue;
             }
-            let plugin = &mut link.plugin;
             let mut next = None;
             let result = call(&self.status, place, || {
-                next = plugin.tick();
+                next = link.plugin.tick();
                 Ok(())
             });
             if let Err(reason) = result {
-                self.status.plugins[place]
-                    .failed
-                    .fetch_add(1, Ordering::Relaxed);
-                link.failed(About::Tick, &reason);
-                if !link.runs {
-                    self.status.plugins[place].set_state(PluginState::Disabled);
-                }
+                self.failed(place, About::Tick, &reason);
                 // Not at once, or one that always fails would keep the thread busy.
                 next = Some(AFTER_PANIC);
-            } else if link.in_a_row[About::Tick as usize] > 0 {
-                link.succeeded(About::Tick);
+            } else {
+                self.links[place].succeeded(About::Tick);
             }
             soonest = soonest.into_iter().chain(next).min();
         }
@@ -137,7 +216,7 @@ impl Chain {
     /// Stops every plugin that runs, in order.
     pub(super) fn stop(&mut self) {
         for (place, link) in self.links.iter_mut().enumerate() {
-            if !std::mem::take(&mut link.runs) {
+            if std::mem::replace(&mut link.part, Part::None) != Part::Runs {
                 continue;
             }
             let result = call(&self.status, place, || {
@@ -145,9 +224,9 @@ impl Chain {
                 Ok(())
             });
             if let Err(reason) = result {
-                log::error!("plugin {} did not stop well: {reason}", link.plugin.id());
+                log::error!("plugin {} did not stop well: {reason}", link.name);
             }
-            self.status.plugins[place].set_state(PluginState::Stopped);
+            self.status.counters(place).set_state(PluginState::Stopped);
         }
     }
 
@@ -156,25 +235,29 @@ impl Chain {
         about: About,
         mut work: impl FnMut(&mut dyn Plugin) -> Result<(), PluginError>,
     ) {
-        for (place, link) in self.links.iter_mut().enumerate() {
-            if !link.runs {
+        for place in 0..self.links.len() {
+            let link = &mut self.links[place];
+            if link.part != Part::Runs {
                 continue;
             }
-            let plugin = &mut link.plugin;
             let start = Instant::now();
-            let result = call(&self.status, place, || work(plugin.as_mut()));
-            let counters = &self.status.plugins[place];
-            counters.count(start.elapsed());
+            let result = call(&self.status, place, || work(link.plugin.as_mut()));
+            self.status.counters(place).count(start.elapsed());
             match result {
                 Ok(()) => link.succeeded(about),
-                Err(reason) => {
-                    counters.failed.fetch_add(1, Ordering::Relaxed);
-                    link.failed(about, &reason);
-                    if !link.runs {
-                        counters.set_state(PluginState::Disabled);
-                    }
-                }
+                Err(reason) => self.failed(place, about, &reason),
             }
+        }
+    }
+
+    fn failed(&mut self, place: usize, about: About, reason: &str) {
+        let counters = self.status.counters(place);
+        counters.failed.fetch_add(1, Ordering::Relaxed);
+        let link = &mut self.links[place];
+        link.failed(about, reason);
+        if link.part != Part::Runs {
+            counters.set_state_for(PluginState::Disabled, Some(reason));
+            self.take_back();
         }
     }
 }
@@ -184,10 +267,7 @@ impl Link {
         let failures = std::mem::take(&mut self.in_a_row[about as usize]);
         if failures > 0 {
             // As loud as the failure was, so that whoever read that reads this.
-            log::error!(
-                "plugin {} works again after {failures} failures",
-                self.plugin.id()
-            );
+            log::error!("plugin {} works again after {failures} failures", self.name);
         }
     }
 
@@ -196,14 +276,14 @@ impl Link {
         let in_a_row = &mut self.in_a_row[about as usize];
         *in_a_row += 1;
         if *in_a_row >= DISABLE_AFTER {
-            self.runs = false;
+            self.part = Part::None;
             log::error!(
                 "plugin {} is disabled until the next start: it failed {DISABLE_AFTER} times in a \
                  row, at last with: {reason}",
-                self.plugin.id()
+                self.name
             );
         } else if *in_a_row == 1 {
-            log::error!("plugin {} failed: {reason}", self.plugin.id());
+            log::error!("plugin {} failed: {reason}", self.name);
         }
     }
 }
@@ -214,11 +294,10 @@ fn call(
     place: usize,
     work: impl FnOnce() -> Result<(), PluginError>,
 ) -> Result<(), String> {
-    status.calls.fetch_add(1, Ordering::Release);
-    status.busy.store(place + 1, Ordering::Release);
+    status.begin(place);
     // A plugin that panicked may be left in any state of its own; it has no part in ours.
     let result = catch_unwind(AssertUnwindSafe(work));
-    status.busy.store(0, Ordering::Release);
+    status.end();
     match result {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(panic) => Err(format!("panic: {}", panic_text(panic.as_ref()))),
@@ -235,32 +314,53 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// The plugins the directive names, as it orders them.
-fn in_order(ids: &[String], plugins: Vec<Box<dyn Plugin>>) -> Vec<Box<dyn Plugin>> {
-    let mut plugins: Vec<Option<Box<dyn Plugin>>> = plugins.into_iter().map(Some).collect();
-    let mut chosen = Vec::with_capacity(ids.len());
-    for id in ids {
-        let found = plugins.iter_mut().find(|plugin| {
-            plugin
-                .as_ref()
-                .is_some_and(|plugin| plugin.id().eq_ignore_ascii_case(id))
-        });
-        match found.and_then(Option::take) {
-            Some(plugin) => chosen.push(plugin),
-            None => log::error!("plugins: there is no plugin {id}, or it is named twice"),
+/// The plugins the directive names, as it orders them: an id stands for all that have it, in the
+/// order they came in, the name of a file for one.
+fn in_order(names: &[String], plugins: Vec<Box<dyn Plugin>>) -> Vec<Box<dyn Plugin>> {
+    let mut plugins = plugins;
+    let mut chosen: Vec<Box<dyn Plugin>> = Vec::with_capacity(plugins.len());
+    for name in names {
+        let is_named = |plugin: &dyn Plugin| {
+            plugin.id().eq_ignore_ascii_case(name)
+                || plugin.file().is_some_and(|file| file_name(file) == *name)
+        };
+        let before = chosen.len();
+        chosen.extend(plugins.extract_if(.., |plugin| is_named(plugin.as_ref())));
+        if chosen.len() > before {
+            continue;
+        }
+        if chosen.iter().any(|plugin| is_named(plugin.as_ref())) {
+            log::error!("plugins: {name} is named twice; the first place counts");
+        } else {
+            log::error!("plugins: there is no plugin {name}");
         }
     }
     chosen
 }
 
+/// What each is called: by its id, and where another has that as well, by its file too.
+fn names(plugins: &[Box<dyn Plugin>]) -> Vec<String> {
+    let with_id = |id: &str| {
+        let ids = plugins.iter().map(|plugin| plugin.id()).chain([RESERVED]);
+        ids.filter(|other| other.eq_ignore_ascii_case(id)).count()
+    };
+    let name = |plugin: &dyn Plugin| match plugin.file() {
+        Some(file) if with_id(plugin.id()) > 1 => {
+            format!("{} ({})", plugin.id(), file_name(file))
+        }
+        _ => plugin.id().to_owned(),
+    };
+    plugins.iter().map(|plugin| name(plugin.as_ref())).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::PluginState::{Disabled, Refused, Running, Stopped};
+    use super::PluginState::{Disabled, Refused, Replaced, Running, Stopped};
     use super::*;
     use gmetad_config::Section;
     use gmetad_core::model::{Cluster, Node, Now};
     use gmetad_core::plugin::Location;
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
     use std::sync::Mutex;
 
     type Seen = Arc<Mutex<Vec<String>>>;
@@ -268,6 +368,7 @@ mod tests {
 
     struct Scripted {
         id: &'static str,
+        file: Option<&'static Path>,
         seen: Seen,
         refuses: bool,
         script: Script,
@@ -276,6 +377,14 @@ mod tests {
     impl Plugin for Scripted {
         fn id(&self) -> &str {
             self.id
+        }
+
+        fn file(&self) -> Option<&Path> {
+            self.file
+        }
+
+        fn replaces(&self, built_in: &str) -> bool {
+            self.file.is_some() && self.id == built_in
         }
 
         fn configure(&mut self, directives: &[Directive]) -> Result<(), PluginError> {
@@ -300,6 +409,10 @@ mod tests {
         }
     }
 
+    fn chain_of(config: &Config, plugins: Vec<Box<dyn Plugin>>) -> Chain {
+        Chain::new(config, plugins, &[], Arc::default())
+    }
+
     fn plugin(seen: &Seen, id: &'static str, script: Script) -> Box<dyn Plugin> {
         scripted(seen, id, false, script)
     }
@@ -307,10 +420,21 @@ mod tests {
     fn scripted(seen: &Seen, id: &'static str, refuses: bool, script: Script) -> Box<dyn Plugin> {
         Box::new(Scripted {
             id,
+            file: None,
             seen: Arc::clone(seen),
             refuses,
             script,
         })
+    }
+
+    fn from_file(seen: &Seen, id: &'static str, file: &'static str) -> Scripted {
+        Scripted {
+            id,
+            file: Some(Path::new(file)),
+            seen: Arc::clone(seen),
+            refuses: false,
+            script: Box::new(|_| Ok(())),
+        }
     }
 
     fn update() -> Update {
@@ -342,7 +466,7 @@ mod tests {
     #[test]
     fn a_failing_plugin_does_not_keep_the_others_from_theirs() {
         let seen = Seen::default();
-        let mut chain = Chain::new(
+        let mut chain = chain_of(
             &Config::new("test"),
             vec![
                 plugin(&seen, "panics", Box::new(|_| panic!("on purpose"))),
@@ -381,7 +505,7 @@ mod tests {
             Err(PluginError::Failed("nine times out of ten".into()))
         });
         let plugins = vec![plugin(&seen, "flaky", script)];
-        let mut chain = Chain::new(&Config::new("test"), plugins);
+        let mut chain = chain_of(&Config::new("test"), plugins);
         chain.start();
         for _ in 0..100 {
             chain.notify(&mut update());
@@ -394,7 +518,7 @@ mod tests {
     fn summaries_that_go_well_do_not_forgive_updates_that_fail() {
         let seen = Seen::default();
         let script = Box::new(|_: &mut Update| Err(PluginError::Failed("on purpose".into())));
-        let mut chain = Chain::new(&Config::new("test"), vec![plugin(&seen, "half", script)]);
+        let mut chain = chain_of(&Config::new("test"), vec![plugin(&seen, "half", script)]);
         chain.start();
         for _ in 0..DISABLE_AFTER {
             chain.notify(&mut update());
@@ -414,7 +538,7 @@ mod tests {
         let seen = Seen::default();
         let refuses = scripted(&seen, "refuses", true, Box::new(|_| Ok(())));
         let works = plugin(&seen, "works", Box::new(|_| Ok(())));
-        let mut chain = Chain::new(&Config::new("test"), vec![refuses, works]);
+        let mut chain = chain_of(&Config::new("test"), vec![refuses, works]);
         chain.start();
         chain.notify(&mut update());
         chain.stop();
@@ -430,12 +554,97 @@ mod tests {
             plugins: Some(vec!["Three".into(), "nosuch".into(), "one".into()]),
             ..Config::new("test")
         };
-        let mut chain = Chain::new(&config, plugins.into());
+        let mut chain = chain_of(&config, plugins.into());
         chain.start();
         chain.notify(&mut update());
         chain.stop();
         let order = ["three a", "one a", "three stop", "one stop"];
         assert_eq!(taken(&seen), order);
+    }
+
+    #[test]
+    fn plugins_of_one_id_are_told_apart_by_their_files() {
+        let seen = Seen::default();
+        let mine = |file| Box::new(from_file(&seen, "mine", file)) as Box<dyn Plugin>;
+        let plugins = |ids: &[&str]| {
+            let config = Config {
+                plugins: Some(ids.iter().map(|id| (*id).into()).collect()),
+                ..Config::new("test")
+            };
+            let rrd = plugin(&seen, "rrd", Box::new(|_| Ok(())));
+            let other = Box::new(from_file(&seen, "RRD", "/p/c.so")) as Box<dyn Plugin>;
+            let cached = Box::new(from_file(&seen, RESERVED, "/p/d.so")) as Box<dyn Plugin>;
+            let all = vec![mine("/p/a.so"), mine("/p/b.so"), other, cached, rrd];
+            let chain = chain_of(&config, all);
+            let status = chain.status.plugins();
+            status.iter().map(|it| it.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            plugins(&["rrd", "MINE"]),
+            ["RRD (c.so)", "rrd", "mine (a.so)", "mine (b.so)"]
+        );
+        assert_eq!(plugins(&["b.so", "nosuch", "c.so"]), ["mine", "RRD"]);
+        assert_eq!(
+            plugins(&["b.so", "mine", "a.so"]),
+            ["mine (b.so)", "mine (a.so)"]
+        );
+        assert_eq!(plugins(&["rrdcached"]), ["rrdcached (d.so)"]);
+    }
+
+    #[test]
+    fn a_file_does_a_built_in_plugins_work_as_long_as_it_runs() {
+        let seen = Seen::default();
+        let run = |refuses, script| {
+            let file = Scripted {
+                refuses,
+                script,
+                ..from_file(&seen, "rrd", "/p/rrd_plugin.py")
+            };
+            // Also where it comes behind.
+            let rrd = plugin(&seen, "rrd", Box::new(|_| Ok(())));
+            let mut chain = chain_of(&Config::new("test"), vec![rrd, Box::new(file)]);
+            chain.start();
+            for _ in 0..=DISABLE_AFTER {
+                chain.notify(&mut update());
+            }
+            (states(&chain), taken(&seen).len() as u32, chain)
+        };
+        let (states, calls, mut chain) = run(false, Box::new(|_| Ok(())));
+        assert_eq!(
+            (states, calls),
+            (vec![Replaced, Running], DISABLE_AFTER + 1)
+        );
+        let reason = chain.status.plugins()[0].reason.clone();
+        assert_eq!(reason.as_deref(), Some("/p/rrd_plugin.py"));
+        chain.stop();
+        assert_eq!(taken(&seen), ["rrd stop"]);
+        let (states, calls, _) = run(true, Box::new(|_| Ok(())));
+        assert_eq!((states, calls), (vec![Running, Refused], DISABLE_AFTER + 1));
+        let fails = || Err(PluginError::Failed("no disk".into()));
+        let (states, calls, chain) = run(false, Box::new(move |_| fails()));
+        assert_eq!(
+            (states, calls),
+            (vec![Running, Disabled], DISABLE_AFTER + 1)
+        );
+        let reason = chain.status.plugins()[1].reason.clone();
+        assert_eq!(reason.as_deref(), Some("no disk"));
+    }
+
+    #[test]
+    fn files_that_were_left_out_stand_behind_the_chain() {
+        let seen = Seen::default();
+        let left_out = [("/p/mine", "no reason"), ("/p/x.so", "not on a Monday")];
+        let left_out = left_out.map(|(file, reason)| LeftOut {
+            file: file.into(),
+            reason: reason.into(),
+        });
+        let mine = plugin(&seen, "mine", Box::new(|_| Ok(())));
+        let chain = Chain::new(&Config::new("test"), vec![mine], &left_out, Arc::default());
+        let status = chain.status.plugins();
+        let names: Vec<&str> = status.iter().map(|it| it.name.as_str()).collect();
+        assert_eq!(names, ["mine", "mine (left out)", "x.so"]);
+        assert_eq!(status[2].state, PluginState::NotLoaded);
+        assert_eq!(status[2].reason.as_deref(), Some("not on a Monday"));
     }
 
     #[test]
@@ -462,7 +671,7 @@ mod tests {
         };
         let mine = plugin(&seen, "Mine", Box::new(|_| Ok(())));
         let other = plugin(&seen, "other", Box::new(|_| Ok(())));
-        Chain::new(&config, vec![mine, other]).start();
+        chain_of(&config, vec![mine, other]).start();
         assert_eq!(taken(&seen), ["Mine b=1", "Mine a=\"x\" y", "Mine b=2"]);
     }
 
@@ -473,7 +682,7 @@ mod tests {
             update.node = named("changed");
             Ok(())
         });
-        let mut chain = Chain::new(
+        let mut chain = chain_of(
             &Config::new("test"),
             vec![
                 plugin(&seen, "changes", changes),

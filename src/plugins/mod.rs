@@ -3,6 +3,7 @@
 //! The loop does not wait for any of it: it hands snapshots to a [`PluginHandle`] and goes on.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{channel, sync_channel};
 use std::thread;
@@ -14,6 +15,7 @@ use gmetad_export::carbon::Carbon;
 use gmetad_export::memcached::Memcached;
 use gmetad_export::riemann::Riemann;
 use gmetad_rrd::{PortDesk, RrdCounters};
+use status::Status;
 
 mod alert;
 mod chain;
@@ -35,9 +37,9 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 /// Starts the plugin thread with the chain that the configuration asks for.
 ///
-/// Plugins are configured and started on it, so this returns at once; one that cannot is named in
-/// the log and left out. `waker` is called from there when a queue that was full has room again,
-/// and when all has ended. Fails only where the system gives no thread.
+/// Plugins are loaded, configured and started on it, so this returns at once, and one that hangs
+/// keeps nobody but the others; one that cannot is named in the log and left out. `waker` is called
+/// from there when a queue that was full has room again, and when all has ended. Fails only where the system gives no thread.
 pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     let counters = Arc::new(RrdCounters::default());
     // An alert does not wait for files.
@@ -45,10 +47,22 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     let (files, desk) = gmetad_rrd::plugins(config, &counters);
     built_in.extend(files);
     built_in.extend(exports(config));
-    let ids: Vec<&str> = built_in.iter().map(|plugin| plugin.id()).collect();
-    let mut plugins = gmetad_loader::load_all(config, &ids);
-    plugins.extend(built_in);
-    start_chain(Chain::new(config, plugins), desk, counters, waker)
+    let config = config.clone();
+    let chain = move |status: &Arc<Status>| {
+        let (mut plugins, left_out) = gmetad_loader::load_all(&config, &|file| match file {
+            Some(file) => status.begin_loading(file),
+            None => status.end(),
+        });
+        plugins.extend(built_in);
+        Chain::new(&config, plugins, &left_out, Arc::clone(status))
+    };
+    start_chain(chain, desk, counters, waker)
+}
+
+/// A file's name, without its folder.
+fn file_name(file: &Path) -> String {
+    let name = file.file_name().unwrap_or(file.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
 /// The plugins that send values on, as far as they are configured.
@@ -60,12 +74,13 @@ fn exports(config: &Config) -> impl Iterator<Item = Box<dyn Plugin>> {
 }
 
 fn start_chain(
-    chain: Chain,
+    chain: impl FnOnce(&Arc<Status>) -> Chain + Send + 'static,
     desk: PortDesk,
     counters: Arc<RrdCounters>,
     waker: Waker,
 ) -> io::Result<PluginHandle> {
-    let status = Arc::clone(chain.status());
+    let status = Arc::<Status>::default();
+    let shared = Arc::clone(&status);
     let (sender, events) = sync_channel(queue::CHANNEL_EVENTS);
     let (requests, asked) = channel();
     let (answered, answers) = channel();
@@ -77,7 +92,7 @@ fn start_chain(
     let thread = thread::Builder::new()
         .name("plugins".into())
         .stack_size(STACK_BYTES)
-        .spawn(move || worker::run(chain, &events, port, &waker))?;
+        .spawn(move || worker::run(chain(&shared), &events, port, &waker))?;
     let port = queue::PortEnd { requests, answers };
     Ok(PluginHandle::new(sender, port, status, counters, thread))
 }

@@ -272,10 +272,8 @@ impl PluginHandle {
 
     /// The plugin that has been in one call for more than ten seconds, and how long, as far as was
     /// seen from here: to be asked each second or so.
-    pub fn stalled(&mut self, now: Mono) -> Option<(&str, Duration)> {
-        let calls = self.status.calls.load(Ordering::Acquire);
-        let busy = self.status.busy.load(Ordering::Acquire);
-        let place = busy.checked_sub(1)?;
+    pub fn stalled(&mut self, now: Mono) -> Option<(String, Duration)> {
+        let (calls, name) = self.status.at_work()?;
         let since = match self.watched {
             Some((seen, since)) if seen == calls => since,
             _ => {
@@ -284,7 +282,7 @@ impl PluginHandle {
             }
         };
         let taken = now.since(since);
-        (taken > STALL_LIMIT).then(|| (&*self.status.plugins[place].id, taken))
+        (taken > STALL_LIMIT).then_some((name, taken))
     }
 
     /// Lets nothing more in; what is in is worked off, then the plugins are stopped in order, then
@@ -323,16 +321,12 @@ impl PluginHandle {
     }
 
     fn tell_lost(&self) {
-        let busy = self.status.busy.load(Ordering::Relaxed);
-        let culprit = busy
-            .checked_sub(1)
-            .and_then(|place| self.status.plugins.get(place));
+        let culprit = self.status.at_work();
         log::error!(
             "the plugins have not ended in time: {} updates are lost{}",
             self.queue().length,
-            culprit.map_or(String::new(), |it| format!(
-                ", plugin {} is still at work",
-                it.id
+            culprit.map_or(String::new(), |(_, name)| format!(
+                ", plugin {name} is still at work"
             )),
         );
     }
@@ -479,7 +473,10 @@ mod tests {
             seen: seen_sender,
             go: go_receiver,
         };
-        let chain = Chain::new(&Config::new("test"), vec![Box::new(gate)]);
+        let chain = |status: &Arc<Status>| {
+            let plugins: Vec<Box<dyn Plugin>> = vec![Box::new(gate)];
+            Chain::new(&Config::new("test"), plugins, &[], Arc::clone(status))
+        };
         // The loop may be gone before the thread is.
         let waker = Box::new(move || {
             let _ = woken_sender.send(());
@@ -581,7 +578,7 @@ mod tests {
             assert_eq!(rig.handle.stalled(Mono(start + 10_000)), None);
             assert_eq!(
                 rig.handle.stalled(Mono(start + 12_000)),
-                Some(("gate", Duration::from_secs(12)))
+                Some(("gate".into(), Duration::from_secs(12)))
             );
             rig.go.send(()).unwrap();
         }

@@ -2,12 +2,19 @@
 //!
 //! No rules here: both sides only add up and read.
 
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gmetad_core::plugin::Plugin;
 use gmetad_core::status::{ExportCounters, ExportStatus};
+use gmetad_loader::LeftOut;
+
+use super::file_name;
+
+/// In place of a plugin's: a file is being loaded.
+const LOADING: usize = usize::MAX;
 
 /// Shared by the loop and the plugin thread.
 #[derive(Debug, Default)]
@@ -19,22 +26,35 @@ pub struct Status {
     /// Set by the loop while it holds events back; cleared by the thread, which then wakes it.
     pub(super) held_back: AtomicBool,
     /// Place of the plugin in work, counted from 1; 0 while the chain is idle.
-    pub(super) busy: AtomicUsize,
+    busy: AtomicUsize,
     /// Counts calls, so that two moments in one call can be told from two calls.
-    pub(super) calls: AtomicU64,
+    calls: AtomicU64,
     /// Set when the chain has been stopped.
     pub(super) ended: AtomicBool,
-    /// In the order of the chain.
-    pub(super) plugins: Vec<Counters>,
+    /// What is being loaded, before there is a chain.
+    loading: Mutex<String>,
+    /// Once all files are loaded.
+    roster: OnceLock<Roster>,
+}
+
+/// All plugins that there are.
+#[derive(Debug)]
+struct Roster {
+    /// In the order of the chain, and behind them the files that could not be loaded.
+    plugins: Vec<Counters>,
     /// Of the plugins that send values on: to whom, and what they count.
-    pub(super) exports: Vec<(&'static str, Arc<ExportCounters>)>,
+    exports: Vec<(&'static str, Arc<ExportCounters>)>,
 }
 
 /// Of one plugin.
 #[derive(Debug)]
 pub(super) struct Counters {
-    pub(super) id: Box<str>,
-    pub(super) state: AtomicU8,
+    id: Box<str>,
+    name: Box<str>,
+    file: Option<Box<str>>,
+    state: AtomicU8,
+    /// Why it is in that state, where there is more to say.
+    reason: Mutex<Option<Box<str>>>,
     pub(super) notified: AtomicU64,
     pub(super) failed: AtomicU64,
     busy_us: AtomicU64,
@@ -42,10 +62,13 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    pub(super) fn new(id: &str) -> Counters {
+    fn new(id: &str, name: &str, file: Option<&Path>) -> Counters {
         Counters {
             id: id.into(),
+            name: name.into(),
+            file: file.map(|file| file.display().to_string().into()),
             state: AtomicU8::new(PluginState::Starting as u8),
+            reason: Mutex::default(),
             notified: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             busy_us: AtomicU64::new(0),
@@ -67,6 +90,12 @@ impl Counters {
     }
 
     pub(super) fn set_state(&self, state: PluginState) {
+        self.set_state_for(state, None);
+    }
+
+    /// With the reason.
+    pub(super) fn set_state_for(&self, state: PluginState, reason: Option<&str>) {
+        *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = reason.map(Into::into);
         self.state.store(state as u8, Ordering::Relaxed);
     }
 }
@@ -84,6 +113,10 @@ pub enum PluginState {
     Disabled = 3,
     /// Has ended in good order.
     Stopped = 4,
+    /// A file that could not be loaded.
+    NotLoaded = 5,
+    /// Built in, and sees nothing: a file of plugins_dir writes what it would write.
+    Replaced = 6,
 }
 
 impl PluginState {
@@ -93,6 +126,8 @@ impl PluginState {
             2 => PluginState::Refused,
             3 => PluginState::Disabled,
             4 => PluginState::Stopped,
+            5 => PluginState::NotLoaded,
+            6 => PluginState::Replaced,
             _ => PluginState::Starting,
         }
     }
@@ -101,10 +136,17 @@ impl PluginState {
 /// How one plugin does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginStatus {
-    /// Its name.
+    /// That of its section; of a file that could not be loaded, the file's name.
     pub id: String,
+    /// What it is called in the log, which no other plugin is: its id, and if others have that as
+    /// well, its file's name too.
+    pub name: String,
+    /// Where it was loaded from; `None`: it is built in.
+    pub file: Option<String>,
     /// Whether it takes part.
     pub state: PluginState,
+    /// Why, of one that was left out, disabled or replaced.
+    pub reason: Option<String>,
     /// Updates it has seen, of sources and of the root.
     pub notified: u64,
     /// Updates that ended in an error or a panic.
@@ -127,28 +169,99 @@ pub struct QueueStatus {
 }
 
 impl Status {
-    pub(super) fn new<'a>(plugins: impl Iterator<Item = &'a dyn Plugin>) -> Status {
-        let mut status = Status::default();
-        for plugin in plugins {
-            status.plugins.push(Counters::new(plugin.id()));
-            status.exports.extend(plugin.export());
+    /// Sets who there is, by name; once.
+    pub(super) fn set_plugins<'a>(
+        &self,
+        plugins: impl Iterator<Item = (&'a str, &'a dyn Plugin)>,
+        left_out: &[LeftOut],
+    ) {
+        let mut roster = Roster {
+            plugins: Vec::new(),
+            exports: Vec::new(),
+        };
+        for (name, plugin) in plugins {
+            let counters = Counters::new(plugin.id(), name, plugin.file());
+            roster.plugins.push(counters);
+            roster.exports.extend(plugin.export());
         }
-        status
+        for LeftOut { file, reason } in left_out {
+            let id = file_name(file);
+            let is_taken = roster.plugins.iter().any(|it| *it.name == *id);
+            let name = if is_taken {
+                format!("{id} (left out)")
+            } else {
+                id.clone()
+            };
+            let counters = Counters::new(&id, &name, Some(file));
+            counters.set_state_for(PluginState::NotLoaded, Some(reason));
+            roster.plugins.push(counters);
+        }
+        // There is one chain.
+        let _ = self.roster.set(roster);
+    }
+
+    /// Of the plugin at that place of the chain.
+    pub(super) fn counters(&self, place: usize) -> &Counters {
+        &self.all()[place]
+    }
+
+    fn all(&self) -> &[Counters] {
+        self.roster.get().map_or(&[], |roster| &roster.plugins)
+    }
+
+    /// A call into the plugin at that place begins.
+    pub(super) fn begin(&self, place: usize) {
+        self.calls.fetch_add(1, Ordering::Release);
+        self.busy.store(place + 1, Ordering::Release);
+    }
+
+    /// A file is being loaded.
+    pub(super) fn begin_loading(&self, file: &Path) {
+        *self.loading.lock().unwrap_or_else(PoisonError::into_inner) = file_name(file);
+        self.calls.fetch_add(1, Ordering::Release);
+        self.busy.store(LOADING, Ordering::Release);
+    }
+
+    /// What has begun is over.
+    pub(super) fn end(&self) {
+        self.busy.store(0, Ordering::Release);
+    }
+
+    /// The call that is made, by its number, and the plugin's or the file's name.
+    pub(super) fn at_work(&self) -> Option<(u64, String)> {
+        let calls = self.calls.load(Ordering::Acquire);
+        let name = match self.busy.load(Ordering::Acquire) {
+            0 => return None,
+            LOADING => {
+                let loading = self.loading.lock();
+                let file = loading.unwrap_or_else(PoisonError::into_inner);
+                format!("{file} (being loaded)")
+            }
+            place => self.all().get(place - 1)?.name.to_string(),
+        };
+        Some((calls, name))
     }
 
     pub(super) fn exports(&self) -> Vec<ExportStatus> {
-        self.exports
-            .iter()
-            .map(|(id, counters)| counters.status(id))
-            .collect()
+        let all = self.roster.get().map_or(&[][..], |roster| &roster.exports);
+        let status = |(id, counters): &(&'static str, Arc<ExportCounters>)| counters.status(id);
+        all.iter().map(status).collect()
     }
 
     pub(super) fn plugins(&self) -> Vec<PluginStatus> {
-        self.plugins
+        let reason = |plugin: &Counters| {
+            let reason = plugin.reason.lock();
+            let reason = reason.unwrap_or_else(PoisonError::into_inner);
+            reason.as_deref().map(str::to_owned)
+        };
+        self.all()
             .iter()
             .map(|plugin| PluginStatus {
                 id: plugin.id.to_string(),
+                name: plugin.name.to_string(),
+                file: plugin.file.as_deref().map(str::to_owned),
                 state: PluginState::from_u8(plugin.state.load(Ordering::Relaxed)),
+                reason: reason(plugin),
                 notified: plugin.notified.load(Ordering::Relaxed),
                 failed: plugin.failed.load(Ordering::Relaxed),
                 busy: Duration::from_micros(plugin.busy_us.load(Ordering::Relaxed)),

@@ -188,11 +188,12 @@ impl Round {
                 PluginState::Refused => "was left out: it could not be configured or started",
                 PluginState::Disabled => "failed too often in a row, and then saw nothing more",
                 PluginState::Starting | PluginState::Running => "has not ended",
+                PluginState::NotLoaded => "was left out: it could not be loaded",
                 PluginState::Stopped if plugin.failed > 0 => "failed with some updates",
-                PluginState::Stopped => continue,
+                PluginState::Stopped | PluginState::Replaced => continue,
             };
             self.troubles
-                .push(format!("plugin {} {trouble}", plugin.id));
+                .push(format!("plugin {} {trouble}", plugin.name));
         }
         if rrd.failed > 0 {
             let failed = rrd.failed;

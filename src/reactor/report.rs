@@ -61,9 +61,7 @@ impl Shared {
                 length: queue.length,
                 held_back: queue.held_back,
                 replaced: queue.replaced,
-                stalled: plugins
-                    .stalled(now)
-                    .map(|(id, taken)| (id.to_owned(), taken)),
+                stalled: plugins.stalled(now),
             };
             report.plugins = plugin_reports(plugins);
             let files = plugins.rrd();
@@ -117,32 +115,42 @@ fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginReport> {
         .into_iter()
         .map(|plugin| PluginReport {
             state: word(plugin.state),
-            works: matches!(
-                plugin.state,
-                PluginState::Starting | PluginState::Running | PluginState::Stopped
-            ),
+            works: works(plugin.state),
             notified: plugin.notified,
             failed: plugin.failed,
             // Two plugins write the same kind of file and share their counters: told once.
-            output: if RRD.contains(&plugin.id.as_str()) {
+            output: if writes_files(&plugin) {
                 files.take()
-            } else {
+            } else if plugin.file.is_none() {
                 exports.iter().find(|it| it.id == plugin.id).map(export)
+            } else {
+                None
             },
             id: plugin.id,
+            name: plugin.name,
+            file: plugin.file,
+            reason: plugin.reason,
         })
         .collect();
     // What an rrdcached is given, it is given by those that write the files.
     let rrdcached = exports.iter().find(|it| it.id == RRDCACHED);
-    let writer = reports.iter().find(|it| it.id == RRD[0]);
+    let writer = reports
+        .iter()
+        .find(|it| it.id == RRD[0] && it.file.is_none());
     if let (Some(rrdcached), Some(writer)) = (rrdcached, writer) {
         reports.push(PluginReport {
             id: RRDCACHED.into(),
+            name: RRDCACHED.into(),
             output: Some(export(rrdcached)),
             ..writer.clone()
         });
     }
     reports
+}
+
+/// Whether it is one of the two that are built in.
+fn writes_files(plugin: &PluginStatus) -> bool {
+    plugin.file.is_none() && RRD.contains(&plugin.id.as_str())
 }
 
 /// What was written to round-robin files.
@@ -152,7 +160,7 @@ fn files(plugins: &PluginHandle, all: &[PluginStatus]) -> OutputReport {
         num: files.written,
         ..Tally::default()
     };
-    for plugin in all.iter().filter(|it| RRD.contains(&it.id.as_str())) {
+    for plugin in all.iter().filter(|it| writes_files(it)) {
         sent.total += plugin.busy;
         sent.last_ms = sent.last_ms.max(plugin.last_ms);
     }
@@ -182,6 +190,17 @@ fn export(export: &ExportStatus) -> OutputReport {
     }
 }
 
+/// Whether nobody has to do anything about it.
+fn works(state: PluginState) -> bool {
+    match state {
+        PluginState::Starting
+        | PluginState::Running
+        | PluginState::Stopped
+        | PluginState::Replaced => true,
+        PluginState::Refused | PluginState::Disabled | PluginState::NotLoaded => false,
+    }
+}
+
 fn word(state: PluginState) -> &'static str {
     match state {
         PluginState::Starting => "starting",
@@ -189,5 +208,7 @@ fn word(state: PluginState) -> &'static str {
         PluginState::Refused => "left out: its configuration or its start failed",
         PluginState::Disabled => "disabled: it failed too often in a row",
         PluginState::Stopped => "stopped",
+        PluginState::NotLoaded => "left out: it could not be loaded",
+        PluginState::Replaced => "replaced: a file of plugins_dir writes its files",
     }
 }

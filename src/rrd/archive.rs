@@ -527,7 +527,8 @@ impl FolderWriter<'_> {
         let Column { name, kind, .. } = column;
         let samples = &mut self.tools.samples;
         samples.clear();
-        samples.push_text(self.time, value, kind);
+        // As it is: what the file takes of it, its kind decides, which may be an older slope's.
+        samples.push_text(self.time, value, Kind::Gauge);
         self.write(name, kind, false);
     }
 
@@ -570,7 +571,7 @@ impl FolderWriter<'_> {
             Gap::Instead => samples.push_unknown(self.time, metric.num),
         }
         if gap != Gap::Instead {
-            samples.push_sum(self.time, metric.sum, metric.num, kind);
+            samples.push_sum(self.time, metric.sum, metric.num, Kind::Gauge);
         }
         self.write(name, kind, true)
     }

@@ -27,6 +27,17 @@ impl Kind {
         }
     }
 
+    /// The kind of a data source, by its name. One that C gmetad does not make takes integers, or
+    /// what is no integer as well.
+    pub(super) fn named(name: &str) -> Option<Kind> {
+        match name {
+            "GAUGE" | "ABSOLUTE" | "DCOUNTER" | "DDERIVE" => Some(Kind::Gauge),
+            "COUNTER" => Some(Kind::Counter),
+            "DERIVE" => Some(Kind::Derive),
+            _ => None,
+        }
+    }
+
     /// As in a DS definition.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -42,6 +53,9 @@ const PLAIN_BYTES: usize = 28;
 
 /// From here on an integer's text would not fit either.
 const INTEGER_LIMIT: f64 = 1e27;
+
+/// How librrd is told that a value is not known.
+const UNKNOWN: &[u8] = b"U";
 
 /// What a time, its colon and the NUL at the end take.
 const TIME_BYTES: usize = 12;
@@ -166,21 +180,37 @@ impl Samples {
         work(&all)
     }
 
-    /// Writes every value anew as a kind that takes integers only; those that cannot be are lost.
-    pub(super) fn become_integers(&mut self) {
+    /// Writes every value anew as a source of this kind takes it; how many it can take none of, which
+    /// are lost.
+    pub(super) fn fit(&mut self, kind: Kind) -> usize {
+        // Nearly all counters are.
+        if kind == Kind::Gauge || self.iter().all(|(_, value)| is_plain_integer(value)) {
+            return 0;
+        }
+        let before = self.len();
         let old = std::mem::take(self);
         for (time, value) in old.iter() {
             let mut values = value.split(|byte| *byte == b':');
             let start = self.text.len();
             let first = values.next().unwrap_or_default();
-            let good = push_value(&mut self.text, first, Kind::Derive);
+            let good = first == UNKNOWN || push_value(&mut self.text, first, kind);
+            if first == UNKNOWN {
+                self.text.extend_from_slice(first);
+            }
             for value in values {
                 self.text.push(b':');
                 self.text.extend_from_slice(value);
             }
             self.end(time, start, good);
         }
+        before - self.len()
     }
+}
+
+/// Whether the first value, all that a counter's source is given, is digits that it keeps whole.
+fn is_plain_integer(value: &[u8]) -> bool {
+    let first = value.split(|byte| *byte == b':').next().unwrap_or_default();
+    first.len() <= PLAIN_BYTES && first.iter().all(u8::is_ascii_digit)
 }
 
 /// Appends a value that came as text: as it is where it is plain, so that no digit is lost.
@@ -306,7 +336,7 @@ mod tests {
             (samples.len(), samples.first_time(), samples.last_time()),
             (1, 30, 30)
         );
-        samples.become_integers();
+        samples.fit(Kind::Derive);
         assert!(samples.with(|all| all == [c"30:2"]));
         assert_eq!(samples.drop_through(i64::MAX), 1);
         assert!(samples.is_empty());
@@ -316,7 +346,27 @@ mod tests {
     fn a_sum_made_an_integer_keeps_its_count() {
         let mut samples = Samples::default();
         assert!(samples.push_sum(9, 2.75, 4, Kind::Gauge));
-        samples.become_integers();
+        samples.fit(Kind::Counter);
         assert!(samples.with(|all| all == [c"9:3:4"]));
+    }
+
+    #[test]
+    fn values_are_made_what_a_files_kind_takes() {
+        let fitted = |kind| {
+            let mut samples = Samples::default();
+            for value in ["1.50", "-2", "3", "1.2e6"] {
+                assert!(samples.push_text(9, value.as_bytes(), Kind::Gauge));
+            }
+            samples.push_packed(9, |text| text.extend_from_slice(b"U:4"));
+            samples.fit(kind);
+            let all: Vec<String> = samples
+                .iter()
+                .map(|(_, value)| String::from_utf8(value.into()).unwrap())
+                .collect();
+            all.join(" ")
+        };
+        assert_eq!(fitted(Kind::Gauge), "1.50 -2 3 1200000 U:4");
+        assert_eq!(fitted(Kind::Derive), "2 -2 3 1200000 U:4");
+        assert_eq!(fitted(Kind::Counter), "2 3 1200000 U:4");
     }
 }

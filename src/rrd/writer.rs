@@ -123,11 +123,18 @@ pub(super) struct FileRecord {
 
 /// The file did not take its last sample, and that was told or counted.
 const BROKEN: u32 = 1 << 31;
-/// The file is an old one whose data sources take integers only.
-const INTEGERS: u32 = 1 << 30;
+/// What the file stores of a value: nothing known, or one of [`KINDS`].
+const KIND: u32 = 3 << KIND_SHIFT;
+const KIND_SHIFT: u32 = 29;
+const KINDS: [Option<Kind>; 4] = [
+    None,
+    Some(Kind::Gauge),
+    Some(Kind::Counter),
+    Some(Kind::Derive),
+];
 
 /// The rest is remembered in the cache, and this says only where.
-const HELD: u32 = 1 << 29;
+const HELD: u32 = 1 << 28;
 
 /// Names that there can be at once.
 pub(super) const NAME_LIMIT: u32 = HELD;
@@ -157,6 +164,17 @@ impl FileRecord {
     pub(super) fn hold(&mut self, id: u32) {
         self.set(HELD, true);
         self.last = id;
+    }
+
+    /// What the file stores of a value, as far as that is known: what it was created for, which a
+    /// slope that has changed since does not change.
+    fn kind(self) -> Option<Kind> {
+        KINDS[((self.name_and_flags & KIND) >> KIND_SHIFT) as usize]
+    }
+
+    fn set_kind(&mut self, kind: Option<Kind>) {
+        let place = KINDS.iter().position(|it| *it == kind).unwrap_or(0) as u32;
+        self.name_and_flags = self.name_and_flags & !KIND | place << KIND_SHIFT;
     }
 
     fn has(self, flag: u32) -> bool {
@@ -354,8 +372,8 @@ impl Writer {
         }
         let stale = samples.drop_through(record.last.into());
         count(&self.counters.stale, stale);
-        if record.has(INTEGERS) && spec.kind == Kind::Gauge {
-            samples.become_integers();
+        if let Some(kind) = record.kind() {
+            self.fit(samples, kind);
         }
         if samples.is_empty() {
             return Ok(());
@@ -373,6 +391,11 @@ impl Writer {
         Ok(())
     }
 
+    /// Makes values what a file of that kind takes; what it never will is counted.
+    fn fit(&self, samples: &mut Samples, kind: Kind) {
+        count(&self.counters.failed, samples.fit(kind));
+    }
+
     /// Creates a file that is missing, for a first sample of that time, which comes later.
     pub(super) fn make(
         &mut self,
@@ -385,7 +408,10 @@ impl Writer {
             return;
         }
         match self.create(path, spec, first) {
-            Ok(()) => record.last = first.saturating_sub(1),
+            Ok(()) => {
+                record.last = first.saturating_sub(1);
+                record.set_kind(Some(spec.kind));
+            }
             Err(failure) => self.broke(path, record, 0, &failure),
         }
     }
@@ -429,21 +455,25 @@ impl Writer {
         }
         let known = record.last > 0;
         if !known && !exists(path) {
+            self.fit(samples, spec.kind);
+            if samples.is_empty() {
+                return;
+            }
             if let Err(failure) = self.create(path, spec, samples.first_time()) {
                 self.broke(path, record, samples.len(), &failure);
                 return;
             }
-            record.set(INTEGERS, false);
+            record.set_kind(Some(spec.kind));
         } else if !known {
             // rrdcached takes any text as a value, and librrd then refuses it, out of our sight.
-            record.set(INTEGERS, spec.kind == Kind::Gauge && wants_integers(path));
+            record.set_kind(kind_of(path));
         }
         count(
             &self.counters.stale,
             samples.drop_through(record.last.into()),
         );
-        if record.has(INTEGERS) && spec.kind == Kind::Gauge {
-            samples.become_integers();
+        if let Some(kind) = record.kind() {
+            self.fit(samples, kind);
         }
         if samples.is_empty() {
             return;
@@ -456,7 +486,8 @@ impl Writer {
     }
 
     /// Finds out why a file was not updated, and does what can be done: creates it, leaves out
-    /// what it has already or will never take, gives it integers. How many samples were written.
+    /// what it has already or will never take, gives it what its kind takes. How many samples were
+    /// written.
     fn mend(
         &mut self,
         path: &CStr,
@@ -467,12 +498,17 @@ impl Writer {
     ) -> Result<usize, Failure> {
         let mut written = 0;
         let mut may_create = true;
-        let mut may_round = true;
+        let mut may_fit = true;
         loop {
             if may_create && !exists(path) {
                 may_create = false;
+                self.fit(samples, spec.kind);
+                if samples.is_empty() {
+                    return Ok(written);
+                }
                 self.create(path, spec, samples.first_time())?;
                 record.last = samples.first_time().saturating_sub(1);
+                record.set_kind(Some(spec.kind));
             } else {
                 // If even this fails, the file is away or no use at all, and the first reason stands.
                 let Ok(last) = librrd::last_update(path) else {
@@ -487,10 +523,17 @@ impl Writer {
                     count(&self.counters.stale, done);
                 }
                 record.last = clamped(last);
-                if done == 0 && may_round && wants_integers(path) {
-                    may_round = false;
-                    record.set(INTEGERS, true);
-                    samples.become_integers();
+                let kind = if done == 0 && may_fit {
+                    kind_of(path)
+                } else {
+                    None
+                };
+                if let Some(kind) = kind
+                    && record.kind() != Some(kind)
+                {
+                    may_fit = false;
+                    record.set_kind(Some(kind));
+                    self.fit(samples, kind);
                 } else if done == 0 {
                     check_writable(path, &error)?;
                     // Then it is the sample.
@@ -605,10 +648,10 @@ fn check_writable(path: &CStr, error: &RrdError) -> Result<(), Failure> {
     })
 }
 
-/// Whether the file's first data source, that of the value, refuses decimals.
-fn wants_integers(path: &CStr) -> bool {
-    librrd::data_sources(path)
-        .is_ok_and(|sources| sources.first().is_some_and(|it| it.kind != "GAUGE"))
+/// What the file's first data source stores of a value, where that can be told.
+fn kind_of(path: &CStr) -> Option<Kind> {
+    let sources = librrd::data_sources(path).ok()?;
+    Kind::named(&sources.first()?.kind)
 }
 
 /// Lines about files, few at a time however many are broken.

@@ -15,6 +15,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,25 @@ pub const DEADLINE: Duration = Duration::from_secs(30);
 /// The binary under test.
 pub fn gmetad() -> Command {
     Command::new(env!("CARGO_BIN_EXE_gmetad"))
+}
+
+/// What runs plugins in Python, built once.
+pub fn python_host() -> &'static Path {
+    static HOST: OnceLock<PathBuf> = OnceLock::new();
+    HOST.get_or_init(|| {
+        // A folder of its own, since the outer cargo may hold on to its own.
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
+        let output = Command::new(env!("CARGO"))
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .args(["build", "-p", "gmetad-python", "-p", "gmetad-python-host"])
+            .arg("--target-dir")
+            .arg(&target)
+            .output()
+            .expect("the cargo that builds this");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        target.join("debug/libgmetad_python_host.so")
+    })
 }
 
 /// Waits until there is something, and fails the test when there is nothing for [`DEADLINE`].

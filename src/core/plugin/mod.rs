@@ -3,6 +3,7 @@
 //! No chain, no thread and no loading: those are the daemon's.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +21,24 @@ pub use tree::Invented;
 /// All calls come from the plugin thread, one at a time. An error or a panic costs this plugin one
 /// update; ten in a row cost it the rest.
 pub trait Plugin: Send {
-    /// Its name in the log, in the `plugins` directive, and of its section.
+    /// That of its section, which may be another plugin's as well, and in the `plugins` directive.
     fn id(&self) -> &str;
+
+    /// The file of plugins_dir that it is; `None`: it is built in.
+    fn file(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Told once, before `configure`: what it is called in the log.
+    fn name_is(&mut self, name: &str) {
+        let _ = name;
+    }
+
+    /// Whether it does what the built-in plugin of this id does, which therefore has to leave it.
+    fn replaces(&self, built_in: &str) -> bool {
+        let _ = built_in;
+        false
+    }
 
     /// Takes its section's lines, in order, repeats kept; none if there is no such section.
     fn configure(&mut self, directives: &[Directive]) -> Result<(), PluginError> {

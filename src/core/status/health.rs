@@ -33,13 +33,15 @@ pub enum Fault {
         /// For how long.
         taken: Duration,
     },
-    /// It does nothing any more.
-    #[error("plugin {id} is {state}")]
+    /// It does nothing.
+    #[error("plugin {name} is {state}{}", .reason.as_ref().map_or(String::new(), |it| format!(": {it}")))]
     Plugin {
         /// Which.
-        id: String,
+        name: String,
         /// In a word.
         state: &'static str,
+        /// Why.
+        reason: Option<String>,
     },
     /// Nobody is told of what it is about.
     #[error("a rule of the section alert is left out: {0}")]
@@ -95,8 +97,9 @@ pub fn faults(report: &Report) -> Vec<Fault> {
     }
     for plugin in report.plugins.iter().filter(|plugin| !plugin.works) {
         faults.push(Fault::Plugin {
-            id: plugin.id.clone(),
+            name: plugin.name.clone(),
             state: plugin.state,
+            reason: plugin.reason.clone(),
         });
     }
     faults.extend(report.rules_left_out.iter().cloned().map(Fault::Rule));
@@ -167,11 +170,12 @@ mod tests {
             said(|report| {
                 report.plugins[1].works = false;
                 report.plugins[1].state = "disabled";
+                report.plugins[1].reason = Some("no disk".into());
                 report.clients.connected = 512;
                 report.rules_left_out = vec!["g.conf:7: metricrule: 5 is not a time".into()];
             }),
             [
-                "plugin carbon is disabled",
+                "plugin carbon is disabled: no disk",
                 "a rule of the section alert is left out: g.conf:7: metricrule: 5 is not a time",
                 "all 512 places for clients are taken"
             ]

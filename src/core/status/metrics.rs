@@ -286,7 +286,7 @@ fn plugins(page: &mut Page, report: &Report) {
         "Whether the plugin takes part.",
     );
     for plugin in &report.plugins {
-        page.sample(&[("plugin", &plugin.id)], u8::from(plugin.works));
+        page.sample(&[("plugin", &plugin.name)], u8::from(plugin.works));
     }
     page.family(
         "gmetad_plugin_updates_total",
@@ -294,7 +294,7 @@ fn plugins(page: &mut Page, report: &Report) {
         "Updates the plugin has seen.",
     );
     for plugin in &report.plugins {
-        page.sample(&[("plugin", &plugin.id)], plugin.notified);
+        page.sample(&[("plugin", &plugin.name)], plugin.notified);
     }
     page.family(
         "gmetad_plugin_failures_total",
@@ -302,7 +302,7 @@ fn plugins(page: &mut Page, report: &Report) {
         "Updates that failed in the plugin.",
     );
     for plugin in &report.plugins {
-        page.sample(&[("plugin", &plugin.id)], plugin.failed);
+        page.sample(&[("plugin", &plugin.name)], plugin.failed);
     }
     page.family(
         "gmetad_output_values_total",

@@ -137,11 +137,17 @@ pub struct SummaryStatus {
 /// One plugin.
 #[derive(Clone, Debug, Default)]
 pub struct PluginReport {
-    /// Its name.
+    /// That of its section.
     pub id: String,
+    /// What no other is called.
+    pub name: String,
+    /// Where it was loaded from; `None`: it is built in.
+    pub file: Option<String>,
     /// Where it is in its life, in a word.
     pub state: &'static str,
-    /// Whether it takes part, or will.
+    /// Why, of one that was left out, disabled or replaced.
+    pub reason: Option<String>,
+    /// Whether it takes part, or will, or need not.
     pub works: bool,
     /// Updates it has seen.
     pub notified: u64,
@@ -343,6 +349,7 @@ pub(crate) fn example() -> Report {
         plugins: vec![
             PluginReport {
                 id: "rrd".into(),
+                name: "rrd".into(),
                 state: "running",
                 works: true,
                 notified: 4,
@@ -354,6 +361,7 @@ pub(crate) fn example() -> Report {
             },
             PluginReport {
                 id: "carbon".into(),
+                name: "carbon".into(),
                 state: "running",
                 works: true,
                 output: Some(OutputReport {

@@ -226,7 +226,10 @@ fn source(object: &mut Object<'_>, source: &SourceStatus) {
 
 fn plugin(object: &mut Object<'_>, plugin: &PluginReport) {
     object.text("id", &plugin.id);
+    object.text("name", &plugin.name);
+    object.text_or_null("file", plugin.file.as_deref());
     object.text("state", plugin.state);
+    object.text_or_null("reason", plugin.reason.as_deref());
     object.plain("updates", plugin.notified);
     object.plain("failed", plugin.failed);
     if let Some(output) = &plugin.output {

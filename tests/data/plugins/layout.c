@@ -99,5 +99,6 @@ int main(void)
     PLACE(gmetad_plugin, notify_root);
     PLACE(gmetad_plugin, stop);
     PLACE(gmetad_plugin, destroy);
+    PLACE(gmetad_plugin, replaces);
     return 0;
 }

@@ -3,6 +3,7 @@
 For gmetad alone: plugins import the other modules of the package.
 """
 
+import ast
 import importlib.util
 import logging
 import os
@@ -30,6 +31,7 @@ class Plugin:
 
     def __init__(self, id, plugin):
         self.id = id
+        self.replaces = _replaced_by(plugin)
         self._plugin = plugin
         # Of sources, of the root: gmetad counts them apart.
         self._fails = set()
@@ -71,6 +73,7 @@ def load(path):
     if folder not in sys.path:
         sys.path.append(folder)
     stem = name[:-len('.py')]
+    look_at(path)
     module = _module(stem, path)
     factory = getattr(module, 'get_plugin', None)
     if not callable(factory):
@@ -90,11 +93,70 @@ def load(path):
     return Plugin(str(id), plugin)
 
 
+def look_at(path):
+    """Says why a file cannot be a plugin, as far as that can be told without running it."""
+    try:
+        with open(path, 'rb') as file:
+            tree = compile(file.read(), path, 'exec', ast.PyCF_ONLY_AST, dont_inherit=True)
+            compile(tree, path, 'exec', dont_inherit=True)
+    except BaseException as error:
+        raise Refused('it cannot be imported: ' + _in_short(error)) from None
+    if not _may_bind(tree, 'get_plugin'):
+        raise Refused('it has no function get_plugin()')
+
+
+def _may_bind(node, name):
+    """Whether code of a module may set a name there, functions and classes in it left out."""
+    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        return node.name == name
+    if isinstance(node, ast.Name):
+        return node.id == name and not isinstance(node.ctx, ast.Load)
+    if isinstance(node, ast.alias):
+        return (node.asname or node.name) in (name, '*')
+    # What sets names in other ways is not looked through.
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        if node.func.id in ('exec', 'globals', 'setattr'):
+            return True
+    return any(_may_bind(child, name) for child in ast.iter_child_nodes(node))
+
+
+# By its class: the built-in plugin that does the same work.
+_JOBS = {'RRDPlugin': 'rrd', 'RRDSummaryPlugin': 'rrdsummary'}
+
+# What one that is derived from them does otherwise if it has its own.
+_WRITING = {'notify', '_createRRD', '_updateRRD'}
+
+
+def _replaced_by(plugin):
+    """The built-in plugin that would write the files that this one writes; '' if there is none.
+
+    It is gmetad-python's own, or derived from that and writes as that does, and its folder is
+    gmetad's.
+    """
+    for kind in type(plugin).__mro__:
+        if kind.__name__ in _JOBS:
+            return _JOBS[kind.__name__] if _writes_here(plugin) else ''
+        if not _WRITING.isdisjoint(vars(kind)):
+            break
+    return ''
+
+
+def _writes_here(plugin):
+    cfg = getattr(plugin, 'cfg', None)
+    folder = cfg.get('rrd_rootdir') if isinstance(cfg, dict) else None
+    if not isinstance(folder, str):
+        # It has what its section says, as gmetad has.
+        return True
+    own = gmetad_config.getConfig()[gmetad_config.GmetadConfig.RRD_ROOTDIR]
+    return os.path.realpath(folder) == os.path.realpath(own)
+
+
 def _module(stem, path):
     known = sys.modules.get(stem)
     if known is not None:
         # Another plugin has imported it already.
         if os.path.realpath(getattr(known, '__file__', None) or '') == os.path.realpath(path):
+            _owners[stem] = _gmetad.handle()
             return known
         stem = 'gmetad_plugins_dir_' + stem
     spec = importlib.util.spec_from_file_location(stem, path)
@@ -123,6 +185,9 @@ def _in_short(error):
     """The exception's own line, and where it was raised."""
     told = traceback.TracebackException(type(error), error, error.__traceback__)
     short = ''.join(told.format_exception_only()).strip().splitlines()
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        where = os.path.basename(error.filename)
+        return '%s (%s, line %d)' % (short[-1], where, error.lineno)
     frames = [frame for frame in told.stack if not frame.filename.startswith('<')]
     if not frames:
         return short[-1]

@@ -85,9 +85,10 @@ class GmetadConfig:
         return name in self.cfg
 
     def getSection(self, id):
-        """A section's lines as [directive, raw value], None where there is no such section."""
+        """A section's lines as [directive, raw value], None where there is no such section; those
+        without a value are left out."""
         lines = _gmetad.section(id)
-        return None if lines is None else [list(line) for line in lines]
+        return None if lines is None else [list(line) for line in lines if line[1]]
 
 
 def getConfig(args=None):

@@ -51,17 +51,53 @@ pub unsafe extern "C" fn gmetad_python_get_plugin(api: *const Api, file: Text) -
     table
 }
 
-fn load(py: Python<'_>, handle: Handle, path: &str) -> Result<*const Plugin, String> {
+/// gmetad's question, in a process of its own, whether a file can be read and compiled; what is wrong
+/// with it is said when it is loaded.
+///
+/// # Safety
+/// As `gmetad_plugin.h` says of `gmetad_get_plugin`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmetad_python_look_at_plugin(
+    api: *const Api,
+    file: Text,
+) -> *const Plugin {
+    // SAFETY: by the promise above.
+    let Some(handle) = (unsafe { Handle::new(api) }) else {
+        return ptr::null();
+    };
+    // SAFETY: by the header it is that many bytes of UTF-8, through this call.
+    let path = unsafe { str::from_utf8_unchecked(std::slice::from_raw_parts(file.ptr, file.len)) };
+    guarded(handle, || {
+        Python::initialize();
+        Python::attach(|py| {
+            let looked = host(py).and_then(|host| {
+                let looked = handle.enter(|| host.call_method1("look_at", (path,)));
+                looked.map_err(|error| reason_of(py, handle, &error))
+            });
+            looked.map(drop)
+        })
+    });
+    ptr::null()
+}
+
+/// `Gmetad._host`, and with it the package.
+fn host(py: Python<'_>) -> Result<&Bound<'_, PyModule>, String> {
     let host = HOST.get_or_try_init(py, || install(py).map(Bound::unbind));
     let host = host.map_err(|error| format!("the package Gmetad cannot be loaded: {error}"))?;
-    let object = handle.enter(|| host.bind(py).call_method1("load", (path,)));
+    Ok(host.bind(py))
+}
+
+fn load(py: Python<'_>, handle: Handle, path: &str) -> Result<*const Plugin, String> {
+    let host = host(py)?;
+    let object = handle.enter(|| host.call_method1("load", (path,)));
     let object = object.map_err(|error| reason_of(py, handle, &error))?;
-    let id = object.getattr("id").and_then(|id| id.extract::<String>());
-    let id: &'static str = match id {
+    let word = |name: &str| -> Result<&'static str, String> {
+        let word = object.getattr(name).and_then(|it| it.extract::<String>());
         // A table is there until the process ends, and so is its text.
-        Ok(id) => id.leak(),
-        Err(error) => return Err(reason_of(py, handle, &error)),
+        let word = word.map(|word| &*word.leak());
+        word.map_err(|error| reason_of(py, handle, &error))
     };
+    let (id, replaces) = (word("id")?, word("replaces")?);
     let file: &'static File = Box::leak(Box::new(File {
         table: Plugin {
             abi: abi::ABI,
@@ -73,6 +109,7 @@ fn load(py: Python<'_>, handle: Handle, path: &str) -> Result<*const Plugin, Str
             notify_root: Some(notify_root),
             stop: Some(stop),
             destroy: None,
+            replaces: Text::of(replaces),
         },
         handle,
         object: object.unbind(),

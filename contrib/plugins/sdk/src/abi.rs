@@ -13,6 +13,10 @@ pub const ABI: u32 = 1;
 /// Name of the one symbol that a plugin exports.
 pub const FACTORY: &str = "gmetad_get_plugin";
 
+/// The name of the function with which a host of plugins in another language looks at a file before
+/// it is loaded, and runs nothing of it. Of the factory's type; gives null.
+pub const LOOK: &str = "gmetad_look_at_plugin";
+
 /// `gmetad_node`; 0 is no node.
 pub type Node = u64;
 
@@ -203,6 +207,7 @@ pub struct Plugin {
     >,
     pub stop: Option<unsafe extern "C" fn(instance: *mut c_void)>,
     pub destroy: Option<unsafe extern "C" fn(instance: *mut c_void)>,
+    pub replaces: Text,
 }
 
 /// `gmetad_get_plugin`.

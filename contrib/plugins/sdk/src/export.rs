@@ -45,6 +45,7 @@ pub const fn table<P: Plugin>(id: &'static str) -> Table {
         notify_root: Some(notify_root::<P>),
         stop: Some(stop::<P>),
         destroy: Some(destroy::<P>),
+        replaces: abi::Text::NONE,
     })
 }
 

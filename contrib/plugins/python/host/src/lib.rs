@@ -26,6 +26,7 @@ const CORE: &str = "libgmetad_python.so";
 
 /// Exported by it.
 const FACTORY: &str = "gmetad_python_get_plugin";
+const LOOK: &str = "gmetad_python_look_at_plugin";
 
 /// gmetad's question for the plugin of a file, which is one in Python.
 ///
@@ -33,7 +34,34 @@ const FACTORY: &str = "gmetad_python_get_plugin";
 /// As `gmetad_plugin.h` says of the function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmetad_get_plugin(api: *const Api, file: Text) -> *const Plugin {
-    static LOADED: OnceLock<Result<abi::Factory, String>> = OnceLock::new();
+    // SAFETY: by the promise above.
+    unsafe { pass_on(api, file, |core| core.factory) }
+}
+
+/// gmetad's question, in a process of its own, whether a file can be read and compiled.
+///
+/// # Safety
+/// As of [`gmetad_get_plugin`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gmetad_look_at_plugin(api: *const Api, file: Text) -> *const Plugin {
+    // SAFETY: by the promise above.
+    unsafe { pass_on(api, file, |core| core.look) }
+}
+
+/// What the other library has.
+struct Core {
+    factory: abi::Factory,
+    look: abi::Factory,
+}
+
+/// # Safety
+/// As of [`gmetad_get_plugin`].
+unsafe fn pass_on(
+    api: *const Api,
+    file: Text,
+    question: fn(&Core) -> abi::Factory,
+) -> *const Plugin {
+    static LOADED: OnceLock<Result<Core, String>> = OnceLock::new();
     // SAFETY: by the header the first two fields are those of every version, and the others are
     // there where the version is ours.
     let Some(known) = (unsafe { api.as_ref() }).filter(|api| api.abi == abi::ABI) else {
@@ -41,7 +69,7 @@ pub unsafe extern "C" fn gmetad_get_plugin(api: *const Api, file: Text) -> *cons
     };
     match LOADED.get_or_init(load) {
         // SAFETY: the same function by another name.
-        Ok(factory) => unsafe { factory(api, file) },
+        Ok(core) => unsafe { question(core)(api, file) },
         Err(reason) => {
             // SAFETY: the table is gmetad's, the text lives through the call.
             unsafe { (known.fail)(api, Text::of(reason)) };
@@ -50,18 +78,24 @@ pub unsafe extern "C" fn gmetad_get_plugin(api: *const Api, file: Text) -> *cons
     }
 }
 
-fn load() -> Result<abi::Factory, String> {
+fn load() -> Result<Core, String> {
     open_python()?;
     let core = own_folder()?.join(CORE);
     // SAFETY: the file is part of the same installation as this one.
     let opened = unsafe { Library::open(Some(&core), RTLD_NOW | RTLD_LOCAL) };
     let opened = opened.map_err(|error| reason_of(&error))?;
-    // SAFETY: that is the function's type, over there.
-    let factory = unsafe { opened.get::<abi::Factory>(FACTORY.as_bytes()) };
-    let factory = *factory.map_err(|error| reason_of(&error))?;
+    let function = |name: &str| {
+        // SAFETY: that is the type of both functions, over there.
+        let found = unsafe { opened.get::<abi::Factory>(name.as_bytes()) };
+        found.map(|it| *it).map_err(|error| reason_of(&error))
+    };
+    let core = Core {
+        factory: function(FACTORY)?,
+        look: function(LOOK)?,
+    };
     // Never unmapped: Python is not.
     std::mem::forget(opened);
-    Ok(factory)
+    Ok(core)
 }
 
 /// With all of its symbols for everyone: modules of Python's do not say that they need them.
