@@ -13,6 +13,9 @@ pub const DEFAULT_CONF: &str = "/etc/ganglia/gmetad.conf";
 /// Has the process load one plugin and do nothing else.
 pub const TRIAL_OPTION: &str = "--load-check";
 
+/// Has the process become a user, ask what that one may do, and do nothing else.
+pub const ACCESS_OPTION: &str = "--access-check";
+
 const TEST_PLUGIN: &str = "test-plugin";
 
 /// What the command line asks for.
@@ -142,13 +145,32 @@ where
 
 /// What a gmetad has another gmetad try to load, a library and the file it is asked for: an option
 /// that is not for persons.
-pub fn plugin_to_try<I>(mut arguments: I) -> Option<[PathBuf; 2]>
+pub fn plugin_to_try<I>(arguments: I) -> Option<[PathBuf; 2]>
 where
     I: Iterator<Item = OsString>,
 {
-    let is_trial = arguments.nth(1)? == TRIAL_OPTION;
-    let asked = [arguments.next()?.into(), arguments.next()?.into()];
-    (is_trial && arguments.next().is_none()).then_some(asked)
+    behind(TRIAL_OPTION, arguments)
+}
+
+/// What root's `gmetad -t` has another gmetad ask as another user: the user, what it needs, and a
+/// path; an option that is not for persons.
+pub fn access_to_ask<I>(arguments: I) -> Option<[PathBuf; 3]>
+where
+    I: Iterator<Item = OsString>,
+{
+    behind(ACCESS_OPTION, arguments)
+}
+
+/// All that stands behind an option that comes first, if it is so many.
+fn behind<const COUNT: usize>(
+    option: &str,
+    mut arguments: impl Iterator<Item = OsString>,
+) -> Option<[PathBuf; COUNT]> {
+    if arguments.nth(1)? != option {
+        return None;
+    }
+    let rest: Vec<PathBuf> = arguments.take(COUNT + 1).map(PathBuf::from).collect();
+    rest.try_into().ok()
 }
 
 fn known_options() -> getopts::Options {
@@ -405,6 +427,10 @@ mod tests {
         assert_eq!(asked(&["gmetad", TRIAL_OPTION, "l", "f", "g"]), None);
         assert_eq!(asked(&["gmetad", "-t"]), None);
         assert_eq!(asked(&["gmetad"]), None);
+        let access = |arguments: &[&str]| access_to_ask(arguments.iter().map(OsString::from));
+        let all = Some(["u".into(), "read".into(), "/p".into()]);
+        assert_eq!(access(&["gmetad", ACCESS_OPTION, "u", "read", "/p"]), all);
+        assert_eq!(access(&["gmetad", ACCESS_OPTION, "u", "read"]), None);
     }
 
     #[test]

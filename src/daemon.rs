@@ -6,6 +6,7 @@ mod detach;
 mod pid_file;
 mod user;
 
+use std::io;
 use std::process::ExitCode;
 
 pub use detach::{Role, lead_session, leave_terminal, report, role, settle, start_detached};
@@ -36,6 +37,17 @@ pub enum Exit {
     NoPermission = 77,
     /// The configuration is wrong.
     Config = 78,
+}
+
+/// The code for a port or a socket that cannot be listened on.
+pub fn exit_of_listening(kind: io::ErrorKind) -> Exit {
+    match kind {
+        io::ErrorKind::AddrInUse => Exit::Unavailable,
+        io::ErrorKind::PermissionDenied => Exit::NoPermission,
+        // The address in the configuration is not one of this machine's.
+        io::ErrorKind::AddrNotAvailable => Exit::Config,
+        _ => Exit::System,
+    }
 }
 
 impl From<Exit> for ExitCode {

@@ -2,7 +2,7 @@
 //!
 //! The core (`model`, `xml`, `store`, `summary`, `query`, `poll`, `client`, `http`, `json`,
 //! `prometheus`, `status`, `timers`, `condition`) has no sockets, clock, threads or files; the shell
-//! (`reactor`, `plugin`, `machine`, `daemon`, `logging`) runs what the core decides.
+//! (`reactor`, `plugin`, `machine`, `daemon`, `logging`, `preflight`) runs what the core decides.
 //! `docs/ARCHITECTURE.md` has the picture.
 
 pub mod cli;
@@ -18,6 +18,7 @@ pub mod machine;
 pub mod model;
 pub mod plugin;
 pub mod poll;
+pub mod preflight;
 pub mod prometheus;
 pub mod query;
 pub mod reactor;

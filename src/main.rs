@@ -14,12 +14,16 @@ use gmetad::daemon::{self, Account, Exit, PidFile, PidFileError, Role, UserError
 use gmetad::logging::{self, LogError, Settings};
 use gmetad::plugin::shared_object::Candidate;
 use gmetad::plugin::{self, shared_object};
+use gmetad::preflight::{self, Finding, ThisMachine, Weight};
 use gmetad::reactor::{BindError, Origin, Reactor};
 use nix::sys::stat::{Mode, umask};
 
 fn main() -> ExitCode {
     if let Some([library, file]) = cli::plugin_to_try(std::env::args_os()) {
         shared_object::attempt(&Candidate { library, file });
+    }
+    if let Some(asked) = cli::access_to_ask(std::env::args_os()) {
+        return ExitCode::from(preflight::answer_as(asked));
     }
     match daemon::role() {
         Role::Leader => daemon::lead_session().into(),
@@ -100,7 +104,7 @@ fn prepare(options: &Options) -> Result<Prepared, Exit> {
         return Err(show(options, &loaded));
     }
     let account = daemon::account_to_become(loaded.config.setuid_username.as_deref())
-        .map_err(|error| complain(&error, exit_of_user(&error)))?;
+        .map_err(|error| complain(&error, error.exit()))?;
     let origin = Origin {
         conf: options.conf.clone(),
         overrides: options.overrides.clone(),
@@ -118,6 +122,11 @@ fn load(options: &Options) -> Result<Loaded, Exit> {
         show_notices(&errors.notices);
         for error in &errors.errors {
             complain(error, Exit::Config);
+        }
+        // A start ends before it looks for the user; who checks is to hear of all at once.
+        let user = errors.setuid_username.filter(|_| options.test_config);
+        if let Some(finding) = user.and_then(|it| preflight::finding_of_user(&it, &ThisMachine)) {
+            show_finding(&finding);
         }
         Exit::Config
     })
@@ -149,30 +158,39 @@ fn rehearse(options: &Options, rehearsal: &Rehearsal) -> Exit {
 /// Prints what would run.
 fn show(options: &Options, loaded: &Loaded) -> Exit {
     show_notices(&loaded.notices);
-    // Who asks as the user that starts it is to hear of what would end the start.
-    if let Err(error) = daemon::account_to_become(loaded.config.setuid_username.as_deref()) {
-        return complain(&error, exit_of_user(&error));
-    }
-    let left_out = loaded
-        .config
-        .alert
-        .as_ref()
-        .map_or(0, |it| it.left_out.len());
-    let verdict = if left_out == 0 {
-        "sound"
-    } else {
-        "rules of alert are left out"
+    let findings = preflight::findings(&loaded.config, &ThisMachine);
+    findings.iter().for_each(show_finding);
+    let failure = preflight::exit_of(&findings);
+    let left_out = (loaded.config.alert.as_ref()).is_some_and(|alert| !alert.left_out.is_empty());
+    let verdict = match (left_out, failure) {
+        (_, Some(_)) => "a start with it fails here",
+        (true, None) => "sound, but for rules of alert that are left out",
+        (false, None) => "sound",
     };
     let printed = print(&format!(
         "{}: {verdict}\n{}",
         options.conf.display(),
         Effective(&loaded.config)
     ));
-    // The daemon would start; a rule that was written and says nothing is a mistake all the same.
-    if printed == Exit::Ok && left_out > 0 {
-        return Exit::Config;
+    if printed != Exit::Ok {
+        return printed;
     }
-    printed
+    // A daemon would start without the rule; one that was written and says nothing is a mistake all
+    // the same, and like all mistakes of the files it comes first.
+    match failure {
+        _ if left_out => Exit::Config,
+        Some(exit) => exit,
+        None => Exit::Ok,
+    }
+}
+
+fn show_finding(Finding { weight, text }: &Finding) {
+    let level = match weight {
+        Weight::Fatal(_) => "",
+        Weight::Warning => "warn: ",
+        Weight::Unchecked => "info: not checked: ",
+    };
+    eprintln!("gmetad: {level}{text}");
 }
 
 fn show_notices(notices: &[Notice]) {
@@ -298,28 +316,10 @@ impl Failure {
             Failure::PidFile(PidFileError::Held { .. }) => Exit::Unavailable,
             Failure::PidFile(PidFileError::Create { .. }) => Exit::CannotCreate,
             Failure::PidFile(PidFileError::Write { .. }) => Exit::Io,
-            Failure::Bind(error) => exit_of_bind(error.kind()),
-            Failure::User(error) => exit_of_user(error),
+            Failure::Bind(error) => daemon::exit_of_listening(error.kind()),
+            Failure::User(error) => error.exit(),
             Failure::Terminal(_) | Failure::Run(_) => Exit::System,
         }
-    }
-}
-
-fn exit_of_bind(kind: io::ErrorKind) -> Exit {
-    match kind {
-        io::ErrorKind::AddrInUse => Exit::Unavailable,
-        io::ErrorKind::PermissionDenied => Exit::NoPermission,
-        // The address in the configuration is not one of this machine's.
-        io::ErrorKind::AddrNotAvailable => Exit::Config,
-        _ => Exit::System,
-    }
-}
-
-fn exit_of_user(error: &UserError) -> Exit {
-    match error {
-        UserError::Unknown(_) => Exit::Config,
-        UserError::LookUp { .. } => Exit::System,
-        UserError::Become { .. } | UserError::NotKept(_) => Exit::NoPermission,
     }
 }
 

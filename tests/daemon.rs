@@ -228,14 +228,13 @@ fn a_name_used_twice_and_an_unclosed_section_are_told_together() {
 
 #[test]
 fn a_sound_configuration_is_shown_and_nothing_is_started() {
-    let (_taken, address) = taken_port();
     let folder = tempfile::tempdir().expect("a folder");
     let conf = folder.path().join("gmetad.conf");
     let pid_file = folder.path().join("pid");
     let directives = format!(
         "data_source \"the cluster\" 20 10.1.2.3:8650\nbind_address 127.0.0.1\nxml_port {}\n\
          pid_file {}\nno_such_directive 1\n",
-        address.port(),
+        free_port(),
         pid_file.display()
     );
     fs::write(&conf, directives).expect("written");

@@ -1074,7 +1074,9 @@ mod tests {
             &Overrides::default(),
             "h",
         );
-        let ConfigErrors { errors, notices } = both.expect_err("the port");
+        let ConfigErrors {
+            errors, notices, ..
+        } = both.expect_err("the port");
         assert_eq!((errors.len(), notices.len()), (1, 1));
         assert!(notices[0].text.contains("data_sorce"), "{notices:?}");
     }

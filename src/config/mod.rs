@@ -33,6 +33,7 @@ pub use defaults::{
 };
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use filter::{Names, Pattern, SummaryFilter, SummaryRule, Verdict};
+pub use hint::meant;
 pub use reader::{Disk, Files, Unmatched};
 pub use show::Effective;
 pub use table::directive_names;
@@ -71,6 +72,7 @@ pub fn load(path: &Path, overrides: &Overrides, host_name: &str) -> Result<Loade
         ConfigErrors {
             errors: vec![ConfigError { at: None, problem }],
             notices: Vec::new(),
+            setuid_username: None,
         }
     })?;
     parse(&text, path, &Disk, overrides, host_name)
@@ -102,6 +104,7 @@ pub fn parse(
     Err(ConfigErrors {
         errors,
         notices: loaded.notices,
+        setuid_username: loaded.config.setuid_username,
     })
 }
 

@@ -69,6 +69,11 @@ const EVENTS: usize = 256;
 /// Descriptors kept for files, logs, libraries and the loop itself.
 const SPARE_DESCRIPTORS: u64 = 64;
 
+/// Whether a port could be listened on, as a start would; if not, the address that was tried.
+pub fn try_port(address: Option<IpAddr>, port: u16) -> Result<(), (SocketAddr, io::Error)> {
+    listen::try_out(address, port)
+}
+
 /// Why the loop cannot be set up.
 #[derive(Debug, Error)]
 pub enum BindError {
