@@ -217,7 +217,7 @@ fn known_options() -> getopts::Options {
         .optflagmulti(
             "t",
             "test-config",
-            "check the configuration, print what would run, exit",
+            "check the configuration and what a start would trip over, print what would run, exit",
         )
         .optflagmulti(
             "",

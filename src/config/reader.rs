@@ -170,7 +170,7 @@ impl Reader<'_> {
         self.document.files.push(path.into());
         // No encoding that is read here has it, UTF-16 and programs do.
         if let Some(place) = bytes.iter().position(|byte| *byte == 0) {
-            let line = 1 + bytes[..place].iter().filter(|it| **it == b'\n').count();
+            let line = bytes[..place].split(|byte| *byte == b'\n').count();
             let at = Location {
                 file: path.into(),
                 line,

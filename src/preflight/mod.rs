@@ -266,7 +266,7 @@ impl<'a> Look<'a> {
         };
         match holder {
             Some(holder) if holder.is_gmetad() => {
-                self.running(&format!("{name} {address}"), &holder)
+                self.running(&format!("{name} {address}"), &holder);
             }
             Some(holder) => self.fatal(
                 exit,

@@ -39,14 +39,15 @@ impl Look<'_> {
             return;
         }
         let is_there = self.world.kind(path).is_ok();
-        if is_there && user != Who::Us {
-            if let Some(trouble) = self.not_allowed(user, Need::WriteFile, path) {
-                let text = format!(
-                    "log file {} can be opened at the start, and not again after a rotation: ",
-                    path.display()
-                );
-                self.tell(None, &text, trouble);
-            }
+        if is_there
+            && user != Who::Us
+            && let Some(trouble) = self.not_allowed(user, Need::WriteFile, path)
+        {
+            let text = format!(
+                "log file {} can be opened at the start, and not again after a rotation: ",
+                path.display()
+            );
+            self.tell(None, &text, trouble);
         }
     }
 

@@ -32,7 +32,7 @@ impl Fake {
         }
     }
 
-    fn as_root(mut self) -> Fake {
+    fn of_root(mut self) -> Fake {
         self.root = true;
         self
     }
@@ -108,9 +108,11 @@ impl World for Fake {
 /// What is found, `CODE TEXT`: the exit code, `warn` or `unchecked`.
 fn found(text: &str, world: &Fake) -> Vec<String> {
     let file = Path::new("g.conf");
-    let mut overrides = Overrides::default();
-    // Given on the command line alone.
-    overrides.pid_file = text.contains("#pid").then(|| "/p/pid".into());
+    let overrides = Overrides {
+        // Given on the command line alone.
+        pid_file: text.contains("#pid").then(|| "/p/pid".into()),
+        ..Overrides::default()
+    };
     let loaded = config::parse(text.as_bytes(), file, &Disk, &overrides, "h").expect("sound");
     let findings = findings(&loaded.config, world);
     let said = |Finding { weight, text }: &Finding| match weight {
@@ -125,7 +127,7 @@ const NOBODY: &str = "user nobody";
 
 #[test]
 fn nothing_is_found_where_all_is_well() {
-    let world = Fake::with(&[]).as_root();
+    let world = Fake::with(&[]).of_root();
     assert_eq!(found("data_source a h", &world), [""; 0]);
     assert_eq!(found("setuid off", &Fake::with(&[])), [""; 0]);
 }
@@ -143,7 +145,7 @@ fn what_only_root_can_check_is_said() {
 
 #[test]
 fn a_user_that_is_not_there_stands_beside_the_other_mistakes() {
-    let mut world = Fake::with(&[]).as_root();
+    let mut world = Fake::with(&[]).of_root();
     world.no_user = true;
     world.ports.insert(8651, io::ErrorKind::AddrInUse);
     let said = found("setuid_username nobady", &world);
@@ -200,7 +202,7 @@ fn files_are_made_by_who_starts_it_in_folders_that_are_there() {
 #[test]
 fn a_log_file_that_the_user_cannot_open_again_is_a_warning() {
     let world = Fake::with(&[("/l/log", Kind::File)])
-        .as_root()
+        .of_root()
         .denying(NOBODY, "/l/log");
     assert_eq!(
         found("logfile /l/log", &world),
@@ -300,7 +302,7 @@ fn the_socket_stands_in_a_folder_and_in_the_place_of_no_file() {
 #[test]
 fn values_are_stored_by_the_user_that_is_become() {
     let conf = "rrd_rootdir /rrds\nrrd {\nwrite_timeout 60\njournal_dir /j/d\n}";
-    let world = Fake::with(&[("/rrds", Kind::Folder), ("/j/d", Kind::Folder)]).as_root();
+    let world = Fake::with(&[("/rrds", Kind::Folder), ("/j/d", Kind::Folder)]).of_root();
     assert_eq!(found(conf, &world), [""; 0]);
     let world = world.denying(NOBODY, "/rrds").denying(NOBODY, "/j/d");
     assert_eq!(
@@ -334,7 +336,7 @@ fn a_folder_that_is_made_needs_the_right_in_the_nearest_that_is_there() {
 
 #[test]
 fn what_could_not_be_asked_is_said_and_decides_nothing() {
-    let mut world = Fake::with(&[]).as_root();
+    let mut world = Fake::with(&[]).of_root();
     let root = "/var/lib/ganglia/rrds";
     world.denied.insert((NOBODY.into(), root.into()), None);
     let said = found("", &world);
@@ -368,7 +370,7 @@ fn a_section_that_belongs_to_no_plugin_is_told_with_what_was_meant() {
 
 #[test]
 fn a_folder_of_plugins_is_read_by_the_user_that_is_become() {
-    let world = Fake::with(&[("/p", Kind::Folder), ("/f", Kind::File)]).as_root();
+    let world = Fake::with(&[("/p", Kind::Folder), ("/f", Kind::File)]).of_root();
     let said = |conf: &str, world: &Fake| found(conf, world).join("\n");
     assert_eq!(said("plugins_dir /p", &world), "");
     for (conf, reason) in [
