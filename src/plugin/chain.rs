@@ -12,6 +12,7 @@ use super::shared_object::LeftOut;
 use super::status::{PluginState, Status};
 use super::{Plugin, PluginError, RootUpdate, Update, file_name};
 use crate::config::{Config, Directive};
+use crate::logging;
 
 /// How soon a plugin whose work between updates has failed is asked for it again.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
@@ -124,9 +125,13 @@ impl Chain {
         let file = other.plugin.file().map(|it| it.display().to_string());
         let file = file.unwrap_or_default();
         let link = &mut self.links[place];
-        log::warn!(
-            "plugin {}, which is built in, writes nothing: {file} writes the same files",
-            link.name
+        // Whatever the level: whoever copied the file may not expect it.
+        logging::remark(
+            log::Level::Warn,
+            format_args!(
+                "plugin {}, which is built in, writes nothing: {file} writes the same files",
+                link.name
+            ),
         );
         link.part = Part::Replaced;
         self.status
