@@ -232,7 +232,7 @@ fn folders_are_looked_at_as_the_user_that_root_becomes() {
     let directives = format!(
         "data_source a 127.0.0.1\nsetuid_username nobody\nbind_address 127.0.0.1\nxml_port 0\n\
          interactive_port 0\nrrd_rootdir {}\nplugins_dir {}\n\
-         rrd {{\nwrite_timeout 60\njournal_dir {}\n}}\n",
+         rrd {{\nRRAs RRA:AVERAGE:0.5:1:244\nwrite_timeout 60\njournal_dir {}\n}}\n",
         rrds.display(),
         plugins.display(),
         journal.display()
