@@ -28,8 +28,14 @@ use sinks::Sinks;
 pub const FATAL: &str = "gmetad::fatal";
 /// Target that makes an error a critical one; see [`crate::critical!`].
 pub const CRITICAL: &str = "gmetad::critical";
-/// Target of what is said on a console whatever the level.
-const ANNOUNCED: &str = "gmetad::announced";
+/// Target of a turn in the daemon's life; see [`crate::life!`].
+pub const LIFE: &str = "gmetad::life";
+/// Targets of what is over, by what it was; see [`crate::recovered!`].
+pub const OVER_CRITICAL: &str = "gmetad::over::critical";
+/// The same of an error.
+pub const OVER_ERROR: &str = "gmetad::over::error";
+/// The same of a warning.
+pub const OVER_WARNING: &str = "gmetad::over::warning";
 /// Target of what is said everywhere whatever the level.
 const INSISTED: &str = "gmetad::insisted";
 
@@ -48,6 +54,27 @@ macro_rules! fatal {
 #[macro_export]
 macro_rules! critical {
     ($($argument:tt)+) => { ::log::error!(target: $crate::logging::CRITICAL, $($argument)+) };
+}
+
+/// Notes a turn in the daemon's life, whatever the level: it starts, a source answers, it ends.
+#[macro_export]
+macro_rules! life {
+    ($($argument:tt)+) => { ::log::error!(target: $crate::logging::LIFE, $($argument)+) };
+}
+
+/// Notes that something is over, at every level at which it was said: a critical fault, an error or
+/// a warning.
+#[macro_export]
+macro_rules! recovered {
+    (critical: $($argument:tt)+) => {
+        ::log::error!(target: $crate::logging::OVER_CRITICAL, $($argument)+)
+    };
+    (error: $($argument:tt)+) => {
+        ::log::error!(target: $crate::logging::OVER_ERROR, $($argument)+)
+    };
+    (warning: $($argument:tt)+) => {
+        ::log::warn!(target: $crate::logging::OVER_WARNING, $($argument)+)
+    };
 }
 
 /// What to log, and where to, beside syslog.
@@ -99,17 +126,7 @@ enum Job {
 struct Line {
     at: SystemTime,
     severity: Severity,
-    reach: Reach,
     text: String,
-}
-
-/// How far a line goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
-    /// To syslog, the file and the console.
-    Everywhere,
-    /// To the console, if there is one.
-    Console,
 }
 
 static LEVEL: AtomicU8 = AtomicU8::new(2);
@@ -178,17 +195,6 @@ pub fn leave_console() {
     flush();
 }
 
-/// Logs at info level, and says it on the console, where there is one, whatever the level.
-pub fn announce(text: fmt::Arguments<'_>) {
-    log::logger().log(
-        &Record::builder()
-            .level(log::Level::Info)
-            .target(ANNOUNCED)
-            .args(text)
-            .build(),
-    );
-}
-
 /// Logs everywhere whatever the level: what someone has asked for, or must know.
 pub fn insist(level: log::Level, text: fmt::Arguments<'_>) {
     log::logger().log(
@@ -234,23 +240,24 @@ pub fn flush() {
 }
 
 fn wanted(metadata: &Metadata<'_>) -> bool {
-    metadata.target() == ANNOUNCED
-        || metadata.target() == INSISTED
-        || Severity::of(metadata).logged_at(LEVEL.load(Ordering::Relaxed))
+    is_wanted_at(LEVEL.load(Ordering::Relaxed), metadata)
+}
+
+fn is_wanted_at(level: u8, metadata: &Metadata<'_>) -> bool {
+    let of = match metadata.target() {
+        INSISTED | LIFE => return true,
+        OVER_CRITICAL => Severity::Critical,
+        OVER_ERROR => Severity::Error,
+        OVER_WARNING => Severity::Warning,
+        _ => Severity::of(metadata),
+    };
+    of.logged_at(level)
 }
 
 fn enqueue(record: &Record<'_>) {
-    let severity = Severity::of(record.metadata());
-    let console_only =
-        record.target() == ANNOUNCED && !severity.logged_at(LEVEL.load(Ordering::Relaxed));
     submit(Job::Line(Line {
         at: SystemTime::now(),
-        severity,
-        reach: if console_only {
-            Reach::Console
-        } else {
-            Reach::Everywhere
-        },
+        severity: Severity::of(record.metadata()),
         text: record.args().to_string(),
     }));
 }
@@ -290,8 +297,30 @@ impl Line {
         Line {
             at: SystemTime::now(),
             severity,
-            reach: Reach::Everywhere,
             text,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_is_said_wherever_it_was_said_and_life_everywhere() {
+        let of = |level, target| Metadata::builder().level(level).target(target).build();
+        let over = [
+            (OVER_CRITICAL, log::Level::Error, Severity::Critical),
+            (OVER_ERROR, log::Level::Error, Severity::Error),
+            (OVER_WARNING, log::Level::Warn, Severity::Warning),
+        ];
+        for level in 0..7 {
+            assert!(is_wanted_at(level, &of(log::Level::Error, LIFE)));
+            for (target, as_level, fault) in over {
+                let metadata = of(as_level, target);
+                assert_eq!(is_wanted_at(level, &metadata), fault.logged_at(level));
+                assert_eq!(Severity::of(&metadata), Severity::Notice);
+            }
         }
     }
 }

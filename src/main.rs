@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use gmetad::cli::{self, Options, Rehearsal, Request};
 use gmetad::config::{self, Config, Effective, Loaded, Notice};
@@ -276,23 +277,34 @@ fn serve(prepared: &Prepared, terminal: Terminal) -> Result<(), Failure> {
     if let Some(account) = account {
         account.assume()?;
     }
-    let listening = format!(
-        "listening: xml {}, interactive {}",
+    if let Terminal::Left = terminal {
+        logging::leave_console();
+        daemon::leave_terminal().map_err(Failure::Terminal)?;
+    }
+    // With ports of the system's choice there is no other way to know them.
+    gmetad::life!(
+        "gmetad {} has started: pid {}, {}, {}; listening: xml {}, interactive {}",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id(),
+        origin.conf.display(),
+        sources(config.sources.len()),
         listed(reactor.xml_addrs()),
         listed(reactor.interactive_addrs())
     );
-    match terminal {
-        // With ports of the system's choice there is no other way to know them.
-        Terminal::Kept => logging::announce(format_args!("{listening}")),
-        Terminal::Left => {
-            log::info!("{listening}");
-            logging::leave_console();
-            daemon::leave_terminal().map_err(Failure::Terminal)?;
-        }
-    }
-    reactor.run()?;
-    log::info!("ended as asked");
+    let started = Instant::now();
+    let signal = reactor.run()?;
+    gmetad::life!(
+        "gmetad has stopped, on {signal}, after {}",
+        logging::span(started.elapsed())
+    );
     Ok(())
+}
+
+fn sources(count: usize) -> String {
+    match count {
+        1 => "1 source".into(),
+        count => format!("{count} sources"),
+    }
 }
 
 /// Why the daemon did not start, or ended without being asked.

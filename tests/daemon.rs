@@ -466,8 +466,8 @@ fn hangup_opens_the_log_file_anew() {
         read(&log).contains("reopened")
     });
     daemon.end();
-    assert!(read(&log).contains("ended as asked"), "{}", read(&log));
-    assert!(!read(&rotated).contains("ended as asked"));
+    assert!(read(&log).contains("gmetad has stopped"), "{}", read(&log));
+    assert!(!read(&rotated).contains("gmetad has stopped"));
 }
 
 #[test]
@@ -498,7 +498,7 @@ fn the_log_file_is_appended_to() {
     daemon.end();
     let text = read(&log);
     assert!(text.starts_with("what was there before\n"), "{text}");
-    assert!(text.contains(" INFO listening: xml 127.0.0.1:"), "{text}");
+    assert!(text.contains(" NOTICE gmetad "), "{text}");
 }
 
 #[test]
@@ -521,7 +521,7 @@ fn each_level_logs_its_own_lines_only() {
     assert!(warnings.contains("section nobody"), "{warnings}");
     assert!(!warnings.contains(" INFO "), "{warnings}");
     let infos = lines("4");
-    assert!(infos.contains(" INFO listening: "), "{infos}");
+    assert!(infos.contains(" INFO stopping: "), "{infos}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use nix::unistd::{Gid, Uid, fchown};
 use syslog::{Facility, LogFormat, LoggerBackend};
 
 use super::line::{Severity, Stamp};
-use super::{Complaint, Line, LogError, Reach, Say, Settings, span};
+use super::{Complaint, Line, LogError, Say, Settings, span};
 
 /// Where the systems at hand have their syslog listen.
 const SYSLOG_SOCKETS: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
@@ -60,11 +60,9 @@ impl Sinks {
     /// Writes a line everywhere it goes to.
     pub fn write(&mut self, line: &Line, now: Instant) {
         let mut troubles = Vec::new();
-        if line.reach == Reach::Everywhere {
-            troubles.extend(self.syslog.write(line, now));
-            if let Some(file) = &mut self.file {
-                troubles.extend(file.write(line, now));
-            }
+        troubles.extend(self.syslog.write(line, now));
+        if let Some(file) = &mut self.file {
+            troubles.extend(file.write(line, now));
         }
         self.print(line);
         for trouble in troubles {
@@ -291,6 +289,7 @@ impl Syslog {
             Severity::Fatal => logger.alert(text),
             Severity::Critical => logger.crit(text),
             Severity::Error => logger.err(text),
+            Severity::Notice => logger.notice(text),
             Severity::Warning => logger.warning(text),
             Severity::Info => logger.info(text),
             Severity::Debug => logger.debug(text),
@@ -363,7 +362,7 @@ fn told(
     match outcome {
         Ok(()) => complaint.recovered(now).map(|lasted| {
             let text = format!("{sink} takes lines again, after {}", span(lasted));
-            Line::own(Severity::Error, text)
+            Line::own(Severity::Notice, text)
         }),
         Err(error) => complaint.failed(now).map(|say| {
             let text = match say {

@@ -270,8 +270,7 @@ impl Link {
     fn succeeded(&mut self, about: About) {
         let failures = std::mem::take(&mut self.in_a_row[about as usize]);
         if failures > 0 {
-            // As loud as the failure was, so that whoever read that reads this.
-            log::error!("plugin {} works again after {failures} failures", self.name);
+            crate::recovered!(error: "plugin {} works again after {failures} failures", self.name);
         }
     }
 

@@ -272,7 +272,7 @@ pub(super) fn accept(slots: &mut Slots, listener: usize, shared: &mut Shared) ->
                 ErrorKind::WouldBlock => {
                     if let Some(lasted) = shared.no_descriptors.recovered(shared.instant()) {
                         let lasted = crate::logging::span(lasted);
-                        log::error!("clients are let in again, after {lasted}");
+                        crate::recovered!(error: "clients are let in again, after {lasted}");
                     }
                     return false;
                 }

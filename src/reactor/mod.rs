@@ -2,6 +2,7 @@
 //!
 //! Never blocks but in one place, and does a bounded amount of work between two waits.
 
+mod arrivals;
 mod cached;
 mod chores;
 mod clients;
@@ -32,6 +33,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
+use self::arrivals::Arrivals;
 use crate::config::Config;
 use crate::logging::{self, Complaint};
 use crate::machine::Sampler;
@@ -139,6 +141,8 @@ struct Shared {
     plugins: Option<PluginHandle>,
     trust: Trust,
     names: Names,
+    /// Sources that answer for the first time.
+    arrivals: Arrivals,
     nuisances: Nuisances,
     no_descriptors: Complaint,
     stalled: Complaint,
@@ -212,6 +216,7 @@ impl Reactor {
             plugins: None,
             trust: Trust::new(&config.trust),
             names: Names::default(),
+            arrivals: Arrivals::default(),
             nuisances: Nuisances::default(),
             no_descriptors: Complaint::new(),
             stalled: Complaint::new(),
@@ -304,8 +309,8 @@ impl Reactor {
         &self.interactive_addrs
     }
 
-    /// Polls, serves and feeds the plugins until SIGTERM or SIGINT.
-    pub fn run(mut self) -> Result<(), RunError> {
+    /// Polls, serves and feeds the plugins until SIGTERM or SIGINT; which of them.
+    pub fn run(mut self) -> Result<&'static str, RunError> {
         self.start_plugins()?;
         self.shared.sampler = Sampler::start()
             .inspect_err(|err| log::warn!("this machine's figures are not looked at: {err}"))
@@ -319,7 +324,7 @@ impl Reactor {
         if let Some(mut plugins) = self.shared.plugins.take() {
             plugins.stop(Duration::ZERO);
         }
-        Ok(())
+        Ok(self.shared.ending.map_or("", |ending| ending.why))
     }
 
     fn start_plugins(&mut self) -> Result<(), RunError> {
@@ -461,7 +466,8 @@ impl Reactor {
                     self.reload();
                 }
                 SIGUSR1 => self.log_status(),
-                _ => self.end(),
+                SIGINT => self.end("SIGINT"),
+                _ => self.end("SIGTERM"),
             }
         }
     }

@@ -149,7 +149,7 @@ impl Reactor {
             logging::remark_lines(*level, text);
         }
         self.apply(&changes);
-        logging::insist(Level::Info, format_args!("{}", told(&changes)));
+        crate::life!("{}", told(&changes));
         for name in &changes.later {
             logging::insist(
                 Level::Warn,

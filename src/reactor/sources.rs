@@ -16,7 +16,7 @@ use super::clock::Clock;
 use super::resolver::{Asker, Question};
 use super::slots::Chore;
 use crate::config::SourceConfig;
-use crate::logging::{Complaint, Say, span};
+use crate::logging::{self, Complaint, Say, span};
 use crate::model::{Mono, Node, Now};
 use crate::plugin::{Invented, Update};
 use crate::poll::{Action, Answer, HostFailure, Outcome, Poll};
@@ -222,15 +222,24 @@ impl Source {
         let first = status.polls_ok.num == 1;
 
         let now = shared.instant();
-        if let Some(lasted) = self.down.recovered(now) {
-            log::error!(
+        let was_down = self.down.recovered(now);
+        if first {
+            if !shared.once && shared.arrivals.is_told(now) {
+                let after = was_down.map_or(String::new(), |it| format!(" after {}", span(it)));
+                crate::life!(
+                    "source \"{}\" answers for the first time{after}, from {host}",
+                    self.name
+                );
+            }
+        } else if let Some(lasted) = was_down {
+            crate::life!(
                 "source \"{}\" is back after {}, from {host}",
                 self.name,
                 span(lasted)
             );
         } else if !moved {
             self.restless.recovered(now);
-        } else if !first && self.restless.failed(now).is_some() {
+        } else if self.restless.failed(now).is_some() {
             let why = if failures.is_empty() {
                 "its name stands for another address".into()
             } else {
@@ -267,7 +276,10 @@ impl Source {
         status.failure = Some(reasons.clone());
         match self.down.failed(shared.instant()) {
             Some(Say::First) => {
-                log::error!("source \"{}\" is down: {reasons}", self.name);
+                logging::insist(
+                    log::Level::Error,
+                    format_args!("source \"{}\" is down: {reasons}", self.name),
+                );
             }
             Some(Say::Still { lasted, times }) => log::error!(
                 "source \"{}\" is down for {} and {times} polls: {reasons}",
@@ -299,7 +311,7 @@ impl Source {
         if damage == 0 {
             if let Some(lasted) = self.damaged.recovered(now) {
                 let lasted = span(lasted);
-                log::warn!("source \"{}\" is sound again after {lasted}", self.name);
+                crate::recovered!(warning: "source \"{}\" is sound again after {lasted}", self.name);
             }
             return;
         }

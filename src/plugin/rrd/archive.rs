@@ -416,7 +416,7 @@ impl Node {
                  brings is stored with this machine's time; set whichever is wrong",
                 MOST_AHEAD_SECS / 3600
             ),
-            None => log::error!("the clock of {name:?} is right again"),
+            None => crate::recovered!(error: "the clock of {name:?} is right again"),
         }
         moment.time()
     }

@@ -712,7 +712,7 @@ impl Complaints {
             log::error!("{} more RRD files cannot be written", self.hidden);
         }
         if self.back > 0 {
-            log::error!("{} RRD files are written again", self.back);
+            crate::recovered!(error: "{} RRD files are written again", self.back);
         }
         if self.postponed > 0 {
             log::error!(
