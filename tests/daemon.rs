@@ -314,6 +314,34 @@ fn own_session() -> String {
 }
 
 #[test]
+fn who_has_no_configuration_is_told_of_the_example() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let root = folder.path().canonicalize().expect("it is there");
+    // As `make install` has it.
+    let (program, example) = (
+        root.join("sbin/gmetad"),
+        root.join("share/doc/gmetad/gmetad.conf"),
+    );
+    for path in [&program, &example] {
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    }
+    fs::copy(env!("CARGO_BIN_EXE_gmetad"), &program).expect("copied");
+    fs::write(&example, "").expect("written");
+    let missing = root.join("none.conf");
+    let output = std::process::Command::new(&program)
+        .args(["-f", "-c", missing.to_str().expect("text")])
+        .output()
+        .expect("it starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{errors}");
+    let told = format!("; an example to copy there is {}", example.display());
+    assert!(
+        errors.contains(&missing.display().to_string()) && errors.contains(&told),
+        "{errors}"
+    );
+}
+
+#[test]
 fn a_taken_port_is_69_for_the_parent_with_the_reason_on_the_terminal() {
     let (_taken, address) = taken_port();
     let folder = tempfile::tempdir().expect("a folder");
@@ -332,6 +360,15 @@ fn a_taken_port_is_69_for_the_parent_with_the_reason_on_the_terminal() {
         let (code, output, errors) = outcome(arguments);
         assert_eq!((code, output.as_str()), (69, ""), "{errors}");
         assert!(errors.contains(&address.to_string()), "{errors}");
+        // This test, by the name that Linux cuts at 15 bytes.
+        if cfg!(target_os = "linux") {
+            let holder = format!("; port {} is taken by ", address.port());
+            let pid = format!("(pid {})", std::process::id());
+            assert!(
+                errors.contains(&holder) && errors.contains(&pid),
+                "{errors}"
+            );
+        }
         assert!(errors.contains("interactive"), "{errors}");
         assert!(
             !pid_file.exists(),

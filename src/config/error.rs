@@ -65,6 +65,20 @@ pub enum Problem {
         /// The system's own words.
         reason: String,
     },
+    /// There is none.
+    #[error(
+        "cannot read {}: {reason}; an example to copy there is {}",
+        path.display(),
+        example.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The system's own words.
+        reason: String,
+        /// Another that is there.
+        example: PathBuf,
+    },
     /// A folder that a pattern names.
     #[error("Include: cannot look into {}: {reason}", path.display())]
     Unsearchable {

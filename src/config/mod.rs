@@ -3,6 +3,7 @@
 //! No I/O here beyond reading the file and what it includes; nothing is started or resolved.
 
 use std::fmt;
+use std::io;
 use std::net::IpAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ mod alert;
 mod defaults;
 mod directives;
 mod error;
+mod example;
 mod exports;
 mod filter;
 mod hint;
@@ -65,9 +67,14 @@ pub struct Notice {
 pub fn load(path: &Path, overrides: &Overrides, host_name: &str) -> Result<Loaded, ConfigErrors> {
     // Not only a regular file: what a shell puts together for `-t` comes through a pipe.
     let text = reader::read_all(path).map_err(|error| {
-        let problem = Problem::Unreadable {
-            path: path.into(),
-            reason: error.to_string(),
+        let (path, reason) = (path.into(), error.to_string());
+        let problem = match example::find() {
+            Some(example) if error.kind() == io::ErrorKind::NotFound => Problem::Missing {
+                path,
+                reason,
+                example,
+            },
+            _ => Problem::Unreadable { path, reason },
         };
         ConfigErrors {
             errors: vec![ConfigError { at: None, problem }],
@@ -484,10 +491,9 @@ mod tests {
         )
         .expect_err("refused")
         .to_string();
-        assert_eq!(
-            error,
-            "cannot read /nonexistent/gmetad.conf: No such file or directory (os error 2)"
-        );
+        // An example is named where there is one.
+        let told = "cannot read /nonexistent/gmetad.conf: No such file or directory (os error 2)";
+        assert!(error.starts_with(told), "{error}");
     }
 
     #[test]

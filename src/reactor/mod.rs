@@ -35,6 +35,7 @@ use thiserror::Error;
 
 use self::arrivals::Arrivals;
 use crate::config::Config;
+use crate::daemon::{PortHolder, port_holder};
 use crate::logging::{self, Complaint};
 use crate::machine::Sampler;
 use crate::model::Now;
@@ -80,12 +81,14 @@ pub fn try_port(address: Option<IpAddr>, port: u16) -> Result<(), (SocketAddr, i
 #[derive(Debug, Error)]
 pub enum BindError {
     /// A port cannot be had.
-    #[error("{name} {address} cannot be listened on: {source}")]
+    #[error("{name} {address} cannot be listened on: {source}{}", taken(*address, holder.as_ref()))]
     Listen {
         /// The directive that says the port.
         name: &'static str,
         /// What was tried.
         address: SocketAddr,
+        /// Who has it, where the system tells.
+        holder: Option<PortHolder>,
         /// What the system says.
         source: io::Error,
     },
@@ -262,6 +265,9 @@ impl Reactor {
             |(address, source)| BindError::Listen {
                 name,
                 address,
+                holder: (source.kind() == io::ErrorKind::AddrInUse)
+                    .then(|| port_holder(number))
+                    .flatten(),
                 source,
             },
         )?;
@@ -521,6 +527,13 @@ impl Shared {
         let now = self.instant();
         self.nuisances.tell(address, nuisance, what, now);
     }
+}
+
+/// That somebody has a port, behind what the system says.
+fn taken(address: SocketAddr, holder: Option<&PortHolder>) -> String {
+    holder.map_or(String::new(), |holder| {
+        format!("; port {} is taken by {holder}", address.port())
+    })
 }
 
 impl BindError {
