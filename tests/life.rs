@@ -98,9 +98,8 @@ fn each_turn_of_its_life_is_a_line_at_the_usual_level() {
 fn of_very_many_sources_at_once_a_few_are_told_by_name() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let source = FakeSource::start(cluster());
-    let all: String = (0..60)
-        .map(|at| format!("data_source \"s{at}\" 1 127.0.0.1:{}\n", source.port()))
-        .collect();
+    let of = |at| format!("data_source \"s{at}\" 1 127.0.0.1:{}", source.port());
+    let all = (0..60).map(of).collect::<Vec<_>>().join("\n");
     let gmetad = Gmetad::start(folder.path(), &all);
     gmetad.wait_for_line("40 more sources answer for the first time");
     let log = gmetad.log();
