@@ -23,6 +23,8 @@ const TEST_PLUGIN: &str = "test-plugin";
 pub enum Request {
     /// Run, or with [`Options::test_config`] say what would run.
     Run(Options),
+    /// Print the configuration in force as a configuration file.
+    PrintConfig(Options),
     /// Show a plugin one document and tell what it does.
     Rehearse(Options, Rehearsal),
     /// Print this to standard output and exit with 0: the help or the version.
@@ -139,6 +141,7 @@ where
         None if input.is_some() => Err(UsageError::Option(
             "--input is what --test-plugin shows, which is missing".into(),
         )),
+        None if matches.opt_present("print-config") => Ok(Request::PrintConfig(options)),
         None => Ok(Request::Run(options)),
     }
 }
@@ -218,6 +221,12 @@ fn known_options() -> getopts::Options {
             "t",
             "test-config",
             "check the configuration and what a start would trip over, print what would run, exit",
+        )
+        .optflagmulti(
+            "",
+            "print-config",
+            "print the configuration in force as a configuration file, each directive with where it \
+             comes from, exit",
         )
         .optflagmulti(
             "",
@@ -338,6 +347,14 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_in_force_is_that_with_the_other_options() {
+        let Ok(Request::PrintConfig(options)) = asked(&["--print-config", "-x", "1"]) else {
+            panic!("something else is asked for")
+        };
+        assert_eq!(options.overrides.xml_port, Some(1));
+    }
+
+    #[test]
     fn every_long_option_is_read_with_and_without_an_equals_sign() {
         let equals = run(&[
             "--conf=/a",
@@ -448,6 +465,7 @@ mod tests {
             "-i, --interactive_port PORT",
             "-x, --xml_port PORT",
             "-t, --test-config",
+            "--print-config",
             "--test-plugin FILE",
             "--input FILE",
             "-V, --version",

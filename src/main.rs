@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use gmetad::cli::{self, Options, Rehearsal, Request};
-use gmetad::config::{self, Config, Effective, Loaded, Notice};
+use gmetad::config::{self, Config, Effective, Loaded, Notice, Printed};
 use gmetad::daemon::{self, Account, Exit, PidFile, PidFileError, Role, UserError};
 use gmetad::logging::{self, LogError, Settings};
 use gmetad::plugin::shared_object::Candidate;
@@ -92,6 +92,7 @@ fn run_detached() -> Exit {
 fn arguments() -> Result<Options, Exit> {
     match cli::parse(std::env::args_os().skip(1)) {
         Ok(Request::Run(options)) => Ok(options),
+        Ok(Request::PrintConfig(options)) => Err(print_config(&options)),
         Ok(Request::Rehearse(options, rehearsal)) => Err(rehearse(&options, &rehearsal)),
         Ok(Request::Print(text)) => Err(print(&text)),
         Err(error) => Err(complain(&error, Exit::Usage)),
@@ -194,6 +195,17 @@ fn show_finding(Finding { weight, text }: &Finding) {
     eprintln!("gmetad: {level}{text}");
 }
 
+/// Prints what is in force, for a file.
+fn print_config(options: &Options) -> Exit {
+    match load(options) {
+        Ok(loaded) => {
+            show_notices(&loaded.notices);
+            print(&Printed(&loaded).to_string())
+        }
+        Err(exit) => exit,
+    }
+}
+
 fn show_notices(notices: &[Notice]) {
     for Notice { level, text } in notices {
         eprintln!("gmetad: {}: {text}", level.as_str().to_lowercase());
@@ -203,7 +215,9 @@ fn show_notices(notices: &[Notice]) {
 /// Starts the log, does the work, and sees to it that its end is logged.
 fn run<T>(prepared: &Prepared, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Exit> {
     let Prepared {
-        loaded: Loaded { config, notices },
+        loaded: Loaded {
+            config, notices, ..
+        },
         account,
         ..
     } = prepared;

@@ -150,14 +150,14 @@ pub(super) fn archives(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem
 
 #[cfg(test)]
 mod tests {
-    use crate::config::table::{Arity, all};
+    use crate::config::table::{Arity, at_top_level};
     use crate::config::testing::{config, notices};
     use crate::config::{Config, TrustConfig};
 
     /// Each list at top level but data_source, which is not one alone.
     fn lists() -> impl Iterator<Item = &'static str> {
         let texts = ["data_source", "gridname", "authority"];
-        all()
+        at_top_level()
             .filter(|known| known.arity == Arity::Own)
             .map(|known| known.name)
             .filter(move |name| !texts.contains(name))

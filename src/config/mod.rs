@@ -19,11 +19,15 @@ mod example;
 mod exports;
 mod filter;
 mod hint;
+mod lines;
 mod lists;
+mod origin;
+mod print;
 mod reader;
 mod rrd;
 mod show;
 mod table;
+mod telling;
 #[cfg(test)]
 mod testing;
 mod values;
@@ -36,6 +40,8 @@ pub use defaults::{
 pub use error::{ConfigError, ConfigErrors, Problem};
 pub use filter::{Names, Pattern, SummaryFilter, SummaryRule, Verdict};
 pub use hint::meant;
+pub use origin::Origins;
+pub use print::Printed;
 pub use reader::{Disk, Files, Unmatched};
 pub use show::Effective;
 pub use table::directive_names;
@@ -48,6 +54,8 @@ pub struct Loaded {
     pub config: Config,
     /// To be logged once the log is open; printed by `-t`.
     pub notices: Vec<Notice>,
+    /// Where the directives come from.
+    pub origins: Origins,
 }
 
 /// A remark about a configuration, which does not make it wrong.
@@ -308,20 +316,8 @@ pub enum RrdcachedAddress {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::Memory;
+    use super::testing::{Memory, Random, is_read_again_as_the_same};
     use super::*;
-
-    /// A small generator (xorshift64*), so that a failure names its seed.
-    struct Random(u64);
-
-    impl Random {
-        fn below(&mut self, limit: usize) -> usize {
-            self.0 ^= self.0 >> 12;
-            self.0 ^= self.0 << 25;
-            self.0 ^= self.0 >> 27;
-            (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
-        }
-    }
 
     /// What a configuration is made of, so that the generator gets behind the first check.
     const PIECES: &[&str] = &[
@@ -429,7 +425,7 @@ mod tests {
         let file = Path::new("g.conf");
         let mut sound = 0;
         for seed in 1..=20_000_u64 {
-            let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let mut random = Random::new(seed);
             let text = anything(&mut random);
             let files = Memory([("x.conf".into(), anything(&mut random))].into());
             let result = std::panic::catch_unwind(|| {
@@ -438,6 +434,7 @@ mod tests {
                     Ok(loaded) => {
                         check(&loaded.config);
                         assert!(Effective(&loaded.config).to_string().starts_with("polls "));
+                        is_read_again_as_the_same(loaded);
                         true
                     }
                     Err(errors) => {
