@@ -12,6 +12,9 @@ use thiserror::Error;
 /// Configuration file when `-c` names none.
 pub const DEFAULT_CONF: &str = "/etc/ganglia/gmetad.conf";
 
+/// Has the process become a user, ask what that one may do, and do nothing else.
+pub const ACCESS_OPTION: &str = "--access-check";
+
 const TEST_PLUGIN: &str = "test-plugin";
 
 /// What the command line asks for.
@@ -19,6 +22,8 @@ const TEST_PLUGIN: &str = "test-plugin";
 pub enum Request {
     /// Run, or with [`Options::test_config`] say what would run.
     Run(Options),
+    /// Print the configuration in force as a configuration file.
+    PrintConfig(Options),
     /// Show a plugin one document and tell what it does.
     Rehearse(Options, Rehearsal),
     /// Print this to standard output and exit with 0: the help or the version.
@@ -118,19 +123,39 @@ where
         None if input.is_some() => Err(UsageError::Option(
             "--input is what --test-plugin shows, which is missing".into(),
         )),
+        None if matches.opt_present("print-config") => Ok(Request::PrintConfig(options)),
         None => Ok(Request::Run(options)),
     }
 }
 
 /// What a gmetad has another gmetad try to load, a library and the file it is asked for: an option
 /// that is not for persons.
-pub fn plugin_to_try<I>(mut arguments: I) -> Option<[PathBuf; 2]>
+pub fn plugin_to_try<I>(arguments: I) -> Option<[PathBuf; 2]>
 where
     I: Iterator<Item = OsString>,
 {
-    let is_trial = arguments.nth(1)? == TRIAL_OPTION;
-    let asked = [arguments.next()?.into(), arguments.next()?.into()];
-    (is_trial && arguments.next().is_none()).then_some(asked)
+    behind(TRIAL_OPTION, arguments)
+}
+
+/// What root's `gmetad -t` has another gmetad ask as another user: the user, what it needs, and a
+/// path; an option that is not for persons.
+pub fn access_to_ask<I>(arguments: I) -> Option<[PathBuf; 3]>
+where
+    I: Iterator<Item = OsString>,
+{
+    behind(ACCESS_OPTION, arguments)
+}
+
+/// All that stands behind an option that comes first, if it is so many.
+fn behind<const COUNT: usize>(
+    option: &str,
+    mut arguments: impl Iterator<Item = OsString>,
+) -> Option<[PathBuf; COUNT]> {
+    if arguments.nth(1)? != option {
+        return None;
+    }
+    let rest: Vec<PathBuf> = arguments.take(COUNT + 1).map(PathBuf::from).collect();
+    rest.try_into().ok()
 }
 
 fn known_options() -> getopts::Options {
@@ -177,7 +202,13 @@ fn known_options() -> getopts::Options {
         .optflagmulti(
             "t",
             "test-config",
-            "check the configuration, print what would run, exit",
+            "check the configuration and what a start would trip over, print what would run, exit",
+        )
+        .optflagmulti(
+            "",
+            "print-config",
+            "print the configuration in force as a configuration file, each directive with where it \
+             comes from, exit",
         )
         .optflagmulti(
             "",
@@ -298,6 +329,14 @@ mod tests {
     }
 
     #[test]
+    fn the_configuration_in_force_is_that_with_the_other_options() {
+        let Ok(Request::PrintConfig(options)) = asked(&["--print-config", "-x", "1"]) else {
+            panic!("something else is asked for")
+        };
+        assert_eq!(options.overrides.xml_port, Some(1));
+    }
+
+    #[test]
     fn every_long_option_is_read_with_and_without_an_equals_sign() {
         let equals = run(&[
             "--conf=/a",
@@ -387,6 +426,10 @@ mod tests {
         assert_eq!(asked(&["gmetad", TRIAL_OPTION, "l", "f", "g"]), None);
         assert_eq!(asked(&["gmetad", "-t"]), None);
         assert_eq!(asked(&["gmetad"]), None);
+        let access = |arguments: &[&str]| access_to_ask(arguments.iter().map(OsString::from));
+        let all = Some(["u".into(), "read".into(), "/p".into()]);
+        assert_eq!(access(&["gmetad", ACCESS_OPTION, "u", "read", "/p"]), all);
+        assert_eq!(access(&["gmetad", ACCESS_OPTION, "u", "read"]), None);
     }
 
     #[test]
@@ -404,6 +447,7 @@ mod tests {
             "-i, --interactive_port PORT",
             "-x, --xml_port PORT",
             "-t, --test-config",
+            "--print-config",
             "--test-plugin FILE",
             "--input FILE",
             "-V, --version",

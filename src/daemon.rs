@@ -4,12 +4,15 @@
 
 mod detach;
 mod pid_file;
+mod port_holder;
 mod user;
 
+use std::io;
 use std::process::ExitCode;
 
 pub use detach::{Role, lead_session, leave_terminal, report, role, settle, start_detached};
 pub use pid_file::{PidFile, PidFileError};
+pub use port_holder::{PortHolder, port_holder};
 pub use user::{Account, UserError, account_to_become};
 
 /// What the process exits with, the values of sysexits(3).
@@ -36,6 +39,17 @@ pub enum Exit {
     NoPermission = 77,
     /// The configuration is wrong.
     Config = 78,
+}
+
+/// The code for a port or a socket that cannot be listened on.
+pub fn exit_of_listening(kind: io::ErrorKind) -> Exit {
+    match kind {
+        io::ErrorKind::AddrInUse => Exit::Unavailable,
+        io::ErrorKind::PermissionDenied => Exit::NoPermission,
+        // The address in the configuration is not one of this machine's.
+        io::ErrorKind::AddrNotAvailable => Exit::Config,
+        _ => Exit::System,
+    }
 }
 
 impl From<Exit> for ExitCode {

@@ -8,4 +8,5 @@ pub mod daemon;
 pub mod host;
 pub mod logging;
 pub mod plugins;
+pub mod preflight;
 pub mod reactor;

@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use gmetad_core::complaint::{LIFE, OVER_CRITICAL, OVER_ERROR, OVER_WARNING};
 use log::{LevelFilter, Metadata, Record};
 use nix::unistd::{Gid, Uid};
 use thiserror::Error;
@@ -22,8 +23,6 @@ use line::Escaped;
 pub use line::Severity;
 use sinks::Sinks;
 
-/// Target of what is said on a console whatever the level.
-const ANNOUNCED: &str = "gmetad::announced";
 /// Target of what is said everywhere whatever the level.
 const INSISTED: &str = "gmetad::insisted";
 
@@ -31,18 +30,6 @@ const INSISTED: &str = "gmetad::insisted";
 const QUEUE_LIMIT: usize = 1024;
 /// How long the end of the process waits for the last lines to be written.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
-
-/// Logs what ends the daemon.
-#[macro_export]
-macro_rules! fatal {
-    ($($argument:tt)+) => { ::log::error!(target: ::gmetad_core::complaint::FATAL, $($argument)+) };
-}
-
-/// Logs what the daemon survives, but not whole: a part of its work is no longer done.
-#[macro_export]
-macro_rules! critical {
-    ($($argument:tt)+) => { ::log::error!(target: ::gmetad_core::complaint::CRITICAL, $($argument)+) };
-}
 
 /// What to log, and where to, beside syslog.
 #[derive(Clone, Debug)]
@@ -93,17 +80,7 @@ enum Job {
 struct Line {
     at: SystemTime,
     severity: Severity,
-    reach: Reach,
     text: String,
-}
-
-/// How far a line goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reach {
-    /// To syslog, the file and the console.
-    Everywhere,
-    /// To the console, if there is one.
-    Console,
 }
 
 static LEVEL: AtomicU8 = AtomicU8::new(2);
@@ -130,7 +107,7 @@ pub fn start(settings: &Settings) -> Result<(), LogError> {
             .chain(fern::Output::call(enqueue))
             .apply();
         std::panic::set_hook(Box::new(|panic| {
-            crate::fatal!("this is a bug in gmetad, please report it: {panic}");
+            gmetad_core::fatal!("this is a bug in gmetad, please report it: {panic}");
             flush();
         }));
     }
@@ -170,17 +147,6 @@ pub fn log_to(file: Option<PathBuf>) {
 pub fn leave_console() {
     submit(Job::LeaveConsole);
     flush();
-}
-
-/// Logs at info level, and says it on the console, where there is one, whatever the level.
-pub fn announce(text: fmt::Arguments<'_>) {
-    log::logger().log(
-        &Record::builder()
-            .level(log::Level::Info)
-            .target(ANNOUNCED)
-            .args(text)
-            .build(),
-    );
 }
 
 /// Logs everywhere whatever the level: what someone has asked for, or must know.
@@ -228,23 +194,24 @@ pub fn flush() {
 }
 
 fn wanted(metadata: &Metadata<'_>) -> bool {
-    metadata.target() == ANNOUNCED
-        || metadata.target() == INSISTED
-        || Severity::of(metadata).logged_at(LEVEL.load(Ordering::Relaxed))
+    is_wanted_at(LEVEL.load(Ordering::Relaxed), metadata)
+}
+
+fn is_wanted_at(level: u8, metadata: &Metadata<'_>) -> bool {
+    let of = match metadata.target() {
+        INSISTED | LIFE => return true,
+        OVER_CRITICAL => Severity::Critical,
+        OVER_ERROR => Severity::Error,
+        OVER_WARNING => Severity::Warning,
+        _ => Severity::of(metadata),
+    };
+    of.logged_at(level)
 }
 
 fn enqueue(record: &Record<'_>) {
-    let severity = Severity::of(record.metadata());
-    let console_only =
-        record.target() == ANNOUNCED && !severity.logged_at(LEVEL.load(Ordering::Relaxed));
     submit(Job::Line(Line {
         at: SystemTime::now(),
-        severity,
-        reach: if console_only {
-            Reach::Console
-        } else {
-            Reach::Everywhere
-        },
+        severity: Severity::of(record.metadata()),
         text: record.args().to_string(),
     }));
 }
@@ -284,8 +251,30 @@ impl Line {
         Line {
             at: SystemTime::now(),
             severity,
-            reach: Reach::Everywhere,
             text,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_is_said_wherever_it_was_said_and_life_everywhere() {
+        let of = |level, target| Metadata::builder().level(level).target(target).build();
+        let over = [
+            (OVER_CRITICAL, log::Level::Error, Severity::Critical),
+            (OVER_ERROR, log::Level::Error, Severity::Error),
+            (OVER_WARNING, log::Level::Warn, Severity::Warning),
+        ];
+        for level in 0..7 {
+            assert!(is_wanted_at(level, &of(log::Level::Error, LIFE)));
+            for (target, as_level, fault) in over {
+                let metadata = of(as_level, target);
+                assert_eq!(is_wanted_at(level, &metadata), fault.logged_at(level));
+                assert_eq!(Severity::of(&metadata), Severity::Notice);
+            }
         }
     }
 }

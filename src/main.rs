@@ -7,21 +7,25 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use gmetad::cli::{Options, Rehearsal, Request};
 use gmetad::daemon::{Account, Exit, PidFile, PidFileError, Role, UserError};
 use gmetad::logging::{LogError, Settings};
+use gmetad::preflight::{Finding, ThisMachine, Weight};
 use gmetad::reactor::{BindError, Origin, Reactor};
-use gmetad::{cli, daemon, logging, plugins};
-use gmetad_config as config;
-use gmetad_config::{Config, Effective, Loaded, Notice};
-use gmetad_loader as shared_object;
+use gmetad::{cli, daemon, logging, plugins, preflight};
+use gmetad_config::{Config, Effective, Loaded, Notice, Printed};
 use gmetad_loader::Candidate;
 use nix::sys::stat::{Mode, umask};
+use {gmetad_config as config, gmetad_loader as shared_object};
 
 fn main() -> ExitCode {
     if let Some([library, file]) = cli::plugin_to_try(std::env::args_os()) {
         shared_object::attempt(&Candidate { library, file });
+    }
+    if let Some(asked) = cli::access_to_ask(std::env::args_os()) {
+        return ExitCode::from(preflight::answer_as(asked));
     }
     match daemon::role() {
         Role::Leader => daemon::lead_session().into(),
@@ -89,6 +93,7 @@ fn run_detached() -> Exit {
 fn arguments() -> Result<Options, Exit> {
     match cli::parse(std::env::args_os().skip(1)) {
         Ok(Request::Run(options)) => Ok(options),
+        Ok(Request::PrintConfig(options)) => Err(print_config(&options)),
         Ok(Request::Rehearse(options, rehearsal)) => Err(rehearse(&options, &rehearsal)),
         Ok(Request::Print(text)) => Err(print(&text)),
         Err(error) => Err(complain(&error, Exit::Usage)),
@@ -102,7 +107,7 @@ fn prepare(options: &Options) -> Result<Prepared, Exit> {
         return Err(show(options, &loaded));
     }
     let account = daemon::account_to_become(loaded.config.setuid_username.as_deref())
-        .map_err(|error| complain(&error, exit_of_user(&error)))?;
+        .map_err(|error| complain(&error, error.exit()))?;
     let origin = Origin {
         conf: options.conf.clone(),
         overrides: options.overrides.clone(),
@@ -120,6 +125,11 @@ fn load(options: &Options) -> Result<Loaded, Exit> {
         show_notices(&errors.notices);
         for error in &errors.errors {
             complain(error, Exit::Config);
+        }
+        // A start ends before it looks for the user; who checks is to hear of all at once.
+        let user = errors.setuid_username.filter(|_| options.test_config);
+        if let Some(finding) = user.and_then(|it| preflight::finding_of_user(&it, &ThisMachine)) {
+            show_finding(&finding);
         }
         Exit::Config
     })
@@ -151,30 +161,50 @@ fn rehearse(options: &Options, rehearsal: &Rehearsal) -> Exit {
 /// Prints what would run.
 fn show(options: &Options, loaded: &Loaded) -> Exit {
     show_notices(&loaded.notices);
-    // Who asks as the user that starts it is to hear of what would end the start.
-    if let Err(error) = daemon::account_to_become(loaded.config.setuid_username.as_deref()) {
-        return complain(&error, exit_of_user(&error));
-    }
-    let left_out = loaded
-        .config
-        .alert
-        .as_ref()
-        .map_or(0, |it| it.left_out.len());
-    let verdict = if left_out == 0 {
-        "sound"
-    } else {
-        "rules of alert are left out"
+    let findings = preflight::findings(&loaded.config, &ThisMachine);
+    findings.iter().for_each(show_finding);
+    let failure = preflight::exit_of(&findings);
+    let left_out = (loaded.config.alert.as_ref()).is_some_and(|alert| !alert.left_out.is_empty());
+    let verdict = match (left_out, failure) {
+        (_, Some(_)) => "a start with it fails here",
+        (true, None) => "sound, but for rules of alert that are left out",
+        (false, None) => "sound",
     };
     let printed = print(&format!(
         "{}: {verdict}\n{}",
         options.conf.display(),
         Effective(&loaded.config)
     ));
-    // The daemon would start; a rule that was written and says nothing is a mistake all the same.
-    if printed == Exit::Ok && left_out > 0 {
-        return Exit::Config;
+    if printed != Exit::Ok {
+        return printed;
     }
-    printed
+    // A daemon would start without the rule; one that was written and says nothing is a mistake all
+    // the same, and like all mistakes of the files it comes first.
+    match failure {
+        _ if left_out => Exit::Config,
+        Some(exit) => exit,
+        None => Exit::Ok,
+    }
+}
+
+fn show_finding(Finding { weight, text }: &Finding) {
+    let level = match weight {
+        Weight::Fatal(_) => "",
+        Weight::Warning => "warn: ",
+        Weight::Unchecked => "info: not checked: ",
+    };
+    eprintln!("gmetad: {level}{text}");
+}
+
+/// Prints what is in force, for a file.
+fn print_config(options: &Options) -> Exit {
+    match load(options) {
+        Ok(loaded) => {
+            show_notices(&loaded.notices);
+            print(&Printed(&loaded).to_string())
+        }
+        Err(exit) => exit,
+    }
 }
 
 fn show_notices(notices: &[Notice]) {
@@ -186,7 +216,9 @@ fn show_notices(notices: &[Notice]) {
 /// Starts the log, does the work, and sees to it that its end is logged.
 fn run<T>(prepared: &Prepared, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Exit> {
     let Prepared {
-        loaded: Loaded { config, notices },
+        loaded: Loaded {
+            config, notices, ..
+        },
         account,
         ..
     } = prepared;
@@ -211,7 +243,7 @@ fn run<T>(prepared: &Prepared, work: impl FnOnce() -> Result<T, Failure>) -> Res
     let outcome = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(outcome)) => Ok(outcome),
         Ok(Err(failure)) => {
-            gmetad::fatal!("{failure}");
+            gmetad_core::fatal!("{failure}");
             Err(failure.exit())
         }
         // The panic has been logged, and all that it held let go, the pid file with it.
@@ -260,23 +292,34 @@ fn serve(prepared: &Prepared, terminal: Terminal) -> Result<(), Failure> {
     if let Some(account) = account {
         account.assume()?;
     }
-    let listening = format!(
-        "listening: xml {}, interactive {}",
+    if let Terminal::Left = terminal {
+        logging::leave_console();
+        daemon::leave_terminal().map_err(Failure::Terminal)?;
+    }
+    // With ports of the system's choice there is no other way to know them.
+    gmetad_core::life!(
+        "gmetad {} has started: pid {}, {}, {}; listening: xml {}, interactive {}",
+        env!("CARGO_PKG_VERSION"),
+        std::process::id(),
+        origin.conf.display(),
+        sources(config.sources.len()),
         listed(reactor.xml_addrs()),
         listed(reactor.interactive_addrs())
     );
-    match terminal {
-        // With ports of the system's choice there is no other way to know them.
-        Terminal::Kept => logging::announce(format_args!("{listening}")),
-        Terminal::Left => {
-            log::info!("{listening}");
-            logging::leave_console();
-            daemon::leave_terminal().map_err(Failure::Terminal)?;
-        }
-    }
-    reactor.run()?;
-    log::info!("ended as asked");
+    let started = Instant::now();
+    let signal = reactor.run()?;
+    gmetad_core::life!(
+        "gmetad has stopped, on {signal}, after {}",
+        gmetad_core::complaint::span(started.elapsed())
+    );
     Ok(())
+}
+
+fn sources(count: usize) -> String {
+    match count {
+        1 => "1 source".into(),
+        count => format!("{count} sources"),
+    }
 }
 
 /// Why the daemon did not start, or ended without being asked.
@@ -300,28 +343,10 @@ impl Failure {
             Failure::PidFile(PidFileError::Held { .. }) => Exit::Unavailable,
             Failure::PidFile(PidFileError::Create { .. }) => Exit::CannotCreate,
             Failure::PidFile(PidFileError::Write { .. }) => Exit::Io,
-            Failure::Bind(error) => exit_of_bind(error.kind()),
-            Failure::User(error) => exit_of_user(error),
+            Failure::Bind(error) => daemon::exit_of_listening(error.kind()),
+            Failure::User(error) => error.exit(),
             Failure::Terminal(_) | Failure::Run(_) => Exit::System,
         }
-    }
-}
-
-fn exit_of_bind(kind: io::ErrorKind) -> Exit {
-    match kind {
-        io::ErrorKind::AddrInUse => Exit::Unavailable,
-        io::ErrorKind::PermissionDenied => Exit::NoPermission,
-        // The address in the configuration is not one of this machine's.
-        io::ErrorKind::AddrNotAvailable => Exit::Config,
-        _ => Exit::System,
-    }
-}
-
-fn exit_of_user(error: &UserError) -> Exit {
-    match error {
-        UserError::Unknown(_) => Exit::Config,
-        UserError::LookUp { .. } => Exit::System,
-        UserError::Become { .. } | UserError::NotKept(_) => Exit::NoPermission,
     }
 }
 

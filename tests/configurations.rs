@@ -129,11 +129,73 @@ fn ends_of_lines_tabs_a_byte_order_mark_and_latin_1_do_no_harm() {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    assert_eq!((output.status.code(), &*errors), (Some(0), ""));
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    // Of the machine there may be something to say.
+    assert!(!errors.contains("gmetad.conf:"), "{errors}");
     assert!(shown.contains("\"Z\u{fc}rich\""), "{shown}");
     assert!(
         shown.contains("\"s\" every 1 s, from localhost:8649"),
         "{shown}"
+    );
+}
+
+#[test]
+fn what_is_in_force_is_printed_with_where_it_comes_from_and_can_be_run_as_it_is() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::write(folder.path().join("more.conf"), "gridname \"My Grid\"\n").expect("our own folder");
+    let directives = "data_source \"s\" 20 localhost\nInclude more.conf\n\
+                      rrd {\n write_timeout 30 # s\n}\nmine {\n key  \"a # b\" # c\n}";
+    let conf = configure(folder.path(), directives);
+    let print = |conf: &Path, options: &[&str]| {
+        let mut command = support::gmetad();
+        command
+            .args(["--print-config", "-c"])
+            .arg(conf)
+            .args(options);
+        let output = command.output().expect("the binary was built");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let printed = print(&conf, &["-d", "4"]);
+    let (conf, more) = (conf.display(), folder.path().join("more.conf"));
+    for line in [
+        format!("data_source \"s\" 20 localhost:8649  # {conf}:6"),
+        format!("gridname \"My Grid\"  # {}:1", more.display()),
+        "debug_level 4  # command line".into(),
+        "scalable on  # default".into(),
+        format!("# {conf}:9\n  write_timeout 30 # s"),
+        format!("# {conf}:12\n  key \"a # b\" # c"),
+    ] {
+        assert!(
+            printed.contains(&(line.clone() + "\n")),
+            "{line} in:\n{printed}"
+        );
+    }
+    // Read again it is the same, but for where it comes from.
+    let again = folder.path().join("again.conf");
+    fs::write(&again, &printed).expect("our own folder");
+    let without_places = |text: &str| {
+        let lines = text.lines().filter(|line| !line.starts_with("# "));
+        let values = lines.map(|line| match line.split_once("  # ") {
+            Some((value, _)) if !line.starts_with(' ') => value,
+            _ => line,
+        });
+        values.map(String::from).collect::<Vec<_>>()
+    };
+    let printed_again = print(&again, &[]);
+    assert_eq!(without_places(&printed_again), without_places(&printed));
+    assert!(!printed_again.contains("command line"), "{printed_again}");
+    assert_eq!(checked(&printed).status.code(), Some(0));
+
+    let wrong = configure(folder.path(), "data_source");
+    let output = support::gmetad()
+        .args(["--print-config", "-c"])
+        .arg(wrong)
+        .output();
+    let output = output.expect("the binary was built");
+    assert_eq!(
+        (output.status.code(), text(&output.stdout).as_str()),
+        (Some(78), "")
     );
 }
 

@@ -47,13 +47,18 @@ impl Rig {
 
     /// Starts gmetad with these plugins, everything in its log.
     fn start(&self, directives: &str) -> Gmetad {
+        self.start_at("5", directives)
+    }
+
+    /// With what this level lets through.
+    fn start_at(&self, level: &str, directives: &str) -> Gmetad {
         let directives = format!(
             "data_source web 1 127.0.0.1:{}\nplugins_dir \"{}\"\npython_host \"{}\"\n{directives}",
             self.source.port(),
             self.path("plugins").display(),
             python_host().display()
         );
-        Gmetad::start_with(self.folder.path(), &directives, &["-d", "5"])
+        Gmetad::start_with(self.folder.path(), &directives, &["-d", level])
     }
 
     /// A section `rrd` over the folder of that name.
@@ -227,7 +232,7 @@ fn a_file_that_writes_the_same_files_has_the_built_in_one_leave_them() {
     rig.copy("rrd_plugin.py");
     rig.copy("rrd_summary_plugin.py");
     rig.copy("rrd_derived.py");
-    let gmetad = rig.start(&rig.section("rrds"));
+    let gmetad = rig.start_at("2", &rig.section("rrds"));
     let rrds = rig.path("rrds/web");
     let files = [
         "h0/m0.rrd",
@@ -279,6 +284,13 @@ fn a_file_that_writes_the_same_files_has_the_built_in_one_leave_them() {
     );
     assert!(fields(&gmetad, "state")[3].starts_with("replaced: "));
     assert!(fields(&gmetad, "reason")[3].ends_with("/rrd_plugin.py"));
+    let all = plugins(&gmetad);
+    let counts = all
+        .iter()
+        .map(|it| it["updates"].as_u64().expect("a number"));
+    let seen: Vec<u64> = counts.collect();
+    assert!(seen[..3].iter().all(|it| *it > 0), "{seen:?}");
+    assert_eq!(seen[3..], [0, 0]);
     assert!(health(&gmetad).contains("200"), "{}", health(&gmetad));
     assert!(gmetad.end().success());
 }

@@ -168,7 +168,7 @@ fn a_source_that_never_answers_costs_only_itself() {
     // And it is asked again.
     silent.script(Script::Serve(cluster("late", 1, 3)));
     wait_for_version(&gmetad, "late", 1);
-    gmetad.wait_for_line("source \"silent\" is back after");
+    gmetad.wait_for_line("source \"silent\" answers for the first time after");
 }
 
 #[test]
@@ -434,7 +434,7 @@ fn a_second_signal_ends_it_at_once() {
     let mut never_takes = connect(gmetad.xml());
     never_takes.read_exact(&mut [0]).expect("it begins");
     gmetad.signal(Signal::SIGTERM);
-    gmetad.wait_for_line("ending, as told by a signal");
+    gmetad.wait_for_line("stopping: SIGTERM received");
     gmetad.signal(Signal::SIGINT);
     assert_eq!(gmetad.wait().code(), Some(0));
     // That would be said when their time is up.

@@ -11,6 +11,7 @@ use log::Level;
 use super::exports::ExportDraft;
 use super::hint;
 use super::lists;
+use super::origin::Origins;
 use super::reader::{Document, Line, SectionText, is_remark};
 use super::rrd;
 use super::table::{Args, Arity, Known, Repeat, Support, find, not_empty};
@@ -33,6 +34,7 @@ pub(super) struct Draft {
     sources: HashMap<String, Location>,
     /// Whether archives were named.
     pub(super) has_archives: bool,
+    pub(super) origins: Origins,
     /// Where each rule of the summary filter stands.
     pub(super) rule_lines: Vec<Location>,
     notices: Vec<Notice>,
@@ -53,6 +55,7 @@ pub(super) fn interpret(
         given: HashMap::new(),
         sources: HashMap::new(),
         has_archives: false,
+        origins: Origins::default(),
         rule_lines: Vec::new(),
         notices: Vec::new(),
         errors: Vec::new(),
@@ -89,11 +92,12 @@ impl Draft {
 
     fn apply(&mut self, known: &'static Known, words: &[Word], at: &Location) {
         let words = &self.single(known, words, at)[..];
-        if let Err(problem) = (known.apply)(self, &Args { known, words, at }) {
-            self.errors.push(ConfigError {
+        match (known.apply)(self, &Args { known, words, at }) {
+            Ok(()) => self.origins.line(known, words, at),
+            Err(problem) => self.errors.push(ConfigError {
                 at: Some(at.clone()),
                 problem,
-            });
+            }),
         }
     }
 
@@ -217,6 +221,7 @@ impl Draft {
         config.setuid_username = self.setuid.then_some(self.setuid_username);
         config.exports = self.exports.finish();
         config.apply(overrides);
+        self.origins.options(overrides);
         if config.xml_port == config.interactive_port && config.xml_port != 0 {
             let at = self
                 .given
@@ -239,6 +244,7 @@ impl Draft {
             Loaded {
                 config,
                 notices: self.notices,
+                origins: self.origins,
             },
             self.errors,
         )
@@ -402,6 +408,7 @@ impl Draft {
         let Some(first) = self.sources.get(&source.name).cloned() else {
             self.sources.insert(source.name.clone(), at.clone());
             self.config.sources.push(source);
+            self.origins.add("data_source", at);
             return Ok(());
         };
         let name = source.name.clone();
@@ -1069,7 +1076,9 @@ mod tests {
             &Overrides::default(),
             "h",
         );
-        let ConfigErrors { errors, notices } = both.expect_err("the port");
+        let ConfigErrors {
+            errors, notices, ..
+        } = both.expect_err("the port");
         assert_eq!((errors.len(), notices.len()), (1, 1));
         assert!(notices[0].text.contains("data_sorce"), "{notices:?}");
     }

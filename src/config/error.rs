@@ -18,6 +18,9 @@ pub struct ConfigErrors {
     pub errors: Vec<ConfigError>,
     /// What is only strange.
     pub notices: Vec<Notice>,
+    /// The user to become, as far as the files could be read: whether there is one is another
+    /// mistake.
+    pub setuid_username: Option<String>,
 }
 
 impl fmt::Display for ConfigErrors {
@@ -62,6 +65,20 @@ pub enum Problem {
         /// The system's own words.
         reason: String,
     },
+    /// There is none.
+    #[error(
+        "cannot read {}: {reason}; an example to copy there is {}",
+        path.display(),
+        example.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// The system's own words.
+        reason: String,
+        /// Another that is there.
+        example: PathBuf,
+    },
     /// A folder that a pattern names.
     #[error("Include: cannot look into {}: {reason}", path.display())]
     Unsearchable {
@@ -71,6 +88,12 @@ pub enum Problem {
         reason: String,
     },
     /// Most likely not a configuration at all.
+    #[error(
+        "this is no text: the line has a byte of value 0; write the file as UTF-8 or Latin-1, or \
+         name another file with -c"
+    )]
+    NoText,
+    /// As unlikely.
     #[error("{} is over {limit_bytes} bytes, more than a configuration has", path.display())]
     TooLong {
         /// The file.

@@ -63,7 +63,7 @@ pub(super) fn riemann_server(draft: &mut Draft, args: &Args<'_>) -> Result<(), P
 fn server(
     draft: &mut Draft,
     args: &Args<'_>,
-    other: &str,
+    other: &'static str,
 ) -> Result<(String, Option<u16>), Problem> {
     match args.one(|text| Ok(values::host(text))) {
         Ok(Err(Fault::NoPortHere)) => {}
@@ -75,6 +75,9 @@ fn server(
         args.known.name
     );
     draft.notice(Level::Warn, args.at, &text);
+    if !draft.given.contains_key(other) {
+        draft.origins.replace(other, args.at);
+    }
     Ok((host, Some(port)))
 }
 

@@ -133,6 +133,7 @@ impl Draft {
         }
         self.config.summary_filter.rules.push(rule);
         self.rule_lines.push(at.clone());
+        self.origins.add("summary_rule", at);
     }
 
     /// What the directives say together.

@@ -26,7 +26,8 @@ pub(super) fn in_rrd_section(name: &str) -> String {
     meant(name, rrd::own_names().chain(RRD_SECTION))
 }
 
-fn meant(name: &str, known: impl Iterator<Item = &'static str>) -> String {
+/// What of these a name was meant to be, for the end of a sentence; nothing if none is near.
+pub fn meant(name: &str, known: impl Iterator<Item = &'static str>) -> String {
     let name = name.to_ascii_lowercase();
     let near = known
         .map(|known| (levenshtein(&name, &known.to_ascii_lowercase()), known))

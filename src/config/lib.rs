@@ -3,6 +3,7 @@
 //! No I/O here beyond reading the file and what it includes; nothing is started or resolved.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::net::IpAddr;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -19,17 +20,22 @@ mod alert;
 mod defaults;
 mod directives;
 mod error;
+mod example;
 mod exports;
 mod filter;
 mod hint;
+mod lines;
 mod lists;
 #[cfg(test)]
 mod meaning;
+mod origin;
+mod print;
 mod reader;
 pub mod reload;
 mod rrd;
 mod show;
 mod table;
+mod telling;
 #[cfg(test)]
 mod testing;
 mod values;
@@ -40,6 +46,9 @@ pub use defaults::{
     DEFAULT_INTERVAL, DEFAULT_POLL_PORT, DEFAULT_RRAS, DEFAULT_RRD_ROOTDIR, GMETAD_PYTHON_RRAS,
 };
 pub use error::{ConfigError, ConfigErrors, Problem};
+pub use hint::meant;
+pub use origin::Origins;
+pub use print::Printed;
 pub use reader::{Disk, Files, Unmatched};
 pub use show::Effective;
 pub use table::directive_names;
@@ -52,6 +61,8 @@ pub struct Loaded {
     pub config: Config,
     /// To be logged once the log is open; printed by `-t`.
     pub notices: Vec<Notice>,
+    /// Where the directives come from.
+    pub origins: Origins,
 }
 
 /// A remark about a configuration, which does not make it wrong.
@@ -71,13 +82,19 @@ pub struct Notice {
 pub fn load(path: &Path, overrides: &Overrides, host_name: &str) -> Result<Loaded, ConfigErrors> {
     // Not only a regular file: what a shell puts together for `-t` comes through a pipe.
     let text = reader::read_all(path).map_err(|error| {
-        let problem = Problem::Unreadable {
-            path: path.into(),
-            reason: error.to_string(),
+        let (path, reason) = (path.into(), error.to_string());
+        let problem = match example::find() {
+            Some(example) if error.kind() == io::ErrorKind::NotFound => Problem::Missing {
+                path,
+                reason,
+                example,
+            },
+            _ => Problem::Unreadable { path, reason },
         };
         ConfigErrors {
             errors: vec![ConfigError { at: None, problem }],
             notices: Vec::new(),
+            setuid_username: None,
         }
     })?;
     parse(&text, path, &Disk, overrides, host_name)
@@ -109,6 +126,7 @@ pub fn parse(
     Err(ConfigErrors {
         errors,
         notices: loaded.notices,
+        setuid_username: loaded.config.setuid_username,
     })
 }
 
@@ -264,20 +282,8 @@ pub enum RrdcachedAddress {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::Memory;
+    use super::testing::{Memory, Random, is_read_again_as_the_same};
     use super::*;
-
-    /// A small generator (xorshift64*), so that a failure names its seed.
-    struct Random(u64);
-
-    impl Random {
-        fn below(&mut self, limit: usize) -> usize {
-            self.0 ^= self.0 >> 12;
-            self.0 ^= self.0 << 25;
-            self.0 ^= self.0 >> 27;
-            (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
-        }
-    }
 
     /// What a configuration is made of, so that the generator gets behind the first check.
     const PIECES: &[&str] = &[
@@ -385,7 +391,7 @@ mod tests {
         let file = Path::new("g.conf");
         let mut sound = 0;
         for seed in 1..=20_000_u64 {
-            let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let mut random = Random::new(seed);
             let text = anything(&mut random);
             let files = Memory([("x.conf".into(), anything(&mut random))].into());
             let result = std::panic::catch_unwind(|| {
@@ -394,6 +400,7 @@ mod tests {
                     Ok(loaded) => {
                         check(&loaded.config);
                         assert!(Effective(&loaded.config).to_string().starts_with("polls "));
+                        is_read_again_as_the_same(loaded);
                         true
                     }
                     Err(errors) => {
@@ -447,10 +454,9 @@ mod tests {
         )
         .expect_err("refused")
         .to_string();
-        assert_eq!(
-            error,
-            "cannot read /nonexistent/gmetad.conf: No such file or directory (os error 2)"
-        );
+        // An example is named where there is one.
+        let told = "cannot read /nonexistent/gmetad.conf: No such file or directory (os error 2)";
+        assert!(error.starts_with(told), "{error}");
     }
 
     #[test]

@@ -151,14 +151,14 @@ pub(super) fn archives(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem
 #[cfg(test)]
 mod tests {
     use crate::Config;
-    use crate::table::{Arity, all};
+    use crate::table::{Arity, at_top_level};
     use crate::testing::{config, notices};
     use gmetad_core::trust::TrustConfig;
 
     /// Each list at top level but data_source, which is not one alone.
     fn lists() -> impl Iterator<Item = &'static str> {
         let texts = ["data_source", "gridname", "authority"];
-        all()
+        at_top_level()
             .filter(|known| known.arity == Arity::Own)
             .map(|known| known.name)
             .filter(move |name| !texts.contains(name))

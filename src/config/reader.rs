@@ -168,6 +168,16 @@ impl Reader<'_> {
             return;
         }
         self.document.files.push(path.into());
+        // No encoding that is read here has it, UTF-16 and programs do.
+        if let Some(place) = bytes.iter().position(|byte| *byte == 0) {
+            let line = bytes[..place].split(|byte| *byte == b'\n').count();
+            let at = Location {
+                file: path.into(),
+                line,
+            };
+            self.error(Some(at), Problem::NoText);
+            return;
+        }
         self.open.push(path.into());
         self.lines(&decode(bytes), path);
         self.open.pop();

@@ -3,42 +3,83 @@
 //!
 //! What a value may be is checked in `values`.
 
-use super::table::{Known, RRD_SECTION, find, known, set};
+use super::lines::{list, one, paths};
+use super::table::{Group, Known, RRD_SECTION, find, known, set};
 use super::values;
 
 static KNOWN: [Known; 7] = [
-    known("write_timeout", SECONDS, |draft, args| {
-        set(&mut draft.config.rrd.write_timeout, args, values::wait)
-    })
+    known(
+        Group::Stores,
+        "write_timeout",
+        SECONDS,
+        |draft, args| set(&mut draft.config.rrd.write_timeout, args, values::wait),
+        |it| one(it.rrd.write_timeout.as_secs()),
+    )
+    .quiet()
     .exact(),
-    known("write_jitter", SECONDS, |draft, args| {
-        draft.config.rrd.write_jitter = Some(args.one(values::wait)?);
-        Ok(())
-    })
+    known(
+        Group::Stores,
+        "write_jitter",
+        SECONDS,
+        |draft, args| {
+            draft.config.rrd.write_jitter = Some(args.one(values::wait)?);
+            Ok(())
+        },
+        |it| list(it.rrd.write_jitter.map(|it| it.as_secs())),
+    )
     .exact(),
-    known("flush_interval", SECONDS, |draft, args| {
-        set(&mut draft.config.rrd.flush_interval, args, values::wait)
-    })
+    known(
+        Group::Stores,
+        "flush_interval",
+        SECONDS,
+        |draft, args| set(&mut draft.config.rrd.flush_interval, args, values::wait),
+        |it| one(it.rrd.flush_interval.as_secs()),
+    )
+    .quiet()
     .exact(),
-    known("cache_limit_mb", "megabytes", |draft, args| {
-        set(
-            &mut draft.config.rrd.cache_limit_bytes,
-            args,
-            values::megabytes,
-        )
-    })
+    known(
+        Group::Stores,
+        "cache_limit_mb",
+        "megabytes",
+        |draft, args| {
+            set(
+                &mut draft.config.rrd.cache_limit_bytes,
+                args,
+                values::megabytes,
+            )
+        },
+        |it| one(it.rrd.cache_limit_bytes >> 20),
+    )
+    .quiet()
     .exact(),
-    known("journal_dir", "a folder", |draft, args| {
-        draft.config.rrd.journal_dir = Some(args.one(values::path)?);
-        Ok(())
-    }),
-    known("listen", "the path of a socket", |draft, args| {
-        draft.config.rrd.listen = Some(args.one(values::path)?);
-        Ok(())
-    }),
-    known("expire_rrds", "days", |draft, args| {
-        set(&mut draft.config.rrd.expire_days, args, values::days)
-    })
+    known(
+        Group::Stores,
+        "journal_dir",
+        "a folder",
+        |draft, args| {
+            draft.config.rrd.journal_dir = Some(args.one(values::path)?);
+            Ok(())
+        },
+        |it| paths(it.rrd.journal_dir.as_ref()),
+    ),
+    known(
+        Group::Stores,
+        "listen",
+        "the path of a socket",
+        |draft, args| {
+            draft.config.rrd.listen = Some(args.one(values::path)?);
+            Ok(())
+        },
+        |it| paths(it.rrd.listen.as_ref()),
+    ),
+    known(
+        Group::Stores,
+        "expire_rrds",
+        "days",
+        |draft, args| set(&mut draft.config.rrd.expire_days, args, values::days),
+        |it| one(it.rrd.expire_days.map_or(0, u16::from)),
+    )
+    .quiet()
     .exact(),
 ];
 
@@ -47,6 +88,11 @@ const SECONDS: &str = "seconds";
 /// Names of those that stand there only.
 pub(super) fn own_names() -> impl Iterator<Item = &'static str> {
     KNOWN.iter().map(|known| known.name)
+}
+
+/// Those themselves.
+pub(super) fn own() -> impl Iterator<Item = &'static Known> {
+    KNOWN.iter()
 }
 
 /// A directive of the `rrd` section that is ours: one of its own, or one of top level's that it

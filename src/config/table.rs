@@ -1,4 +1,5 @@
-//! The table of directives: what each takes, what it sets, and how much of it this version does.
+//! The table of directives: what each takes, what it sets, how it is shown, and how much of it this
+//! version does.
 //!
 //! Single values are checked in `values`; what needs more than one step is in `directives` and
 //! `exports`.
@@ -6,10 +7,12 @@
 use super::directives::{Draft, data_source, plugins, umask};
 use super::exports;
 use super::filter;
+use super::lines::{self, list, one, paths, toggle};
 use super::lists::{archives, trusted_hosts};
+use super::telling;
 use super::values::{self, Fault};
 use super::words::Word;
-use super::{Location, Problem};
+use super::{Config, Location, Problem};
 
 /// What a directive does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub(super) enum Support {
 pub(super) enum Repeat {
     /// It does.
     Adds,
+    /// It does, and each value that is taken in is told of where that is done.
+    Each,
     /// The last one counts.
     Replaces,
 }
@@ -40,7 +45,39 @@ pub(super) enum Arity {
     Own,
 }
 
+/// What a directive is about; the parts of what `-t` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Group {
+    /// What is polled.
+    Polls,
+    /// What is served, to whom and how.
+    Serves,
+    /// Round-robin files.
+    Stores,
+    /// Other programs that are given the values.
+    Exports,
+    /// The process.
+    Runs,
+}
+
 pub(super) type Apply = fn(&mut Draft, &Args<'_>) -> Result<(), Problem>;
+
+/// The values in force as they are written in a file, of each line; none where nothing is in force.
+pub(super) type Show = fn(&Config) -> Vec<String>;
+
+/// The same for a person, each with a name for it.
+pub(super) type Tell = fn(&Config) -> Vec<(&'static str, String)>;
+
+/// How `-t` tells of a directive.
+#[derive(Clone, Copy)]
+pub(super) enum Telling {
+    /// By its lines.
+    Lines,
+    /// By its lines, where they are not the default.
+    Quiet,
+    /// In words.
+    Words(Tell),
+}
 
 /// A directive.
 pub(super) struct Known {
@@ -51,10 +88,22 @@ pub(super) struct Known {
     pub(super) repeat: Repeat,
     pub(super) arity: Arity,
     pub(super) apply: Apply,
+    pub(super) group: Group,
+    pub(super) show: Show,
+    pub(super) telling: Telling,
 }
 
-pub(super) const fn known(name: &'static str, expected: &'static str, apply: Apply) -> Known {
+pub(super) const fn known(
+    group: Group,
+    name: &'static str,
+    expected: &'static str,
+    apply: Apply,
+    show: Show,
+) -> Known {
     Known {
+        group,
+        show,
+        telling: Telling::Lines,
         name,
         expected,
         support: Support::Full,
@@ -77,8 +126,24 @@ impl Known {
         self.list()
     }
 
+    /// As [`Known::adding`]; each value has a line of its own where it is shown.
+    const fn each(mut self) -> Self {
+        self.repeat = Repeat::Each;
+        self.list()
+    }
+
     pub(super) const fn exact(mut self) -> Self {
         self.arity = Arity::Exact;
+        self
+    }
+
+    pub(super) const fn quiet(mut self) -> Self {
+        self.telling = Telling::Quiet;
+        self
+    }
+
+    const fn told(mut self, tell: Tell) -> Self {
+        self.telling = Telling::Words(tell);
         self
     }
 
@@ -96,198 +161,405 @@ const PROTOCOL: &str = "tcp or udp";
 /// Every directive at top level but `Include`, which the reader follows.
 const KNOWN: &[Known] = &[
     known(
+        Group::Polls,
         "data_source",
         "a name, seconds if not 15, and hosts",
         data_source,
+        |it| it.sources.iter().map(lines::source).collect(),
     )
-    .adding(),
-    known("gridname", "a name", |draft, args| {
-        draft.config.gridname = draft.text(args)?;
-        Ok(())
-    })
-    .list(),
-    known("authority", "a URL", |draft, args| {
-        draft.config.authority = draft.text(args)?;
-        Ok(())
-    })
-    .list(),
-    known("scalable", TOGGLE, |draft, args| {
-        set(&mut draft.config.scalable, args, values::toggle)
-    }),
+    .each(),
     known(
+        Group::Serves,
+        "gridname",
+        "a name",
+        |draft, args| {
+            draft.config.gridname = draft.text(args)?;
+            Ok(())
+        },
+        |it| one(&it.gridname),
+    )
+    .told(telling::grid)
+    .list(),
+    known(
+        Group::Serves,
+        "authority",
+        "a URL",
+        |draft, args| {
+            draft.config.authority = draft.text(args)?;
+            Ok(())
+        },
+        |it| one(&it.authority),
+    )
+    .told(telling::elsewhere)
+    .list(),
+    known(
+        Group::Serves,
+        "scalable",
+        TOGGLE,
+        |draft, args| set(&mut draft.config.scalable, args, values::toggle),
+        |it| toggle(it.scalable),
+    )
+    .told(telling::scalable),
+    known(
+        Group::Serves,
         "trusted_hosts",
         "addresses, blocks of them and names",
         trusted_hosts,
+        |it| list(&it.trust.entries),
     )
+    .told(telling::trusted)
     .adding(),
-    known("all_trusted", TOGGLE, |draft, args| {
-        set(&mut draft.config.trust.all, args, values::toggle)
-    }),
     known(
+        Group::Serves,
+        "all_trusted",
+        TOGGLE,
+        |draft, args| set(&mut draft.config.trust.all, args, values::toggle),
+        |it| toggle(it.trust.all),
+    )
+    .told(telling::elsewhere),
+    known(
+        Group::Serves,
         "bind_address",
         "one of this machine's addresses",
         |draft, args| {
             draft.config.bind_address = Some(args.one(values::own_address)?);
             Ok(())
         },
-    ),
-    known("xml_port", PORT, |draft, args| {
-        set(&mut draft.config.xml_port, args, values::listen_port)
-    })
+        |it| list(it.bind_address),
+    )
+    .told(telling::elsewhere),
+    known(
+        Group::Serves,
+        "xml_port",
+        PORT,
+        |draft, args| set(&mut draft.config.xml_port, args, values::listen_port),
+        |it| one(it.xml_port),
+    )
+    .told(telling::xml_port)
     .exact(),
-    known("interactive_port", PORT, |draft, args| {
-        set(
-            &mut draft.config.interactive_port,
-            args,
-            values::listen_port,
-        )
-    })
+    known(
+        Group::Serves,
+        "interactive_port",
+        PORT,
+        |draft, args| {
+            set(
+                &mut draft.config.interactive_port,
+                args,
+                values::listen_port,
+            )
+        },
+        |it| one(it.interactive_port),
+    )
+    .told(telling::interactive_port)
     .exact(),
-    known("server_threads", "a number", |_, args| {
-        args.one(values::number).map(drop)
-    })
+    known(
+        Group::Serves,
+        "server_threads",
+        "a number",
+        |_, args| args.one(values::number).map(drop),
+        |_| Vec::new(),
+    )
     .exact()
     .without_effect(),
-    known("setuid", TOGGLE, |draft, args| {
-        set(&mut draft.setuid, args, values::toggle)
-    }),
-    known("setuid_username", "a user's name", |draft, args| {
-        set(&mut draft.setuid_username, args, not_empty)
-    }),
-    known("umask", "octal digits, as in 022", umask).exact(),
-    known("debug_level", "a level from 0 to 5", |draft, args| {
-        set(&mut draft.config.debug_level, args, values::level)
-    })
-    .exact(),
-    known("daemonize", TOGGLE, |draft, args| {
-        set(&mut draft.config.daemonize, args, values::toggle)
-    }),
-    known("logfile", "a file", |draft, args| {
-        draft.config.logfile = Some(args.one(values::path)?);
-        Ok(())
-    }),
-    known("plugins_dir", "a folder", |draft, args| {
-        draft.config.plugins_dir = Some(args.one(values::path)?);
-        Ok(())
-    }),
-    known("python_host", "a file", |draft, args| {
-        draft.config.python_host = Some(args.one(values::path)?);
-        Ok(())
-    }),
-    known("plugins", "ids of plugins, in order", |draft, args| {
-        plugins(draft, args);
-        Ok(())
-    })
-    .list(),
-    known("rrd_rootdir", "a folder", |draft, args| {
-        set(&mut draft.config.rrd.rootdir, args, values::path)
-    }),
     known(
+        Group::Runs,
+        "daemonize",
+        TOGGLE,
+        |draft, args| set(&mut draft.config.daemonize, args, values::toggle),
+        |it| toggle(it.daemonize),
+    )
+    .told(telling::place),
+    known(
+        Group::Runs,
+        "setuid",
+        TOGGLE,
+        |draft, args| set(&mut draft.setuid, args, values::toggle),
+        |it| toggle(it.setuid_username.is_some()),
+    )
+    .told(telling::elsewhere),
+    known(
+        Group::Runs,
+        "setuid_username",
+        "a user's name",
+        |draft, args| set(&mut draft.setuid_username, args, not_empty),
+        |it| list(&it.setuid_username),
+    )
+    .told(telling::user),
+    known(
+        Group::Runs,
+        "debug_level",
+        "a level from 0 to 5",
+        |draft, args| set(&mut draft.config.debug_level, args, values::level),
+        |it| one(it.debug_level),
+    )
+    .told(telling::level)
+    .exact(),
+    known(
+        Group::Runs,
+        "logfile",
+        "a file",
+        |draft, args| {
+            draft.config.logfile = Some(args.one(values::path)?);
+            Ok(())
+        },
+        |it| paths(it.logfile.as_ref()),
+    )
+    .told(telling::logs),
+    known(
+        Group::Runs,
+        "plugins_dir",
+        "a folder",
+        |draft, args| {
+            draft.config.plugins_dir = Some(args.one(values::path)?);
+            Ok(())
+        },
+        |it| paths(it.plugins_dir.as_ref()),
+    ),
+    known(
+        Group::Runs,
+        "python_host",
+        "a file",
+        |draft, args| {
+            draft.config.python_host = Some(args.one(values::path)?);
+            Ok(())
+        },
+        |it| paths(it.python_host.as_ref()),
+    ),
+    known(
+        Group::Runs,
+        "plugins",
+        "ids of plugins, in order",
+        |draft, args| {
+            plugins(draft, args);
+            Ok(())
+        },
+        |it| list(it.plugins.iter().flatten()),
+    )
+    .list(),
+    known(
+        Group::Stores,
+        "rrd_rootdir",
+        "a folder",
+        |draft, args| set(&mut draft.config.rrd.rootdir, args, values::path),
+        |it| paths(Some(&it.rrd.rootdir)),
+    ),
+    known(
+        Group::Stores,
         "RRAs",
         "archives, as in \"RRA:AVERAGE:0.5:1:244\"",
         archives,
+        |it| list(&it.rrd.rras),
     )
+    .told(telling::archives)
     .list(),
-    known("write_rrds", TOGGLE, |draft, args| {
-        set(&mut draft.config.rrd.write, args, values::toggle)
-    }),
-    known("case_sensitive_hostnames", TOGGLE, |draft, args| {
-        set(
-            &mut draft.config.case_sensitive_hostnames,
-            args,
-            values::toggle,
-        )
-    }),
     known(
-        "unsummarized_metrics",
-        "beginnings of metrics' names, and /expressions/",
-        filter::unsummarized,
+        Group::Stores,
+        "umask",
+        "octal digits, as in 022",
+        umask,
+        |it| one(format_args!("{:03o}", it.umask)),
     )
-    .adding(),
+    .exact(),
     known(
-        "summarized_metrics",
-        "names of metrics, and /expressions/",
-        filter::summarized,
+        Group::Stores,
+        "write_rrds",
+        TOGGLE,
+        |draft, args| set(&mut draft.config.rrd.write, args, values::toggle),
+        |it| toggle(it.rrd.write),
     )
-    .adding(),
+    .told(telling::elsewhere),
     known(
+        Group::Serves,
         "summary_rule",
         "include or exclude, then names of metrics and /expressions/",
         filter::rule,
+        |it| lines::rules(&it.summary_filter),
     )
-    .adding(),
-    known("summary_default", "include or exclude", filter::default).exact(),
-    known("unsummarized_sflow_vm_metrics", TOGGLE, |draft, args| {
-        set(
-            &mut draft.config.summary_filter.without_sflow_vm,
-            args,
-            values::toggle,
-        )
-    }),
+    .told(telling::rules)
+    .each(),
     known(
+        Group::Serves,
+        "unsummarized_metrics",
+        "beginnings of metrics' names, and /expressions/",
+        filter::unsummarized,
+        |it| lines::unsummarized(&it.summary_filter),
+    )
+    .told(telling::left_out)
+    .adding(),
+    known(
+        Group::Serves,
+        "unsummarized_sflow_vm_metrics",
+        TOGGLE,
+        |draft, args| {
+            set(
+                &mut draft.config.summary_filter.without_sflow_vm,
+                args,
+                values::toggle,
+            )
+        },
+        |it| toggle(it.summary_filter.without_sflow_vm),
+    )
+    .told(telling::left_out_of_sflow),
+    known(
+        Group::Serves,
+        "summarized_metrics",
+        "names of metrics, and /expressions/",
+        filter::summarized,
+        |it| lines::summarized(&it.summary_filter),
+    )
+    .told(telling::summed_up)
+    .adding(),
+    known(
+        Group::Serves,
+        "summary_default",
+        "include or exclude",
+        filter::default,
+        |it| list(it.summary_filter.default),
+    )
+    .told(telling::others)
+    .exact(),
+    known(
+        Group::Serves,
+        "case_sensitive_hostnames",
+        TOGGLE,
+        |draft, args| {
+            set(
+                &mut draft.config.case_sensitive_hostnames,
+                args,
+                values::toggle,
+            )
+        },
+        |it| toggle(it.case_sensitive_hostnames),
+    )
+    .told(telling::host_names),
+    known(
+        Group::Exports,
         "rrdcached_address",
         "a.b.c.d:port, [v6]:port or unix:/path",
         exports::rrdcached_address,
+        |it| list(&it.exports.rrdcached),
     ),
-    known("carbon_server", HOST, exports::carbon_server),
-    known("carbon_port", PORT, |draft, args| {
-        draft.exports.carbon_port = Some(args.one(values::port)?);
-        Ok(())
-    })
-    .exact(),
-    known("carbon_protocol", PROTOCOL, |draft, args| {
-        set(&mut draft.exports.config.carbon_udp, args, values::is_udp)
-    }),
-    known("carbon_timeout", "milliseconds", |draft, args| {
-        set(
-            &mut draft.exports.config.carbon_timeout,
-            args,
-            values::millis,
-        )
-    })
-    .exact(),
-    known("graphite_prefix", "a prefix", |draft, args| {
-        draft.exports.config.graphite_prefix = Some(args.one(not_empty)?);
-        Ok(())
-    }),
     known(
+        Group::Exports,
+        "carbon_server",
+        HOST,
+        exports::carbon_server,
+        |it| list(it.exports.carbon.as_ref().map(|it| &it.host)),
+    ),
+    known(
+        Group::Exports,
+        "carbon_port",
+        PORT,
+        |draft, args| {
+            draft.exports.carbon_port = Some(args.one(values::port)?);
+            Ok(())
+        },
+        |it| list(it.exports.carbon.as_ref().map(|it| it.port)),
+    )
+    .exact(),
+    known(
+        Group::Exports,
+        "carbon_protocol",
+        PROTOCOL,
+        |draft, args| set(&mut draft.exports.config.carbon_udp, args, values::is_udp),
+        |it| lines::protocol(it.exports.carbon_udp),
+    )
+    .quiet(),
+    known(
+        Group::Exports,
+        "carbon_timeout",
+        "milliseconds",
+        |draft, args| {
+            set(
+                &mut draft.exports.config.carbon_timeout,
+                args,
+                values::millis,
+            )
+        },
+        |it| one(it.exports.carbon_timeout.as_millis()),
+    )
+    .quiet()
+    .exact(),
+    known(
+        Group::Exports,
+        "graphite_prefix",
+        "a prefix",
+        |draft, args| {
+            draft.exports.config.graphite_prefix = Some(args.one(not_empty)?);
+            Ok(())
+        },
+        |it| list(&it.exports.graphite_prefix),
+    ),
+    known(
+        Group::Exports,
         "graphite_path",
         "a path, as in prefix.%s.%h.%m",
         |draft, args| {
             draft.exports.config.graphite_path = Some(args.one(not_empty)?);
             Ok(())
         },
+        |it| list(&it.exports.graphite_path),
     ),
     known(
+        Group::Exports,
         "memcached_parameters",
         "servers, as in \"--SERVER=host:port\"",
         exports::memcached_parameters,
+        |it| lines::memcached(&it.exports),
     )
     .list(),
-    known("memcached_include_cluster_in_key", TOGGLE, |draft, args| {
-        set(
-            &mut draft.exports.config.memcached_include_cluster,
-            args,
-            values::toggle,
-        )
-    }),
-    known("riemann_server", HOST, exports::riemann_server),
-    known("riemann_port", PORT, |draft, args| {
-        draft.exports.riemann_port = Some(args.one(values::port)?);
-        Ok(())
-    })
-    .exact(),
-    known("riemann_protocol", PROTOCOL, |draft, args| {
-        draft.exports.config.riemann_tcp = !args.one(values::is_udp)?;
-        Ok(())
-    }),
     known(
+        Group::Exports,
+        "memcached_include_cluster_in_key",
+        TOGGLE,
+        |draft, args| {
+            set(
+                &mut draft.exports.config.memcached_include_cluster,
+                args,
+                values::toggle,
+            )
+        },
+        |it| toggle(it.exports.memcached_include_cluster),
+    )
+    .quiet(),
+    known(
+        Group::Exports,
+        "riemann_server",
+        HOST,
+        exports::riemann_server,
+        |it| list(it.exports.riemann.as_ref().map(|it| &it.host)),
+    ),
+    known(
+        Group::Exports,
+        "riemann_port",
+        PORT,
+        |draft, args| {
+            draft.exports.riemann_port = Some(args.one(values::port)?);
+            Ok(())
+        },
+        |it| list(it.exports.riemann.as_ref().map(|it| it.port)),
+    )
+    .exact(),
+    known(
+        Group::Exports,
+        "riemann_protocol",
+        PROTOCOL,
+        |draft, args| {
+            draft.exports.config.riemann_tcp = !args.one(values::is_udp)?;
+            Ok(())
+        },
+        |it| lines::protocol(!it.exports.riemann_tcp),
+    )
+    .quiet(),
+    known(
+        Group::Exports,
         "riemann_attributes",
         "\"key=value,key=value\"",
         |draft, args| {
             exports::riemann_attributes(draft, args);
             Ok(())
         },
+        |it| lines::attributes(&it.exports),
     )
     .list(),
 ];
@@ -301,8 +573,7 @@ pub fn directive_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Every directive at top level but `Include`.
-#[cfg(test)]
-pub(super) fn all() -> impl Iterator<Item = &'static Known> {
+pub(super) fn at_top_level() -> impl Iterator<Item = &'static Known> {
     KNOWN.iter()
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Config, Files, Loaded, Unmatched, parse};
+use super::{Config, Files, Loaded, Location, Printed, Unmatched, parse};
 use crate::Overrides;
 
 /// Files in memory; a pattern names all whose folder and ending are its own.
@@ -88,4 +88,45 @@ pub(super) fn refusal_with(text: &str, files: &Memory) -> Vec<String> {
 /// As [`config`], with files to include.
 pub(super) fn config_with(text: &str, files: &Memory) -> Config {
     read(text, files).expect("sound").config
+}
+
+/// The configuration, whatever lines it comes from.
+fn placeless(loaded: Loaded) -> Config {
+    let mut config = loaded.config;
+    let nowhere = || Location {
+        file: "".into(),
+        line: 0,
+    };
+    for section in &mut config.sections {
+        let directives = section.directives.iter_mut();
+        directives.for_each(|directive| directive.line = nowhere());
+    }
+    if let Some(alert) = &mut config.alert {
+        alert.left_out.iter_mut().for_each(|error| error.at = None);
+    }
+    config
+}
+
+/// That what `--print-config` prints of a configuration is that configuration.
+pub(super) fn is_read_again_as_the_same(loaded: Loaded) {
+    let text = Printed(&loaded).to_string();
+    let again = read(&text, &Memory::default());
+    let again = again.unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+    assert_eq!(placeless(again), placeless(loaded), "{text}");
+}
+
+/// A small generator (xorshift64*), so that a failure names its seed.
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    pub(super) fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) as usize % limit
+    }
 }

@@ -10,6 +10,48 @@ pub const FATAL: &str = "gmetad::fatal";
 /// done.
 pub const CRITICAL: &str = "gmetad::critical";
 
+/// Target of a turn in the daemon's life; see [`crate::life!`].
+pub const LIFE: &str = "gmetad::life";
+/// Target of what is over, of a critical fault; see [`crate::recovered!`].
+pub const OVER_CRITICAL: &str = "gmetad::over::critical";
+/// The same of an error.
+pub const OVER_ERROR: &str = "gmetad::over::error";
+/// The same of a warning.
+pub const OVER_WARNING: &str = "gmetad::over::warning";
+
+/// Logs what ends the daemon. The log is the caller's, here and below: the core has none.
+#[macro_export]
+macro_rules! fatal {
+    ($($argument:tt)+) => { ::log::error!(target: $crate::complaint::FATAL, $($argument)+) };
+}
+
+/// Logs what the daemon survives, but not whole: a part of its work is no longer done.
+#[macro_export]
+macro_rules! critical {
+    ($($argument:tt)+) => { ::log::error!(target: $crate::complaint::CRITICAL, $($argument)+) };
+}
+
+/// Notes a turn in the daemon's life, whatever the level: it starts, a source answers, it ends.
+#[macro_export]
+macro_rules! life {
+    ($($argument:tt)+) => { ::log::error!(target: $crate::complaint::LIFE, $($argument)+) };
+}
+
+/// Notes that something is over, at every level at which it was said: a critical fault, an error or
+/// a warning.
+#[macro_export]
+macro_rules! recovered {
+    (critical: $($argument:tt)+) => {
+        ::log::error!(target: $crate::complaint::OVER_CRITICAL, $($argument)+)
+    };
+    (error: $($argument:tt)+) => {
+        ::log::error!(target: $crate::complaint::OVER_ERROR, $($argument)+)
+    };
+    (warning: $($argument:tt)+) => {
+        ::log::warn!(target: $crate::complaint::OVER_WARNING, $($argument)+)
+    };
+}
+
 /// How long after the first line the second one may come.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 /// Each pause is this many times the one before.

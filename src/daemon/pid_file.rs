@@ -100,6 +100,16 @@ impl PidFile {
         Err(create(io::Error::other("it keeps being removed")))
     }
 
+    /// The pid of the live gmetad that a file names, without touching the file.
+    pub fn owner(path: &Path) -> Option<i32> {
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+            .open(path)
+            .ok()?;
+        read(&mut file).filter(|pid| is_another_gmetad(*pid))
+    }
+
     /// Writes our pid in it.
     pub fn write(&mut self) -> Result<(), PidFileError> {
         let pid = std::process::id();

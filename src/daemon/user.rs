@@ -8,6 +8,8 @@ use nix::errno::Errno;
 use nix::unistd::{self, Gid, Uid, User};
 use thiserror::Error;
 
+use super::Exit;
+
 /// A user that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
@@ -48,6 +50,17 @@ pub enum UserError {
     /// It was allowed and did not last.
     #[error("becoming the user {0} left a way back to root; not going on")]
     NotKept(String),
+}
+
+impl UserError {
+    /// What the process exits with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            UserError::Unknown(_) => Exit::Config,
+            UserError::LookUp { .. } => Exit::System,
+            UserError::Become { .. } | UserError::NotKept(_) => Exit::NoPermission,
+        }
+    }
 }
 
 /// Whom to become: nobody else unless root has started us and the configuration names someone.

@@ -27,7 +27,7 @@ pub struct Candidate {
 }
 
 /// The shared objects and Python files in a folder, in order of name; hidden ones are not looked at.
-pub(super) fn files_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub fn files_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();

@@ -26,7 +26,8 @@ mod facts;
 mod trial;
 
 pub use candidate::Candidate;
-use candidate::{files_in, is_module};
+pub use candidate::files_in;
+use candidate::is_module;
 use context::Context;
 use facts::Facts;
 pub use trial::{TRIAL_OPTION, attempt};

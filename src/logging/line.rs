@@ -7,13 +7,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{Level, Metadata};
 
-use gmetad_core::complaint::{CRITICAL, FATAL};
+use gmetad_core::complaint::{CRITICAL, FATAL, LIFE, OVER_CRITICAL, OVER_ERROR, OVER_WARNING};
 
 /// A longer text is cut: a peer's bytes may stand in it.
 const TEXT_LIMIT_BYTES: usize = 4096;
 
-/// The six levels of the log, the order of gmetad-python's `-d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// The six levels of the log, the order of gmetad-python's `-d`, and what has none of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// 0: the daemon ends.
     Fatal,
@@ -21,6 +21,9 @@ pub enum Severity {
     Critical,
     /// 2: something asked for was not done.
     Error,
+    /// Something begins, ends, or is well again: said at every level, or at every one at which it
+    /// was said that something is wrong.
+    Notice,
     /// 3: something is not as it should be.
     Warning,
     /// 4: something has changed.
@@ -33,6 +36,7 @@ impl Severity {
     /// The `log` crate knows no fatal and no critical errors: their targets tell.
     pub fn of(metadata: &Metadata<'_>) -> Self {
         match (metadata.level(), metadata.target()) {
+            (_, LIFE | OVER_CRITICAL | OVER_ERROR | OVER_WARNING) => Severity::Notice,
             (Level::Error, FATAL) => Severity::Fatal,
             (Level::Error, CRITICAL) => Severity::Critical,
             (Level::Error, _) => Severity::Error,
@@ -44,7 +48,15 @@ impl Severity {
 
     /// Whether it is logged at a `debug_level`.
     pub fn logged_at(self, level: u8) -> bool {
-        self as u8 <= level
+        let least = match self {
+            Severity::Fatal | Severity::Notice => 0,
+            Severity::Critical => 1,
+            Severity::Error => 2,
+            Severity::Warning => 3,
+            Severity::Info => 4,
+            Severity::Debug => 5,
+        };
+        least <= level
     }
 
     /// As it stands in a line.
@@ -53,6 +65,7 @@ impl Severity {
             Severity::Fatal => "FATAL",
             Severity::Critical => "CRITICAL",
             Severity::Error => "ERROR",
+            Severity::Notice => "NOTICE",
             Severity::Warning => "WARNING",
             Severity::Info => "INFO",
             Severity::Debug => "DEBUG",

@@ -14,9 +14,8 @@ use nix::unistd::{Gid, Uid, fchown};
 use syslog::{Facility, LogFormat, LoggerBackend};
 
 use super::line::{Severity, Stamp};
+use super::{Line, LogError, Settings};
 use gmetad_core::complaint::{Complaint, Say, span};
-
-use super::{Line, LogError, Reach, Settings};
 
 /// Where the systems at hand have their syslog listen.
 const SYSLOG_SOCKETS: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
@@ -62,11 +61,9 @@ impl Sinks {
     /// Writes a line everywhere it goes to.
     pub fn write(&mut self, line: &Line, now: Instant) {
         let mut troubles = Vec::new();
-        if line.reach == Reach::Everywhere {
-            troubles.extend(self.syslog.write(line, now));
-            if let Some(file) = &mut self.file {
-                troubles.extend(file.write(line, now));
-            }
+        troubles.extend(self.syslog.write(line, now));
+        if let Some(file) = &mut self.file {
+            troubles.extend(file.write(line, now));
         }
         self.print(line);
         for trouble in troubles {
@@ -293,6 +290,7 @@ impl Syslog {
             Severity::Fatal => logger.alert(text),
             Severity::Critical => logger.crit(text),
             Severity::Error => logger.err(text),
+            Severity::Notice => logger.notice(text),
             Severity::Warning => logger.warning(text),
             Severity::Info => logger.info(text),
             Severity::Debug => logger.debug(text),
@@ -365,7 +363,7 @@ fn told(
     match outcome {
         Ok(()) => complaint.recovered(now).map(|lasted| {
             let text = format!("{sink} takes lines again, after {}", span(lasted));
-            Line::own(Severity::Error, text)
+            Line::own(Severity::Notice, text)
         }),
         Err(error) => complaint.failed(now).map(|say| {
             let text = match say {

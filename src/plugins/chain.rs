@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::file_name;
 use super::status::{PluginState, Status};
+use crate::logging;
 use gmetad_config::Config;
 use gmetad_core::plugin::{Directive, Plugin, PluginError, RootUpdate, Update};
 use gmetad_loader::LeftOut;
@@ -125,9 +126,13 @@ impl Chain {
         let file = other.plugin.file().map(|it| it.display().to_string());
         let file = file.unwrap_or_default();
         let link = &mut self.links[place];
-        log::warn!(
-            "plugin {}, which is built in, writes nothing: {file} writes the same files",
-            link.name
+        // Whatever the level: whoever copied the file may not expect it.
+        logging::remark(
+            log::Level::Warn,
+            format_args!(
+                "plugin {}, which is built in, writes nothing: {file} writes the same files",
+                link.name
+            ),
         );
         link.part = Part::Replaced;
         self.status
@@ -266,8 +271,7 @@ impl Link {
     fn succeeded(&mut self, about: About) {
         let failures = std::mem::take(&mut self.in_a_row[about as usize]);
         if failures > 0 {
-            // As loud as the failure was, so that whoever read that reads this.
-            log::error!("plugin {} works again after {failures} failures", self.name);
+            gmetad_core::recovered!(error: "plugin {} works again after {failures} failures", self.name);
         }
     }
 

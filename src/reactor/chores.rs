@@ -32,6 +32,8 @@ const SUMMARY_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 /// How far the end has come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ending {
+    /// The signal that told it to.
+    pub(super) why: &'static str,
     /// Plugins are waited for until then.
     plugins_until: Mono,
     /// Nothing is waited for any more.
@@ -99,19 +101,20 @@ impl Reactor {
                 None => {}
             }
         } else if let Some(lasted) = self.shared.stalled.recovered(now) {
-            log::error!("the plugins go on after {}", span(lasted));
+            gmetad_core::recovered!(error: "the plugins go on after {}", span(lasted));
         }
     }
 
     /// Begins the end; the second time, ends at once.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, why: &'static str) {
         let now = self.shared.now.mono;
         if let Some(ending) = &mut self.shared.ending {
             ending.at_once = true;
             return;
         }
-        log::info!("ending, as told by a signal");
+        log::info!("stopping: {why} received");
         self.shared.ending = Some(Ending {
+            why,
             plugins_until: now + PLUGINS_END_WITHIN,
             at_once: false,
         });
@@ -187,6 +190,9 @@ impl Reactor {
 
     pub(super) fn summarize(&mut self) {
         let shared = &mut self.shared;
+        if let Some(others) = shared.arrivals.others(shared.instant()) {
+            gmetad_core::life!("{others} more sources answer for the first time");
+        }
         let start = Instant::now();
         let summary = shared.store.summarize();
         let now_ms = Clock::epoch_ms();

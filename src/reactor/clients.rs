@@ -273,7 +273,7 @@ pub(super) fn accept(slots: &mut Slots, listener: usize, shared: &mut Shared) ->
                 ErrorKind::WouldBlock => {
                     if let Some(lasted) = shared.no_descriptors.recovered(shared.instant()) {
                         let lasted = gmetad_core::complaint::span(lasted);
-                        log::error!("clients are let in again, after {lasted}");
+                        gmetad_core::recovered!(error: "clients are let in again, after {lasted}");
                     }
                     return false;
                 }

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use mio::net::TcpListener;
 use nix::errno::Errno;
@@ -37,17 +38,36 @@ pub(super) fn open(
     address: Option<IpAddr>,
     port: u16,
 ) -> Result<TcpListener, (SocketAddr, io::Error)> {
+    at_one_of(address, port, open_at)
+}
+
+fn at_one_of<T>(
+    address: Option<IpAddr>,
+    port: u16,
+    open: impl Fn(SocketAddr) -> Result<T, Errno>,
+) -> Result<T, (SocketAddr, io::Error)> {
     let wanted = SocketAddr::new(address.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), port);
-    match open_at(wanted) {
+    match open(wanted) {
         Err(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL) if address.is_none() => {
             let ipv4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port);
-            open_at(ipv4).map_err(|errno| (ipv4, errno.into()))
+            open(ipv4).map_err(|errno| (ipv4, errno.into()))
         }
         opened => opened.map_err(|errno| (wanted, errno.into())),
     }
 }
 
+/// Whether [`open`] would go well, without anybody being able to connect meanwhile.
+pub(super) fn try_out(address: Option<IpAddr>, port: u16) -> Result<(), (SocketAddr, io::Error)> {
+    at_one_of(address, port, |address| bound_to(address).map(drop))
+}
+
 fn open_at(address: SocketAddr) -> Result<TcpListener, Errno> {
+    let listener = bound_to(address)?;
+    listen(&listener, Backlog::new(BACKLOG)?)?;
+    Ok(TcpListener::from_std(listener.into()))
+}
+
+fn bound_to(address: SocketAddr) -> Result<OwnedFd, Errno> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let (family, address): (_, Box<dyn SockaddrLike>) = match address {
         SocketAddr::V4(v4) => (AddressFamily::Inet, Box::new(SockaddrIn::from(v4))),
@@ -59,7 +79,6 @@ fn open_at(address: SocketAddr) -> Result<TcpListener, Errno> {
         // One socket for both families, whatever the system's default: port 0 is one port then.
         setsockopt(&listener, sockopt::Ipv6V6Only, &false)?;
     }
-    bind(std::os::fd::AsRawFd::as_raw_fd(&listener), &*address)?;
-    listen(&listener, Backlog::new(BACKLOG)?)?;
-    Ok(TcpListener::from_std(listener.into()))
+    bind(listener.as_raw_fd(), &*address)?;
+    Ok(listener)
 }

@@ -2,6 +2,7 @@
 //!
 //! Never blocks but in one place, and does a bounded amount of work between two waits.
 
+mod arrivals;
 mod cached;
 mod chores;
 mod clients;
@@ -32,6 +33,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
+use self::arrivals::Arrivals;
+use crate::daemon::{PortHolder, port_holder};
 use crate::host::Sampler;
 use crate::plugins::PluginHandle;
 use crate::{logging, plugins};
@@ -70,16 +73,23 @@ const EVENTS: usize = 256;
 /// Descriptors kept for files, logs, libraries and the loop itself.
 const SPARE_DESCRIPTORS: u64 = 64;
 
+/// Whether a port could be listened on, as a start would; if not, the address that was tried.
+pub fn try_port(address: Option<IpAddr>, port: u16) -> Result<(), (SocketAddr, io::Error)> {
+    listen::try_out(address, port)
+}
+
 /// Why the loop cannot be set up.
 #[derive(Debug, Error)]
 pub enum BindError {
     /// A port cannot be had.
-    #[error("{name} {address} cannot be listened on: {source}")]
+    #[error("{name} {address} cannot be listened on: {source}{}", taken(*address, holder.as_ref()))]
     Listen {
         /// The directive that says the port.
         name: &'static str,
         /// What was tried.
         address: SocketAddr,
+        /// Who has it, where the system tells.
+        holder: Option<PortHolder>,
         /// What the system says.
         source: io::Error,
     },
@@ -135,6 +145,8 @@ struct Shared {
     plugins: Option<PluginHandle>,
     trust: Trust,
     names: Names,
+    /// Sources that answer for the first time.
+    arrivals: Arrivals,
     nuisances: Nuisances,
     no_descriptors: Complaint,
     stalled: Complaint,
@@ -208,6 +220,7 @@ impl Reactor {
             plugins: None,
             trust: Trust::new(&config.trust),
             names: Names::default(),
+            arrivals: Arrivals::default(),
             nuisances: Nuisances::default(),
             no_descriptors: Complaint::new(),
             stalled: Complaint::new(),
@@ -253,6 +266,9 @@ impl Reactor {
             |(address, source)| BindError::Listen {
                 name,
                 address,
+                holder: (source.kind() == io::ErrorKind::AddrInUse)
+                    .then(|| port_holder(number))
+                    .flatten(),
                 source,
             },
         )?;
@@ -300,8 +316,8 @@ impl Reactor {
         &self.interactive_addrs
     }
 
-    /// Polls, serves and feeds the plugins until SIGTERM or SIGINT.
-    pub fn run(mut self) -> Result<(), RunError> {
+    /// Polls, serves and feeds the plugins until SIGTERM or SIGINT; which of them.
+    pub fn run(mut self) -> Result<&'static str, RunError> {
         self.start_plugins()?;
         self.shared.sampler = Sampler::start()
             .inspect_err(|err| log::warn!("this machine's figures are not looked at: {err}"))
@@ -315,7 +331,7 @@ impl Reactor {
         if let Some(mut plugins) = self.shared.plugins.take() {
             plugins.stop(Duration::ZERO);
         }
-        Ok(())
+        Ok(self.shared.ending.map_or("", |ending| ending.why))
     }
 
     fn start_plugins(&mut self) -> Result<(), RunError> {
@@ -457,7 +473,8 @@ impl Reactor {
                     self.reload();
                 }
                 SIGUSR1 => self.log_status(),
-                _ => self.end(),
+                SIGINT => self.end("SIGINT"),
+                _ => self.end("SIGTERM"),
             }
         }
     }
@@ -511,6 +528,13 @@ impl Shared {
         let now = self.instant();
         self.nuisances.tell(address, nuisance, what, now);
     }
+}
+
+/// That somebody has a port, behind what the system says.
+fn taken(address: SocketAddr, holder: Option<&PortHolder>) -> String {
+    holder.map_or(String::new(), |holder| {
+        format!("; port {} is taken by {holder}", address.port())
+    })
 }
 
 impl BindError {

@@ -84,7 +84,7 @@ impl Shared {
             Ok(addresses) => {
                 if let Some(lasted) = known.failing.recovered(now) {
                     let lasted = span(lasted);
-                    log::warn!("trusted_hosts: {name} is resolved again, after {lasted}");
+                    gmetad_core::recovered!(warning: "trusted_hosts: {name} is resolved again, after {lasted}");
                 }
                 let addresses: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
                 self.trust.set_addresses(name, &addresses);

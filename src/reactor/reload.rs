@@ -152,7 +152,7 @@ impl Reactor {
             logging::remark_lines(*level, text);
         }
         self.apply(&changes);
-        logging::insist(Level::Info, format_args!("{}", told(&changes)));
+        gmetad_core::life!("{}", told(&changes));
         for name in &changes.later {
             logging::insist(
                 Level::Warn,

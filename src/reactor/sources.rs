@@ -15,6 +15,7 @@ use super::Shared;
 use super::clock::Clock;
 use super::resolver::{Asker, Question};
 use super::slots::Chore;
+use crate::logging;
 use gmetad_core::complaint::{Complaint, Say, span};
 use gmetad_core::model::{Mono, Node, Now};
 use gmetad_core::plugin::{Invented, Update};
@@ -222,15 +223,24 @@ impl Source {
         let first = status.polls_ok.num == 1;
 
         let now = shared.instant();
-        if let Some(lasted) = self.down.recovered(now) {
-            log::error!(
+        let was_down = self.down.recovered(now);
+        if first {
+            if !shared.once && shared.arrivals.is_told(now) {
+                let after = was_down.map_or(String::new(), |it| format!(" after {}", span(it)));
+                gmetad_core::life!(
+                    "source \"{}\" answers for the first time{after}, from {host}",
+                    self.name
+                );
+            }
+        } else if let Some(lasted) = was_down {
+            gmetad_core::life!(
                 "source \"{}\" is back after {}, from {host}",
                 self.name,
                 span(lasted)
             );
         } else if !moved {
             self.restless.recovered(now);
-        } else if !first && self.restless.failed(now).is_some() {
+        } else if self.restless.failed(now).is_some() {
             let why = if failures.is_empty() {
                 "its name stands for another address".into()
             } else {
@@ -267,7 +277,10 @@ impl Source {
         status.failure = Some(reasons.clone());
         match self.down.failed(shared.instant()) {
             Some(Say::First) => {
-                log::error!("source \"{}\" is down: {reasons}", self.name);
+                logging::insist(
+                    log::Level::Error,
+                    format_args!("source \"{}\" is down: {reasons}", self.name),
+                );
             }
             Some(Say::Still { lasted, times }) => log::error!(
                 "source \"{}\" is down for {} and {times} polls: {reasons}",
@@ -299,7 +312,7 @@ impl Source {
         if damage == 0 {
             if let Some(lasted) = self.damaged.recovered(now) {
                 let lasted = span(lasted);
-                log::warn!("source \"{}\" is sound again after {lasted}", self.name);
+                gmetad_core::recovered!(warning: "source \"{}\" is sound again after {lasted}", self.name);
             }
             return;
         }

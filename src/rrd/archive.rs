@@ -20,6 +20,7 @@ use super::later::Later;
 use super::librrd;
 use super::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
 use super::samples::{Kind, Samples};
+use super::sound;
 use super::writer::{FileRecord, FileSpec, RrdCounters, Writer};
 use gmetad_config::Config;
 use gmetad_core::model::{
@@ -417,7 +418,7 @@ impl Node {
                  brings is stored with this machine's time; set whichever is wrong",
                 MOST_AHEAD_SECS / 3600
             ),
-            None => log::error!("the clock of {name:?} is right again"),
+            None => gmetad_core::recovered!(error: "the clock of {name:?} is right again"),
         }
         moment.time()
     }
@@ -551,11 +552,12 @@ impl FolderWriter<'_> {
         let waiting = later
             .as_ref()
             .and_then(|later| later.newest(paths.folder(), component));
-        match librrd::last_update(paths.file(component)) {
+        let file = sound::examine(paths.file(component)).ok();
+        match file.and_then(|file| librrd::last_update(file).ok()) {
             _ if let Some(newest) = waiting => LastWrite::At(newest),
-            Err(_) => LastWrite::Never,
-            Ok(_) if writer.rrdcached.is_some() => LastWrite::NotKnown,
-            Ok(last) => LastWrite::At(u32::try_from(last.max(0)).unwrap_or(u32::MAX)),
+            None => LastWrite::Never,
+            Some(_) if writer.rrdcached.is_some() => LastWrite::NotKnown,
+            Some(last) => LastWrite::At(u32::try_from(last.max(0)).unwrap_or(u32::MAX)),
         }
     }
 

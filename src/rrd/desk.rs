@@ -16,6 +16,7 @@ use super::librrd::{self, RrdError};
 use super::paths::{PathBuffer, is_inside};
 use super::protocol::{Answer, Desk, Next, Outcome, Session};
 use super::samples::Kind;
+use super::sound::{self, Sound, Unsound};
 use super::writer::{FileSpec, Writer, exists};
 
 /// Rows of an answer at most; C gmetad's largest archive has half as many.
@@ -151,6 +152,19 @@ impl Target {
     fn missing(&self) -> String {
         format!("No such file: {}", self.text())
     }
+
+    /// The file, if librrd can be given it; the reason otherwise, as librrd would have it where the
+    /// file cannot be opened.
+    fn sound(&self) -> Result<Sound<'_>, String> {
+        sound::examine(&self.path).map_err(|unsound| match unsound {
+            Unsound::System { cause, .. } => {
+                let reason = cause.raw_os_error().map(nix::errno::Errno::from_raw);
+                let reason = reason.map_or("it cannot be read", nix::errno::Errno::desc);
+                format!("RRD Error: opening '{}': {reason}", self.text())
+            }
+            unsound => format!("RRD Error: {}: {unsound}", self.text()),
+        })
+    }
 }
 
 impl Clerk<'_> {
@@ -199,7 +213,7 @@ impl Clerk<'_> {
         let waiting = self.later.newest(&target.folder, &target.name);
         match waiting {
             Some(time) if time > 0 => Ok(time.into()),
-            _ => librrd::last_update(&target.path).map_err(|error| rrd_error(&error)),
+            _ => librrd::last_update(target.sound()?).map_err(|error| rrd_error(&error)),
         }
     }
 }
@@ -299,13 +313,13 @@ impl Desk for Clerk<'_> {
         let target = self.fresh(path)?;
         Ok(Answer {
             words: format!("Info for {} follows", target.text()),
-            lines: librrd::info_lines(&target.path).map_err(|error| rrd_error(&error))?,
+            lines: librrd::info_lines(target.sound()?).map_err(|error| rrd_error(&error))?,
         })
     }
 
     fn first(&mut self, path: &str, archive: u32) -> Outcome {
         let target = self.fresh(path)?;
-        let first = librrd::first(&target.path, archive).map_err(|error| rrd_error(&error))?;
+        let first = librrd::first(target.sound()?, archive).map_err(|error| rrd_error(&error))?;
         Ok(Answer::of(first.to_string()))
     }
 
@@ -331,14 +345,15 @@ impl Desk for Clerk<'_> {
         let end = time(1)?.unwrap_or(now);
         let start = time(0)?.unwrap_or(end - DAY_SECS);
         let target = self.fresh(path)?;
-        let step = librrd::step(&target.path).map_err(|error| rrd_error(&error))?;
+        let file = target.sound()?;
+        let step = librrd::step(file).map_err(|error| rrd_error(&error))?;
         if start >= end || start < 0 || (end - start) / step.max(1) > ROWS_LOOKED_AT {
             return Err(format!(
                 "From {start} to {end} is no time that can be fetched"
             ));
         }
-        let rows = librrd::fetch(&target.path, function, start, end, ROWS)
-            .map_err(|error| rrd_error(&error))?;
+        let rows =
+            librrd::fetch(file, function, start, end, ROWS).map_err(|error| rrd_error(&error))?;
         let wanted: Vec<usize> = (0..rows.names.len())
             .filter(|at| more.len() <= 2 || more[2..].contains(&rows.names[*at]))
             .collect();

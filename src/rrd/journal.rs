@@ -390,7 +390,7 @@ impl Journal {
         match done {
             Ok(()) if self.failing => {
                 self.failing = false;
-                log::error!("journal: {} is written again", self.folder.display());
+                gmetad_core::recovered!(error: "journal: {} is written again", self.folder.display());
             }
             Ok(()) => {}
             Err(error) => {

@@ -21,12 +21,14 @@ mod arena;
 mod cache;
 mod daemon;
 mod desk;
+mod exercise;
 mod expire;
 mod folder;
 mod growth;
 mod hosts;
 mod journal;
 mod later;
+mod layout;
 mod librrd;
 mod packed;
 mod paths;
@@ -34,6 +36,7 @@ mod plain;
 pub mod protocol;
 mod replay;
 mod samples;
+mod sound;
 mod sums;
 mod writer;
 
@@ -70,6 +73,12 @@ pub fn journal_samples(segment: &[u8]) -> Vec<JournalSample> {
         }
     });
     samples
+}
+
+/// Does with a round-robin file all that is ever done with one, if it is sound; whether it is. Any
+/// bytes may be in it, and none may end the process.
+pub fn exercise_file(path: &std::path::Path) -> bool {
+    exercise::exercise(path)
 }
 
 /// The plugins `rrd` and `rrdsummary`, which share what they know of files.

@@ -5,6 +5,9 @@
 //! Threads: librrd keeps its error text per thread and nothing else between these calls, as none
 //! of them takes an at-style time. The lock on a file while it is written is librrd's own, and
 //! it is not waited for: a file that another process writes at that moment fails.
+//!
+//! Whatever is in a file, librrd believes it: only one that [`super::sound`] has examined is given
+//! to it.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_ulong};
@@ -12,6 +15,8 @@ use std::ptr;
 
 use nix::errno::Errno;
 use thiserror::Error;
+
+use super::sound::Sound;
 
 /// What librrd says went wrong; it nearly always names the file.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -37,23 +42,28 @@ pub(super) struct DataSource {
 /// Writes samples into a file: each `TIME:VALUE[:VALUE…]`, in order of time.
 ///
 /// Where one is refused, those before it are written and those after it are not.
-pub(super) fn update(path: &CStr, samples: &[&CStr]) -> Result<(), RrdError> {
+pub(super) fn update(file: Sound<'_>, samples: &[&CStr]) -> Result<(), RrdError> {
     // One sample is the common case, and needs no list of pointers on the heap.
     if let [sample] = samples {
-        return update_pointers(path, &mut [sample.as_ptr()]);
+        return update_pointers(file, &mut [sample.as_ptr()]);
     }
     let mut pointers: Vec<*const c_char> = samples.iter().map(|sample| sample.as_ptr()).collect();
-    update_pointers(path, &mut pointers)
+    update_pointers(file, &mut pointers)
 }
 
-fn update_pointers(path: &CStr, samples: &mut [*const c_char]) -> Result<(), RrdError> {
+fn update_pointers(file: Sound<'_>, samples: &mut [*const c_char]) -> Result<(), RrdError> {
     let count = c_int::try_from(samples.len()).unwrap_or(c_int::MAX);
     // SAFETY: the path and every sample are NUL-terminated and live through the call; `count` is
     // at most the number of pointers; librrd copies what it keeps and writes to none of them; no
     // template is null, which is allowed.
     let status = unsafe {
         rrd_sys::rrd_clear_error();
-        rrd_sys::rrd_update_r(path.as_ptr(), ptr::null(), count, samples.as_mut_ptr())
+        rrd_sys::rrd_update_r(
+            file.path().as_ptr(),
+            ptr::null(),
+            count,
+            samples.as_mut_ptr(),
+        )
     };
     if status == 0 {
         Ok(())
@@ -101,11 +111,11 @@ pub(super) fn create(
 }
 
 /// When the file was last updated, in seconds since the epoch.
-pub(super) fn last_update(path: &CStr) -> Result<i64, RrdError> {
+pub(super) fn last_update(file: Sound<'_>) -> Result<i64, RrdError> {
     // SAFETY: the path is NUL-terminated and lives through the call.
     let last = unsafe {
         rrd_sys::rrd_clear_error();
-        rrd_sys::rrd_last_r(path.as_ptr())
+        rrd_sys::rrd_last_r(file.path().as_ptr())
     };
     if last == -1 {
         return Err(last_error());
@@ -114,12 +124,12 @@ pub(super) fn last_update(path: &CStr) -> Result<i64, RrdError> {
 }
 
 /// Time of an archive's first value, in seconds since the epoch.
-pub(super) fn first(path: &CStr, archive: u32) -> Result<i64, RrdError> {
+pub(super) fn first(file: Sound<'_>, archive: u32) -> Result<i64, RrdError> {
     let archive = c_int::try_from(archive).unwrap_or(c_int::MAX);
     // SAFETY: the path is NUL-terminated and lives through the call.
     let first = unsafe {
         rrd_sys::rrd_clear_error();
-        rrd_sys::rrd_first_r(path.as_ptr(), archive)
+        rrd_sys::rrd_first_r(file.path().as_ptr(), archive)
     };
     if first == -1 {
         return Err(last_error());
@@ -144,7 +154,7 @@ pub(super) struct Rows {
 /// What the best archive of that function has for that time; an error where that would be more
 /// rows than `limit`.
 pub(super) fn fetch(
-    path: &CStr,
+    file: Sound<'_>,
     function: &str,
     start: i64,
     end: i64,
@@ -159,7 +169,7 @@ pub(super) fn fetch(
     let status = unsafe {
         rrd_sys::rrd_clear_error();
         rrd_sys::rrd_fetch_r(
-            path.as_ptr(),
+            file.path().as_ptr(),
             function.as_ptr(),
             &raw mut from,
             &raw mut to,
@@ -211,9 +221,9 @@ pub(super) fn fetch(
 }
 
 /// Seconds between two values of a file.
-pub(super) fn step(path: &CStr) -> Result<i64, RrdError> {
+pub(super) fn step(file: Sound<'_>) -> Result<i64, RrdError> {
     let mut step = 1;
-    each_entry(path, |key, value| {
+    each_entry(file, |key, value| {
         if let (b"step", InfoValue::Count(secs)) = (key.to_bytes(), value) {
             step = i64::try_from(*secs).unwrap_or(i64::MAX);
         }
@@ -222,9 +232,9 @@ pub(super) fn step(path: &CStr) -> Result<i64, RrdError> {
 }
 
 /// What the file says of itself, as rrdcached does: key, number of the type, value.
-pub(super) fn info_lines(path: &CStr) -> Result<Vec<String>, RrdError> {
+pub(super) fn info_lines(file: Sound<'_>) -> Result<Vec<String>, RrdError> {
     let mut lines = Vec::new();
-    each_entry(path, |key, value| {
+    each_entry(file, |key, value| {
         let key = key.to_string_lossy();
         lines.push(match value {
             InfoValue::Number(value) => format!("{key} 0 {}", exponent(*value, 10)),
@@ -252,9 +262,9 @@ pub(super) fn exponent(value: f64, digits: usize) -> String {
 }
 
 /// The file's data sources, in order.
-pub(super) fn data_sources(path: &CStr) -> Result<Vec<DataSource>, RrdError> {
+pub(super) fn data_sources(file: Sound<'_>) -> Result<Vec<DataSource>, RrdError> {
     let mut sources = Vec::new();
-    each_entry(path, |key, value| {
+    each_entry(file, |key, value| {
         let key = key.to_str().unwrap_or_default();
         let name = key
             .strip_prefix("ds[")
@@ -278,11 +288,11 @@ enum InfoValue {
 }
 
 /// Goes through what a file says of itself.
-fn each_entry(path: &CStr, mut take: impl FnMut(&CStr, &InfoValue)) -> Result<(), RrdError> {
+fn each_entry(file: Sound<'_>, mut take: impl FnMut(&CStr, &InfoValue)) -> Result<(), RrdError> {
     // SAFETY: the path is NUL-terminated and lives through the call.
     let info = unsafe {
         rrd_sys::rrd_clear_error();
-        rrd_sys::rrd_info_r(path.as_ptr())
+        rrd_sys::rrd_info_r(file.path().as_ptr())
     };
     if info.is_null() {
         return Err(last_error());

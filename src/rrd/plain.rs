@@ -15,6 +15,10 @@ use std::path::Path;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
+use super::layout::{
+    CDP_PREP, DS_HEARTBEAT, DS_MAX, DS_MIN, DS_TYPE, LAST_DS, NAME, RRA_PAR, RRA_ROWS, RRA_STEPS,
+    STAT_HEAD, Shape, float, put, put_float, text, whole,
+};
 use super::samples::Samples;
 use gmetad_core::model::parse_number;
 
@@ -24,18 +28,6 @@ const FRONT: usize = 4096;
 
 /// Longest header that is handled here.
 const MAX_HEADER: usize = 64 << 10;
-
-/// Sizes of the format's parts on a 64-bit machine, in the order they come in.
-const STAT_HEAD: usize = 128;
-const DS_DEF: usize = 120;
-const RRA_DEF: usize = 120;
-const LIVE_HEAD: usize = 16;
-const PDP_PREP: usize = 112;
-const CDP_PREP: usize = 80;
-const RRA_PTR: usize = 8;
-
-/// What librrd keeps of the last value's text, with its NUL.
-const LAST_DS: usize = 30;
 
 /// Offsets inside those parts.
 const PDP_UNKNOWN_SECS: usize = 32;
@@ -47,9 +39,6 @@ const CDP_SECONDARY: usize = 72;
 
 /// What librrd writes for a value that is not known: a NaN with its sign set.
 const UNKNOWN: f64 = f64::from_bits(0xfff8_0000_0000_0000);
-
-/// A number that only a file of this machine's own format has.
-const FLOAT_COOKIE: f64 = 8.642_135E130;
 
 /// Writes samples into the file, if both are plain. `false`: nothing was written, ask librrd.
 pub(super) fn update(path: &CStr, samples: &Samples) -> bool {
@@ -69,7 +58,7 @@ fn try_update(path: &CStr, samples: &Samples) -> Option<()> {
     let mut guess = [0; FRONT];
     let mut longer = Vec::new();
     let read = file.read_at(&mut guess, 0).ok()?;
-    let shape = Shape::of(&guess[..read])?;
+    let shape = plain_shape(&guess[..read])?;
     let front = if shape.header_len() <= read {
         &mut guess[..read]
     } else {
@@ -111,58 +100,17 @@ fn lock(file: &File) -> Option<()> {
     fcntl(file, FcntlArg::F_SETLK(&whole)).ok().map(drop)
 }
 
-/// How many data sources and archives a file has, and how long its step is.
-#[derive(Clone, Copy)]
-struct Shape {
-    sources: usize,
-    archives: usize,
-    step: u64,
-}
-
-impl Shape {
-    fn of(bytes: &[u8]) -> Option<Shape> {
-        let known = bytes.len() >= STAT_HEAD
-            && bytes.starts_with(b"RRD\x000003\x00")
-            && float(bytes, 16).to_bits() == FLOAT_COOKIE.to_bits();
-        if !known {
-            return None;
-        }
-        let shape = Shape {
-            sources: usize::try_from(whole(bytes, 24)).ok()?,
-            archives: usize::try_from(whole(bytes, 32)).ok()?,
-            step: whole(bytes, 40),
-        };
-        let sane = (1..=2).contains(&shape.sources)
-            && (1..=32).contains(&shape.archives)
-            && shape.step > 0
-            && shape.header_len() <= MAX_HEADER;
-        sane.then_some(shape)
+/// The shape of a file that gmetad may have created.
+fn plain_shape(bytes: &[u8]) -> Option<Shape> {
+    if bytes.len() < STAT_HEAD {
+        return None;
     }
-
-    fn rra_def(&self, archive: usize) -> usize {
-        STAT_HEAD + self.sources * DS_DEF + archive * RRA_DEF
-    }
-
-    /// Where the part starts that changes.
-    fn live(&self) -> usize {
-        self.rra_def(self.archives)
-    }
-
-    fn pdp(&self, source: usize) -> usize {
-        self.live() + LIVE_HEAD + source * PDP_PREP
-    }
-
-    fn cdp(&self, archive: usize, source: usize) -> usize {
-        self.pdp(self.sources) + (archive * self.sources + source) * CDP_PREP
-    }
-
-    fn pointer(&self, archive: usize) -> usize {
-        self.cdp(self.archives, 0) + archive * RRA_PTR
-    }
-
-    fn header_len(&self) -> usize {
-        self.pointer(self.archives)
-    }
+    let shape = Shape::of(bytes).ok()?;
+    let plain = shape.version == 3
+        && shape.sources <= 2
+        && shape.archives <= 32
+        && shape.header_len() <= MAX_HEADER;
+    plain.then_some(shape)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -256,15 +204,15 @@ impl<'a> Update<'a> {
             heartbeat: 0.0,
         }; 2];
         for (at, source) in sources.iter_mut().enumerate().take(shape.sources) {
-            let def = STAT_HEAD + at * DS_DEF;
-            source.kind = match text(&front[def + 20..def + 40]) {
+            let def = Shape::ds_def(at);
+            source.kind = match text(&front[def + DS_TYPE..def + DS_TYPE + NAME]) {
                 b"GAUGE" => Kind::Gauge,
                 b"COUNTER" => Kind::Counter,
                 b"DERIVE" => Kind::Derive,
                 _ => return None,
             };
-            source.heartbeat = whole(front, def + 40) as f64;
-            if !float(front, def + 48).is_nan() || !float(front, def + 56).is_nan() {
+            source.heartbeat = whole(front, def + DS_HEARTBEAT) as f64;
+            if !float(front, def + DS_MIN).is_nan() || !float(front, def + DS_MAX).is_nan() {
                 return None;
             }
         }
@@ -273,14 +221,14 @@ impl<'a> Update<'a> {
         for at in 0..shape.archives {
             let def = shape.rra_def(at);
             let archive = Archive {
-                rows: whole(front, def + 24),
-                steps: whole(front, def + 32),
-                xff: float(front, def + 40),
+                rows: whole(front, def + RRA_ROWS),
+                steps: whole(front, def + RRA_STEPS),
+                xff: float(front, def + RRA_PAR),
                 start,
                 filled: 0,
             };
             let pointer = whole(front, shape.pointer(at));
-            let average = text(&front[def..def + 20]) == b"AVERAGE";
+            let average = text(&front[def..def + NAME]) == b"AVERAGE";
             let sane = archive.steps > 0 && (0.0..1.0).contains(&archive.xff);
             if !average || !sane || pointer >= archive.rows {
                 return None;
@@ -598,38 +546,10 @@ fn digits(word: &[u8]) -> Option<u64> {
         .ok()
 }
 
-/// Text up to its NUL.
-fn text(bytes: &[u8]) -> &[u8] {
-    let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
-    &bytes[..end]
-}
-
-fn eight(bytes: &[u8], at: usize) -> [u8; 8] {
-    let mut field = [0; 8];
-    field.copy_from_slice(&bytes[at..at + 8]);
-    field
-}
-
-fn whole(bytes: &[u8], at: usize) -> u64 {
-    u64::from_le_bytes(eight(bytes, at))
-}
-
-fn float(bytes: &[u8], at: usize) -> f64 {
-    f64::from_le_bytes(eight(bytes, at))
-}
-
-fn put(bytes: &mut [u8], at: usize, value: u64) {
-    bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
-}
-
-fn put_float(bytes: &mut [u8], at: usize, value: f64) {
-    bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::librrd;
+    use crate::{librrd, sound};
     use std::ffi::CString;
     use std::path::Path;
 
@@ -751,9 +671,11 @@ mod tests {
                     if update(&ours, &samples) {
                         taken += 1;
                     } else {
-                        samples.with(|all| librrd::update(&ours, all)).unwrap();
+                        let file = sound::examine(&ours).unwrap();
+                        samples.with(|all| librrd::update(file, all)).unwrap();
                     }
-                    samples.with(|all| librrd::update(&theirs, all)).unwrap();
+                    let file = sound::examine(&theirs).unwrap();
+                    samples.with(|all| librrd::update(file, all)).unwrap();
                     let read =
                         |path: &CStr| std::fs::read(OsStr::from_bytes(path.to_bytes())).unwrap();
                     let (a, b) = (read(&ours), read(&theirs));

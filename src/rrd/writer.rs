@@ -17,6 +17,8 @@ use super::daemon::Rrdcached;
 use super::librrd::{self, RrdError};
 use super::plain;
 use super::samples::{Kind, Samples};
+use super::sound;
+use super::sound::Unsound;
 use gmetad_config::Config;
 use gmetad_core::model::Mono;
 
@@ -213,11 +215,17 @@ pub(super) struct Writer {
 }
 
 /// The quick way where the file is plain; librrd for the rest, and to say what is wrong.
-fn write_samples(path: &CStr, samples: &Samples) -> Result<(), RrdError> {
+fn write_samples(path: &CStr, samples: &Samples) -> Result<(), Failure> {
     if plain::update(path, samples) {
         return Ok(());
     }
-    samples.with(|all| librrd::update(path, all))
+    let file = sound::examine(path)?;
+    Ok(samples.with(|all| librrd::update(file, all))?)
+}
+
+/// When the file was last updated, in seconds since the epoch.
+fn last_update(path: &CStr) -> Result<i64, Failure> {
+    Ok(librrd::last_update(sound::examine(path)?)?)
 }
 
 /// Why samples were not written.
@@ -225,6 +233,8 @@ enum Failure {
     /// The file is not there, and there was no time to create it.
     Postponed,
     Librrd(RrdError),
+    /// The file is none that librrd can be given.
+    Unsound(Unsound),
     /// The file is not there, and librrd could not create it.
     NotCreated(RrdError),
     System {
@@ -239,8 +249,14 @@ impl Failure {
     fn may_pass(&self) -> bool {
         match self {
             Failure::Postponed | Failure::NotCreated(_) | Failure::System { .. } => true,
-            Failure::Librrd(error) => error.is_lock(),
+            Failure::Unsound(unsound) => matches!(unsound, Unsound::System { .. }),
+            Failure::Librrd(_) => self.is_lock(),
         }
+    }
+
+    /// Whether another process was writing the file at that moment.
+    fn is_lock(&self) -> bool {
+        matches!(self, Failure::Librrd(error) if error.is_lock())
     }
 }
 
@@ -249,6 +265,7 @@ impl std::fmt::Display for Failure {
         match self {
             Failure::Postponed => f.write_str("it will be created with the next update"),
             Failure::Librrd(error) | Failure::NotCreated(error) => error.fmt(f),
+            Failure::Unsound(unsound) => unsound.fmt(f),
             Failure::System { what, cause } => write!(f, "{what}: {cause}"),
         }
     }
@@ -257,6 +274,12 @@ impl std::fmt::Display for Failure {
 impl From<RrdError> for Failure {
     fn from(error: RrdError) -> Failure {
         Failure::Librrd(error)
+    }
+}
+
+impl From<Unsound> for Failure {
+    fn from(unsound: Unsound) -> Failure {
+        Failure::Unsound(unsound)
     }
 }
 
@@ -368,7 +391,7 @@ impl Writer {
     ) -> Result<(), Failure> {
         if record.last == 0 && samples.len() > 1 {
             // Worth a look, as a call that stops in the middle does not say where it began.
-            record.last = librrd::last_update(path).map_or(0, clamped);
+            record.last = last_update(path).map_or(0, clamped);
         }
         let stale = samples.drop_through(record.last.into());
         count(&self.counters.stale, stale);
@@ -382,7 +405,7 @@ impl Writer {
         let tries = if record.has(BROKEN) { 1 } else { LOCK_TRIES };
         let written = match update(path, samples, tries) {
             Ok(()) => samples.len(),
-            Err(error) => self.mend(path, record, spec, samples, error)?,
+            Err(failure) => self.mend(path, record, spec, samples, failure)?,
         };
         count(&self.counters.calls, 1);
         count(&self.counters.written, written);
@@ -465,6 +488,11 @@ impl Writer {
             }
             record.set_kind(Some(spec.kind));
         } else if !known {
+            if let Some(damage) = damage(path) {
+                // It would end rrdcached as well.
+                self.broke(path, record, samples.len(), &damage.into());
+                return;
+            }
             // rrdcached takes any text as a value, and librrd then refuses it, out of our sight.
             record.set_kind(kind_of(path));
         }
@@ -494,7 +522,7 @@ impl Writer {
         record: &mut FileRecord,
         spec: FileSpec,
         samples: &mut Samples,
-        mut error: RrdError,
+        mut failure: Failure,
     ) -> Result<usize, Failure> {
         let mut written = 0;
         let mut may_create = true;
@@ -511,9 +539,8 @@ impl Writer {
                 record.set_kind(Some(spec.kind));
             } else {
                 // If even this fails, the file is away or no use at all, and the first reason stands.
-                let Ok(last) = librrd::last_update(path) else {
-                    check_writable(path, &error)?;
-                    return Err(error.into());
+                let Ok(last) = last_update(path) else {
+                    return Err(hindrance(path, failure));
                 };
                 // A call stops at the first sample it will not take; those before it are in.
                 let done = samples.drop_through(last);
@@ -535,10 +562,10 @@ impl Writer {
                     record.set_kind(Some(kind));
                     self.fit(samples, kind);
                 } else if done == 0 {
-                    check_writable(path, &error)?;
-                    // Then it is the sample.
-                    if samples.len() == 1 {
-                        return Err(error.into());
+                    failure = hindrance(path, failure);
+                    // If nothing hinders the file, it is the sample.
+                    if samples.len() == 1 || failure.may_pass() {
+                        return Err(failure);
                     }
                     samples.drop_first();
                     count(&self.counters.failed, 1);
@@ -549,7 +576,7 @@ impl Writer {
             }
             match update(path, samples, 1) {
                 Ok(()) => return Ok(written + samples.len()),
-                Err(again) => error = again,
+                Err(again) => failure = again,
             }
         }
     }
@@ -623,11 +650,11 @@ pub(super) fn exists(path: &CStr) -> bool {
 /// Writes samples in one call, in as many tries as given while someone else has the file locked.
 ///
 /// Whoever draws a graph locks each file for the moment of reading it, and librrd does not wait.
-fn update(path: &CStr, samples: &Samples, tries: u32) -> Result<(), RrdError> {
+fn update(path: &CStr, samples: &Samples, tries: u32) -> Result<(), Failure> {
     let mut left = tries;
     loop {
         match write_samples(path, samples) {
-            Err(error) if error.is_lock() && left > 1 => {
+            Err(failure) if failure.is_lock() && left > 1 => {
                 left -= 1;
                 thread::sleep(LOCK_PAUSE);
             }
@@ -636,21 +663,29 @@ fn update(path: &CStr, samples: &Samples, tries: u32) -> Result<(), RrdError> {
     }
 }
 
-/// Whether the file would take a sample now; `error` is what librrd said when it did not.
-fn check_writable(path: &CStr, error: &RrdError) -> Result<(), Failure> {
-    if error.is_lock() {
-        return Err(error.clone().into());
+/// Why the file takes nothing at all now, if it does not; else what went wrong before.
+fn hindrance(path: &CStr, failure: Failure) -> Failure {
+    if !matches!(failure, Failure::Librrd(_)) || failure.is_lock() {
+        return failure;
     }
-    let opened = fs::OpenOptions::new().write(true).open(as_path(path));
-    opened.map(drop).map_err(|cause| Failure::System {
-        what: "it cannot be opened for writing",
-        cause,
-    })
+    match fs::OpenOptions::new().write(true).open(as_path(path)) {
+        Ok(_) => failure,
+        Err(cause) => Failure::System {
+            what: "it cannot be opened for writing",
+            cause,
+        },
+    }
+}
+
+/// What is wrong with the file itself, if anything is.
+fn damage(path: &CStr) -> Option<Unsound> {
+    let unsound = sound::examine(path).err()?;
+    (!matches!(unsound, Unsound::System { .. })).then_some(unsound)
 }
 
 /// What the file's first data source stores of a value, where that can be told.
 fn kind_of(path: &CStr) -> Option<Kind> {
-    let sources = librrd::data_sources(path).ok()?;
+    let sources = librrd::data_sources(sound::examine(path).ok()?).ok()?;
     Kind::named(&sources.first()?.kind)
 }
 
@@ -678,7 +713,7 @@ impl Complaints {
             log::error!("{} more RRD files cannot be written", self.hidden);
         }
         if self.back > 0 {
-            log::error!("{} RRD files are written again", self.back);
+            gmetad_core::recovered!(error: "{} RRD files are written again", self.back);
         }
         if self.postponed > 0 {
             log::error!(
@@ -756,7 +791,7 @@ mod tests {
         }
 
         fn last(&self) -> i64 {
-            librrd::last_update(&self.path).unwrap() - i64::from(T0)
+            last_update(&self.path).ok().unwrap() - i64::from(T0)
         }
     }
 

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use tempfile::TempDir;
@@ -479,6 +479,8 @@ pub enum Script {
     Close,
     /// Sends the bytes and breaks the connection.
     Break(Vec<u8>),
+    /// Sends what is so at these seconds since the epoch: all who ask at one time see the same.
+    Clock(fn(u64) -> Vec<u8>),
 }
 
 /// A source that does as scripted on every connection, on a port that the system chose.
@@ -567,6 +569,12 @@ fn play(script: Script, mut stream: TcpStream, ends: &AtomicBool) {
     match script {
         Script::Serve(bytes) => {
             let _ = stream.write_all(&bytes);
+            let _ = stream.shutdown(Shutdown::Write);
+        }
+        Script::Clock(document) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let now = now.expect("it is after 1970").as_secs();
+            let _ = stream.write_all(&document(now));
             let _ = stream.shutdown(Shutdown::Write);
         }
         Script::Slow(bytes, piece, pause) => {

@@ -11,7 +11,7 @@ use quick_xml::events::{BytesStart, Event};
 
 use super::build::{ClusterBuilder, ClusterHead, HostHead};
 use super::nodes::Nodes;
-use super::scan::{Fast, compare, each_attribute, integer, mend, seconds, tag};
+use super::scan::{Fast, age, compare, each_attribute, mend, signed, tag, unsigned};
 use crate::model::latin1::from_latin1;
 use crate::model::{
     Contributors, DEFAULT_SOURCE, DefTable, Grid, HostInfo, MetricFields, Mono, Node, Number,
@@ -558,7 +558,7 @@ impl Parser {
         each_attribute(tag, damage, |name, val, damage| match name {
             "NAME" => val.clone_into(&mut grid.name),
             "AUTHORITY" => val.clone_into(&mut grid.authority),
-            "LOCALTIME" => grid.localtime = integer(val, damage),
+            "LOCALTIME" => grid.localtime = unsigned(val, damage).into(),
             _ => {}
         });
         self.grids.push(grid);
@@ -619,7 +619,7 @@ impl Parser {
         let damage = &mut self.document.damage;
         each_attribute(tag, damage, |name, val, damage| match name {
             "NAME" => val.clone_into(&mut head.name),
-            "LOCALTIME" => head.localtime = integer(val, damage),
+            "LOCALTIME" => head.localtime = unsigned(val, damage).into(),
             "OWNER" => val.clone_into(&mut head.owner),
             "LATLONG" => val.clone_into(&mut head.latlong),
             "URL" => val.clone_into(&mut head.url),
@@ -678,11 +678,11 @@ impl Parser {
                 "IP" => head.info.ip = val.into(),
                 "TAGS" => head.info.tags = val.into(),
                 "LOCATION" => head.info.location = val.into(),
-                "REPORTED" => head.reported = integer(val, damage),
-                "TN" => head.tn = seconds(val, damage),
-                "TMAX" => head.info.tmax = seconds(val, damage),
-                "DMAX" => head.info.dmax = seconds(val, damage),
-                "GMOND_STARTED" => head.info.gmond_started = integer(val, damage),
+                "REPORTED" => head.reported = unsigned(val, damage).into(),
+                "TN" => head.tn = age(val, damage),
+                "TMAX" => head.info.tmax = signed(val, damage),
+                "DMAX" => head.info.dmax = unsigned(val, damage),
+                "GMOND_STARTED" => head.info.gmond_started = unsigned(val, damage).into(),
                 _ => {}
             },
         );
@@ -710,9 +710,9 @@ impl Parser {
                 "VAL" => val.clone_into(&mut draft.val),
                 "TYPE" => val.clone_into(&mut draft.fields.type_text),
                 "UNITS" => val.clone_into(&mut draft.fields.units),
-                "TN" => draft.tn = seconds(val, damage),
-                "TMAX" => draft.fields.tmax = seconds(val, damage),
-                "DMAX" => draft.fields.dmax = seconds(val, damage),
+                "TN" => draft.tn = age(val, damage),
+                "TMAX" => draft.fields.tmax = signed(val, damage),
+                "DMAX" => draft.fields.dmax = signed(val, damage),
                 "SLOPE" => val.clone_into(&mut draft.fields.slope_text),
                 "SOURCE" => val.clone_into(&mut draft.fields.source),
                 _ => {}
@@ -761,8 +761,8 @@ impl Parser {
             tag,
             &mut self.document.damage,
             |key, val, damage| match key {
-                "UP" => up = seconds(val, damage),
-                "DOWN" => down = seconds(val, damage),
+                "UP" => up = unsigned(val, damage),
+                "DOWN" => down = unsigned(val, damage),
                 _ => {}
             },
         );
@@ -783,7 +783,7 @@ impl Parser {
             |key, val, damage| match key {
                 "NAME" => val.clone_into(&mut draft.fields.name),
                 "SUM" => val.clone_into(&mut draft.val),
-                "NUM" => draft.num = seconds(val, damage),
+                "NUM" => draft.num = age(val, damage),
                 "TYPE" => val.clone_into(&mut draft.fields.type_text),
                 "UNITS" => val.clone_into(&mut draft.fields.units),
                 "SLOPE" => val.clone_into(&mut draft.fields.slope_text),

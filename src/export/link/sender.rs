@@ -339,7 +339,7 @@ impl Sender<'_> {
         self.peer.pacing.succeeded();
         let (name, now) = (&self.name, Instant::now());
         if let Some(lasted) = self.unreachable.recovered(now) {
-            log::error!("{name}: takes values again, after {}", span(lasted));
+            gmetad_core::recovered!(error: "{name}: takes values again, after {}", span(lasted));
         }
         self.learn(batch, answer, now);
     }
@@ -354,7 +354,7 @@ impl Sender<'_> {
         let (name, refusals) = (&self.name, &mut self.refusals);
         if answer.refused.is_empty() {
             if let Some(lasted) = refusals.accept(&sent, now) {
-                log::error!("{name}: takes what it refused, after {}", span(lasted));
+                gmetad_core::recovered!(error: "{name}: takes what it refused, after {}", span(lasted));
             }
         } else if let Some(say) = refusals.refuse(&sent, &answer.refused, now) {
             log::error!(
@@ -391,8 +391,8 @@ impl Sender<'_> {
             if !self.unreachable.failing()
                 && let Some(lasted) = self.full.recovered(Instant::now())
             {
-                log::error!(
-                    "{name}: nothing is dropped any more, after {}",
+                gmetad_core::recovered!(
+                    error: "{name}: nothing is dropped any more, after {}",
                     span(lasted)
                 );
             }

@@ -178,7 +178,7 @@ impl Runs {
         match outcome {
             Ok(()) => {
                 if let Some(lasted) = self.trouble.recovered(now) {
-                    log::error!("alert: {name} works again after {}", span(lasted));
+                    gmetad_core::recovered!(error: "alert: {name} works again after {}", span(lasted));
                 }
             }
             Err(reason) => match self.trouble.failed(now) {

@@ -1,0 +1,322 @@
+//! The configuration in force as a configuration file, for `gmetad --print-config`.
+//!
+//! Read again, it is the same configuration. Each directive of the table has a line, with where it
+//! comes from behind it; sections are as they were written.
+
+use std::fmt;
+
+use super::lines::word;
+use super::origin::Origin;
+use super::table::{Known, Support, at_top_level};
+use super::{Loaded, Section, rrd};
+
+/// A configuration as text of one line a directive.
+pub struct Printed<'a>(pub &'a Loaded);
+
+impl fmt::Display for Printed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let config = &self.0.config;
+        for known in at_top_level() {
+            self.directive(f, known)?;
+        }
+        if let Some(file) = &config.pid_file {
+            let file = on_one_line(&file.display().to_string());
+            writeln!(f, "#--pid_file {file}  # command line")?;
+        }
+        if config.section("rrd").is_none() {
+            writeln!(f, "#rrd {{")?;
+            self.cache(f)?;
+            writeln!(f, "#}}")?;
+        }
+        config
+            .sections
+            .iter()
+            .try_for_each(|section| self.section(f, section))
+    }
+}
+
+impl Printed<'_> {
+    fn directive(&self, f: &mut fmt::Formatter<'_>, known: &Known) -> fmt::Result {
+        let name = known.name;
+        let lines = (known.show)(&self.0.config);
+        let origin = self.0.origins.of(name);
+        if known.support == Support::NoEffect {
+            return writeln!(f, "#{name}  # without effect; {}", told(origin));
+        }
+        if lines.is_empty() {
+            return writeln!(f, "#{name}  # none; {}", told(origin));
+        }
+        for (at, line) in lines.iter().enumerate() {
+            // A value each line, or several lines that have made one.
+            let own = match origin {
+                Origin::Lines(places) if places.len() == lines.len() => {
+                    Origin::Lines(&places[at..=at])
+                }
+                whole => whole,
+            };
+            writeln!(f, "{name} {line}  # {}", told(own))?;
+        }
+        Ok(())
+    }
+
+    /// Directives of the section `rrd` that it does not have, as comments.
+    fn cache(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let origins = &self.0.origins;
+        let missing = rrd::own().filter(|known| origins.of(known.name) == Origin::Default);
+        for known in missing {
+            match &(known.show)(&self.0.config)[..] {
+                [] => writeln!(f, "#{}  # none; default", known.name)?,
+                lines => writeln!(f, "#{} {}  # default", known.name, lines.join(" "))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a line comes from stands above it: behind a value it would be part of it.
+    fn section(&self, f: &mut fmt::Formatter<'_>, section: &Section) -> fmt::Result {
+        writeln!(f, "{} {{", word(&section.id))?;
+        for directive in &section.directives {
+            let at = on_one_line(&directive.line.to_string());
+            writeln!(f, "# {at}\n  {} {}", directive.name, directive.value)?;
+        }
+        if section.id == "rrd" {
+            self.cache(f)?;
+        }
+        writeln!(f, "}}")
+    }
+}
+
+fn told(origin: Origin<'_>) -> String {
+    match origin {
+        Origin::Default => "default".into(),
+        Origin::CommandLine => "command line".into(),
+        Origin::Lines(places) => {
+            let places: Vec<String> = places.iter().map(ToString::to_string).collect();
+            on_one_line(&places.join(", "))
+        }
+    }
+}
+
+/// Names of files may have anything in them; a comment ends with its line, and is not continued.
+fn on_one_line(text: &str) -> String {
+    let text = text.replace(|c: char| c.is_control(), "?");
+    text.strip_suffix('\\')
+        .map_or(text.clone(), |rest| format!("{rest}?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::lines::quoted;
+    use crate::testing::{Memory, Random, is_read_again_as_the_same};
+    use crate::{Config, ConfigErrors, Effective, Overrides, parse};
+
+    fn read(text: &str) -> Result<Loaded, ConfigErrors> {
+        let (file, options) = (Path::new("g.conf"), Overrides::default());
+        parse(text.as_bytes(), file, &Memory::default(), &options, "h")
+    }
+
+    fn printed(text: &str) -> String {
+        Printed(&read(text).expect("sound")).to_string()
+    }
+
+    /// A value of each directive that is not its default, as it is printed, and what must stand
+    /// beside it to be in force.
+    const SAMPLES: &[(&str, &str, &str)] = &[
+        ("data_source", "\"a b\" 10 h:1 [::1]:2", ""),
+        ("gridname", "\"My Grid\"", ""),
+        ("authority", "http://g/x", ""),
+        ("scalable", "off", ""),
+        ("trusted_hosts", "192.0.2.0/24 web.example", ""),
+        ("all_trusted", "on", ""),
+        ("bind_address", "::1", ""),
+        ("xml_port", "1", ""),
+        ("interactive_port", "2", ""),
+        ("setuid", "off", ""),
+        ("setuid_username", "ganglia", ""),
+        ("umask", "077", ""),
+        ("debug_level", "4", ""),
+        ("daemonize", "off", ""),
+        ("logfile", "\"/l og\"", ""),
+        ("plugins_dir", "/p", ""),
+        ("python_host", "/h", ""),
+        ("plugins", "a rrd", ""),
+        ("rrd_rootdir", "/r", ""),
+        ("RRAs", "RRA:MAX:0:2:3 RRA:MIN:0:2:3", ""),
+        ("write_rrds", "off", ""),
+        ("case_sensitive_hostnames", "off", ""),
+        ("unsummarized_metrics", "disk_ \"/^a b$/\"", ""),
+        ("summarized_metrics", "x \"/^y/\"", ""),
+        ("summary_rule", "exclude \"/^z/\"", ""),
+        ("summary_default", "exclude", ""),
+        ("unsummarized_sflow_vm_metrics", "on", ""),
+        ("rrdcached_address", "unix:/s", ""),
+        ("carbon_server", "c", ""),
+        ("carbon_port", "1", "carbon_server c"),
+        ("carbon_protocol", "udp", ""),
+        ("carbon_timeout", "250", ""),
+        ("graphite_prefix", "p", ""),
+        ("graphite_path", "%s.%h.%m", ""),
+        (
+            "memcached_parameters",
+            "\"--SERVER=m:1 --SERVER=[::1]:2\"",
+            "",
+        ),
+        ("memcached_include_cluster_in_key", "on", ""),
+        ("riemann_server", "r", ""),
+        ("riemann_port", "1", "riemann_server r"),
+        ("riemann_protocol", "tcp", ""),
+        ("riemann_attributes", "\"a=b c,d=\"", ""),
+        ("write_timeout", "300", "rrd"),
+        ("write_jitter", "100", "rrd"),
+        ("flush_interval", "600", "rrd"),
+        ("cache_limit_mb", "64", "rrd"),
+        ("journal_dir", "/j", "rrd"),
+        ("listen", "/s", "rrd"),
+        ("expire_rrds", "400", "rrd"),
+    ];
+
+    #[test]
+    fn every_directive_is_shown_as_it_is_written_and_by_t_too() {
+        let all = at_top_level().chain(rrd::own());
+        for known in all.filter(|known| known.support == Support::Full) {
+            let name = known.name;
+            let (_, value, beside) = SAMPLES
+                .iter()
+                .find(|(sample, ..)| *sample == name)
+                .unwrap_or_else(|| panic!("{name}: which value is not its default?"));
+            let (text, line) = if *beside == "rrd" {
+                let line = format!("# g.conf:2\n  {name} {value}\n");
+                (format!("rrd {{\n{name} {value}\n}}"), line)
+            } else {
+                let line = format!("{name} {value}  # g.conf:1\n");
+                (format!("{name} {value}\n{beside}"), line)
+            };
+            let shown = printed(&text);
+            assert!(shown.contains(&line), "{line} in:\n{shown}");
+            let loaded = read(&text).expect("sound");
+            assert_ne!(
+                (known.show)(&loaded.config),
+                (known.show)(&Config::new("h")),
+                "{name}"
+            );
+            // As -t shows it: otherwise than without the line.
+            let without = match *beside {
+                "rrd" => "rrd {\n}",
+                beside => beside,
+            };
+            let without = read(without).expect("sound").config;
+            let shown = Effective(&loaded.config).to_string();
+            assert_ne!(shown, Effective(&without).to_string(), "-t: {name}");
+            is_read_again_as_the_same(loaded);
+        }
+    }
+
+    #[test]
+    fn each_value_has_the_place_it_comes_from() {
+        let text = "data_source b x\ngridname a\ndata_source c x\ndata_source b x\n\
+                    trusted_hosts y\ngridname b\ntrusted_hosts z\ntrusted_hosts\n\
+                    summary_rule include m n\nsummary_rule exclude o\nserver_threads 4\n\
+                    carbon_server c:1\nrrd {\n RRAs RRA:MAX:0:2:3\n write_timeout 5 # s\n}\n\
+                    mine {\n a \"b\" # c\n}";
+        let options = Overrides {
+            debug_level: Some(3),
+            foreground: true,
+            pid_file: Some("/p\nid".into()),
+            ..Overrides::default()
+        };
+        let file = Path::new("g.conf");
+        let loaded = parse(text.as_bytes(), file, &Memory::default(), &options, "h");
+        let shown = Printed(&loaded.expect("sound")).to_string();
+        for line in [
+            "data_source \"b\" 15 x:8649  # g.conf:1",
+            "data_source \"c\" 15 x:8649  # g.conf:3",
+            "gridname b  # g.conf:6",
+            "trusted_hosts y z  # g.conf:5, g.conf:7",
+            "summary_rule include m  # g.conf:9",
+            "summary_rule include n  # g.conf:9",
+            "summary_rule exclude o  # g.conf:10",
+            "#server_threads  # without effect; g.conf:11",
+            "carbon_port 1  # g.conf:12",
+            "RRAs RRA:MAX:0:2:3  # g.conf:14",
+            "xml_port 8651  # default",
+            "debug_level 3  # command line",
+            "daemonize off  # command line",
+            "#logfile  # none; default",
+            "#--pid_file /p?id  # command line",
+            "# g.conf:15\n  write_timeout 5 # s",
+            "#write_jitter  # none; default",
+            "#cache_limit_mb 512  # default",
+            "# g.conf:18\n  a \"b\" # c",
+        ] {
+            assert!(
+                shown.contains(&format!("\n{line}\n")) || shown.starts_with(line),
+                "{line} in:\n{shown}"
+            );
+        }
+    }
+
+    /// What texts are made of: all that means something to the reader, and other letters.
+    const LETTERS: [char; 20] = [
+        'a', 'B', '7', ' ', '\t', '"', '\'', '\\', '#', '{', '}', ',', '/', '=', '*', ':', '.',
+        '\u{fc}', '\u{201c}', '\u{a0}',
+    ];
+
+    fn any_text(random: &mut Random) -> String {
+        let len = 1 + random.below(6);
+        (0..len)
+            .map(|_| LETTERS[random.below(LETTERS.len())])
+            .collect()
+    }
+
+    /// Lines of which each is sound, or most are.
+    fn any_configuration(random: &mut Random) -> String {
+        let mut text = String::new();
+        for _ in 0..random.below(12) {
+            let (name, value, section) = SAMPLES[random.below(SAMPLES.len())];
+            let line = match name {
+                _ if section == "rrd" => {
+                    format!("rrd {{\n{name} {value} # {}\n}}", any_text(random))
+                }
+                "data_source" => format!("{name} {} 10 h:1", quoted(&any_text(random))),
+                "gridname"
+                | "setuid_username"
+                | "graphite_prefix"
+                | "graphite_path"
+                | "unsummarized_metrics"
+                | "summarized_metrics" => {
+                    format!("{name} {}", quoted(&any_text(random)))
+                }
+                "logfile" | "rrd_rootdir" => {
+                    format!("{name} {}", quoted(&format!("/{}", any_text(random))))
+                }
+                "riemann_attributes" => {
+                    format!("{name} {}", quoted(&format!("k={}", any_text(random))))
+                }
+                _ => format!("{name} {value}"),
+            };
+            text += &line;
+            text.push('\n');
+            if random.below(4) == 0 {
+                let (id, lines) = (any_text(random), [any_text(random), any_text(random)]);
+                text += &[&quoted(&id), " {\n ", &lines[0], "\n ", &lines[1], "\n}\n"].concat();
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn what_is_printed_is_read_again_as_the_same() {
+        let mut sound = 0;
+        for seed in 1..=3_000_u64 {
+            let text = any_configuration(&mut Random::new(seed));
+            if let Ok(loaded) = read(&text) {
+                is_read_again_as_the_same(loaded);
+                sound += 1;
+            }
+        }
+        assert!(sound > 1_000, "{sound} of 3000 are sound");
+    }
+}

@@ -1,0 +1,360 @@
+//! What a start with a configuration would trip over on this machine, for `gmetad -t`.
+//!
+//! No I/O here: rules ask a [`World`] and give a verdict. `world` looks at this machine; nothing is
+//! made, changed or kept there.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::daemon::{Exit, UserError, exit_of_listening};
+use gmetad_config::{Config, RrdcachedAddress};
+use gmetad_core::trust::TrustEntry;
+
+mod holder;
+mod places;
+#[cfg(test)]
+mod tests;
+mod world;
+
+pub use holder::Holder;
+pub use world::{ThisMachine, answer_as};
+
+/// Polls further apart than this let hosts look down between them: gmond says 20 for a host's TMAX,
+/// and four times that is down; its own announcements may be 20 s old already.
+const INTERVAL_MAX: Duration = Duration::from_secs(60);
+
+/// Names that are told one by one; the others are counted.
+const NAMES_TOLD: usize = 8;
+
+/// Plugins that gmetad brings, by the id of their section.
+const BUILT_IN: [&str; 6] = [
+    "alert",
+    "rrd",
+    "rrdsummary",
+    "carbon",
+    "memcached",
+    "riemann",
+];
+
+/// Something that was found.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it would do to a start.
+    pub weight: Weight,
+    /// What, where and what to do, in a line.
+    pub text: String,
+}
+
+/// What a finding would do to a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weight {
+    /// It would fail, with this code.
+    Fatal(Exit),
+    /// It would run, and something would not work.
+    Warning,
+    /// Whether it would matter could not be found out.
+    Unchecked,
+}
+
+/// Who would do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who<'a> {
+    /// The user that this process is.
+    Us,
+    /// The user that the daemon becomes.
+    User(&'a str),
+}
+
+impl fmt::Display for Who<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Who::Us => f.write_str("this user"),
+            Who::User(name) => write!(f, "user {name}"),
+        }
+    }
+}
+
+/// What is to be done to a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// Read it, and if it is a folder, what is in it.
+    Read,
+    /// Write to a file.
+    WriteFile,
+    /// Make and remove something in a folder.
+    WriteFolder,
+    /// Run it.
+    Run,
+}
+
+/// Whether something is allowed.
+#[derive(Debug)]
+pub enum May {
+    /// It is.
+    Yes,
+    /// It is not, as the system says.
+    No(io::Error),
+    /// It could not be asked, and why.
+    Unknown(String),
+}
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A file with content.
+    File,
+    /// A socket.
+    Socket,
+    /// A device, a pipe.
+    Other,
+}
+
+/// Why a name has no address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameTrouble {
+    /// The resolver says so.
+    Unknown(String),
+    /// It did not answer in time.
+    NoAnswer,
+}
+
+/// What the rules ask of a machine.
+pub trait World {
+    /// Whether this process may become another user.
+    fn is_root(&self) -> bool;
+    /// Whether there is such a user.
+    fn user(&self, name: &str) -> Result<(), UserError>;
+    /// What a path leads to, through links.
+    fn kind(&self, path: &Path) -> io::Result<Kind>;
+    /// Whether the path itself is a link.
+    fn is_link(&self, path: &Path) -> bool;
+    /// Whether somebody may do something.
+    fn may(&self, who: Who<'_>, need: Need, path: &Path) -> May;
+    /// Whether the port can be listened on; if not, the address that was tried.
+    fn port(&self, address: Option<IpAddr>, port: u16) -> Result<(), (SocketAddr, io::Error)>;
+    /// Who listens there, as far as that can be seen.
+    fn holder(&self, address: SocketAddr) -> Option<Holder>;
+    /// The gmetad that runs and has this pid file.
+    fn owner_of_pid_file(&self, path: &Path) -> Option<i32>;
+    /// Whether somebody listens at the socket.
+    fn answers(&self, socket: &Path) -> bool;
+    /// Those of the names that have no address.
+    fn unresolved(&self, names: &[&str]) -> Vec<(String, NameTrouble)>;
+    /// Whether a plugin file in the folder has this text in it.
+    fn plugins_name(&self, folder: &Path, id: &str) -> io::Result<bool>;
+}
+
+/// All that is found, in the order in which a start would come to it.
+pub fn findings(config: &Config, world: &dyn World) -> Vec<Finding> {
+    let mut look = Look {
+        config,
+        world,
+        findings: Vec::new(),
+        is_running: false,
+    };
+    let user = look.user();
+    look.log_file(user);
+    look.pid_file();
+    look.ports();
+    look.socket();
+    look.plugins(user);
+    look.storage(user);
+    look.programs(user);
+    look.names();
+    look.intervals();
+    look.findings
+}
+
+/// What is found of the user alone, where the rest of a configuration is not sound.
+pub fn finding_of_user(name: &str, world: &dyn World) -> Option<Finding> {
+    if !world.is_root() {
+        return None;
+    }
+    let error = world.user(name).err()?;
+    Some(Finding {
+        weight: Weight::Fatal(error.exit()),
+        text: error.to_string(),
+    })
+}
+
+/// The code a start would end with, if it would fail.
+pub fn exit_of(findings: &[Finding]) -> Option<Exit> {
+    findings.iter().find_map(|finding| match finding.weight {
+        Weight::Fatal(exit) => Some(exit),
+        Weight::Warning | Weight::Unchecked => None,
+    })
+}
+
+struct Look<'a> {
+    config: &'a Config,
+    world: &'a dyn World,
+    findings: Vec<Finding>,
+    /// Whether a gmetad was seen that has what this one would have.
+    is_running: bool,
+}
+
+impl<'a> Look<'a> {
+    fn fatal(&mut self, exit: Exit, text: String) {
+        let weight = Weight::Fatal(exit);
+        self.findings.push(Finding { weight, text });
+    }
+
+    fn warn(&mut self, text: String) {
+        let weight = Weight::Warning;
+        self.findings.push(Finding { weight, text });
+    }
+
+    fn unchecked(&mut self, text: String) {
+        let weight = Weight::Unchecked;
+        self.findings.push(Finding { weight, text });
+    }
+
+    /// Who the daemon will be.
+    fn user(&mut self) -> Who<'a> {
+        let Some(name) = self.config.setuid_username.as_deref() else {
+            return Who::Us;
+        };
+        if !self.world.is_root() {
+            self.unchecked(format!(
+                "started by root, gmetad becomes user {name}: what that user may read and write is \
+                 checked only by root; here it is this user's rights that are checked"
+            ));
+            return Who::Us;
+        }
+        match finding_of_user(name, self.world) {
+            None => Who::User(name),
+            Some(finding) => {
+                self.findings.push(finding);
+                self.unchecked(format!(
+                    "what user {name} may read and write is not known, as there is no such user"
+                ));
+                Who::Us
+            }
+        }
+    }
+
+    fn ports(&mut self) {
+        let Config {
+            bind_address,
+            xml_port,
+            interactive_port,
+            ..
+        } = *self.config;
+        for (name, port) in [
+            ("xml_port", xml_port),
+            ("interactive_port", interactive_port),
+        ] {
+            // The system finds one that is free.
+            if port == 0 {
+                continue;
+            }
+            if let Err((address, error)) = self.world.port(bind_address, port) {
+                self.port(name, address, &error);
+            }
+        }
+    }
+
+    fn port(&mut self, name: &str, address: SocketAddr, error: &io::Error) {
+        let exit = exit_of_listening(error.kind());
+        let holder = match exit {
+            Exit::Unavailable => self.world.holder(address),
+            _ => None,
+        };
+        match holder {
+            Some(holder) if holder.is_gmetad() => {
+                self.running(&format!("{name} {address}"), &holder);
+            }
+            Some(holder) => self.fatal(
+                exit,
+                format!("{name} {address} is taken by {holder}; end it, or choose another port"),
+            ),
+            None => self.fatal(
+                exit,
+                format!("{name} {address} cannot be listened on: {error}"),
+            ),
+        }
+    }
+
+    /// No mistake of the configuration's: it is checked most often before it takes the place of the
+    /// one that runs.
+    fn running(&mut self, what: &str, holder: &Holder) {
+        self.is_running = true;
+        self.warn(format!(
+            "{what} is held by {holder}, which runs now; a start fails until that has ended, a \
+             reload does not"
+        ));
+    }
+
+    fn names(&mut self) {
+        let mut names: Vec<(String, &str)> = Vec::new();
+        for source in &self.config.sources {
+            let of = format!("data_source \"{}\"", source.name);
+            let hosts = source.hosts.iter().map(|host| (of.clone(), &*host.host));
+            names.extend(hosts);
+        }
+        for entry in &self.config.trust.entries {
+            if let TrustEntry::Name(name) = entry {
+                names.push(("trusted_hosts".into(), name));
+            }
+        }
+        let exports = &self.config.exports;
+        let servers = (exports.carbon.iter().map(|it| ("carbon_server", it)))
+            .chain(
+                exports
+                    .memcached
+                    .iter()
+                    .map(|it| ("memcached_parameters", it)),
+            )
+            .chain(exports.riemann.iter().map(|it| ("riemann_server", it)));
+        names.extend(servers.map(|(of, place)| (of.into(), &*place.host)));
+        if let Some(RrdcachedAddress::Tcp(place)) = &exports.rrdcached {
+            names.push(("rrdcached_address".into(), &place.host));
+        }
+        names.retain(|(_, name)| name.parse::<IpAddr>().is_err());
+        let mut asked: Vec<&str> = names.iter().map(|(_, name)| *name).collect();
+        asked.sort_unstable();
+        asked.dedup();
+        if asked.is_empty() {
+            return;
+        }
+        let unresolved = self.world.unresolved(&asked);
+        for (name, trouble) in unresolved.iter().take(NAMES_TOLD) {
+            let of = names.iter().find(|(_, asked)| asked == name);
+            let of = of.map_or("", |(of, _)| of);
+            match trouble {
+                NameTrouble::Unknown(reason) => self.warn(format!(
+                    "{of}: the name {name} has no address now ({reason}); until it has one, it is as \
+                     if that host were down"
+                )),
+                NameTrouble::NoAnswer => self.unchecked(format!(
+                    "{of}: whether the name {name} has an address is not known, the resolver does \
+                     not answer"
+                )),
+            }
+        }
+        let left = unresolved.len().saturating_sub(NAMES_TOLD);
+        if left > 0 {
+            self.warn(format!("and {left} more names that have no address"));
+        }
+    }
+
+    fn intervals(&mut self) {
+        for source in &self.config.sources {
+            if source.interval > INTERVAL_MAX {
+                self.warn(format!(
+                    "data_source \"{}\" is polled every {} s: hosts of a gmond, with their TMAX of \
+                     20, look down once nothing was heard of them for 80 s; poll every {} s or more \
+                     often, or have gmond's host_tmax raised",
+                    source.name,
+                    source.interval.as_secs(),
+                    INTERVAL_MAX.as_secs()
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! The rules about files, folders, programs and sockets.
+//!
+//! A start makes what is missing where it may; these say where it may not.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{BUILT_IN, Holder, Kind, Look, May, Need, Who};
+use crate::daemon::{Exit, exit_of_listening};
+use gmetad_config::meant;
+
+/// Why a path cannot be used.
+enum Trouble {
+    /// It cannot, and why.
+    Certain(String),
+    /// That could not be asked, and why.
+    Unknown(String),
+}
+
+impl Trouble {
+    /// With what to do.
+    fn with(self, remedy: &str) -> Trouble {
+        match self {
+            Trouble::Certain(reason) => Trouble::Certain(reason + remedy),
+            unknown @ Trouble::Unknown(_) => unknown,
+        }
+    }
+}
+
+impl Look<'_> {
+    /// Opened before the user is become; opened anew, after a rotation, as that user.
+    pub(super) fn log_file(&mut self, user: Who<'_>) {
+        let Some(path) = self.config.logfile.as_deref() else {
+            return;
+        };
+        if let Some(trouble) = self.file_to_make(path) {
+            let text = format!("log file {} cannot be opened: ", path.display());
+            self.tell(Some(Exit::CannotCreate), &text, trouble);
+            return;
+        }
+        let is_there = self.world.kind(path).is_ok();
+        if is_there
+            && user != Who::Us
+            && let Some(trouble) = self.not_allowed(user, Need::WriteFile, path)
+        {
+            let text = format!(
+                "log file {} can be opened at the start, and not again after a rotation: ",
+                path.display()
+            );
+            self.tell(None, &text, trouble);
+        }
+    }
+
+    pub(super) fn pid_file(&mut self) {
+        let Some(path) = self.config.pid_file.as_deref() else {
+            return;
+        };
+        if let Some(pid) = self.world.owner_of_pid_file(path) {
+            let holder = Holder::gmetad(pid);
+            self.running(&format!("pid file {}", path.display()), &holder);
+            return;
+        }
+        let trouble = if self.world.is_link(path) {
+            Some(Trouble::Certain(
+                "it is a link, which is not followed".into(),
+            ))
+        } else {
+            self.file_to_make(path)
+        };
+        if let Some(trouble) = trouble {
+            let text = format!("pid file {} cannot be made: ", path.display());
+            self.tell(Some(Exit::CannotCreate), &text, trouble);
+        }
+    }
+
+    /// The socket of rrdcached's protocol.
+    pub(super) fn socket(&mut self) {
+        let rrd = &self.config.rrd;
+        let Some(path) = rrd.listen.as_deref().filter(|_| rrd.write) else {
+            return;
+        };
+        let text = format!("listen {} cannot be listened on: ", path.display());
+        match self.world.kind(path) {
+            Ok(Kind::Socket) if self.world.answers(path) => {
+                let text = format!(
+                    "{text}somebody listens there already; choose another name, unless that is the \
+                     gmetad that this one takes the place of"
+                );
+                // Who listens at a socket is not shown; that of a port is.
+                if self.is_running {
+                    self.warn(text);
+                } else {
+                    self.fatal(Exit::Unavailable, text);
+                }
+            }
+            Ok(Kind::Socket) | Err(_) => {
+                let folder = parent(path);
+                let exit = match self.world.kind(&folder) {
+                    Ok(Kind::Folder) => exit_of_listening(io::ErrorKind::PermissionDenied),
+                    _ => exit_of_listening(io::ErrorKind::NotFound),
+                };
+                if let Some(trouble) = self.folder_to_write(Who::Us, &folder) {
+                    self.tell(Some(exit), &text, trouble);
+                }
+            }
+            Ok(_) => self.fatal(
+                exit_of_listening(io::ErrorKind::AlreadyExists),
+                format!(
+                    "{text}there is a file that is no socket; remove it or choose another name"
+                ),
+            ),
+        }
+    }
+
+    /// Loaded as the user that is become.
+    pub(super) fn plugins(&mut self, user: Who<'_>) {
+        let folder = self.config.plugins_dir.as_deref();
+        if let Some(folder) = folder {
+            let trouble = match self.world.kind(folder) {
+                Ok(Kind::Folder) => self.not_allowed(user, Need::Read, folder),
+                Ok(_) => Some(Trouble::Certain("it is not a folder".into())),
+                Err(error) => Some(Trouble::Certain(reason(&error))),
+            };
+            if let Some(trouble) = trouble {
+                let text = format!(
+                    "plugins_dir {} cannot be read, so no plugin is loaded from it: ",
+                    folder.display()
+                );
+                self.tell(None, &text, trouble);
+            }
+        }
+        let sections = self.config.sections.iter().map(|it| ("section", &it.id));
+        let chain = self.config.plugins.iter().flatten();
+        let ids: Vec<(&str, &String)> = sections.chain(chain.map(|id| ("plugins:", id))).collect();
+        for (what, id) in ids {
+            if BUILT_IN.contains(&id.as_str()) {
+                continue;
+            }
+            // What a plugin calls itself is known only when it runs; most have it in their text.
+            let is_named =
+                folder.is_some_and(|folder| self.world.plugins_name(folder, id).unwrap_or(false));
+            if !is_named {
+                let place = match folder {
+                    Some(folder) => format!("and no file in {} names it", folder.display()),
+                    None => "and there is no plugins_dir".into(),
+                };
+                let hint = meant(id, BUILT_IN.into_iter());
+                self.warn(format!(
+                    "{what} {id} belongs to no plugin of gmetad's, {place}{hint}"
+                ));
+            }
+        }
+    }
+
+    /// Round-robin files and the journal.
+    pub(super) fn storage(&mut self, user: Who<'_>) {
+        let rrd = &self.config.rrd;
+        if !rrd.write {
+            return;
+        }
+        let remedy = match user {
+            Who::User(name) => format!("; make it, and chown it to {name}"),
+            Who::Us => String::new(),
+        };
+        if let Some(trouble) = self.folder_to_make(user, &rrd.rootdir) {
+            let text = format!(
+                "no values would be stored in the RRD root {}: ",
+                rrd.rootdir.display()
+            );
+            self.tell(None, &text, trouble.with(&remedy));
+        }
+        let waits = !rrd.write_timeout.is_zero();
+        if let Some(folder) = rrd.journal_dir.as_deref().filter(|_| waits)
+            && let Some(trouble) = self.folder_to_make(user, folder)
+        {
+            let text = format!(
+                "no journal would be kept in journal_dir {}, and what waits would be lost in a \
+                 crash: ",
+                folder.display()
+            );
+            self.tell(None, &text, trouble.with(&remedy));
+        }
+    }
+
+    /// What alerts run.
+    pub(super) fn programs(&mut self, user: Who<'_>) {
+        let Some(alert) = &self.config.alert else {
+            return;
+        };
+        let mail =
+            Some(("sendmailpath", alert.sendmail.as_path())).filter(|_| !alert.to.is_empty());
+        let command = alert.command.first().map(|it| ("command", Path::new(it)));
+        for (directive, program) in mail.into_iter().chain(command) {
+            let trouble = match self.world.kind(program) {
+                Ok(Kind::Folder) => Some(Trouble::Certain("it is a folder".into())),
+                Ok(_) => self.not_allowed(user, Need::Run, program),
+                Err(error) => Some(Trouble::Certain(reason(&error))),
+            };
+            if let Some(trouble) = trouble {
+                let program = program.display();
+                let text = format!("alerts are only logged, {directive} {program} cannot be run: ");
+                self.tell(None, &text, trouble);
+            }
+        }
+    }
+
+    /// Fatal with that code, or a warning.
+    fn tell(&mut self, exit: Option<Exit>, text: &str, trouble: Trouble) {
+        match (trouble, exit) {
+            (Trouble::Certain(reason), Some(exit)) => self.fatal(exit, format!("{text}{reason}")),
+            (Trouble::Certain(reason), None) => self.warn(format!("{text}{reason}")),
+            (Trouble::Unknown(reason), _) => {
+                self.unchecked(format!("it could not be asked whether {text}{reason}"));
+            }
+        }
+    }
+
+    fn not_allowed(&self, who: Who<'_>, need: Need, path: &Path) -> Option<Trouble> {
+        let what = match need {
+            Need::Read => "read",
+            Need::Run => "run",
+            Need::WriteFile | Need::WriteFolder => "write to",
+        };
+        match self.world.may(who, need, path) {
+            May::Yes => None,
+            May::No(error) => Some(Trouble::Certain(format!(
+                "{who} may not {what} {}: {}",
+                path.display(),
+                reason(&error)
+            ))),
+            May::Unknown(reason) => Some(Trouble::Unknown(reason)),
+        }
+    }
+
+    /// A file of ours, which is made if it is not there.
+    fn file_to_make(&self, path: &Path) -> Option<Trouble> {
+        match self.world.kind(path) {
+            Ok(Kind::Folder) => Some(Trouble::Certain("it is a folder".into())),
+            Ok(_) => self.not_allowed(Who::Us, Need::WriteFile, path),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.folder_to_write(Who::Us, &parent(path))
+            }
+            Err(error) => Some(Trouble::Certain(reason(&error))),
+        }
+    }
+
+    /// A folder that must be there.
+    fn folder_to_write(&self, who: Who<'_>, folder: &Path) -> Option<Trouble> {
+        match self.world.kind(folder) {
+            Ok(Kind::Folder) => self.not_allowed(who, Need::WriteFolder, folder),
+            Ok(_) => Some(Trouble::Certain(format!(
+                "{} is not a folder",
+                folder.display()
+            ))),
+            Err(error) => Some(Trouble::Certain(format!(
+                "{}: {}; make the folder or choose another",
+                folder.display(),
+                reason(&error)
+            ))),
+        }
+    }
+
+    /// A folder that is made, with all above it, if it is not there.
+    fn folder_to_make(&self, who: Who<'_>, folder: &Path) -> Option<Trouble> {
+        match self.world.kind(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let above = folder.ancestors().skip(1);
+                let there = above.into_iter().find(|it| self.world.kind(it).is_ok());
+                let trouble = self.folder_to_write(who, there.unwrap_or(Path::new("/")))?;
+                Some(match trouble {
+                    Trouble::Certain(reason) => {
+                        Trouble::Certain(format!("it is not there and cannot be made, {reason}"))
+                    }
+                    unknown @ Trouble::Unknown(_) => unknown,
+                })
+            }
+            _ => self.folder_to_write(who, folder),
+        }
+    }
+}
+
+/// As the system says it, without its number.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+fn parent(path: &Path) -> PathBuf {
+    path.parent().unwrap_or(Path::new("/")).to_owned()
+}

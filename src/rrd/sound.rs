@@ -1,0 +1,499 @@
+//! Whether a round-robin file may be given to librrd: what it claims of itself, held against its
+//! length.
+//!
+//! librrd believes a header. It divides by its numbers, follows its indices and reads its texts up
+//! to a NUL, so a damaged one ends the process. Its calls therefore take no path but a [`Sound`],
+//! and nothing but [`examine`] makes one. A value of an archive can do no harm and is not looked at.
+//!
+//! librrd opens the file once more, by its name. Another process that damages it in the microseconds
+//! between, or while librrd has it mapped, can still do harm: nothing but librrd's lock, which it
+//! takes too late, would hinder that, and only programs that use librrd heed the lock.
+
+use std::ffi::{CStr, OsStr};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::libc;
+use thiserror::Error;
+
+use super::layout::{
+    CDP_PREP, DS_DEF, DS_TYPE, Flaw, IS_OURS, LAST_DS, NAME, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS,
+    STAT_HEAD, Shape, float, text, whole,
+};
+
+/// Enough for the header of nearly every file.
+const FRONT: usize = 4096;
+
+/// Seconds of an archive's row, times its rows, at most: librrd reckons with them as signed longs.
+const SPAN: u64 = 1 << 62;
+
+/// Latest time of a last update; some 35,000 years off.
+const LATEST: u64 = 1 << 40;
+
+/// Violations that an archive of failures keeps at most.
+const WINDOW: u64 = 28;
+
+/// Numbers of an archive's parameters.
+const XFF: usize = 0;
+const SMOOTHING_WINDOW: usize = 2;
+const DEPENDENT: usize = 3;
+const WINDOW_LEN: usize = 4;
+
+/// The path of a file that librrd can be given.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sound<'a>(&'a CStr);
+
+impl<'a> Sound<'a> {
+    pub(super) fn path(self) -> &'a CStr {
+        self.0
+    }
+}
+
+/// Why a file is not given to librrd.
+#[derive(Debug, Error)]
+pub(super) enum Unsound {
+    #[error("it cannot be {what}: {cause}")]
+    System {
+        what: &'static str,
+        cause: io::Error,
+    },
+    #[error("it is no regular file")]
+    NotRegular,
+    #[error(
+        "it is damaged: it ends after {has} bytes of {needs}; restore it, or remove it to have it \
+         begun anew"
+    )]
+    Cut { has: u64, needs: u64 },
+    #[error("it is damaged at byte {at}: {what}; restore it, or remove it to have it begun anew")]
+    Damaged { at: usize, what: &'static str },
+}
+
+impl From<Flaw> for Unsound {
+    fn from(Flaw { at, what }: Flaw) -> Unsound {
+        Unsound::Damaged { at, what }
+    }
+}
+
+/// Reads a file's header and checks all that librrd would believe.
+pub(super) fn examine(path: &CStr) -> Result<Sound<'_>, Unsound> {
+    let system = |what| move |cause| Unsound::System { what, cause };
+    let file = open(path).map_err(system("opened"))?;
+    let about = file.metadata().map_err(system("looked at"))?;
+    if !about.is_file() {
+        return Err(Unsound::NotRegular);
+    }
+    if !IS_OURS {
+        // The layout is another, and librrd's own checks have to do.
+        return Ok(Sound(path));
+    }
+    let mut front = [0; FRONT];
+    let read = file.read_at(&mut front, 0).map_err(system("read"))?;
+    let cut = |needs: usize| Unsound::Cut {
+        has: about.len(),
+        needs: needs as u64,
+    };
+    if read < STAT_HEAD {
+        return Err(cut(STAT_HEAD));
+    }
+    let shape = Shape::of(&front[..read])?;
+    let header = shape.header_len();
+    if header as u64 > about.len() {
+        return Err(cut(header));
+    }
+    if header <= read {
+        check(&front[..header], shape, about.len())?;
+    } else {
+        let mut longer = vec![0; header];
+        file.read_exact_at(&mut longer, 0).map_err(system("read"))?;
+        check(&longer, shape, about.len())?;
+    }
+    Ok(Sound(path))
+}
+
+fn open(path: &CStr) -> io::Result<File> {
+    // A pipe of that name is not waited for.
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(Path::new(OsStr::from_bytes(path.to_bytes())))
+}
+
+fn flaw<T>(at: usize, what: &'static str) -> Result<T, Flaw> {
+    Err(Flaw { at, what })
+}
+
+/// Checks a whole header, for a file of `len` bytes.
+fn check(header: &[u8], shape: Shape, len: u64) -> Result<(), Unsound> {
+    for source in 0..shape.sources {
+        check_source(header, shape, source)?;
+    }
+    if whole(header, shape.live()) > LATEST {
+        return Err(Flaw {
+            at: shape.live(),
+            what: "no such time of a last update",
+        }
+        .into());
+    }
+    let archives = Archives::of(header, shape)?;
+    let mut needs = header.len() as u64;
+    for archive in 0..shape.archives {
+        let rows = archives.check(archive)?;
+        // Below 2^31 rows times 2^16 sources times 8.
+        needs = needs.saturating_add(rows * shape.sources as u64 * 8);
+    }
+    if needs > len {
+        return Err(Unsound::Cut { has: len, needs });
+    }
+    Ok(())
+}
+
+fn check_source(header: &[u8], shape: Shape, source: usize) -> Result<(), Flaw> {
+    let at = Shape::ds_def(source);
+    let def = &header[at..at + DS_DEF];
+    if !def[..NAME].contains(&0) {
+        return flaw(at, "a data source's name without an end");
+    }
+    match text(&def[DS_TYPE..DS_TYPE + NAME]) {
+        b"GAUGE" | b"COUNTER" | b"DERIVE" | b"ABSOLUTE" | b"DCOUNTER" | b"DDERIVE" => {}
+        b"COMPUTE" => {
+            let program = &def[DS_TYPE + NAME..];
+            if !computes(program, shape.sources) {
+                let what = "a computed data source that librrd may not be able to compute";
+                return flaw(at + DS_TYPE + NAME, what);
+            }
+        }
+        _ => return flaw(at + DS_TYPE, "no such type of a data source"),
+    }
+    let at = shape.pdp(source);
+    if !header[at..at + LAST_DS].contains(&0) {
+        return flaw(at, "a last value without an end");
+    }
+    Ok(())
+}
+
+/// Bytes of a step of a computed data source's program: its number, and a short where it has one.
+const RPN_STEP: usize = 4;
+const RPN_VARIABLE: u8 = 1;
+const RPN_END: u8 = 32;
+
+/// What a step takes off the stack and puts onto it. None for what rrdtool does not create, and for
+/// what takes as many values as a value says.
+fn rpn_effect(op: u8) -> Option<(usize, usize)> {
+    Some(match op {
+        // Numbers, variables, INF, NEGINF, UNKN, NOW, DEPTH.
+        0 | RPN_VARIABLE | 2 | 4 | 5 | 6 | 56 => (0, 1),
+        // SIN, COS, LOG, EXP, FLOOR, CEIL, UN, ISINF, ATAN, SQRT, RAD2DEG, DEG2RAD, ABS.
+        13 | 17..=19 | 29..=31 | 35 | 38 | 39 | 45 | 46 | 50 => (1, 1),
+        // ADD, MOD, SUB, MUL, DIV, LT to EQ, MIN, MAX, NE, ATAN2, ADDNAN, MINNAN, MAXNAN.
+        8..=12 | 20..=24 | 26 | 27 | 34 | 44 | 51..=53 => (2, 1),
+        // IF, LIMIT.
+        25 | 28 => (3, 1),
+        // DUP, EXC, POP.
+        14 => (1, 2),
+        15 => (2, 2),
+        16 => (1, 0),
+        _ => return None,
+    })
+}
+
+/// Whether a computed data source's program ends, and uses only what there is.
+fn computes(program: &[u8], sources: usize) -> bool {
+    let mut depth = 0;
+    for (number, step) in program.chunks_exact(RPN_STEP).enumerate() {
+        if step[0] == RPN_END {
+            return number > 0;
+        }
+        let Some((takes, puts)) = rpn_effect(step[0]) else {
+            return false;
+        };
+        let variable = i16::from_ne_bytes([step[2], step[3]]);
+        let known = usize::try_from(variable).is_ok_and(|it| it < sources);
+        if depth < takes || (step[0] == RPN_VARIABLE && !known) {
+            return false;
+        }
+        depth = depth - takes + puts;
+    }
+    false
+}
+
+/// What an archive is made with; those of the last six refer to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Function {
+    /// AVERAGE, MIN, MAX, LAST.
+    Plain,
+    /// HWPREDICT, MHWPREDICT.
+    Predict,
+    Seasonal,
+    DevPredict,
+    DevSeasonal,
+    Failures,
+}
+
+impl Function {
+    fn of(name: &[u8]) -> Option<Function> {
+        Some(match name {
+            b"AVERAGE" | b"MIN" | b"MAX" | b"LAST" => Function::Plain,
+            b"HWPREDICT" | b"MHWPREDICT" => Function::Predict,
+            b"SEASONAL" => Function::Seasonal,
+            b"DEVPREDICT" => Function::DevPredict,
+            b"DEVSEASONAL" => Function::DevSeasonal,
+            b"FAILURES" => Function::Failures,
+            _ => return None,
+        })
+    }
+
+    /// What the archive is made with that it refers to.
+    fn refers_to(self) -> Option<Function> {
+        match self {
+            Function::Plain => None,
+            Function::Predict => Some(Function::Seasonal),
+            Function::Seasonal | Function::DevSeasonal => Some(Function::Predict),
+            Function::DevPredict | Function::Failures => Some(Function::DevSeasonal),
+        }
+    }
+}
+
+/// A header's archives.
+struct Archives<'a> {
+    header: &'a [u8],
+    shape: Shape,
+    functions: Vec<Function>,
+}
+
+impl<'a> Archives<'a> {
+    fn of(header: &'a [u8], shape: Shape) -> Result<Archives<'a>, Flaw> {
+        let functions = (0..shape.archives).map(|archive| {
+            let at = shape.rra_def(archive);
+            Function::of(text(&header[at..at + NAME])).ok_or(Flaw {
+                at,
+                what: "no such consolidation function",
+            })
+        });
+        Ok(Archives {
+            header,
+            shape,
+            functions: functions.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Checks one; how many rows it has.
+    fn check(&self, archive: usize) -> Result<u64, Flaw> {
+        let Archives { header, shape, .. } = self;
+        let at = shape.rra_def(archive);
+        let def = &header[at..at + RRA_DEF];
+        let (rows, steps) = (whole(def, RRA_ROWS), whole(def, RRA_STEPS));
+        // librrd takes rows for an int in places.
+        if !(1..=i32::MAX as u64).contains(&rows) {
+            return flaw(at + RRA_ROWS, "no such number of rows");
+        }
+        let span = shape.step.checked_mul(rows);
+        let span = span.and_then(|secs| secs.checked_mul(steps));
+        if steps == 0 || span.is_none_or(|span| span > SPAN) {
+            return flaw(at + RRA_STEPS, "no such number of steps in a row");
+        }
+        let pointer = shape.pointer(archive);
+        if whole(header, pointer) >= rows {
+            return flaw(pointer, "a current row that is behind the last");
+        }
+        match self.functions[archive] {
+            Function::Plain if !(0.0..=1.0).contains(&float(def, par(XFF))) => {
+                flaw(at + par(XFF), "no such share of unknown values")
+            }
+            Function::Plain => Ok(rows),
+            function => self.check_aberrant(at, def, function).map(|()| rows),
+        }
+    }
+
+    /// Checks one of those that detect aberrant behaviour.
+    fn check_aberrant(&self, at: usize, def: &[u8], function: Function) -> Result<(), Flaw> {
+        if whole(def, RRA_STEPS) != 1 {
+            return flaw(at + RRA_STEPS, "no such number of steps in a row");
+        }
+        let other = usize::try_from(whole(def, par(DEPENDENT)));
+        let other = other.ok().and_then(|other| self.functions.get(other));
+        if other.copied() != function.refers_to() {
+            return flaw(at + par(DEPENDENT), "it refers to no such archive");
+        }
+        let seasonal = matches!(function, Function::Seasonal | Function::DevSeasonal);
+        if seasonal && whole(def, RRA_ROWS) < 2 {
+            return flaw(at + RRA_ROWS, "no such number of rows");
+        }
+        // Older versions have no such parameter.
+        let window = float(def, par(SMOOTHING_WINDOW));
+        if seasonal && self.shape.version >= 4 && !(0.0..=1.0).contains(&window) {
+            return flaw(at + par(SMOOTHING_WINDOW), "no such smoothing window");
+        }
+        let kept = whole(def, par(WINDOW_LEN));
+        if function == Function::Failures && !(1..=WINDOW).contains(&kept) {
+            return flaw(at + par(WINDOW_LEN), "no such number of violations");
+        }
+        Ok(())
+    }
+}
+
+/// Where a parameter stands in an archive's definition.
+const fn par(number: usize) -> usize {
+    RRA_PAR + number * 8
+}
+
+const _: () = assert!(
+    WINDOW as usize <= CDP_PREP,
+    "violations are kept in a CDP's bytes"
+);
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CString;
+    use std::path::Path;
+
+    use super::*;
+    use crate::librrd;
+
+    fn c(text: impl Into<Vec<u8>>) -> CString {
+        CString::new(text).unwrap()
+    }
+
+    fn create(folder: &Path, definitions: &[&str]) -> CString {
+        let path = c(folder.join("f").as_os_str().as_bytes());
+        let _ = std::fs::remove_file(folder.join("f"));
+        let definitions: Vec<CString> = definitions.iter().map(|it| c(*it)).collect();
+        librrd::create(&path, 10, 1_700_000_000, &definitions).unwrap();
+        path
+    }
+
+    /// What is said of the file with these bytes at that place.
+    fn said(path: &CStr, at: usize, bytes: &[u8]) -> String {
+        let name = Path::new(OsStr::from_bytes(path.to_bytes()));
+        let whole = std::fs::read(name).unwrap();
+        let mut damaged = whole.clone();
+        damaged[at..at + bytes.len()].copy_from_slice(bytes);
+        std::fs::write(name, damaged).unwrap();
+        let said = examine(path).map_or_else(|unsound| unsound.to_string(), |_| "sound".into());
+        std::fs::write(name, whole).unwrap();
+        said
+    }
+
+    #[test]
+    fn each_claim_is_checked_and_named_by_its_byte() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = create(
+            folder.path(),
+            &[
+                "DS:sum:GAUGE:80:U:U",
+                "RRA:AVERAGE:0.5:1:20",
+                "RRA:MAX:0.5:4:12",
+            ],
+        );
+        assert!(examine(&path).is_ok());
+        let long = (1_u64 << 62).to_ne_bytes();
+        for (at, bytes, what) in [
+            (0, &b"RDR"[..], "this is no round-robin file"),
+            (4, b"0006", "no such version of the format"),
+            (16, &[1], "no mark of this kind of machine"),
+            (24, &[0; 8], "no such number of data sources"),
+            (32, &long, "no such number of archives"),
+            (40, &[0; 8], "no such step"),
+            (128, &[b'x'; 20], "a data source's name without an end"),
+            (148, b"GAUGF", "no such type of a data source"),
+            (248, b"AVERAGF", "no such consolidation function"),
+            (272, &[0; 8], "no such number of rows"),
+            (280, &[0; 8], "no such number of steps in a row"),
+            (280, &long, "no such number of steps in a row"),
+            (288, &[0xff; 8], "no such share of unknown values"),
+            (488, &long, "no such time of a last update"),
+            (504, &[b'7'; 30], "a last value without an end"),
+            (776, &[20], "a current row that is behind the last"),
+        ] {
+            let said = said(&path, at, bytes);
+            let wanted = format!("it is damaged at byte {at}: {what};");
+            assert!(said.starts_with(&wanted), "{wanted} {said}");
+        }
+        assert!(said(&path, 272, &[21]).starts_with("it is damaged: it ends after 1048 bytes of"));
+        assert_eq!(
+            said(&path, 800, &[0xff; 200]),
+            "sound",
+            "values are no claims"
+        );
+    }
+
+    #[test]
+    fn archives_that_refer_to_others_refer_to_such_as_there_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = create(
+            folder.path(),
+            &[
+                "DS:sum:GAUGE:80:U:U",
+                "RRA:AVERAGE:0.5:1:20",
+                "RRA:HWPREDICT:30:0.1:0.0035:6",
+            ],
+        );
+        assert!(examine(&path).is_ok());
+        let def = |archive: usize| STAT_HEAD + DS_DEF + archive * RRA_DEF;
+        for (at, bytes) in [
+            (def(1) + par(DEPENDENT), [9_u64]),
+            (def(2) + par(DEPENDENT), [0]),
+            (def(4) + par(DEPENDENT), [u64::MAX]),
+            (def(5) + par(WINDOW_LEN), [29]),
+            (def(5) + RRA_STEPS, [2]),
+        ] {
+            let said = said(&path, at, &bytes[0].to_ne_bytes());
+            assert!(said.contains(&format!("at byte {at}:")), "{at}: {said}");
+        }
+        let path = create(
+            folder.path(),
+            &[
+                "DS:sum:GAUGE:80:U:U",
+                "RRA:MHWPREDICT:30:0.1:0.0035:6:2",
+                "RRA:SEASONAL:6:0.1:1:smoothing-window=0.4",
+            ],
+        );
+        assert!(examine(&path).is_ok());
+        let window = [f64::NAN, -0.1, 1.5].map(f64::to_ne_bytes);
+        for bytes in window {
+            let said = said(&path, def(1) + par(SMOOTHING_WINDOW), &bytes);
+            assert!(said.contains("no such smoothing window"), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_program_ends_and_uses_what_there_is() {
+        let step = |op: u8, value: i16| {
+            let value = value.to_ne_bytes();
+            [op, 0, value[0], value[1]]
+        };
+        let runs = |steps: &[(u8, i16)]| {
+            let mut program = [0; 80];
+            for (at, &(op, value)) in steps.iter().enumerate() {
+                program[at * 4..at * 4 + 4].copy_from_slice(&step(op, value));
+            }
+            computes(&program, 2)
+        };
+        assert!(runs(&[(1, 0), (1, 1), (8, 0), (32, 0)]), "a,b,+");
+        assert!(!runs(&[(1, 0), (1, 2), (8, 0), (32, 0)]), "no third source");
+        assert!(!runs(&[(1, -1), (32, 0)]));
+        assert!(!runs(&[(1, 0), (8, 0), (32, 0)]), "one value is not two");
+        assert!(!runs(&[(1, 0), (0, 1), (40, 0), (32, 0)]), "SORT");
+        assert!(!runs(&[(32, 0)]), "nothing to compute");
+        assert!(!computes(&[0; 80], 2), "no end");
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [folder.path(), &pipe] {
+            let path = c(path.as_os_str().as_bytes());
+            assert!(matches!(examine(&path), Err(Unsound::NotRegular)));
+        }
+        let missing = c(folder.path().join("missing").as_os_str().as_bytes());
+        let said = examine(&missing).unwrap_err().to_string();
+        assert!(
+            said.starts_with("it cannot be opened: No such file"),
+            "{said}"
+        );
+    }
+}
