@@ -19,5 +19,5 @@ pub use number::{Number, parse_number, push_decimal};
 pub use summary::{Summary, SummaryBuilder, SummaryMetric};
 pub use table::DefTable;
 pub use text::SmallText;
-pub use time::{MOST_AHEAD_SECS, Mono, Now, StoreTime};
+pub use time::{MOST_APART_SECS, Mono, Now, StoreTime};
 pub use vocabulary::{DefId, Vocabulary};

@@ -251,9 +251,15 @@ impl Reactor {
             ));
             let files = plugins.rrd();
             say(format_args!(
-                "status: {} values in {} calls into RRD files, {} files created, {} values late, \
-                 {} failed, {} files cannot be written",
-                files.written, files.calls, files.created, files.stale, files.failed, files.broken
+                "status: {} values in {} calls into RRD files, {} files created, {} values \
+                 repeated, {} refused for newer ones, {} failed, {} files cannot be written",
+                files.written,
+                files.calls,
+                files.created,
+                files.stale,
+                files.refused,
+                files.failed,
+                files.broken
             ));
             say(format_args!(
                 "status: {} values wait in {} bytes, {} bytes went into the journal, {} files were \

@@ -18,6 +18,7 @@ use crate::config::Config;
 
 mod archive;
 mod arena;
+mod behind;
 mod cache;
 mod daemon;
 mod desk;
