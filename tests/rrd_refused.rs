@@ -188,13 +188,17 @@ fn files_that_a_real_rrdcached_refuses_cost_the_others_nothing() {
         return;
     }
     let rrdcached = Rrdcached::start();
-    let folder = tempdir().expect("a temporary folder");
-    let host = folder.path().join("rrds/c/h");
-    fs::create_dir_all(host.join("folder.rrd")).expect("our own folder");
-    fs::write(host.join("short.rrd"), "hardly a file").expect("our own folder");
     let metrics = [M, ("folder", "both", "1"), ("short", "both", "2")];
     let more = format!("rrdcached_address unix:{}", rrdcached.socket().display());
-    let rig = Rig::start_in(folder, &cluster("c", T0, &metrics), &more);
+    let rig = Rig::start(&cluster("c", T0, &metrics), &more);
+    // Spoilt while it runs: before that, they would not be given to it.
+    for name in ["folder", "short"] {
+        let file = rig.file(&format!("c/h/{name}.rrd"));
+        wait_until("rrdcached to have it", || rrdcached.forget(&file));
+        fs::remove_file(&file).expect("it was made");
+    }
+    fs::create_dir(rig.file("c/h/folder.rrd")).expect("our own folder");
+    fs::write(rig.file("c/h/short.rrd"), "hardly a file").expect("our own folder");
     for round in 1..4 {
         rig.serve(&cluster("c", T0 + round, &metrics));
         let file = rig.file("c/h/m.rrd");

@@ -366,8 +366,7 @@ impl Later {
                     self.unseen.push_back(id);
                 }
             }
-            Held::More => {}
-            Held::Stale => {}
+            Held::More | Held::Stale => {}
             Held::Full => self.write_through(id, time, writer),
         }
         held
