@@ -146,6 +146,7 @@ impl Rig {
                 epoch,
                 mono: Mono(0),
             },
+            present: Arc::default(),
             invented: Invented::default(),
         });
     }

@@ -423,6 +423,7 @@ mod tests {
                 epoch,
                 mono: Mono(0),
             },
+            present: Arc::default(),
             invented: Invented::default(),
         }
     }

@@ -354,6 +354,7 @@ mod tests {
             authority: "".into(),
             summary: Arc::default(),
             now: crate::model::Now::default(),
+            present: Arc::default(),
             invented: crate::plugin::Invented::default(),
         };
         riemann.notify_root(&mut root).unwrap();

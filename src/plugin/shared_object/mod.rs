@@ -23,6 +23,7 @@ mod access;
 mod candidate;
 mod context;
 mod facts;
+mod snapshot;
 mod trial;
 
 pub use candidate::Candidate;
@@ -30,6 +31,7 @@ pub(crate) use candidate::files_in;
 use candidate::is_module;
 use context::Context;
 use facts::Facts;
+use snapshot::Newest;
 pub use trial::attempt;
 
 /// Why a file in plugins_dir is not loaded.
@@ -124,13 +126,14 @@ pub(super) fn load_all(config: &Config, status: &Status) -> (Vec<Box<dyn Plugin>
     });
     // Files are looked up in the configuration until the process ends.
     let facts = facts_of(config, !files.is_empty());
+    let newest: &'static Newest = Box::leak(Box::default());
     for file in &files {
         if is_module(file, &files) {
             log::info!("{} is not loaded: plugins import it", file.display());
             continue;
         }
         status.begin_loading(file);
-        let loaded = tried(file, config).and_then(|candidate| load(&candidate, facts));
+        let loaded = tried(file, config).and_then(|candidate| load(&candidate, facts, newest));
         status.end();
         match loaded {
             Ok(plugin) => {
@@ -152,7 +155,8 @@ pub(super) fn load_all(config: &Config, status: &Status) -> (Vec<Box<dyn Plugin>
 /// Loads one file, whatever plugins_dir says.
 pub fn load_one(file: &Path, config: &Config) -> Result<Box<dyn Plugin>, LoadError> {
     let candidate = tried(file, config)?;
-    let mut plugin = load(&candidate, facts_of(config, true))?;
+    let newest: &'static Newest = Box::leak(Box::default());
+    let mut plugin = load(&candidate, facts_of(config, true), newest)?;
     let name = plugin.id.clone();
     plugin.name_is(&name);
     Ok(Box::new(plugin))
@@ -201,11 +205,15 @@ fn reason_of(error: &libloading::Error) -> String {
 }
 
 /// Loads a plugin file: by itself, or through the library that knows how to.
-fn load(candidate: &Candidate, facts: &'static Facts) -> Result<SharedObject, LoadError> {
+fn load(
+    candidate: &Candidate,
+    facts: &'static Facts,
+    newest: &'static Newest,
+) -> Result<SharedObject, LoadError> {
     candidate.check()?;
     let Candidate { library, file } = candidate;
     let factory = factory_of(library)?;
-    let context = Context::new(facts, file);
+    let context = Context::new(facts, newest, file);
     let path = file.to_string_lossy();
     // SAFETY: the table and the text are valid for the call, the table for ever.
     let table = context.enter(None, || unsafe {
@@ -376,6 +384,14 @@ impl Plugin for SharedObject {
         // SAFETY: the instance is what its create gave, and was not destroyed.
         let status = self.context.enter(None, || unsafe { start(instance) });
         self.result(status)
+    }
+
+    fn arrived(&mut self, update: &Update) {
+        self.context.newest().put(update);
+    }
+
+    fn root_arrived(&mut self, root: &RootUpdate) {
+        self.context.newest().put_root(root);
     }
 
     fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
