@@ -166,7 +166,7 @@ fn plugins_in_the_style_of_public_ones_do_what_they_do_in_gmetad_python() {
             "/r04_rrd_section.py: [['rrd_rootdir', '{}']]",
             rrds.display()
         ),
-        "plugin r04_rrd_section: CLUSTER:web",
+        "plugin rrd (r04_rrd_section.py): CLUSTER:web",
         "plugin r05: {\"name\": \"h0\", \"ip\"",
         "plugin r05: True",
         "plugin r05: 1",
