@@ -26,6 +26,7 @@ mod digest;
 mod exercise;
 mod expire;
 mod folder;
+mod former;
 mod growth;
 mod hosts;
 mod journal;
@@ -44,6 +45,7 @@ mod writer;
 
 pub(super) use desk::PortDesk;
 pub use desk::{PortAnswer, PortRequest};
+pub use former::other_archives;
 pub use writer::{RrdCounters, RrdStatus};
 
 /// A sample as a journal has it.
