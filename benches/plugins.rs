@@ -1,6 +1,7 @@
 //! What a plugin costs that touches every value through the C interface: 33,000 of them.
 //!
-//! The target is 5 ms a call. A C compiler is needed: cc, or what CC names.
+//! And through Python. The targets are 5 and 150 ms a call. Needed are a C compiler, cc or what CC
+//! names, and for Python its host beside this: cargo build --release --workspace.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -39,6 +40,10 @@ struct Rig {
 }
 
 fn rig(section: &str) -> Rig {
+    over(plugin(section))
+}
+
+fn over(mut plugin: Box<dyn Plugin>) -> Rig {
     let mut store = Store::new(GridIdentity::default(), Arc::default());
     let source = store.add_source();
     let mut parser = store.begin(source);
@@ -47,7 +52,6 @@ fn rig(section: &str) -> Rig {
     let document = parser.finish(Mono(0)).expect("a whole document");
     let now = Now::default();
     let node = store.commit(source, document, now).remove(0);
-    let mut plugin = plugin(section);
     plugin.configure(&[]).expect("it takes anything");
     Rig {
         _store: store,
@@ -129,4 +133,66 @@ fn change_every_value(bencher: Bencher<'_, '_>) {
             rig.update.node = shared.clone();
             rig.plugin.notify(&mut rig.update)
         });
+}
+
+/// A plugin in Python with this as the body of its notify.
+fn python(body: &str) -> Rig {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("bench.py");
+    let text = format!(
+        "from Gmetad.gmetad_plugin import GmetadPlugin\n\n\
+         def get_plugin():\n    return P('touch')\n\n\
+         class P(GmetadPlugin):\n    def notify(self, clusterNode):\n        {}\n",
+        body.replace('\n', "\n        ")
+    );
+    std::fs::write(&file, text).expect("our own folder");
+    let own = std::env::current_exe().expect("it runs");
+    let host = own.ancestors().nth(2).expect("two folders");
+    let mut config = configured("");
+    config.python_host = Some(host.join("libgmetad_python_host.so"));
+    over(shared_object::load_one(&file, &config).expect("Python and its host"))
+}
+
+fn bench_python(bencher: Bencher<'_, '_>, body: &str) {
+    let mut rig = python(body);
+    let shared: Node = rig.update.node.clone();
+    bencher
+        .counter(ItemsCount::new(HOSTS * METRICS))
+        .bench_local(|| {
+            // Another update each time, as it comes from the store.
+            rig.update.node = shared.clone();
+            rig.update.invented = Invented::default();
+            rig.plugin.notify(&mut rig.update)
+        });
+}
+
+#[divan::bench]
+fn python_touches_nothing(bencher: Bencher<'_, '_>) {
+    bench_python(bencher, "pass");
+}
+
+#[divan::bench]
+fn python_reads_type_and_value_of_each(bencher: Bencher<'_, '_>) {
+    bench_python(
+        bencher,
+        "for host in clusterNode:\n    for metric in host:\n        \
+         metric.getAttr('type'), metric.getAttr('val')",
+    );
+}
+
+#[divan::bench]
+fn python_reads_every_attribute_of_each(bencher: Bencher<'_, '_>) {
+    bench_python(
+        bencher,
+        "for host in clusterNode:\n    for metric in host:\n        \
+         sum(len(value) for value in metric.getAttrs().values())",
+    );
+}
+
+#[divan::bench]
+fn python_sets_every_value(bencher: Bencher<'_, '_>) {
+    bench_python(
+        bencher,
+        "for host in clusterNode:\n    for metric in host:\n        metric.setAttr('val', 1.5)",
+    );
 }

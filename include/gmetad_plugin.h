@@ -27,8 +27,8 @@
  *
  * All is called on the plugin thread, one call at a time, for all plugins. Polling and serving go on elsewhere, whatever a plugin does; but while
  * one plugin is at work the others wait, so work that takes more than some seconds belongs on a
- * thread of the plugin's own. On such a thread only log, setting, setting_at, source_at,
- * source_host_at and section may be called; the other functions refuse it with GMETAD_NOT_NOW.
+ * thread of the plugin's own. On such a thread only log, the functions of the configuration and
+ * those of snapshots may be called; the other functions refuse it with GMETAD_NOT_NOW.
  * The stack of the plugin thread has 8 MiB. Signals are gmetad's: install no handler, and block
  * all signals on threads that you start.
  *
@@ -50,7 +50,8 @@
  * A gmetad_node names a node of the tree that is being shown, by number. It needs no release. It
  * is valid until notify or notify_root returns, whatever else is added or removed meanwhile; after
  * that, or once the node is removed, or if it was made up, every function refuses it with
- * GMETAD_NO_NODE, or returns what stands for none.
+ * GMETAD_NO_NODE, or returns what stands for none. What is to be kept is held as a snapshot: see
+ * hold().
  *
  * What a plugin changes is the update's own copy. The plugins after it see the change, and so do
  * gmetad's own (rrd, rrdsummary, the exports), which come last: a METRIC that a plugin adds is
@@ -191,6 +192,17 @@ typedef struct gmetad_source {
     double interval;            /* seconds from poll to poll on average */
 } gmetad_source;
 
+/* A cluster or grid as it was at one moment, which never changes. Any thread may use it, several at
+   a time, from when it is given until it is released. It keeps the memory of its update. */
+typedef struct gmetad_snapshot gmetad_snapshot;
+
+/* Is given an attribute; anything but 0 ends it. The texts are valid until it returns. */
+typedef int (*gmetad_each_attribute)(void *context, gmetad_text name, gmetad_text value);
+
+/* Is given a node of a snapshot, its gmetad_kind and its name; anything but 0 ends it. The text is
+   valid until the snapshot is released. */
+typedef int (*gmetad_each_child)(void *context, gmetad_node node, int kind, gmetad_text name);
+
 /*
  * What gmetad does for a plugin. One table for each plugin, valid until the process ends; each
  * function takes it as its first argument.
@@ -216,7 +228,8 @@ struct gmetad_api {
 
     /* The value of a directive outside of sections, in lower case ("gridname", "rrd_rootdir"), the
        default where the file has none; of several lines the first. on and off for switches;
-       several words are put together with blanks. GMETAD_ABSENT: no such directive, or it is not
+       several words are put together with blanks. `conf` is the file itself, `pid_file` that of
+       the command line. GMETAD_ABSENT: no such directive, or it is not
        set and has no default. data_source lines are not here: see source_at(). */
     int (*setting)(const gmetad_api *api, gmetad_text name, gmetad_text *value);
 
@@ -317,6 +330,73 @@ struct gmetad_api {
 
     /* Removes a node with all that is below it. GMETAD_NOT_POSSIBLE: it is the top. */
     int (*remove)(const gmetad_api *api, gmetad_node node);
+
+    /* -- the configuration: as above -- */
+
+    /* A section, in the order of the file, by place from 0: its id as written, and its lines as
+       those of section(). GMETAD_ABSENT: past the last. */
+    int (*section_at)(const gmetad_api *api, size_t at, gmetad_text *id,
+                      const gmetad_directive **out, size_t *count);
+
+    /* -- snapshots. Nodes of a snapshot are numbers of its own: they are valid as long as it is
+          held, in the functions that take a snapshot, and in no other. -- */
+
+    /* A number that is another after each change of what is shown, and for each update. During
+       notify and notify_root, on the thread that calls them; elsewhere 0. */
+    uint64_t (*revision)(const gmetad_api *api);
+
+    /* What is shown, with what was changed so far; to be released. Null: nothing is shown on this
+       thread, or nodes were added or removed in this call. */
+    const gmetad_snapshot *(*hold)(const gmetad_api *api);
+
+    /* Gives a snapshot back; null does nothing. */
+    void (*release)(const gmetad_api *api, const gmetad_snapshot *snapshot);
+
+    /* A number that is another whenever newest() or newest_root() has something else to give. This
+       and what follows may be called on any thread, at any time. */
+    uint64_t (*news)(const gmetad_api *api);
+
+    /* The newest snapshot of each cluster and grid that there is, as it came, in the order of the
+       sources: writes up to `room` of them to `out`, each to be released, and returns how many
+       there are. `out` may be null if `room` is 0. A cluster or grid that is gone from its source,
+       or whose source is gone from the configuration, is gone here with the next notify_root. */
+    size_t (*newest)(const gmetad_api *api, const gmetad_snapshot **out, size_t room);
+
+    /* The newest sum of everything: this gmetad's own GRID; to be released. Null: there is none
+       yet. */
+    const gmetad_snapshot *(*newest_root)(const gmetad_api *api);
+
+    /* Its CLUSTER or GRID. 0: the snapshot is null. */
+    gmetad_node (*snapshot_top)(const gmetad_api *api, const gmetad_snapshot *snapshot);
+
+    /* A gmetad_kind, or 0: no such node. */
+    int (*snapshot_kind)(const gmetad_api *api, const gmetad_snapshot *snapshot,
+                         gmetad_node node);
+
+    /* As find(). */
+    gmetad_node (*snapshot_find)(const gmetad_api *api, const gmetad_snapshot *snapshot,
+                                 gmetad_node node, gmetad_text key);
+
+    /* Gives the children of a node to a function, in order. */
+    int (*snapshot_children)(const gmetad_api *api, const gmetad_snapshot *snapshot,
+                             gmetad_node node, gmetad_each_child each, void *context);
+
+    /* The same with the METRICS of the summary. */
+    int (*snapshot_sums)(const gmetad_api *api, const gmetad_snapshot *snapshot,
+                         gmetad_each_child each, void *context);
+
+    /* As summary(), of the top. */
+    int (*snapshot_summary)(const gmetad_api *api, const gmetad_snapshot *snapshot,
+                            gmetad_summary *out);
+
+    /* Gives the attribute of that name to a function. GMETAD_ABSENT: there is none. */
+    int (*snapshot_attribute)(const gmetad_api *api, const gmetad_snapshot *snapshot,
+                              gmetad_node node, gmetad_text name, gmetad_each_attribute each,
+                              void *context);
+
+    /* The same with all of them, in the order of attribute_at(). */
+    int (*snapshot_attributes)(const gmetad_api *api, const gmetad_snapshot *snapshot,
+                               gmetad_node node, gmetad_each_attribute each, void *context);
 };
 
 /*

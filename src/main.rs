@@ -102,7 +102,13 @@ fn arguments() -> Result<Options, Exit> {
 
 /// Reads the configuration; `Err` is the exit code of what ends here, well or not.
 fn prepare(options: &Options) -> Result<Prepared, Exit> {
-    let loaded = load(options)?;
+    let mut loaded = load(options)?;
+    // Before there is a loop that reading a disk would hold up.
+    let archives = gmetad_rrd::other_archives(&loaded.config.rrd);
+    loaded.notices.extend(archives.map(|text| Notice {
+        level: log::Level::Warn,
+        text,
+    }));
     if options.test_config {
         return Err(show(options, &loaded));
     }

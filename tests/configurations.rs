@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use support::peers::{CGmetad, FakeSource, Script, available, document, program, text};
 use support::{Gmetad, configure, wait_until};
+use tempfile::TempDir;
 
 /// Files of tests/data/conf, and what is said of each: line of the file, text.
 const ODD: [(&str, usize, &str); 8] = [
@@ -228,7 +229,22 @@ fn new_files_have_the_archives_that_the_file_had_where_it_comes_from() {
             })
         });
         assert!(gmetad.end().success());
+        assert!(!gmetad_says_others(&folder, &directives), "{directives}");
+        let others = directives + "\nRRAs RRA:LAST:0.5:1:7";
+        assert!(gmetad_says_others(&folder, &others), "{others}");
     }
+}
+
+/// Whether it is told, in `-t` and at a start, that new files get other archives.
+fn gmetad_says_others(folder: &TempDir, directives: &str) -> bool {
+    let said = "new files get other archives than the newest ones have: ";
+    let conf = configure(folder.path(), directives);
+    let test = support::gmetad().args(["-t", "-c"]).arg(conf).output();
+    let checked = text(&test.expect("the binary was built").stderr).contains(said);
+    let gmetad = Gmetad::start(folder.path(), directives);
+    let started = gmetad.log().contains(said);
+    assert_eq!(checked, started, "-t and a start say the same");
+    started
 }
 
 #[test]

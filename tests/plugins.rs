@@ -628,7 +628,9 @@ fn the_header_and_the_rust_side_agree_on_every_size_place_and_number() {
     layout!("gmetad_source" abi::Source: size, hosts, name, interval);
     layout!("gmetad_api" abi::Api: abi, size, version, log, fail, setting, setting_at, source_at,
         source_host_at, section, kind, parent, first, next, find, children, summary, set_hosts, get,
-        number, value, attribute_at, set, set_number, set_value, add, remove);
+        number, value, attribute_at, set, set_number, set_value, add, remove, section_at, revision, hold, release, news, newest, newest_root,
+        snapshot_top, snapshot_kind, snapshot_find, snapshot_children, snapshot_sums, snapshot_summary,
+        snapshot_attribute, snapshot_attributes);
     layout!("gmetad_plugin" abi::Plugin: abi, size, id, create, start, notify, notify_root, stop,
         destroy, replaces);
     assert_eq!(header, rust);

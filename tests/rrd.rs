@@ -149,6 +149,7 @@ impl Rig {
                 epoch,
                 mono: Mono(0),
             },
+            present: Arc::default(),
             invented: Invented::default(),
         });
     }
@@ -412,20 +413,22 @@ fn nothing_is_written_where_that_is_off() {
 }
 
 #[test]
-fn the_same_time_again_is_skipped_and_counted() {
+fn the_same_time_again_is_skipped_and_counted_and_one_before_it_apart() {
     let mut rig = Rig::new();
     let at = |time, value| cluster("c", time, &[("h", &[("m", "float", "both", value)])]);
     rig.send(at(T0, "1"));
     rig.send(at(T0, "2"));
     rig.send(at(T0 - 100, "3"));
     let status = rig.restart();
-    assert_eq!((status.written, status.stale, status.failed), (1, 2, 0));
+    assert_eq!((status.written, status.failed), (1, 0));
+    assert_eq!((status.stale, status.refused), (1, 1));
     // Nothing is remembered of the file now, so librrd has to say it.
     rig.send(at(T0, "4"));
     rig.send(at(T0 - 1, "5"));
     rig.send(at(T0 + 10, "6"));
     let status = rig.end();
-    assert_eq!((status.written, status.stale, status.failed), (1, 2, 0));
+    assert_eq!((status.written, status.failed), (1, 0));
+    assert_eq!((status.stale, status.refused), (1, 1));
     assert_eq!(status.broken, 0);
     assert_eq!(rig.last("c/h/m.rrd"), format!("{}: 6", T0 + 10));
 }

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use support::peers::{FakeSource, Script, available, document};
 use support::stores::{Rrdcached, ScriptedRrdcached};
@@ -34,6 +35,11 @@ fn cluster(name: &str, time: u64, metrics: &[Metric<'_>]) -> String {
         );
     }
     text + "</HOST>\n</CLUSTER>\n"
+}
+
+fn epoch() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.expect("it is after 1970").as_secs()
 }
 
 fn serve(clusters: &str) -> Script {
@@ -182,13 +188,17 @@ fn files_that_a_real_rrdcached_refuses_cost_the_others_nothing() {
         return;
     }
     let rrdcached = Rrdcached::start();
-    let folder = tempdir().expect("a temporary folder");
-    let host = folder.path().join("rrds/c/h");
-    fs::create_dir_all(host.join("folder.rrd")).expect("our own folder");
-    fs::write(host.join("short.rrd"), "hardly a file").expect("our own folder");
     let metrics = [M, ("folder", "both", "1"), ("short", "both", "2")];
     let more = format!("rrdcached_address unix:{}", rrdcached.socket().display());
-    let rig = Rig::start_in(folder, &cluster("c", T0, &metrics), &more);
+    let rig = Rig::start(&cluster("c", T0, &metrics), &more);
+    // Spoilt while it runs: before that, they would not be given to it.
+    for name in ["folder", "short"] {
+        let file = rig.file(&format!("c/h/{name}.rrd"));
+        wait_until("rrdcached to have it", || rrdcached.forget(&file));
+        fs::remove_file(&file).expect("it was made");
+    }
+    fs::create_dir(rig.file("c/h/folder.rrd")).expect("our own folder");
+    fs::write(rig.file("c/h/short.rrd"), "hardly a file").expect("our own folder");
     for round in 1..4 {
         rig.serve(&cluster("c", T0 + round, &metrics));
         let file = rig.file("c/h/m.rrd");
@@ -278,4 +288,171 @@ fn a_slope_that_changes_leaves_the_file_what_it_is_directly_and_through_rrdcache
         "{}",
         stored[0][1]
     );
+}
+
+const REFUSED: &str = "gmetad_rrd_skipped_values_total{reason=\"refused\"}";
+const REPEATED: &str = "gmetad_rrd_skipped_values_total{reason=\"repeated\"}";
+const REFUSING: &str = "gmetad_rrd_refusing_nodes";
+
+/// A file of one gauge, with a value of that time.
+fn make_file(file: &Path, last: u64, sources: &[&str]) {
+    fs::create_dir_all(file.parent().expect("a folder")).expect("our own folder");
+    let start = (last - 10).to_string();
+    let head = ["create", text(file), "--start", &start, "--step", "1"];
+    let all = [&head[..], sources, &["RRA:AVERAGE:0.5:1:5000"]].concat();
+    rrdtool(&all);
+    let values = ":1".repeat(sources.len());
+    rrdtool(&["update", text(file), &format!("{last}{values}")]);
+}
+
+/// Serves a time that is right after one that was an hour ahead, which is served already; then one
+/// later than that.
+fn a_clock_that_is_right_again_is_told(rig: &Rig, ahead: u64) {
+    wait_until("some repeats", || rig.figure(REPEATED) > 0);
+    assert_eq!(rig.figure(REFUSED), 0);
+    rig.serve(&cluster("c", ahead - 3600, &[M]));
+    let line = rig.gmetad.wait_for_line("RRD files of \"c\",");
+    assert!(line.contains("take no values for the next 1 h:"), "{line}");
+    assert!(line.contains("/rrds/c away"), "what to do: {line}");
+    for round in 1..3 {
+        let before = rig.figure(REFUSED);
+        rig.serve(&cluster("c", ahead - 3600 + round, &[M]));
+        wait_until("more to be refused", || rig.figure(REFUSED) > before + 1);
+    }
+    assert_eq!(rig.figure(REFUSING), 1);
+    let health = rig.page("/healthz");
+    assert!(health.starts_with("HTTP/1.0 503"), "{health}");
+    assert!(
+        health.contains("RRD files of 1 clusters or grids"),
+        "{health}"
+    );
+    let status = rig.page("/status");
+    assert!(status.contains("\"refusing\":1"), "{status}");
+    rig.serve(&cluster("c", ahead + 10, &[M]));
+    rig.gmetad
+        .wait_for_line("RRD files of \"c\" take values again");
+    wait_until("all to be well", || {
+        rig.page("/healthz").starts_with("HTTP/1.0 200")
+    });
+    assert_eq!(rig.lines_with("take no values"), 1, "{}", rig.gmetad.log());
+    assert_eq!(rig.lines_with("take values again"), 1);
+}
+
+#[test]
+fn a_clock_that_was_ahead_and_is_right_again_is_told_once_with_how_long_it_costs() {
+    let name = "a_clock_that_was_ahead_and_is_right_again_is_told";
+    if !available(name, &["rrdtool"]) {
+        return;
+    }
+    let ahead = epoch() + 3600;
+    let rig = Rig::start(&cluster("c", ahead, &[M]), "");
+    a_clock_that_is_right_again_is_told(&rig, ahead);
+    wait_until("the last value", || {
+        last(&rig.file("c/h/m.rrd")) == (ahead + 10, "1.5".into())
+    });
+    assert!(rig.gmetad.end().success());
+}
+
+#[test]
+fn a_clock_that_was_ahead_is_told_through_rrdcached_too_and_counts_as_not_written() {
+    let name = "a_clock_that_was_ahead_is_told_through_rrdcached_too";
+    if !available(name, &["rrdcached", "rrdtool"]) {
+        return;
+    }
+    let ahead = epoch() + 3600;
+    let rrdcached = Rrdcached::start();
+    let folder = tempdir().expect("a temporary folder");
+    let file = folder.path().join("rrds/c/h/m.rrd");
+    // Nothing of it is known here: it is rrdcached that refuses.
+    make_file(&file, ahead, &["DS:sum:GAUGE:8:U:U"]);
+    let more = format!("rrdcached_address unix:{}", rrdcached.socket().display());
+    let rig = Rig::start_in(folder, &cluster("c", ahead - 3600, &[M]), &more);
+    let line = rig.gmetad.wait_for_line("RRD files of \"c\", 1 so far,");
+    assert!(line.contains("take no values for the next"), "{line}");
+    assert!(line.contains("restart rrdcached"), "{line}");
+    let written = "gmetad_output_values_total{plugin=\"rrdcached\",result=\"written\"}";
+    // The sums of the cluster and of everything are new files, and are taken.
+    for round in 1..3 {
+        let (before, refused) = (rig.figure(written), rig.figure(REFUSED));
+        rig.serve(&cluster("c", ahead - 3600 + round, &[M]));
+        wait_until("it to be refused", || rig.figure(REFUSED) == refused + 1);
+        wait_until("the sum to be taken", || rig.figure(written) > before);
+    }
+    rig.serve(&cluster("c", ahead + 10, &[M]));
+    rig.gmetad
+        .wait_for_line("RRD files of \"c\" take values again");
+    wait_until("the last value", || {
+        rrdcached.flush(&file) && last(&file) == (ahead + 10, "1.5".into())
+    });
+    assert_eq!(rig.lines_with("take no values"), 1);
+    assert!(rig.gmetad.end().success());
+}
+
+#[test]
+fn a_clock_that_was_ahead_is_told_where_values_are_held_too() {
+    let name = "a_clock_that_was_ahead_is_told_where_values_are_held_too";
+    if !available(name, &["rrdtool"]) {
+        return;
+    }
+    let ahead = epoch() + 3600;
+    let held = "rrd {\n write_timeout 300\n}";
+    let rig = Rig::start(&cluster("c", ahead, &[M]), held);
+    a_clock_that_is_right_again_is_told(&rig, ahead);
+    let file = rig.file("c/h/m.rrd");
+    assert!(rig.gmetad.end().success());
+    assert_eq!(last(&file), (ahead + 10, "1.5".into()));
+}
+
+#[test]
+fn files_that_are_ten_years_ahead_are_told_at_a_start_and_can_be_moved_away() {
+    let name = "files_that_are_ten_years_ahead_are_told_at_a_start";
+    if !available(name, &["rrdtool"]) {
+        return;
+    }
+    // With and without a cache, which at a start knows nothing of the files.
+    for more in ["", "rrd {\n write_timeout 1\n write_jitter 0\n}"] {
+        let ahead = epoch() + 3650 * 86_400;
+        let folder = tempdir().expect("a temporary folder");
+        let root = folder.path().join("rrds");
+        let sums = ["DS:sum:GAUGE:8:U:U", "DS:num:GAUGE:8:U:U"];
+        make_file(&root.join("c/h/m.rrd"), ahead, &sums[..1]);
+        make_file(&root.join("__SummaryInfo__/m.rrd"), ahead, &sums);
+        let rig = Rig::start_in(folder, &cluster("c", epoch(), &[M]), more);
+        let mut round = 0;
+        for files in ["of \"c\",", "of the sums of everything,"] {
+            wait_until("the line", || {
+                round += 1;
+                rig.serve(&cluster("c", epoch() + round / 100, &[M]));
+                rig.lines_with(&format!("RRD files {files}")) == 1
+            });
+        }
+        let line = rig.gmetad.wait_for_line("of the sums of everything");
+        assert!(
+            line.contains("3649 d 23 h") || line.contains("3650 d"),
+            "{line}"
+        );
+        assert!(line.contains("this machine's clock"), "{line}");
+        for file in ["c/h/m.rrd", "__SummaryInfo__/m.rrd"] {
+            fs::rename(rig.file(file), rig.file("moved")).expect("one folder");
+        }
+        wait_until("both to be taken again", || {
+            rig.serve(&cluster("c", epoch(), &[M]));
+            rig.lines_with("take values again") == 2
+        });
+        assert_eq!(rig.figure(REFUSING), 0);
+        assert!(last(&rig.file("c/h/m.rrd")).0.abs_diff(epoch()) < 60);
+        assert!(rig.gmetad.end().success());
+    }
+}
+
+#[test]
+fn a_clock_that_is_far_behind_is_told_as_one_far_ahead_is() {
+    let rig = Rig::start(&cluster("c", epoch() - 3650 * 86_400, &[M]), "");
+    rig.gmetad
+        .wait_for_line("the clock of \"c\" is more than 24 hours behind");
+    rig.serve(&cluster("c", epoch(), &[M]));
+    rig.gmetad
+        .wait_for_line("the clock of \"c\" is right again");
+    assert_eq!(rig.lines_with("hours behind"), 1);
+    assert!(rig.gmetad.end().success());
 }

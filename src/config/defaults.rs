@@ -35,6 +35,7 @@ impl Config {
     /// The defaults, of a machine of this name.
     pub fn new(host_name: &str) -> Self {
         Config {
+            path: None,
             sources: Vec::new(),
             gridname: "unspecified".into(),
             authority: format!("http://{host_name}/ganglia/"),

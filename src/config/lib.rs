@@ -111,9 +111,10 @@ pub fn parse(
     let mut errors = Vec::new();
     let document = reader::read(text, file, files, &mut errors);
     let order = document.files.clone();
-    let (loaded, problems) = directives::interpret(document, overrides, host_name);
+    let (mut loaded, problems) = directives::interpret(document, overrides, host_name);
     errors.extend(problems);
     if errors.is_empty() {
+        loaded.config.path = Some(file.to_owned());
         return Ok(loaded);
     }
     // The reader and the directives each found theirs; a person reads them by file and line.
@@ -150,6 +151,8 @@ pub struct Overrides {
 /// Everything the daemon runs by, checked: no field holds a value that cannot be used.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// The file that it was read from.
+    pub path: Option<PathBuf>,
     /// What is polled, in the order of the file; names are unique.
     pub sources: Vec<SourceConfig>,
     /// Name of the grid that wraps all of it.

@@ -72,6 +72,8 @@ pub fn plan(old: &Config, new: &Config) -> Changes {
         exports,
         // As its section says, which is compared as a whole.
         alert: _,
+        // The one that was read anew.
+        path: _,
     } = new;
     let (before, after) = (by_name(&old.sources), by_name(sources));
     let at_once = [

@@ -16,8 +16,9 @@ use super::context::{Context, Scratch};
 use gmetad_core::plugin::tree::{Generation, Kind, NodeId, Tree, TreeError, Value};
 
 mod ask;
+mod snapshots;
 
-use ask::{fail, log, section, setting, setting_at, source_at, source_host_at};
+use ask::{fail, log, section, section_at, setting, setting_at, source_at, source_host_at};
 
 /// The table, the same for every plugin.
 pub(super) fn table() -> Api {
@@ -49,6 +50,21 @@ pub(super) fn table() -> Api {
         set_value,
         add,
         remove,
+        section_at,
+        revision: snapshots::revision,
+        hold: snapshots::hold,
+        release: snapshots::release,
+        news: snapshots::news,
+        newest: snapshots::newest,
+        newest_root: snapshots::newest_root,
+        snapshot_top: snapshots::snapshot_top,
+        snapshot_kind: snapshots::snapshot_kind,
+        snapshot_find: snapshots::snapshot_find,
+        snapshot_children: snapshots::snapshot_children,
+        snapshot_sums: snapshots::snapshot_sums,
+        snapshot_summary: snapshots::snapshot_summary,
+        snapshot_attribute: snapshots::snapshot_attribute,
+        snapshot_attributes: snapshots::snapshot_attributes,
     }
 }
 

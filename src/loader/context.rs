@@ -12,6 +12,7 @@ use gmetad_plugin::abi;
 
 use super::access;
 use super::facts::Facts;
+use super::snapshot::Newest;
 use gmetad_core::plugin::tree::{Generation, NodeId, Tree};
 
 /// One for each plugin, for ever: a table kept too long must not be one that is gone.
@@ -20,6 +21,7 @@ pub(super) struct Context {
     /// First, so that a pointer to it is one to the whole.
     api: abi::Api,
     facts: &'static Facts,
+    newest: &'static Newest,
     /// What is loaded, until the plugin has a name.
     file: String,
     name: OnceLock<Box<str>>,
@@ -54,10 +56,15 @@ fn token() -> usize {
 }
 
 impl Context {
-    pub(super) fn new(facts: &'static Facts, file: &Path) -> &'static Context {
+    pub(super) fn new(
+        facts: &'static Facts,
+        newest: &'static Newest,
+        file: &Path,
+    ) -> &'static Context {
         Box::leak(Box::new(Context {
             api: access::table(),
             facts,
+            newest,
             file: file.display().to_string(),
             name: OnceLock::new(),
             caller: AtomicUsize::new(0),
@@ -87,6 +94,10 @@ impl Context {
 
     pub(super) fn facts(&self) -> &'static Facts {
         self.facts
+    }
+
+    pub(super) fn newest(&self) -> &'static Newest {
+        self.newest
     }
 
     /// From now on the log names the plugin.

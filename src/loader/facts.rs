@@ -73,6 +73,12 @@ impl Facts {
             .find(|it| it.id.eq_ignore_ascii_case(id));
         found.map(|it| it.directives.as_slice())
     }
+
+    /// The section at that place: its id as written, and its lines.
+    pub(super) fn section_at(&self, at: usize) -> Option<(&str, &[abi::Directive])> {
+        let section = self.sections.get(at)?;
+        Some((&section.id, &section.directives))
+    }
 }
 
 impl SectionFacts {
@@ -140,6 +146,8 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
     some("trusted_hosts", words(trusted.collect()));
     some("setuid", Some(on(config.setuid_username.is_some())));
     some("setuid_username", config.setuid_username.clone());
+    some("conf", path(&config.path));
+    some("pid_file", path(&config.pid_file));
     some("logfile", path(&config.logfile));
     some("plugins_dir", path(&config.plugins_dir));
     some("python_host", path(&config.python_host));

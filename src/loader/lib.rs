@@ -23,6 +23,7 @@ mod access;
 mod candidate;
 mod context;
 mod facts;
+mod snapshot;
 mod trial;
 
 pub use candidate::Candidate;
@@ -30,6 +31,7 @@ pub use candidate::files_in;
 use candidate::is_module;
 use context::Context;
 use facts::Facts;
+use snapshot::Newest;
 pub use trial::{TRIAL_OPTION, attempt};
 
 /// Why a file in plugins_dir is not loaded.
@@ -127,13 +129,14 @@ pub fn load_all(
     });
     // Files are looked up in the configuration until the process ends.
     let facts = facts_of(config, !files.is_empty());
+    let newest: &'static Newest = Box::leak(Box::default());
     for file in &files {
         if is_module(file, &files) {
             log::info!("{} is not loaded: plugins import it", file.display());
             continue;
         }
         at_work(Some(file));
-        let loaded = tried(file, config).and_then(|candidate| load(&candidate, facts));
+        let loaded = tried(file, config).and_then(|candidate| load(&candidate, facts, newest));
         at_work(None);
         match loaded {
             Ok(plugin) => {
@@ -155,7 +158,8 @@ pub fn load_all(
 /// Loads one file, whatever plugins_dir says.
 pub fn load_one(file: &Path, config: &Config) -> Result<Box<dyn Plugin>, LoadError> {
     let candidate = tried(file, config)?;
-    let mut plugin = load(&candidate, facts_of(config, true))?;
+    let newest: &'static Newest = Box::leak(Box::default());
+    let mut plugin = load(&candidate, facts_of(config, true), newest)?;
     let name = plugin.id.clone();
     plugin.name_is(&name);
     Ok(Box::new(plugin))
@@ -204,11 +208,15 @@ fn reason_of(error: &libloading::Error) -> String {
 }
 
 /// Loads a plugin file: by itself, or through the library that knows how to.
-fn load(candidate: &Candidate, facts: &'static Facts) -> Result<SharedObject, LoadError> {
+fn load(
+    candidate: &Candidate,
+    facts: &'static Facts,
+    newest: &'static Newest,
+) -> Result<SharedObject, LoadError> {
     candidate.check()?;
     let Candidate { library, file } = candidate;
     let factory = factory_of(library)?;
-    let context = Context::new(facts, file);
+    let context = Context::new(facts, newest, file);
     let path = file.to_string_lossy();
     // SAFETY: the table and the text are valid for the call, the table for ever.
     let table = context.enter(None, || unsafe {
@@ -379,6 +387,14 @@ impl Plugin for SharedObject {
         // SAFETY: the instance is what its create gave, and was not destroyed.
         let status = self.context.enter(None, || unsafe { start(instance) });
         self.result(status)
+    }
+
+    fn arrived(&mut self, update: &Update) {
+        self.context.newest().put(update);
+    }
+
+    fn root_arrived(&mut self, root: &RootUpdate) {
+        self.context.newest().put_root(root);
     }
 
     fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {

@@ -15,6 +15,7 @@ use nix::libc;
 use nix::sys::signal::Signal;
 
 use super::context::Context;
+use super::snapshot::Newest;
 use super::{Candidate, Facts, LoadError, factory_of, open};
 
 /// Has the process load one plugin and do nothing else.
@@ -101,7 +102,8 @@ pub fn attempt(candidate: &Candidate) -> ! {
     });
     if let Ok(ask) = asked {
         let facts: &'static Facts = Box::leak(Box::default());
-        let context = Context::new(facts, file);
+        let newest: &'static Newest = Box::leak(Box::default());
+        let context = Context::new(facts, newest, file);
         let path = file.to_string_lossy();
         // SAFETY: the table and the text are valid for the call, the table for ever.
         context.enter(None, || unsafe { ask(context.api(), abi::Text::of(&path)) });

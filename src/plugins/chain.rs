@@ -186,10 +186,16 @@ impl Chain {
     }
 
     pub(super) fn notify(&mut self, update: &mut Update) {
+        for link in &mut self.links {
+            link.plugin.arrived(update);
+        }
         self.each(About::Source, |plugin| plugin.notify(update));
     }
 
     pub(super) fn notify_root(&mut self, root: &mut RootUpdate) {
+        for link in &mut self.links {
+            link.plugin.root_arrived(root);
+        }
         self.each(About::Root, |plugin| plugin.notify_root(root));
     }
 
@@ -531,6 +537,7 @@ mod tests {
                 authority: "".into(),
                 summary: Arc::default(),
                 now: Now::default(),
+                present: Arc::default(),
                 invented: gmetad_core::plugin::Invented::default(),
             });
         }

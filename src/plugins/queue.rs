@@ -426,6 +426,7 @@ mod tests {
                 epoch,
                 mono: Mono(0),
             },
+            present: Arc::default(),
             invented: Invented::default(),
         }
     }

@@ -197,6 +197,10 @@ fn show(
         document.from,
         counted(nodes.len(), "node")
     ));
+    let present = nodes
+        .iter()
+        .map(|node| (Arc::clone(&document.source), node.name().into()));
+    let present = present.collect();
     for node in nodes {
         let mut update = Update {
             source: Arc::clone(&document.source),
@@ -208,6 +212,7 @@ fn show(
         };
         tell(format_args!("{}", titled(&update.node)));
         let before = listing(&mut Tree::of_update(&mut update, &mut DefTable::default()));
+        plugin.arrived(&update);
         call("notify", || plugin.notify(&mut update))?;
         let after = listing(&mut Tree::of_update(&mut update, &mut DefTable::default()));
         tell_difference(&before, &after);
@@ -217,10 +222,12 @@ fn show(
         authority: config.authority.as_str().into(),
         summary: store.summarize(),
         now,
+        present,
         invented: Invented::default(),
     };
     tell(format_args!("GRID:{} (the root)", root.gridname));
     let before = listing(&mut Tree::of_root(&mut root, &mut DefTable::default()));
+    plugin.root_arrived(&root);
     call("notify_root", || plugin.notify_root(&mut root))?;
     let after = listing(&mut Tree::of_root(&mut root, &mut DefTable::default()));
     tell_difference(&before, &after);

@@ -198,11 +198,17 @@ impl Reactor {
         let now_ms = Clock::epoch_ms();
         shared.summaries.root.add(start.elapsed(), now_ms);
         if let Some(plugins) = &mut shared.plugins {
+            let names = shared.store.sources().iter().flat_map(|&id| {
+                let source: Arc<str> = shared.sources[id.0].name.as_str().into();
+                let nodes = shared.store.nodes_of(id).iter();
+                nodes.map(move |node| (Arc::clone(&source), node.name().into()))
+            });
             plugins.send_root(RootUpdate {
                 gridname: Arc::from(shared.config.gridname.as_str()),
                 authority: Arc::from(shared.config.authority.as_str()),
                 summary,
                 now: shared.now,
+                present: names.collect(),
                 invented: Invented::default(),
             });
         }
@@ -253,9 +259,15 @@ impl Reactor {
             ));
             let files = plugins.rrd();
             say(format_args!(
-                "status: {} values in {} calls into RRD files, {} files created, {} values late, \
-                 {} failed, {} files cannot be written",
-                files.written, files.calls, files.created, files.stale, files.failed, files.broken
+                "status: {} values in {} calls into RRD files, {} files created, {} values \
+                 repeated, {} refused for newer ones, {} failed, {} files cannot be written",
+                files.written,
+                files.calls,
+                files.created,
+                files.stale,
+                files.refused,
+                files.failed,
+                files.broken
             ));
             say(format_args!(
                 "status: {} values wait in {} bytes, {} bytes went into the journal, {} files were \

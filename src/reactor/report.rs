@@ -70,6 +70,9 @@ impl Shared {
                 calls: files.calls,
                 forced: files.forced,
                 broken: files.broken,
+                repeated: files.stale,
+                refused: files.refused,
+                refusing: files.refusing,
                 held: files.held,
                 held_bytes: files.held_bytes,
                 journal_bytes: files.journal_bytes,
@@ -168,7 +171,7 @@ fn files(plugins: &PluginHandle, all: &[PluginStatus]) -> OutputReport {
         sent,
         failed: files.failed,
         refusing: 0,
-        dropped: files.stale,
+        dropped: files.stale + files.refused,
         waiting_bytes: files.held_bytes,
         failing: files.broken > 0,
     }

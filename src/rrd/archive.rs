@@ -8,10 +8,12 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use super::behind::{Course, Turn};
 use super::cache::Held;
 use super::daemon::Rrdcached;
 use super::folder::{Dir, Search};
@@ -23,8 +25,9 @@ use super::samples::{Kind, Samples};
 use super::sound;
 use super::writer::{FileRecord, FileSpec, RrdCounters, Writer};
 use gmetad_config::Config;
+use gmetad_core::complaint::span;
 use gmetad_core::model::{
-    Cluster, DefId, MOST_AHEAD_SECS, MetricDef, Mono, StoreTime, SummaryMetric,
+    Cluster, DefId, MOST_APART_SECS, MetricDef, Mono, StoreTime, SummaryMetric,
 };
 use gmetad_core::plugin::{PluginError, Update};
 use gmetad_core::status::ExportCounters;
@@ -67,6 +70,7 @@ pub(super) struct Archive {
     nodes: HashMap<Box<str>, Node>,
     /// The root's sums.
     root_sums: Dir,
+    root_course: Course,
     tools: Tools,
 }
 
@@ -99,6 +103,8 @@ struct Node {
     round: u32,
     /// What was last told of its time.
     time_trouble: Option<TimeTrouble>,
+    /// Whether its files take its values.
+    course: Course,
 }
 
 /// What is wrong with a node's time.
@@ -108,6 +114,8 @@ enum TimeTrouble {
     Useless,
     /// It is so far ahead that ours is taken.
     Ahead,
+    /// It is as far behind, and taken nevertheless.
+    Behind,
 }
 
 /// What a definition means for files.
@@ -153,6 +161,7 @@ impl Moment {
         match self.time {
             StoreTime::NotTheirs(_) => Some(TimeTrouble::Ahead),
             _ if self.time().is_none() => Some(TimeTrouble::Useless),
+            StoreTime::Behind(_) => Some(TimeTrouble::Behind),
             _ => None,
         }
     }
@@ -167,6 +176,7 @@ impl Archive {
             root: config.rrd.rootdir.clone(),
             nodes: HashMap::new(),
             root_sums: Dir::default(),
+            root_course: Course::default(),
             tools: Tools {
                 names: Names::default(),
                 paths: PathBuffer::new(&config.rrd.rootdir),
@@ -279,6 +289,9 @@ impl Archive {
         let key = node_key(&cluster.name);
         let node = node_of(&mut self.nodes, &key, now);
         let time = node.usable_time(&cluster.name, moment)?;
+        let whose = Whose::Node(&cluster.name, &key);
+        self.tools
+            .follow(&mut node.course, whose, time, moment.step);
         node.round = node.round.wrapping_add(1);
         node.learn(&cluster.defs, &mut self.tools.names);
         Some(HostsWriter {
@@ -301,6 +314,9 @@ impl Archive {
         let key = node_key(name);
         let node = node_of(&mut self.nodes, &key, now);
         let time = node.usable_time(name, moment)?;
+        let whose = Whose::Node(name, &key);
+        self.tools
+            .follow(&mut node.course, whose, time, moment.step);
         self.tools.paths.enter(&key, SUMMARY_DIR);
         Some(FolderWriter {
             dir: &mut node.sums,
@@ -316,13 +332,16 @@ impl Archive {
     /// The sums of everything.
     pub(super) fn root_sums(&mut self, moment: Moment, now: Mono) -> Option<FolderWriter<'_>> {
         self.tools.begin(now);
+        let time = moment.time()?;
+        let course = &mut self.root_course;
+        self.tools.follow(course, Whose::Root, time, moment.step);
         self.tools.paths.enter(ROOT_NODE, SUMMARY_DIR);
         Some(FolderWriter {
             dir: &mut self.root_sums,
             columns: &[],
             at: 0,
             search: Search::default(),
-            time: moment.time()?,
+            time,
             step_secs: moment.step_secs(),
             tools: &mut self.tools,
         })
@@ -351,10 +370,13 @@ impl Archive {
         nodes.retain(|_, node| {
             let stays = now.since(node.seen) < limit;
             if !stays {
+                tools.forget_course(&node.course);
                 node.dirs().for_each(|dir| tools.forget(&dir.files));
             }
             stays
         });
+        let refusals = &tools.writer.refusals;
+        refusals.keep(|node| node == SUMMARY_DIR || nodes.contains_key(node));
         if tools.names.wants_sweep() {
             let dirs = nodes.values_mut().flat_map(|node| {
                 // Worked out anew with the new numbers.
@@ -367,7 +389,80 @@ impl Archive {
     }
 }
 
+/// Whose files take values or do not.
+#[derive(Clone, Copy)]
+enum Whose<'a> {
+    /// A cluster's or grid's: its name, and the folder it makes.
+    Node(&'a str, &'a str),
+    /// The sums of everything.
+    Root,
+}
+
 impl Tools {
+    /// Before an update of that time: says whether what was written before it was refused, where
+    /// that has changed.
+    fn follow(&mut self, course: &mut Course, whose: Whose<'_>, time: u32, step: Duration) {
+        let folder = match whose {
+            Whose::Node(_, folder) => folder,
+            Whose::Root => SUMMARY_DIR,
+        };
+        let refused = self.writer.refusals.take(folder);
+        let before = course.is_refused();
+        if refused.is_none() && !before {
+            return;
+        }
+        let delay = match &self.later {
+            Some(later) if later.holds() => later.longest_wait(),
+            _ if self.writer.rrdcached.is_some() => 2 * step,
+            _ => Duration::ZERO,
+        };
+        let turn = course.follow(refused, time, Instant::now(), delay);
+        let refusing = &self.writer.counters().refusing;
+        match (before, course.is_refused()) {
+            (false, true) => drop(refusing.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(refusing.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
+        if let Some(turn) = turn {
+            self.tell(whose, turn, &self.writer.refusals.folder(folder));
+        }
+    }
+
+    fn tell(&self, whose: Whose<'_>, turn: Turn, folder: &Path) {
+        let (files, clock) = match whose {
+            Whose::Node(name, _) => (format!("RRD files of {name:?}"), "its clock"),
+            Whose::Root => (
+                "RRD files of the sums of everything".into(),
+                "this machine's clock",
+            ),
+        };
+        match turn {
+            Turn::Taken(lasted) => log::error!("{files} take values again, after {}", span(lasted)),
+            Turn::Refused { files: count, wait } => {
+                let too = if self.writer.rrdcached.is_some() {
+                    " and restart rrdcached"
+                } else {
+                    ""
+                };
+                log::error!(
+                    "{files}, {count} so far, take no values for the next {}: they have newer ones, \
+                     from when {clock} was ahead; set {clock} if it is wrong now, else wait, or move \
+                     the files in {} away{too}",
+                    span(wait),
+                    folder.display()
+                );
+            }
+        }
+    }
+
+    /// Lets go of a node that is no more.
+    fn forget_course(&self, course: &Course) {
+        if course.is_refused() {
+            let refusing = &self.writer.counters().refusing;
+            refusing.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     /// Tells the time to those who want it.
     fn begin(&mut self, now: Mono) {
         self.writer.begin(now);
@@ -416,7 +511,12 @@ impl Node {
             Some(TimeTrouble::Ahead) => log::error!(
                 "the clock of {name:?} is more than {} hours ahead of this machine's: what it \
                  brings is stored with this machine's time; set whichever is wrong",
-                MOST_AHEAD_SECS / 3600
+                MOST_APART_SECS / 3600
+            ),
+            Some(TimeTrouble::Behind) => log::error!(
+                "the clock of {name:?} is more than {} hours behind this machine's: what it brings \
+                 is stored with its time; set whichever is wrong",
+                MOST_APART_SECS / 3600
             ),
             None => gmetad_core::recovered!(error: "the clock of {name:?} is right again"),
         }

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::behind::Refusals;
 use super::samples::Samples;
 use super::writer::RrdCounters;
 use gmetad_config::{ExportConfig, RrdcachedAddress};
@@ -41,6 +42,7 @@ pub(super) struct Rrdcached {
     address: RrdcachedAddress,
     counters: Arc<ExportCounters>,
     files: Arc<RrdCounters>,
+    refusals: Refusals,
     /// None before the start and after the end.
     connection: Option<Connection>,
     missing: Missing,
@@ -60,11 +62,16 @@ impl Missing {
 
 impl Rrdcached {
     /// As configured; none if it is not.
-    pub(super) fn new(config: &ExportConfig, files: &Arc<RrdCounters>) -> Option<Rrdcached> {
+    pub(super) fn new(
+        config: &ExportConfig,
+        files: &Arc<RrdCounters>,
+        refusals: &Refusals,
+    ) -> Option<Rrdcached> {
         Some(Rrdcached {
             address: config.rrdcached.clone()?,
             counters: Arc::default(),
             files: Arc::clone(files),
+            refusals: refusals.clone(),
             connection: None,
             missing: Missing::default(),
             line: Vec::new(),
@@ -86,6 +93,7 @@ impl Rrdcached {
             dialect: Box::new(Batches {
                 missing: self.missing.clone(),
                 files: Arc::clone(&self.files),
+                refusals: self.refusals.clone(),
             }),
             pacing: Box::new(Backoff::default()),
             limit_bytes: BACKLOG_BYTES,
@@ -188,6 +196,7 @@ fn path_of(line: &[u8]) -> Vec<u8> {
 struct Batches {
     missing: Missing,
     files: Arc<RrdCounters>,
+    refusals: Refusals,
 }
 
 impl Dialect for Batches {
@@ -217,10 +226,21 @@ impl Dialect for Batches {
                 return Err(StreamError::Nonsense(line));
             };
             let (_, reason) = line.split_once(' ').unwrap_or_default();
-            if reason.starts_with("illegal attempt to update using time") {
-                // It has that time already: most likely the same batch, whose answer was lost.
-                self.files.stale.fetch_add(1, Ordering::Relaxed);
-                continue;
+            match Late::of(reason) {
+                None => {}
+                Some(Late::Repeated) => {
+                    // Most likely the same batch, whose answer was lost.
+                    self.files.stale.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+                Some(Late::Behind { newest }) => {
+                    self.files.refused.fetch_add(1, Ordering::Relaxed);
+                    answer.passed += 1;
+                    if let Some(path) = path_at(batch, at) {
+                        self.refusals.note(&path, newest);
+                    }
+                    continue;
+                }
             }
             if reason.starts_with("No such file") {
                 self.note_missing(batch, at);
@@ -236,6 +256,34 @@ impl Dialect for Batches {
     fn targets(&self, batch: &Batch) -> Vec<Target> {
         let lines = batch.bytes.split_inclusive(|byte| *byte == b'\n');
         lines.map(|line| target(path_of(line))).collect()
+    }
+}
+
+/// How a value is not later than what rrdcached has of its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Late {
+    /// It has one of that time.
+    Repeated,
+    /// It has one of this time, which is later.
+    Behind { newest: u32 },
+}
+
+impl Late {
+    /// As rrdcached says it: `illegal attempt to update using time 1.000000 when last update time
+    /// is 2.000000 (minimum one second step)`.
+    fn of(reason: &str) -> Option<Late> {
+        let rest = reason.strip_prefix("illegal attempt to update using time ")?;
+        let times = rest.split_once(" when last update time is ");
+        let times = times.and_then(|(time, rest)| {
+            let (newest, _) = rest.split_once(' ').unwrap_or((rest, ""));
+            Some((time.parse::<f64>().ok()?, newest.parse::<f64>().ok()?))
+        });
+        Some(match times {
+            Some((time, newest)) if time < newest => Late::Behind {
+                newest: newest as u32,
+            },
+            _ => Late::Repeated,
+        })
     }
 }
 
@@ -300,6 +348,26 @@ mod tests {
         let (all, _) = all(path, &[c"1:2"]);
         assert_eq!(all, ["UPDATE /r/my\\ cluster/a\\\\b\\\tc.rrd 1:2\n"]);
         assert_eq!(path_of(all[0].trim_end().as_bytes()), path.to_bytes());
+    }
+
+    #[test]
+    fn a_value_that_is_too_late_is_told_from_one_that_comes_again() {
+        let of = |time: &str, last: &str| {
+            Late::of(&format!(
+                "illegal attempt to update using time {time} when last update time is {last} \
+                 (minimum one second step)"
+            ))
+        };
+        let repeated = Some(Late::Repeated);
+        assert_eq!(of("1700000015.000000", "1700000015.000000"), repeated);
+        assert_eq!(
+            of("1700000015.000000", "1700003600.000000"),
+            Some(Late::Behind {
+                newest: 1_700_003_600
+            })
+        );
+        assert_eq!(of("x", "y"), repeated);
+        assert_eq!(Late::of("No such file: /r/c/h/m.rrd"), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Which samples there are is the archive's matter; how they get into a file is the writer's.
 
 use std::collections::VecDeque;
+use std::ffi::CStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -103,6 +104,15 @@ impl Later {
         })
     }
 
+    /// How long a sample waits at most, where nothing hinders it.
+    pub(super) fn longest_wait(&self) -> Duration {
+        let Delay {
+            timeout_secs,
+            jitter_secs,
+        } = self.delay;
+        Duration::from_secs(u64::from(timeout_secs) + u64::from(jitter_secs))
+    }
+
     /// Whether samples of updates are held at all.
     pub(super) fn holds(&self) -> bool {
         self.holds
@@ -179,8 +189,10 @@ impl Later {
                 self.packed.clear();
                 self.packed.extend_from_slice(packed);
                 let held = self.hold(id, time, writer);
-                if held == Held::First {
-                    self.note_first(id, segment);
+                match held {
+                    Held::First => self.note_first(id, segment),
+                    Held::Stale => count(&writer.counters().stale, 1),
+                    Held::More | Held::Full => {}
                 }
                 self.tidy(id, writer);
                 matches!(held, Held::First | Held::More)
@@ -298,7 +310,14 @@ impl Later {
             count(&writer.counters().failed, 1);
             return Held::Stale;
         }
-        let held = self.hold(id, time, writer);
+        let mut held = self.hold(id, time, writer);
+        if held == Held::Stale && self.is_gone(id, time) {
+            self.cache.get_mut(id).record.last = 0;
+            held = self.hold(id, time, writer);
+        }
+        if held == Held::Stale {
+            self.refuse(id, time, writer);
+        }
         if let Some(journal) = &mut self.journal
             && matches!(held, Held::First | Held::More)
         {
@@ -310,6 +329,27 @@ impl Later {
             }
         }
         held
+    }
+
+    /// Whether a file that is said to have newer values than of that time was removed.
+    fn is_gone(&mut self, id: FileId, time: u32) -> bool {
+        let file = self.cache.get(id);
+        file.is_empty() && time < file.record.last && !exists(self.path(id))
+    }
+
+    /// Counts a value that is not later than the newest of its file.
+    fn refuse(&mut self, id: FileId, time: u32, writer: &Writer) {
+        let newest = self.cache.get(id).newest();
+        if time < newest {
+            writer.refuse(self.path(id), newest, 1);
+        } else {
+            count(&writer.counters().stale, 1);
+        }
+    }
+
+    fn path(&mut self, id: FileId) -> &CStr {
+        self.paths.enter_inside(self.cache.folder(id));
+        self.paths.file(self.cache.name(id))
     }
 
     /// Holds the value that is packed; makes room by writing the file where there is none.
@@ -327,8 +367,7 @@ impl Later {
                     self.unseen.push_back(id);
                 }
             }
-            Held::More => {}
-            Held::Stale => count(&writer.counters().stale, 1),
+            Held::More | Held::Stale => {}
             Held::Full => self.write_through(id, time, writer),
         }
         held

@@ -18,12 +18,14 @@ use gmetad_core::plugin::Plugin;
 
 mod archive;
 mod arena;
+mod behind;
 mod cache;
 mod daemon;
 mod desk;
 mod exercise;
 mod expire;
 mod folder;
+mod former;
 mod growth;
 mod hosts;
 mod journal;
@@ -42,6 +44,7 @@ mod writer;
 
 pub use desk::PortDesk;
 pub use desk::{PortAnswer, PortRequest};
+pub use former::other_archives;
 pub use writer::{RrdCounters, RrdStatus};
 
 /// A sample as a journal has it.

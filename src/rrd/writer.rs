@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::behind::Refusals;
 use super::daemon::Rrdcached;
 use super::librrd::{self, RrdError};
 use super::plain;
@@ -47,8 +48,12 @@ pub struct RrdCounters {
     pub(super) written: AtomicU64,
     /// Files created.
     pub(super) created: AtomicU64,
-    /// Samples not later than their file's last.
+    /// Samples of a time that their file has already.
     pub(super) stale: AtomicU64,
+    /// Samples that their file has newer ones than.
+    pub(super) refused: AtomicU64,
+    /// Nodes some of whose files have newer values than come, now.
+    pub(super) refusing: AtomicU64,
     /// Samples lost because their file or its folder would not take them.
     pub(super) failed: AtomicU64,
     /// Files that did not take their last sample.
@@ -72,8 +77,12 @@ pub struct RrdStatus {
     pub written: u64,
     /// Files created.
     pub created: u64,
-    /// Samples not later than their file's last, skipped.
+    /// Samples of a time that their file has already, skipped.
     pub stale: u64,
+    /// Samples that their file refuses, as it has newer ones.
+    pub refused: u64,
+    /// Clusters and grids, the root among them, some of whose files do so now.
+    pub refusing: u64,
     /// Samples lost because their file or its folder would not take them.
     pub failed: u64,
     /// Files that did not take their last sample.
@@ -98,6 +107,8 @@ impl RrdCounters {
             written: read(&self.written),
             created: read(&self.created),
             stale: read(&self.stale),
+            refused: read(&self.refused),
+            refusing: read(&self.refusing),
             failed: read(&self.failed),
             broken: read(&self.broken),
             held: read(&self.held),
@@ -207,6 +218,8 @@ pub(super) struct Writer {
     mode: u32,
     counters: Arc<RrdCounters>,
     complaints: Complaints,
+    /// What files refuse as they have newer values.
+    pub(super) refusals: Refusals,
     /// What is left of this update's time for creating files, and whether it counts.
     left_for_creating: Duration,
     creates_within: bool,
@@ -285,10 +298,12 @@ impl From<Unsound> for Failure {
 
 impl Writer {
     pub(super) fn new(config: &Config, counters: Arc<RrdCounters>) -> Writer {
+        let refusals = Refusals::new(&config.rrd.rootdir);
         Writer {
             archives: config.rrd.rras.iter().map(|rra| c_string(rra)).collect(),
             mode: 0o666 & !config.umask,
-            rrdcached: Rrdcached::new(&config.exports, &counters),
+            rrdcached: Rrdcached::new(&config.exports, &counters, &refusals),
+            refusals,
             counters,
             complaints: Complaints::default(),
             left_for_creating: CREATE_WITHIN,
@@ -393,8 +408,7 @@ impl Writer {
             // Worth a look, as a call that stops in the middle does not say where it began.
             record.last = last_update(path).map_or(0, clamped);
         }
-        let stale = samples.drop_through(record.last.into());
-        count(&self.counters.stale, stale);
+        self.drop_old(path, record, samples);
         if let Some(kind) = record.kind() {
             self.fit(samples, kind);
         }
@@ -412,6 +426,28 @@ impl Writer {
         record.last = record.last.max(samples.last_time());
         self.mended(record);
         Ok(())
+    }
+
+    /// Drops the samples that a file has already, or will not have as all that it has is newer; how
+    /// many. A file that was removed has none.
+    fn drop_old(&self, path: &CStr, record: &mut FileRecord, samples: &mut Samples) -> usize {
+        let newest = samples.last_time();
+        if newest < record.last && !exists(path) {
+            record.last = 0;
+        }
+        let dropped = samples.drop_through(record.last.into());
+        if newest < record.last {
+            self.refuse(path, record.last, dropped);
+        } else {
+            count(&self.counters.stale, dropped);
+        }
+        dropped
+    }
+
+    /// Counts samples that a file refuses, as it has one of `newest`.
+    pub(super) fn refuse(&self, path: &CStr, newest: u32, samples: usize) {
+        count(&self.counters.refused, samples);
+        self.refusals.note(path.to_bytes(), newest);
     }
 
     /// Makes values what a file of that kind takes; what it never will is counted.
@@ -476,6 +512,9 @@ impl Writer {
             // What was sent last is in no file.
             record.last = 0;
         }
+        if samples.last_time() < record.last && !exists(path) {
+            record.last = 0;
+        }
         let known = record.last > 0;
         if !known && !exists(path) {
             self.fit(samples, spec.kind);
@@ -496,10 +535,7 @@ impl Writer {
             // rrdcached takes any text as a value, and librrd then refuses it, out of our sight.
             record.set_kind(kind_of(path));
         }
-        count(
-            &self.counters.stale,
-            samples.drop_through(record.last.into()),
-        );
+        self.drop_old(path, record, samples);
         if let Some(kind) = record.kind() {
             self.fit(samples, kind);
         }
@@ -542,14 +578,16 @@ impl Writer {
                 let Ok(last) = last_update(path) else {
                     return Err(hindrance(path, failure));
                 };
-                // A call stops at the first sample it will not take; those before it are in.
-                let done = samples.drop_through(last);
-                if record.last > 0 {
+                // A call stops at the first sample it will not take; those before it are in, unless
+                // someone else has written newer ones.
+                let known = std::mem::replace(&mut record.last, clamped(last));
+                let done = if known > 0 && samples.last_time() >= record.last {
+                    let done = samples.drop_through(last);
                     written += done;
+                    done
                 } else {
-                    count(&self.counters.stale, done);
-                }
-                record.last = clamped(last);
+                    self.drop_old(path, record, samples)
+                };
                 let kind = if done == 0 && may_fit {
                     kind_of(path)
                 } else {

@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub mod peers;
+pub mod python;
 pub mod side_by_side;
 pub mod stores;
 pub mod web;

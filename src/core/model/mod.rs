@@ -23,5 +23,5 @@ pub use snapshot::{GridIdentity, Snapshot};
 pub use summary::{Summary, SummaryBuilder, SummaryMetric};
 pub use table::DefTable;
 pub use text::SmallText;
-pub use time::{MOST_AHEAD_SECS, Mono, Now, StoreTime};
+pub use time::{MOST_APART_SECS, Mono, Now, StoreTime};
 pub use vocabulary::{DefId, Vocabulary};

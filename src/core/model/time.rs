@@ -48,9 +48,10 @@ pub struct Now {
     pub epoch: i64,
 }
 
-/// Seconds that a source's clock may be ahead of ours. Its values would be of a time that has not
-/// come, and whatever keeps them in order would take no others until it has.
-pub const MOST_AHEAD_SECS: i64 = 86_400;
+/// Seconds that a source's clock may be ahead of ours, or behind. The values of one that is ahead
+/// would be of a time that has not come, and whatever keeps them in order would take no others until
+/// it has.
+pub const MOST_APART_SECS: i64 = 86_400;
 
 /// A clock before this, in 2020, was never set, and is no measure for another.
 const SET_SINCE: i64 = 1_577_836_800;
@@ -60,6 +61,8 @@ const SET_SINCE: i64 = 1_577_836_800;
 pub enum StoreTime {
     /// By the source's, as it should be.
     Theirs(i64),
+    /// By the source's, though its clock is more than a day behind.
+    Behind(i64),
     /// By ours: the source gives no time.
     Ours(i64),
     /// By ours: the source's clock is more than a day ahead.
@@ -71,8 +74,10 @@ impl StoreTime {
     pub fn of(localtime: i64, now: Now) -> StoreTime {
         if localtime <= 0 {
             StoreTime::Ours(now.epoch)
-        } else if now.epoch >= SET_SINCE && localtime - now.epoch > MOST_AHEAD_SECS {
+        } else if now.epoch >= SET_SINCE && localtime - now.epoch > MOST_APART_SECS {
             StoreTime::NotTheirs(now.epoch)
+        } else if now.epoch - localtime > MOST_APART_SECS {
+            StoreTime::Behind(localtime)
         } else {
             StoreTime::Theirs(localtime)
         }
@@ -81,9 +86,10 @@ impl StoreTime {
     /// Seconds since the epoch.
     pub fn epoch(self) -> i64 {
         match self {
-            StoreTime::Theirs(epoch) | StoreTime::Ours(epoch) | StoreTime::NotTheirs(epoch) => {
-                epoch
-            }
+            StoreTime::Theirs(epoch)
+            | StoreTime::Behind(epoch)
+            | StoreTime::Ours(epoch)
+            | StoreTime::NotTheirs(epoch) => epoch,
         }
     }
 }
@@ -98,12 +104,13 @@ mod tests {
             epoch,
             ..Now::default()
         };
-        let (ours, day) = (1_700_000_000, MOST_AHEAD_SECS);
+        let (ours, day) = (1_700_000_000, MOST_APART_SECS);
         let of = |localtime| StoreTime::of(localtime, now(ours));
         assert_eq!(of(ours + day), StoreTime::Theirs(ours + day));
         assert_eq!(of(ours + day + 1), StoreTime::NotTheirs(ours));
         assert_eq!(of(i64::MAX), StoreTime::NotTheirs(ours));
-        assert_eq!(of(1), StoreTime::Theirs(1));
+        assert_eq!(of(ours - day), StoreTime::Theirs(ours - day));
+        assert_eq!(of(ours - day - 1), StoreTime::Behind(ours - day - 1));
         assert_eq!([of(0), of(i64::MIN)], [StoreTime::Ours(ours); 2]);
         // A machine that has just started may not know the time yet.
         let unset = StoreTime::of(ours, now(60));

@@ -51,6 +51,16 @@ pub trait Plugin: Send {
         Ok(())
     }
 
+    /// A source was polled: the update as it came, before any plugin has changed it.
+    fn arrived(&mut self, update: &Update) {
+        let _ = update;
+    }
+
+    /// All sources were summed up: likewise.
+    fn root_arrived(&mut self, root: &RootUpdate) {
+        let _ = root;
+    }
+
     /// A source was polled. What is put in place of `update.node` is what the plugins after this
     /// one see; nothing of it reaches the store.
     fn notify(&mut self, update: &mut Update) -> Result<(), PluginError>;
@@ -104,6 +114,8 @@ pub struct RootUpdate {
     pub summary: Arc<Summary>,
     /// When it was summed up.
     pub now: Now,
+    /// All nodes that there are, in order, each by its data_source and its name.
+    pub present: Arc<[(Arc<str>, Box<str>)]>,
     /// What earlier plugins made up beside it; empty at first.
     pub invented: Invented,
 }

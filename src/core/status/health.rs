@@ -46,6 +46,15 @@ pub enum Fault {
     /// Nobody is told of what it is about.
     #[error("a rule of the section alert is left out: {0}")]
     Rule(String),
+    /// A clock was ahead, or went back.
+    #[error(
+        "RRD files of {count} clusters or grids have newer values than come, and take none; the log \
+         names them"
+    )]
+    Behind {
+        /// How many.
+        count: u64,
+    },
     /// Files are not written, as the one who is to write them gives no answer.
     #[error("{id} cannot be given values, which wait; the log says why")]
     Away {
@@ -103,6 +112,11 @@ pub fn faults(report: &Report) -> Vec<Fault> {
         });
     }
     faults.extend(report.rules_left_out.iter().cloned().map(Fault::Rule));
+    if report.files.refusing > 0 {
+        faults.push(Fault::Behind {
+            count: report.files.refusing,
+        });
+    }
     for (id, output) in report.outputs() {
         // Elsewhere values are only shown or judged, which can wait for one who is away.
         if id == RRDCACHED && output.failing {
@@ -178,6 +192,13 @@ mod tests {
                 "plugin carbon is disabled: no disk",
                 "a rule of the section alert is left out: g.conf:7: metricrule: 5 is not a time",
                 "all 512 places for clients are taken"
+            ]
+        );
+        assert_eq!(
+            said(|report| report.files.refusing = 2),
+            [
+                "RRD files of 2 clusters or grids have newer values than come, and take none; the \
+                 log names them"
             ]
         );
         let output = |report: &mut Report, id: &str, refusing, failing| {

@@ -388,6 +388,19 @@ fn files(page: &mut Page, files: &FilesReport) {
     for (name, kind, help, value) in figures {
         page.single(name, kind, help, value);
     }
+    page.family(
+        "gmetad_rrd_skipped_values_total",
+        Counter,
+        "Values whose round-robin file has one of that time, or a newer one.",
+    );
+    page.sample(&[("reason", "repeated")], files.repeated);
+    page.sample(&[("reason", "refused")], files.refused);
+    page.single(
+        "gmetad_rrd_refusing_nodes",
+        Gauge,
+        "Clusters and grids, the root among them, whose files have newer values than come.",
+        files.refusing,
+    );
 }
 
 #[cfg(test)]

@@ -185,6 +185,12 @@ pub struct FilesReport {
     pub forced: u64,
     /// Files that did not take their last value.
     pub broken: u64,
+    /// Values of a time that their file had already.
+    pub repeated: u64,
+    /// Values that their file refused, as it has newer ones.
+    pub refused: u64,
+    /// Clusters and grids, the root among them, some of whose files refuse them now.
+    pub refusing: u64,
     /// Values that wait in the cache.
     pub held: u64,
     /// Memory that takes.

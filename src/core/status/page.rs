@@ -191,6 +191,9 @@ fn ours(page: &mut Object<'_>, report: &Report) {
         object.plain("calls", files.calls);
         object.plain("forced", files.forced);
         object.plain("broken", files.broken);
+        object.plain("repeated", files.repeated);
+        object.plain("refused", files.refused);
+        object.plain("refusing", files.refusing);
         object.plain("heldValues", files.held);
         object.plain("heldBytes", files.held_bytes);
         object.plain("journalBytes", files.journal_bytes);

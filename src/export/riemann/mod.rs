@@ -357,6 +357,7 @@ mod tests {
             authority: "".into(),
             summary: Arc::default(),
             now: gmetad_core::model::Now::default(),
+            present: Arc::default(),
             invented: gmetad_core::plugin::Invented::default(),
         };
         riemann.notify_root(&mut root).unwrap();

@@ -148,3 +148,24 @@ pub(super) unsafe extern "C" fn section(
         })
     }
 }
+
+pub(super) unsafe extern "C" fn section_at(
+    api: *const Api,
+    at: usize,
+    id: *mut Text,
+    out: *mut *const abi::Directive,
+    count: *mut usize,
+) -> i32 {
+    // SAFETY: the plugin keeps what the module's head says.
+    unsafe {
+        with(api, status::NOT_NOW, |context| {
+            let Some((found, directives)) = context.facts().section_at(at) else {
+                return status::ABSENT;
+            };
+            put(id, Text::of(found));
+            put(out, directives.as_ptr());
+            put(count, directives.len());
+            status::OK
+        })
+    }
+}

@@ -14,7 +14,7 @@ import traceback
 
 import Gmetad
 import _gmetad
-from Gmetad import gmetad_config, gmetad_element, gmetad_plugin
+from Gmetad import _changes, _nodes, gmetad_data, gmetad_plugin
 
 ERROR, WARNING, INFO, DEBUG = 2, 3, 4, 5
 
@@ -33,29 +33,40 @@ class Plugin:
         self.id = id
         self.replaces = _replaced_by(plugin)
         self._plugin = plugin
-        # Of sources, of the root: gmetad counts them apart.
-        self._fails = set()
+        self._fails = False
+        # What cannot be written is said once, whatever the values are.
+        self._told = False
 
     def start(self):
         self._plugin.start()
 
     def notify(self, number):
-        self._notify(number, 'source')
-
-    def notify_root(self, number):
-        self._notify(number, 'root')
-
-    def _notify(self, number, about):
+        node = _shown.node()
         try:
-            self._plugin.notify(gmetad_element._Node(number))
+            self._plugin.notify(node)
         except BaseException as error:
             # The first of several, as gmetad's own line about it.
-            if about not in self._fails:
+            if not self._fails:
                 _log_traceback(error)
-            self._fails.add(about)
+            self._fails = True
             error._is_told = True
             raise
-        self._fails.discard(about)
+        else:
+            self._fails = False
+        finally:
+            _shown.write(number, self._tell)
+            self._let_go()
+
+    def _tell(self, line):
+        if not self._told:
+            self._told = True
+            _log(WARNING, line + ' (said once)')
+
+    def _let_go(self):
+        store = gmetad_data.DataStore._shared_state
+        if store and gmetad_data.DataStore()._is_held_here():
+            gmetad_data.DataStore().releaseLock(self)
+            _log(WARNING, 'notify has ended with the lock of the DataStore: it is released')
 
     def stop(self):
         try:
@@ -65,6 +76,27 @@ class Plugin:
             _log(ERROR, 'stop failed: ' + _in_short(error))
         for stream in (sys.stdout, sys.stderr):
             stream.finish()
+
+
+class _Shown:
+    """The update that is shown, as nodes: the same for all plugins in Python, as long as no other
+    plugin has changed it in between."""
+
+    def __init__(self):
+        self._node = None
+        self._revision = None
+
+    def node(self):
+        if self._node is None or _gmetad.revision() != self._revision:
+            self._node = _nodes.node_of(_gmetad.hold())
+        return self._node
+
+    def write(self, number, tell):
+        _changes.Changes(tell).write(self._node, number)
+        self._revision = _gmetad.revision()
+
+
+_shown = _Shown()
 
 
 def load(path):
@@ -90,6 +122,7 @@ def load(path):
         )
     # One that does not call its base's __init__ has no section, and so no id.
     id = getattr(plugin, 'cfgid', None) or re.sub('[^A-Za-z0-9_.-]', '_', stem)
+    gmetad_plugin._plugins.append(plugin)
     return Plugin(str(id), plugin)
 
 
@@ -298,8 +331,10 @@ def _set_up():
     sys.argv = ['gmetad']
     sys.stdout = _Stream(INFO)
     sys.stderr = _Stream(WARNING)
-    for module in (gmetad_config, gmetad_element, gmetad_plugin):
-        setattr(Gmetad, module.__name__.partition('.')[2], module)
+    for name, module in list(sys.modules.items()):
+        package, _, name = name.partition('.')
+        if package == 'Gmetad' and name:
+            setattr(Gmetad, name, module)
     root = logging.getLogger()
     root.addHandler(_Handler())
     # What is kept is for gmetad to say, and may change while it runs.

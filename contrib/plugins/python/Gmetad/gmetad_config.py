@@ -10,6 +10,8 @@ class GmetadDataSource:
         self.name = name
         self.hosts = hosts
         self.interval = interval
+        # gmetad polls by itself, when it is time.
+        self.time_to_next_read = 0
 
 
 def _on(value):
@@ -19,8 +21,13 @@ def _on(value):
 class GmetadConfig:
     """All of it; there is one, however often it is made."""
 
+    # Of Ganglia, as gmetad's documents say it; gmetad's own is another.
+    VERSION = '3.7.2'
+
     DEBUG_LEVEL = 'debug_level'
+    DAEMONIZE = 'daemonize'
     LOGFILE = 'logfile'
+    PIDFILE = 'pid_file'
     DATA_SOURCE = 'data_source'
     RRAS = 'RRAs'
     RRD_ROOTDIR = 'rrd_rootdir'
@@ -36,9 +43,9 @@ class GmetadConfig:
     SERVER_THREADS = 'server_threads'
     PLUGINS_DIR = 'plugins_dir'
 
-    # Others are text.
+    # Others are text, the level of the log among them.
     _meanings = {
-        DEBUG_LEVEL: int,
+        DAEMONIZE: _on,
         XML_PORT: int,
         INTERACTIVE_PORT: int,
         SCALABLE: _on,
@@ -47,21 +54,29 @@ class GmetadConfig:
         TRUSTED_HOSTS: str.split,
     }
 
-    _shared = {}
+    _shared_state = {}
 
     def __init__(self, cfgpath=None):
-        self.__dict__ = GmetadConfig._shared
+        self.__dict__ = GmetadConfig._shared_state
         if 'cfg' not in self.__dict__:
+            # By id in lower case; each is a list of [directive, raw value].
+            self.sections = {}
+            for id, lines in _gmetad.sections():
+                known = self.sections.setdefault(id.lower(), [])
+                known.extend(list(line) for line in lines if line[1])
             self.cfg = self._read()
+            self.path = self.cfg.pop('conf', None)
 
     def _read(self):
         # What gmetad-python always has.
         found = {
             self.LOGFILE: None,
+            self.PIDFILE: None,
             self.TRUSTED_HOSTS: [],
-            self.SETUID_USERNAME: None,
+            self.SETUID_USERNAME: 'nobody',
             self.SERVER_THREADS: 4,
             self.RRAS: [],
+            self.PLUGINS_DIR: None,
         }
         for name, value in _gmetad.settings():
             if name == 'rras':
@@ -87,8 +102,7 @@ class GmetadConfig:
     def getSection(self, id):
         """A section's lines as [directive, raw value], None where there is no such section; those
         without a value are left out."""
-        lines = _gmetad.section(id)
-        return None if lines is None else [list(line) for line in lines if line[1]]
+        return self.sections.get(id.lower())
 
 
 def getConfig(args=None):

@@ -1,6 +1,11 @@
 """The base of plugins."""
 
+import logging
+
 from Gmetad.gmetad_config import getConfig
+
+# All that were loaded, in the order of their files.
+_plugins = []
 
 
 class GmetadPlugin:
@@ -18,8 +23,16 @@ class GmetadPlugin:
         """Called once, before the first update."""
 
     def notify(self, clusterNode):
-        """Called after each poll with a cluster or grid, and with the root grid when all are summed
-        up."""
+        """Called after each poll with the cluster or grid that it brought."""
 
     def stop(self):
         """Called once, after the last update."""
+
+
+def notify_plugins(clusterNode):
+    """Shows a node of a plugin's own to all plugins in Python; one that fails is logged."""
+    for plugin in list(_plugins):
+        try:
+            plugin.notify(clusterNode)
+        except Exception:
+            logging.exception('notify of %s failed', type(plugin).__name__)

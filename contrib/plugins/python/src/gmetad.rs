@@ -1,19 +1,19 @@
 //! The module `_gmetad`: gmetad's table of functions as functions of Python's.
 //!
-//! Nodes are numbers here; the package `Gmetad` makes objects of them. Text is copied as it crosses.
+//! What is read of nodes is in `snapshot`; here is what changes them. Text is copied as it crosses.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
 use std::ffi::CStr;
-use std::mem::{MaybeUninit, size_of};
+use std::mem::size_of;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use gmetad_plugin::abi::{self, Api, Text, kind, status};
-use pyo3::IntoPyObjectExt;
+use gmetad_plugin::abi::{self, Api, Text, status};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+
+use crate::snapshot;
 
 /// A plugin's table, which is there until the process ends.
 #[derive(Clone, Copy)]
@@ -33,6 +33,12 @@ impl Handle {
     pub(crate) unsafe fn new(api: *const Api) -> Option<Handle> {
         // SAFETY: by the header a table is there until the process ends.
         let api = unsafe { api.as_ref() }.filter(|api| api.abi == abi::ABI)?;
+        if (api.size as usize) < size_of::<Api>() {
+            let reason = "the Python host is newer than gmetad: install both from one source";
+            // SAFETY: the table is gmetad's, the text lives through the call.
+            unsafe { (api.fail)(api, Text::of(reason)) };
+            return None;
+        }
         ANY.store(ptr::from_ref(api).cast_mut(), Ordering::Release);
         Some(Handle(api))
     }
@@ -62,7 +68,7 @@ impl Handle {
 }
 
 /// The table of the call that is made, or else of any plugin.
-fn api() -> PyResult<&'static Api> {
+pub(crate) fn api() -> PyResult<&'static Api> {
     if let Some(api) = CURRENT.get() {
         return Ok(api);
     }
@@ -72,14 +78,12 @@ fn api() -> PyResult<&'static Api> {
 }
 
 /// What a function of the table returned, as an exception unless it went well.
-fn checked(code: i32) -> PyResult<()> {
+pub(crate) fn checked(code: i32) -> PyResult<()> {
     Err(match code {
         status::OK => return Ok(()),
-        status::NO_NODE => PyRuntimeError::new_err(
-            "this node is of an earlier update, or was removed; copy what is to be kept",
-        ),
+        status::NO_NODE => PyRuntimeError::new_err("there is no such node in the update any more"),
         status::NOT_NOW => PyRuntimeError::new_err(
-            "nodes can be used only while notify is called, and on the thread that calls it",
+            "an update can be changed only while notify is called, on the thread that calls it",
         ),
         status::NOT_POSSIBLE => PyTypeError::new_err("a node of this kind cannot have that"),
         status::BAD_VALUE => PyValueError::new_err("this attribute cannot have that value"),
@@ -93,7 +97,7 @@ fn checked(code: i32) -> PyResult<()> {
 ///
 /// # Safety
 /// Nothing is changed while the result is used.
-unsafe fn text<'a>(text: Text) -> &'a str {
+pub(crate) unsafe fn text<'a>(text: Text) -> &'a str {
     if text.len == 0 {
         return "";
     }
@@ -101,110 +105,20 @@ unsafe fn text<'a>(text: Text) -> &'a str {
     unsafe { str::from_utf8_unchecked(std::slice::from_raw_parts(text.ptr, text.len)) }
 }
 
-/// 0 for a node that is none, told apart from one that cannot be asked now.
-fn is_node(api: &Api, node: u64) -> PyResult<()> {
-    // SAFETY: the table is gmetad's.
-    if unsafe { (api.kind)(api, node) } == 0 {
-        return checked(status::NO_NODE);
-    }
-    Ok(())
-}
-
-#[pyfunction]
-fn kind_of(node: u64) -> PyResult<i32> {
-    let api = api()?;
-    // SAFETY: the table is gmetad's.
-    let kind = unsafe { (api.kind)(api, node) };
-    if kind == 0 {
-        checked(status::NO_NODE)?;
-    }
-    Ok(kind)
-}
-
-#[pyfunction]
-fn parent_of(node: u64) -> PyResult<u64> {
-    let api = api()?;
-    is_node(api, node)?;
-    // SAFETY: the table is gmetad's.
-    Ok(unsafe { (api.parent)(api, node) })
-}
-
-/// Few nodes have more.
-const CHILDREN: usize = 64;
-
-#[pyfunction]
-fn children_of(node: u64) -> PyResult<Vec<u64>> {
-    let api = api()?;
-    let mut room = [0; CHILDREN];
-    // SAFETY: there is room for that many.
-    let count = unsafe { (api.children)(api, node, room.as_mut_ptr(), CHILDREN) };
-    if count == 0 {
-        is_node(api, node)?;
-    }
-    if count <= CHILDREN {
-        return Ok(room[..count].to_vec());
-    }
-    let mut all = vec![0; count];
-    // SAFETY: as above.
-    let count = unsafe { (api.children)(api, node, all.as_mut_ptr(), all.len()) };
-    all.truncate(count);
-    Ok(all)
-}
-
 /// 0: there is none.
 #[pyfunction]
 fn find_child(node: u64, key: &str) -> PyResult<u64> {
     let api = api()?;
     // SAFETY: the text lives through the call.
-    let found = unsafe { (api.find)(api, node, Text::of(key)) };
-    if found == 0 {
-        is_node(api, node)?;
-    }
-    Ok(found)
+    Ok(unsafe { (api.find)(api, node, Text::of(key)) })
 }
 
-/// As text, but SUM and NUM of a sum as numbers, as gmetad-python has them.
+/// Another after each change of what is shown; 0: nothing is shown.
 #[pyfunction]
-fn get<'py>(py: Python<'py>, node: u64, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {
+fn revision() -> PyResult<u64> {
     let api = api()?;
-    let mut value = Text::NONE;
-    // SAFETY: the text lives through the call, and `value` is there to be written to.
-    let code = unsafe { (api.get)(api, node, Text::of(name), &raw mut value) };
-    if code == status::ABSENT {
-        return Ok(None);
-    }
-    checked(code)?;
-    // SAFETY: nothing is changed before it is copied below.
-    let value = unsafe { text(value) };
-    if matches!(name, "sum" | "num") {
-        // SAFETY: the table is gmetad's.
-        let is_sum = unsafe { (api.kind)(api, node) } == kind::METRICS;
-        if is_sum && name == "sum" {
-            return value.parse::<f64>()?.into_bound_py_any(py).map(Some);
-        }
-        if is_sum {
-            return value.parse::<u64>()?.into_bound_py_any(py).map(Some);
-        }
-    }
-    Ok(Some(PyString::new(py, value).into_any()))
-}
-
-#[pyfunction]
-fn names_of(node: u64) -> PyResult<Vec<String>> {
-    let api = api()?;
-    let mut names = Vec::new();
-    loop {
-        let (mut name, mut value) = (Text::NONE, Text::NONE);
-        // SAFETY: both are there to be written to.
-        let code =
-            unsafe { (api.attribute_at)(api, node, names.len(), &raw mut name, &raw mut value) };
-        if code == status::ABSENT {
-            return Ok(names);
-        }
-        checked(code)?;
-        // SAFETY: nothing is changed before it is copied.
-        names.push(unsafe { text(name) }.to_owned());
-    }
+    // SAFETY: the table is gmetad's.
+    Ok(unsafe { (api.revision)(api) })
 }
 
 #[pyfunction]
@@ -252,44 +166,11 @@ fn remove(node: u64) -> PyResult<()> {
     checked(unsafe { (api.remove)(api, node) })
 }
 
-fn summary(api: &Api, node: u64) -> PyResult<abi::Summary> {
-    let mut found = abi::Summary {
-        size: size_of::<abi::Summary>() as u32,
-        hosts_up: 0,
-        hosts_down: 0,
-        metrics: 0,
-        first: 0,
-    };
-    // SAFETY: it is there to be written to, as much as its size says.
-    checked(unsafe { (api.summary)(api, node, &raw mut found) })?;
-    Ok(found)
-}
-
-/// How many hosts are up, and down.
-#[pyfunction]
-fn hosts_of(node: u64) -> PyResult<(u32, u32)> {
-    let found = summary(api()?, node)?;
-    Ok((found.hosts_up, found.hosts_down))
-}
-
 #[pyfunction]
 fn set_hosts(node: u64, up: u32, down: u32) -> PyResult<()> {
     let api = api()?;
     // SAFETY: no text of gmetad's is held.
     checked(unsafe { (api.set_hosts)(api, node, up, down) })
-}
-
-#[pyfunction]
-fn sums_of(node: u64) -> PyResult<Vec<u64>> {
-    let api = api()?;
-    let mut sums = Vec::new();
-    let mut next = summary(api, node)?.first;
-    while next != 0 {
-        sums.push(next);
-        // SAFETY: the table is gmetad's.
-        next = unsafe { (api.next)(api, next) };
-    }
-    Ok(sums)
 }
 
 /// With the name of the plugin that is called before it; `owner` is the plugin that a thread of its
@@ -367,26 +248,38 @@ fn sources() -> PyResult<Vec<(String, Vec<String>, f64)>> {
     }
 }
 
-/// The lines of a section as name and raw value; `None`: there is no such section.
+/// A section: its id, and its lines as name and raw value.
+type Section = (String, Vec<(String, String)>);
+
+/// All sections, in order.
 #[pyfunction]
-fn section(id: &str) -> PyResult<Option<Vec<(String, String)>>> {
+fn sections() -> PyResult<Vec<Section>> {
     let api = api()?;
-    let mut lines = MaybeUninit::<*const abi::Directive>::uninit();
-    let mut count = 0;
-    // SAFETY: both are there to be written to, and the text lives through the call.
-    let code = unsafe { (api.section)(api, Text::of(id), lines.as_mut_ptr(), &raw mut count) };
-    if code == status::ABSENT {
-        return Ok(None);
+    let mut all = Vec::new();
+    loop {
+        let mut id = Text::NONE;
+        let mut lines = ptr::null();
+        let mut count = 0;
+        // SAFETY: all three are there to be written to.
+        let code = unsafe {
+            (api.section_at)(api, all.len(), &raw mut id, &raw mut lines, &raw mut count)
+        };
+        if code == status::ABSENT {
+            return Ok(all);
+        }
+        checked(code)?;
+        let lines: &[abi::Directive] = if count == 0 {
+            &[]
+        } else {
+            // SAFETY: it went well, so there are that many lines, which never change.
+            unsafe { std::slice::from_raw_parts(lines, count) }
+        };
+        // SAFETY: the configuration never changes.
+        let pair = |it: &abi::Directive| unsafe { (text(it.name).into(), text(it.value).into()) };
+        // SAFETY: as above.
+        let id = unsafe { text(id) }.to_owned();
+        all.push((id, lines.iter().map(pair).collect()));
     }
-    checked(code)?;
-    if count == 0 {
-        return Ok(Some(Vec::new()));
-    }
-    // SAFETY: it went well, so both were written: that many lines, which never change.
-    let lines = unsafe { std::slice::from_raw_parts(lines.assume_init(), count) };
-    // SAFETY: the configuration never changes.
-    let pair = |it: &abi::Directive| unsafe { (text(it.name).into(), text(it.value).into()) };
-    Ok(Some(lines.iter().map(pair).collect()))
 }
 
 /// What is being loaded, and what Python knows it by.
@@ -418,34 +311,37 @@ macro_rules! source {
     };
 }
 
-const PACKAGE: [Source; 5] = [
+const PACKAGE: [Source; 13] = [
     source!("Gmetad", "__init__.py"),
     source!("Gmetad.gmetad_element", "gmetad_element.py"),
+    source!("Gmetad._nodes", "_nodes.py"),
+    source!("Gmetad._changes", "_changes.py"),
+    source!("Gmetad.gmetad_random", "gmetad_random.py"),
     source!("Gmetad.gmetad_config", "gmetad_config.py"),
     source!("Gmetad.gmetad_plugin", "gmetad_plugin.py"),
+    source!("Gmetad.gmetad_notifier", "gmetad_notifier.py"),
+    source!("Gmetad.gmetad_data", "gmetad_data.py"),
+    source!("Gmetad.gmetad_xmlWriter", "gmetad_xmlWriter.py"),
+    source!("Gmetad.gmetad_gmondReader", "gmetad_gmondReader.py"),
+    source!("Gmetad.gmetad_daemon", "gmetad_daemon.py"),
     source!("Gmetad._host", "_host.py"),
 ];
 
 /// Puts the package where `import` finds it, and gives `Gmetad._host`.
 pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     let native = PyModule::new(py, "_gmetad")?;
-    native.add_function(wrap_pyfunction!(kind_of, &native)?)?;
-    native.add_function(wrap_pyfunction!(parent_of, &native)?)?;
-    native.add_function(wrap_pyfunction!(children_of, &native)?)?;
     native.add_function(wrap_pyfunction!(find_child, &native)?)?;
-    native.add_function(wrap_pyfunction!(get, &native)?)?;
-    native.add_function(wrap_pyfunction!(names_of, &native)?)?;
+    native.add_function(wrap_pyfunction!(revision, &native)?)?;
     native.add_function(wrap_pyfunction!(set, &native)?)?;
     native.add_function(wrap_pyfunction!(add, &native)?)?;
     native.add_function(wrap_pyfunction!(remove, &native)?)?;
-    native.add_function(wrap_pyfunction!(hosts_of, &native)?)?;
     native.add_function(wrap_pyfunction!(set_hosts, &native)?)?;
-    native.add_function(wrap_pyfunction!(sums_of, &native)?)?;
     native.add_function(wrap_pyfunction!(log, &native)?)?;
     native.add_function(wrap_pyfunction!(handle, &native)?)?;
     native.add_function(wrap_pyfunction!(settings, &native)?)?;
     native.add_function(wrap_pyfunction!(sources, &native)?)?;
-    native.add_function(wrap_pyfunction!(section, &native)?)?;
+    native.add_function(wrap_pyfunction!(sections, &native)?)?;
+    snapshot::install(&native)?;
     let modules = py.import("sys")?.getattr("modules")?;
     modules.set_item("_gmetad", native)?;
     let mut last = None;

@@ -5,3 +5,4 @@
 
 mod gmetad;
 mod plugin;
+mod snapshot;

@@ -106,7 +106,8 @@ fn load(py: Python<'_>, handle: Handle, path: &str) -> Result<*const Plugin, Str
             create: Some(create),
             start: Some(start),
             notify: Some(notify),
-            notify_root: Some(notify_root),
+            // gmetad-python's plugins do not know it: they ask the DataStore.
+            notify_root: None,
             stop: Some(stop),
             destroy: None,
             replaces: Text::of(replaces),
@@ -190,15 +191,6 @@ unsafe extern "C" fn start(instance: *mut c_void) -> i32 {
 unsafe extern "C" fn notify(instance: *mut c_void, top: abi::Node, _about: *const Update) -> i32 {
     // SAFETY: gmetad keeps what the header says of this call.
     method(unsafe { file_of(instance) }, "notify", Some(top))
-}
-
-unsafe extern "C" fn notify_root(
-    instance: *mut c_void,
-    top: abi::Node,
-    _about: *const Update,
-) -> i32 {
-    // SAFETY: gmetad keeps what the header says of this call.
-    method(unsafe { file_of(instance) }, "notify_root", Some(top))
 }
 
 unsafe extern "C" fn stop(instance: *mut c_void) {

@@ -128,6 +128,20 @@ pub struct Source {
     pub interval: f64,
 }
 
+/// `gmetad_snapshot`, of which only pointers are known.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Snapshot {
+    _unknown: [u8; 0],
+}
+
+/// `gmetad_each_attribute`.
+pub type EachAttribute = unsafe extern "C" fn(context: *mut c_void, name: Text, value: Text) -> i32;
+
+/// `gmetad_each_child`.
+pub type EachChild =
+    unsafe extern "C" fn(context: *mut c_void, node: Node, kind: i32, name: Text) -> i32;
+
 /// `gmetad_api`.
 #[repr(C)]
 pub struct Api {
@@ -181,6 +195,59 @@ pub struct Api {
         out: *mut Node,
     ) -> i32,
     pub remove: unsafe extern "C" fn(api: *const Api, node: Node) -> i32,
+    pub section_at: unsafe extern "C" fn(
+        api: *const Api,
+        at: usize,
+        id: *mut Text,
+        out: *mut *const Directive,
+        count: *mut usize,
+    ) -> i32,
+    pub revision: unsafe extern "C" fn(api: *const Api) -> u64,
+    pub hold: unsafe extern "C" fn(api: *const Api) -> *const Snapshot,
+    pub release: unsafe extern "C" fn(api: *const Api, snapshot: *const Snapshot),
+    pub news: unsafe extern "C" fn(api: *const Api) -> u64,
+    pub newest:
+        unsafe extern "C" fn(api: *const Api, out: *mut *const Snapshot, room: usize) -> usize,
+    pub newest_root: unsafe extern "C" fn(api: *const Api) -> *const Snapshot,
+    pub snapshot_top: unsafe extern "C" fn(api: *const Api, snapshot: *const Snapshot) -> Node,
+    pub snapshot_kind:
+        unsafe extern "C" fn(api: *const Api, snapshot: *const Snapshot, node: Node) -> i32,
+    pub snapshot_find: unsafe extern "C" fn(
+        api: *const Api,
+        snapshot: *const Snapshot,
+        node: Node,
+        key: Text,
+    ) -> Node,
+    pub snapshot_children: unsafe extern "C" fn(
+        api: *const Api,
+        snapshot: *const Snapshot,
+        node: Node,
+        each: EachChild,
+        context: *mut c_void,
+    ) -> i32,
+    pub snapshot_sums: unsafe extern "C" fn(
+        api: *const Api,
+        snapshot: *const Snapshot,
+        each: EachChild,
+        context: *mut c_void,
+    ) -> i32,
+    pub snapshot_summary:
+        unsafe extern "C" fn(api: *const Api, snapshot: *const Snapshot, out: *mut Summary) -> i32,
+    pub snapshot_attribute: unsafe extern "C" fn(
+        api: *const Api,
+        snapshot: *const Snapshot,
+        node: Node,
+        name: Text,
+        each: EachAttribute,
+        context: *mut c_void,
+    ) -> i32,
+    pub snapshot_attributes: unsafe extern "C" fn(
+        api: *const Api,
+        snapshot: *const Snapshot,
+        node: Node,
+        each: EachAttribute,
+        context: *mut c_void,
+    ) -> i32,
 }
 
 /// `gmetad_plugin`.

@@ -233,6 +233,7 @@ impl Tree<'_> {
     /// Sets an attribute, or makes one up.
     pub fn set(&mut self, node: NodeId, name: &str, value: &str) -> Result<(), TreeError> {
         let kind = self.kind(node)?;
+        self.invented_mut().has_changed();
         if !names_of(kind).contains(&name) {
             self.invented_mut().set(node, name, value);
             return Ok(());
@@ -274,6 +275,7 @@ impl Tree<'_> {
         if !value.is_finite() {
             return Err(TreeError::BadValue);
         }
+        self.invented_mut().has_changed();
         match node {
             NodeId::Metric(at) => {
                 let at = at as usize;
@@ -300,6 +302,7 @@ impl Tree<'_> {
 
     /// Sets how many hosts the summary counts.
     pub fn set_hosts(&mut self, up: u32, down: u32) {
+        self.invented_mut().has_changed();
         let summary = self.summary_mut();
         (summary.hosts_up, summary.hosts_down) = (up, down);
     }

@@ -42,6 +42,17 @@ pub(super) struct Edits {
     memo: HashMap<DefId, Vec<(Shared, Box<str>, DefId)>>,
 }
 
+impl Edits {
+    /// Whether the arrays will be put in order.
+    pub(super) fn moves_children(&self) -> bool {
+        self.has_removed
+            || !self.gone_sums.is_empty()
+            || !self.gone_extras.is_empty()
+            || !self.owners.is_empty()
+            || self.hosts_by_name.is_some()
+    }
+}
+
 /// Where an added metric belongs.
 pub(super) struct Place {
     pub(super) host: u32,
@@ -215,6 +226,7 @@ impl Tree<'_> {
         attributes: &[(&str, &str)],
     ) -> Result<NodeId, TreeError> {
         self.check(parent)?;
+        self.invented_mut().has_changed();
         if let (Some(owner), Kind::ExtraData) = (super::owner_of(parent), kind) {
             let node = NodeId::ExtraData(owner);
             self.set_rest(node, &[], attributes)?;
@@ -379,6 +391,7 @@ impl Tree<'_> {
     /// Removes a node with all that is below it. The top stays.
     pub fn remove(&mut self, node: NodeId) -> Result<(), TreeError> {
         self.check(node)?;
+        self.invented_mut().has_changed();
         match node {
             NodeId::Top => return Err(TreeError::NotPossible),
             NodeId::Host(at) => {

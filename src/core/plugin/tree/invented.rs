@@ -3,6 +3,7 @@
 //! Kept beside the flat model, which has no room for them; nobody but plugins sees them.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::node::NodeId;
 
@@ -13,9 +14,25 @@ type Pair = (Box<str>, Box<str>);
 #[derive(Clone, Debug, Default)]
 pub struct Invented {
     by_node: HashMap<NodeId, Vec<Pair>>,
+    /// Of the whole update; 0: it has changed since somebody asked, or nobody has.
+    revision: u64,
 }
 
 impl Invented {
+    /// The number of this state of the update.
+    pub(super) fn revision(&mut self) -> u64 {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        if self.revision == 0 {
+            self.revision = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        }
+        self.revision
+    }
+
+    /// The update is no longer what it was.
+    pub(super) fn has_changed(&mut self) {
+        self.revision = 0;
+    }
+
     /// A node's, in order.
     pub(super) fn of(&self, node: NodeId) -> &[Pair] {
         self.by_node.get(&node).map_or(&[], Vec::as_slice)

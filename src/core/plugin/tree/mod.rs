@@ -7,8 +7,8 @@
 //! their array, those removed are marked; [`Tree::finish`] puts the arrays in order in one pass, so
 //! that the next plugin finds an ordinary cluster.
 
-use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{RootUpdate, Update};
 use crate::model::{Cluster, DefTable, Grid, MetricFields, Node, Summary};
@@ -54,7 +54,7 @@ pub struct Tree<'a> {
     /// Lengths of the arrays before anything was added.
     base: Base,
     /// The host whose metrics were looked at last.
-    hint: Cell<usize>,
+    hint: AtomicUsize,
 }
 
 enum Top<'a> {
@@ -62,6 +62,14 @@ enum Top<'a> {
     Source(&'a mut Update),
     /// The sum of all.
     Root(&'a mut RootUpdate),
+}
+
+/// What a tree is over, as it is by now, and shared as far as it can be.
+pub enum Copied {
+    /// A source's cluster or grid.
+    Source(Update),
+    /// The sum of all.
+    Root(RootUpdate),
 }
 
 #[derive(Clone, Copy)]
@@ -101,7 +109,7 @@ impl<'a> Tree<'a> {
             table,
             edits: Edits::default(),
             base,
-            hint: Cell::new(0),
+            hint: AtomicUsize::new(0),
         }
     }
 
@@ -193,6 +201,22 @@ impl<'a> Tree<'a> {
     /// How many sums there are.
     pub fn sum_count(&self) -> usize {
         self.summary().metrics.len() - self.edits.gone_sums.len()
+    }
+
+    /// A copy; `None` while children that were added or removed are not in the arrays.
+    pub fn copied(&self) -> Option<Copied> {
+        if self.edits.moves_children() {
+            return None;
+        }
+        Some(match &self.top {
+            Top::Source(update) => Copied::Source((**update).clone()),
+            Top::Root(root) => Copied::Root((**root).clone()),
+        })
+    }
+
+    /// Tells this state of this update from every other: a number that changes with each change.
+    pub fn revision(&mut self) -> u64 {
+        self.invented_mut().revision()
     }
 
     fn cluster(&self) -> Option<&Cluster> {
@@ -314,7 +338,7 @@ impl<'a> Tree<'a> {
 
     fn first_metric(&self, host: usize) -> Option<NodeId> {
         let range = self.cluster()?.hosts[host].metrics();
-        self.hint.set(host);
+        self.hint.store(host, Ordering::Relaxed);
         self.metric_within(range)
             .or_else(|| self.added_metric(host, 0))
     }
@@ -363,7 +387,7 @@ impl<'a> Tree<'a> {
             return Some(owner.host as usize);
         }
         let hosts = &self.cluster()?.hosts[..self.base.hosts];
-        let hint = self.hint.get();
+        let hint = self.hint.load(Ordering::Relaxed);
         if hosts
             .get(hint)
             .is_some_and(|host| host.metrics().contains(&at))
@@ -375,7 +399,7 @@ impl<'a> Tree<'a> {
         let found = hosts[..after]
             .iter()
             .rposition(|host| host.metrics().contains(&at))?;
-        self.hint.set(found);
+        self.hint.store(found, Ordering::Relaxed);
         Some(found)
     }
 

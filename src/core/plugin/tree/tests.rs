@@ -195,6 +195,7 @@ fn a_grid_and_the_root_have_a_summary_and_no_children() {
             mono: Mono(0),
             epoch: 77,
         },
+        present: Arc::default(),
         invented: Invented::default(),
     };
     let mut tree = Tree::of_root(&mut root, &mut table);

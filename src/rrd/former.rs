@@ -1,0 +1,202 @@
+//! Whether the newest files of a root have other archives than new ones will get, for a warning at
+//! start and in `gmetad -t`.
+//!
+//! Reads a few headers itself, never through librrd; looks at so many names and for so long at
+//! most, as a root may have a million files.
+
+use std::fs::{self, DirEntry, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::layout::{self, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS, STAT_HEAD, Shape};
+use gmetad_config::RrdConfig;
+
+/// Names looked at in a folder.
+const NAMES: usize = 4096;
+
+/// Folders gone into at each level: those in which something was made last.
+const FOLDERS: usize = 3;
+
+/// How long is looked.
+const TIME: Duration = Duration::from_millis(500);
+
+/// Archives of a file that are read; gmetad's own files have few.
+const ARCHIVES: usize = 64;
+
+/// A consolidation function, the steps of a row, the rows.
+type Archive = (String, u64, u64);
+
+/// What to say where the newest file of the root has other archives than a new one would get.
+pub fn other_archives(rrd: &RrdConfig) -> Option<String> {
+    if !rrd.write {
+        return None;
+    }
+    let wanted: Vec<Archive> = rrd
+        .rras
+        .iter()
+        .map(|rra| defined(rra))
+        .collect::<Option<_>>()?;
+    let file = newest_file(&rrd.rootdir, Instant::now() + TIME)?;
+    let (found, shares): (Vec<Archive>, Vec<f64>) = archives_of(&file)?.into_iter().unzip();
+    if found == wanted {
+        return None;
+    }
+    let lines = found.iter().zip(shares);
+    let lines: Vec<String> = lines
+        .map(|(archive, share)| written(archive, share))
+        .collect();
+    Some(format!(
+        "new files get other archives than the newest ones have: {} has {}; new ones get {}; to go \
+         on as before, write RRAs {}",
+        file.display(),
+        listed(&found),
+        listed(&wanted),
+        lines.join(" ")
+    ))
+}
+
+/// An archive as the configuration has it; none where its steps or rows are times.
+fn defined(rra: &str) -> Option<Archive> {
+    let mut fields = rra.split(':').skip(1);
+    let function = fields.next()?.to_owned();
+    let (steps, rows) = (fields.nth(1)?, fields.next()?);
+    Some((function, steps.parse().ok()?, rows.parse().ok()?))
+}
+
+fn listed(archives: &[Archive]) -> String {
+    let texts = archives.iter();
+    let texts = texts.map(|(function, steps, rows)| format!("{function}:{steps}:{rows}"));
+    texts.collect::<Vec<_>>().join(" ")
+}
+
+fn written((function, steps, rows): &Archive, unknown_share: f64) -> String {
+    format!("RRA:{function}:{unknown_share}:{steps}:{rows}")
+}
+
+/// The file that was made last, as far as can be seen: a folder's time is that of the last name
+/// made in it.
+fn newest_file(root: &Path, deadline: Instant) -> Option<PathBuf> {
+    let mut folders = vec![root.to_owned()];
+    // Clusters, then hosts.
+    for _ in 0..2 {
+        let mut below: Vec<_> = folders
+            .iter()
+            .flat_map(|folder| entries(folder, deadline))
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+            .collect();
+        below.sort_by(|one, other| other.cmp(one));
+        below.truncate(FOLDERS);
+        folders = below.into_iter().map(|(_, path)| path).collect();
+    }
+    let files = folders.iter().flat_map(|folder| entries(folder, deadline));
+    files
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+        .filter(|entry| entry.path().extension().is_some_and(|end| end == "rrd"))
+        .filter_map(|entry| Some((made(&entry)?, entry.path())))
+        .max()
+        .map(|(_, path)| path)
+}
+
+/// The names in a folder, up to the limits; none of one that cannot be looked into.
+fn entries(folder: &Path, deadline: Instant) -> impl Iterator<Item = DirEntry> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .take(NAMES)
+        .take_while(move |_| Instant::now() < deadline)
+}
+
+/// When a file was made; when it was written, where the file system does not know.
+fn made(entry: &DirEntry) -> Option<SystemTime> {
+    let metadata = entry.metadata().ok()?;
+    metadata.created().or_else(|_| metadata.modified()).ok()
+}
+
+/// The archives, each with the share of its steps that may be unknown.
+fn archives_of(file: &Path) -> Option<Vec<(Archive, f64)>> {
+    if !layout::IS_OURS {
+        return None;
+    }
+    let file = File::open(file).ok()?;
+    let mut head = [0; STAT_HEAD];
+    file.read_exact_at(&mut head, 0).ok()?;
+    let shape = Shape::of(&head).ok()?;
+    if shape.archives > ARCHIVES {
+        return None;
+    }
+    let mut defs = vec![0; shape.archives * RRA_DEF];
+    file.read_exact_at(&mut defs, shape.rra_def(0) as u64)
+        .ok()?;
+    let archives = defs.chunks_exact(RRA_DEF).map(|def| {
+        let function = String::from_utf8_lossy(layout::text(&def[..layout::NAME]));
+        let is_name = function.bytes().all(|byte| byte.is_ascii_uppercase());
+        let archive = (
+            function.into_owned(),
+            layout::whole(def, RRA_STEPS),
+            layout::whole(def, RRA_ROWS),
+        );
+        is_name.then(|| (archive, layout::float(def, RRA_PAR)))
+    });
+    archives.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gmetad_config::RrdConfig;
+
+    /// The front of a file with these archives, as far as it is looked at.
+    fn header(archives: &[(&str, u64, u64)]) -> Vec<u8> {
+        let mut bytes = vec![0; STAT_HEAD + layout::DS_DEF + archives.len() * RRA_DEF];
+        bytes[..8].copy_from_slice(b"RRD\x000003");
+        layout::put_float(&mut bytes, layout::COOKIE, 8.642_135E130);
+        layout::put(&mut bytes, layout::SOURCES, 1);
+        layout::put(&mut bytes, layout::ARCHIVES, archives.len() as u64);
+        layout::put(&mut bytes, layout::STEP, 15);
+        for (at, (function, steps, rows)) in archives.iter().enumerate() {
+            let def = STAT_HEAD + layout::DS_DEF + at * RRA_DEF;
+            bytes[def..def + function.len()].copy_from_slice(function.as_bytes());
+            layout::put(&mut bytes, def + RRA_ROWS, *rows);
+            layout::put(&mut bytes, def + RRA_STEPS, *steps);
+            layout::put_float(&mut bytes, def + RRA_PAR, 0.25);
+        }
+        bytes
+    }
+
+    #[test]
+    fn other_archives_than_those_of_new_files_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let rrd = RrdConfig {
+            rootdir: folder.path().into(),
+            rras: vec!["RRA:AVERAGE:0.5:1:10".into(), "RRA:MAX:0.5:2:20".into()],
+            ..RrdConfig::default()
+        };
+        assert_eq!(other_archives(&rrd), None, "an empty root");
+        let host = folder.path().join("C/h");
+        fs::create_dir_all(&host).unwrap();
+        let file = host.join("m.rrd");
+        for nothing in [&b""[..], b"RRD\x000003\0", &[0; 4096]] {
+            fs::write(&file, nothing).unwrap();
+            assert_eq!(other_archives(&rrd), None, "no file of ours");
+        }
+        fs::write(&file, header(&[("AVERAGE", 1, 10), ("MAX", 2, 20)])).unwrap();
+        assert_eq!(other_archives(&rrd), None, "the same");
+        fs::write(&file, header(&[("AVERAGE", 1, 244)])).unwrap();
+        let said = other_archives(&rrd).expect("something to say");
+        assert_eq!(
+            said,
+            format!(
+                "new files get other archives than the newest ones have: {} has AVERAGE:1:244; new \
+                 ones get AVERAGE:1:10 MAX:2:20; to go on as before, write RRAs \
+                 RRA:AVERAGE:0.25:1:244",
+                file.display()
+            )
+        );
+        let off = RrdConfig {
+            write: false,
+            ..rrd
+        };
+        assert_eq!(other_archives(&off), None);
+    }
+}
