@@ -435,7 +435,9 @@ impl Tools {
             ),
         };
         match turn {
-            Turn::Taken(lasted) => log::error!("{files} take values again, after {}", span(lasted)),
+            Turn::Taken(lasted) => {
+                crate::recovered!(error: "{files} take values again, after {}", span(lasted));
+            }
             Turn::Refused { files: count, wait } => {
                 let too = if self.writer.rrdcached.is_some() {
                     " and restart rrdcached"
