@@ -6,12 +6,17 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use support::Gmetad;
-use support::peers::{Announced, CGmetad, Gmond, available, shared_conf, text};
+use support::peers::{
+    Announced, CGmetad, FakeSource, Gmond, Script, available, document, shared_conf, text,
+};
+use support::stores::Rrdcached;
+use support::{Gmetad, wait_until};
 
 /// Rows that a file must share with its counterpart before it counts as compared.
 const SHARED_ROWS: usize = 3;
@@ -258,5 +263,190 @@ fn compare_values(files: &BTreeSet<PathBuf>, c: &Path, ours: &Path) {
             );
             std::thread::sleep(LOOK_AGAIN);
         }
+    }
+}
+
+/// Seconds for which a document of the clockwork stays as it is, its LOCALTIME included: whoever
+/// polls once a second sees each of them, whenever it polls and however late it may be at times.
+const SLOT: u64 = 3;
+
+/// How many there are, each with other values.
+const SLOTS: u64 = 26;
+
+/// When the first begins; until then there is nothing to store.
+static FIRST: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Metrics of the clockwork: name, type, slope.
+const METRICS: [(&str, &str, &str); 10] = [
+    ("gauge", "float", "both"),
+    ("nan_gauge", "double", "both"),
+    ("rare", "float", "both"),
+    ("gone_for_long", "int16", "both"),
+    ("counter", "uint32", "positive"),
+    ("wraps", "uint32", "positive"),
+    ("falls_back", "uint32", "positive"),
+    ("nan_counter", "double", "positive"),
+    ("derivative", "int32", "derivative"),
+    ("ends", "float", "both"),
+];
+
+/// A metric's value in that slot, if it is there at all.
+fn in_slot(metric: &str, slot: u64) -> Option<String> {
+    Some(match metric {
+        "gauge" => format!("{}.25", slot * slot % 97),
+        "nan_gauge" if matches!(slot % 7, 2 | 5 | 6) => "nan".into(),
+        "nan_gauge" => format!("{}", slot * 3),
+        "rare" if slot % 3 == 1 => return None,
+        "rare" => format!("{slot}.5"),
+        // Longer than a heartbeat.
+        "gone_for_long" if slot % 9 > 4 => return None,
+        "gone_for_long" => format!("-{slot}"),
+        "counter" => (slot * 1000).to_string(),
+        "wraps" => ((4_294_960_000 + slot * 1500) % (1 << 32)).to_string(),
+        "falls_back" => (slot % 8 * 700).to_string(),
+        "nan_counter" if slot % 6 == 3 => "nan".into(),
+        "nan_counter" => (slot * slot * 10).to_string(),
+        "derivative" => (100 - 40 * (slot as i64 % 5)).to_string(),
+        "ends" if slot > 15 => return None,
+        "ends" => slot.to_string(),
+        other => unreachable!("{other}"),
+    })
+}
+
+fn clockwork(now: u64) -> Vec<u8> {
+    let first = FIRST.load(Ordering::SeqCst);
+    let slot = now
+        .checked_sub(first)
+        .map(|since| (since / SLOT).min(SLOTS - 1));
+    let time = slot.map_or(now, |slot| first + slot * SLOT);
+    let mut hosts = String::new();
+    for (host, is_there) in [
+        ("steady", true),
+        ("visitor", slot.is_some_and(|it| it % 7 < 4)),
+    ] {
+        let Some(slot) = slot.filter(|_| is_there) else {
+            continue;
+        };
+        let _ = write!(
+            hosts,
+            "<HOST NAME=\"{host}\" IP=\"127.0.0.1\" REPORTED=\"{time}\" TN=\"0\" TMAX=\"20\" \
+             DMAX=\"0\" LOCATION=\"\" GMOND_STARTED=\"1\">"
+        );
+        for (name, ty, slope) in METRICS {
+            if let Some(value) = in_slot(name, slot) {
+                let _ = write!(
+                    hosts,
+                    "<METRIC NAME=\"{name}\" VAL=\"{value}\" TYPE=\"{ty}\" UNITS=\"\" TN=\"0\" \
+                     TMAX=\"60\" DMAX=\"0\" SLOPE=\"{slope}\" SOURCE=\"gmond\"/>"
+                );
+            }
+        }
+        hosts += "</HOST>\n";
+    }
+    let cluster = format!(
+        "<CLUSTER NAME=\"c\" LOCALTIME=\"{time}\" OWNER=\"\" LATLONG=\"\" URL=\"\">\n{hosts}</CLUSTER>\n"
+    );
+    document("gmond", &cluster)
+}
+
+/// Every row of each archive in the time of the clockwork, as rrdtool prints it.
+fn every_row(file: &Path) -> Vec<String> {
+    let first = FIRST.load(Ordering::SeqCst);
+    let (start, end) = (first - 200, first + SLOTS * SLOT + 100);
+    let mut rows = Vec::new();
+    for resolution in ["1", "4", "40"] {
+        let text = rrdtool(
+            &["fetch"],
+            file,
+            &[
+                "AVERAGE",
+                "-r",
+                resolution,
+                "-s",
+                &start.to_string(),
+                "-e",
+                &end.to_string(),
+            ],
+        );
+        let lines = text.lines().filter(|line| line.contains(": "));
+        // What is not known has a sign or not, by who has computed it.
+        rows.extend(lines.map(|line| format!("{resolution} {}", line.replace("-nan", "nan"))));
+    }
+    rows
+}
+
+#[test]
+fn every_row_is_that_of_c_gmetad_whatever_comes() {
+    let name = "every_row_is_that_of_c_gmetad_whatever_comes";
+    if !available(name, &["gmetad", "rrdtool", "rrdcached"]) {
+        return;
+    }
+    let source = FakeSource::start(Script::Clock(clockwork));
+    let sources = [("c", 1, source.port())];
+    let rrdcached = Rrdcached::start();
+    let c = CGmetad::start("Grid", &sources, "");
+    let ways = [
+        String::new(),
+        "rrd {\n write_timeout 7\n write_jitter 5\n}\n".into(),
+        format!("rrdcached_address unix:{}\n", rrdcached.socket().display()),
+    ];
+    let ours: Vec<_> = ways
+        .iter()
+        .map(|way| {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let root = folder.path().join("rrds");
+            let conf = shared_conf("Grid", &sources, &root) + way;
+            let gmetad = Gmetad::start(folder.path(), &conf);
+            (gmetad, root, folder)
+        })
+        .collect();
+    let now = || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.expect("it is after 1970").as_secs()
+    };
+    c.wait_for("/", "CLUSTER NAME=\"c\"");
+    // Aligned, so that no row of the coarsest archive is cut by the beginning of all this.
+    let first = (now() + 4).next_multiple_of(SLOT);
+    FIRST.store(first, Ordering::SeqCst);
+    let last_slot = first + (SLOTS - 1) * SLOT;
+    let theirs = c.rrd_root().join("c");
+    let last = |file: &Path| {
+        let last = Command::new("rrdtool").arg("last").arg(file).output();
+        text(&last.expect("rrdtool starts").stdout)
+            .trim()
+            .parse()
+            .unwrap_or(0_u64)
+    };
+    let patience = Instant::now() + PATIENCE + Duration::from_secs(SLOT * SLOTS);
+    while last(&theirs.join("steady/gauge.rrd")) < last_slot {
+        assert!(Instant::now() < patience, "C gmetad: {}", c.log());
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    source.wait_for_polls(2 * (ways.len() + 1));
+    for ((gmetad, root, _folder), way) in ours.into_iter().zip(&ways) {
+        assert!(!gmetad.log().contains("ERROR"), "{}", gmetad.log());
+        assert!(gmetad.end().success());
+        for host in ["steady", "visitor"] {
+            for (metric, ..) in METRICS {
+                let file = format!("{host}/{metric}.rrd");
+                let (theirs, ours) = (theirs.join(&file), root.join("c").join(&file));
+                if way.starts_with("rrdcached") {
+                    wait_until(&format!("rrdcached to write {file}"), || {
+                        rrdcached.flush(&ours)
+                    });
+                }
+                assert_eq!(last(&theirs), last(&ours), "{way}{file}");
+                compare_every_row(&theirs, &ours, &format!("{way}{file}"));
+            }
+        }
+    }
+}
+
+fn compare_every_row(theirs: &Path, ours: &Path, what: &str) {
+    let (theirs, ours) = (every_row(theirs), every_row(ours));
+    assert_eq!(theirs.len(), ours.len(), "{what}");
+    assert!(theirs.iter().any(|row| !row.ends_with("nan")), "{what}");
+    for (theirs, ours) in theirs.iter().zip(&ours) {
+        assert_eq!(theirs, ours, "{what}: C gmetad's and ours");
     }
 }

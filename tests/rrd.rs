@@ -404,6 +404,41 @@ fn what_is_not_known_now_is_not_written() {
 }
 
 #[test]
+fn a_value_that_is_no_number_is_unknown_for_its_time() {
+    for write_timeout_secs in [0, 300] {
+        let mut rig = Rig::with(|config| {
+            config.rrd.write_timeout = Duration::from_secs(write_timeout_secs);
+        });
+        let texts = ["nan", "inf", "words", "", "0x10", "1:2", "7 7"];
+        let names: Vec<String> = (0..texts.len()).map(|at| format!("m{at}")).collect();
+        for (at, time) in (0..).zip([0, 10, 20, 30, 40]) {
+            let number = (5 * at).to_string();
+            let odd = at == 2;
+            let mut values: Vec<Value<'_>> = names
+                .iter()
+                .zip(texts)
+                .map(|(name, text)| {
+                    let value = if odd { text } else { &*number };
+                    (name.as_str(), "float", "both", value)
+                })
+                .collect();
+            let count = if odd { "nan" } else { &*number };
+            values.push(("count", "uint32", "positive", count));
+            rig.send(cluster("c", T0 + time, &[("h", &values)]));
+        }
+        let status = rig.end();
+        assert_eq!(status.failed, 0);
+        for (name, text) in names.iter().zip(texts) {
+            let rows = rig.fetch(&format!("c/h/{name}.rrd"), T0, 40);
+            assert_eq!((rows[0], rows[2], rows[3]), (5.0, 15.0, 20.0), "{text:?}");
+            assert!(rows[1].is_nan(), "{text:?}: {rows:?}");
+        }
+        let rates = rig.fetch("c/h/count.rrd", T0, 40);
+        assert_eq!(rates[..4], [0.5; 4], "a counter counts on");
+    }
+}
+
+#[test]
 fn nothing_is_written_where_that_is_off() {
     let mut rig = Rig::with(|config| config.rrd.write = false);
     rig.send(cluster("c", T0, &[("h", &[("m", "float", "both", "1")])]));

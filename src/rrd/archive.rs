@@ -437,7 +437,9 @@ impl Tools {
             ),
         };
         match turn {
-            Turn::Taken(lasted) => log::error!("{files} take values again, after {}", span(lasted)),
+            Turn::Taken(lasted) => {
+                crate::recovered!(error: "{files} take values again, after {}", span(lasted));
+            }
             Turn::Refused { files: count, wait } => {
                 let too = if self.writer.rrdcached.is_some() {
                     " and restart rrdcached"
@@ -623,13 +625,12 @@ impl FolderWriter<'_> {
         self.dir.find(&mut self.at, column.name, &mut self.search);
     }
 
-    /// Writes a value as it came; what is no number is passed.
+    /// Writes a value as it came, or that it is not known where it is no number.
     pub(super) fn put_value(&mut self, column: Column, value: &[u8]) {
         let Column { name, kind, .. } = column;
         let samples = &mut self.tools.samples;
         samples.clear();
-        // As it is: what the file takes of it, its kind decides, which may be an older slope's.
-        samples.push_text(self.time, value, Kind::Gauge);
+        samples.push_text_or_unknown(self.time, value, kind);
         self.write(name, kind, false);
     }
 

@@ -509,6 +509,9 @@ impl Later {
         if !file.is_empty() && file.record.last == 0 {
             self.samples.clear();
             self.cache.read(id, &mut self.samples);
+            if self.samples.are_unknown() {
+                return true;
+            }
             self.paths.enter_inside(self.cache.folder(id));
             let path = self.paths.file(self.cache.name(id));
             let file = self.cache.get_mut(id);

@@ -104,6 +104,25 @@ impl Samples {
         self.end(time, start, good)
     }
 
+    /// Adds a host's value as it came, or that it is not known where the text is no number.
+    ///
+    /// librrd refuses most texts, and the next value then stands for that time as well. A counter
+    /// is none the worse for that, as it counts on: of one, only what C gmetad's librrd takes for
+    /// unknown is unknown, and `nan` is not.
+    #[inline]
+    pub(super) fn push_text_or_unknown(&mut self, time: u32, text: &[u8], kind: Kind) {
+        // As it is: what the file takes of it, its kind decides, which may be an older slope's.
+        let good = self.push_text(time, text, Kind::Gauge);
+        if !good && (kind == Kind::Gauge || matches!(text, [] | [b'U', ..])) {
+            self.push_packed(time, |all| all.extend_from_slice(UNKNOWN));
+        }
+    }
+
+    /// Whether no value of them is known.
+    pub(super) fn are_unknown(&self) -> bool {
+        self.iter().all(|(_, value)| value.starts_with(UNKNOWN))
+    }
+
     /// Adds a sum and how many were summed; whether a source of this kind can have it.
     pub(super) fn push_sum(&mut self, time: u32, sum: f64, num: u32, kind: Kind) -> bool {
         let start = self.text.len();
@@ -309,6 +328,30 @@ mod tests {
         ] {
             assert_eq!(text(value, Kind::Gauge), None, "{value:?}");
         }
+    }
+
+    #[test]
+    fn a_gauge_that_is_no_number_is_unknown_and_a_counter_counts_on() {
+        let text = |value: &str, kind| {
+            let mut samples = Samples::default();
+            samples.push_text_or_unknown(7, value.as_bytes(), kind);
+            let text = samples.with(|all| all.first().map(|it| it.to_str().unwrap().to_owned()));
+            (text, samples.are_unknown())
+        };
+        let unknown = (Some("7:U".into()), true);
+        for value in [
+            "nan", "-NaN", "inf", "1e400", "text", "", "0x10", "5 6", "U",
+        ] {
+            assert_eq!(text(value, Kind::Gauge), unknown, "{value:?}");
+        }
+        for kind in [Kind::Counter, Kind::Derive] {
+            assert_eq!(text("", kind), unknown);
+            assert_eq!(text("Unknown", kind), unknown);
+            for value in ["nan", "inf", "text", "0x10"] {
+                assert_eq!(text(value, kind).0, None, "{value:?}");
+            }
+        }
+        assert_eq!(text("5", Kind::Gauge), (Some("7:5".into()), false));
     }
 
     #[test]

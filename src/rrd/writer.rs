@@ -518,7 +518,7 @@ impl Writer {
         let known = record.last > 0;
         if !known && !exists(path) {
             self.fit(samples, spec.kind);
-            if samples.is_empty() {
+            if samples.are_unknown() {
                 return;
             }
             if let Err(failure) = self.create(path, spec, samples.first_time()) {
@@ -567,7 +567,9 @@ impl Writer {
             if may_create && !exists(path) {
                 may_create = false;
                 self.fit(samples, spec.kind);
-                if samples.is_empty() {
+                if samples.are_unknown() {
+                    // There is nothing to begin a file with.
+                    samples.clear();
                     return Ok(written);
                 }
                 self.create(path, spec, samples.first_time())?;
