@@ -209,9 +209,9 @@ pub(super) unsafe fn taken_back(snapshot: *const gmetad_plugin::abi::Snapshot) {
 mod tests {
     use std::time::Duration;
 
-    use gmetad_core::plugin::{Invented, tree::NodeId};
     use super::*;
     use gmetad_core::model::{Cluster, Mono, Node, Now};
+    use gmetad_core::plugin::{Invented, tree::NodeId};
 
     fn update(source: &str, name: &str, epoch: i64) -> Update {
         Update {

@@ -438,7 +438,7 @@ impl Tools {
         };
         match turn {
             Turn::Taken(lasted) => {
-                crate::recovered!(error: "{files} take values again, after {}", span(lasted));
+                gmetad_core::recovered!(error: "{files} take values again, after {}", span(lasted));
             }
             Turn::Refused { files: count, wait } => {
                 let too = if self.writer.rrdcached.is_some() {
