@@ -476,7 +476,7 @@ mod tests {
     use std::time::Duration;
 
     use crate::cli::Overrides;
-    use crate::config::testing::{Memory, config, notices, refusal};
+    use crate::config::testing::{Memory, config, defaults, notices, refusal};
     use crate::config::{
         Config, ConfigErrors, DEFAULT_RRAS, GMETAD_PYTHON_RRAS, HostPort, SourceConfig, TrustEntry,
         parse,
@@ -504,7 +504,7 @@ mod tests {
     #[test]
     fn an_empty_file_is_the_defaults_and_a_warning() {
         let config = config("");
-        assert_eq!(config, Config::new("h.example"));
+        assert_eq!(config, defaults());
         assert_eq!(config.authority, "http://h.example/ganglia/");
         assert_eq!((config.xml_port, config.interactive_port), (8651, 8652));
         assert_eq!(config.setuid_username.as_deref(), Some("nobody"));

@@ -150,9 +150,9 @@ pub(super) fn archives(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem
 
 #[cfg(test)]
 mod tests {
+    use crate::config::TrustConfig;
     use crate::config::table::{Arity, at_top_level};
-    use crate::config::testing::{config, notices};
-    use crate::config::{Config, TrustConfig};
+    use crate::config::testing::{config, defaults, notices};
 
     /// Each list at top level but data_source, which is not one alone.
     fn lists() -> impl Iterator<Item = &'static str> {
@@ -172,7 +172,7 @@ mod tests {
                 if name == "summary_rule" && !empty.trim().is_empty() {
                     continue;
                 }
-                assert_eq!(config(&line), Config::new("h.example"), "{line}");
+                assert_eq!(config(&line), defaults(), "{line}");
                 let said = notices(&format!("data_source a b\n{line}"));
                 let start = format!("WARN g.conf:2: {name} has no value and is ignored; it takes ");
                 assert!(
@@ -250,7 +250,7 @@ mod tests {
             "WARN g.conf:2: RRAs: RRA:HWPREDICT:10:0.1:0.0035:5 is left out; AVERAGE, MIN, MAX and \
              LAST are made"
         );
-        let default = Config::new("h.example").rrd.rras;
+        let default = defaults().rrd.rras;
         assert_eq!(config("RRAs RRA:FAILURES:10:5:7:9").rrd.rras, default);
     }
 
