@@ -475,7 +475,7 @@ mod tests {
     use std::path::Path;
     use std::time::Duration;
 
-    use crate::testing::{Memory, config, notices, refusal};
+    use crate::testing::{Memory, config, defaults, notices, refusal};
     use crate::{Config, ConfigErrors, DEFAULT_RRAS, GMETAD_PYTHON_RRAS, Overrides, parse};
     use gmetad_core::source::{HostPort, SourceConfig};
     use gmetad_core::trust::TrustEntry;
@@ -502,7 +502,7 @@ mod tests {
     #[test]
     fn an_empty_file_is_the_defaults_and_a_warning() {
         let config = config("");
-        assert_eq!(config, Config::new("h.example"));
+        assert_eq!(config, defaults());
         assert_eq!(config.authority, "http://h.example/ganglia/");
         assert_eq!((config.xml_port, config.interactive_port), (8651, 8652));
         assert_eq!(config.setuid_username.as_deref(), Some("nobody"));

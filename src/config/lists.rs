@@ -152,7 +152,7 @@ pub(super) fn archives(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem
 mod tests {
     use crate::Config;
     use crate::table::{Arity, at_top_level};
-    use crate::testing::{config, notices};
+    use crate::testing::{config, defaults, notices};
     use gmetad_core::trust::TrustConfig;
 
     /// Each list at top level but data_source, which is not one alone.
@@ -173,7 +173,7 @@ mod tests {
                 if name == "summary_rule" && !empty.trim().is_empty() {
                     continue;
                 }
-                assert_eq!(config(&line), Config::new("h.example"), "{line}");
+                assert_eq!(config(&line), defaults(), "{line}");
                 let said = notices(&format!("data_source a b\n{line}"));
                 let start = format!("WARN g.conf:2: {name} has no value and is ignored; it takes ");
                 assert!(
@@ -251,7 +251,7 @@ mod tests {
             "WARN g.conf:2: RRAs: RRA:HWPREDICT:10:0.1:0.0035:5 is left out; AVERAGE, MIN, MAX and \
              LAST are made"
         );
-        let default = Config::new("h.example").rrd.rras;
+        let default = defaults().rrd.rras;
         assert_eq!(config("RRAs RRA:FAILURES:10:5:7:9").rrd.rras, default);
     }
 

@@ -56,6 +56,14 @@ fn read(text: &str, files: &Memory) -> Result<Loaded, String> {
     .map_err(|errors| errors.to_string())
 }
 
+/// What an empty file gives.
+pub(super) fn defaults() -> Config {
+    Config {
+        path: Some("g.conf".into()),
+        ..Config::new("h.example")
+    }
+}
+
 /// A sound configuration.
 pub(super) fn config(text: &str) -> Config {
     read(text, &Memory::default()).expect("sound").config
