@@ -150,7 +150,6 @@ pub(super) fn archives(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem
 
 #[cfg(test)]
 mod tests {
-    use crate::Config;
     use crate::table::{Arity, at_top_level};
     use crate::testing::{config, defaults, notices};
     use gmetad_core::trust::TrustConfig;

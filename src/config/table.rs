@@ -653,7 +653,7 @@ pub(super) fn not_empty(text: &str) -> Result<String, Fault> {
 mod tests {
     use super::directive_names;
     use crate::testing::{Memory, config, config_with, defaults, notices};
-    use crate::{Config, DEFAULT_RRAS, GMETAD_PYTHON_RRAS};
+    use crate::{DEFAULT_RRAS, GMETAD_PYTHON_RRAS};
 
     const SHIPPED: &str = include_str!("../../contrib/gmetad.conf");
     const MANUAL: &str = include_str!("../../man/gmetad.conf.5");
