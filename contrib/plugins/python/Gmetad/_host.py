@@ -14,7 +14,7 @@ import traceback
 
 import Gmetad
 import _gmetad
-from Gmetad import _changes, _nodes, gmetad_data, gmetad_plugin
+from Gmetad import _changes, _nodes, gmetad_config, gmetad_data, gmetad_plugin
 
 ERROR, WARNING, INFO, DEBUG = 2, 3, 4, 5
 

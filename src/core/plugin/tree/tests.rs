@@ -293,6 +293,39 @@ fn a_value_that_was_set_is_seen_by_the_next_and_never_by_the_store() {
 }
 
 #[test]
+fn each_state_of_each_update_has_a_number_of_its_own() {
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..2 {
+        let mut rig = rig(2, 2);
+        let mut tree = Tree::of_update(&mut rig.update, &mut rig.table);
+        let first = tree.revision();
+        assert_eq!(tree.revision(), first, "nothing was changed");
+        assert!(seen.insert(first), "another update");
+        let host = child(&tree, NodeId::Top, "HOST:h0");
+        let metric = child(&tree, host, "METRIC:load_one");
+        let added = [("name", "added")];
+        let changes: [&dyn Fn(&mut Tree<'_>); 6] = [
+            &|tree| tree.set(metric, "val", "7").unwrap(),
+            &|tree| tree.set(metric, "made_up", "7").unwrap(),
+            &|tree| tree.set_value(metric, 8.0).unwrap(),
+            &|tree| tree.set_hosts(7, 8),
+            &|tree| assert!(tree.add(host, Kind::Metric, &added).is_ok()),
+            &|tree| tree.remove(host).unwrap(),
+        ];
+        for (at, change) in changes.iter().enumerate() {
+            assert_eq!(tree.copied().is_some(), at < 5, "children were added");
+            change(&mut tree);
+            assert!(seen.insert(tree.revision()), "change {at}");
+        }
+        let last = tree.revision();
+        tree.finish();
+        let mut tree = Tree::of_update(&mut rig.update, &mut rig.table);
+        assert_eq!(tree.revision(), last, "put in order is not changed");
+        assert!(tree.copied().is_some());
+    }
+}
+
+#[test]
 fn what_is_added_is_an_ordinary_metric_for_those_after() {
     let mut rig = rig(3, 3);
     let mut tree = rig.tree();
