@@ -18,7 +18,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Where rustup puts cargo, for a shell that was opened before it did.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help build release plugins python-host install-python-host test demo bench lint fmt deps install uninstall clean
+.PHONY: check help build release plugins python-host install-python-host test demo bench lint fmt deps install uninstall clean
 
 help: ## list what can be done
 	@echo 'make …'
@@ -57,6 +57,13 @@ bench: ## measure it beside C gmetad, and the core alone (an hour; the machine s
 	$(CARGO) build --release --examples
 	$(TARGET)/release/examples/versus --svg docs/benchmarks.svg
 	$(CARGO) bench --bench core
+
+check: ## what breaks most often, in under a minute: format, lints, walls, the core's and the configuration's tests
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	@contrib/lint.sh
+	$(CARGO) test -q -p gmetad-core -p gmetad-config
+	$(CARGO) test -q --test house
 
 lint: ## check format, lints, scripts, man pages, tests that documents name; what is no warning here is none in CI
 	$(CARGO) fmt --all --check
