@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 pub use detach::{Role, lead_session, leave_terminal, report, role, settle, start_detached};
 pub use pid_file::{PidFile, PidFileError};
-pub use port_holder::{PortHolder, port_holder};
+pub use port_holder::{PortHolder, cannot_listen, port_holder};
 pub use user::{Account, UserError, account_to_become};
 
 /// What the process exits with, the values of sysexits(3).

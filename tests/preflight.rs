@@ -97,7 +97,7 @@ fn who_has_a_port_is_named() {
     let conf = configure(folder.path(), &format!("xml_port {port}"));
     let (_, printed, errors) = outcome(&["-t", "-c", text(&conf)]);
     let pid = format!(
-        ", pid {}; end it, or choose another port",
+        "(pid {}) has the port; end that process, or choose another port",
         std::process::id()
     );
     assert!(errors.contains(&pid), "{errors}");
@@ -125,7 +125,7 @@ fn what_is_checked_beside_the_gmetad_that_runs_is_sound() {
     assert_eq!(code, 0, "{errors}");
     assert!(printed.contains(": sound\n"), "{printed}");
     let held = format!(
-        " is held by gmetad, pid {}, which runs now; ",
+        " is held by gmetad (pid {}), which runs now; ",
         running.pid()
     );
     for what in [

@@ -35,7 +35,7 @@ pub enum PidFileError {
         /// As configured.
         path: PathBuf,
         /// What stands in it.
-        pid: Option<i32>,
+        pid: Option<u32>,
     },
     /// The file cannot be made, opened or locked.
     #[error(
@@ -101,7 +101,7 @@ impl PidFile {
     }
 
     /// The pid of the live gmetad that a file names, without touching the file.
-    pub fn owner(path: &Path) -> Option<i32> {
+    pub fn owner(path: &Path) -> Option<u32> {
         let mut file = OpenOptions::new()
             .read(true)
             .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
@@ -146,11 +146,14 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-fn read(file: &mut File) -> Option<i32> {
+fn read(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.rewind().ok()?;
     file.take(READ_LIMIT_BYTES).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok().filter(|pid| *pid > 0)
+    text.trim()
+        .parse()
+        .ok()
+        .filter(|pid| (1..=i32::MAX as u32).contains(pid))
 }
 
 /// Whether the open file is still the one that the path names.
@@ -161,8 +164,8 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-fn is_another_gmetad(pid: i32) -> bool {
-    if u32::try_from(pid).is_ok_and(|pid| pid == std::process::id()) {
+fn is_another_gmetad(pid: u32) -> bool {
+    if pid == std::process::id() {
         return false;
     }
     // As in proc_pid_stat(5): `pid (name) state …`. One that has ended and that nobody asks after,

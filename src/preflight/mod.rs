@@ -9,17 +9,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::daemon::{Exit, UserError, exit_of_listening};
+use crate::daemon::{Exit, PortHolder, UserError, cannot_listen, exit_of_listening};
 use gmetad_config::{Config, RrdcachedAddress};
 use gmetad_core::trust::TrustEntry;
 
-mod holder;
 mod places;
 #[cfg(test)]
 mod tests;
 mod world;
 
-pub use holder::Holder;
 pub use world::{ThisMachine, answer_as};
 
 /// Polls further apart than this let hosts look down between them: gmond says 20 for a host's TMAX,
@@ -138,9 +136,9 @@ pub trait World {
     /// Whether the port can be listened on; if not, the address that was tried.
     fn port(&self, address: Option<IpAddr>, port: u16) -> Result<(), (SocketAddr, io::Error)>;
     /// Who listens there, as far as that can be seen.
-    fn holder(&self, address: SocketAddr) -> Option<Holder>;
+    fn holder(&self, address: SocketAddr) -> Option<PortHolder>;
     /// The gmetad that runs and has this pid file.
-    fn owner_of_pid_file(&self, path: &Path) -> Option<i32>;
+    fn owner_of_pid_file(&self, path: &Path) -> Option<u32>;
     /// Whether somebody listens at the socket.
     fn answers(&self, socket: &Path) -> bool;
     /// Those of the names that have no address.
@@ -269,20 +267,13 @@ impl<'a> Look<'a> {
             Some(holder) if holder.is_gmetad() => {
                 self.running(&format!("{name} {address}"), &holder);
             }
-            Some(holder) => self.fatal(
-                exit,
-                format!("{name} {address} is taken by {holder}; end it, or choose another port"),
-            ),
-            None => self.fatal(
-                exit,
-                format!("{name} {address} cannot be listened on: {error}"),
-            ),
+            holder => self.fatal(exit, cannot_listen(name, address, error, holder.as_ref())),
         }
     }
 
     /// No mistake of the configuration's: it is checked most often before it takes the place of the
     /// one that runs.
-    fn running(&mut self, what: &str, holder: &Holder) {
+    fn running(&mut self, what: &str, holder: &PortHolder) {
         self.is_running = true;
         self.warn(format!(
             "{what} is held by {holder}, which runs now; a start fails until that has ended, a \

@@ -5,8 +5,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{BUILT_IN, Holder, Kind, Look, May, Need, Who};
-use crate::daemon::{Exit, exit_of_listening};
+use super::{BUILT_IN, Kind, Look, May, Need, Who};
+use crate::daemon::{Exit, PortHolder, exit_of_listening};
 use gmetad_config::meant;
 
 /// Why a path cannot be used.
@@ -56,7 +56,10 @@ impl Look<'_> {
             return;
         };
         if let Some(pid) = self.world.owner_of_pid_file(path) {
-            let holder = Holder::gmetad(pid);
+            let holder = PortHolder::Process {
+                name: "gmetad".into(),
+                pid,
+            };
             self.running(&format!("pid file {}", path.display()), &holder);
             return;
         }

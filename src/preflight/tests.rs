@@ -16,8 +16,8 @@ struct Fake {
     /// By who and path; `None` is that it could not be asked.
     denied: HashMap<(String, PathBuf), Option<io::ErrorKind>>,
     ports: HashMap<u16, io::ErrorKind>,
-    holder: Option<Holder>,
-    owner: Option<i32>,
+    holder: Option<PortHolder>,
+    owner: Option<u32>,
     answers: bool,
     unresolved: Vec<(&'static str, NameTrouble)>,
     named: &'static str,
@@ -81,11 +81,11 @@ impl World for Fake {
         }
     }
 
-    fn holder(&self, _: SocketAddr) -> Option<Holder> {
+    fn holder(&self, _: SocketAddr) -> Option<PortHolder> {
         self.holder.clone()
     }
 
-    fn owner_of_pid_file(&self, _: &Path) -> Option<i32> {
+    fn owner_of_pid_file(&self, _: &Path) -> Option<u32> {
         self.owner
     }
 
@@ -122,6 +122,13 @@ fn found(text: &str, world: &Fake) -> Vec<String> {
         Weight::Unchecked => format!("unchecked {text}"),
     };
     findings.iter().map(said).collect()
+}
+
+fn process(name: &str) -> PortHolder {
+    PortHolder::Process {
+        name: name.into(),
+        pid: 7,
+    }
 }
 
 const NOBODY: &str = "user nobody";
@@ -222,17 +229,17 @@ fn a_taken_port_names_who_has_it() {
     assert_eq!(
         found("setuid off", &world),
         [
-            "69 xml_port 127.0.0.1:8651 cannot be listened on: address in use",
-            "77 interactive_port 127.0.0.1:8652 cannot be listened on: permission denied",
+            "69 xml_port 127.0.0.1:8651 cannot be listened on: address in use; choose another port, or \
+             end the process that has it",
+            "77 interactive_port 127.0.0.1:8652 cannot be listened on: permission denied; start as \
+             root, or choose a port above 1023",
         ]
     );
-    world.holder = Some(Holder {
-        pid: 7,
-        name: "nc".into(),
-    });
+    world.holder = Some(process("nc"));
     assert_eq!(
         found("setuid off", &world)[0],
-        "69 xml_port 127.0.0.1:8651 is taken by nc, pid 7; end it, or choose another port"
+        "69 xml_port 127.0.0.1:8651 cannot be listened on: nc (pid 7) has the port; end that process, or \
+         choose another port"
     );
     assert_eq!(
         found("setuid off\nxml_port 0\ninteractive_port 1", &world),
@@ -244,14 +251,14 @@ fn a_taken_port_names_who_has_it() {
 fn what_a_running_gmetad_has_is_no_mistake() {
     let mut world = Fake::with(&[("/s", Kind::Socket)]);
     world.ports.insert(8651, io::ErrorKind::AddrInUse);
-    world.holder = Some(Holder::gmetad(7));
+    world.holder = Some(process("gmetad"));
     world.owner = Some(7);
     world.answers = true;
     let conf = "setuid off\n#pid\nrrd {\nlisten /s\n}";
     let said = found(conf, &world);
     assert_eq!(
         said[0],
-        "warn pid file /p/pid is held by gmetad, pid 7, which runs now; a start fails until that has \
+        "warn pid file /p/pid is held by gmetad (pid 7), which runs now; a start fails until that has \
          ended, a reload does not"
     );
     assert!(

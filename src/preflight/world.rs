@@ -19,10 +19,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, Uid, access};
 
-use super::holder::{self, Holder};
 use super::{Kind, May, NameTrouble, Need, Who, World};
 use crate::cli::ACCESS_OPTION;
-use crate::daemon::{PidFile, UserError, account_to_become};
+use crate::daemon::{PidFile, PortHolder, UserError, account_to_become, port_holder};
 use crate::reactor;
 use gmetad_loader as shared_object;
 
@@ -83,11 +82,11 @@ impl World for ThisMachine {
         reactor::try_port(address, port)
     }
 
-    fn holder(&self, address: SocketAddr) -> Option<Holder> {
-        holder::of_port(address)
+    fn holder(&self, address: SocketAddr) -> Option<PortHolder> {
+        port_holder(address)
     }
 
-    fn owner_of_pid_file(&self, path: &Path) -> Option<i32> {
+    fn owner_of_pid_file(&self, path: &Path) -> Option<u32> {
         PidFile::owner(path)
     }
 

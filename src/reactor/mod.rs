@@ -34,7 +34,7 @@ use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
 use self::arrivals::Arrivals;
-use crate::daemon::{PortHolder, port_holder};
+use crate::daemon::{PortHolder, cannot_listen, port_holder};
 use crate::host::Sampler;
 use crate::plugins::PluginHandle;
 use crate::{logging, plugins};
@@ -82,7 +82,7 @@ pub fn try_port(address: Option<IpAddr>, port: u16) -> Result<(), (SocketAddr, i
 #[derive(Debug, Error)]
 pub enum BindError {
     /// A port cannot be had.
-    #[error("{name} {address} cannot be listened on: {source}{}", taken(*address, holder.as_ref()))]
+    #[error("{}", cannot_listen(name, *address, source, holder.as_ref()))]
     Listen {
         /// The directive that says the port.
         name: &'static str,
@@ -267,7 +267,7 @@ impl Reactor {
                 name,
                 address,
                 holder: (source.kind() == io::ErrorKind::AddrInUse)
-                    .then(|| port_holder(number))
+                    .then(|| port_holder(address))
                     .flatten(),
                 source,
             },
@@ -528,13 +528,6 @@ impl Shared {
         let now = self.instant();
         self.nuisances.tell(address, nuisance, what, now);
     }
-}
-
-/// That somebody has a port, behind what the system says.
-fn taken(address: SocketAddr, holder: Option<&PortHolder>) -> String {
-    holder.map_or(String::new(), |holder| {
-        format!("; port {} is taken by {holder}", address.port())
-    })
 }
 
 impl BindError {
