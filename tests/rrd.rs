@@ -17,7 +17,7 @@ use gmetad_core::model::{
 };
 
 use gmetad_core::plugin::{Invented, RootUpdate, Update};
-use gmetad_rrd::RrdStatus;
+use gmetad_core::status::RrdStatus;
 use tempfile::TempDir;
 
 const T0: i64 = 1_700_000_000;
@@ -267,7 +267,7 @@ fn the_tree_is_the_one_that_graphs_expect() {
     rig.send_root(T0, summary(&[("load_one", "both", 8.0, 32)]));
     let status = rig.end();
     assert_eq!((status.written, status.created), (5, 5));
-    assert_eq!((status.failed, status.stale, status.broken), (0, 0, 0));
+    assert_eq!((status.failed, status.repeated, status.broken), (0, 0, 0));
     let expected = [
         "__SummaryInfo__/load_one.rrd",
         "below/__SummaryInfo__/load_one.rrd",
@@ -456,14 +456,14 @@ fn the_same_time_again_is_skipped_and_counted_and_one_before_it_apart() {
     rig.send(at(T0 - 100, "3"));
     let status = rig.restart();
     assert_eq!((status.written, status.failed), (1, 0));
-    assert_eq!((status.stale, status.refused), (1, 1));
+    assert_eq!((status.repeated, status.refused), (1, 1));
     // Nothing is remembered of the file now, so librrd has to say it.
     rig.send(at(T0, "4"));
     rig.send(at(T0 - 1, "5"));
     rig.send(at(T0 + 10, "6"));
     let status = rig.end();
     assert_eq!((status.written, status.failed), (1, 0));
-    assert_eq!((status.stale, status.refused), (1, 1));
+    assert_eq!((status.repeated, status.refused), (1, 1));
     assert_eq!(status.broken, 0);
     assert_eq!(rig.last("c/h/m.rrd"), format!("{}: 6", T0 + 10));
 }
@@ -589,7 +589,11 @@ fn hostile_names_stay_below_the_root_and_apart() {
     let status = rig.end();
     let count = names.len();
     let files = count * count * count + count * count + count;
-    assert_eq!((status.failed, status.stale), (0, 0), "no two share a file");
+    assert_eq!(
+        (status.failed, status.repeated),
+        (0, 0),
+        "no two share a file"
+    );
     assert_eq!(status.created, files as u64);
     assert_eq!(rig.files().len(), files);
     assert_eq!(entries(rig.folder.path()), ["inside"]);
@@ -671,7 +675,7 @@ fn hosts_and_metrics_that_come_and_go_keep_their_files() {
     }
     let status = rig.end();
     assert_eq!((status.written, status.created), (written as u64, 8));
-    assert_eq!((status.stale, status.failed), (0, 0));
+    assert_eq!((status.repeated, status.failed), (0, 0));
 }
 
 #[test]
@@ -686,7 +690,7 @@ fn a_source_whose_clock_is_far_ahead_spoils_none_of_its_files() {
         rig.send(one);
     }
     let status = rig.end();
-    assert_eq!((status.written, status.stale, status.failed), (8, 0, 0));
+    assert_eq!((status.written, status.repeated, status.failed), (8, 0, 0));
     for file in ["c/h/load_one.rrd", "c/__SummaryInfo__/load_one.rrd"] {
         let last = format!("{}: 1.5", T0 + 30);
         assert!(rig.last(file).starts_with(&last), "{}", rig.last(file));

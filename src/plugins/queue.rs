@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use super::status::{PluginStatus, QueueStatus, Status};
 use gmetad_core::model::{Mono, Node};
 use gmetad_core::plugin::{RootUpdate, Update};
-use gmetad_core::status::ExportStatus;
-use gmetad_rrd::{PortAnswer, PortRequest, RrdCounters, RrdStatus};
+use gmetad_core::status::{ExportStatus, RrdStatus};
+use gmetad_rrd::{PortAnswer, PortRequest, RrdCounters};
 
 /// Updates in the channel at most.
 pub(super) const CHANNEL_EVENTS: usize = 128;

@@ -264,7 +264,7 @@ impl Reactor {
                 files.written,
                 files.calls,
                 files.created,
-                files.stale,
+                files.repeated,
                 files.refused,
                 files.failed,
                 files.broken

@@ -8,8 +8,7 @@ use crate::plugins::{PluginHandle, PluginState, PluginStatus};
 use gmetad_config::Config;
 use gmetad_core::model::Node;
 use gmetad_core::status::{
-    ExportStatus, FilesReport, OutputReport, PluginReport, QueueReport, Report, SourceStatus,
-    StoreSizes, Tally,
+    ExportStatus, OutputReport, PluginReport, QueueReport, Report, SourceStatus, StoreSizes, Tally,
 };
 
 use gmetad_core::store::SourceId;
@@ -64,19 +63,7 @@ impl Shared {
                 stalled: plugins.stalled(now),
             };
             report.plugins = plugin_reports(plugins);
-            let files = plugins.rrd();
-            report.files = FilesReport {
-                created: files.created,
-                calls: files.calls,
-                forced: files.forced,
-                broken: files.broken,
-                repeated: files.stale,
-                refused: files.refused,
-                refusing: files.refusing,
-                held: files.held,
-                held_bytes: files.held_bytes,
-                journal_bytes: files.journal_bytes,
-            };
+            report.files = plugins.rrd();
         }
         report
     }
@@ -171,7 +158,7 @@ fn files(plugins: &PluginHandle, all: &[PluginStatus]) -> OutputReport {
         sent,
         failed: files.failed,
         refusing: 0,
-        dropped: files.stale + files.refused,
+        dropped: files.repeated + files.refused,
         waiting_bytes: files.held_bytes,
         failing: files.broken > 0,
     }

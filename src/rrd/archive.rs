@@ -845,7 +845,7 @@ mod tests {
         archive.open().unwrap();
         put_root_sum(&mut archive, T0 + 15);
         let status = archive.tools.writer.counters().status();
-        assert_eq!((status.written, status.stale, status.failed), (2, 0, 0));
+        assert_eq!((status.written, status.repeated, status.failed), (2, 0, 0));
     }
 
     #[test]

@@ -45,7 +45,7 @@ mod writer;
 pub use desk::PortDesk;
 pub use desk::{PortAnswer, PortRequest};
 pub use former::other_archives;
-pub use writer::{RrdCounters, RrdStatus};
+pub use writer::RrdCounters;
 
 /// A sample as a journal has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -22,6 +22,7 @@ use super::sound;
 use super::sound::Unsound;
 use gmetad_config::Config;
 use gmetad_core::model::Mono;
+use gmetad_core::status::RrdStatus;
 
 /// A value is unknown when nothing came for this many steps.
 const HEARTBEAT_STEPS: u32 = 8;
@@ -70,35 +71,6 @@ pub struct RrdCounters {
     pub(super) forced: AtomicU64,
 }
 
-/// What was done to files since the start, read at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RrdStatus {
-    /// Samples written.
-    pub written: u64,
-    /// Files created.
-    pub created: u64,
-    /// Samples of a time that their file has already, skipped.
-    pub stale: u64,
-    /// Samples that their file refuses, as it has newer ones.
-    pub refused: u64,
-    /// Clusters and grids, the root among them, some of whose files do so now.
-    pub refusing: u64,
-    /// Samples lost because their file or its folder would not take them.
-    pub failed: u64,
-    /// Files that did not take their last sample.
-    pub broken: u64,
-    /// Samples that wait in the cache, now.
-    pub held: u64,
-    /// Bytes of memory that the cache takes, now.
-    pub held_bytes: u64,
-    /// Bytes written to the journal.
-    pub journal_bytes: u64,
-    /// Calls that wrote to a file, however many samples each.
-    pub calls: u64,
-    /// Of those, for want of room in the cache.
-    pub forced: u64,
-}
-
 impl RrdCounters {
     /// All of them.
     pub fn status(&self) -> RrdStatus {
@@ -106,7 +78,7 @@ impl RrdCounters {
         RrdStatus {
             written: read(&self.written),
             created: read(&self.created),
-            stale: read(&self.stale),
+            repeated: read(&self.stale),
             refused: read(&self.refused),
             refusing: read(&self.refusing),
             failed: read(&self.failed),
@@ -850,10 +822,10 @@ mod tests {
         // As after a start, when nothing is remembered.
         rig.record = FileRecord::new(0);
         let status = rig.write(&[(0, "1"), (10, "2"), (20, "3"), (30, "4")]);
-        assert_eq!((status.written, status.stale, status.failed), (4, 2, 0));
+        assert_eq!((status.written, status.repeated, status.failed), (4, 2, 0));
         assert_eq!(rig.last(), 30);
         let status = rig.write(&[(20, "3"), (30, "4")]);
-        assert_eq!((status.written, status.stale, status.failed), (4, 4, 0));
+        assert_eq!((status.written, status.repeated, status.failed), (4, 4, 0));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Names keep to its customs: base units, counters that end in _total.
 
-use super::{FilesReport, Report, SourceState, SourceStatus, Tally};
+use super::{Report, RrdStatus, SourceState, SourceStatus, Tally};
 use crate::answer::prometheus::Kind::{Counter, Gauge};
 use crate::answer::prometheus::{Kind, Page};
 
@@ -340,7 +340,7 @@ fn plugins(page: &mut Page, report: &Report) {
     }
 }
 
-fn files(page: &mut Page, files: &FilesReport) {
+fn files(page: &mut Page, files: &RrdStatus) {
     let figures: [(&str, Kind, &str, u64); 7] = [
         (
             "gmetad_rrd_files_created_total",

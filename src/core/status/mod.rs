@@ -174,26 +174,31 @@ pub struct OutputReport {
     pub failing: bool,
 }
 
-/// Round-robin files, and the cache that holds values before they are written.
+/// What was done to RRD files since the start, and what waits in the cache before them: filled by
+/// their writer, read by the pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FilesReport {
-    /// Files created, since the start.
+pub struct RrdStatus {
+    /// Values written.
+    pub written: u64,
+    /// Files created.
     pub created: u64,
     /// Calls that wrote to a file, however many values each.
     pub calls: u64,
     /// Of those, for want of room in the cache.
     pub forced: u64,
+    /// Values lost because their file or its folder would not take them.
+    pub failed: u64,
     /// Files that did not take their last value.
     pub broken: u64,
-    /// Values of a time that their file had already.
+    /// Values of a time that their file has already, skipped.
     pub repeated: u64,
     /// Values that their file refused, as it has newer ones.
     pub refused: u64,
-    /// Clusters and grids, the root among them, some of whose files refuse them now.
+    /// Clusters and grids, the root among them, some of whose files refuse values now.
     pub refusing: u64,
-    /// Values that wait in the cache.
+    /// Values that wait in the cache, now.
     pub held: u64,
-    /// Memory that takes.
+    /// Bytes of memory that the cache takes, now.
     pub held_bytes: u64,
     /// Bytes written to the journal.
     pub journal_bytes: u64,
@@ -256,8 +261,8 @@ pub struct Report {
     pub plugins: Vec<PluginReport>,
     /// Rules of alerts that were not understood: where they stand and what is wrong, a line each.
     pub rules_left_out: Vec<String>,
-    /// Round-robin files and the cache before them.
-    pub files: FilesReport,
+    /// RRD files and the cache before them.
+    pub files: RrdStatus,
     /// To their thread.
     pub queue: QueueReport,
     /// What is held.
