@@ -21,9 +21,10 @@ use super::growth::{Gap, LastWrite};
 use super::later::Later;
 use super::librrd;
 use super::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
+use super::record::{FileEntry, FileState};
 use super::samples::{Kind, Samples};
 use super::sound;
-use super::writer::{FileRecord, FileSpec, RrdCounters, Writer};
+use super::writer::{FileSpec, RrdCounters, Writer};
 use gmetad_config::Config;
 use gmetad_core::complaint::span;
 use gmetad_core::model::{
@@ -474,11 +475,13 @@ impl Tools {
     }
 
     /// Lets go of what is remembered of files that are no longer written to.
-    fn forget(&mut self, files: &[FileRecord]) {
-        self.writer.forget(files);
-        if let Some(later) = &mut self.later {
-            let held = files.iter().filter_map(|file| file.held());
-            held.for_each(|id| later.release(id, &self.writer));
+    fn forget(&mut self, files: &[FileEntry]) {
+        for file in files {
+            match (file.state(), &mut self.later) {
+                (FileState::Direct(record), _) => self.writer.forget(record),
+                (FileState::Held(id), Some(later)) => later.release(id, &self.writer),
+                (FileState::Held(_), None) => unreachable!("only a cache holds files"),
+            }
         }
     }
 }
@@ -681,7 +684,7 @@ impl FolderWriter<'_> {
 
     /// Whether the last of the samples was taken.
     fn write(&mut self, name: u32, kind: Kind, with_num: bool) -> bool {
-        let record = self.dir.find(&mut self.at, name, &mut self.search);
+        let entry = self.dir.find(&mut self.at, name, &mut self.search);
         let Tools {
             samples,
             paths,
@@ -701,11 +704,14 @@ impl FolderWriter<'_> {
         if let Some(later) = later
             && later.holds()
         {
-            let id = record.held().unwrap_or_else(|| {
-                let id = later.use_file(paths.folder(), names.component(name), spec);
-                record.hold(id);
-                id
-            });
+            let id = match entry.state() {
+                FileState::Held(id) => id,
+                FileState::Direct(_) => {
+                    let id = later.use_file(paths.folder(), names.component(name), spec);
+                    entry.set(FileState::Held(id));
+                    id
+                }
+            };
             let mut taken = false;
             for (time, value) in samples.iter() {
                 let held = later.put(id, spec, time, value, writer);
@@ -720,9 +726,13 @@ impl FolderWriter<'_> {
             // Older ones, of the last run's journal.
             later.write_and_tidy(id, writer);
         }
+        let FileState::Direct(mut record) = entry.state() else {
+            unreachable!("no file is held where updates are written as they come")
+        };
         let path = paths.file(names.component(name));
-        writer.write_of_update(path, record, spec, samples);
-        record.last == self.time
+        writer.write_of_update(path, &mut record, spec, samples);
+        entry.set(FileState::Direct(record));
+        record.last() == Some(self.time)
     }
 
     /// Lets go of what is remembered of files that were neither written nor passed. Files stay.
@@ -773,7 +783,7 @@ impl Names {
     }
 
     /// Drops the names that none of these files has, and gives the others new numbers.
-    fn sweep<'a>(&mut self, files: impl Iterator<Item = &'a mut FileRecord>) {
+    fn sweep<'a>(&mut self, files: impl Iterator<Item = &'a mut FileEntry>) {
         let old = std::mem::take(self);
         let mut moved = vec![None; old.known.len()];
         for file in files {
@@ -878,8 +888,8 @@ mod tests {
     #[test]
     fn names_without_files_are_swept_and_the_others_keep_their_files() {
         let mut names = Names::default();
-        let mut files: Vec<FileRecord> = ["a", "b", "c/d"]
-            .map(|name| FileRecord::new(names.number(name)))
+        let mut files: Vec<FileEntry> = ["a", "b", "c/d"]
+            .map(|name| FileEntry::new(names.number(name)))
             .into();
         files.remove(0);
         names.sweep(files.iter_mut());

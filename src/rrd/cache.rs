@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::arena::{Arena, Chain};
 use super::packed::{push_number, take_number, unpack};
+use super::record::{FileId, FileRecord};
 use super::samples::Samples;
-use super::writer::{FileRecord, FileSpec};
+use super::writer::FileSpec;
 
 /// How long samples wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ impl Delay {
     ///
     /// Neighbours are written together: their inodes, which change with them, are in one block.
     fn wait(self, id: FileId, again: bool) -> u32 {
-        let share = u64::from((id / NEIGHBOURS).wrapping_mul(0x9e37_79b1));
+        let share = u64::from((id.number() / NEIGHBOURS).wrapping_mul(0x9e37_79b1));
         let part = |secs: u32| ((share * u64::from(secs)) >> 32) as u32;
         let jitter = if again {
             self.jitter_secs - part(self.jitter_secs / LATER_SPREAD)
@@ -44,9 +45,6 @@ const NEIGHBOURS: u32 = 16;
 
 /// Of the jitter, one in how many seconds still spreads a file's later writes.
 const LATER_SPREAD: u32 = 4;
-
-/// Number of a file in the cache.
-pub(super) type FileId = u32;
 
 const NONE: u32 = u32::MAX;
 
@@ -101,7 +99,7 @@ impl HeldFile {
 
     /// Time of the newest sample, waiting or written; 0 for none known.
     pub(super) fn newest(&self) -> u32 {
-        self.newest.max(self.record.last)
+        self.newest.max(self.record.last().unwrap_or(0))
     }
 }
 
@@ -221,7 +219,7 @@ impl Cache {
     /// The file of that name in that folder below the root, used from now on until it is released.
     pub(super) fn use_file(&mut self, folder: &str, name: &str, spec: FileSpec) -> FileId {
         let id = self.file(folder, name, spec);
-        self.files[id as usize].in_use = true;
+        self.files[id.index()].in_use = true;
         id
     }
 
@@ -233,7 +231,7 @@ impl Cache {
         }
         let key = (self.folders.add(folder), self.names.add(name));
         let file = HeldFile {
-            record: FileRecord::new(0),
+            record: FileRecord::UNKNOWN,
             folder: key.0,
             name: key.1,
             spec,
@@ -251,11 +249,11 @@ impl Cache {
             taken: true,
         };
         let id = if let Some(id) = self.free.pop() {
-            self.files[id as usize] = file;
+            self.files[id.index()] = file;
             id
         } else {
             self.files.push(file);
-            self.files.len() as FileId - 1
+            FileId::new(self.files.len() as u32 - 1)
         };
         self.by_name.insert(key, id);
         id
@@ -269,11 +267,11 @@ impl Cache {
     }
 
     pub(super) fn get(&self, id: FileId) -> &HeldFile {
-        &self.files[id as usize]
+        &self.files[id.index()]
     }
 
     pub(super) fn get_mut(&mut self, id: FileId) -> &mut HeldFile {
-        &mut self.files[id as usize]
+        &mut self.files[id.index()]
     }
 
     /// A file's folder below the root.
@@ -288,8 +286,8 @@ impl Cache {
 
     /// Holds a sample whose value is packed already.
     pub(super) fn put(&mut self, id: FileId, time: u32, packed: &[u8], now: u32) -> Held {
-        let file = &mut self.files[id as usize];
-        if time <= file.newest || time <= file.record.last {
+        let file = &mut self.files[id.index()];
+        if time <= file.newest || file.record.covers(time) {
             return Held::Stale;
         }
         self.scratch.clear();
@@ -297,7 +295,7 @@ impl Cache {
         push_number(u64::from(time - file.newest), &mut self.scratch);
         self.scratch.extend_from_slice(packed);
         let limit = self.limit_bytes.saturating_sub(self.fixed_bytes());
-        let file = &mut self.files[id as usize];
+        let file = &mut self.files[id.index()];
         if !self.arena.append(&mut file.samples, &self.scratch, limit) {
             return Held::Full;
         }
@@ -316,7 +314,7 @@ impl Cache {
     /// Copies a file's samples, oldest first, after those that `samples` has.
     pub(super) fn read(&mut self, id: FileId, samples: &mut Samples) {
         self.scratch.clear();
-        let file = &mut self.files[id as usize];
+        let file = &mut self.files[id.index()];
         self.arena.read(&file.samples, &mut self.scratch);
         let mut rest = self.scratch.as_slice();
         let mut time = 0;
@@ -331,7 +329,7 @@ impl Cache {
 
     /// Lets go of a file's samples.
     pub(super) fn drop_samples(&mut self, id: FileId) {
-        let file = &mut self.files[id as usize];
+        let file = &mut self.files[id.index()];
         self.samples -= u64::from(file.count);
         self.waiting_files -= u64::from(file.count > 0);
         self.arena.free(&mut file.samples);
@@ -341,20 +339,20 @@ impl Cache {
 
     /// Whether nothing is known of a file on disk, and this is the first time to ask.
     pub(super) fn is_first_look(&mut self, id: FileId) -> bool {
-        let file = &mut self.files[id as usize];
+        let file = &mut self.files[id.index()];
         let before = std::mem::replace(&mut file.on_disk, OnDisk::Asked);
-        before == OnDisk::Unasked && file.record.last == 0
+        before == OnDisk::Unasked && file.record.last().is_none()
     }
 
     /// Ends the use of a file; it goes at once if it has no samples, and then this is its record.
     pub(super) fn release(&mut self, id: FileId) -> Option<FileRecord> {
-        self.files[id as usize].in_use = false;
+        self.files[id.index()].in_use = false;
         self.tidy(id)
     }
 
     /// Lets go of a file that has no samples and no user; its record if it went.
     pub(super) fn tidy(&mut self, id: FileId) -> Option<FileRecord> {
-        let file = &mut self.files[id as usize];
+        let file = &mut self.files[id.index()];
         if !file.taken || file.in_use || file.count > 0 {
             return None;
         }
@@ -364,7 +362,7 @@ impl Cache {
         self.folders.remove(folder);
         self.names.remove(name);
         // Its number is free once the wheel has passed it.
-        if !self.files[id as usize].in_wheel {
+        if !self.files[id.index()].in_wheel {
             self.free.push(id);
         }
         Some(record)
@@ -377,7 +375,7 @@ impl Cache {
                 self.cursor += 1;
                 continue;
             };
-            if self.files[id as usize].due <= now {
+            if self.files[id.index()].due <= now {
                 return Some(id);
             }
             self.enter_wheel(id);
@@ -393,14 +391,14 @@ impl Cache {
 
     /// Has a file come again a little later.
     pub(super) fn put_off(&mut self, id: FileId, until: u32) {
-        self.files[id as usize].due = until;
+        self.files[id.index()].due = until;
         self.enter_wheel(id);
     }
 
     /// Files with samples, by number.
     pub(super) fn waiting(&self) -> impl Iterator<Item = FileId> {
         let numbered = (0..).zip(&self.files);
-        numbered.filter_map(|(id, file)| (file.count > 0).then_some(id))
+        numbered.filter_map(|(id, file)| (file.count > 0).then_some(FileId::new(id)))
     }
 
     /// Whether every byte that the limit allows is taken, or nearly.
@@ -410,14 +408,14 @@ impl Cache {
 
     fn enter_wheel(&mut self, id: FileId) {
         let places = self.wheel.len() as u32;
-        let file = &mut self.files[id as usize];
+        let file = &mut self.files[id.index()];
         if file.in_wheel {
             // It was written early; it is looked at where it stands, and then moves on.
             return;
         }
         let second = file.due.clamp(self.cursor, self.cursor + places - 1);
         let place = &mut self.wheel[(second % places) as usize];
-        file.next = std::mem::replace(place, id);
+        file.next = std::mem::replace(place, id.number());
         file.in_wheel = true;
     }
 
@@ -430,10 +428,10 @@ impl Cache {
             self.wheel[place] = file.next;
             file.in_wheel = false;
             if file.count > 0 {
-                return Some(id);
+                return Some(FileId::new(id));
             }
             if !file.taken {
-                self.free.push(id);
+                self.free.push(FileId::new(id));
             }
         }
     }
@@ -482,7 +480,7 @@ mod tests {
         assert_eq!((cache.samples(), cache.waiting_files()), (2, 1));
         assert_eq!(taken(&mut cache, id), ["1000:1.5", "1015:1.5"]);
         assert_eq!((cache.samples(), cache.waiting_files()), (0, 0));
-        cache.get_mut(id).record.last = 1015;
+        cache.get_mut(id).record.wrote(1015);
         assert_eq!(put(&mut cache, id, 1015, 30), Held::Stale);
     }
 

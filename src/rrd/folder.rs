@@ -1,10 +1,10 @@
 //! The files of one folder, in the order in which its source lists its metrics.
 //!
-//! No path and no name: names are numbers here, and what is in a record is the writer's matter.
+//! No path and no name: names are numbers here, and the rest of an entry is the writer's matter.
 
 use std::collections::HashMap;
 
-use super::writer::FileRecord;
+use super::record::FileEntry;
 
 /// Names that were not where they were expected before a large folder is looked through by index.
 const SEARCHES: u32 = 32;
@@ -15,7 +15,7 @@ const LARGE_FOLDER: usize = 256;
 /// A folder's files, in the order of the metrics that were last written there.
 #[derive(Debug, Default)]
 pub(super) struct Dir {
-    pub(super) files: Vec<FileRecord>,
+    pub(super) files: Vec<FileEntry>,
     /// Of the node, when it was last named.
     pub(super) round: u32,
 }
@@ -30,14 +30,14 @@ pub(super) struct Search {
 
 impl Search {
     /// The place of a name's record.
-    fn place(&self, files: &[FileRecord], name: u32) -> Option<usize> {
+    fn place(&self, files: &[FileEntry], name: u32) -> Option<usize> {
         match &self.index {
             Some(index) => index.get(&name).copied(),
             None => files.iter().position(|file| file.name() == name),
         }
     }
 
-    fn note(&mut self, files: &[FileRecord], place: usize) {
+    fn note(&mut self, files: &[FileEntry], place: usize) {
         if let Some(index) = &mut self.index {
             index.insert(files[place].name(), place);
         }
@@ -51,7 +51,7 @@ impl Dir {
         at: &mut usize,
         name: u32,
         search: &mut Search,
-    ) -> &mut FileRecord {
+    ) -> &mut FileEntry {
         let here = *at;
         let expected = self.files.get(here);
         let found = if expected.is_some_and(|next| next.name() == name) {
@@ -78,11 +78,11 @@ impl Dir {
             Some(before) if before < here => return before,
             Some(later) => later,
             None if search.index.is_none() => {
-                self.files.insert(here, FileRecord::new(name));
+                self.files.insert(here, FileEntry::new(name));
                 return here;
             }
             None => {
-                self.files.push(FileRecord::new(name));
+                self.files.push(FileEntry::new(name));
                 self.files.len() - 1
             }
         };
@@ -95,7 +95,15 @@ impl Dir {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::{FileId, FileState};
     use super::*;
+
+    fn held(entry: FileEntry) -> Option<u32> {
+        match entry.state() {
+            FileState::Held(id) => Some(id.number()),
+            FileState::Direct(_) => None,
+        }
+    }
 
     fn order(dir: &Dir) -> Vec<u32> {
         dir.files.iter().map(|file| file.name()).collect()
@@ -117,7 +125,7 @@ mod tests {
         let names: Vec<u32> = (0..COUNT).collect();
         assert_eq!(walk(&mut dir, &names), names.len());
         for file in &mut dir.files {
-            file.last = file.name() + 7;
+            file.set(FileState::Held(FileId::new(file.name() + 7)));
         }
         // 7919 is a prime, so this is all of them in another order, and new ones between them.
         let other = (0..COUNT).flat_map(|at| [at * 7919 % COUNT, COUNT + at]);
@@ -125,7 +133,11 @@ mod tests {
         assert_eq!(walk(&mut dir, &other), other.len());
         assert_eq!(order(&dir), other);
         let known = dir.files.iter().filter(|file| file.name() < COUNT);
-        assert!(known.clone().all(|file| file.last == file.name() + 7));
+        assert!(
+            known
+                .clone()
+                .all(|file| held(*file) == Some(file.name() + 7))
+        );
         assert_eq!(known.count(), names.len());
         let again = [&other[..5], &other[..5]].concat();
         assert_eq!(walk(&mut dir, &again), 5, "a repeated name is one file");
@@ -139,15 +151,11 @@ mod tests {
             3,
             "a repeated name is one file"
         );
-        dir.find(&mut 2, 8, &mut Search::default()).last = 77;
+        let entry = dir.find(&mut 2, 8, &mut Search::default());
+        entry.set(FileState::Held(FileId::new(77)));
         assert_eq!(walk(&mut dir, &[9, 8, 5]), 3);
         assert_eq!(order(&dir)[..3], [9, 8, 5]);
-        assert_eq!(dir.files[1].last, 77, "what was known moves along");
+        assert_eq!(held(dir.files[1]), Some(77), "what was known moves along");
         assert_eq!(order(&dir)[3..], [3], "left over, for the caller to drop");
-    }
-
-    #[test]
-    fn a_file_is_remembered_in_eight_bytes() {
-        assert_eq!(size_of::<FileRecord>(), 8);
     }
 }

@@ -25,8 +25,9 @@ use std::path::{Path, PathBuf};
 use flate2::Crc;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::cache::{Cache, FileId};
+use super::cache::Cache;
 use super::packed::{push_number, step};
+use super::record::FileId;
 use super::samples::Kind;
 use super::writer::FileSpec;
 
@@ -82,7 +83,7 @@ pub(super) struct Journal {
     segment_secs: u32,
     /// Records since the last frame.
     buffer: Vec<u8>,
-    last_id: FileId,
+    last_id: u32,
     last_time: u32,
     /// Whether there is something that the disk need not have yet.
     unsynced: bool,
@@ -321,8 +322,11 @@ impl Journal {
     }
 
     fn tag(&mut self, what: u64, id: FileId) {
-        push_number(step(self.last_id, id) << 2 | what, &mut self.buffer);
-        self.last_id = id;
+        push_number(
+            step(self.last_id, id.number()) << 2 | what,
+            &mut self.buffer,
+        );
+        self.last_id = id.number();
     }
 
     fn spill(&mut self) {

@@ -8,10 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::cache::{Cache, Delay, FileId, Held};
+use super::cache::{Cache, Delay, Held};
 use super::journal::Journal;
 use super::packed::pack;
 use super::paths::PathBuffer;
+use super::record::FileId;
 use super::replay::{self, End, FileName, Record};
 use super::samples::Samples;
 use super::writer::{FileSpec, Writer, count, exists};
@@ -290,7 +291,7 @@ impl Later {
     /// Ends the use of a file, which is written in time nevertheless.
     pub(super) fn release(&mut self, id: FileId, writer: &Writer) {
         if let Some(record) = self.cache.release(id) {
-            writer.forget(&[record]);
+            writer.forget(record);
         }
     }
 
@@ -312,7 +313,7 @@ impl Later {
         }
         let mut held = self.hold(id, time, writer);
         if held == Held::Stale && self.is_gone(id, time) {
-            self.cache.get_mut(id).record.last = 0;
+            self.cache.get_mut(id).record.clear_last();
             held = self.hold(id, time, writer);
         }
         if held == Held::Stale {
@@ -334,7 +335,7 @@ impl Later {
     /// Whether a file that is said to have newer values than of that time was removed.
     fn is_gone(&mut self, id: FileId, time: u32) -> bool {
         let file = self.cache.get(id);
-        file.is_empty() && time < file.record.last && !exists(self.path(id))
+        file.is_empty() && file.record.is_after(time) && !exists(self.path(id))
     }
 
     /// Counts a value that is not later than the newest of its file.
@@ -434,7 +435,7 @@ impl Later {
 
     fn tidy(&mut self, id: FileId, writer: &Writer) {
         if let Some(record) = self.cache.tidy(id) {
-            writer.forget(&[record]);
+            writer.forget(record);
         }
     }
 
@@ -506,7 +507,7 @@ impl Later {
         };
         let file = self.cache.get(id);
         // Else it has been written, or is gone.
-        if !file.is_empty() && file.record.last == 0 {
+        if !file.is_empty() && file.record.last().is_none() {
             self.samples.clear();
             self.cache.read(id, &mut self.samples);
             if self.samples.are_unknown() {
@@ -526,7 +527,7 @@ impl Later {
 
     /// Whether a file is to be created when enough have been in this second.
     fn must_wait(&mut self, id: FileId, writer: &Writer) -> bool {
-        if self.cache.get(id).record.last > 0 || !self.has_created_enough(writer) {
+        if self.cache.get(id).record.last().is_some() || !self.has_created_enough(writer) {
             return false;
         }
         self.paths.enter_inside(self.cache.folder(id));

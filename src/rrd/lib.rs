@@ -36,6 +36,7 @@ mod packed;
 mod paths;
 mod plain;
 pub mod protocol;
+mod record;
 mod replay;
 mod samples;
 mod sound;

@@ -17,6 +17,7 @@ use super::behind::Refusals;
 use super::daemon::Rrdcached;
 use super::librrd::{self, RrdError};
 use super::plain;
+use super::record::FileRecord;
 use super::samples::{Kind, Samples};
 use super::sound;
 use super::sound::Unsound;
@@ -94,81 +95,6 @@ impl RrdCounters {
 
 pub(super) fn count(counter: &AtomicU64, more: usize) {
     counter.fetch_add(more as u64, Ordering::Relaxed);
-}
-
-/// What is remembered of one file, in eight bytes: there may be millions.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct FileRecord {
-    /// Time of the newest sample written; 0 until one was. In a folder whose samples are held in
-    /// the cache, the file's number there.
-    pub(super) last: u32,
-    /// The number of its name, and the flags above it.
-    name_and_flags: u32,
-}
-
-/// The file did not take its last sample, and that was told or counted.
-const BROKEN: u32 = 1 << 31;
-/// What the file stores of a value: nothing known, or one of [`KINDS`].
-const KIND: u32 = 3 << KIND_SHIFT;
-const KIND_SHIFT: u32 = 29;
-const KINDS: [Option<Kind>; 4] = [
-    None,
-    Some(Kind::Gauge),
-    Some(Kind::Counter),
-    Some(Kind::Derive),
-];
-
-/// The rest is remembered in the cache, and this says only where.
-const HELD: u32 = 1 << 28;
-
-/// Names that there can be at once.
-pub(super) const NAME_LIMIT: u32 = HELD;
-
-impl FileRecord {
-    pub(super) fn new(name: u32) -> FileRecord {
-        debug_assert!(name < NAME_LIMIT, "names are counted below the flags");
-        FileRecord {
-            last: 0,
-            name_and_flags: name,
-        }
-    }
-
-    pub(super) fn name(self) -> u32 {
-        self.name_and_flags & (NAME_LIMIT - 1)
-    }
-
-    pub(super) fn rename(&mut self, name: u32) {
-        self.name_and_flags = self.name_and_flags & !(NAME_LIMIT - 1) | name;
-    }
-
-    /// The file's number in the cache, if that is where it is remembered.
-    pub(super) fn held(self) -> Option<u32> {
-        self.has(HELD).then_some(self.last)
-    }
-
-    pub(super) fn hold(&mut self, id: u32) {
-        self.set(HELD, true);
-        self.last = id;
-    }
-
-    /// What the file stores of a value, as far as that is known: what it was created for, which a
-    /// slope that has changed since does not change.
-    fn kind(self) -> Option<Kind> {
-        KINDS[((self.name_and_flags & KIND) >> KIND_SHIFT) as usize]
-    }
-
-    fn set_kind(&mut self, kind: Option<Kind>) {
-        let place = KINDS.iter().position(|it| *it == kind).unwrap_or(0) as u32;
-        self.name_and_flags = self.name_and_flags & !KIND | place << KIND_SHIFT;
-    }
-
-    fn has(self, flag: u32) -> bool {
-        self.name_and_flags & flag != 0
-    }
-
-    fn set(&mut self, flag: u32, on: bool) {
-        self.name_and_flags = self.name_and_flags & !flag | if on { flag } else { 0 };
-    }
 }
 
 /// What a file is to be, if it is to be created.
@@ -293,12 +219,11 @@ impl Writer {
         self.left_for_creating = CREATE_WITHIN;
     }
 
-    /// Counts files as gone whose records are dropped.
-    pub(super) fn forget(&self, records: &[FileRecord]) {
-        let broken = records.iter().filter(|record| record.has(BROKEN)).count();
-        self.counters
-            .broken
-            .fetch_sub(broken as u64, Ordering::Relaxed);
+    /// Counts a file as gone whose record is dropped.
+    pub(super) fn forget(&self, record: FileRecord) {
+        if record.is_broken() {
+            self.counters.broken.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     /// Creates a file that is then removed, to find out whether librrd takes the archives'
@@ -376,9 +301,9 @@ impl Writer {
         spec: FileSpec,
         samples: &mut Samples,
     ) -> Result<(), Failure> {
-        if record.last == 0 && samples.len() > 1 {
+        if record.last().is_none() && samples.len() > 1 {
             // Worth a look, as a call that stops in the middle does not say where it began.
-            record.last = last_update(path).map_or(0, clamped);
+            record.set_last(last_update(path).map_or(0, clamped));
         }
         self.drop_old(path, record, samples);
         if let Some(kind) = record.kind() {
@@ -388,14 +313,14 @@ impl Writer {
             return Ok(());
         }
         // A file that was locked the last time as well is not waited for again.
-        let tries = if record.has(BROKEN) { 1 } else { LOCK_TRIES };
+        let tries = if record.is_broken() { 1 } else { LOCK_TRIES };
         let written = match update(path, samples, tries) {
             Ok(()) => samples.len(),
             Err(failure) => self.mend(path, record, spec, samples, failure)?,
         };
         count(&self.counters.calls, 1);
         count(&self.counters.written, written);
-        record.last = record.last.max(samples.last_time());
+        record.wrote(samples.last_time());
         self.mended(record);
         Ok(())
     }
@@ -404,12 +329,15 @@ impl Writer {
     /// many. A file that was removed has none.
     fn drop_old(&self, path: &CStr, record: &mut FileRecord, samples: &mut Samples) -> usize {
         let newest = samples.last_time();
-        if newest < record.last && !exists(path) {
-            record.last = 0;
+        if record.is_after(newest) && !exists(path) {
+            record.clear_last();
         }
-        let dropped = samples.drop_through(record.last.into());
-        if newest < record.last {
-            self.refuse(path, record.last, dropped);
+        let Some(last) = record.last() else {
+            return 0;
+        };
+        let dropped = samples.drop_through(last.into());
+        if newest < last {
+            self.refuse(path, last, dropped);
         } else {
             count(&self.counters.stale, dropped);
         }
@@ -440,8 +368,7 @@ impl Writer {
         }
         match self.create(path, spec, first) {
             Ok(()) => {
-                record.last = first.saturating_sub(1);
-                record.set_kind(Some(spec.kind));
+                record.created(first, spec.kind);
             }
             Err(failure) => self.broke(path, record, 0, &failure),
         }
@@ -449,8 +376,8 @@ impl Writer {
 
     /// A file took its samples.
     fn mended(&mut self, record: &mut FileRecord) {
-        if record.has(BROKEN) {
-            record.set(BROKEN, false);
+        if record.is_broken() {
+            record.set_broken(false);
             self.counters.broken.fetch_sub(1, Ordering::Relaxed);
             self.complaints.back += 1;
         }
@@ -461,8 +388,8 @@ impl Writer {
         count(&self.counters.failed, lost);
         if matches!(failure, Failure::Postponed) {
             self.complaints.postponed += lost as u64;
-        } else if !record.has(BROKEN) {
-            record.set(BROKEN, true);
+        } else if !record.is_broken() {
+            record.set_broken(true);
             count(&self.counters.broken, 1);
             self.complaints.failed(path, failure, lost > 0);
         }
@@ -482,12 +409,12 @@ impl Writer {
             .is_some_and(|it| it.has_missed(path));
         if missed {
             // What was sent last is in no file.
-            record.last = 0;
+            record.clear_last();
         }
-        if samples.last_time() < record.last && !exists(path) {
-            record.last = 0;
+        if record.is_after(samples.last_time()) && !exists(path) {
+            record.clear_last();
         }
-        let known = record.last > 0;
+        let known = record.last().is_some();
         if !known && !exists(path) {
             self.fit(samples, spec.kind);
             if samples.are_unknown() {
@@ -517,7 +444,7 @@ impl Writer {
         if let Some(rrdcached) = &mut self.rrdcached {
             count(&self.counters.failed, rrdcached.put(path, samples));
         }
-        record.last = record.last.max(samples.last_time());
+        record.wrote(samples.last_time());
         self.mended(record);
     }
 
@@ -545,8 +472,7 @@ impl Writer {
                     return Ok(written);
                 }
                 self.create(path, spec, samples.first_time())?;
-                record.last = samples.first_time().saturating_sub(1);
-                record.set_kind(Some(spec.kind));
+                record.created(samples.first_time(), spec.kind);
             } else {
                 // If even this fails, the file is away or no use at all, and the first reason stands.
                 let Ok(last) = last_update(path) else {
@@ -554,8 +480,9 @@ impl Writer {
                 };
                 // A call stops at the first sample it will not take; those before it are in, unless
                 // someone else has written newer ones.
-                let known = std::mem::replace(&mut record.last, clamped(last));
-                let done = if known > 0 && samples.last_time() >= record.last {
+                let was_known = record.last().is_some();
+                record.set_last(clamped(last));
+                let done = if was_known && !record.is_after(samples.last_time()) {
                     let done = samples.drop_through(last);
                     written += done;
                     done
@@ -788,7 +715,7 @@ mod tests {
                 path: CString::new(path.as_os_str().as_bytes()).unwrap(),
                 _folder: folder,
                 writer: Writer::new(&config, Arc::default()),
-                record: FileRecord::new(0),
+                record: FileRecord::UNKNOWN,
             }
         }
 
@@ -820,7 +747,7 @@ mod tests {
         let mut rig = Rig::new();
         rig.write(&[(0, "1"), (10, "2")]);
         // As after a start, when nothing is remembered.
-        rig.record = FileRecord::new(0);
+        rig.record = FileRecord::UNKNOWN;
         let status = rig.write(&[(0, "1"), (10, "2"), (20, "3"), (30, "4")]);
         assert_eq!((status.written, status.repeated, status.failed), (4, 2, 0));
         assert_eq!(rig.last(), 30);
@@ -893,7 +820,7 @@ mod tests {
         let mut rig = Rig::new();
         rig.write(&[(0, "1")]);
         let other = CString::new([rig.path.as_bytes(), b".other"].concat()).unwrap();
-        let mut new = FileRecord::new(1);
+        let mut new = FileRecord::UNKNOWN;
         for (left, written) in [(Duration::ZERO, 2), (CREATE_WITHIN, 4)] {
             rig.writer.left_for_creating = left;
             for (path, record) in [(&rig.path, &mut rig.record), (&other, &mut new)] {
