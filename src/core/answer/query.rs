@@ -2,6 +2,10 @@
 //!
 //! No I/O. Nothing a client sends is an error here: what cannot be understood selects all.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode;
+
 use crate::model::latin1::from_latin1;
 use crate::model::{Cluster, Node, Snapshot};
 
@@ -263,7 +267,7 @@ fn below_own_grid<'a>(
 fn spellings(name: &[u8]) -> Vec<String> {
     let mut all = vec![from_latin1(name).into_owned()];
     all.extend(non_ascii_utf8(name));
-    if let Some(decoded) = percent_decoded(name) {
+    if let Cow::Owned(decoded) = percent_decode(name).into() {
         all.push(from_latin1(&decoded).into_owned());
         all.extend(non_ascii_utf8(&decoded));
     }
@@ -273,10 +277,9 @@ fn spellings(name: &[u8]) -> Vec<String> {
 /// The texts that a name in a URL can mean, the likeliest first: its percent-encoding decoded, as
 /// UTF-8 and as Latin-1.
 fn decoded(name: &[u8]) -> Vec<String> {
-    let decoded = percent_decoded(name);
-    let bytes = decoded.as_deref().unwrap_or(name);
-    let mut all: Vec<String> = non_ascii_utf8(bytes).into_iter().collect();
-    all.push(from_latin1(bytes).into_owned());
+    let decoded = Cow::from(percent_decode(name));
+    let mut all: Vec<String> = non_ascii_utf8(&decoded).into_iter().collect();
+    all.push(from_latin1(&decoded).into_owned());
     all
 }
 
@@ -285,27 +288,6 @@ fn non_ascii_utf8(bytes: &[u8]) -> Option<String> {
         return None;
     }
     String::from_utf8(bytes.to_vec()).ok()
-}
-
-/// The bytes behind `%XX`; `None` where there is no such thing.
-pub fn percent_decoded(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while let [first, tail @ ..] = rest {
-        let digits = tail.get(..2).filter(|_| *first == b'%');
-        if let Some(byte) = digits.and_then(|d| Some((hex(d[0])? << 4) | hex(d[1])?)) {
-            out.push(byte);
-            rest = &tail[2..];
-        } else {
-            out.push(*first);
-            rest = tail;
-        }
-    }
-    (out.len() < bytes.len()).then_some(out)
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|d| d as u8)
 }
 
 #[cfg(test)]

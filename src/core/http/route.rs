@@ -1,25 +1,27 @@
-//! What a target means: which of the pages, and what of it.
+//! Routes: which page a target names, and its arguments.
 //!
-//! Looks into no data: whether a cluster is there is seen when it is asked for.
+//! Does not look into the data: whether a cluster exists is checked when the answer is made.
+
+use percent_encoding::percent_decode;
 
 use super::{Head, Method, Refusal};
-use crate::answer::query::{Query, percent_decoded};
+use crate::answer::query::Query;
 use crate::model::latin1::from_latin1;
 
 /// Longest name of a JSONP function.
 const MAX_CALLBACK_BYTES: usize = 128;
 
-/// What a request comes to.
+/// A request, parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// Whether only the head of the answer is wanted.
+    /// Its method.
     pub method: Method,
-    /// The page, or why there is none.
+    /// The page, or why the request is refused.
     pub route: Result<Route, Refusal>,
 }
 
 impl Asked {
-    /// By a head, well formed or not.
+    /// Of the head of an HTTP request, well formed or not.
     pub fn of_head(head: &Head) -> Asked {
         Asked {
             method: head.method,
@@ -30,8 +32,8 @@ impl Asked {
         }
     }
 
-    /// By a line in the plain form, if it is for a page beside paths into the tree: C gmetad
-    /// answers `/status` there too, in the HTTP form.
+    /// Of a plain line, if it names a page and not a path into the tree: C gmetad answers `/status`
+    /// there too, with an HTTP head.
     pub fn of_plain_line(line: &[u8]) -> Option<Asked> {
         let line = line.trim_ascii();
         let rest = line.strip_prefix(b"/status")?;
@@ -41,7 +43,7 @@ impl Asked {
         })
     }
 
-    /// What was asked of the tree that is not understood and ignored.
+    /// The part of the query that is unknown and ignored.
     pub fn ignored(&self) -> Option<&str> {
         match &self.route {
             Ok(Route::Xml(query) | Route::Json(query)) => query.ignored.as_deref(),
@@ -57,27 +59,27 @@ pub enum Route {
     Xml(Query),
     /// The tree as JSON.
     Json(Query),
-    /// How the daemon does, as JSON; inside a call of that function, if one is named.
+    /// The daemon's status as JSON; as JSONP if a function is named.
     Status(Option<String>),
-    /// Figures for Prometheus.
+    /// Metrics for Prometheus.
     Metrics(Scope),
-    /// Whether all is well.
+    /// The health check.
     Health,
 }
 
-/// Whose figures.
+/// Whose metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The daemon's own.
     Daemon,
     /// Every numeric metric of every host.
     All,
-    /// The same, of one cluster: one of these spellings of its name.
+    /// The same of one cluster, which has one of these spellings of its name.
     Cluster(Vec<String>),
 }
 
 impl Route {
-    /// Reads a target. A path that is no page is one into the tree.
+    /// Parses a target. A path that names no page is a path into the tree.
     pub fn parse(target: &[u8]) -> Result<Route, Refusal> {
         let (path, arguments) = match target.iter().position(|&b| b == b'?') {
             Some(at) => (&target[..at], &target[at + 1..]),
@@ -97,7 +99,8 @@ impl Route {
     }
 }
 
-/// The values of that argument, decoded as a form's: `+` is a space.
+/// The values of an argument, decoded like those of a form: `+` is a space. They stay bytes, since
+/// a name may be Latin-1.
 fn values<'a>(arguments: &'a [u8], name: &'a str) -> impl Iterator<Item = Vec<u8>> + 'a {
     arguments.split(|&b| b == b'&').filter_map(move |term| {
         let value = term.strip_prefix(name.as_bytes())?.strip_prefix(b"=")?;
@@ -105,7 +108,7 @@ fn values<'a>(arguments: &'a [u8], name: &'a str) -> impl Iterator<Item = Vec<u8
             .iter()
             .map(|&b| if b == b'+' { b' ' } else { b })
             .collect();
-        Some(percent_decoded(&spaced).unwrap_or(spaced))
+        Some(percent_decode(&spaced).collect())
     })
 }
 
@@ -119,7 +122,7 @@ fn callback(arguments: &[u8]) -> Result<Option<String>, Refusal> {
                 .iter()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$'))
     };
-    // Anything more would let whoever writes the link run what he likes.
+    // Anything else would let the author of a link run scripts of their own.
     let is_name = name.len() <= MAX_CALLBACK_BYTES && name.split(|&b| b == b'.').all(is_identifier);
     if !is_name {
         return Err(Refusal::Callback);
@@ -134,7 +137,7 @@ fn scope(arguments: &[u8]) -> Result<Scope, Refusal> {
     match values(arguments, "scope").next().as_deref() {
         None | Some(b"daemon") => Ok(Scope::Daemon),
         Some(b"all") => Ok(Scope::All),
-        // As one value, too: scope=cluster=NAME.
+        // The form scope=cluster=NAME is accepted too.
         Some([b'c', b'l', b'u', b's', b't', b'e', b'r', b'=', name @ ..]) => {
             Ok(Scope::Cluster(spellings(name)))
         }
