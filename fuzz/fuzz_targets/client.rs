@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gmetad_core::client::{ANSWER_LIMIT, Action, Client, Fault, HEAD_LIMIT, LINGER_LIMIT, MAX_LINE_BYTES, MIN_BYTES_PER_SEC, OUT_BYTES, REQUEST_LIMIT, Request};
 use gmetad_core::model::Mono;
+use gmetad_core::pending::{Errand, Errands, PENDING_LIMIT};
 use gmetad_core::answer::walk::Body;
 use libfuzzer_sys::fuzz_target;
 
@@ -24,6 +25,8 @@ enum Act<'a> {
     Wait { ms: u16 },
     /// It takes so many bytes of its answer, if there are as many.
     Take(u32),
+    /// Its answer is there, if another thread makes it.
+    Deliver,
     Outlive,
     Stop,
 }
@@ -52,7 +55,7 @@ impl<'a> Script<'a> {
     }
 
     fn act(&mut self) -> Option<Act<'a>> {
-        Some(match self.byte()? % 15 {
+        Some(match self.byte()? % 16 {
             0..3 => Act::Bytes(self.bytes()?),
             3 => Act::Flood { byte: self.byte()?, len: self.word()? },
             4..6 => Act::Bytes(LINES[usize::from(self.byte()?) % LINES.len()]),
@@ -62,6 +65,7 @@ impl<'a> Script<'a> {
             9 => Act::Wait { ms: self.word()? },
             10..13 => Act::Take(u32::from(self.word()?) * 4),
             13 => Act::Outlive,
+            14 => Act::Deliver,
             _ => Act::Stop,
         })
     }
@@ -97,6 +101,9 @@ struct World {
     asked: bool,
     whole: bool,
     closed: bool,
+    /// Where another thread makes answers.
+    later: bool,
+    errand: Option<Errand>,
     /// Bytes it sent before it asked for anything.
     sent: usize,
 }
@@ -125,9 +132,10 @@ impl World {
                 self.now = until;
             }
             Act::Take(len) => self.take(*len as usize),
+            Act::Deliver => self.deliver(),
             Act::Outlive => self.client.outlive(),
             Act::Stop => {
-                let writes = self.client.wants_to_write();
+                let writes = self.client.wants_to_write() || self.client.is_pending();
                 self.client.stop();
                 assert_eq!(self.client.is_closed(), !writes);
             }
@@ -174,6 +182,18 @@ impl World {
         assert_eq!(self.client.written_bytes(), self.taken as u64);
     }
 
+    fn body(&self) -> Box<Counted> {
+        Box::new(Counted { at: 0, len: self.len, piece: self.piece })
+    }
+
+    fn deliver(&mut self) {
+        let Some(errand) = self.errand.take() else { return };
+        let waits = self.client.is_pending();
+        assert_eq!(errand.is_wanted(), waits);
+        assert_eq!(self.client.deliver(&errand, self.body(), self.now), waits);
+        assert!(!errand.is_wanted(), "answers come once");
+    }
+
     fn drain(&mut self) {
         while let Some(action) = self.client.action() {
             assert!(!self.closed, "nothing comes after the end");
@@ -184,9 +204,15 @@ impl World {
                         assert!(line.len() <= MAX_LINE_BYTES);
                         assert!(!line.iter().any(|byte| matches!(byte, b'\r' | b'\n')));
                     }
-                    let body = Counted { at: 0, len: self.len, piece: self.piece };
-                    self.client.answer(Box::new(body), self.now);
-                    assert!(self.client.wants_to_write());
+                    if !self.later {
+                        self.client.answer(self.body(), self.now);
+                        assert!(self.client.wants_to_write());
+                        continue;
+                    }
+                    let (wait, errand) = Errands::default().begin().expect("it is the first");
+                    self.client.wait(wait, self.body(), self.now);
+                    self.errand = Some(errand);
+                    assert!(self.client.is_pending());
                 }
                 Action::CloseWrite => assert!(self.whole),
                 Action::Close(fault) => {
@@ -209,7 +235,7 @@ impl World {
         assert_eq!(self.client.deadline().is_none(), self.closed);
         assert!(!self.closed || !(self.client.wants_bytes() || self.client.wants_to_write()));
         let allowed = Duration::from_secs(self.taken as u64 / MIN_BYTES_PER_SEC)
-            + REQUEST_LIMIT + HEAD_LIMIT + ANSWER_LIMIT + LINGER_LIMIT + SLACK;
+            + REQUEST_LIMIT + HEAD_LIMIT + PENDING_LIMIT + ANSWER_LIMIT + LINGER_LIMIT + SLACK;
         assert!(self.closed || self.client.deadline() <= Some(Mono(0) + allowed), "nobody stays");
     }
 }
@@ -220,6 +246,8 @@ fuzz_target!(|data: &[u8]| {
         return;
     };
     let mut world = World {
+        later: port & 2 != 0,
+        errand: None,
         client: match port % 2 {
             0 => Client::of_interactive_port(Mono(0)),
             _ => Client::of_xml_port(Mono(0)),

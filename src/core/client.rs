@@ -1,6 +1,6 @@
-//! One client, as a machine: its request, its answer, and how long it may take over both.
+//! One client as a state machine: its request, its answer, and the time limits for both.
 //!
-//! No sockets and no clock. It does not look into the data: an answer is handed to it.
+//! No sockets and no clock. It does not know the data: answers are handed to it.
 
 use std::time::Duration;
 
@@ -8,84 +8,85 @@ use crate::answer::walk::Body;
 use crate::http;
 use crate::http::{Head, MAX_HEAD_BYTES, Refusal};
 use crate::model::Mono;
+use crate::pending::{Errand, PENDING_LIMIT, Wait};
 
 /// Longest request line, without its end.
 pub const MAX_LINE_BYTES: usize = 2048;
 
-/// For the request.
+/// Time for the request.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 
-/// For the rest of an HTTP request once its first line is there. Nothing in it is needed, so then it
-/// is answered without: C gmetad asks for no more than the line either.
+/// Time for the rest of an HTTP request after its first line. Nothing in the rest is needed, so the
+/// request is answered without it then. C gmetad reads no more than the line either.
 pub const HEAD_LIMIT: Duration = Duration::from_secs(1);
 
-/// For a client that takes nothing of its answer.
+/// Time for a client to take the next bytes of its answer.
 pub const STALL_LIMIT: Duration = Duration::from_secs(30);
 
-/// For the whole answer, and longer for a long one: see `MIN_BYTES_PER_SEC`.
+/// Time for the whole answer; more for a long one, see `MIN_BYTES_PER_SEC`.
 pub const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
-/// What a client must take on average once `ANSWER_LIMIT` is over. It bounds how long a snapshot
-/// is held, and so how many of them there are.
+/// Average rate that a client must reach once `ANSWER_LIMIT` has passed. It bounds how long a
+/// snapshot is held, and so how many snapshots there are.
 pub const MIN_BYTES_PER_SEC: u64 = 64 << 10;
 
-/// For a client that has its answer to close its side.
+/// Time for a client to close its side once it has its answer.
 pub const LINGER_LIMIT: Duration = Duration::from_secs(2);
 
-/// Most that a client may send beside its request.
+/// Most bytes that a client may send beside its request.
 pub const MAX_STRAY_BYTES: usize = 64 << 10;
 
 /// Bytes of an answer that are made at a time.
 pub const OUT_BYTES: usize = 64 << 10;
 
-/// What TLS begins with.
+/// The first byte of a TLS handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// Why a client was let go before it had its answer.
+/// Why a connection was closed before the client had its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// Not a request.
+    /// The request line is too long.
     #[error("its request is longer than {MAX_LINE_BYTES} bytes")]
     LongLine,
-    /// Not a request either, nor what a name could begin with.
+    /// A TLS handshake, which is neither a request nor the start of a name.
     #[error("it speaks TLS, as for https; there is none on this port")]
     Tls,
-    /// No request.
+    /// No request within the time limit.
     #[error("it sent no request for {} s", REQUEST_LIMIT.as_secs())]
     NoRequest,
-    /// It takes nothing.
+    /// It takes nothing of its answer.
     #[error("it took nothing of its answer for {} s", STALL_LIMIT.as_secs())]
     Stalled,
-    /// It takes too little.
+    /// It takes its answer too slowly.
     #[error("it takes its answer too slowly, less than {MIN_BYTES_PER_SEC} bytes a second")]
     Slow,
-    /// It takes less than others, and what it is sent is old.
+    /// It is slow, and its snapshot is one of too many old ones.
     #[error("it takes its answer so slowly that many newer ones were begun meanwhile")]
     Outlived,
-    /// It is gone.
+    /// It closed the connection.
     #[error("it closed the connection before it had its answer")]
     Gone,
 }
 
-/// What is to be done for the machine.
+/// What the machine asks its owner to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Answer this with `answer`.
+    /// Answer this request with `answer`, or call `wait` to have another thread answer it.
     Request(Request),
-    /// Tell the client that nothing more will come; it may still close first.
+    /// Shut down the sending side. The client may have closed the connection already.
     CloseWrite,
-    /// Let go of the connection, for this reason if it is one.
+    /// Close the connection; the client's fault, if it was one.
     Close(Option<Fault>),
 }
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// All there is; the XML port needs no words for that.
+    /// The whole document: the XML port reads no request.
     All,
-    /// A line of the interactive port, without its end.
+    /// A line on the interactive port, without its end.
     Line(Vec<u8>),
-    /// A request over HTTP, well formed or not.
+    /// An HTTP request, well formed or not.
     Http(Head),
 }
 
@@ -104,13 +105,19 @@ enum State {
     Request { line: Vec<u8>, deadline: Mono },
     /// The first line is HTTP; waits for the rest of the head.
     Head { head: Vec<u8>, deadline: Mono },
-    /// The request is complete; its answer is about to be handed in.
+    /// The request is complete; the owner is about to answer it.
     Asked { deadline: Mono },
+    /// Another thread makes the answer; `late` is sent if that takes too long.
+    Pending {
+        wait: Wait,
+        late: Box<dyn Body>,
+        deadline: Mono,
+    },
     /// Sends the answer.
     Writing(Writing),
-    /// All is sent; waits for the client to close, so that nothing of it is lost.
+    /// The answer is sent; waits for the client to close, so that no byte is lost.
     Lingering { deadline: Mono },
-    /// Over.
+    /// Closed.
     Closed,
 }
 
@@ -127,7 +134,7 @@ struct Writing {
 }
 
 impl Client {
-    /// A client of the XML port: it is answered at once.
+    /// A client of the XML port, which is answered without a request.
     pub fn of_xml_port(now: Mono) -> Client {
         let deadline = now + REQUEST_LIMIT;
         Client::new(
@@ -155,17 +162,18 @@ impl Client {
         }
     }
 
-    /// What is to be done next for the machine.
+    /// The next action for the owner.
     pub fn action(&mut self) -> Option<Action> {
         self.actions.pop()
     }
 
-    /// When `timeout` is to be called, if nothing happens before.
+    /// When to call `timeout` if nothing happens before.
     pub fn deadline(&self) -> Option<Mono> {
         match &self.state {
             State::Request { deadline, .. }
             | State::Head { deadline, .. }
             | State::Asked { deadline }
+            | State::Pending { deadline, .. }
             | State::Lingering { deadline } => Some(*deadline),
             State::Writing(writing) => {
                 let stalled = writing.taken + STALL_LIMIT;
@@ -175,11 +183,15 @@ impl Client {
         }
     }
 
-    /// Whether the connection is to be read.
+    /// Whether to read from the connection. While an answer is pending, reading shows whether the
+    /// client has gone.
     pub fn wants_bytes(&self) -> bool {
         let waits = matches!(
             self.state,
-            State::Request { .. } | State::Head { .. } | State::Lingering { .. }
+            State::Request { .. }
+                | State::Head { .. }
+                | State::Pending { .. }
+                | State::Lingering { .. }
         );
         waits && !self.ended
     }
@@ -189,7 +201,12 @@ impl Client {
         matches!(self.state, State::Writing(_))
     }
 
-    /// Whether it is over.
+    /// Whether another thread is making the answer.
+    pub fn is_pending(&self) -> bool {
+        matches!(self.state, State::Pending { .. })
+    }
+
+    /// Whether the connection is closed.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)
     }
@@ -199,7 +216,7 @@ impl Client {
         self.written_bytes
     }
 
-    /// Bytes have come, not none.
+    /// Takes bytes that the client has sent, at least one.
     pub fn bytes(&mut self, bytes: &[u8], now: Mono) {
         let (line, deadline) = match &mut self.state {
             State::Request { line, deadline } => (line, *deadline),
@@ -207,7 +224,7 @@ impl Client {
             _ => return self.stray(bytes.len()),
         };
         if line.is_empty() && bytes.first() == Some(&TLS_HANDSHAKE) {
-            // It would wait for its own kind of answer until one of the two gives up.
+            // It would wait for a TLS answer until one side times out.
             return self.close(Some(Fault::Tls));
         }
         let end = bytes.iter().position(|b| matches!(b, b'\n' | b'\r'));
@@ -215,7 +232,7 @@ impl Client {
         let room = MAX_LINE_BYTES - line.len();
         line.extend_from_slice(&part[..part.len().min(room)]);
         if part.len() > room {
-            // In the plain form everything that is sent is XML: there is no way to say it.
+            // A plain answer is XML and nothing else, so the error cannot be reported.
             if !http::begins_request_line(line) {
                 return self.close(Some(Fault::LongLine));
             }
@@ -233,7 +250,7 @@ impl Client {
             return self.head_bytes(&bytes[end..], now);
         }
         self.asked(Request::Line(line), deadline, now);
-        // What follows the line is not part of it, nor of anything.
+        // Bytes after the line have no meaning.
         self.stray(bytes.len() - end - 1);
     }
 
@@ -242,7 +259,7 @@ impl Client {
         let State::Head { head, deadline } = &mut self.state else {
             return;
         };
-        // Its end may have begun in what came before.
+        // The empty line may have begun in earlier bytes.
         let from = head.len().saturating_sub(2);
         head.extend_from_slice(&bytes[..bytes.len().min(MAX_HEAD_BYTES + 1 - head.len())]);
         let end = (from..head.len())
@@ -254,11 +271,11 @@ impl Client {
         }
     }
 
-    /// The client has closed its side. Where its request was incomplete, that completes it.
+    /// The client has closed its side, which completes an incomplete request.
     pub fn end(&mut self, now: Mono) {
         self.ended = true;
         match &mut self.state {
-            // Someone who looks whether the port is open, and asks for nothing.
+            // A port check: no request was sent.
             State::Request { line, .. } if line.is_empty() => self.close(None),
             State::Request { line, deadline } => {
                 let line = std::mem::take(line);
@@ -276,25 +293,53 @@ impl Client {
                 self.asked(request, deadline, now);
             }
             State::Lingering { .. } => self.close(None),
-            State::Asked { .. } | State::Writing(_) | State::Closed => {}
+            // It may still read: `printf ... | nc -N` closes this side and waits for the answer.
+            State::Asked { .. } | State::Pending { .. } | State::Writing(_) | State::Closed => {}
         }
     }
 
     /// The answer to the request.
     pub fn answer(&mut self, body: Box<dyn Body>, now: Mono) {
         if matches!(self.state, State::Asked { .. }) {
-            self.state = State::Writing(Writing {
-                body,
-                more: true,
-                out: Vec::new(),
-                at: 0,
-                started: now,
-                taken: now,
-            });
+            self.write(body, now);
         }
     }
 
-    /// What is to be sent next; nothing once all of it is.
+    /// Lets another thread answer the request, through `deliver`. `late` is sent instead if that
+    /// takes longer than `PENDING_LIMIT`. Closing the connection drops `wait`, which cancels the
+    /// errand.
+    pub fn wait(&mut self, wait: Wait, late: Box<dyn Body>, now: Mono) {
+        if matches!(self.state, State::Asked { .. }) {
+            self.state = State::Pending {
+                wait,
+                late,
+                deadline: now + PENDING_LIMIT,
+            };
+        }
+    }
+
+    /// Delivers the outcome of an errand. Returns whether this client was waiting for it; if not,
+    /// the outcome is dropped.
+    pub fn deliver(&mut self, errand: &Errand, body: Box<dyn Body>, now: Mono) -> bool {
+        let waited = matches!(&self.state, State::Pending { wait, .. } if wait.is_for(errand));
+        if waited {
+            self.write(body, now);
+        }
+        waited
+    }
+
+    fn write(&mut self, body: Box<dyn Body>, now: Mono) {
+        self.state = State::Writing(Writing {
+            body,
+            more: true,
+            out: Vec::new(),
+            at: 0,
+            started: now,
+            taken: now,
+        });
+    }
+
+    /// The next bytes to send; empty once all of the answer is sent.
     pub fn output(&mut self) -> &[u8] {
         let State::Writing(writing) = &mut self.state else {
             return &[];
@@ -307,7 +352,7 @@ impl Client {
         &writing.out[writing.at..]
     }
 
-    /// So many bytes of `output` were sent.
+    /// Notes that `len` bytes of `output` were sent.
     pub fn written(&mut self, len: usize, now: Mono) {
         let State::Writing(writing) = &mut self.state else {
             return;
@@ -317,7 +362,7 @@ impl Client {
         self.written_bytes += len as u64;
     }
 
-    /// Ends the answer if all of it is sent; whether it is.
+    /// Ends the answer if all of it is sent. Returns whether it is.
     pub fn finish(&mut self, now: Mono) -> bool {
         if !self.output().is_empty() || !self.wants_to_write() {
             return false;
@@ -340,12 +385,13 @@ impl Client {
             State::Request { .. }
             | State::Head { .. }
             | State::Asked { .. }
+            | State::Pending { .. }
             | State::Writing(_) => Some(Fault::Gone),
         };
         self.close(fault);
     }
 
-    /// Ends what takes too long, if it does.
+    /// Acts on the deadline, if it has passed.
     pub fn timeout(&mut self, now: Mono) {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
@@ -362,6 +408,7 @@ impl Client {
                 let deadline = *deadline;
                 return self.asked(request, deadline, now);
             }
+            State::Pending { .. } => return self.give_up_waiting(now),
             State::Writing(writing) if writing.taken + STALL_LIMIT <= now => Some(Fault::Stalled),
             State::Writing(_) => Some(Fault::Slow),
             State::Asked { .. } | State::Lingering { .. } | State::Closed => None,
@@ -369,16 +416,23 @@ impl Client {
         self.close(fault);
     }
 
-    /// Lets go of a client whose answer is out of date while it is being sent.
+    /// Sends `late` instead of the pending answer, and so cancels the errand.
+    fn give_up_waiting(&mut self, now: Mono) {
+        if let State::Pending { late, .. } = std::mem::replace(&mut self.state, State::Closed) {
+            self.write(late, now);
+        }
+    }
+
+    /// Closes the connection if an answer is being sent: its snapshot has been held for too long.
     pub fn outlive(&mut self) {
         if self.wants_to_write() {
             self.close(Some(Fault::Outlived));
         }
     }
 
-    /// Lets go of a client that has not asked for anything yet, or has everything.
+    /// For the daemon's shutdown: closes the connection unless an answer is being made or sent.
     pub fn stop(&mut self) {
-        if !self.wants_to_write() {
+        if !self.wants_to_write() && !self.is_pending() {
             self.close(None);
         }
     }
@@ -407,7 +461,7 @@ impl Client {
 }
 
 impl Writing {
-    /// When the client will have been too slow, with so much written.
+    /// When the client will count as too slow if no more than `written_bytes` are taken.
     fn slow_at(&self, written_bytes: u64) -> Mono {
         self.started + ANSWER_LIMIT + Duration::from_secs(written_bytes / MIN_BYTES_PER_SEC)
     }
@@ -419,6 +473,7 @@ impl std::fmt::Debug for Client {
             State::Request { .. } => "Request",
             State::Head { .. } => "Head",
             State::Asked { .. } => "Asked",
+            State::Pending { .. } => "Pending",
             State::Writing(_) => "Writing",
             State::Lingering { .. } => "Lingering",
             State::Closed => "Closed",
@@ -433,6 +488,7 @@ impl std::fmt::Debug for Client {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pending::Errands;
 
     /// An answer of so many bytes.
     struct Zeros(usize);
@@ -721,6 +777,84 @@ mod tests {
         client.finish(Mono(0));
         client.timeout(Mono(2000));
         assert!(client.is_closed(), "nobody lingers for good");
+    }
+
+    /// A client of HTTP whose answer another thread makes; 504 bytes tell that it is late.
+    fn pending() -> (Client, Errand) {
+        let mut client = Client::of_interactive_port(Mono(0));
+        client.bytes(b"GET / HTTP/1.0\r\n\r\n", Mono(0));
+        assert!(is_well_formed(client.action().as_ref()));
+        let (wait, errand) = Errands::default().begin().unwrap();
+        client.wait(wait, Box::new(Zeros(504)), Mono(0));
+        assert!(client.is_pending() && errand.is_wanted());
+        (client, errand)
+    }
+
+    #[test]
+    fn an_answer_may_come_later_even_if_the_client_has_closed_its_side() {
+        for ends in [false, true] {
+            let (mut client, errand) = pending();
+            assert!(client.output().is_empty() && !client.wants_to_write());
+            assert!(client.wants_bytes(), "to see whether it is still there");
+            if ends {
+                client.end(Mono(1));
+            }
+            assert_eq!(client.action(), None);
+            assert!(client.deliver(&errand, Box::new(Zeros(7)), Mono(9_999)));
+            assert_eq!(client.output().len(), 7);
+            client.written(7, Mono(9_999));
+            assert!(client.finish(Mono(9_999)));
+            assert!(!errand.is_wanted());
+        }
+    }
+
+    #[test]
+    fn an_answer_that_does_not_come_is_told_and_what_comes_after_that_is_nobodys() {
+        let (mut client, errand) = pending();
+        assert_eq!(client.deadline(), Some(Mono(10_000)));
+        client.timeout(Mono(9_999));
+        assert!(errand.is_wanted());
+        client.timeout(Mono(10_000));
+        assert!(!errand.is_wanted(), "the work may be spared");
+        assert_eq!(client.output().len(), 504);
+        assert!(!client.deliver(&errand, Box::new(Zeros(7)), Mono(10_001)));
+        assert_eq!(client.output().len(), 504);
+    }
+
+    #[test]
+    fn the_answer_to_another_is_not_taken() {
+        let (mut client, _) = pending();
+        let (_other, errand) = pending();
+        assert!(!client.deliver(&errand, Box::new(Zeros(7)), Mono(1)));
+        assert!(client.is_pending());
+        let mut idle = Client::of_interactive_port(Mono(0));
+        assert!(!idle.deliver(&errand, Box::new(Zeros(7)), Mono(1)));
+        assert!(!idle.wants_to_write());
+    }
+
+    #[test]
+    fn a_client_that_goes_away_ends_its_errand() {
+        let (mut client, errand) = pending();
+        client.broken();
+        assert_eq!(client.action(), Some(Action::Close(Some(Fault::Gone))));
+        assert!(!errand.is_wanted());
+        let (mut client, errand) = pending();
+        for _ in 0..=MAX_STRAY_BYTES / 4096 {
+            client.bytes(&[0; 4096], Mono(0));
+        }
+        assert_eq!(client.action(), Some(Action::Close(None)), "it floods");
+        assert!(!errand.is_wanted());
+        let (client, errand) = pending();
+        drop(client);
+        assert!(!errand.is_wanted());
+    }
+
+    #[test]
+    fn at_the_end_of_the_daemon_a_pending_answer_is_waited_for() {
+        let (mut client, errand) = pending();
+        client.stop();
+        assert!(!client.is_closed());
+        assert!(client.deliver(&errand, Box::new(Zeros(1)), Mono(1)));
     }
 
     #[test]

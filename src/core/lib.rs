@@ -11,6 +11,7 @@ pub mod condition;
 pub mod http;
 pub mod ingest;
 pub mod model;
+pub mod pending;
 pub mod plugin;
 pub mod poll;
 pub mod source;

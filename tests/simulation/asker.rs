@@ -29,7 +29,10 @@ pub struct Manner {
     pub deserving: bool,
 }
 
-const LINES: [&[u8]; 10] = [
+/// What asks for what another thread answers.
+pub const LATER: &[u8] = b"/later";
+
+const LINES: [&[u8]; 12] = [
     b"/",
     b"/c0",
     b"/c1/h0",
@@ -40,6 +43,8 @@ const LINES: [&[u8]; 10] = [
     b"/?foo=bar",
     b"GET /c0 HTTP/1.0",
     b"GET /*/h0 HTTP/1.1\r\nHost: x\r\n",
+    b"GET /later/c0 HTTP/1.0\r\n",
+    b"GET /later/ HTTP/1.1\r\nHost: x\r\n",
 ];
 
 impl Manner {
@@ -64,6 +69,20 @@ impl Manner {
             taking,
             closes: random.below(4) > 0,
             deserving: asks && takes,
+        }
+    }
+
+    /// One of a crowd that asks for what another thread answers, all at once.
+    pub fn of_crowd(random: &mut Random) -> Manner {
+        Manner {
+            on_xml_port: false,
+            request: vec![after(1, Deed::Send(b"GET /later/c1 HTTP/1.0\n\n".to_vec()))],
+            taking: match random.below(3) {
+                0 => after(random.below(5_000), Deed::Break),
+                _ => after(1, Deed::Take(usize::MAX)),
+            },
+            closes: true,
+            deserving: false,
         }
     }
 

@@ -4,9 +4,13 @@
 //! failure prints its seed; `GMETAD_SIMULATION_SEED=7 cargo test --test simulation` repeats it.
 
 mod asker;
+mod clients;
 mod gmond;
+mod plugins;
+mod tally;
 mod world;
 
+use tally::Tally;
 use world::World;
 
 /// Seeds tried in one run.
@@ -32,7 +36,7 @@ fn whatever_peers_and_clients_do_the_rules_hold() {
         .ok()
         .map(|seed| seed.parse().expect("a number"));
     let seeds = only.map_or(1..SEEDS + 1, |seed: u64| seed..seed + 1);
-    let mut tally = world::Tally::default();
+    let mut tally = Tally::default();
     for seed in seeds {
         let printed = Seed(seed);
         let mut world = World::new(printed.0);

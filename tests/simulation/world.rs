@@ -6,94 +6,25 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gmetad_core::answer::query::{Query, Selection};
-use gmetad_core::answer::xml::Render;
-use gmetad_core::client::{Client, Request};
 use gmetad_core::ingest::parse::ParseSettings;
 use gmetad_core::model::{GridIdentity, Mono, Node, Now};
+use gmetad_core::pending::{Errands, MAX_PENDING, PENDING_LIMIT};
 use gmetad_core::poll::Poll;
 use gmetad_core::source::{HostPort, SourceConfig};
 use gmetad_core::store::{SourceId, Store};
 use gmetad_core::timers::{Random, Schedule, Timers};
 use gmetad_core::{client, poll};
 
-use super::asker::{self, Manner};
+use super::asker;
+use super::clients::Asker;
 use super::gmond::{self, Script};
+use super::plugins::Plugins;
+use super::tally::Tally;
 
 /// Seconds since the epoch when the virtual clock starts.
 const EPOCH: i64 = 1_000_000;
 
-/// More than one piece of an answer may be over its limit by, such as one element.
-const SLACK_BYTES: usize = 4096;
-
-/// What a run has seen.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    polls_good: u64,
-    polls_failed: u64,
-    missed: u64,
-    moved: u64,
-    gzipped: u64,
-    answers: u64,
-    faults: HashMap<String, u64>,
-    failures: HashMap<String, u64>,
-    /// What the clients were sent, mixed together.
-    digest: u64,
-}
-
-impl Tally {
-    pub fn add(&mut self, other: &Tally) {
-        self.polls_good += other.polls_good;
-        self.polls_failed += other.polls_failed;
-        self.missed += other.missed;
-        self.moved += other.moved;
-        self.gzipped += other.gzipped;
-        self.answers += other.answers;
-        for (into, from) in [
-            (&mut self.faults, &other.faults),
-            (&mut self.failures, &other.failures),
-        ] {
-            for (what, times) in from {
-                *into.entry(what.clone()).or_default() += times;
-            }
-        }
-    }
-
-    /// A simulation in which something never happens proves nothing about it.
-    pub fn assert_that_all_of_it_happened(&self) {
-        let counts = [
-            self.polls_good,
-            self.polls_failed,
-            self.missed,
-            self.moved,
-            self.gzipped,
-            self.answers,
-        ];
-        assert!(counts.iter().all(|count| *count > 20), "{self:?}");
-        for fault in ["LongLine", "NoRequest", "Stalled", "Slow", "Gone"] {
-            assert!(self.faults.contains_key(fault), "no {fault} in {self:?}");
-        }
-        for failure in [
-            "Unresolved",
-            "ResolveTimeout",
-            "Connect",
-            "ConnectTimeout",
-            "Silent",
-            "Overlong",
-            "Broken",
-            "Nothing",
-            "Gzip",
-            "Document",
-        ] {
-            assert!(
-                self.failures.contains_key(failure),
-                "no {failure} in {self:?}"
-            );
-        }
-    }
-}
-
-struct Source {
+pub struct Source {
     machine: Poll,
     whole_limit: Duration,
     /// When the poll under way started.
@@ -104,24 +35,12 @@ struct Source {
     promised: bool,
     hosts: u64,
     /// What the last good document said, and so what must be there.
-    version: Option<u64>,
+    pub version: Option<u64>,
     /// What its next document says.
     next_version: u64,
 }
 
-struct Asker {
-    machine: Client,
-    manner: Manner,
-    born: Mono,
-    answer: Vec<u8>,
-    /// Versions of all sources when it asked.
-    moment: Vec<Option<u64>>,
-    /// When it took the last byte.
-    done: bool,
-    broken: bool,
-}
-
-enum Event {
+pub enum Event {
     Peer {
         source: usize,
         connection: u64,
@@ -133,6 +52,8 @@ enum Event {
         found: Result<Vec<SocketAddr>, String>,
     },
     Arrival,
+    /// The plugin thread has made an answer.
+    Made,
     Client {
         asker: usize,
         deed: asker::Deed,
@@ -140,18 +61,20 @@ enum Event {
 }
 
 pub struct World {
-    random: Random,
-    now: Mono,
-    store: Store,
-    sources: Vec<Source>,
-    askers: HashMap<usize, Asker>,
-    next_asker: usize,
-    timers: Timers,
+    pub random: Random,
+    pub now: Mono,
+    pub store: Store,
+    pub sources: Vec<Source>,
+    pub askers: HashMap<usize, Asker>,
+    pub next_asker: usize,
+    pub errands: Errands,
+    pub plugins: Plugins,
+    pub timers: Timers,
     agenda: BinaryHeap<Reverse<(Mono, u64)>>,
     events: HashMap<u64, Event>,
     next_event: u64,
     next_connection: u64,
-    tally: Tally,
+    pub tally: Tally,
 }
 
 impl World {
@@ -180,6 +103,8 @@ impl World {
             sources,
             askers: HashMap::new(),
             next_asker: 0,
+            errands: Errands::default(),
+            plugins: Plugins::default(),
             timers,
             agenda: BinaryHeap::new(),
             events: HashMap::new(),
@@ -191,7 +116,7 @@ impl World {
         world
     }
 
-    fn plan(&mut self, after_ms: u64, event: Event) {
+    pub fn plan(&mut self, after_ms: u64, event: Event) {
         let at = Mono(self.now.0 + after_ms);
         self.agenda.push(Reverse((at, self.next_event)));
         self.events.insert(self.next_event, event);
@@ -245,12 +170,13 @@ impl World {
                 machine.resolved(host, found, self.now);
                 self.run_source(source);
             }
-            Event::Arrival => self.arrive(),
+            Event::Arrival => self.arrival(),
+            Event::Made => self.deliver(),
             Event::Client { asker, deed } => self.client_does(asker, deed),
         }
     }
 
-    fn now(&self) -> Now {
+    pub fn now(&self) -> Now {
         Now {
             mono: self.now,
             epoch: EPOCH + (self.now.0 / 1000) as i64,
@@ -384,147 +310,6 @@ impl World {
         }
     }
 
-    fn arrive(&mut self) {
-        let number = self.next_asker;
-        self.next_asker += 1;
-        let mut manner = Manner::draw(&mut self.random);
-        let machine = if manner.on_xml_port {
-            Client::of_xml_port(self.now)
-        } else {
-            Client::of_interactive_port(self.now)
-        };
-        let mut after_ms = 0;
-        for act in std::mem::take(&mut manner.request) {
-            after_ms += act.after_ms;
-            let deed = act.deed;
-            self.plan(
-                after_ms,
-                Event::Client {
-                    asker: number,
-                    deed,
-                },
-            );
-        }
-        let asker = Asker {
-            machine,
-            manner,
-            born: self.now,
-            answer: Vec::new(),
-            moment: Vec::new(),
-            done: false,
-            broken: false,
-        };
-        self.askers.insert(number, asker);
-        self.run_client(number);
-        let pause_ms = self.random.below(4000);
-        self.plan(pause_ms, Event::Arrival);
-    }
-
-    fn client_timeout(&mut self, number: usize) {
-        let Some(asker) = self.askers.get_mut(&number) else {
-            return;
-        };
-        asker.machine.timeout(self.now);
-        self.run_client(number);
-        let left = self.askers.get(&number);
-        let next = left.map(|asker| asker.machine.deadline());
-        assert!(
-            next.is_none_or(|next| next > Some(self.now)),
-            "a deadline is over once it has come"
-        );
-    }
-
-    fn client_does(&mut self, number: usize, deed: asker::Deed) {
-        let now = self.now;
-        let Some(asker) = self.askers.get_mut(&number) else {
-            return;
-        };
-        match deed {
-            asker::Deed::Send(bytes) => asker.machine.bytes(&bytes, now),
-            asker::Deed::HalfClose => asker.machine.end(now),
-            asker::Deed::Break => {
-                asker.broken = true;
-                asker.machine.broken();
-            }
-            asker::Deed::Take(most) => asker.take(most, now),
-        }
-        self.run_client(number);
-    }
-
-    /// Does what a client's machine wants done.
-    fn run_client(&mut self, number: usize) {
-        let now = self.now();
-        let Some(asker) = self.askers.get_mut(&number) else {
-            return;
-        };
-        let mut has_asked = false;
-        while let Some(action) = asker.machine.action() {
-            match action {
-                client::Action::Request(request) => {
-                    let snapshot = self.store.snapshot();
-                    let selection = match request {
-                        Request::All => Selection::all(),
-                        Request::Line(line) => Selection::resolve(&snapshot, &Query::parse(&line)),
-                        Request::Http(head) => {
-                            let target = head.target.expect("none of them sends a bad one");
-                            Selection::resolve_strict(&snapshot, &Query::parse(&target)).0
-                        }
-                    };
-                    let body = Box::new(Render::new(snapshot, selection, now));
-                    asker.machine.answer(body, now.mono);
-                    asker.moment = self.sources.iter().map(|it| it.version).collect();
-                    has_asked = true;
-                }
-                client::Action::CloseWrite => {
-                    asker.done = true;
-                    if asker.manner.closes {
-                        asker.machine.end(now.mono);
-                    }
-                }
-                client::Action::Close(fault) => {
-                    assert!(asker.machine.is_closed());
-                    if let Some(fault) = fault {
-                        *self.tally.faults.entry(format!("{fault:?}")).or_default() += 1;
-                    }
-                }
-            }
-        }
-        self.timers
-            .set(self.sources.len() + number, asker.machine.deadline());
-        if asker.machine.is_closed() {
-            let asker = self.askers.remove(&number).expect("it is there");
-            self.client_left(&asker);
-            return;
-        }
-        let takes_on = has_asked || (asker.machine.wants_to_write() && asker.wants_to_go_on());
-        if takes_on {
-            let (after_ms, deed) = asker.next_taking();
-            self.plan(
-                after_ms,
-                Event::Client {
-                    asker: number,
-                    deed,
-                },
-            );
-        }
-    }
-
-    fn client_left(&mut self, asker: &Asker) {
-        let whole = asker.answer.ends_with(b"</GANGLIA_XML>\n");
-        if asker.manner.deserving && !asker.broken {
-            assert!(whole, "{}", String::from_utf8_lossy(&asker.answer));
-        }
-        if !whole {
-            return;
-        }
-        self.tally.answers += 1;
-        for byte in &asker.answer {
-            self.tally.digest =
-                (self.tally.digest ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
-        }
-        assert_one_moment(&asker.answer, &asker.moment);
-    }
-
     /// What must hold at any time.
     fn check(&mut self) {
         for (at, source) in self.sources.iter().enumerate() {
@@ -546,12 +331,16 @@ impl World {
             };
             assert_eq!(version, source.version, "only a good end changes data");
         }
+        assert_eq!(self.errands.count(), self.plugins.count());
+        assert!(self.plugins.count() <= MAX_PENDING);
         for asker in self.askers.values() {
+            assert_eq!(asker.machine.is_pending(), asker.pending_since.is_some());
             let deadline = asker.machine.deadline().expect("a client has a deadline");
             assert!(deadline >= self.now, "what is due is done");
             let sent = Duration::from_secs(asker.answer.len() as u64 / client::MIN_BYTES_PER_SEC);
             let longest = client::REQUEST_LIMIT
                 + client::HEAD_LIMIT
+                + PENDING_LIMIT
                 + client::ANSWER_LIMIT
                 + sent
                 + client::LINGER_LIMIT;
@@ -569,10 +358,15 @@ impl World {
             assert_eq!(self.sources[at].machine.deadline(), None);
         }
         for asker in self.askers.values_mut() {
-            let busy = asker.machine.wants_to_write();
+            let busy = asker.machine.wants_to_write() || asker.machine.is_pending();
             asker.machine.stop();
             assert_eq!(asker.machine.is_closed(), !busy);
         }
+        self.tally.spared = self.plugins.spared;
+        // Who is gone has left nothing behind.
+        self.askers.clear();
+        self.plugins = Plugins::default();
+        assert_eq!(self.errands.count(), 0);
         self.tally
     }
 }
@@ -601,56 +395,6 @@ impl Source {
             hosts: 1 + random.below(40),
             version: None,
             next_version: 0,
-        }
-    }
-}
-
-impl Asker {
-    fn take(&mut self, most: usize, now: Mono) {
-        let mut left = most;
-        while left > 0 && self.machine.wants_to_write() {
-            if self.machine.finish(now) {
-                return;
-            }
-            let out = self.machine.output();
-            assert!(
-                out.len() <= client::OUT_BYTES + SLACK_BYTES,
-                "{}",
-                out.len()
-            );
-            let len = out.len().min(left);
-            self.answer.extend_from_slice(&out[..len]);
-            self.machine.written(len, now);
-            left -= len;
-        }
-    }
-
-    fn wants_to_go_on(&self) -> bool {
-        !self.done && matches!(self.manner.taking.deed, asker::Deed::Take(_))
-    }
-
-    fn next_taking(&self) -> (u64, asker::Deed) {
-        let deed = match self.manner.taking.deed {
-            asker::Deed::Take(most) => asker::Deed::Take(most),
-            _ => asker::Deed::Break,
-        };
-        (self.manner.taking.after_ms, deed)
-    }
-}
-
-/// Everything in an answer must be of the moment in which it was asked for.
-fn assert_one_moment(answer: &[u8], moment: &[Option<u64>]) {
-    let text = std::str::from_utf8(answer).expect("ASCII went in");
-    for cluster in text.split("<CLUSTER NAME=\"c").skip(1) {
-        let (number, _) = cluster.split_once('"').expect("a quote");
-        let at: usize = number.parse().expect("a number");
-        let version = moment[at].expect("it was there");
-        for attribute in ["LOCALTIME=\"", "REPORTED=\"", " VAL=\""] {
-            for rest in cluster.split(attribute).skip(1) {
-                let (value, _) = rest.split_once('"').expect("a quote");
-                // What follows the cluster is the end of the document.
-                assert_eq!(value, version.to_string(), "{attribute} in cluster {at}");
-            }
         }
     }
 }

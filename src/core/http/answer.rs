@@ -1,6 +1,6 @@
-//! What a request is answered with: the head, and the body behind it.
+//! Answers to HTTP requests: status, header fields and body.
 //!
-//! No I/O; what an answer is made of is handed in.
+//! No I/O; the data is handed in.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -12,26 +12,27 @@ use crate::answer::walk::Body;
 use crate::answer::xml::Render;
 use crate::answer::{json, prometheus};
 use crate::model::{Now, Snapshot};
+use crate::pending::{Errand, Errands, PENDING_LIMIT, Wait};
 use crate::status::{Report, faults, own_metrics, page};
 
-/// Most scrapes of hosts at a time: each keeps a list of four bytes for each metric.
+/// Most scrapes of hosts at a time: each keeps an index of four bytes per metric.
 pub const MAX_SCRAPES: usize = 8;
 
-/// What answers are made of.
+/// The data that answers are made from.
 #[expect(missing_debug_implementations, reason = "it holds a function")]
 pub struct Context<'a> {
-    /// One moment of everything.
+    /// The state of all sources at one moment.
     pub snapshot: Arc<Snapshot>,
     /// That moment.
     pub now: Now,
-    /// How the daemon does; asked for where it is told.
+    /// The daemon's statistics; called only where they are needed.
     pub report: &'a mut dyn FnMut() -> Report,
-    /// For one more scrape; `None` where there are enough under way.
+    /// Permits one more scrape; `None` if [`MAX_SCRAPES`] are under way.
     pub place: Option<Arc<()>>,
 }
 
-/// A place among the scrapes under way, each of which holds one. They are counted by who keeps
-/// `scrapes`, and holds nothing else of it.
+/// A permit for one more scrape, if the limit allows it. Each scrape under way holds a clone of
+/// `scrapes`; the caller keeps the original and no other clone.
 pub fn place(scrapes: &Arc<()>) -> Option<Arc<()>> {
     (Arc::strong_count(scrapes) <= MAX_SCRAPES).then(|| Arc::clone(scrapes))
 }
@@ -46,11 +47,11 @@ enum Status {
     RequestTimeout,
     UriTooLong,
     Unavailable,
+    GatewayTimeout,
 }
 
 impl Status {
-    /// The first line of the answer. It is no more than 1.0: the end of the connection is the end
-    /// of the answer.
+    /// The status line. It says HTTP/1.0, since the end of the connection ends the answer.
     fn line(self) -> &'static str {
         match self {
             Status::Ok => "HTTP/1.0 200 OK\r\n",
@@ -60,6 +61,7 @@ impl Status {
             Status::RequestTimeout => "HTTP/1.0 408 Request Timeout\r\n",
             Status::UriTooLong => "HTTP/1.0 414 URI Too Long\r\n",
             Status::Unavailable => "HTTP/1.0 503 Service Unavailable\r\n",
+            Status::GatewayTimeout => "HTTP/1.0 504 Gateway Timeout\r\n",
         }
     }
 }
@@ -67,20 +69,20 @@ impl Status {
 /// An answer before it is written.
 struct Answer {
     status: Status,
-    /// Header fields beside those that all answers have.
+    /// Header fields beside those of every answer.
     fields: &'static str,
     content_type: &'static str,
     content: Content,
 }
 
 enum Content {
-    /// Made as it is sent.
+    /// Made while it is sent.
     Body(Box<dyn Body>),
-    /// All of it.
+    /// Complete.
     Bytes(Vec<u8>),
 }
 
-/// Anyone's page may show it, as it may C gmetad's.
+/// Any web page may read the answer, as with C gmetad.
 const ANY_ORIGIN: &str = "Access-Control-Allow-Origin: *\r\n";
 
 /// Answers a request, well formed or not.
@@ -90,6 +92,36 @@ pub fn answer(asked: &Asked, context: &mut Context<'_>) -> Box<dyn Body> {
         Err(refusal) => Answer::refusal(refusal),
     };
     answer.into_body(asked.method)
+}
+
+/// The parts of an answer that another thread makes.
+#[expect(missing_debug_implementations, reason = "it holds a body")]
+pub struct Later {
+    /// For the client's machine.
+    pub wait: Wait,
+    /// Sent to the client if the answer is not ready in time.
+    pub late: Box<dyn Body>,
+    /// For the thread.
+    pub errand: Errand,
+}
+
+/// Begins an answer that another thread makes. If too many are pending, returns the answer to send
+/// instead.
+pub fn later(method: Method, errands: &Errands) -> Result<Later, Box<dyn Body>> {
+    let Some((wait, errand)) = errands.begin() else {
+        let text = "too many answers are being made at a time";
+        let answer = Answer::text(Status::Unavailable, "Retry-After: 1\r\n", text);
+        return Err(answer.into_body(method));
+    };
+    let text = format!(
+        "the answer was not ready within {} s",
+        PENDING_LIMIT.as_secs()
+    );
+    Ok(Later {
+        wait,
+        late: Answer::text(Status::GatewayTimeout, "", &text).into_body(method),
+        errand,
+    })
 }
 
 impl Answer {
@@ -240,10 +272,10 @@ impl Answer {
     }
 }
 
-/// What is known at once, then what is made as it is sent.
+/// The head and any complete content, then a body that is made while it is sent.
 struct Whole {
     head: Vec<u8>,
-    /// How much of it is out.
+    /// Bytes of `head` already written.
     at: usize,
     body: Option<Box<dyn Body>>,
 }
@@ -269,6 +301,7 @@ impl Body for Whole {
 mod tests {
     use super::*;
     use crate::http::Head;
+    use crate::pending::MAX_PENDING;
     use crate::status::example;
     use crate::testing::{all_of, snapshot};
 
@@ -438,6 +471,30 @@ mod tests {
         let answer = answered_with(request, example, &scrapes);
         assert!(answer.starts_with("HTTP/1.0 503 "), "{answer}");
         assert!(answer.contains("\r\nRetry-After: 1\r\n"));
+    }
+
+    #[test]
+    fn answers_made_at_a_time_are_limited_and_one_that_is_late_is_504() {
+        let text = |body| String::from_utf8(all_of(body, usize::MAX)).unwrap();
+        let errands = Errands::default();
+        let first = later(Method::Get, &errands).ok().unwrap();
+        let late = text(first.late);
+        assert_eq!(
+            parts(&late),
+            (
+                "HTTP/1.0 504 Gateway Timeout",
+                "text/plain; charset=utf-8",
+                "the answer was not ready within 10 s\n"
+            )
+        );
+        assert!(first.wait.is_for(&first.errand));
+        let more: Vec<_> = (1..MAX_PENDING).map(|_| errands.begin()).collect();
+        let busy = text(later(Method::Get, &errands).err().unwrap());
+        assert!(busy.starts_with("HTTP/1.0 503 ") && busy.contains("\r\nRetry-After: 1\r\n"));
+        let head = text(later(Method::Head, &errands).err().unwrap());
+        assert!(busy.starts_with(&head) && head.ends_with("\r\n\r\n"));
+        drop(more);
+        assert!(later(Method::Get, &errands).is_ok());
     }
 
     #[test]

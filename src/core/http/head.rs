@@ -1,60 +1,60 @@
-//! The head of a request: method and target; of the rest, only that it is a head.
+//! The head of an HTTP request: method and target. Header fields are only checked for their form.
 //!
-//! Nothing in the header fields changes an answer, so none is kept.
+//! No header field changes an answer, so none is kept.
 
 use thiserror::Error;
 
-/// Longest head, request line and all, with its ends of line.
+/// Longest head, with its request line and line ends.
 pub const MAX_HEAD_BYTES: usize = 8 << 10;
 
-/// What may be asked.
+/// A supported method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// For the answer.
+    /// The whole answer.
     Get,
-    /// For what would stand above it.
+    /// The head of the answer only.
     Head,
 }
 
 /// A request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// What of the answer is asked for, whatever that will be.
+    /// The method; of a malformed request, the likely one.
     pub method: Method,
-    /// Path and query, as sent, which begin with a slash; or what is wrong with the request.
+    /// Path and query as sent, beginning with a slash; or why the request is refused.
     pub target: Result<Vec<u8>, Refusal>,
 }
 
-/// Why a request is not answered with what it asks for.
+/// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
-    /// The request line is none.
+    /// The request line is malformed.
     #[error("the request line is not METHOD /PATH HTTP/1.0 or HTTP/1.1")]
     RequestLine,
-    /// A header field is none.
+    /// A header field is malformed.
     #[error("a header field is not NAME: VALUE")]
     Field,
-    /// The request line is longer than that.
+    /// The request line is longer than this many bytes.
     #[error("the request line is longer than {0} bytes")]
     LongLine(usize),
-    /// The request line has not come within so many seconds.
+    /// The request line was not complete within this many seconds.
     #[error("the request line has not come within {0} s")]
     Late(u64),
-    /// There is more of it than any client needs.
+    /// The head is too long.
     #[error("the head of the request is longer than {MAX_HEAD_BYTES} bytes")]
     LongHead,
-    /// A method that changes things, or none that is known.
+    /// The method is neither GET nor HEAD.
     #[error("only GET and HEAD are answered here")]
     Method,
-    /// `callback` would be more than the name of a function.
+    /// `callback` is not a plain function name.
     #[error("callback is not the name of a function, as in a.b_2")]
     Callback,
-    /// `scope` is something else.
+    /// `scope` has an unknown value.
     #[error("scope is all or daemon, or there is cluster=NAME instead")]
     Scope,
 }
 
-/// Whether the first line of a connection is HTTP, as it should be or not; all else is a path.
+/// Whether the first line of a connection is HTTP, well formed or not. Any other line is a path.
 pub fn is_request_line(line: &[u8]) -> bool {
     let mut words = line.trim_ascii().split(|&b| b == b' ');
     let first = words.next().unwrap_or_default();
@@ -62,14 +62,14 @@ pub fn is_request_line(line: &[u8]) -> bool {
     begins_request_line(line) || (is_token(first) && last.starts_with(b"HTTP/"))
 }
 
-/// The same of a line whose end is not known.
+/// The same for the beginning of a line.
 pub fn begins_request_line(line: &[u8]) -> bool {
     let first = line.trim_ascii().split(|&b| b == b' ').next();
     matches!(first, Some(b"GET" | b"HEAD"))
 }
 
 impl Head {
-    /// Reads all that came up to the empty line; that itself may be missing.
+    /// Parses a head up to its empty line, which may be missing.
     pub fn parse(bytes: &[u8]) -> Head {
         Head {
             method: method(bytes),
@@ -77,7 +77,7 @@ impl Head {
         }
     }
 
-    /// A request that is given up in the midst of its first line.
+    /// A request that is refused before its first line is complete.
     pub fn refused(line: &[u8], refusal: Refusal) -> Head {
         Head {
             method: method(line),
@@ -112,7 +112,7 @@ fn target(head: &[u8]) -> Result<Vec<u8>, Refusal> {
 }
 
 fn target_of_line(line: &[u8]) -> Result<&[u8], Refusal> {
-    // C gmetad takes spaces inside the target, and so does this.
+    // Spaces inside the target are accepted, as in C gmetad.
     let first = line.iter().position(|&b| b == b' ');
     let last = line.iter().rposition(|&b| b == b' ');
     let (Some(first), Some(last)) = (first, last) else {
@@ -123,7 +123,7 @@ fn target_of_line(line: &[u8]) -> Result<&[u8], Refusal> {
     }
     match &line[..first] {
         b"GET" | b"HEAD" => {}
-        // What the others may have for a target is not looked at: OPTIONS has `*`.
+        // Their targets are not checked: that of OPTIONS may be `*`.
         method if is_token(method) => return Err(Refusal::Method),
         _ => return Err(Refusal::RequestLine),
     }
@@ -134,7 +134,7 @@ fn target_of_line(line: &[u8]) -> Result<&[u8], Refusal> {
     Ok(target)
 }
 
-/// The path and query of a target that a proxy may have been sent: `http://host:8652/path`.
+/// Path and query of a target in the absolute form, as sent to a proxy: `http://host:8652/path`.
 fn without_authority(target: &[u8]) -> &[u8] {
     const SCHEME: &[u8] = b"http://";
     let is_absolute = target
@@ -150,7 +150,7 @@ fn without_authority(target: &[u8]) -> &[u8] {
     }
 }
 
-/// RFC 9110's token, which names of methods and fields are.
+/// Whether this is a token of RFC 9110, as method and field names are.
 fn is_token(bytes: &[u8]) -> bool {
     let is_tchar = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
     !bytes.is_empty() && bytes.iter().all(is_tchar)

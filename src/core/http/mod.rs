@@ -6,6 +6,6 @@ mod answer;
 mod head;
 mod route;
 
-pub use answer::{Context, MAX_SCRAPES, answer, place};
+pub use answer::{Context, Later, MAX_SCRAPES, answer, later, place};
 pub use head::{Head, MAX_HEAD_BYTES, Method, Refusal, begins_request_line, is_request_line};
 pub use route::{Asked, Route, Scope};

@@ -1,0 +1,316 @@
+//! The clients: what they do to their machines, and what their machines want done.
+
+use gmetad_core::answer::query::{Query, Selection};
+use gmetad_core::answer::xml::Render;
+use gmetad_core::client::{Client, Request};
+use gmetad_core::model::Mono;
+use gmetad_core::pending::{MAX_PENDING, PENDING_LIMIT};
+use gmetad_core::{client, http};
+
+use super::asker::{self, LATER, Manner};
+use super::plugins::Question;
+use super::world::{Event, World};
+
+/// More than one piece of an answer may be over its limit by, such as one element.
+const SLACK_BYTES: usize = 4096;
+
+/// More than the answers that may be pending.
+const CROWD: usize = MAX_PENDING + 20;
+
+pub struct Asker {
+    pub machine: Client,
+    pub manner: Manner,
+    pub born: Mono,
+    pub answer: Vec<u8>,
+    /// Versions of all sources when it asked.
+    pub moment: Vec<Option<u64>>,
+    /// Since when another thread makes its answer, until that is there or late.
+    pub pending_since: Option<Mono>,
+    /// Told that it cannot have its answer.
+    pub refused: bool,
+    /// When it took the last byte.
+    pub done: bool,
+    pub broken: bool,
+}
+
+impl World {
+    /// A client comes, or a crowd of them, and the next is planned.
+    pub fn arrival(&mut self) {
+        if self.random.below(500) == 0 {
+            for _ in 0..CROWD {
+                let manner = Manner::of_crowd(&mut self.random);
+                self.arrive(manner);
+            }
+        } else {
+            let manner = Manner::draw(&mut self.random);
+            self.arrive(manner);
+        }
+        let pause_ms = self.random.below(4000);
+        self.plan(pause_ms, Event::Arrival);
+    }
+
+    fn arrive(&mut self, mut manner: Manner) {
+        let number = self.next_asker;
+        self.next_asker += 1;
+        let machine = if manner.on_xml_port {
+            Client::of_xml_port(self.now)
+        } else {
+            Client::of_interactive_port(self.now)
+        };
+        let mut after_ms = 0;
+        for act in std::mem::take(&mut manner.request) {
+            after_ms += act.after_ms;
+            let deed = act.deed;
+            self.plan(
+                after_ms,
+                Event::Client {
+                    asker: number,
+                    deed,
+                },
+            );
+        }
+        let asker = Asker {
+            machine,
+            manner,
+            born: self.now,
+            answer: Vec::new(),
+            moment: Vec::new(),
+            pending_since: None,
+            refused: false,
+            done: false,
+            broken: false,
+        };
+        self.askers.insert(number, asker);
+        self.run_client(number);
+    }
+
+    pub fn client_timeout(&mut self, number: usize) {
+        let Some(asker) = self.askers.get_mut(&number) else {
+            return;
+        };
+        let was_pending = asker.machine.is_pending();
+        asker.machine.timeout(self.now);
+        if was_pending {
+            let since = asker.pending_since.take().expect("it was pending");
+            assert_eq!(self.now, since + PENDING_LIMIT, "not before, and not after");
+            assert!(asker.machine.wants_to_write(), "it is told");
+            asker.refused = true;
+            self.tally.late += 1;
+        }
+        self.run_client(number);
+        let left = self.askers.get(&number);
+        let next = left.map(|asker| asker.machine.deadline());
+        assert!(
+            next.is_none_or(|next| next > Some(self.now)),
+            "a deadline is over once it has come"
+        );
+    }
+
+    pub fn client_does(&mut self, number: usize, deed: asker::Deed) {
+        let now = self.now;
+        let Some(asker) = self.askers.get_mut(&number) else {
+            return;
+        };
+        match deed {
+            asker::Deed::Send(bytes) => asker.machine.bytes(&bytes, now),
+            asker::Deed::HalfClose => asker.machine.end(now),
+            asker::Deed::Break => {
+                asker.broken = true;
+                asker.machine.broken();
+            }
+            asker::Deed::Take(most) => asker.take(most, now),
+        }
+        self.run_client(number);
+    }
+
+    /// Does what a client's machine wants done.
+    fn run_client(&mut self, number: usize) {
+        let mut has_asked = false;
+        loop {
+            let Some(asker) = self.askers.get_mut(&number) else {
+                return;
+            };
+            let Some(action) = asker.machine.action() else {
+                break;
+            };
+            match action {
+                client::Action::Request(request) => {
+                    self.answer(number, request);
+                    has_asked = true;
+                }
+                client::Action::CloseWrite => {
+                    asker.done = true;
+                    if asker.manner.closes {
+                        asker.machine.end(self.now);
+                    }
+                }
+                client::Action::Close(fault) => {
+                    assert!(asker.machine.is_closed());
+                    if let Some(fault) = fault {
+                        *self.tally.faults.entry(format!("{fault:?}")).or_default() += 1;
+                    }
+                }
+            }
+        }
+        let asker = &self.askers[&number];
+        self.timers
+            .set(self.sources.len() + number, asker.machine.deadline());
+        if asker.machine.is_closed() {
+            let asker = self.askers.remove(&number).expect("it is there");
+            self.client_left(&asker);
+            return;
+        }
+        // Who goes away does so whether or not there is anything to take.
+        let leaves = has_asked && matches!(asker.manner.taking.deed, asker::Deed::Break);
+        let takes_on = asker.machine.wants_to_write() && (has_asked || asker.wants_to_go_on());
+        if leaves || takes_on {
+            self.take_on(number);
+        }
+    }
+
+    /// The client takes some of its answer, in its manner.
+    fn take_on(&mut self, number: usize) {
+        let (after_ms, deed) = self.askers[&number].next_taking();
+        let asker = number;
+        self.plan(after_ms, Event::Client { asker, deed });
+    }
+
+    fn answer(&mut self, number: usize, request: Request) {
+        let now = self.now();
+        let snapshot = self.store.snapshot();
+        let asker = self.askers.get_mut(&number).expect("it has asked");
+        asker.moment = self.sources.iter().map(|it| it.version).collect();
+        let (selection, later) = match request {
+            Request::All => (Selection::all(), None),
+            Request::Line(line) => (Selection::resolve(&snapshot, &Query::parse(&line)), None),
+            Request::Http(head) => {
+                let target = head.target.expect("none of them sends a bad one");
+                let (path, later) = match target.strip_prefix(LATER) {
+                    Some(path) => (path, Some(head.method)),
+                    None => (&target[..], None),
+                };
+                let query = Query::parse(path);
+                (Selection::resolve_strict(&snapshot, &query).0, later)
+            }
+        };
+        let Some(method) = later else {
+            let body = Box::new(Render::new(snapshot, selection, now));
+            return asker.machine.answer(body, now.mono);
+        };
+        match http::later(method, &self.errands) {
+            Ok(later) => {
+                asker.machine.wait(later.wait, later.late, now.mono);
+                assert!(asker.machine.is_pending());
+                asker.pending_since = Some(now.mono);
+                self.plugins.ask(Question {
+                    asker: number,
+                    errand: later.errand,
+                    snapshot,
+                    selection,
+                    now,
+                });
+                self.let_plugins_work();
+            }
+            Err(busy) => {
+                assert_eq!(self.plugins.count(), MAX_PENDING, "not before");
+                asker.machine.answer(busy, now.mono);
+                asker.refused = true;
+                self.tally.busy += 1;
+            }
+        }
+    }
+
+    fn let_plugins_work(&mut self) {
+        if let Some(after_ms) = self.plugins.begin(&mut self.random) {
+            self.plan(after_ms, Event::Made);
+        }
+    }
+
+    /// The plugin thread has an answer, for whoever still waits for it.
+    pub fn deliver(&mut self) {
+        let (number, errand, body) = self.plugins.done().answer();
+        let asker = self.askers.get_mut(&number);
+        let waits = asker.as_ref().is_some_and(|it| it.pending_since.is_some());
+        assert_eq!(errand.is_wanted(), waits);
+        let now = self.now;
+        let taken = asker.is_some_and(|it| it.machine.deliver(&errand, Box::new(body), now));
+        assert_eq!(taken, waits, "who waits is answered, and nobody else");
+        if taken {
+            let asker = self.askers.get_mut(&number).expect("it has waited");
+            let since = asker.pending_since.take().expect("it has waited");
+            assert!(now.since(since) <= PENDING_LIMIT);
+            self.tally.delivered += 1;
+            self.run_client(number);
+        } else {
+            self.tally.in_vain += 1;
+        }
+        drop(errand);
+        self.let_plugins_work();
+    }
+
+    fn client_left(&mut self, asker: &Asker) {
+        let whole = asker.answer.ends_with(b"</GANGLIA_XML>\n");
+        if asker.manner.deserving && !asker.broken && !asker.refused {
+            assert!(whole, "{}", String::from_utf8_lossy(&asker.answer));
+        }
+        if !whole {
+            return;
+        }
+        self.tally.answers += 1;
+        for byte in &asker.answer {
+            self.tally.digest =
+                (self.tally.digest ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        }
+        assert_one_moment(&asker.answer, &asker.moment);
+    }
+}
+
+impl Asker {
+    fn take(&mut self, most: usize, now: Mono) {
+        let mut left = most;
+        while left > 0 && self.machine.wants_to_write() {
+            if self.machine.finish(now) {
+                return;
+            }
+            let out = self.machine.output();
+            assert!(
+                out.len() <= client::OUT_BYTES + SLACK_BYTES,
+                "{}",
+                out.len()
+            );
+            let len = out.len().min(left);
+            self.answer.extend_from_slice(&out[..len]);
+            self.machine.written(len, now);
+            left -= len;
+        }
+    }
+
+    fn wants_to_go_on(&self) -> bool {
+        !self.done && matches!(self.manner.taking.deed, asker::Deed::Take(_))
+    }
+
+    fn next_taking(&self) -> (u64, asker::Deed) {
+        let deed = match self.manner.taking.deed {
+            asker::Deed::Take(most) => asker::Deed::Take(most),
+            _ => asker::Deed::Break,
+        };
+        (self.manner.taking.after_ms, deed)
+    }
+}
+
+/// Everything in an answer must be of the moment in which it was asked for.
+fn assert_one_moment(answer: &[u8], moment: &[Option<u64>]) {
+    let text = std::str::from_utf8(answer).expect("ASCII went in");
+    for cluster in text.split("<CLUSTER NAME=\"c").skip(1) {
+        let (number, _) = cluster.split_once('"').expect("a quote");
+        let at: usize = number.parse().expect("a number");
+        let version = moment[at].expect("it was there");
+        for attribute in ["LOCALTIME=\"", "REPORTED=\"", " VAL=\""] {
+            for rest in cluster.split(attribute).skip(1) {
+                let (value, _) = rest.split_once('"').expect("a quote");
+                // What follows the cluster is the end of the document.
+                assert_eq!(value, version.to_string(), "{attribute} in cluster {at}");
+            }
+        }
+    }
+}
