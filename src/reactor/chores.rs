@@ -1,57 +1,42 @@
-//! What the loop does by the clock and at its end.
+//! Periodic work of the loop, and its shutdown.
 //!
-//! Each chore is bounded, or cut into turns.
+//! Each chore does a bounded amount of work, or is split over several turns.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Reactor;
 use super::clock::Clock;
-use super::slots::{Chore, Slot};
-use crate::logging;
+use super::shared::{Chore, Ending};
+use super::slot::Slot;
+use super::slots::{Key, Lane, Turn};
 use crate::plugins::PluginHandle;
 use gmetad_config::DEFAULT_INTERVAL;
 use gmetad_core::complaint::{Say, span};
-use gmetad_core::model::Mono;
 use gmetad_core::plugin::{Invented, RootUpdate};
 
-/// Between two sweeps for what is past its DMAX, as C gmetad has it.
+/// Time between two sweeps for hosts and metrics past their DMAX, as in C gmetad.
 const EXPIRY_PERIOD: Duration = Duration::from_secs(180);
 
-/// For clients to take the rest of their answers at the end.
+/// Time at shutdown for clients to take the rest of their answers.
 const CLIENTS_END_WITHIN: Duration = Duration::from_secs(2);
 
-/// For plugins to do what is queued and stop.
+/// Time at shutdown for plugins to work off the queue and stop.
 const PLUGINS_END_WITHIN: Duration = Duration::from_secs(10);
 
-/// Longest between two sums of everything. Their files have a step of 15 s and a heartbeat of 120 s
-/// whatever the intervals: what comes more rarely than that is unknown to them.
+/// Longest time between two root summaries. Their RRD files have a step of 15 s and a heartbeat of
+/// 120 s whatever the intervals, so rarer updates would leave unknown values.
 const SUMMARY_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
-
-/// How far the end has come.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Ending {
-    /// The signal that told it to.
-    pub(super) why: &'static str,
-    /// Plugins are waited for until then.
-    plugins_until: Mono,
-    /// Nothing is waited for any more.
-    at_once: bool,
-}
-
-impl Chore {
-    pub(super) const ALL: [Chore; 4] = [Chore::Summary, Chore::Expiry, Chore::Names, Chore::Ending];
-}
 
 impl Reactor {
     pub(super) fn start_chores(&mut self) {
         let now = self.shared.now.mono;
         let summary = Some(now + self.summary_period());
-        self.set_chore(Chore::Summary, summary);
-        self.set_chore(Chore::Expiry, Some(now + EXPIRY_PERIOD));
+        self.shared.set_chore(Chore::Summary, summary);
+        self.shared
+            .set_chore(Chore::Expiry, Some(now + EXPIRY_PERIOD));
         if self.shared.trust.names().next().is_some() {
-            self.set_chore(Chore::Names, Some(now));
+            self.shared.set_chore(Chore::Names, Some(now));
         }
     }
 
@@ -61,31 +46,32 @@ impl Reactor {
             Chore::Summary => {
                 self.summarize();
                 let next = Some(now + self.summary_period());
-                self.set_chore(Chore::Summary, next);
+                self.shared.set_chore(Chore::Summary, next);
             }
             Chore::Expiry => {
                 self.shared.expiring = 0;
-                let token = self.shared.chore(Chore::Expiry);
-                self.slots.make_ready(token);
-                self.set_chore(Chore::Expiry, Some(now + EXPIRY_PERIOD));
+                let sweep = self.shared.chore(Chore::Expiry);
+                self.slots.queue(sweep, Lane::Bulk);
+                self.shared
+                    .set_chore(Chore::Expiry, Some(now + EXPIRY_PERIOD));
             }
             Chore::Names => self.shared.look_up_names(),
             Chore::Ending => self.end_overdue(),
         }
     }
 
-    /// Drops what is past its DMAX in one source; whether there are more.
-    pub(super) fn expire_one(&mut self) -> bool {
+    /// Drops hosts and metrics of one source that are past their DMAX.
+    pub(super) fn expire_one(&mut self) -> Turn {
         let shared = &mut self.shared;
         let Some(&id) = shared.store.sources().get(shared.expiring) else {
-            return false;
+            return Turn::Waits;
         };
         shared.store.expire(id, shared.now.mono);
         self.shared.expiring += 1;
-        true
+        Turn::Again
     }
 
-    /// Lets the plugin thread have what was held back, and says when it hangs.
+    /// Sends held-back updates to the plugin thread, and logs when the thread hangs.
     pub(super) fn look_after_plugins(&mut self) {
         let (mono, now) = (self.shared.now.mono, self.shared.instant());
         let Some(plugins) = &mut self.shared.plugins else {
@@ -105,7 +91,8 @@ impl Reactor {
         }
     }
 
-    /// Begins the end; the second time, ends at once.
+    /// Begins the shutdown, with the name of the signal that asked for it. A second call ends it at
+    /// once.
     pub(super) fn end(&mut self, why: &'static str) {
         let now = self.shared.now.mono;
         if let Some(ending) = &mut self.shared.ending {
@@ -118,35 +105,39 @@ impl Reactor {
             plugins_until: now + PLUGINS_END_WITHIN,
             at_once: false,
         });
-        for token in 0..self.slots.len() {
-            match self.slots.get_mut(token) {
-                Some(Slot::Listener(_) | Slot::CachedListener(_)) => self.slots.remove(token),
-                Some(Slot::CachedClient(_)) => {
-                    self.slots.remove(token);
-                    self.shared.timers.set(token, None);
-                }
-                Some(Slot::Source(source)) => {
-                    source.machine.stop();
-                    source.act(&mut self.shared);
-                    self.shared.timers.set(token, None);
-                }
-                Some(Slot::Client(client)) => {
-                    client.machine.stop();
-                    self.slots.make_ready(token);
-                }
-                _ => {}
-            }
+        for key in self.slots.keys() {
+            self.end_slot(key);
         }
         for chore in Chore::ALL {
-            self.set_chore(chore, None);
+            self.shared.set_chore(chore, None);
         }
-        self.set_chore(Chore::Ending, Some(now + CLIENTS_END_WITHIN));
+        self.shared
+            .set_chore(Chore::Ending, Some(now + CLIENTS_END_WITHIN));
         if let Some(plugins) = &mut self.shared.plugins {
             plugins.begin_stop();
         }
     }
 
-    /// Whether nothing is left to be waited for.
+    /// Closes listeners and stops polls. Clients with an answer under way may finish.
+    fn end_slot(&mut self, key: Key) {
+        match self.slots.get_mut(key) {
+            Some(Slot::Listener(_) | Slot::CachedListener(_) | Slot::CachedClient(_)) => {
+                self.remove(key);
+            }
+            Some(Slot::Source(source)) => {
+                source.machine.stop();
+                source.act(&mut self.shared);
+                self.shared.set_deadline(key, None);
+            }
+            Some(Slot::Client(client)) => {
+                client.machine.stop();
+                self.make_ready(key);
+            }
+            None | Some(Slot::Signals | Slot::Waker | Slot::Chore(_)) => {}
+        }
+    }
+
+    /// Whether the shutdown is complete.
     pub(super) fn has_ended(&self) -> bool {
         let Some(ending) = &self.shared.ending else {
             return false;
@@ -156,10 +147,16 @@ impl Reactor {
             .plugins
             .as_ref()
             .is_none_or(PluginHandle::has_stopped);
-        ending.at_once || (plugins_stopped && self.slots.clients().next().is_none())
+        let clients_served = || {
+            !self
+                .slots
+                .iter()
+                .any(|slot| matches!(slot, Slot::Client(_)))
+        };
+        ending.at_once || (plugins_stopped && clients_served())
     }
 
-    /// What was to end by now is not waited for any longer.
+    /// A shutdown deadline has passed: closes what is still open.
     fn end_overdue(&mut self) {
         let now = self.shared.now.mono;
         let Some(ending) = &mut self.shared.ending else {
@@ -171,21 +168,16 @@ impl Reactor {
         }
         let until = ending.plugins_until;
         let mut left = 0;
-        for token in 0..self.slots.len() {
-            if let Some(Slot::Client(_)) = self.slots.get_mut(token) {
-                self.slots.remove(token);
+        for key in self.slots.keys() {
+            if let Some(Slot::Client(_)) = self.slots.get_mut(key) {
+                self.remove(key);
                 left += 1;
             }
         }
         if left > 0 {
             log::info!("{left} clients did not have all of their answers at the end");
         }
-        self.set_chore(Chore::Ending, Some(until));
-    }
-
-    fn set_chore(&mut self, chore: Chore, at: Option<Mono>) {
-        let token = self.shared.chore(chore);
-        self.shared.timers.set(token, at);
+        self.shared.set_chore(Chore::Ending, Some(until));
     }
 
     pub(super) fn summarize(&mut self) {
@@ -198,7 +190,7 @@ impl Reactor {
         let now_ms = Clock::epoch_ms();
         shared.summaries.root.add(start.elapsed(), now_ms);
         if let Some(plugins) = &mut shared.plugins {
-            let names = shared.store.sources().iter().flat_map(|&id| {
+            let present = shared.store.sources().iter().flat_map(|&id| {
                 let source: Arc<str> = shared.sources[id.0].name.as_str().into();
                 let nodes = shared.store.nodes_of(id).iter();
                 nodes.map(move |node| (Arc::clone(&source), node.name().into()))
@@ -208,7 +200,7 @@ impl Reactor {
                 authority: Arc::from(shared.config.authority.as_str()),
                 summary,
                 now: shared.now,
-                present: names.collect(),
+                present: present.collect(),
                 invented: Invented::default(),
             });
         }
@@ -218,67 +210,9 @@ impl Reactor {
         let sources = &self.shared.config.sources;
         summary_period(sources.iter().map(|source| source.interval))
     }
-
-    /// How the daemon does, in a few lines, whatever the level.
-    pub(super) fn log_status(&self) {
-        let say = |text: fmt::Arguments<'_>| logging::insist(log::Level::Info, text);
-        let clients = &self.shared.clients;
-        say(format_args!(
-            "status: {} clients connected, {} let in, {} turned away as untrusted, {} for want of \
-             room, {} at fault; {} requests on the XML port, {} on the interactive port; {} bytes \
-             sent",
-            clients.connected,
-            clients.accepted,
-            clients.untrusted,
-            clients.crowded_out,
-            clients.faults,
-            clients.xml.num,
-            clients.interactive.num,
-            clients.sent_bytes
-        ));
-        for status in self.shared.statuses() {
-            say(format_args!(
-                "status: source \"{}\" is {}: {} polls good, {} failed, {} missed; {} bytes of \
-                 documents in {} bytes, {} damaged places; {} ms of work",
-                status.name,
-                status.state.word(),
-                status.polls_ok.num,
-                status.polls_failed.num,
-                status.missed,
-                status.document_bytes,
-                status.wire_bytes,
-                status.damage,
-                status.busy.as_millis()
-            ));
-        }
-        if let Some(plugins) = &self.shared.plugins {
-            let queue = plugins.queue();
-            say(format_args!(
-                "status: {} updates wait for the plugins, {} were replaced by newer ones",
-                queue.length, queue.replaced
-            ));
-            let files = plugins.rrd();
-            say(format_args!(
-                "status: {} values in {} calls into RRD files, {} files created, {} values \
-                 repeated, {} refused for newer ones, {} failed, {} files cannot be written",
-                files.written,
-                files.calls,
-                files.created,
-                files.repeated,
-                files.refused,
-                files.failed,
-                files.broken
-            ));
-            say(format_args!(
-                "status: {} values wait in {} bytes, {} bytes went into the journal, {} files were \
-                 written early for want of room",
-                files.held, files.held_bytes, files.journal_bytes, files.forced
-            ));
-        }
-    }
 }
 
-/// Half of the shortest interval, unless that is too long for the root's files.
+/// Half of the shortest interval, capped for the root's RRD files.
 fn summary_period(intervals: impl Iterator<Item = Duration>) -> Duration {
     let shortest = intervals.min().unwrap_or(DEFAULT_INTERVAL);
     (shortest / 2).min(SUMMARY_AT_LEAST_EVERY)

@@ -1,6 +1,6 @@
-//! The two ports.
+//! Listening sockets of the XML port and the interactive port.
 //!
-//! Who may connect, and what becomes of them, is the business of `clients`.
+//! Who may connect is decided in `admission`.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -13,19 +13,19 @@ use nix::sys::socket::{
     listen, setsockopt, socket, sockopt,
 };
 
-/// Connections that wait to be accepted; what the system allows if that is less.
+/// Connections waiting to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 1024;
 
 /// What is served there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Port {
-    /// Everything, to whoever connects.
+    /// The whole document, without a request.
     Xml,
-    /// What a line asks for.
+    /// What the request asks for.
     Interactive,
 }
 
-/// A port that is listened on.
+/// A listening port.
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) socket: TcpListener,

@@ -1,6 +1,6 @@
-//! Which snapshots are still being sent: the newest, and those that slow clients hold in memory.
+//! Snapshots that are still being sent, and which of them slow clients keep in memory.
 //!
-//! Holds none itself, and lets no client go: it says when there are too many, and which is oldest.
+//! Holds none itself and closes no connection: it only says which snapshots are too old to keep.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -8,11 +8,11 @@ use std::sync::{Arc, Weak};
 use gmetad_core::client::ANSWER_LIMIT;
 use gmetad_core::model::{Mono, Snapshot};
 
-/// Most snapshots that are held for longer than an answer should take. Each keeps what has changed
-/// since in memory; of those that are younger, a source has no more than it has polls in that time.
+/// Most snapshots held for longer than `ANSWER_LIMIT`. Each keeps in memory what has changed since.
+/// Younger ones need no limit: a source makes no more of them than it has polls in that time.
 const MAX_OLD: usize = 16;
 
-/// Snapshots that clients were given.
+/// Snapshots that answers are made from.
 #[derive(Debug, Default)]
 pub(super) struct Moments {
     /// Oldest first.
@@ -28,7 +28,7 @@ struct Given {
 }
 
 impl Moments {
-    /// The number of a snapshot that a client is given, no smaller than that of the last.
+    /// Numbers a snapshot that an answer is made from. Numbers never decrease.
     pub(super) fn give(&mut self, snapshot: &Arc<Snapshot>, now: Mono) -> u64 {
         if let Some(last) = self.given.back()
             && Weak::as_ptr(&last.snapshot) == Arc::as_ptr(snapshot)
@@ -45,7 +45,7 @@ impl Moments {
         self.next
     }
 
-    /// The first number that may stay, where too many are old.
+    /// Where too many old ones are held: the lowest number that may stay.
     pub(super) fn let_go_before(&mut self, now: Mono) -> Option<u64> {
         if self.given.len() <= MAX_OLD {
             return None;
@@ -55,7 +55,7 @@ impl Moments {
             .given
             .partition_point(|given| now.since(given.at) > ANSWER_LIMIT);
         let too_many = old.checked_sub(MAX_OLD).filter(|count| *count > 0)?;
-        // At least the last of the old ones stays.
+        // The newest of the old ones always stays.
         self.given.get(too_many).map(|given| given.number)
     }
 

@@ -1,41 +1,40 @@
-//! The names among the trusted hosts: when they are looked up, and what came of it.
+//! Host names in `trusted_hosts`: when they are resolved, and with what result.
 //!
-//! Who may ask is decided in `trust`; the looking up is the resolver's.
+//! Who is trusted is decided in the core; the resolver does the lookups.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::Shared;
 use super::resolver::{Asker, Question};
-use super::slots::Chore;
+use super::shared::{Chore, Shared};
 use gmetad_core::complaint::{Complaint, Say, span};
 use gmetad_core::model::Mono;
 
-/// Between two look-ups of all names.
+/// Time between two lookups of all names.
 const PERIOD: Duration = Duration::from_secs(300);
 
-/// The same, while clients are turned away: one of them may be a host that has moved.
+/// The same while clients are refused: one of them may be a trusted host with a new address.
 const PERIOD_WHILE_REFUSING: Duration = Duration::from_secs(10);
 
-/// What is known of the names.
+/// The names and the state of their lookups.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    /// Those that were ever asked for and are still trusted.
+    /// Names looked up at least once and still trusted.
     known: HashMap<String, Name>,
-    /// When they were last asked for.
+    /// When they were last looked up.
     asked: Option<Mono>,
 }
 
 #[derive(Debug, Default)]
 struct Name {
-    /// A look-up is under way.
+    /// A lookup is under way.
     asked: bool,
     failing: Complaint,
 }
 
 impl Shared {
-    /// Looks all names up, but for those whose look-up is under way.
+    /// Starts a lookup of each name that has none under way.
     pub(super) fn look_up_names(&mut self) {
         let Shared {
             trust,
@@ -59,10 +58,10 @@ impl Shared {
         let now = self.now.mono;
         self.names.asked = Some(now);
         let next = self.trust.names().next().map(|_| now + PERIOD);
-        self.timers.set(self.chore(Chore::Names), next);
+        self.set_chore(Chore::Names, next);
     }
 
-    /// A client was turned away: its name may stand for its address by now.
+    /// A client was refused: a trusted name may have got its address meanwhile.
     pub(super) fn look_up_names_soon(&mut self) {
         if self.trust.names().next().is_none() {
             return;
@@ -70,10 +69,10 @@ impl Shared {
         let at = self.names.asked.map_or(self.now.mono, |asked| {
             (asked + PERIOD_WHILE_REFUSING).max(self.now.mono)
         });
-        self.timers.set(self.chore(Chore::Names), Some(at));
+        self.set_chore(Chore::Names, Some(at));
     }
 
-    /// A look-up is over.
+    /// A lookup has ended.
     pub(super) fn name_looked_up(&mut self, name: &str, found: Result<Vec<SocketAddr>, String>) {
         let now = self.instant();
         let Some(known) = self.names.known.get_mut(name) else {
@@ -89,7 +88,7 @@ impl Shared {
                 let addresses: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
                 self.trust.set_addresses(name, &addresses);
             }
-            // Its addresses from before, if there are any, go on being trusted.
+            // Addresses from earlier lookups stay trusted.
             Err(reason) => match known.failing.failed(now) {
                 Some(Say::First) => {
                     log::warn!("trusted_hosts: {name} cannot be resolved: {reason}");

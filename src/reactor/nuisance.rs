@@ -1,6 +1,6 @@
-//! What clients do wrong, told once for each of them and then ever more rarely.
+//! Faults of clients, logged once for each address and repeated ever less often.
 //!
-//! Keeps a bounded number of addresses in mind; the rest is told as one.
+//! Remembers a bounded number of addresses; all others share one entry.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -9,19 +9,19 @@ use std::time::Instant;
 
 use gmetad_core::complaint::{Complaint, Say, span};
 
-/// Addresses and kinds of trouble kept apart.
+/// Most pairs of address and fault that are kept apart.
 const MAX_KNOWN: usize = 256;
 
 /// What a client can do wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Nuisance {
-    /// It is not among the trusted.
+    /// Its address is not trusted.
     Untrusted,
-    /// It comes when there is no room.
+    /// The limit of clients is reached.
     Crowd,
-    /// It is too slow, or sends what is no request.
+    /// It is too slow, or its request is malformed.
     Fault,
-    /// It asks for what is not understood.
+    /// Part of its request is unknown and was ignored.
     Request,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Nuisances {
 }
 
 impl Nuisances {
-    /// Logs what an address did, if it is time to say so again.
+    /// Logs a fault of an address, unless it was logged too recently.
     pub(super) fn tell(
         &mut self,
         address: IpAddr,

@@ -1,6 +1,6 @@
-//! One round: every source polled once, what came handed to the plugins, and told.
+//! `--once`: polls every source once, feeds the plugins and reports.
 //!
-//! No ports, no clients, no clock chores; everything else is as in the loop that goes on.
+//! No ports, no clients and no periodic chores; all else is as in the daemon.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,31 +13,31 @@ use crate::plugins::{PluginHandle, PluginState};
 use gmetad_core::status::SourceState;
 use gmetad_core::store::SourceId;
 
-/// What came of a round.
+/// The result of a round.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Round {
     /// In the order of the configuration.
     pub sources: Vec<SourceRound>,
     /// Samples written to round-robin files.
     pub samples: u64,
-    /// Files that were created for them.
+    /// Round-robin files created.
     pub files_created: u64,
-    /// What was not stored or sent on, a line each.
+    /// What was not stored or not sent, one line each.
     pub troubles: Vec<String>,
 }
 
-/// What came of polling one source.
+/// The result of polling one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceRound {
     /// Its name.
     pub name: String,
     /// How long its poll took.
     pub took: Duration,
-    /// What it brought, or why it did not.
+    /// What it delivered, or why it failed.
     pub outcome: Result<Brought, String>,
 }
 
-/// What a good poll brought.
+/// What a successful poll delivered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Brought {
     /// The host that answered, with its port.
@@ -49,7 +49,7 @@ pub struct Brought {
 }
 
 impl Round {
-    /// Sources that brought nothing.
+    /// Number of sources whose poll failed.
     pub fn failed(&self) -> usize {
         self.sources.iter().filter(|it| it.outcome.is_err()).count()
     }
@@ -96,7 +96,7 @@ impl fmt::Display for Round {
     }
 }
 
-/// So many of something.
+/// A number with its noun, in the plural where needed.
 struct Counted<N>(N, &'static str);
 
 impl<N: fmt::Display + PartialEq + From<u8>> fmt::Display for Counted<N> {
@@ -108,8 +108,8 @@ impl<N: fmt::Display + PartialEq + From<u8>> fmt::Display for Counted<N> {
 }
 
 impl Reactor {
-    /// Polls every source once, hands what came to the plugins, and waits until they are done with
-    /// it. A signal to end cuts it short.
+    /// Polls every source once, feeds the plugins and waits until they are done. SIGTERM or SIGINT
+    /// cuts it short.
     pub fn run_once(mut self) -> Result<Round, RunError> {
         self.shared.once = true;
         self.start_plugins()?;
@@ -124,7 +124,7 @@ impl Reactor {
                 plugins.begin_stop();
             }
         }
-        // Files of a whole site may take their time when they are made.
+        // Creating the files of a whole site may take long.
         while !self.has_ended() && !self.plugins_have_stopped() {
             self.step(&mut events).map_err(RunError::Wait)?;
         }

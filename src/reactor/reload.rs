@@ -1,6 +1,6 @@
-//! Reads the configuration again and applies it while the loop goes on.
+//! Reloads the configuration while the loop keeps running.
 //!
-//! The file is read on a thread of its own, which ends with that; what a change means is decided in
+//! The files are read on a short-lived thread. What can change at run time is decided in
 //! `gmetad_config::reload`.
 
 use std::collections::HashMap;
@@ -14,9 +14,11 @@ use log::Level;
 use mio::Waker;
 use nix::unistd::Uid;
 
-use super::slots::{Chore, Slot};
+use super::Reactor;
+use super::shared::{Chore, identity, room_for_clients, settings};
+use super::slot::Slot;
+use super::slots::Key;
 use super::sources::Source;
-use super::{Reactor, room_for_clients};
 use crate::logging;
 use gmetad_config as config;
 use gmetad_config::Overrides;
@@ -30,13 +32,13 @@ use gmetad_core::store::SourceId;
 use gmetad_core::timers::Schedule;
 use gmetad_core::trust::Trust;
 
-/// Names that a line tells of; the others are counted.
+/// Most names listed in one log line; the rest are counted.
 const NAMES_TOLD: usize = 8;
 
-/// Mistakes that are told one by one; the others are counted, since the queue of the log has an end.
+/// Most mistakes logged one by one; the rest are counted, since the log queue is bounded.
 const MISTAKES_TOLD: usize = 50;
 
-/// Files that take longer to be read are on a disk that does not answer.
+/// A read that takes longer means a disk that does not answer.
 const READ_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where the configuration is read from.
@@ -44,31 +46,31 @@ const READ_LIMIT: Duration = Duration::from_secs(10);
 pub struct Origin {
     /// The file; absolute.
     pub conf: PathBuf,
-    /// What wins over it.
+    /// Command line options, which override the file.
     pub overrides: Overrides,
-    /// This machine's name when it was first read, for the default authority.
+    /// This machine's name at start, for the default authority.
     pub host_name: String,
 }
 
-/// What came of reading.
+/// The outcome of a read.
 type Reading = Result<Loaded, ConfigErrors>;
 
-/// Whether the configuration is being read.
+/// Whether a read is under way.
 #[derive(Debug)]
 pub(super) enum Reloading {
-    /// It is not.
+    /// None is.
     No,
-    /// It is; the waker tells when that is over.
+    /// One is; the waker is called when it has ended.
     Yes {
         outcome: Receiver<Reading>,
         since: Mono,
-        /// The file may have changed since: it is to be read once more.
+        /// Another SIGHUP came meanwhile: read once more afterwards.
         again: bool,
     },
 }
 
 impl Reactor {
-    /// Has the configuration read again, if it is known from where.
+    /// Starts reading the configuration, if there is a file to read.
     pub(super) fn reload(&mut self) {
         let Some(origin) = &self.origin else { return };
         if self.shared.ending.is_some() {
@@ -105,7 +107,7 @@ impl Reactor {
         }
     }
 
-    /// Applies the configuration, if it has been read.
+    /// Applies the configuration once the read has ended.
     pub(super) fn take_configuration(&mut self) {
         let Reloading::Yes { outcome, again, .. } = &self.reloading else {
             return;
@@ -113,7 +115,7 @@ impl Reactor {
         let read = match outcome.try_recv() {
             Ok(read) => Some(read),
             Err(TryRecvError::Empty) => return,
-            // The thread has panicked, and that has been told.
+            // The thread has panicked, which is in the log.
             Err(TryRecvError::Disconnected) => None,
         };
         let again = *again;
@@ -167,49 +169,43 @@ impl Reactor {
         let shared = &mut self.shared;
         let before = std::mem::replace(&mut shared.config, config.clone());
         shared.max_clients = room_for_clients(config.sources.len());
-        let identity = super::identity(config);
-        if identity != super::identity(&before) {
-            shared.store.set_identity(identity);
+        let new_identity = identity(config);
+        if new_identity != identity(&before) {
+            shared.store.set_identity(new_identity);
         }
-        let settings = super::settings(config);
-        if settings != super::settings(&before) {
-            shared.store.set_settings(settings);
+        let new_settings = settings(config);
+        if new_settings != settings(&before) {
+            shared.store.set_settings(new_settings);
         }
         if config.trust != before.trust {
             shared.trust = Trust::new(&config.trust).with_addresses_of(&shared.trust);
             shared.look_up_names();
         }
-        // The sum of all is another by now.
-        let summary = shared.chore(Chore::Summary);
-        shared.timers.set(summary, Some(shared.now.mono));
+        // The set of sources may differ, so the root summary is out of date.
+        shared.set_chore(Chore::Summary, Some(shared.now.mono));
     }
 
     fn apply_to_sources(&mut self, changes: &Changes) {
         let now = self.shared.now.mono;
-        let mut tokens: HashMap<Arc<str>, usize> = (0..self.slots.len())
-            .filter_map(|token| match self.slots.get_mut(token) {
-                Some(Slot::Source(source)) => Some((Arc::clone(&source.name), token)),
-                _ => None,
-            })
-            .collect();
+        let mut keys = self.sources_by_name();
         for name in &changes.removed {
-            if let Some(token) = tokens.remove(name.as_str()) {
-                self.remove_source(token);
+            if let Some(key) = keys.remove(name.as_str()) {
+                self.remove_source(key);
             }
         }
-        // Who is new, or asked elsewhere, has its turn at once, but not all at a time.
+        // New and changed sources are polled soon, but spread over time.
         let count = changes.added.len() + changes.changed.len();
         for (at, source) in changes.changed.iter().enumerate() {
-            if let Some(token) = tokens.get(source.name.as_str()) {
-                self.change_source(*token, source, at, count);
+            if let Some(key) = keys.get(source.name.as_str()) {
+                self.change_source(*key, source, at, count);
             }
         }
         for (at, source) in changes.added.iter().enumerate() {
-            let token = self.add_source(source, at, count, now);
-            tokens.insert(source.name.as_str().into(), token);
+            let key = self.add_source(source, at, count, now);
+            keys.insert(source.name.as_str().into(), key);
         }
         let ids = changes.config.sources.iter().filter_map(|source| {
-            match self.slots.get_mut(*tokens.get(source.name.as_str())?) {
+            match self.slots.get_mut(*keys.get(source.name.as_str())?) {
                 Some(Slot::Source(source)) => Some(source.id),
                 _ => None,
             }
@@ -218,19 +214,27 @@ impl Reactor {
         self.shared.store.set_order(order);
     }
 
+    fn sources_by_name(&self) -> HashMap<Arc<str>, Key> {
+        let sources = self.slots.iter().filter_map(|slot| match slot {
+            Slot::Source(source) => Some((Arc::clone(&source.name), source.key())),
+            _ => None,
+        });
+        sources.collect()
+    }
+
     /// Adds all sources of the configuration.
     pub(super) fn add_sources(&mut self) {
         let now = self.shared.now.mono;
         let sources = self.shared.config.sources.clone();
         for (at, source) in sources.iter().enumerate() {
-            // A round is over the sooner the sooner all begin.
+            // For one round, all start at once.
             let at = if self.shared.once { 0 } else { at };
             self.add_source(source, at, sources.len(), now);
         }
     }
 
-    /// Adds a source that is number `at` of `count` new ones; its token.
-    fn add_source(&mut self, config: &SourceConfig, at: usize, count: usize, now: Mono) -> usize {
+    /// Adds a source, number `at` of `count` new ones.
+    fn add_source(&mut self, config: &SourceConfig, at: usize, count: usize, now: Mono) -> Key {
         let shared = &mut self.shared;
         let schedule = Schedule::new(config.interval, shared.random.split());
         let first_start = schedule.first(at, count, now);
@@ -246,31 +250,28 @@ impl Reactor {
         } else {
             shared.sources.push(status);
         }
-        let token = self.slots.add(Slot::Free);
-        shared.timers.set(token, machine.deadline());
-        let source = Source::new(id, config, machine, token, shared.sources_made);
-        shared.sources_made += 1;
-        if let Some(slot) = self.slots.get_mut(token) {
-            *slot = Slot::Source(Box::new(source));
-        }
-        token
+        let deadline = machine.deadline();
+        let key = self
+            .slots
+            .add_with(|key| Slot::Source(Box::new(Source::new(id, config, machine, key))));
+        shared.set_deadline(key, deadline);
+        key
     }
 
-    fn remove_source(&mut self, token: usize) {
-        let Some(Slot::Source(source)) = self.slots.get_mut(token) else {
+    fn remove_source(&mut self, key: Key) {
+        let Some(Slot::Source(source)) = self.slots.get_mut(key) else {
             return;
         };
         let shared = &mut self.shared;
         source.machine.stop();
-        // Gives the parser back that may be at work.
+        // Returns its parser to the store if a poll is under way.
         source.act(shared);
         shared.store.remove_source(source.id, shared.now.mono);
-        shared.timers.set(token, None);
-        self.slots.remove(token);
+        self.remove(key);
     }
 
-    fn change_source(&mut self, token: usize, config: &SourceConfig, at: usize, count: usize) {
-        let Some(Slot::Source(source)) = self.slots.get_mut(token) else {
+    fn change_source(&mut self, key: Key, config: &SourceConfig, at: usize, count: usize) {
+        let Some(Slot::Source(source)) = self.slots.get_mut(key) else {
             return;
         };
         let shared = &mut self.shared;
@@ -280,44 +281,44 @@ impl Reactor {
         source.interval = config.interval;
         source.machine.change(config, schedule, soon, now);
         source.act(shared);
-        shared.timers.set(token, source.machine.deadline());
+        shared.set_deadline(key, source.machine.deadline());
         shared.status_of(source.id).interval = config.interval;
     }
 }
 
-/// Wakes the loop when the thread that has it ends, however that comes about.
+/// Wakes the loop when the thread that holds it ends, by a panic too.
 struct WakeAtEnd(Arc<Waker>);
 
 impl Drop for WakeAtEnd {
     fn drop(&mut self) {
-        // A loop that cannot be woken ends.
+        // If the loop cannot be woken, it is ending.
         let _ = self.0.wake();
     }
 }
 
-/// Reads the configuration on a thread of its own: a disk may take its time.
+/// Reads the configuration on a thread of its own, since a disk may block.
 fn read(origin: Origin, waker: Arc<Waker>) -> std::io::Result<Receiver<Reading>> {
     let (sender, outcome) = channel();
     thread::Builder::new()
         .name("reload".into())
         .spawn(move || {
             let _wake = WakeAtEnd(waker);
-            // Goes before the loop is woken, which so sees that nothing more will come.
+            // Dropped before the loop is woken, so the loop sees that nothing more will come.
             let sender = sender;
             let Origin {
                 conf,
                 overrides,
                 host_name,
             } = origin;
-            // A loop that is gone wants no answer.
+            // Fails only if the loop is gone.
             let _ = sender.send(config::load(&conf, &overrides, &host_name));
         })?;
     Ok(outcome)
 }
 
-/// Says what is wrong with a configuration that is not applied.
+/// Logs why the configuration is not applied.
 fn refuse(errors: &ConfigErrors, running: &Config) {
-    // Whatever the level: who has sent the signal believes that it holds.
+    // At any level: whoever sent the signal believes that the new configuration is active.
     for error in errors.errors.iter().take(MISTAKES_TOLD) {
         for line in error.to_string().lines() {
             logging::insist(Level::Error, format_args!("{line}"));
@@ -349,7 +350,7 @@ fn refuse(errors: &ConfigErrors, running: &Config) {
     );
 }
 
-/// What holds from now on, in a line.
+/// The applied changes in one line.
 fn told(changes: &Changes) -> String {
     if changes.is_empty() {
         return "configuration read again: nothing to change".into();

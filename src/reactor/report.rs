@@ -1,16 +1,18 @@
-//! Puts together what is told about the daemon.
+//! Collects the daemon's statistics for status pages, metrics and the log.
 //!
-//! Counts nothing itself: each figure is counted where the thing happens.
+//! Counts nothing itself: each figure is counted where it arises.
 
-use super::Shared;
+use std::fmt;
+
 use super::clock::Clock;
+use super::shared::Shared;
+use crate::logging;
 use crate::plugins::{PluginHandle, PluginState, PluginStatus};
 use gmetad_config::Config;
 use gmetad_core::model::Node;
 use gmetad_core::status::{
     ExportStatus, OutputReport, PluginReport, QueueReport, Report, SourceStatus, StoreSizes, Tally,
 };
-
 use gmetad_core::store::SourceId;
 
 /// The plugins that write round-robin files, in one set of counters.
@@ -20,17 +22,17 @@ const RRD: [&str; 2] = ["rrd", "rrdsummary"];
 const RRDCACHED: &str = "rrdcached";
 
 impl Shared {
-    /// What is counted of a source.
+    /// Statistics of a source.
     pub(super) fn status_of(&mut self, id: SourceId) -> &mut SourceStatus {
         &mut self.sources[id.0]
     }
 
-    /// What is counted of all sources, in their order.
+    /// Statistics of all sources, in the order of the configuration.
     pub(super) fn statuses(&self) -> impl Iterator<Item = &SourceStatus> {
         self.store.sources().iter().map(|id| &self.sources[id.0])
     }
 
-    /// How the daemon does.
+    /// All statistics as of now.
     pub(super) fn report(&mut self) -> Report {
         let (machine, process) = match &mut self.sampler {
             Some(sampler) => sampler.figures(),
@@ -88,6 +90,79 @@ impl Shared {
         }
         sizes
     }
+
+    /// Logs the statistics in a few lines, at any level.
+    pub(super) fn log_status(&self) {
+        self.log_clients();
+        for status in self.statuses() {
+            log_source(status);
+        }
+        if let Some(plugins) = &self.plugins {
+            log_plugins(plugins);
+        }
+    }
+
+    fn log_clients(&self) {
+        let clients = &self.clients;
+        say(format_args!(
+            "status: {} clients connected, {} let in, {} turned away as untrusted, {} for want of \
+             room, {} at fault; {} requests on the XML port, {} on the interactive port; {} bytes \
+             sent",
+            clients.connected,
+            clients.accepted,
+            clients.untrusted,
+            clients.crowded_out,
+            clients.faults,
+            clients.xml.num,
+            clients.interactive.num,
+            clients.sent_bytes
+        ));
+    }
+}
+
+fn say(text: fmt::Arguments<'_>) {
+    logging::insist(log::Level::Info, text);
+}
+
+fn log_source(status: &SourceStatus) {
+    say(format_args!(
+        "status: source \"{}\" is {}: {} polls good, {} failed, {} missed; {} bytes of \
+         documents in {} bytes, {} damaged places; {} ms of work",
+        status.name,
+        status.state.word(),
+        status.polls_ok.num,
+        status.polls_failed.num,
+        status.missed,
+        status.document_bytes,
+        status.wire_bytes,
+        status.damage,
+        status.busy.as_millis()
+    ));
+}
+
+fn log_plugins(plugins: &PluginHandle) {
+    let queue = plugins.queue();
+    say(format_args!(
+        "status: {} updates wait for the plugins, {} were replaced by newer ones",
+        queue.length, queue.replaced
+    ));
+    let files = plugins.rrd();
+    say(format_args!(
+        "status: {} values in {} calls into RRD files, {} files created, {} values repeated, \
+         {} refused for newer ones, {} failed, {} files cannot be written",
+        files.written,
+        files.calls,
+        files.created,
+        files.repeated,
+        files.refused,
+        files.failed,
+        files.broken
+    ));
+    say(format_args!(
+        "status: {} values wait in {} bytes, {} bytes went into the journal, {} files were \
+         written early for want of room",
+        files.held, files.held_bytes, files.journal_bytes, files.forced
+    ));
 }
 
 /// The first line of what was said of each; what shows the place is in the log.
@@ -108,7 +183,7 @@ fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginReport> {
             works: works(plugin.state),
             notified: plugin.notified,
             failed: plugin.failed,
-            // Two plugins write the same kind of file and share their counters: told once.
+            // Both file-writing plugins share one set of counters: reported once.
             output: if writes_files(&plugin) {
                 files.take()
             } else if plugin.file.is_none() {

@@ -1,6 +1,6 @@
-//! Look-ups of names, on a thread of their own: there are none that do not block.
+//! Name lookups, on a thread of their own, since `getaddrinfo` blocks.
 //!
-//! The thread is there only once a name is asked for.
+//! The thread is started by the first lookup.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
@@ -9,18 +9,13 @@ use std::thread;
 
 use mio::Waker;
 
-/// For whom a name is looked up.
+use super::slots::Key;
+
+/// Who gets the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asker {
-    /// A source, by its token, and which of its hosts.
-    Source {
-        /// Of the source's slot.
-        token: usize,
-        /// The source's own number.
-        number: u64,
-        /// The number of its host.
-        host: usize,
-    },
+    /// A source, and the number of the host among its own.
+    Source { key: Key, host: usize },
     /// `trusted_hosts`.
     Trust,
 }
@@ -33,7 +28,7 @@ pub(super) struct Question {
     pub(super) port: u16,
 }
 
-/// What came of it.
+/// The outcome of a lookup.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) asker: Asker,
@@ -41,8 +36,8 @@ pub(super) struct Answer {
     pub(super) found: Result<Vec<SocketAddr>, String>,
 }
 
-/// The loop's end of the resolver. Who asks has one question under way at a time, so that what
-/// waits is bounded by the configuration.
+/// The loop's end of the resolver. Each asker has at most one question under way, so the queue is
+/// bounded by the configuration.
 #[derive(Debug)]
 pub(super) struct Resolver {
     waker: Arc<Waker>,
@@ -62,7 +57,7 @@ impl Resolver {
         }
     }
 
-    /// Asks; the waker tells when there is an answer.
+    /// Queues a question. The waker is called when the answer is there.
     pub(super) fn ask(&mut self, question: Question) {
         if self.questions.is_none() {
             self.questions = self.start();
@@ -74,13 +69,13 @@ impl Resolver {
         if let Some(Question { asker, name, .. }) = unasked {
             self.questions = None;
             let found = Err("the thread that looks names up cannot be started".into());
-            // Cannot fail: the receiver is beside it.
+            // Cannot fail: `self` holds the receiver.
             let _ = self.answer_to.send(Answer { asker, name, found });
             let _ = self.waker.wake();
         }
     }
 
-    /// An answer that has come.
+    /// The next answer, if there is one.
     pub(super) fn answer(&mut self) -> Option<Answer> {
         self.answers.try_recv().ok()
     }
@@ -98,7 +93,7 @@ impl Resolver {
     }
 }
 
-/// The thread: answers one question after the other until the loop is gone.
+/// The thread: answers questions in order until the loop is gone.
 fn answer_all(asked: &Receiver<Question>, answer_to: &Sender<Answer>, waker: &Waker) {
     for Question { asker, name, port } in asked {
         let found = (name.as_str(), port)
@@ -108,7 +103,7 @@ fn answer_all(asked: &Receiver<Question>, answer_to: &Sender<Answer>, waker: &Wa
         if answer_to.send(Answer { asker, name, found }).is_err() {
             return;
         }
-        // A loop that cannot be woken ends, and we with it.
+        // If the loop cannot be woken, it is ending, and so is this thread.
         let _ = waker.wake();
     }
 }

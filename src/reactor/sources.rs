@@ -1,20 +1,20 @@
-//! The connections to what is polled: does what the poll machines decide.
+//! Connections to the polled sources: does the I/O that their poll machines ask for.
 //!
-//! When, where and for how long is decided there.
+//! When, where and for how long to poll is decided in the core.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mio::Interest;
 use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Interest, Token};
 
-use super::Shared;
 use super::clock::Clock;
 use super::resolver::{Asker, Question};
-use super::slots::Chore;
+use super::shared::{Chore, Shared};
+use super::slots::{Key, Turn};
 use crate::logging;
 use gmetad_core::complaint::{Complaint, Say, span};
 use gmetad_core::model::{Mono, Node, Now};
@@ -30,13 +30,11 @@ pub(super) struct Source {
     pub(super) name: Arc<str>,
     pub(super) interval: Duration,
     pub(super) machine: Poll,
-    /// Tells it from all others there ever were.
-    pub(super) number: u64,
-    token: usize,
+    key: Key,
     stream: Option<TcpStream>,
-    /// Bytes or an end may be there to be read.
+    /// A read may give bytes or the end of the document.
     readable: bool,
-    /// The peer has closed its side, so that a short read is not the last.
+    /// The peer has closed its side, so another read is needed after a short one.
     hung_up: bool,
     down: Complaint,
     damaged: Complaint,
@@ -45,20 +43,13 @@ pub(super) struct Source {
 }
 
 impl Source {
-    pub(super) fn new(
-        id: SourceId,
-        config: &SourceConfig,
-        machine: Poll,
-        token: usize,
-        number: u64,
-    ) -> Source {
+    pub(super) fn new(id: SourceId, config: &SourceConfig, machine: Poll, key: Key) -> Source {
         Source {
             id,
             name: config.name.as_str().into(),
             interval: config.interval,
             machine,
-            number,
-            token,
+            key,
             stream: None,
             readable: false,
             hung_up: false,
@@ -69,13 +60,18 @@ impl Source {
         }
     }
 
-    /// Takes an event of its connection in.
+    /// The key of its slot.
+    pub(super) fn key(&self) -> Key {
+        self.key
+    }
+
+    /// Notes what the system says of the connection.
     pub(super) fn event(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_error();
         self.hung_up |= event.is_read_closed() || event.is_error();
     }
 
-    /// Its deadline has come. Bytes that lie there count as having come before.
+    /// The deadline has passed. Bytes that have arrived already are taken in first.
     pub(super) fn timeout(&mut self, shared: &mut Shared) {
         if self.readable {
             self.turn(shared);
@@ -83,10 +79,9 @@ impl Source {
         self.machine.timeout(shared.now.mono);
     }
 
-    /// One turn: a connection made, or some bytes read. Whether another turn is wanted.
-    pub(super) fn turn(&mut self, shared: &mut Shared) -> bool {
-        // What a timeout has decided comes first: the connection that it gave up is not the one
-        // that is waited for.
+    /// One turn: completes a connect, or reads a bounded number of bytes.
+    pub(super) fn turn(&mut self, shared: &mut Shared) -> Turn {
+        // Carry out what a timeout decided first: it may have dropped this connection.
         self.act(shared);
         if self.machine.is_connecting() {
             self.look_at_connection(shared);
@@ -99,8 +94,12 @@ impl Source {
             self.read(shared);
         }
         self.act(shared);
-        shared.timers.set(self.token, self.machine.deadline());
-        self.machine.has_backlog() || (self.machine.wants_bytes() && self.readable)
+        shared.set_deadline(self.key, self.machine.deadline());
+        if self.machine.has_backlog() || (self.machine.wants_bytes() && self.readable) {
+            Turn::Again
+        } else {
+            Turn::Waits
+        }
     }
 
     fn look_at_connection(&mut self, shared: &mut Shared) {
@@ -127,7 +126,7 @@ impl Source {
                 self.machine.end(shared.now.mono);
             }
             Ok(len) => {
-                // A short read has emptied the socket; what comes later is a new event.
+                // A short read has emptied the socket; later bytes bring a new event.
                 self.readable = len == buffer.len() || self.hung_up;
                 let start = Instant::now();
                 self.machine
@@ -142,14 +141,13 @@ impl Source {
         }
     }
 
-    /// Does what the machine wants done.
+    /// Carries out what the machine asks for.
     pub(super) fn act(&mut self, shared: &mut Shared) {
         while let Some(action) = self.machine.action() {
             match action {
                 Action::Resolve { host, name, port } => shared.resolver.ask(Question {
                     asker: Asker::Source {
-                        token: self.token,
-                        number: self.number,
+                        key: self.key,
                         host,
                     },
                     name,
@@ -174,7 +172,7 @@ impl Source {
         let interest = Interest::READABLE | Interest::WRITABLE;
         shared
             .registry
-            .register(&mut stream, Token(self.token), interest)?;
+            .register(&mut stream, self.key.token(), interest)?;
         self.stream = Some(stream);
         Ok(())
     }
@@ -204,65 +202,38 @@ impl Source {
             wire_bytes,
             moved,
         } = answer;
-        let (bytes, damage, received) = (document.bytes, document.damage, document.metrics);
+        let (bytes, damage, metrics) = (document.bytes, document.damage, document.metrics);
         let was_up = shared.store.is_up(self.id);
         let start = Instant::now();
         let nodes = shared.store.commit(self.id, document, shared.now);
+        let busy = start.elapsed();
         shared.summaries.clusters += nodes.len() as u64;
-        let (took, now_ms) = (shared.now.mono.since(started), Clock::epoch_ms());
+        let took = shared.now.mono.since(started);
         let status = shared.status_of(self.id);
-        status.busy += start.elapsed();
-        status.polls_ok.add(took, now_ms);
+        status.polls_ok.add(took, Clock::epoch_ms());
         status.state = SourceState::Up;
         status.host.clone_from(&host);
         status.failure = None;
-        status.metrics += received;
+        status.busy += busy;
+        status.metrics += metrics;
         status.document_bytes += bytes;
         status.wire_bytes += wire_bytes;
         status.damage += damage;
         let first = status.polls_ok.num == 1;
 
         let now = shared.instant();
-        let was_down = self.down.recovered(now);
         if first {
-            if !shared.once && shared.arrivals.is_told(now) {
-                let after = was_down.map_or(String::new(), |it| format!(" after {}", span(it)));
-                gmetad_core::life!(
-                    "source \"{}\" answers for the first time{after}, from {host}",
-                    self.name
-                );
-            }
-        } else if let Some(lasted) = was_down {
-            gmetad_core::life!(
-                "source \"{}\" is back after {}, from {host}",
-                self.name,
-                span(lasted)
-            );
-        } else if !moved {
-            self.restless.recovered(now);
-        } else if self.restless.failed(now).is_some() {
-            let why = if failures.is_empty() {
-                "its name stands for another address".into()
-            } else {
-                listed(failures)
-            };
-            log::warn!("source \"{}\" is now read from {host}: {why}", self.name);
+            self.tell_arrival(&host, shared);
+        } else {
+            self.tell_host(&host, failures, moved, now);
         }
         self.tell_damage(damage, now);
         if log::log_enabled!(log::Level::Debug) {
-            let (hosts, metrics) = count(&nodes);
-            log::debug!(
-                "source \"{}\": {hosts} hosts, {metrics} metrics in {bytes} bytes from {host} in \
-                 {} ms",
-                self.name,
-                shared.now.mono.since(started).as_millis()
-            );
+            self.log_document(&nodes, bytes, &host, took);
         }
         if !was_up && !shared.once {
-            // The sum of all is not left to wait for what has just come.
-            shared
-                .timers
-                .set(shared.chore(Chore::Summary), Some(shared.now.mono));
+            // Include the source in the root summary without waiting for the period.
+            shared.set_chore(Chore::Summary, Some(shared.now.mono));
         }
         self.hand_on(nodes, true, shared);
     }
@@ -291,6 +262,48 @@ impl Source {
         }
         let nodes = shared.store.nodes_of(self.id).to_vec();
         self.hand_on(nodes, false, shared);
+    }
+
+    fn log_document(&self, nodes: &[Node], bytes: u64, host: &str, took: Duration) {
+        let (hosts, metrics) = count(nodes);
+        log::debug!(
+            "source \"{}\": {hosts} hosts, {metrics} metrics in {bytes} bytes from {host} in {} ms",
+            self.name,
+            took.as_millis()
+        );
+    }
+
+    /// Logs that the source answers for the first time.
+    fn tell_arrival(&mut self, host: &str, shared: &mut Shared) {
+        let now = shared.instant();
+        let was_down = self.down.recovered(now);
+        if !shared.once && shared.arrivals.is_told(now) {
+            let after = was_down.map_or(String::new(), |it| format!(" after {}", span(it)));
+            gmetad_core::life!(
+                "source \"{}\" answers for the first time{after}, from {host}",
+                self.name
+            );
+        }
+    }
+
+    /// Logs that the source is back, or that another of its hosts answers.
+    fn tell_host(&mut self, host: &str, failures: &[HostFailure], moved: bool, now: Instant) {
+        if let Some(lasted) = self.down.recovered(now) {
+            gmetad_core::life!(
+                "source \"{}\" is back after {}, from {host}",
+                self.name,
+                span(lasted)
+            );
+        } else if !moved {
+            self.restless.recovered(now);
+        } else if self.restless.failed(now).is_some() {
+            let why = if failures.is_empty() {
+                "its name stands for another address".into()
+            } else {
+                listed(failures)
+            };
+            log::warn!("source \"{}\" is now read from {host}: {why}", self.name);
+        }
     }
 
     fn tell_missed(&mut self, outcome: &Outcome, shared: &mut Shared) {
@@ -325,7 +338,7 @@ impl Source {
         }
     }
 
-    /// Gives the plugins the source's nodes.
+    /// Sends the source's nodes to the plugins.
     fn hand_on(&self, nodes: Vec<Node>, up: bool, shared: &mut Shared) {
         let now: Now = shared.now;
         let Some(plugins) = &mut shared.plugins else {
@@ -344,7 +357,7 @@ impl Source {
     }
 }
 
-/// Whether a connection has come about; an error says that it never will.
+/// Whether the connect has completed. An error means that it has failed.
 fn is_connected(stream: &TcpStream) -> io::Result<bool> {
     if let Some(err) = stream.take_error()? {
         return Err(err);
@@ -371,7 +384,7 @@ pub(super) fn count(nodes: &[Node]) -> (usize, usize) {
         })
 }
 
-/// Failures in one line; of many, the first few.
+/// The failures in one line; only the first few where there are many.
 fn listed(failures: &[HostFailure]) -> String {
     const SHOWN: usize = 4;
     let mut text = failures

@@ -1,0 +1,214 @@
+//! Accepts clients on the ports and the rrdcached socket, and closes those that hold old snapshots.
+//!
+//! Accepted clients are served in `clients` and `cached`.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use mio::Interest;
+use mio::net::{TcpStream, UnixStream};
+use nix::libc;
+use nix::sys::socket::setsockopt;
+
+use super::Reactor;
+use super::cached::CachedClient;
+use super::clients::Connection;
+use super::listen::Port;
+use super::nuisance::Nuisance;
+use super::slot::Slot;
+use super::slots::{Key, Turn};
+use gmetad_core::complaint::span;
+
+/// One address may take this fraction of all clients: one half.
+const SHARE_OF_ONE_ADDRESS: usize = 2;
+
+/// Unsent bytes of an answer that the kernel may hold. By default it buffers megabytes per client
+/// and reports room only when a third of that is free, so a slow client would look like a stalled
+/// one.
+const UNSENT_BYTES: u32 = 256 << 10;
+
+/// The socket option for that limit.
+#[derive(Clone, Copy, Debug)]
+struct UnsentLimit;
+
+nix::setsockopt_impl!(
+    UnsentLimit,
+    libc::IPPROTO_TCP,
+    libc::TCP_NOTSENT_LOWAT,
+    u32,
+    nix::sys::socket::sockopt::SetStruct<'_, u32>
+);
+
+/// Most connections accepted in one turn.
+const ACCEPTED_A_TURN: usize = 64;
+
+/// Pause after an accept that failed for want of a descriptor.
+const REST: Duration = Duration::from_secs(1);
+
+/// Most clients of the rrdcached socket at a time.
+const MAX_CACHED_CLIENTS: usize = 32;
+
+/// Pause of the rrdcached socket after a failed accept, or at its limit of clients. Waiting clients
+/// are accepted afterwards.
+const CACHED_REST: Duration = Duration::from_millis(100);
+
+impl Reactor {
+    /// Accepts clients that wait at a port.
+    pub(super) fn accept(&mut self, listener: Key) -> Turn {
+        for _ in 0..ACCEPTED_A_TURN {
+            let Some(Slot::Listener(open)) = self.slots.get_mut(listener) else {
+                return Turn::Waits;
+            };
+            let port = open.port;
+            match open.socket.accept() {
+                Ok((stream, address)) => self.admit(stream, address, port),
+                Err(err) => match err.kind() {
+                    ErrorKind::WouldBlock => {
+                        self.descriptors_are_back();
+                        return Turn::Waits;
+                    }
+                    // The client closed the connection before it was accepted.
+                    ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
+                    _ => {
+                        self.rest(listener, &err);
+                        return Turn::Waits;
+                    }
+                },
+            }
+        }
+        Turn::Again
+    }
+
+    fn descriptors_are_back(&mut self) {
+        let now = self.shared.instant();
+        if let Some(lasted) = self.shared.no_descriptors.recovered(now) {
+            gmetad_core::recovered!(error: "clients are let in again, after {}", span(lasted));
+        }
+    }
+
+    fn rest(&mut self, listener: Key, err: &io::Error) {
+        let now = self.shared.instant();
+        if self.shared.no_descriptors.failed(now).is_some() {
+            log::error!("clients cannot be let in: {}", super::reason(err));
+        }
+        let again = self.shared.now.mono + REST;
+        self.shared.set_deadline(listener, Some(again));
+    }
+
+    fn admit(&mut self, mut stream: TcpStream, address: SocketAddr, port: Port) {
+        let address = address.ip().to_canonical();
+        if !self.is_welcome(address) {
+            return;
+        }
+        // Best effort: the client can be served without it.
+        let _ = setsockopt(&stream, UnsentLimit, &UNSENT_BYTES);
+        let shared = &mut self.shared;
+        shared.clients.accepted += 1;
+        let (registry, now) = (&shared.registry, shared.now.mono);
+        let added = self.slots.try_add_with(|key| {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            registry.register(&mut stream, key.token(), interest)?;
+            let connection = Connection::new(stream, address, port, now);
+            Ok(Slot::Client(Box::new(connection)))
+        });
+        match added {
+            Ok(key) => {
+                shared.clients.connected += 1;
+                // The first turn sets the deadline.
+                self.make_ready(key);
+            }
+            Err(err) => log::error!("a client cannot be waited for: {}", super::reason(&err)),
+        }
+    }
+
+    /// Whether a client of that address is accepted. A refusal is counted and logged.
+    fn is_welcome(&mut self, address: IpAddr) -> bool {
+        let shared = &mut self.shared;
+        if !shared.trust.allows(address) {
+            shared.clients.untrusted += 1;
+            let what = "turned away, it is not in trusted_hosts";
+            shared.tell(address, Nuisance::Untrusted, &what);
+            shared.look_up_names_soon();
+            return false;
+        }
+        let (mut all, mut of_address) = (0, 0);
+        for slot in self.slots.iter() {
+            if let Slot::Client(client) = slot {
+                all += 1;
+                of_address += usize::from(client.address == address);
+            }
+        }
+        let room = shared.max_clients;
+        if of_address >= (room / SHARE_OF_ONE_ADDRESS).max(1) || all >= room {
+            shared.clients.crowded_out += 1;
+            let what = format_args!("turned away, there is room for {room} clients");
+            shared.tell(address, Nuisance::Crowd, &what);
+            return false;
+        }
+        true
+    }
+
+    /// Closes connections whose answers are made from snapshots with a lower number.
+    pub(super) fn let_go_before(&mut self, first: u64) {
+        for key in self.slots.keys() {
+            if let Some(Slot::Client(client)) = self.slots.get_mut(key)
+                && client.is_sent_older_than(first)
+            {
+                client.machine.outlive();
+                self.make_ready(key);
+            }
+        }
+    }
+
+    /// Accepts clients that wait at the rrdcached socket.
+    pub(super) fn accept_cached(&mut self, listener: Key) -> Turn {
+        loop {
+            if self.is_cached_full() {
+                // rrdtool treats a closed connection as an error, but waits for one that is not yet
+                // accepted.
+                return self.rest_cached(listener);
+            }
+            let Some(Slot::CachedListener(open)) = self.slots.get_mut(listener) else {
+                return Turn::Waits;
+            };
+            match open.socket().accept() {
+                Ok((stream, _)) => self.admit_cached(stream),
+                Err(err) => match err.kind() {
+                    ErrorKind::WouldBlock => return Turn::Waits,
+                    ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
+                    _ => return self.rest_cached(listener),
+                },
+            }
+        }
+    }
+
+    fn is_cached_full(&self) -> bool {
+        let clients = self.slots.iter();
+        let clients = clients.filter(|slot| matches!(slot, Slot::CachedClient(_)));
+        clients.count() >= MAX_CACHED_CLIENTS
+    }
+
+    fn rest_cached(&mut self, listener: Key) -> Turn {
+        let again = self.shared.now.mono + CACHED_REST;
+        self.shared.set_deadline(listener, Some(again));
+        Turn::Waits
+    }
+
+    fn admit_cached(&mut self, mut stream: UnixStream) {
+        let (registry, now) = (&self.shared.registry, self.shared.now.mono);
+        let added = self.slots.try_add_with(|key| {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            registry.register(&mut stream, key.token(), interest)?;
+            let client = CachedClient::new(key, stream, now);
+            Ok(Slot::CachedClient(Box::new(client)))
+        });
+        match added {
+            Ok(key) => self.make_ready(key),
+            Err(err) => log::error!(
+                "an rrdcached client cannot be waited for: {}",
+                super::reason(&err)
+            ),
+        }
+    }
+}

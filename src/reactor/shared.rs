@@ -1,0 +1,209 @@
+//! State that the handlers of all slots share.
+//!
+//! It does not contain the slots, so that a slot and this can be borrowed at the same time.
+
+use std::fmt::Display;
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mio::{Registry, Waker};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+use super::TURN_BYTES;
+use super::arrivals::Arrivals;
+use super::clock::Clock;
+use super::moments::Moments;
+use super::names::Names;
+use super::nuisance::{Nuisance, Nuisances};
+use super::resolver::Resolver;
+use super::slots::Key;
+use crate::host::Sampler;
+use crate::plugins::PluginHandle;
+use gmetad_config::Config;
+use gmetad_core::complaint::Complaint;
+use gmetad_core::ingest::parse::ParseSettings;
+use gmetad_core::model::{GridIdentity, Mono, Now};
+use gmetad_core::status::{ClientStatus, SourceStatus, SummaryStatus};
+use gmetad_core::store::Store;
+use gmetad_core::timers::{Random, Timers};
+use gmetad_core::trust::Trust;
+
+/// Most clients at a time, where the system gives as many descriptors.
+const MAX_CLIENTS: usize = 512;
+
+/// Descriptors reserved for files, logs, libraries and the loop itself.
+const SPARE_DESCRIPTORS: u64 = 64;
+
+/// Periodic work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Chore {
+    /// Summarize all sources.
+    Summary,
+    /// Drop what is past its DMAX, one source a turn.
+    Expiry,
+    /// Resolve the trusted names again.
+    Names,
+    /// Check the deadlines of the shutdown.
+    Ending,
+}
+
+impl Chore {
+    /// All of them, in the order of their numbers.
+    pub(super) const ALL: [Chore; 4] = [Chore::Summary, Chore::Expiry, Chore::Names, Chore::Ending];
+}
+
+/// State of the shutdown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ending {
+    /// The signal that asked for it.
+    pub(super) why: &'static str,
+    /// When to stop waiting for the plugins.
+    pub(super) plugins_until: Mono,
+    /// Stop waiting for anything.
+    pub(super) at_once: bool,
+}
+
+/// State that the handlers of all slots share.
+pub(super) struct Shared {
+    pub(super) config: Config,
+    pub(super) registry: Registry,
+    pub(super) clock: Clock,
+    /// As of the start of the turn.
+    pub(super) now: Now,
+    pub(super) store: Store,
+    /// Deadlines, by the index of the slot's key.
+    pub(super) timers: Timers,
+    pub(super) resolver: Resolver,
+    /// From the start of the run on.
+    pub(super) plugins: Option<PluginHandle>,
+    pub(super) trust: Trust,
+    pub(super) names: Names,
+    /// Sources that answer for the first time.
+    pub(super) arrivals: Arrivals,
+    pub(super) nuisances: Nuisances,
+    pub(super) no_descriptors: Complaint,
+    pub(super) stalled: Complaint,
+    pub(super) max_clients: usize,
+    pub(super) clients: ClientStatus,
+    pub(super) moments: Moments,
+    /// By the source's id; entries of removed sources remain.
+    pub(super) sources: Vec<SourceStatus>,
+    pub(super) summaries: SummaryStatus,
+    /// From the start of the run on, if its thread could be started.
+    pub(super) sampler: Option<Sampler>,
+    /// A clone of this is held by each scrape under way.
+    pub(super) scrapes: Arc<()>,
+    pub(super) host_name: String,
+    pub(super) random: Random,
+    /// Read buffer for all sockets; empty between two reads.
+    pub(super) buffer: Box<[u8]>,
+    /// By the chore's number.
+    chores: [Key; Chore::ALL.len()],
+    /// Next source of the expiry sweep under way.
+    pub(super) expiring: usize,
+    /// Poll each source once only.
+    pub(super) once: bool,
+    /// From the first SIGTERM or SIGINT on.
+    pub(super) ending: Option<Ending>,
+}
+
+impl Shared {
+    /// The state at start. `chores` are the keys of their slots.
+    pub(super) fn new(
+        config: &Config,
+        registry: Registry,
+        waker: &Arc<Waker>,
+        chores: [Key; Chore::ALL.len()],
+    ) -> Shared {
+        let clock = Clock::new();
+        let seed = RandomState::new().hash_one(std::process::id());
+        log::debug!("seed of every random decision: {seed}");
+        Shared {
+            now: clock.now(),
+            clock,
+            store: Store::new(identity(config), settings(config)),
+            timers: Timers::default(),
+            resolver: Resolver::new(Arc::clone(waker)),
+            plugins: None,
+            trust: Trust::new(&config.trust),
+            names: Names::default(),
+            arrivals: Arrivals::default(),
+            nuisances: Nuisances::default(),
+            no_descriptors: Complaint::new(),
+            stalled: Complaint::new(),
+            max_clients: room_for_clients(config.sources.len()),
+            clients: ClientStatus::default(),
+            moments: Moments::default(),
+            sources: Vec::new(),
+            summaries: SummaryStatus::default(),
+            sampler: None,
+            scrapes: Arc::default(),
+            host_name: host_name(),
+            random: Random::new(seed),
+            buffer: vec![0; TURN_BYTES].into(),
+            chores,
+            expiring: 0,
+            once: false,
+            ending: None,
+            registry,
+            config: config.clone(),
+        }
+    }
+
+    pub(super) fn instant(&self) -> Instant {
+        self.clock.instant(self.now.mono)
+    }
+
+    /// The key of a chore.
+    pub(super) fn chore(&self, chore: Chore) -> Key {
+        self.chores[chore as usize]
+    }
+
+    /// Sets when a chore is due.
+    pub(super) fn set_chore(&mut self, chore: Chore, at: Option<Mono>) {
+        self.set_deadline(self.chore(chore), at);
+    }
+
+    /// Sets or clears the deadline of a slot.
+    pub(super) fn set_deadline(&mut self, key: Key, at: Option<Mono>) {
+        self.timers.set(key.index(), at);
+    }
+
+    /// Logs a fault of a client, unless it was logged too recently.
+    pub(super) fn tell(&mut self, address: IpAddr, nuisance: Nuisance, what: &dyn Display) {
+        let now = self.instant();
+        self.nuisances.tell(address, nuisance, what, now);
+    }
+}
+
+/// Name and authority of this grid.
+pub(super) fn identity(config: &Config) -> GridIdentity {
+    GridIdentity {
+        name: config.gridname.clone(),
+        authority: config.authority.clone(),
+        scalable: config.scalable,
+    }
+}
+
+/// How documents are parsed.
+pub(super) fn settings(config: &Config) -> Arc<ParseSettings> {
+    Arc::new(config.parse_settings())
+}
+
+/// Raises the descriptor limit to the hard limit. Returns how many clients fit into it.
+pub(super) fn room_for_clients(sources: usize) -> usize {
+    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, hard)| {
+        match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
+            Ok(()) => hard,
+            Err(_) => soft,
+        }
+    });
+    let room = limit.saturating_sub(SPARE_DESCRIPTORS + sources as u64);
+    MAX_CLIENTS.min(room.max(1) as usize)
+}
+
+fn host_name() -> String {
+    nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into())
+}

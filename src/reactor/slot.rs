@@ -1,0 +1,49 @@
+//! Everything that can have an event, a deadline or a turn.
+//!
+//! No behaviour here: each kind has a file of its own.
+
+use super::cached::{CachedClient, CachedListener};
+use super::clients::Connection;
+use super::listen::Listener;
+use super::shared::Chore;
+use super::slots::Lane;
+use super::sources::Source;
+
+/// All slots of the loop.
+pub(super) type Slots = super::slots::Slots<Slot>;
+
+/// What an event, a deadline or a turn belongs to.
+pub(super) enum Slot {
+    /// The signal handlers.
+    Signals,
+    /// The waker that other threads call.
+    Waker,
+    /// Periodic work.
+    Chore(Chore),
+    /// A listening port.
+    Listener(Listener),
+    /// A polled source, connected or not.
+    Source(Box<Source>),
+    /// A client of one of the ports.
+    Client(Box<Connection>),
+    /// The listening rrdcached socket.
+    CachedListener(CachedListener),
+    /// A client of the rrdcached socket.
+    CachedClient(Box<CachedClient>),
+}
+
+impl Slot {
+    /// The queue in which it waits for a turn.
+    pub(super) fn lane(&self) -> Lane {
+        match self {
+            Slot::Source(_) | Slot::Chore(_) => Lane::Bulk,
+            Slot::Client(client) if client.machine.wants_to_write() => Lane::Bulk,
+            Slot::Client(_)
+            | Slot::Signals
+            | Slot::Waker
+            | Slot::Listener(_)
+            | Slot::CachedListener(_)
+            | Slot::CachedClient(_) => Lane::Prompt,
+        }
+    }
+}
