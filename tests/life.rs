@@ -1,6 +1,7 @@
 //! What the log says of the daemon's life, at every level: start, sources, reload, end.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
 use support::peers::{FakeSource, Script, document};
@@ -8,10 +9,14 @@ use support::{Gmetad, configure, read, wait_until};
 
 mod support;
 
+/// A cluster whose clock is right: a wrong one would be a line of its own.
 fn cluster() -> Script {
-    let cluster = "<CLUSTER NAME=\"c\" LOCALTIME=\"1700000000\" OWNER=\"\" LATLONG=\"\" \
-                   URL=\"\">\n</CLUSTER>\n";
-    Script::Serve(document("gmond", cluster))
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let cluster = format!(
+        "<CLUSTER NAME=\"c\" LOCALTIME=\"{}\" OWNER=\"\" LATLONG=\"\" URL=\"\">\n</CLUSTER>\n",
+        now.as_secs()
+    );
+    Script::Serve(document("gmond", &cluster))
 }
 
 fn directives(folder: &Path, source: &FakeSource, level: u8, more: &str) -> String {
