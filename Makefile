@@ -10,6 +10,9 @@ PYTHONHOSTDIR ?= $(PREFIX)/lib/gmetad
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/gmetad
 INCLUDEDIR ?= $(PREFIX)/include
+# Where the RRD files go, unless gmetad.conf says otherwise, and whose that folder is to be.
+RRDDIR ?= /var/lib/ganglia/rrds
+RRDUSER ?= nobody
 # Which start script `install` adds: systemd, sysv, openrc, or none.
 INIT ?= none
 DOCS := contrib/gmetad.conf README.md CHANGELOG.md LICENSE $(wildcard docs/*.md docs/*.svg)
@@ -77,7 +80,7 @@ fmt: ## format the code
 deps: ## install what build, tests and demo need (Debian: apt-get, with sudo where not root)
 	@contrib/deps.sh build test demo
 
-install: $(TARGET)/release/gmetad ## install binary, man pages, header for plugins, example configuration
+install: $(TARGET)/release/gmetad ## install binary, man pages, header for plugins, example configuration, RRD root
 	@contrib/install-init.sh check '$(INIT)' '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR) \
 		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 \
@@ -90,6 +93,7 @@ install: $(TARGET)/release/gmetad ## install binary, man pages, header for plugi
 	install -m 644 man/gmetad-consistency-test.1 $(DESTDIR)$(MANDIR)/man1/
 	install -m 644 include/gmetad_plugin.h $(DESTDIR)$(INCLUDEDIR)/
 	install -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)/
+	@contrib/install-root.sh '$(DESTDIR)$(RRDDIR)' '$(RRDUSER)'
 	@contrib/install-init.sh install '$(INIT)' '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
 	@echo 'An example configuration is $(DOCDIR)/gmetad.conf; gmetad reads /etc/ganglia/gmetad.conf.'
 	@$(if $(filter-out /etc,$(SYSCONFDIR)),echo 'Start scripts have it read $(SYSCONFDIR)/ganglia/gmetad.conf.')

@@ -268,7 +268,7 @@ fn poll_once(prepared: &Prepared) -> Result<ExitCode, Exit> {
     let round = run(prepared, || {
         let reactor = Reactor::without_ports(&config)?;
         if let Some(account) = account {
-            account.assume()?;
+            become_user(account, &config)?;
         }
         Ok(reactor.run_once()?)
     })?;
@@ -280,6 +280,17 @@ fn poll_once(prepared: &Prepared) -> Result<ExitCode, Exit> {
         0 if !round.troubles.is_empty() => Err(Exit::Io),
         failed => Ok(ExitCode::from(failed.min(FAILED_SOURCES_MAX) as u8)),
     }
+}
+
+/// Becomes the user, who may not make a missing RRD root: it is made before.
+fn become_user(account: &Account, config: &Config) -> Result<(), UserError> {
+    let chain = config.plugins.as_ref();
+    let stores = chain.is_none_or(|ids| ids.iter().any(|id| id.starts_with("rrd")));
+    if stores && config.rrd.write {
+        // Whoever writes there says what is wrong with it, now and at each update.
+        let _ = account.make_folder(&config.rrd.rootdir);
+    }
+    account.assume()
 }
 
 /// Holds the pid file for as long as the loop runs.
@@ -296,7 +307,7 @@ fn serve(prepared: &Prepared, terminal: Terminal) -> Result<(), Failure> {
         pid_file.write()?;
     }
     if let Some(account) = account {
-        account.assume()?;
+        become_user(account, config)?;
     }
     if let Terminal::Left = terminal {
         logging::leave_console();

@@ -1,8 +1,13 @@
 //! The user the daemon becomes when root has started it.
 //!
-//! Changes nothing on the file system: files to be written must be that user's to write.
+//! Of what is on the file system nothing is changed: files to be written must be that user's to
+//! write. Only a folder that is missing is made and given to it.
 
 use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::lchown;
+use std::path::Path;
 
 use nix::errno::Errno;
 use nix::unistd::{self, Gid, Uid, User};
@@ -86,6 +91,16 @@ impl Account {
                 errno,
             }),
         }
+    }
+
+    /// Makes a folder that is missing, with those it is in, and gives it to this user. One that is
+    /// there stays as it is.
+    pub fn make_folder(&self, folder: &Path) -> io::Result<()> {
+        if fs::symlink_metadata(folder).is_ok() {
+            return Ok(());
+        }
+        fs::create_dir_all(folder)?;
+        lchown(folder, Some(self.user.as_raw()), Some(self.group.as_raw()))
     }
 
     /// Becomes this user for good, with all of its groups and none of root's.

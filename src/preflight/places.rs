@@ -165,7 +165,13 @@ impl Look<'_> {
             Who::User(name) => format!("; make it, and chown it to {name}"),
             Who::Us => String::new(),
         };
-        if let Some(trouble) = self.folder_to_make(user, &rrd.rootdir) {
+        // One that is missing, root makes before it becomes the user.
+        let missing = self
+            .world
+            .kind(&rrd.rootdir)
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        let maker = if missing { Who::Us } else { user };
+        if let Some(trouble) = self.folder_to_make(maker, &rrd.rootdir) {
             let text = format!(
                 "no values would be stored in the RRD root {}: ",
                 rrd.rootdir.display()

@@ -7,7 +7,6 @@
 //! source lists its metrics, which hardly ever changes, and no path is kept.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -24,6 +23,7 @@ use super::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
 use super::record::{FileEntry, FileState};
 use super::samples::{Kind, Samples};
 use super::sound;
+use super::trouble::user;
 use super::writer::{FileSpec, RrdCounters, Writer};
 use gmetad_config::Config;
 use gmetad_core::complaint::span;
@@ -214,29 +214,36 @@ impl Archive {
             // Whatever the root's state: what is held from now on is to be noted.
             later.open(writer);
         }
-        if let Err(cause) = fs::create_dir_all(&self.root) {
-            // It may be mounted or made later; until then, files that cannot be written are told.
-            log::error!(
-                "RRD root {} cannot be made: {cause}; make it, owned by the user gmetad runs as",
-                self.root.display()
-            );
-            return Ok(());
-        }
-        let Tools { paths, writer, .. } = &mut self.tools;
         if let Some(rrdcached) = &mut writer.rrdcached {
             rrdcached.start()?;
         }
+        let Tools { paths, writer, .. } = &mut self.tools;
         // No name makes a component that begins with a dot.
         let probe = paths.in_root(&format!(".probe-{}", std::process::id()));
-        writer
-            .probe(probe)
-            .map_err(|reason| PluginError::Failed(format!("RRD files cannot be made: {reason}")))
+        match writer.probe(probe) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(failure)) => {
+                // It may be mounted, made or given to us later: each update tries.
+                log::error!(
+                    "RRD root {} takes no files: {failure}; it has to be there, with room, and \
+                     {}'s to write, and nothing is stored until then",
+                    self.root.display(),
+                    user()
+                );
+                Ok(())
+            }
+            Err(reason) => Err(PluginError::Failed(format!(
+                "RRD files cannot be made: {reason}"
+            ))),
+        }
     }
 
     /// Writes what waits and is due, for a little while; when to come again.
     pub(super) fn step(&mut self) -> Option<Duration> {
         let Tools { later, writer, .. } = &mut self.tools;
-        later.as_mut()?.step(writer)
+        let next = later.as_mut()?.step(writer);
+        writer.tell();
+        next
     }
 
     /// What is counted of updates that an rrdcached is given, if one is.
@@ -247,6 +254,7 @@ impl Archive {
 
     /// An update is over.
     pub(super) fn hand_over(&mut self) {
+        self.tools.writer.tell();
         if let Some(rrdcached) = &mut self.tools.writer.rrdcached {
             rrdcached.hand_over();
         }
@@ -276,6 +284,7 @@ impl Archive {
         if let Some(later) = later {
             later.close(writer);
         }
+        writer.tell();
     }
 
     /// The hosts of a cluster, whose metrics are of these definitions. `None` where the cluster's
@@ -802,6 +811,7 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::Path;
 
     use tempfile::TempDir;

@@ -38,9 +38,11 @@ mod plain;
 pub mod protocol;
 mod record;
 mod replay;
+mod room;
 mod samples;
 mod sound;
 mod sums;
+mod trouble;
 mod writer;
 
 pub use desk::PortDesk;

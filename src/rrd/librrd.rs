@@ -16,7 +16,7 @@ use std::ptr;
 use nix::errno::Errno;
 use thiserror::Error;
 
-use super::sound::Sound;
+use super::sound::{Solid, Sound};
 
 /// What librrd says went wrong; it nearly always names the file.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -24,6 +24,11 @@ use super::sound::Sound;
 pub(super) struct RrdError(String);
 
 impl RrdError {
+    #[cfg(test)]
+    pub(super) fn new(text: String) -> RrdError {
+        RrdError(text)
+    }
+
     /// Whether another process was writing the file, so that the same call may work next time.
     pub(super) fn is_lock(&self) -> bool {
         self.0.contains("could not lock")
@@ -42,7 +47,7 @@ pub(super) struct DataSource {
 /// Writes samples into a file: each `TIME:VALUE[:VALUE…]`, in order of time.
 ///
 /// Where one is refused, those before it are written and those after it are not.
-pub(super) fn update(file: Sound<'_>, samples: &[&CStr]) -> Result<(), RrdError> {
+pub(super) fn update(file: Solid<'_>, samples: &[&CStr]) -> Result<(), RrdError> {
     // One sample is the common case, and needs no list of pointers on the heap.
     if let [sample] = samples {
         return update_pointers(file, &mut [sample.as_ptr()]);
@@ -51,13 +56,13 @@ pub(super) fn update(file: Sound<'_>, samples: &[&CStr]) -> Result<(), RrdError>
     update_pointers(file, &mut pointers)
 }
 
-fn update_pointers(file: Sound<'_>, samples: &mut [*const c_char]) -> Result<(), RrdError> {
+fn update_pointers(file: Solid<'_>, samples: &mut [*const c_char]) -> Result<(), RrdError> {
     let count = c_int::try_from(samples.len()).unwrap_or(c_int::MAX);
     // SAFETY: the path and every sample are NUL-terminated and live through the call; `count` is
     // at most the number of pointers; librrd copies what it keeps and writes to none of them; no
     // template is null, which is allowed.
     let status = unsafe {
-        rrd_sys::rrd_clear_error();
+        forget_errors();
         rrd_sys::rrd_update_r(
             file.path().as_ptr(),
             ptr::null(),
@@ -83,10 +88,9 @@ pub(super) fn create(
     let mut pointers: Vec<*const c_char> = definitions.iter().map(|it| it.as_ptr()).collect();
     let count = c_int::try_from(pointers.len()).unwrap_or(c_int::MAX);
     let no_overwrite = 1;
-    Errno::clear();
     // SAFETY: as in `update_pointers`; neither sources nor a template are null, which is allowed.
     let status = unsafe {
-        rrd_sys::rrd_clear_error();
+        forget_errors();
         rrd_sys::rrd_create_r2(
             path.as_ptr(),
             c_ulong::from(step_secs),
@@ -99,22 +103,17 @@ pub(super) fn create(
         )
     };
     if status == 0 {
-        return Ok(());
+        Ok(())
+    } else {
+        Err(last_error())
     }
-    let reason = Errno::last();
-    let RrdError(mut text) = last_error();
-    // librrd does not say why a file cannot be made; what the system last said is why.
-    if text.contains("temporary") && reason != Errno::from_raw(0) {
-        text = format!("{text}: {}", reason.desc());
-    }
-    Err(RrdError(text))
 }
 
 /// When the file was last updated, in seconds since the epoch.
 pub(super) fn last_update(file: Sound<'_>) -> Result<i64, RrdError> {
     // SAFETY: the path is NUL-terminated and lives through the call.
     let last = unsafe {
-        rrd_sys::rrd_clear_error();
+        forget_errors();
         rrd_sys::rrd_last_r(file.path().as_ptr())
     };
     if last == -1 {
@@ -128,7 +127,7 @@ pub(super) fn first(file: Sound<'_>, archive: u32) -> Result<i64, RrdError> {
     let archive = c_int::try_from(archive).unwrap_or(c_int::MAX);
     // SAFETY: the path is NUL-terminated and lives through the call.
     let first = unsafe {
-        rrd_sys::rrd_clear_error();
+        forget_errors();
         rrd_sys::rrd_first_r(file.path().as_ptr(), archive)
     };
     if first == -1 {
@@ -167,7 +166,7 @@ pub(super) fn fetch(
     // SAFETY: path and function are NUL-terminated and live through the call, and the others are
     // variables of the types that librrd fills in.
     let status = unsafe {
-        rrd_sys::rrd_clear_error();
+        forget_errors();
         rrd_sys::rrd_fetch_r(
             file.path().as_ptr(),
             function.as_ptr(),
@@ -291,7 +290,7 @@ enum InfoValue {
 fn each_entry(file: Sound<'_>, mut take: impl FnMut(&CStr, &InfoValue)) -> Result<(), RrdError> {
     // SAFETY: the path is NUL-terminated and lives through the call.
     let info = unsafe {
-        rrd_sys::rrd_clear_error();
+        forget_errors();
         rrd_sys::rrd_info_r(file.path().as_ptr())
     };
     if info.is_null() {
@@ -326,10 +325,26 @@ fn each_entry(file: Sound<'_>, mut take: impl FnMut(&CStr, &InfoValue)) -> Resul
     Ok(())
 }
 
+/// What is said after the next call is of that call.
+fn forget_errors() {
+    Errno::clear();
+    // SAFETY: it takes nothing, and changes this thread's own text alone.
+    unsafe { rrd_sys::rrd_clear_error() };
+}
+
 fn last_error() -> RrdError {
+    let reason = Errno::last();
     // SAFETY: librrd returns its thread's own buffer, always terminated; it is copied before
     // another call can change it.
-    RrdError(unsafe { text_of(rrd_sys::rrd_get_error()) })
+    let text = unsafe { text_of(rrd_sys::rrd_get_error()) };
+    // It has none where a write fails; what the system last said is why.
+    if text.is_empty() {
+        return RrdError(match reason {
+            reason if reason == Errno::from_raw(0) => "librrd gives no reason".into(),
+            reason => reason.desc().into(),
+        });
+    }
+    RrdError(text)
 }
 
 /// A copy of librrd's text; empty for none.

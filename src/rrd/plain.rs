@@ -40,18 +40,24 @@ const CDP_SECONDARY: usize = 72;
 /// What librrd writes for a value that is not known: a NaN with its sign set.
 const UNKNOWN: f64 = f64::from_bits(0xfff8_0000_0000_0000);
 
-/// Writes samples into the file, if both are plain. `false`: nothing was written, ask librrd.
-pub(super) fn update(path: &CStr, samples: &Samples) -> bool {
+/// Writes samples into the file, if both are plain. `false`: nothing was written, ask librrd. An
+/// error is the system's while it was written, and librrd would do no better: with a file mapped
+/// into memory, the same would be a signal that ends the process.
+pub(super) fn update(path: &CStr, samples: &Samples) -> io::Result<bool> {
     if cfg!(not(all(
         target_pointer_width = "64",
         target_endian = "little"
     ))) {
-        return false;
+        return Ok(false);
     }
-    try_update(path, samples).is_some()
+    match try_update(path, samples) {
+        Some(written) => written.map(|()| true),
+        None => Ok(false),
+    }
 }
 
-fn try_update(path: &CStr, samples: &Samples) -> Option<()> {
+/// None where either is not plain; then nothing was written.
+fn try_update(path: &CStr, samples: &Samples) -> Option<io::Result<()>> {
     let path = OsStr::from_bytes(path.to_bytes());
     let mut file = open(Path::new(path)).ok()?;
     lock(&file)?;
@@ -71,7 +77,7 @@ fn try_update(path: &CStr, samples: &Samples) -> Option<()> {
     for (time, value) in samples.iter() {
         update.sample(time.into(), value)?;
     }
-    update.write(&file)
+    Some(update.write(&file))
 }
 
 /// Opens without noting that the file was read, which would be one more write; only the owner may.
@@ -442,14 +448,13 @@ impl<'a> Update<'a> {
     }
 
     /// Writes what has changed, as few pieces as it takes.
-    fn write(&self, file: &File) -> Option<()> {
-        // From the first write on there is no way back, and librrd could do no better.
+    fn write(&self, file: &File) -> io::Result<()> {
         for run in &self.runs {
-            file.write_all_at(&run.bytes, run.at).ok()?;
+            file.write_all_at(&run.bytes, run.at)?;
         }
         let live = self.shape.live();
         let front = &self.front[live..self.front_end];
-        file.write_all_at(front, live as u64).ok()
+        file.write_all_at(front, live as u64)
     }
 }
 
@@ -668,13 +673,13 @@ mod tests {
                         let text = values.collect::<Vec<_>>().join(":");
                         push(&mut samples, time, &text);
                     }
-                    if update(&ours, &samples) {
+                    if update(&ours, &samples).unwrap() {
                         taken += 1;
                     } else {
-                        let file = sound::examine(&ours).unwrap();
+                        let file = sound::examine(&ours).unwrap().without_holes().unwrap();
                         samples.with(|all| librrd::update(file, all)).unwrap();
                     }
-                    let file = sound::examine(&theirs).unwrap();
+                    let file = sound::examine(&theirs).unwrap().without_holes().unwrap();
                     samples.with(|all| librrd::update(file, all)).unwrap();
                     let read =
                         |path: &CStr| std::fs::read(OsStr::from_bytes(path.to_bytes())).unwrap();
@@ -714,18 +719,22 @@ mod tests {
             (17, "0.00000000000000000000000000000001"),
         ];
         for (later, value) in refused {
-            assert!(!update(&file, &sample(later, value)), "{later} {value}");
+            assert!(
+                !update(&file, &sample(later, value)).unwrap(),
+                "{later} {value}"
+            );
             assert_eq!(read(), before, "{later} {value}");
         }
         let good = sample(17, "1");
-        assert!(!update(&path(folder.path(), "missing"), &good));
+        assert!(!update(&path(folder.path(), "missing"), &good).unwrap());
         for (name, bytes) in [
             ("empty", &b""[..]),
             ("short", &before[..200]),
             ("cut", &before[..before.len() - 8]),
         ] {
             std::fs::write(folder.path().join(name), bytes).unwrap();
-            assert!(!update(&path(folder.path(), name), &good), "{name}");
+            let taken = update(&path(folder.path(), name), &good).unwrap();
+            assert!(!taken, "{name}");
         }
         for definitions in [
             ["DS:sum:GAUGE:120:0:U", "RRA:AVERAGE:0.5:1:10"],
@@ -735,7 +744,7 @@ mod tests {
             let other = path(folder.path(), "other");
             let _ = std::fs::remove_file(folder.path().join("other"));
             librrd::create(&other, 15, START, &definitions.map(c)).unwrap();
-            assert!(!update(&other, &good), "{definitions:?}");
+            assert!(!update(&other, &good).unwrap(), "{definitions:?}");
         }
     }
 
@@ -752,7 +761,7 @@ mod tests {
             for value in [0_u8, 0x7f, 0xff] {
                 let kept = std::mem::replace(&mut bytes[at], value);
                 std::fs::write(folder.path().join("held"), &bytes).unwrap();
-                update(&file, &samples);
+                update(&file, &samples).unwrap();
                 bytes[at] = kept;
             }
         }

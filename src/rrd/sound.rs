@@ -23,6 +23,7 @@ use super::layout::{
     CDP_PREP, DS_DEF, DS_TYPE, Flaw, IS_OURS, LAST_DS, NAME, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS,
     STAT_HEAD, Shape, float, text, whole,
 };
+use super::room;
 
 /// Enough for the header of nearly every file.
 const FRONT: usize = 4096;
@@ -42,11 +43,42 @@ const SMOOTHING_WINDOW: usize = 2;
 const DEPENDENT: usize = 3;
 const WINDOW_LEN: usize = 4;
 
-/// The path of a file that librrd can be given.
+/// The path of a file that librrd can be given to read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sound<'a>(&'a CStr);
+pub(super) struct Sound<'a> {
+    path: &'a CStr,
+    /// Bytes of it, if any of them may have no place on the disk yet.
+    to_fill: Option<u64>,
+}
+
+/// The path of a file that librrd can be given to write as well: it writes through memory, where a
+/// disk that is full is a signal that ends the process.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Solid<'a>(&'a CStr);
 
 impl<'a> Sound<'a> {
+    pub(super) fn path(self) -> &'a CStr {
+        self.path
+    }
+
+    /// Has the disk make room for all of it.
+    pub(super) fn without_holes(self) -> Result<Solid<'a>, Unsound> {
+        if let Some(len) = self.to_fill {
+            let name = Path::new(OsStr::from_bytes(self.path.to_bytes()));
+            let filled = OpenOptions::new()
+                .write(true)
+                .open(name)
+                .and_then(|file| room::take(&file, len));
+            filled.map_err(|cause| Unsound::System {
+                what: "it cannot be written to",
+                cause,
+            })?;
+        }
+        Ok(Solid(self.path))
+    }
+}
+
+impl<'a> Solid<'a> {
     pub(super) fn path(self) -> &'a CStr {
         self.0
     }
@@ -55,7 +87,7 @@ impl<'a> Sound<'a> {
 /// Why a file is not given to librrd.
 #[derive(Debug, Error)]
 pub(super) enum Unsound {
-    #[error("it cannot be {what}: {cause}")]
+    #[error("{what}: {cause}")]
     System {
         what: &'static str,
         cause: io::Error,
@@ -80,17 +112,23 @@ impl From<Flaw> for Unsound {
 /// Reads a file's header and checks all that librrd would believe.
 pub(super) fn examine(path: &CStr) -> Result<Sound<'_>, Unsound> {
     let system = |what| move |cause| Unsound::System { what, cause };
-    let file = open(path).map_err(system("opened"))?;
-    let about = file.metadata().map_err(system("looked at"))?;
+    let file = open(path).map_err(system("it cannot be opened"))?;
+    let about = file.metadata().map_err(system("it cannot be looked at"))?;
     if !about.is_file() {
         return Err(Unsound::NotRegular);
     }
+    let sound = Sound {
+        path,
+        to_fill: room::has_holes(&file, about.len()).then_some(about.len()),
+    };
     if !IS_OURS {
         // The layout is another, and librrd's own checks have to do.
-        return Ok(Sound(path));
+        return Ok(sound);
     }
     let mut front = [0; FRONT];
-    let read = file.read_at(&mut front, 0).map_err(system("read"))?;
+    let read = file
+        .read_at(&mut front, 0)
+        .map_err(system("it cannot be read"))?;
     let cut = |needs: usize| Unsound::Cut {
         has: about.len(),
         needs: needs as u64,
@@ -107,10 +145,11 @@ pub(super) fn examine(path: &CStr) -> Result<Sound<'_>, Unsound> {
         check(&front[..header], shape, about.len())?;
     } else {
         let mut longer = vec![0; header];
-        file.read_exact_at(&mut longer, 0).map_err(system("read"))?;
+        file.read_exact_at(&mut longer, 0)
+            .map_err(system("it cannot be read"))?;
         check(&longer, shape, about.len())?;
     }
-    Ok(Sound(path))
+    Ok(sound)
 }
 
 fn open(path: &CStr) -> io::Result<File> {

@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -15,12 +15,13 @@ use std::time::{Duration, Instant};
 
 use super::behind::Refusals;
 use super::daemon::Rrdcached;
-use super::librrd::{self, RrdError};
+use super::librrd;
 use super::plain;
 use super::record::FileRecord;
+use super::room;
 use super::samples::{Kind, Samples};
-use super::sound;
-use super::sound::Unsound;
+use super::sound::{self, Unsound};
+use super::trouble::{Complaints, Failure};
 use gmetad_config::Config;
 use gmetad_core::model::Mono;
 use gmetad_core::status::RrdStatus;
@@ -38,10 +39,6 @@ const LOCK_PAUSE: Duration = Duration::from_millis(5);
 /// Time for creating files in one update; what is missing then comes with the next. Files that are
 /// written wait for it, and a heartbeat is four times as long.
 const CREATE_WITHIN: Duration = Duration::from_secs(30);
-
-/// Lines about single files in one `COMPLAINT_PERIOD`; the others are counted in one more line.
-const COMPLAINT_LINES: u32 = 10;
-const COMPLAINT_PERIOD: Duration = Duration::from_secs(60);
 
 /// What was done to files since the start.
 #[derive(Debug, Default)]
@@ -121,77 +118,28 @@ pub(super) struct Writer {
     /// What is left of this update's time for creating files, and whether it counts.
     left_for_creating: Duration,
     creates_within: bool,
+    /// The folder that took no new file in this update: its other files are not tried.
+    refusing: Option<(PathBuf, i32)>,
     /// If one is to write the files, it is given the updates.
     pub(super) rrdcached: Option<Rrdcached>,
 }
 
 /// The quick way where the file is plain; librrd for the rest, and to say what is wrong.
 fn write_samples(path: &CStr, samples: &Samples) -> Result<(), Failure> {
-    if plain::update(path, samples) {
+    let quick = plain::update(path, samples).map_err(|cause| Failure::System {
+        what: "it cannot be written to",
+        cause,
+    })?;
+    if quick {
         return Ok(());
     }
-    let file = sound::examine(path)?;
+    let file = sound::examine(path)?.without_holes()?;
     Ok(samples.with(|all| librrd::update(file, all))?)
 }
 
 /// When the file was last updated, in seconds since the epoch.
 fn last_update(path: &CStr) -> Result<i64, Failure> {
     Ok(librrd::last_update(sound::examine(path)?)?)
-}
-
-/// Why samples were not written.
-enum Failure {
-    /// The file is not there, and there was no time to create it.
-    Postponed,
-    Librrd(RrdError),
-    /// The file is none that librrd can be given.
-    Unsound(Unsound),
-    /// The file is not there, and librrd could not create it.
-    NotCreated(RrdError),
-    System {
-        what: &'static str,
-        cause: io::Error,
-    },
-}
-
-impl Failure {
-    /// Whether the same file may take the same samples later: it is locked, the disk is full or
-    /// away. A file that is no round-robin file stays what it is.
-    fn may_pass(&self) -> bool {
-        match self {
-            Failure::Postponed | Failure::NotCreated(_) | Failure::System { .. } => true,
-            Failure::Unsound(unsound) => matches!(unsound, Unsound::System { .. }),
-            Failure::Librrd(_) => self.is_lock(),
-        }
-    }
-
-    /// Whether another process was writing the file at that moment.
-    fn is_lock(&self) -> bool {
-        matches!(self, Failure::Librrd(error) if error.is_lock())
-    }
-}
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Failure::Postponed => f.write_str("it will be created with the next update"),
-            Failure::Librrd(error) | Failure::NotCreated(error) => error.fmt(f),
-            Failure::Unsound(unsound) => unsound.fmt(f),
-            Failure::System { what, cause } => write!(f, "{what}: {cause}"),
-        }
-    }
-}
-
-impl From<RrdError> for Failure {
-    fn from(error: RrdError) -> Failure {
-        Failure::Librrd(error)
-    }
-}
-
-impl From<Unsound> for Failure {
-    fn from(unsound: Unsound) -> Failure {
-        Failure::Unsound(unsound)
-    }
 }
 
 impl Writer {
@@ -206,6 +154,7 @@ impl Writer {
             complaints: Complaints::default(),
             left_for_creating: CREATE_WITHIN,
             creates_within: false,
+            refusing: None,
         }
     }
 
@@ -217,6 +166,7 @@ impl Writer {
     pub(super) fn begin(&mut self, now: Mono) {
         self.complaints.begin(now);
         self.left_for_creating = CREATE_WITHIN;
+        self.refusing = None;
     }
 
     /// Counts a file as gone whose record is dropped.
@@ -226,19 +176,30 @@ impl Writer {
         }
     }
 
-    /// Creates a file that is then removed, to find out whether librrd takes the archives'
-    /// definitions and the folder takes files.
-    pub(super) fn probe(&mut self, path: &CStr) -> Result<(), String> {
+    /// An update is over, or a step of writing what waits: says what has to be said.
+    pub(super) fn tell(&mut self) {
+        let broken = self.counters.broken.load(Ordering::Relaxed);
+        self.complaints.tell(broken);
+    }
+
+    /// Creates a file that is then removed, to find out whether the folder takes files, and whether
+    /// librrd takes the archives' definitions: what it says of them, if not.
+    pub(super) fn probe(&mut self, path: &CStr) -> Result<Result<(), Failure>, String> {
         let spec = FileSpec {
             step_secs: 15,
             kind: Kind::Gauge,
             with_num: true,
         };
-        let definitions = self.definitions(spec);
-        let result = librrd::create(path, spec.step_secs, 1_000_000_000, &definitions);
+        let created = self.create_now(path, spec, 1_000_000_001);
+        if created.is_ok() {
+            self.counters.created.fetch_sub(1, Ordering::Relaxed);
+        }
         // What was not created cannot be removed either.
         let _ = fs::remove_file(as_path(path));
-        result.map_err(|error| error.to_string())
+        match created {
+            Err(Failure::NotCreated(error)) => Err(error.to_string()),
+            created => Ok(created),
+        }
     }
 
     /// Writes an update's sample as `write` does, unless the file would have to be created and the
@@ -379,7 +340,7 @@ impl Writer {
         if record.is_broken() {
             record.set_broken(false);
             self.counters.broken.fetch_sub(1, Ordering::Relaxed);
-            self.complaints.back += 1;
+            self.complaints.mended();
         }
     }
 
@@ -387,7 +348,7 @@ impl Writer {
     fn broke(&mut self, path: &CStr, record: &mut FileRecord, lost: usize, failure: &Failure) {
         count(&self.counters.failed, lost);
         if matches!(failure, Failure::Postponed) {
-            self.complaints.postponed += lost as u64;
+            self.complaints.postpone(lost);
         } else if !record.is_broken() {
             record.set_broken(true);
             count(&self.counters.broken, 1);
@@ -534,15 +495,24 @@ impl Writer {
     fn create_now(&mut self, path: &CStr, spec: FileSpec, first: u32) -> Result<(), Failure> {
         let file = as_path(path);
         let folder = file.parent().unwrap_or(Path::new("/"));
+        if let Some((refusing, cause)) = &self.refusing
+            && refusing == folder
+        {
+            let cause = io::Error::from_raw_os_error(*cause);
+            return Err(Failure::of_folder(folder, cause));
+        }
         if !folder.is_dir() {
-            fs::create_dir_all(folder).map_err(|cause| Failure::System {
-                what: "its folder cannot be made",
-                cause,
-            })?;
+            fs::create_dir_all(folder).map_err(|cause| self.refused(folder, cause))?;
         }
         let start = i64::from(first) - 1;
-        librrd::create(path, spec.step_secs, start, &self.definitions(spec))
-            .map_err(Failure::NotCreated)?;
+        let definitions = self.definitions(spec);
+        if let Err(error) = librrd::create(path, spec.step_secs, start, &definitions) {
+            // librrd does not say why, or what was the reason of something else.
+            return Err(match room::refusal(folder, room::needed(&definitions)) {
+                Some(cause) => self.refused(folder, cause),
+                None => Failure::NotCreated(error),
+            });
+        }
         if self.mode != LIBRRD_MODE {
             let mode = fs::Permissions::from_mode(self.mode);
             fs::set_permissions(file, mode).map_err(|cause| Failure::System {
@@ -552,6 +522,12 @@ impl Writer {
         }
         count(&self.counters.created, 1);
         Ok(())
+    }
+
+    /// A folder took no new file.
+    fn refused(&mut self, folder: &Path, cause: io::Error) -> Failure {
+        self.refusing = cause.raw_os_error().map(|cause| (folder.into(), cause));
+        Failure::of_folder(folder, cause)
     }
 
     fn definitions(&self, spec: FileSpec) -> Vec<CString> {
@@ -626,61 +602,6 @@ fn damage(path: &CStr) -> Option<Unsound> {
 fn kind_of(path: &CStr) -> Option<Kind> {
     let sources = librrd::data_sources(sound::examine(path).ok()?).ok()?;
     Kind::named(&sources.first()?.kind)
-}
-
-/// Lines about files, few at a time however many are broken.
-#[derive(Debug, Default)]
-struct Complaints {
-    now: Mono,
-    since: Mono,
-    told: u32,
-    /// Not told since then.
-    hidden: u64,
-    /// Written again since then.
-    back: u64,
-    /// Values without a file since then.
-    postponed: u64,
-}
-
-impl Complaints {
-    fn begin(&mut self, now: Mono) {
-        self.now = now;
-        if now.since(self.since) < COMPLAINT_PERIOD {
-            return;
-        }
-        if self.hidden > 0 {
-            log::error!("{} more RRD files cannot be written", self.hidden);
-        }
-        if self.back > 0 {
-            gmetad_core::recovered!(error: "{} RRD files are written again", self.back);
-        }
-        if self.postponed > 0 {
-            log::error!(
-                "{} values had no RRD file yet: so many are new that each update creates a part",
-                self.postponed
-            );
-        }
-        *self = Complaints {
-            now,
-            since: now,
-            ..Complaints::default()
-        };
-    }
-
-    fn failed(&mut self, path: &CStr, failure: &Failure, loses: bool) {
-        if self.told >= COMPLAINT_LINES {
-            self.hidden += 1;
-            return;
-        }
-        self.told += 1;
-        let values = if loses {
-            "its values are lost until it can"
-        } else {
-            "its values wait for some minutes"
-        };
-        let path = path.to_string_lossy();
-        log::error!("RRD file {path} cannot be written, {values}: {failure}");
-    }
 }
 
 #[cfg(test)]
@@ -834,28 +755,7 @@ mod tests {
         }
         let status = rig.writer.counters.status();
         assert_eq!((status.created, status.failed, status.broken), (2, 1, 0));
-        assert_eq!(rig.writer.complaints.postponed, 1);
-        assert_eq!(rig.writer.complaints.told, 0);
         rig.writer.begin(Mono(100_000));
         assert_eq!(rig.writer.left_for_creating, CREATE_WITHIN);
-        assert_eq!(rig.writer.complaints.postponed, 0, "it was told");
-    }
-
-    #[test]
-    fn complaints_are_few_however_many_files_are_broken() {
-        let mut complaints = Complaints::default();
-        complaints.begin(Mono(1000));
-        for _ in 0..1000 {
-            let failure = Failure::System {
-                what: "a test",
-                cause: io::ErrorKind::Other.into(),
-            };
-            complaints.failed(c"/some/file", &failure, true);
-        }
-        assert_eq!((complaints.told, complaints.hidden), (10, 990));
-        complaints.begin(Mono(59_000));
-        assert_eq!(complaints.told, 10);
-        complaints.begin(Mono(61_000));
-        assert_eq!((complaints.told, complaints.hidden), (0, 0));
     }
 }

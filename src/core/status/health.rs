@@ -69,6 +69,12 @@ pub enum Fault {
         /// How many, of those sent last.
         count: u64,
     },
+    /// Round-robin files do not take their values.
+    #[error("{count} RRD files cannot be written; the log says why")]
+    NotStored {
+        /// How many.
+        count: u64,
+    },
     /// Plugins do not keep up.
     #[error("the queue to the plugins is full: {held_back} updates are held back")]
     QueueFull {
@@ -128,6 +134,11 @@ pub fn faults(report: &Report) -> Vec<Fault> {
                 count: output.refusing,
             });
         }
+    }
+    if report.files.broken > 0 {
+        faults.push(Fault::NotStored {
+            count: report.files.broken,
+        });
     }
     if report.queue.held_back > 0 {
         faults.push(Fault::QueueFull {
@@ -200,6 +211,10 @@ mod tests {
                 "RRD files of 2 clusters or grids have newer values than come, and take none; the \
                  log names them"
             ]
+        );
+        assert_eq!(
+            said(|report| report.files.broken = 3),
+            ["3 RRD files cannot be written; the log says why"]
         );
         let output = |report: &mut Report, id: &str, refusing, failing| {
             report.plugins[1].id = id.into();

@@ -1,0 +1,433 @@
+//! Why a file does not take its samples, and what is said of that: a line for each cause, however
+//! many files it has.
+//!
+//! Nothing is written here, and nothing is tried again.
+
+use std::collections::BTreeMap;
+use std::ffi::CStr;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::unistd::{User, geteuid};
+
+use super::librrd::RrdError;
+use super::sound::Unsound;
+use gmetad_core::model::Mono;
+
+/// Lines in one `PERIOD`; the causes over that are counted in one more line.
+const LINES: usize = 10;
+
+/// A cause that has been told is told again, with the files it has gained, after that.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// Why samples were not written.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The file is not there, and there was no time to create it.
+    Postponed,
+    /// The file is there, and librrd refuses the samples.
+    Librrd(RrdError),
+    /// The file is none that librrd can be given.
+    Unsound(Unsound),
+    /// The file is not there, and librrd could not create it.
+    NotCreated(RrdError),
+    /// A folder takes no files.
+    Folder {
+        /// The one that is at fault: of those that were to be made, the first.
+        folder: PathBuf,
+        cause: io::Error,
+    },
+    /// The system refuses something else.
+    System {
+        what: &'static str,
+        cause: io::Error,
+    },
+}
+
+impl Failure {
+    /// Of a folder in which nothing could be made, whether it is there or not.
+    pub(super) fn of_folder(folder: &Path, cause: io::Error) -> Failure {
+        let there = folder.ancestors().find(|it| fs::metadata(it).is_ok());
+        Failure::Folder {
+            folder: there.unwrap_or(folder).into(),
+            cause,
+        }
+    }
+
+    /// Whether the same file may take the same samples later: it is locked, the disk is full or
+    /// away. A file that is no round-robin file stays what it is.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Failure::Postponed
+            | Failure::NotCreated(_)
+            | Failure::Folder { .. }
+            | Failure::System { .. } => true,
+            Failure::Unsound(unsound) => matches!(unsound, Unsound::System { .. }),
+            Failure::Librrd(_) => self.is_lock(),
+        }
+    }
+
+    /// Whether another process was writing the file at that moment.
+    pub(super) fn is_lock(&self) -> bool {
+        matches!(self, Failure::Librrd(error) if error.is_lock())
+    }
+
+    /// What is said, without the file's name, so that files with one cause have one text. What is
+    /// wrong with a file itself is nobody else's: of each, the name is told.
+    fn cause(&self, path: &str) -> Cause {
+        match self {
+            Failure::Unsound(unsound) if !matches!(unsound, Unsound::System { .. }) => {
+                Cause::Own(path.into(), unsound.to_string())
+            }
+            failure => Cause::Shared(failure.to_string().replace(path, "it")),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Postponed => f.write_str("it will be created with the next update"),
+            Failure::Librrd(error) | Failure::NotCreated(error) => error.fmt(f),
+            Failure::Unsound(unsound) => unsound.fmt(f),
+            Failure::Folder { cause, .. } | Failure::System { cause, .. } if is_wide(cause) => {
+                f.write_str(&reason(cause))
+            }
+            Failure::Folder { folder, cause } => write!(
+                f,
+                "nothing can be made in {}{}: {}",
+                folder.display(),
+                by_whom(cause),
+                reason(cause)
+            ),
+            Failure::System { what, cause } => {
+                write!(f, "{what}{}: {}", by_whom(cause), reason(cause))
+            }
+        }
+    }
+}
+
+impl From<RrdError> for Failure {
+    fn from(error: RrdError) -> Failure {
+        Failure::Librrd(error)
+    }
+}
+
+impl From<Unsound> for Failure {
+    fn from(unsound: Unsound) -> Failure {
+        match unsound {
+            Unsound::System { what, cause } => Failure::System { what, cause },
+            unsound => Failure::Unsound(unsound),
+        }
+    }
+}
+
+/// Whether a reason is no single folder's or file's: the disk is full, or cannot be written at all.
+fn is_wide(cause: &io::Error) -> bool {
+    let errno = cause.raw_os_error().map(Errno::from_raw);
+    matches!(
+        errno,
+        Some(
+            Errno::ENOSPC
+                | Errno::EDQUOT
+                | Errno::EROFS
+                | Errno::EIO
+                | Errno::EMFILE
+                | Errno::ENFILE
+                | Errno::ENOMEM
+        )
+    )
+}
+
+/// The system's words, without its number.
+pub(super) fn reason(cause: &io::Error) -> String {
+    match cause.raw_os_error() {
+        Some(number) => Errno::from_raw(number).desc().into(),
+        None => cause.to_string(),
+    }
+}
+
+/// Who is refused, where that matters.
+fn by_whom(cause: &io::Error) -> String {
+    if cause.kind() != io::ErrorKind::PermissionDenied {
+        return String::new();
+    }
+    format!(" by {}", user())
+}
+
+/// Who this process is.
+pub(super) fn user() -> String {
+    let id = geteuid();
+    match User::from_uid(id) {
+        Ok(Some(user)) => format!("user {}", user.name),
+        _ => format!("user {id}"),
+    }
+}
+
+/// What files have in common that are not written.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Cause {
+    /// The file's path and what is wrong with it.
+    Own(String, String),
+    /// What is wrong.
+    Shared(String),
+}
+
+impl Cause {
+    fn text(&self) -> &str {
+        match self {
+            Cause::Own(_, text) | Cause::Shared(text) => text,
+        }
+    }
+}
+
+/// Files that a cause has hit since it was last told.
+#[derive(Debug)]
+struct Hit {
+    /// Of the first.
+    path: String,
+    files: u64,
+    /// Whether values of theirs are lost.
+    loses: bool,
+}
+
+/// Lines about files, few at a time however many are broken.
+#[derive(Debug, Default)]
+pub(super) struct Complaints {
+    now: Mono,
+    since: Mono,
+    /// Not told yet.
+    hits: BTreeMap<Cause, Hit>,
+    /// Told in this period.
+    told: Vec<Cause>,
+    /// When the first of the files that are broken was.
+    broken_since: Option<Mono>,
+    /// Written again, and not told yet.
+    back: u64,
+    /// When that was last told.
+    back_told: Option<Mono>,
+    /// Values without a file in this period.
+    postponed: u64,
+}
+
+impl Complaints {
+    /// Tells the time.
+    pub(super) fn begin(&mut self, now: Mono) {
+        self.now = now;
+        if now.since(self.since) < PERIOD {
+            return;
+        }
+        self.since = now;
+        self.told.clear();
+        let postponed = std::mem::take(&mut self.postponed);
+        if postponed > 0 {
+            log::error!(
+                "{postponed} values had no RRD file yet: so many are new that each update creates \
+                 a part"
+            );
+        }
+    }
+
+    /// A file that took its samples before does not take them.
+    pub(super) fn failed(&mut self, path: &CStr, failure: &Failure, loses: bool) {
+        let path = path.to_string_lossy();
+        self.broken_since.get_or_insert(self.now);
+        let hit = self.hits.entry(failure.cause(&path)).or_insert(Hit {
+            path: path.into_owned(),
+            files: 0,
+            loses,
+        });
+        hit.files += 1;
+        hit.loses |= loses;
+    }
+
+    /// Values have no file, for want of time to create one.
+    pub(super) fn postpone(&mut self, values: usize) {
+        self.postponed += values as u64;
+    }
+
+    /// A file takes its samples again.
+    pub(super) fn mended(&mut self) {
+        self.back += 1;
+    }
+
+    /// Says what has not been said, where it is time for that: an update is over, and so many files
+    /// are broken now.
+    pub(super) fn tell(&mut self, broken: u64) {
+        self.tell_recovery(broken);
+        let mut rest = BTreeMap::new();
+        for (cause, hit) in std::mem::take(&mut self.hits) {
+            if self.told.contains(&cause) || self.told.len() >= LINES {
+                rest.insert(cause, hit);
+                continue;
+            }
+            log::error!("{}", line(&cause, &hit));
+            self.told.push(cause);
+        }
+        // Of causes that wait for their turn, there are no more than can be told.
+        if rest.len() > LINES {
+            let files: u64 = rest.values().map(|hit| hit.files).sum();
+            log::error!(
+                "{files} more RRD files cannot be written, for {} other reasons",
+                rest.len()
+            );
+            rest.clear();
+        }
+        self.hits = rest;
+    }
+
+    /// All of it is told at once; a part of it, when there has been a while.
+    fn tell_recovery(&mut self, broken: u64) {
+        let recently = |told: Mono| self.now.since(told) < PERIOD;
+        if self.back == 0 || (broken > 0 && self.back_told.is_some_and(recently)) {
+            return;
+        }
+        let back = std::mem::take(&mut self.back);
+        self.back_told = Some(self.now);
+        // What begins anew is told anew.
+        self.told.retain(|cause| matches!(cause, Cause::Own(..)));
+        let them = match back {
+            1 => "an RRD file is written again".into(),
+            back => format!("{back} RRD files are written again"),
+        };
+        if broken > 0 {
+            gmetad_core::recovered!(error: "{them}; {broken} cannot be yet");
+            return;
+        }
+        let since = self.broken_since.take().unwrap_or(self.now);
+        let span = gmetad_core::complaint::span(self.now.since(since));
+        gmetad_core::recovered!(error: "{them}, after {span}: all are");
+    }
+}
+
+fn line(cause: &Cause, hit: &Hit) -> String {
+    let Hit { path, files, loses } = hit;
+    let text = cause.text();
+    let values = match (loses, files) {
+        (true, 1) => "its values are lost until it can",
+        (true, _) => "their values are lost until they can",
+        (false, 1) => "its values wait for some minutes",
+        (false, _) => "their values wait for some minutes",
+    };
+    match files {
+        1 => format!("RRD file {path} cannot be written, {values}: {text}"),
+        _ => format!("{files} RRD files cannot be written, {path} for one, {values}: {text}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Failure {
+        Failure::System {
+            what: "it cannot be created",
+            cause: io::Error::from_raw_os_error(nix::libc::ENOSPC),
+        }
+    }
+
+    fn path(number: u32) -> std::ffi::CString {
+        std::ffi::CString::new(format!("/r/c/h/m{number}.rrd")).unwrap()
+    }
+
+    #[test]
+    fn files_with_one_cause_have_one_line_with_their_number_and_a_name() {
+        let mut complaints = Complaints::default();
+        complaints.begin(Mono(1000));
+        for number in 0..1000 {
+            complaints.failed(&path(number), &full(), number > 7);
+        }
+        let (cause, hit) = complaints.hits.first_key_value().unwrap();
+        assert_eq!(
+            line(cause, hit),
+            "1000 RRD files cannot be written, /r/c/h/m0.rrd for one, their values are lost until \
+             they can: No space left on device"
+        );
+        complaints.tell(1000);
+        assert_eq!((complaints.hits.len(), complaints.told.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_full_disk_is_one_cause_in_whatever_folder() {
+        let mut complaints = Complaints::default();
+        for number in 0..1000 {
+            let folder = PathBuf::from(format!("/r/c/h{number}"));
+            let cause = io::Error::from_raw_os_error(nix::libc::ENOSPC);
+            complaints.failed(&path(number), &Failure::Folder { folder, cause }, true);
+            complaints.failed(&path(number), &full(), true);
+        }
+        assert_eq!(complaints.hits.len(), 1);
+    }
+
+    #[test]
+    fn librrds_texts_are_one_cause_whatever_file_they_name() {
+        let mut complaints = Complaints::default();
+        for number in 0..3 {
+            let name = path(number);
+            let text = format!("mmaping file '{}': it failed", name.to_string_lossy());
+            complaints.failed(&name, &Failure::Librrd(RrdError::new(text)), true);
+        }
+        assert_eq!(complaints.hits.len(), 1);
+    }
+
+    #[test]
+    fn damaged_files_are_named_one_by_one_but_not_without_end() {
+        let mut complaints = Complaints::default();
+        let damaged = || Failure::Unsound(Unsound::NotRegular);
+        for number in 0..5 {
+            complaints.failed(&path(number), &damaged(), true);
+        }
+        complaints.tell(5);
+        assert_eq!(complaints.told.len(), 5);
+        for number in 5..1000 {
+            complaints.failed(&path(number), &damaged(), true);
+        }
+        complaints.tell(1000);
+        assert_eq!((complaints.told.len(), complaints.hits.len()), (LINES, 0));
+    }
+
+    #[test]
+    fn a_cause_that_gains_files_is_told_again_after_a_while() {
+        let mut complaints = Complaints::default();
+        complaints.begin(Mono(100_000));
+        complaints.failed(&path(0), &full(), true);
+        complaints.tell(1);
+        complaints.failed(&path(1), &full(), true);
+        complaints.tell(2);
+        assert_eq!(complaints.hits.len(), 1, "it waits");
+        complaints.begin(Mono(161_000));
+        complaints.tell(2);
+        assert_eq!(complaints.hits.len(), 0);
+    }
+
+    #[test]
+    fn a_recovery_is_told_at_once_and_what_begins_anew_is_told_anew() {
+        let mut complaints = Complaints::default();
+        complaints.begin(Mono(1000));
+        complaints.failed(&path(0), &full(), true);
+        complaints.tell(1);
+        complaints.mended();
+        complaints.tell(0);
+        assert_eq!((complaints.back, complaints.broken_since), (0, None));
+        complaints.failed(&path(0), &full(), true);
+        complaints.tell(1);
+        assert_eq!(complaints.hits.len(), 0);
+    }
+
+    #[test]
+    fn the_folder_at_fault_is_the_last_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("a/b/c");
+        let failure = Failure::of_folder(&missing, io::ErrorKind::PermissionDenied.into());
+        let text = failure.to_string();
+        let wanted = format!(
+            "nothing can be made in {} by user ",
+            folder.path().display()
+        );
+        assert!(text.starts_with(&wanted), "{text}");
+    }
+}
