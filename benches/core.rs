@@ -12,7 +12,7 @@ use gmetad_core::answer::prometheus::Scrape;
 use gmetad_core::answer::query::Selection;
 use gmetad_core::answer::walk::Body;
 use gmetad_core::answer::xml::Render;
-use gmetad_core::ingest::parse::{Parser, Previous};
+use gmetad_core::ingest::{Parser, Previous};
 use gmetad_core::model::{GridIdentity, Mono, Now, Snapshot};
 use gmetad_core::store::Store;
 

@@ -7,7 +7,7 @@ use gmetad_core::model::{Mono, Node, Now, GridIdentity};
 use gmetad_core::answer::query::Selection;
 use gmetad_core::store::{SourceId, Store};
 use gmetad_core::answer::walk::Body;
-use gmetad_core::ingest::parse::{ParseError, ParseSettings};
+use gmetad_core::ingest::{ParseError, ParseSettings};
 use gmetad_core::answer::xml::Render;
 use libfuzzer_sys::fuzz_target;
 

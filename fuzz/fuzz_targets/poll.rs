@@ -11,7 +11,7 @@ use gmetad_core::source::{HostPort, SourceConfig};
 use gmetad_core::model::{DefTable, Mono};
 use gmetad_core::poll::{Action, Outcome, Poll, WHOLE_LIMIT};
 use gmetad_core::timers::{Random, Schedule};
-use gmetad_core::ingest::parse::{ParseSettings, Parser, Previous};
+use gmetad_core::ingest::{ParseSettings, Parser, Previous};
 use libfuzzer_sys::fuzz_target;
 
 const GOOD: &[u8] = b"<?xml version=\"1.0\"?>\n<GANGLIA_XML VERSION=\"3.7.2\" SOURCE=\"gmond\">\n\

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gmetad_core::ingest::parse::ParseSettings;
+use gmetad_core::ingest::ParseSettings;
 use gmetad_core::plugin::{Directive, Location};
 use gmetad_core::source::{HostPort, SourceConfig};
 use gmetad_core::summary::SummaryFilter;

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::ingest::parse::{Document, ParseSettings, Parser, Previous};
+use crate::ingest::{Document, ParseSettings, Parser, Previous};
 use crate::model::{
     Cluster, DefTable, GridIdentity, Host, Metric, Mono, Node, Now, Snapshot, Summary,
     SummaryBuilder, Vocabulary, order_by_name,

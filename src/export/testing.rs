@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gmetad_core::ingest::parse::{ParseSettings, Parser, Previous};
+use gmetad_core::ingest::{ParseSettings, Parser, Previous};
 use gmetad_core::model::{DefTable, Mono, Now};
 use gmetad_core::plugin::{Invented, Update};
 

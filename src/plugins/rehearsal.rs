@@ -18,7 +18,7 @@ use crate::cli::Rehearsal;
 use crate::logging::Severity;
 use gmetad_config::{Config, DEFAULT_INTERVAL};
 use gmetad_core::ingest::inflate::GZIP_MAGIC;
-use gmetad_core::ingest::parse::ParseError;
+use gmetad_core::ingest::ParseError;
 use gmetad_core::model::{DefTable, GridIdentity, Mono, Node, Now};
 use gmetad_core::plugin::tree::{NodeId, Tree};
 use gmetad_core::plugin::{Invented, Plugin, PluginError, RootUpdate, Update};

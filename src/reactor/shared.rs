@@ -23,7 +23,7 @@ use crate::host::Sampler;
 use crate::plugins::PluginHandle;
 use gmetad_config::Config;
 use gmetad_core::complaint::Complaint;
-use gmetad_core::ingest::parse::ParseSettings;
+use gmetad_core::ingest::ParseSettings;
 use gmetad_core::model::{GridIdentity, Mono, Now};
 use gmetad_core::status::{ClientStatus, SourceStatus, SummaryStatus};
 use gmetad_core::store::Store;

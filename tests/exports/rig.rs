@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gmetad::plugins::{PluginHandle, PluginState, start};
 use gmetad_config::Config;
-use gmetad_core::ingest::parse::{ParseSettings, Parser, Previous};
+use gmetad_core::ingest::{ParseSettings, Parser, Previous};
 use gmetad_core::model::{DefTable, Mono, Now};
 use gmetad_core::plugin::{Invented, Update};
 use gmetad_core::source::HostPort;

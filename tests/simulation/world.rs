@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gmetad_core::ingest::parse::ParseSettings;
+use gmetad_core::ingest::ParseSettings;
 use gmetad_core::model::{GridIdentity, Mono, Node, Now};
 use gmetad_core::pending::{Errands, MAX_PENDING, PENDING_LIMIT};
 use gmetad_core::poll::Poll;

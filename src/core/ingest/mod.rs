@@ -2,8 +2,19 @@
 //!
 //! What gmonds send is Latin-1 and not always well formed. No I/O: bytes come in as slices.
 
+mod attributes;
 mod build;
+mod document;
+mod elements;
+mod fast;
 pub mod inflate;
 mod nodes;
-pub mod parse;
+mod parse;
 mod scan;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use document::{Document, ParseError, Previous};
+pub use parse::Parser;
+pub use settings::{Limits, MAX_DOCUMENT_BYTES, MAX_TAG_BYTES, ParseSettings};

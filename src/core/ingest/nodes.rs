@@ -1,13 +1,13 @@
 //! The clusters and grids of one document, from their first tag until all of it is there.
 //!
-//! Knows no XML: `parse` says what begins and ends. A cluster that comes again goes on where it
+//! Knows no XML: `elements` says what begins and ends. A cluster that comes again goes on where it
 //! was, and all are finished together, so that what a tag costs does not grow with what there was.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::build::{ClusterBuilder, ClusterHead};
-use super::parse::Previous;
+use super::document::Previous;
 use crate::model::{Cluster, Grid, Mono, Node, Summary, Vocabulary};
 use crate::summary::SummaryFilter;
 

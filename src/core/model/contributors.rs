@@ -41,12 +41,12 @@ impl Contributors {
     }
 
     /// Takes one out again.
-    pub fn take_back(&mut self, id: u64) {
+    pub fn remove(&mut self, id: u64) {
         self.ids = self.ids.wrapping_sub(id);
     }
 
     /// Notes counters that began anew, since the sum was first made.
-    pub fn began_anew(&mut self, resets: u32) {
+    pub fn add_resets(&mut self, resets: u32) {
         self.resets = self.resets.wrapping_add(resets);
     }
 
@@ -58,7 +58,7 @@ impl Contributors {
     /// Adds all of another sum's.
     pub fn merge(&mut self, other: Contributors) {
         self.add(other.ids);
-        self.began_anew(other.resets);
+        self.add_resets(other.resets);
     }
 }
 
@@ -95,12 +95,12 @@ mod tests {
     #[test]
     fn a_counter_that_began_anew_is_never_forgotten() {
         let mut now = of(&["a"]);
-        now.began_anew(1);
+        now.add_resets(1);
         assert_ne!(now, of(&["a"]));
         let mut all = of(&["b"]);
         all.merge(now);
         assert_eq!(all.resets(), 1);
-        all.take_back(id_of(id_of(0, b"a cluster"), b"b"));
+        all.remove(id_of(id_of(0, b"a cluster"), b"b"));
         assert_eq!(all, now);
     }
 }

@@ -130,7 +130,7 @@ impl SummaryBuilder {
             if resets > 0
                 && let Some(&at) = self.by_name.get(metric.def.name())
             {
-                self.summary.metrics[at].contributors.began_anew(resets);
+                self.summary.metrics[at].contributors.add_resets(resets);
             }
         }
     }

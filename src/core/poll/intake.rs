@@ -3,7 +3,7 @@
 //! No I/O; how much is done in one call is limited.
 
 use crate::ingest::inflate::{GZIP_MAGIC, Inflate, Inflated};
-use crate::ingest::parse::{Document, ParseError, Parser};
+use crate::ingest::{Document, ParseError, Parser};
 use crate::model::{DefTable, Mono};
 
 use super::Failure;

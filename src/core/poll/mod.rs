@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::ingest::parse::Parser;
+use crate::ingest::Parser;
 use crate::model::{DefTable, Mono};
 use crate::source::{HostPort, SourceConfig};
 use crate::timers::Schedule;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{CONNECT_LIMIT, RESOLVE_LIMIT, SILENCE_LIMIT};
 use crate::ingest::inflate::InflateError;
-use crate::ingest::parse::{Document, ParseError};
+use crate::ingest::{Document, ParseError};
 use crate::model::Mono;
 
 /// How a poll went.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::ingest::inflate::InflateError;
-use crate::ingest::parse::{ParseError, ParseSettings, Previous};
+use crate::ingest::{ParseError, ParseSettings, Previous};
 use crate::source::HostPort;
 use crate::timers::Random;
 

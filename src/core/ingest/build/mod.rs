@@ -1,0 +1,492 @@
+//! A cluster as its document arrives: built beside the old one, which it replaces in one step.
+//!
+//! Knows no XML: `elements` says which host and which metric came.
+
+mod before;
+mod carry;
+mod sums;
+
+use std::sync::Arc;
+
+use self::before::Before;
+use self::carry::Carried;
+use self::sums::{Added, Sums};
+use crate::model::{
+    Cluster, DefId, Host, HostInfo, Metric, MetricDef, Mono, SmallText, Summary, SummaryBuilder,
+    Vocabulary, is_up, order_by_name, parse_number,
+};
+use crate::summary::{SummaryFilter, add_host};
+
+/// Attributes of CLUSTER.
+#[derive(Debug, Default)]
+pub(super) struct ClusterHead {
+    pub name: String,
+    pub owner: String,
+    pub latlong: String,
+    pub url: String,
+    pub localtime: i64,
+}
+
+/// Attributes of HOST.
+#[derive(Debug, Default)]
+pub(super) struct HostHead {
+    pub info: HostInfo,
+    pub reported: i64,
+    pub tn: u32,
+}
+
+/// A complete cluster.
+#[derive(Debug)]
+pub(super) struct Built {
+    pub cluster: Cluster,
+    /// For the next document.
+    pub vocabulary: Vocabulary,
+    /// Values that could not be kept as sent.
+    pub damage: u64,
+}
+
+/// Builds a cluster host by host.
+#[derive(Debug)]
+pub(super) struct ClusterBuilder {
+    head: ClusterHead,
+    /// Off: only the summary is wanted, as of a cluster inside a grid below.
+    keep: bool,
+    filter: Arc<SummaryFilter>,
+    vocabulary: Vocabulary,
+    known_at_start: usize,
+    before: Before,
+    sums: Sums,
+    carried: Carried,
+    last_def: Option<DefId>,
+    hosts: Vec<Host>,
+    metrics: Vec<Metric>,
+    /// Memory of hosts and values beside their records.
+    text_bytes: usize,
+    /// By definition: whether the document has it. Used only if no metrics are kept to tell that.
+    used: Vec<bool>,
+    /// HOSTS and METRICS of a cluster that comes as summary.
+    pub given: SummaryBuilder,
+    /// Values that could not be kept as sent.
+    pub damage: u64,
+    /// Values that arrived.
+    pub received: u64,
+}
+
+impl ClusterBuilder {
+    pub fn new(
+        head: ClusterHead,
+        keep: bool,
+        filter: Arc<SummaryFilter>,
+        vocabulary: Vocabulary,
+        previous: Option<Arc<Cluster>>,
+    ) -> ClusterBuilder {
+        let metrics = previous
+            .as_ref()
+            .map_or(0, |p| p.metrics.len() + p.metrics.len() / 64);
+        let hosts = previous.as_ref().map_or(0, |p| p.hosts.len());
+        let mut builder = ClusterBuilder {
+            head,
+            keep,
+            filter,
+            known_at_start: vocabulary.len(),
+            before: Before::new(previous, vocabulary.defs()),
+            vocabulary,
+            sums: Sums::default(),
+            carried: Carried::default(),
+            last_def: None,
+            hosts: Vec::with_capacity(hosts),
+            metrics: Vec::with_capacity(metrics),
+            text_bytes: 0,
+            used: Vec::new(),
+            given: SummaryBuilder::default(),
+            damage: 0,
+            received: 0,
+        };
+        builder.sums.start_cluster(&builder.head.name);
+        for id in 0..builder.known_at_start as DefId {
+            builder.prepare(id);
+        }
+        builder
+    }
+
+    /// Goes on with another CLUSTER of that name, or of the same grid below.
+    pub fn begin_again(&mut self, head: ClusterHead) {
+        self.head = head;
+        self.sums.start_cluster(&self.head.name);
+        self.last_def = None;
+        self.before.rewind();
+    }
+
+    pub fn name(&self) -> &str {
+        &self.head.name
+    }
+
+    /// Approximate memory.
+    pub fn bytes(&self) -> usize {
+        self.hosts.len() * size_of::<Host>()
+            + self.metrics.len() * size_of::<Metric>()
+            + self.text_bytes
+            + self.vocabulary.bytes()
+            + self.given.bytes()
+    }
+
+    /// Limits how many names may be carried over that the document does not have.
+    pub fn carry_at_most(&mut self, names: usize) {
+        self.carried.max_names = names;
+    }
+
+    /// Tells it the memory of the rest of the document.
+    pub fn beside(&mut self, other_bytes: usize) {
+        self.carried.other_bytes = other_bytes;
+    }
+
+    pub fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// The definition that is expected next: the one that the open host had next last time. A gmond
+    /// lists the metrics of each host in an order of its own, which rarely changes.
+    #[inline]
+    pub fn predicted(&self) -> Option<DefId> {
+        self.before.next()
+    }
+
+    /// The definition that followed the last one in the cluster's other hosts.
+    #[inline]
+    pub fn predicted_by_others(&self) -> Option<DefId> {
+        self.vocabulary.predict(self.last_def)
+    }
+
+    /// The index of a definition that was parsed in full.
+    pub fn add_def(&mut self, def: &Arc<MetricDef>) -> DefId {
+        let id = self.vocabulary.add(def);
+        self.prepare(id);
+        id
+    }
+
+    /// Makes room for what is kept by definition and by name.
+    fn prepare(&mut self, id: DefId) {
+        if !self.keep {
+            self.used.resize(self.vocabulary.len(), false);
+        }
+        // Names are numbered in the order of their first definitions. Further definitions of a name
+        // share its sum.
+        if self.vocabulary.name_of(id) as usize == self.sums.len() {
+            let takes_part = self.filter.takes_part(self.vocabulary.def(id).name());
+            self.sums.add_name(id, takes_part);
+        }
+    }
+
+    pub fn start_host(&mut self, head: HostHead, now: Mono) {
+        let info = self.before.start_host(&head.info);
+        let up = is_up(&head.info, head.tn, head.reported, self.head.localtime);
+        self.sums.start_host(&head.info.name, up);
+        if self.keep {
+            self.text_bytes += head.info.bytes();
+            self.hosts.push(Host {
+                info: info.unwrap_or_else(|| Arc::new(head.info)),
+                reported: head.reported,
+                tn: head.tn,
+                up,
+                fresh: true,
+                received: now,
+                first_metric: self.metrics.len() as u32,
+                metric_count: 0,
+            });
+        }
+    }
+
+    /// Adds a value to the open host.
+    #[inline]
+    pub fn metric(&mut self, id: DefId, tn: u32, val: SmallText) {
+        if !self.before.follow(id) {
+            self.vocabulary.learn(self.last_def, id);
+        }
+        self.last_def = Some(id);
+        self.received += 1;
+        let name = self.vocabulary.name_of(id);
+        let def = self.vocabulary.def(id);
+        let arrival = self.sums.take(name, id, def, tn, val.as_bytes());
+        // Both peers show the last of several values of one name.
+        self.damage += u64::from(arrival.again);
+        if arrival.added == Added::Counter
+            && let Some(before) = self.before.value_of(id)
+            && is_less(&val, &before.val)
+        {
+            arrival.sum.note_reset();
+        }
+        if !self.keep {
+            self.used[id as usize] = true;
+            return;
+        }
+        self.text_bytes += val.heap_bytes();
+        let metric = Metric::new(id, tn, val);
+        if arrival.again {
+            self.metrics[arrival.sum.place as usize] = metric;
+        } else {
+            arrival.sum.place = self.metrics.len() as u32;
+            self.metrics.push(metric);
+        }
+    }
+
+    pub fn end_host(&mut self) {
+        if !self.keep {
+            return;
+        }
+        let metrics = self.metrics.len() as u32;
+        let Some(host) = self.hosts.last_mut() else {
+            return;
+        };
+        host.metric_count = metrics - host.first_metric;
+        // Nothing is carried over twice: a host that comes again is not `known`.
+        if let (Some(before), Some(known)) = (self.before.cluster(), self.before.host()) {
+            let before = Arc::clone(before);
+            self.carry_metrics(&before, &before.hosts[known]);
+        }
+    }
+
+    /// What was known before this document, which is rejected.
+    pub fn into_known(self) -> Vocabulary {
+        self.vocabulary.shortened(self.known_at_start)
+    }
+
+    /// The vocabulary for the next document, if only sums were kept.
+    pub fn into_vocabulary(self) -> Vocabulary {
+        let count = self.used.iter().filter(|used| **used).count();
+        if is_worth_compacting(self.vocabulary.len(), count) {
+            return self.vocabulary.compacted(&self.used).0;
+        }
+        self.vocabulary
+    }
+
+    /// The sums of the hosts since the last call, or those that the document gave if it named no
+    /// host.
+    pub fn take_summary(&mut self) -> Summary {
+        let given = std::mem::take(&mut self.given);
+        let earlier = self.before.cluster().map(|cluster| &cluster.summary);
+        let sums = self.sums.finish(&self.vocabulary, earlier);
+        sums.unwrap_or_else(|| given.finish())
+    }
+
+    /// The cluster, with what is carried over.
+    pub fn finish(mut self, now: Mono) -> Built {
+        let summary = self.take_summary();
+        self.carry_hosts(now);
+        let named = self.hosts.len();
+        let by_name = match self.before.cluster() {
+            Some(before) if same_names(&before.hosts, &self.hosts) => Arc::clone(&before.by_name),
+            _ => self.order_hosts(),
+        };
+        if self.metrics.capacity() > self.metrics.len() + self.metrics.len() / 8 {
+            self.metrics.shrink_to_fit();
+        }
+        self.hosts.shrink_to_fit();
+        if self.vocabulary.len() > self.known_at_start {
+            self.compact();
+        }
+        let bytes = self.bytes();
+        let mut cluster = Cluster {
+            name: self.head.name.into(),
+            owner: self.head.owner.into(),
+            latlong: self.head.latlong.into(),
+            url: self.head.url.into(),
+            localtime: self.head.localtime,
+            received: now,
+            defs: Arc::clone(self.vocabulary.defs()),
+            hosts: self.hosts,
+            metrics: self.metrics,
+            by_name,
+            summary,
+            bytes,
+        };
+        if cluster.hosts.len() < named {
+            // The sums still have the hosts that were dropped.
+            cluster.summary = summed_again(&cluster, &self.filter);
+        }
+        Built {
+            cluster,
+            vocabulary: self.vocabulary,
+            damage: self.damage,
+        }
+    }
+
+    /// Orders the hosts by name. Of hosts of one name, the last in the document stays.
+    fn order_hosts(&mut self) -> Arc<[u32]> {
+        let (order, twice) = order_by_name(&self.hosts);
+        if !twice {
+            return order;
+        }
+        let mut last = vec![true; self.hosts.len()];
+        for pair in order.windows(2) {
+            let (a, b) = (pair[0] as usize, pair[1] as usize);
+            if self.hosts[a].info.name == self.hosts[b].info.name {
+                // The sort is stable, so equal names are in document order.
+                last[a] = false;
+                self.damage += 1;
+            }
+        }
+        let mut keep = last.iter();
+        // Their metrics stay in the array until the next document; nothing points at them.
+        self.hosts.retain(|_| *keep.next().unwrap_or(&true));
+        order_by_name(&self.hosts).0
+    }
+
+    /// Drops definitions that no metric uses any more, once they are the greater part.
+    fn compact(&mut self) {
+        let mut used = vec![false; self.vocabulary.len()];
+        for metric in &self.metrics {
+            used[metric.def() as usize] = true;
+        }
+        let count = used.iter().filter(|used| **used).count();
+        if !is_worth_compacting(self.vocabulary.len(), count) {
+            return;
+        }
+        let (kept, moved) = self.vocabulary.compacted(&used);
+        for metric in &mut self.metrics {
+            metric.set_def(moved[metric.def() as usize]);
+        }
+        self.vocabulary = kept;
+    }
+}
+
+/// Whether a counter was reset. A wrapped counter counts as reset too: nothing tells them apart.
+fn is_less(val: &SmallText, before: &SmallText) -> bool {
+    if val == before {
+        return false;
+    }
+    match (
+        parse_number(val.as_bytes()),
+        parse_number(before.as_bytes()),
+    ) {
+        (Some(now), Some(before)) => now.value < before.value,
+        _ => false,
+    }
+}
+
+/// The sums of the hosts that the document named.
+fn summed_again(cluster: &Cluster, filter: &SummaryFilter) -> Summary {
+    let mut sums = SummaryBuilder::default();
+    for host in cluster.hosts.iter().filter(|host| host.fresh) {
+        add_host(&mut sums, cluster, host, filter);
+    }
+    sums.finish()
+}
+
+/// Whether the used definitions are the lesser part.
+fn is_worth_compacting(len: usize, used: usize) -> bool {
+    len >= 2 * used + 64
+}
+
+/// Whether the same hosts are in the same places.
+fn same_names(a: &[Host], b: &[Host]) -> bool {
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|(a, b)| Arc::ptr_eq(&a.info, &b.info) || a.info.name == b.info.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MetricFields;
+
+    fn builder(previous: Option<Built>) -> ClusterBuilder {
+        let (vocabulary, cluster) = match previous {
+            Some(built) => (built.vocabulary, Some(Arc::new(built.cluster))),
+            None => Default::default(),
+        };
+        ClusterBuilder::new(
+            ClusterHead::default(),
+            true,
+            Arc::default(),
+            vocabulary,
+            cluster,
+        )
+    }
+
+    fn host(name: &str) -> HostHead {
+        HostHead {
+            info: HostInfo {
+                name: name.into(),
+                ..HostInfo::default()
+            },
+            ..HostHead::default()
+        }
+    }
+
+    /// A poll of hosts with metrics of these letters; how many of them were expected.
+    fn poll(builder: &mut ClusterBuilder, defs: &[Arc<MetricDef>], hosts: &[(&str, &str)]) -> u32 {
+        let mut expected = 0;
+        for (name, metrics) in hosts {
+            builder.start_host(host(name), Mono(0));
+            for letter in metrics.bytes() {
+                let id = builder.add_def(&defs[usize::from(letter - b'a')]);
+                expected += u32::from(builder.predicted() == Some(id));
+                builder.metric(id, 0, SmallText::from("1"));
+            }
+            builder.end_host();
+        }
+        expected
+    }
+
+    #[test]
+    fn each_host_is_expected_to_go_on_in_its_own_order() {
+        let defs: Vec<_> = ["a", "b", "c", "d", "e", "f"]
+            .map(|name| {
+                Arc::new(MetricDef::new(MetricFields {
+                    name: name.into(),
+                    ..MetricFields::default()
+                }))
+            })
+            .into();
+        let hosts = [("x", "abcde"), ("y", "dbeca"), ("z", "ecadb")];
+        let mut first = builder(None);
+        assert_eq!(poll(&mut first, &defs, &hosts), 0);
+        let mut second = builder(Some(first.finish(Mono(0))));
+        assert_eq!(poll(&mut second, &defs, &hosts), 15);
+        // One that is gone or new costs itself only; whoever is new is not known.
+        let others = [
+            ("x", "abde"),
+            ("y", "dbfeca"),
+            ("w", "abcde"),
+            ("z", "ecadb"),
+        ];
+        let mut third = builder(Some(second.finish(Mono(0))));
+        assert_eq!(poll(&mut third, &defs, &others), 3 + 5 + 5);
+    }
+
+    #[test]
+    fn a_sum_tells_whose_it_is_and_how_often_a_counter_began_anew() {
+        let def = Arc::new(MetricDef::new(MetricFields {
+            name: "ticks".into(),
+            type_text: "uint32".into(),
+            slope_text: "positive".into(),
+            ..MetricFields::default()
+        }));
+        let mut last = None;
+        let mut poll = |hosts: &[(&str, &str)]| {
+            let mut builder = builder(last.take());
+            for (name, value) in hosts {
+                builder.start_host(host(name), Mono(0));
+                let id = builder.add_def(&def);
+                builder.metric(id, 0, SmallText::from(*value));
+                builder.end_host();
+            }
+            let built = builder.finish(Mono(0));
+            let contributors = built.cluster.summary.metrics[0].contributors;
+            last = Some(built);
+            contributors
+        };
+        let first = poll(&[("a", "100"), ("b", "200")]);
+        assert_eq!(poll(&[("b", "200"), ("a", "101")]), first, "none is less");
+        let anew = poll(&[("a", "102"), ("b", "3")]);
+        assert_eq!((anew.resets(), first.resets()), (1, 0));
+        assert_eq!(poll(&[("a", "103"), ("b", "4")]), anew, "not forgotten");
+        assert_ne!(
+            poll(&[("a", "104"), ("c", "5")]),
+            anew,
+            "as many, but others"
+        );
+        assert_eq!(poll(&[("a", "1"), ("b", "9")]).resets(), 2);
+    }
+}

@@ -1,0 +1,236 @@
+//! Sums over the hosts of one cluster, added up as their values arrive.
+//!
+//! Does not choose the values: the builder says which host and which value came.
+
+use std::collections::HashMap;
+
+use crate::model::{
+    Contributors, DefId, MetricDef, Number, Slope, Summary, SummaryBuilder, Vocabulary, id_of,
+    parse_number,
+};
+
+/// The sum of one name, and the last host that had a value of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sum {
+    def: DefId,
+    value: f64,
+    contributors: Contributors,
+    num: u32,
+    decimals: u8,
+    /// Whether the filter includes the name.
+    takes_part: bool,
+    /// Whether a value was carried over before any host sent one.
+    carried: bool,
+    /// The last host with a value, counted from 1.
+    last_host: u32,
+    /// Where that host's value is in the cluster's metrics.
+    pub place: u32,
+    /// Whether that host's value was added; `*_before` is the sum without it.
+    counted: bool,
+    value_before: f64,
+    decimals_before: u8,
+}
+
+impl Sum {
+    /// Notes that a counter in this sum was reset.
+    pub fn note_reset(&mut self) {
+        self.contributors.add_resets(1);
+    }
+
+    /// Removes the last host's value from the sum.
+    #[cold]
+    fn take_back(&mut self, host_id: u64) {
+        if self.counted {
+            self.contributors.remove(host_id);
+            self.value = self.value_before;
+            self.decimals = self.decimals_before;
+            self.num -= 1;
+        }
+    }
+
+    /// Adds a value of that definition, if it is one that is summed.
+    #[inline]
+    fn add(&mut self, id: DefId, def: &MetricDef, tn: u32, val: &[u8]) -> Added {
+        let dmax = def.fields().dmax;
+        if !self.takes_part || !def.ty().is_numeric() || (dmax > 0 && tn > dmax) {
+            return Added::Nothing;
+        }
+        let Some(number) = parse_number(val) else {
+            return Added::Nothing;
+        };
+        // A value that overflows the sum would spoil all others in it.
+        if !(self.value + number.value).is_finite() {
+            return Added::Nothing;
+        }
+        if self.num == 0 {
+            self.def = id;
+        }
+        (self.value_before, self.decimals_before) = (self.value, self.decimals);
+        self.value += number.value;
+        self.num += 1;
+        if !def.ty().is_integer() {
+            self.decimals = self.decimals.max(number.decimals);
+        }
+        if def.slope() == Slope::Positive {
+            Added::Counter
+        } else {
+            Added::Value
+        }
+    }
+}
+
+/// What was added to a sum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Added {
+    /// Nothing: the value is not summed.
+    Nothing,
+    /// A value.
+    Value,
+    /// The value of a counter.
+    Counter,
+}
+
+/// A value that has arrived.
+pub(super) struct Arrival<'a> {
+    /// The sum of its name.
+    pub sum: &'a mut Sum,
+    /// Whether its host sent a value of that name before. The last one counts.
+    pub again: bool,
+    /// What it added to the sum.
+    pub added: Added,
+}
+
+/// The sums of one cluster.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    /// By number of the name.
+    by_name: Vec<Sum>,
+    /// Names with a sum; some may be listed twice.
+    summed: Vec<u32>,
+    /// The open host, counted from 1.
+    host_number: u32,
+    /// Ids of the cluster and the open host among the contributors.
+    cluster_id: u64,
+    host_id: u64,
+    host_up: bool,
+    hosts_up: u32,
+    hosts_down: u32,
+}
+
+impl Sums {
+    /// The hosts that follow are those of the cluster of that name.
+    pub fn start_cluster(&mut self, name: &str) {
+        self.cluster_id = id_of(0, name.as_bytes());
+    }
+
+    /// The values that follow are those of that host.
+    pub fn start_host(&mut self, name: &str, up: bool) {
+        self.host_id = id_of(self.cluster_id, name.as_bytes());
+        self.host_up = up;
+        self.host_number += 1;
+        if up {
+            self.hosts_up += 1;
+        } else {
+            self.hosts_down += 1;
+        }
+    }
+
+    /// How many names have room for a sum.
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Makes room for the sum of the next name, whose first definition is `def`.
+    pub fn add_name(&mut self, def: DefId, takes_part: bool) {
+        self.by_name.push(Sum {
+            def,
+            takes_part,
+            ..Sum::default()
+        });
+    }
+
+    /// Takes a value of the open host.
+    #[inline]
+    pub fn take(
+        &mut self,
+        name: u32,
+        id: DefId,
+        def: &MetricDef,
+        tn: u32,
+        val: &[u8],
+    ) -> Arrival<'_> {
+        let sum = &mut self.by_name[name as usize];
+        let again = sum.last_host == self.host_number;
+        if again {
+            sum.take_back(self.host_id);
+        }
+        sum.last_host = self.host_number;
+        let added = if self.host_up {
+            sum.add(id, def, tn, val)
+        } else {
+            Added::Nothing
+        };
+        sum.counted = added != Added::Nothing;
+        if sum.counted {
+            sum.contributors.add(self.host_id);
+            if sum.num == 1 {
+                self.summed.push(name);
+            }
+        }
+        Arrival { sum, again, added }
+    }
+
+    /// Whether the open host has sent a value of that name.
+    pub fn host_has(&self, name: u32) -> bool {
+        self.by_name[name as usize].last_host == self.host_number
+    }
+
+    /// Whether neither a host had a value of that name so far, nor one was carried over.
+    pub fn is_unseen(&self, name: u32) -> bool {
+        let sum = &self.by_name[name as usize];
+        sum.last_host == 0 && !sum.carried
+    }
+
+    /// Notes that a value of that name was carried over.
+    pub fn note_carried(&mut self, name: u32) {
+        self.by_name[name as usize].carried = true;
+    }
+
+    /// The sums of the hosts since the last call, if there were hosts.
+    pub fn finish(&mut self, vocabulary: &Vocabulary, earlier: Option<&Summary>) -> Option<Summary> {
+        let up = std::mem::take(&mut self.hosts_up);
+        let down = std::mem::take(&mut self.hosts_down);
+        if up + down == 0 {
+            return None;
+        }
+        let mut summary = SummaryBuilder::default();
+        summary.add_hosts(up, down);
+        let earlier = earlier.map_or_else(HashMap::new, resets);
+        // In the order of the vocabulary, which hardly ever changes.
+        self.summed.sort_unstable();
+        for name in self.summed.drain(..) {
+            let sum = &mut self.by_name[name as usize];
+            let number = Number {
+                value: std::mem::take(&mut sum.value),
+                decimals: std::mem::take(&mut sum.decimals),
+            };
+            let num = std::mem::take(&mut sum.num);
+            let mut contributors = std::mem::take(&mut sum.contributors);
+            if num > 0 {
+                let def = vocabulary.def(sum.def);
+                if let Some(&resets) = earlier.get(def.name()) {
+                    contributors.add_resets(resets);
+                }
+                summary.add(def, number, num, contributors);
+            }
+        }
+        Some(summary.finish())
+    }
+}
+
+/// By name: how many resets its counters had, where there were any.
+fn resets(summary: &Summary) -> HashMap<&str, u32> {
+    let all = summary.metrics.iter();
+    let all = all.map(|metric| (metric.def.name(), metric.contributors.resets()));
+    all.filter(|(_, resets)| *resets > 0).collect()
+}

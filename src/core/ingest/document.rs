@@ -1,0 +1,67 @@
+//! What reading a document takes, what it gives, and why a document is rejected.
+//!
+//! No rules here: those are in `elements`.
+
+use std::collections::HashMap;
+
+use crate::model::{Node, Vocabulary};
+
+/// What a source's last document left: where reading the next one starts.
+#[derive(Debug, Default)]
+pub struct Previous {
+    /// Its clusters and grids.
+    pub nodes: Vec<Node>,
+    /// By name of cluster or grid.
+    pub vocabularies: HashMap<Box<str>, Vocabulary>,
+}
+
+/// A complete document.
+#[derive(Debug, Default)]
+pub struct Document {
+    /// Clusters and grids in document order, each name once.
+    pub nodes: Vec<Node>,
+    /// For the next document.
+    pub vocabularies: HashMap<Box<str>, Vocabulary>,
+    /// Malformed places, recovered where possible.
+    pub damage: u64,
+    /// Values of hosts, including those of clusters in grids below.
+    pub metrics: u64,
+    /// Length in bytes.
+    pub bytes: u64,
+}
+
+/// Why a document was rejected. The source keeps its old data.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseError {
+    /// The root element is not GANGLIA_XML.
+    #[error(
+        "not a Ganglia document: its first element is <{0}>; is the port that of a gmond or gmetad?"
+    )]
+    NotGanglia(String),
+    /// The document starts with text.
+    #[error(
+        "not a Ganglia document: it does not start with a tag; is the port that of a gmond or gmetad?"
+    )]
+    NotXml,
+    /// Markup that cannot be read.
+    #[error("broken markup at byte {at}: {why}")]
+    Markup {
+        /// Offset in the document.
+        at: u64,
+        /// What the XML reader reports.
+        why: String,
+    },
+    /// The document exceeds a limit of this daemon.
+    #[error("{what} at byte {at} is over the limit of {limit}")]
+    Limit {
+        /// What exceeds it.
+        what: &'static str,
+        /// Offset in the document.
+        at: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The document ends too early.
+    #[error("the document ends after {0} bytes without </GANGLIA_XML>")]
+    Truncated(u64),
+}

@@ -1,0 +1,595 @@
+//! What a document's tags mean: one tag at a time into clusters, grids, hosts and metrics.
+//!
+//! Does not cut tags out of bytes: `parse` does. Every tag goes through quick-xml.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use quick_xml::events::{BytesStart, Event};
+
+use super::attributes::{age, each_attribute, signed, unsigned};
+use super::build::{ClusterBuilder, ClusterHead, HostHead};
+use super::document::{Document, ParseError, Previous};
+use super::nodes::Nodes;
+use super::settings::{MAX_DEPTH, MAX_EXTRA, MAX_EXTRA_BYTES, ParseSettings};
+use crate::model::latin1::from_latin1;
+use crate::model::{
+    Contributors, DEFAULT_SOURCE, DefTable, Grid, HostInfo, MetricFields, Mono, Node, Number,
+    SmallText, SummaryBuilder, Vocabulary, id_of, parse_number,
+};
+
+/// The share of the limit on names that may be carried over into a document that lacks them.
+///
+/// The rest is for the document's own names, and for as many that are known but unused before they
+/// are dropped.
+const CARRIED_NAMES_SHARE: usize = 4;
+
+/// How C gmetad reads a missing text attribute.
+const UNSPECIFIED: &str = "unspecified";
+
+/// An open element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    GangliaXml,
+    /// A grid below; its draft is on the stack of grids.
+    Grid,
+    /// A GRID tag that is ignored: its clusters are our own.
+    PlainGrid,
+    Cluster,
+    Host,
+    Metric,
+    Metrics,
+    /// HOSTS, EXTRA_DATA or EXTRA_ELEMENT: nothing to do at the end.
+    Leaf,
+    /// An element that Ganglia does not have, or does not have here.
+    Unknown,
+}
+
+/// A grid below, as far as it was read.
+#[derive(Debug, Default)]
+struct GridDraft {
+    name: String,
+    authority: String,
+    localtime: i64,
+    /// HOSTS and METRICS that the grid gives itself.
+    own: SummaryBuilder,
+    /// The sum of the clusters and grids inside.
+    below: SummaryBuilder,
+}
+
+/// An open METRIC or METRICS element.
+#[derive(Debug, Default)]
+struct MetricDraft {
+    fields: MetricFields,
+    extra_bytes: usize,
+    val: String,
+    tn: u32,
+    num: u32,
+}
+
+/// The elements of one document, read so far.
+#[derive(Debug)]
+pub(super) struct Elements {
+    settings: Arc<ParseSettings>,
+    document: Document,
+    scopes: Vec<Scope>,
+    nodes: Nodes,
+    grids: Vec<GridDraft>,
+    cluster: Option<ClusterBuilder>,
+    hosts: usize,
+    draft: MetricDraft,
+    /// Offset in the document of the current tag.
+    offset: u64,
+    now: Mono,
+    has_begun: bool,
+    has_ended: bool,
+    /// Rejected because a limit was exceeded.
+    over_limit: bool,
+}
+
+impl Elements {
+    pub fn new(settings: Arc<ParseSettings>, previous: Previous) -> Elements {
+        Elements {
+            settings,
+            document: Document::default(),
+            scopes: Vec::new(),
+            nodes: Nodes::new(previous),
+            grids: Vec::new(),
+            cluster: None,
+            hosts: 0,
+            draft: MetricDraft::default(),
+            offset: 0,
+            now: Mono::default(),
+            has_begun: false,
+            has_ended: false,
+            over_limit: false,
+        }
+    }
+
+    pub fn set_now(&mut self, now: Mono) {
+        self.now = now;
+    }
+
+    /// Tells it where in the document the next tag starts.
+    pub fn set_offset(&mut self, offset: u64) {
+        self.offset = offset;
+    }
+
+    /// Counts a malformed place that was recovered.
+    pub fn note_damage(&mut self) {
+        self.document.damage += 1;
+    }
+
+    /// Whether the root element was opened.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// Whether the root element was closed.
+    #[inline]
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// The cluster of the host whose METRICs come next, if a host is open.
+    #[inline]
+    pub fn cluster_of_open_host(&mut self) -> Option<&mut ClusterBuilder> {
+        match self.scopes.last() {
+            Some(Scope::Host) => self.cluster.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// Checks the memory of what was read against its limit.
+    pub fn check_memory(&mut self) -> Result<(), ParseError> {
+        let limit = self.settings.limits.bytes;
+        self.check("the memory for what was read", self.bytes(), limit)
+    }
+
+    /// Approximate memory of what was read.
+    fn bytes(&self) -> usize {
+        let grids = self.grids.iter();
+        self.nodes.bytes()
+            + self.cluster.as_ref().map_or(0, ClusterBuilder::bytes)
+            + grids
+                .map(|grid| grid.own.bytes() + grid.below.bytes())
+                .sum::<usize>()
+    }
+
+    /// The document, which has ended, of that length.
+    pub fn into_document(mut self, bytes: u64, now: Mono) -> Document {
+        self.document.bytes = bytes;
+        for node in &mut self.document.nodes {
+            // Made by this parser and not shared yet, so `get_mut` succeeds.
+            match node {
+                Node::Cluster(cluster) => {
+                    if let Some(cluster) = Arc::get_mut(cluster) {
+                        cluster.received = now;
+                    }
+                }
+                Node::Grid(grid) => {
+                    if let Some(grid) = Arc::get_mut(grid) {
+                        grid.received = now;
+                    }
+                }
+            }
+        }
+        self.document
+    }
+
+    /// What was known before the document; nothing after an exceeded limit.
+    pub fn into_known(mut self) -> HashMap<Box<str>, Vocabulary> {
+        if self.over_limit {
+            return HashMap::new();
+        }
+        let open = self.cluster.take().map(|cluster| {
+            let outermost = self.grids.first();
+            let name = outermost.map_or(cluster.name(), |grid| grid.name.as_str());
+            (name.into(), cluster)
+        });
+        self.nodes.into_known(open)
+    }
+
+    /// Reads one tag, from `<` to `>`.
+    pub fn tag(&mut self, bytes: &[u8], table: &mut DefTable) -> Result<(), ParseError> {
+        let text = from_latin1(bytes);
+        let mut reader = quick_xml::Reader::from_str(&text);
+        // The reader sees one tag at a time, so ends are matched with starts in `end`.
+        reader.config_mut().check_end_names = false;
+        reader.config_mut().allow_unmatched_ends = true;
+        let event = reader.read_event().map_err(|err| ParseError::Markup {
+            at: self.offset,
+            why: err.to_string(),
+        })?;
+        match event {
+            Event::Start(tag) => self.start(&tag),
+            Event::Empty(tag) => {
+                self.start(&tag)?;
+                self.end(tag.name().0, table)
+            }
+            Event::End(tag) => self.end(tag.name().0, table),
+            // Prolog, comments, processing instructions and CDATA have no meaning here.
+            _ => Ok(()),
+        }
+    }
+
+    fn start(&mut self, tag: &BytesStart<'_>) -> Result<(), ParseError> {
+        let name = tag.name().0;
+        if !self.has_begun {
+            if name != "GANGLIA_XML" {
+                let short = name.chars().take(64).collect();
+                return Err(ParseError::NotGanglia(short));
+            }
+            self.has_begun = true;
+            self.scopes.push(Scope::GangliaXml);
+            return Ok(());
+        }
+        if self.scopes.len() >= MAX_DEPTH {
+            return Err(self.limit("the nesting of elements", MAX_DEPTH as u64));
+        }
+        let inside = *self.scopes.last().unwrap_or(&Scope::Unknown);
+        let scope = match (inside, name) {
+            (Scope::GangliaXml | Scope::Grid | Scope::PlainGrid, "GRID") => self.start_grid(tag),
+            (Scope::GangliaXml | Scope::Grid | Scope::PlainGrid, "CLUSTER") => {
+                self.start_cluster(tag)?
+            }
+            (Scope::Cluster, "HOST") => self.start_host(tag)?,
+            (Scope::Host, "METRIC") => self.start_metric(tag),
+            (Scope::Metric | Scope::Metrics, "EXTRA_DATA") => Scope::Leaf,
+            (Scope::Leaf, "EXTRA_ELEMENT") => self.extra_element(tag),
+            (Scope::Grid | Scope::Cluster, "HOSTS") => self.hosts(tag),
+            (Scope::Grid | Scope::Cluster, "METRICS") => self.start_metric_sum(tag),
+            // An ignored grid's sums repeat those of its clusters.
+            (Scope::PlainGrid, "HOSTS" | "METRICS") | (Scope::Unknown, _) => Scope::Unknown,
+            _ => {
+                self.document.damage += 1;
+                Scope::Unknown
+            }
+        };
+        self.scopes.push(scope);
+        Ok(())
+    }
+
+    fn end(&mut self, name: &str, table: &mut DefTable) -> Result<(), ParseError> {
+        let scope = self.scopes.pop();
+        let expected = match scope {
+            Some(Scope::GangliaXml) => "GANGLIA_XML",
+            Some(Scope::Grid | Scope::PlainGrid) => "GRID",
+            Some(Scope::Cluster) => "CLUSTER",
+            Some(Scope::Host) => "HOST",
+            Some(Scope::Metric) => "METRIC",
+            Some(Scope::Metrics) => "METRICS",
+            Some(Scope::Leaf | Scope::Unknown) => name,
+            None => "",
+        };
+        if name != expected {
+            let name: String = name.chars().take(64).collect();
+            let why = format!("found </{name}> where </{expected}> was expected");
+            return Err(ParseError::Markup {
+                at: self.offset,
+                why,
+            });
+        }
+        match scope {
+            Some(Scope::GangliaXml) => self.end_root(),
+            Some(Scope::Grid) => self.end_grid()?,
+            Some(Scope::Cluster) => self.end_cluster(),
+            Some(Scope::Host) => {
+                if let Some(cluster) = &mut self.cluster {
+                    cluster.end_host();
+                }
+            }
+            Some(Scope::Metric) => self.end_metric(table)?,
+            Some(Scope::Metrics) => self.end_metric_sum(table)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn end_root(&mut self) {
+        let finished = self.nodes.finish(self.now);
+        self.document.nodes = finished.nodes;
+        self.document.vocabularies = finished.vocabularies;
+        self.document.damage += finished.damage;
+        self.document.metrics = finished.received;
+        self.has_ended = true;
+    }
+
+    fn start_grid(&mut self, tag: &BytesStart<'_>) -> Scope {
+        if !self.settings.scalable {
+            return Scope::PlainGrid;
+        }
+        let mut grid = GridDraft::default();
+        let damage = &mut self.document.damage;
+        each_attribute(tag, damage, |name, val, damage| match name {
+            "NAME" => val.clone_into(&mut grid.name),
+            "AUTHORITY" => val.clone_into(&mut grid.authority),
+            "LOCALTIME" => grid.localtime = unsigned(val, damage).into(),
+            _ => {}
+        });
+        self.grids.push(grid);
+        Scope::Grid
+    }
+
+    fn end_grid(&mut self) -> Result<(), ParseError> {
+        let Some(grid) = self.grids.pop() else {
+            return Ok(());
+        };
+        let bytes = grid.own.bytes() + grid.below.bytes();
+        // A grid's own sums include what is below it.
+        let summary = if grid.own.is_empty() {
+            grid.below
+        } else {
+            grid.own
+        }
+        .finish();
+        if let Some(outer) = self.grids.last_mut() {
+            outer.below.merge(&summary);
+            return Ok(());
+        }
+        self.check_room_for_node(&grid.name)?;
+        let grid = Grid {
+            name: grid.name.into(),
+            authority: grid.authority.into(),
+            localtime: grid.localtime,
+            received: self.now,
+            summary,
+            bytes,
+        };
+        self.nodes.add_grid(grid);
+        Ok(())
+    }
+
+    /// Checks the limit for one more cluster or grid. A repeated name takes no room and is damage.
+    fn check_room_for_node(&mut self, name: &str) -> Result<(), ParseError> {
+        if self.nodes.has(name) {
+            self.document.damage += 1;
+            return Ok(());
+        }
+        let limit = self.settings.limits.nodes;
+        self.check(
+            "the number of clusters and grids",
+            self.nodes.len() + 1,
+            limit,
+        )
+    }
+
+    fn start_cluster(&mut self, tag: &BytesStart<'_>) -> Result<Scope, ParseError> {
+        let mut head = ClusterHead {
+            name: UNSPECIFIED.into(),
+            owner: UNSPECIFIED.into(),
+            latlong: UNSPECIFIED.into(),
+            url: UNSPECIFIED.into(),
+            localtime: 0,
+        };
+        let damage = &mut self.document.damage;
+        each_attribute(tag, damage, |name, val, damage| match name {
+            "NAME" => val.clone_into(&mut head.name),
+            "LOCALTIME" => head.localtime = unsigned(val, damage).into(),
+            "OWNER" => val.clone_into(&mut head.owner),
+            "LATLONG" => val.clone_into(&mut head.latlong),
+            "URL" => val.clone_into(&mut head.url),
+            _ => {}
+        });
+        let filter = Arc::clone(&self.settings.filter);
+        if let Some(grid) = self.grids.first() {
+            // Clusters inside a grid below are only summed, one after the other.
+            self.cluster = Some(self.nodes.open_below(&grid.name, head, filter));
+            return Ok(Scope::Cluster);
+        }
+        self.check_room_for_node(&head.name)?;
+        self.cluster = self.nodes.open(head, filter);
+        let names = self.settings.limits.names / CARRIED_NAMES_SHARE;
+        Ok(match &mut self.cluster {
+            Some(cluster) => {
+                cluster.carry_at_most(names);
+                Scope::Cluster
+            }
+            None => Scope::Unknown,
+        })
+    }
+
+    fn end_cluster(&mut self) {
+        let Some(cluster) = self.cluster.take() else {
+            return;
+        };
+        let outermost = self.grids.first().map(|grid| grid.name.clone());
+        match (outermost, self.grids.last_mut()) {
+            (Some(outermost), Some(grid)) => {
+                let summary = self.nodes.close_below(&outermost, cluster);
+                grid.below.merge(&summary);
+            }
+            _ => self.nodes.close(cluster),
+        }
+    }
+
+    fn start_host(&mut self, tag: &BytesStart<'_>) -> Result<Scope, ParseError> {
+        self.hosts += 1;
+        let limit = self.settings.limits.hosts;
+        self.check("the number of hosts", self.hosts, limit)?;
+        let other_bytes = self.nodes.bytes();
+        let Some(cluster) = &mut self.cluster else {
+            return Ok(Scope::Unknown);
+        };
+        cluster.beside(other_bytes);
+        let mut head = HostHead::default();
+        head.info.location = UNSPECIFIED.into();
+        head.info.tags = UNSPECIFIED.into();
+        let mut name = String::new();
+        each_attribute(
+            tag,
+            &mut self.document.damage,
+            |key, val, damage| match key {
+                "NAME" => val.clone_into(&mut name),
+                "IP" => head.info.ip = val.into(),
+                "TAGS" => head.info.tags = val.into(),
+                "LOCATION" => head.info.location = val.into(),
+                "REPORTED" => head.reported = unsigned(val, damage).into(),
+                "TN" => head.tn = age(val, damage),
+                "TMAX" => head.info.tmax = signed(val, damage),
+                "DMAX" => head.info.dmax = unsigned(val, damage),
+                "GMOND_STARTED" => head.info.gmond_started = unsigned(val, damage).into(),
+                _ => {}
+            },
+        );
+        if self.settings.lower_case_hosts {
+            name = name.to_lowercase();
+        }
+        head.info = HostInfo {
+            name: name.into(),
+            ..head.info
+        };
+        cluster.start_host(head, self.now);
+        Ok(Scope::Host)
+    }
+
+    fn start_metric(&mut self, tag: &BytesStart<'_>) -> Scope {
+        let draft = &mut self.draft;
+        *draft = MetricDraft::default();
+        draft.fields.source = DEFAULT_SOURCE.into();
+        draft.fields.slope_text = UNSPECIFIED.into();
+        each_attribute(
+            tag,
+            &mut self.document.damage,
+            |key, val, damage| match key {
+                "NAME" => val.clone_into(&mut draft.fields.name),
+                "VAL" => val.clone_into(&mut draft.val),
+                "TYPE" => val.clone_into(&mut draft.fields.type_text),
+                "UNITS" => val.clone_into(&mut draft.fields.units),
+                "TN" => draft.tn = age(val, damage),
+                "TMAX" => draft.fields.tmax = signed(val, damage),
+                "DMAX" => draft.fields.dmax = signed(val, damage),
+                "SLOPE" => val.clone_into(&mut draft.fields.slope_text),
+                "SOURCE" => val.clone_into(&mut draft.fields.source),
+                _ => {}
+            },
+        );
+        Scope::Metric
+    }
+
+    fn end_metric(&mut self, table: &mut DefTable) -> Result<(), ParseError> {
+        let Some(cluster) = &mut self.cluster else {
+            return Ok(());
+        };
+        let draft = std::mem::take(&mut self.draft);
+        let def = table.intern(draft.fields);
+        let id = cluster.add_def(&def);
+        cluster.metric(id, draft.tn, SmallText::from(draft.val.as_str()));
+        let names = cluster.vocabulary().name_count();
+        self.check_names(names)
+    }
+
+    fn check_names(&mut self, count: usize) -> Result<(), ParseError> {
+        let limit = self.settings.limits.names;
+        self.check("the number of names of metrics", count, limit)
+    }
+
+    fn extra_element(&mut self, tag: &BytesStart<'_>) -> Scope {
+        let mut pair = (String::new(), String::new());
+        each_attribute(tag, &mut self.document.damage, |key, val, _| match key {
+            "NAME" => val.clone_into(&mut pair.0),
+            "VAL" => val.clone_into(&mut pair.1),
+            _ => {}
+        });
+        let extra = &mut self.draft.fields.extra;
+        self.draft.extra_bytes += pair.0.len() + pair.1.len();
+        if extra.len() < MAX_EXTRA && self.draft.extra_bytes <= MAX_EXTRA_BYTES {
+            extra.push(pair);
+        } else {
+            self.document.damage += 1;
+        }
+        Scope::Leaf
+    }
+
+    fn hosts(&mut self, tag: &BytesStart<'_>) -> Scope {
+        let (mut up, mut down) = (0, 0);
+        each_attribute(
+            tag,
+            &mut self.document.damage,
+            |key, val, damage| match key {
+                "UP" => up = unsigned(val, damage),
+                "DOWN" => down = unsigned(val, damage),
+                _ => {}
+            },
+        );
+        if let Some(given) = self.given() {
+            given.add_hosts(up, down);
+        }
+        Scope::Leaf
+    }
+
+    fn start_metric_sum(&mut self, tag: &BytesStart<'_>) -> Scope {
+        let draft = &mut self.draft;
+        *draft = MetricDraft::default();
+        draft.fields.source = DEFAULT_SOURCE.into();
+        draft.fields.slope_text = UNSPECIFIED.into();
+        each_attribute(
+            tag,
+            &mut self.document.damage,
+            |key, val, damage| match key {
+                "NAME" => val.clone_into(&mut draft.fields.name),
+                "SUM" => val.clone_into(&mut draft.val),
+                "NUM" => draft.num = age(val, damage),
+                "TYPE" => val.clone_into(&mut draft.fields.type_text),
+                "UNITS" => val.clone_into(&mut draft.fields.units),
+                "SLOPE" => val.clone_into(&mut draft.fields.slope_text),
+                "SOURCE" => val.clone_into(&mut draft.fields.source),
+                _ => {}
+            },
+        );
+        Scope::Metrics
+    }
+
+    fn end_metric_sum(&mut self, table: &mut DefTable) -> Result<(), ParseError> {
+        let draft = std::mem::take(&mut self.draft);
+        if !self.settings.filter.takes_part(&draft.fields.name) {
+            return Ok(());
+        }
+        let Some(Number { value, decimals }) = parse_number(draft.val.as_bytes()) else {
+            self.document.damage += 1;
+            return Ok(());
+        };
+        let def = table.intern(draft.fields);
+        // The document does not name the hosts, only how many they are.
+        let contributors = Contributors::one(id_of(self.giver(), &draft.num.to_le_bytes()));
+        let Some(given) = self.given() else {
+            return Ok(());
+        };
+        given.add(&def, Number { value, decimals }, draft.num, contributors);
+        let names = given.len();
+        self.check_names(names)
+    }
+
+    /// Where HOSTS and METRICS are added: the open cluster, or else the innermost grid.
+    fn given(&mut self) -> Option<&mut SummaryBuilder> {
+        match &mut self.cluster {
+            Some(cluster) => Some(&mut cluster.given),
+            None => self.grids.last_mut().map(|grid| &mut grid.own),
+        }
+    }
+
+    /// The id of the cluster or grid that gives them.
+    fn giver(&self) -> u64 {
+        let grid = self.grids.last().map_or("", |grid| grid.name.as_str());
+        let cluster = self.cluster.as_ref().map_or("", ClusterBuilder::name);
+        id_of(id_of(0, grid.as_bytes()), cluster.as_bytes())
+    }
+
+    fn check(&mut self, what: &'static str, count: usize, limit: usize) -> Result<(), ParseError> {
+        if count > limit {
+            self.over_limit = true;
+            return Err(self.limit(what, limit as u64));
+        }
+        Ok(())
+    }
+
+    /// The error for an exceeded limit.
+    pub fn limit(&self, what: &'static str, limit: u64) -> ParseError {
+        ParseError::Limit {
+            what,
+            at: self.offset,
+            limit,
+        }
+    }
+}
+

@@ -1,0 +1,130 @@
+//! The fast path: a METRIC that looks like one seen before is read by comparing bytes.
+//!
+//! Parses nothing. A value or TN that the full parser might read otherwise is a miss here, so both
+//! ways give the same result.
+
+use memchr::memchr;
+
+use super::build::ClusterBuilder;
+use crate::model::{DefId, SmallText, Wire};
+
+/// Longest value that the comparing way reads.
+const MAX_FAST_VALUE: usize = 256;
+
+/// What comparing found.
+pub(super) enum Fast {
+    /// A metric of that length in bytes.
+    Hit(usize, DefId, u32, SmallText),
+    /// All that there is agrees; more bytes will tell.
+    More,
+    /// Not what was expected.
+    Miss,
+}
+
+/// Whether `bytes` start with the METRIC element of that wire form, whatever its VAL and TN.
+///
+/// What is taken here has plain text for its value and digits for its TN, so that the full way
+/// would read the same.
+#[inline]
+pub(super) fn compare(bytes: &[u8], wire: &Wire, id: DefId) -> Fast {
+    macro_rules! expect {
+        ($rest:expr, $part:expr) => {{
+            let (rest, part): (&[u8], &[u8]) = ($rest, $part);
+            match rest.strip_prefix(part) {
+                Some(rest) => rest,
+                None if part.starts_with(rest) => return Fast::More,
+                None => return Fast::Miss,
+            }
+        }};
+    }
+    let rest = expect!(bytes, wire.head());
+    let Some(end) = rest.iter().take(MAX_FAST_VALUE).position(|&b| !is_plain(b)) else {
+        return if rest.len() < MAX_FAST_VALUE {
+            Fast::More
+        } else {
+            Fast::Miss
+        };
+    };
+    let (val, rest) = rest.split_at(end);
+    let rest = expect!(rest, wire.middle());
+    let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    // Nine digits always fit; more is for the full way.
+    if digits == 0 || digits > 9 {
+        return if digits == rest.len() && digits < 9 {
+            Fast::More
+        } else {
+            Fast::Miss
+        };
+    }
+    let (tn, rest) = rest.split_at(digits);
+    let rest = expect!(rest, wire.before_source());
+    let tail = match (rest.first(), wire.after_default_source()) {
+        (Some(b'>'), Some(tail)) => tail,
+        (None, _) => return Fast::More,
+        _ => wire.from_source(),
+    };
+    // The line end after the element is white space like any other.
+    let rest = expect!(rest, &tail[..tail.len() - 1]);
+    let tn = tn
+        .iter()
+        .fold(0, |tn, digit| tn * 10 + u32::from(digit - b'0'));
+    Fast::Hit(bytes.len() - rest.len(), id, tn, SmallText::from_ascii(val))
+}
+
+/// Bytes that mean themselves inside an attribute.
+#[inline]
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=0x7e) && !matches!(byte, b'"' | b'&' | b'<' | b'>' | b'\'')
+}
+
+/// Reads the METRIC at the start of `bytes`, if it equals one that is known but for VAL and TN.
+///
+/// Tries the definitions that are expected next, then those of the same name.
+#[inline]
+pub(super) fn metric(cluster: &ClusterBuilder, bytes: &[u8]) -> Fast {
+    let first = cluster.predicted();
+    if let Some(id) = first {
+        match compare(bytes, cluster.vocabulary().def(id).wire(), id) {
+            Fast::Miss => {}
+            found => return found,
+        }
+    }
+    let second = cluster
+        .predicted_by_others()
+        .filter(|id| Some(*id) != first);
+    if let Some(id) = second {
+        match compare(bytes, cluster.vocabulary().def(id).wire(), id) {
+            Fast::Miss => {}
+            found => return found,
+        }
+    }
+    by_name(cluster, bytes, |id| Some(id) != first && Some(id) != second)
+}
+
+/// Tries the definitions of the METRIC's own name that `untried` takes.
+fn by_name(cluster: &ClusterBuilder, bytes: &[u8], untried: impl Fn(DefId) -> bool) -> Fast {
+    const HEAD: &[u8] = b"<METRIC NAME=\"";
+    let Some(rest) = bytes.strip_prefix(HEAD) else {
+        return if HEAD.starts_with(bytes) {
+            Fast::More
+        } else {
+            Fast::Miss
+        };
+    };
+    let Some(end) = memchr(b'"', rest) else {
+        return Fast::Miss;
+    };
+    let Ok(name) = std::str::from_utf8(&rest[..end]) else {
+        return Fast::Miss;
+    };
+    let vocabulary = cluster.vocabulary();
+    let mut found = Fast::Miss;
+    for id in vocabulary.candidates(name).filter(|id| untried(*id)) {
+        match compare(bytes, vocabulary.def(id).wire(), id) {
+            Fast::Miss => {}
+            Fast::More => found = Fast::More,
+            hit @ Fast::Hit(..) => return hit,
+        }
+    }
+    found
+}
