@@ -648,7 +648,7 @@ mod tests {
 
     #[test]
     fn much_to_plan_is_planned_in_slices() {
-        let values: Vec<String> = (0..3 * PLANNED_A_SLICE)
+        let values: Vec<String> = (0..=2 * PLANNED_A_SLICE)
             .map(|n| metric(&format!("m{n}"), "1", ""))
             .collect();
         let contents = cluster("c", &[host("h", &values)]);

@@ -696,7 +696,7 @@ fn assert_in_order(cluster: &Cluster) {
 #[test]
 fn whatever_is_done_to_it_a_tree_stays_one() {
     let mut made = [0; 2];
-    for seed in 1..=400 {
+    for seed in 1..=150 {
         let mut dice = Dice(seed);
         let mut rig = rig(3, 3);
         let stored = format!("{:?}", rig.stored());
@@ -712,13 +712,13 @@ fn whatever_is_done_to_it_a_tree_stays_one() {
         }
         assert_eq!(format!("{:?}", rig.stored()), stored, "seed {seed}");
     }
-    assert!(made[0] > 5000 && made[1] > 5000, "{made:?}: some of both");
+    assert!(made[0] > 2000 && made[1] > 2000, "{made:?}: some of both");
 }
 
 /// What it costs is the bench's to show.
 #[test]
 fn a_metric_can_be_added_to_each_of_many_hosts() {
-    const HOSTS: usize = 4000;
+    const HOSTS: usize = 1000;
     let mut rig = rig(HOSTS, 3);
     let mut tree = rig.tree();
     let mut next = tree.first(NodeId::Top).unwrap();
