@@ -109,8 +109,7 @@ fn seen(document: &Document) -> String {
                 let _ = writeln!(text, " {:?} {} {} {}", h.info, h.tn, h.reported, h.fresh);
                 for m in c.metrics_of(h) {
                     let fields = c.def(m).fields();
-                    let _ =
-                        writeln!(text, "  {fields:?} {:?} {} {}", m.val, m.tn, m.is_fresh());
+                    let _ = writeln!(text, "  {fields:?} {:?} {} {}", m.val, m.tn, m.is_fresh());
                 }
             }
         }
@@ -352,8 +351,8 @@ fn wherever_a_tag_is_cut_the_rest_of_its_cluster_is_read() {
 
 #[test]
 fn hosts_that_are_up_are_summed() {
-    let down = one_host("down", &one_metric("load", "100", "float", 0))
-        .replace("TN=\"10\"", "TN=\"80\"");
+    let down =
+        one_host("down", &one_metric("load", "100", "float", 0)).replace("TN=\"10\"", "TN=\"80\"");
     let xml = wrapped(
         &[
             one_host(

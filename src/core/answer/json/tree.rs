@@ -351,7 +351,10 @@ mod tests {
         assert_eq!(nodes.len(), 3);
         assert_eq!(nodes[0]["kind"], "cluster");
         assert_eq!(nodes[0]["name"], "A \"\u{e9}");
-        assert_eq!(nodes[0]["localtime"], 4_294_967_291_i64, "-5 as C gmetad reads it");
+        assert_eq!(
+            nodes[0]["localtime"], 4_294_967_291_i64,
+            "-5 as C gmetad reads it"
+        );
         assert_eq!(nodes[1]["hosts"], json!([]));
         let host = &nodes[0]["hosts"][0];
         assert_eq!((&host["up"], &host["tn"]), (&json!(true), &json!(1)));

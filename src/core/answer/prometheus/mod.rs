@@ -5,6 +5,7 @@
 use std::fmt::Display;
 use std::io::Write;
 
+mod index;
 mod name;
 mod scrape;
 

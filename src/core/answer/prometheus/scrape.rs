@@ -1,27 +1,28 @@
 //! Every numeric metric of every host that is up, family by family, a slice at a time.
 //!
-//! No page in memory: a plan of the families, and for the clusters under way a list of which
-//! metrics are of which definition, four bytes each, and their hosts' names.
+//! The page is never in memory as a whole: only a plan of the families, and an `index` of each
+//! cluster that is being written.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::index::{Index, host_of, is_up_now};
 use super::name::{FamilyName, Kind};
 use super::{push_family, push_label_value};
 use crate::answer::walk::Body;
-use crate::model::{Cluster, Host, MetricDef, Mono, Node, Now, Snapshot, is_up, parse_number};
+use crate::model::{Cluster, DefId, MetricDef, Node, Now, Snapshot, parse_number};
 
-/// Definitions planned before something is sent.
+/// Most definitions planned between two writes.
 const PLANNED_A_SLICE: usize = 4096;
 
-/// Metrics looked at before something is sent.
+/// Most metrics read between two writes.
 const METRICS_A_SLICE: usize = 200_000;
 
-/// Says which hosts are up; beside `ganglia_`, so that no host's metric can be called so.
+/// Which hosts are up. Without the prefix `ganglia_`, so that no metric of a host has this name.
 const HOST_UP: &str = "gmetad_host_up";
 const HOST_UP_HELP: &str = "Whether the host was heard of in time; only then it has other samples.";
 
-/// Keeps an answer flowing that has nothing to say yet.
+/// Written while there is no sample yet, so that the client sees progress.
 const COMMENT: &[u8] = b"#\n";
 
 /// A cursor over a snapshot that nobody changes.
@@ -34,28 +35,28 @@ pub struct Scrape {
     by_def: HashMap<usize, u32>,
     now: Now,
     step: Step,
-    /// Metrics looked at since something was last sent.
+    /// Metrics read since the last write.
     looked_at: usize,
-    /// Held for as long as this goes on, so that it can be counted how many do.
+    /// Counts the scrapes that are running, by its clones.
     _place: Arc<()>,
 }
 
 /// What comes next.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// Find the families: from that cluster's definition on.
+    /// Find the families, from that cluster's definition on.
     Plan {
         cluster: usize,
         def: usize,
     },
-    /// The head of what says which hosts are up.
+    /// Write the head of `gmetad_host_up`.
     HostsUpHead,
-    /// Which hosts are up: from that cluster's host on.
+    /// Write its samples, from that cluster's host on.
     HostsUp {
         cluster: usize,
         host: usize,
     },
-    /// Samples: from that family's member on, and of its metrics.
+    /// Write the hosts' samples, from a metric of that family's member on.
     Samples {
         family: usize,
         member: usize,
@@ -68,38 +69,24 @@ enum Step {
 #[derive(Debug)]
 struct Part {
     cluster: Arc<Cluster>,
-    /// Made when its first family's turn comes.
+    /// Built when its first family is written.
     index: Option<Index>,
-}
-
-/// Which metrics of a cluster are of which definition, hosts in order.
-#[derive(Debug)]
-struct Index {
-    /// By definition, and one more: where its metrics start.
-    starts: Vec<u32>,
-    /// Indices of the cluster's metrics.
-    metrics: Vec<u32>,
-    /// Names of the hosts as they are written, one after the other: families are written across all
-    /// hosts, and looking each of them up in its own place is what takes the time.
-    names: Vec<u8>,
-    /// By host: where its name ends.
-    name_ends: Vec<u32>,
 }
 
 #[derive(Debug)]
 struct Family {
     name: String,
     kind: Kind,
-    /// Whether metrics of several names have become one.
+    /// Whether metrics of different names share this family.
     mixed: bool,
-    /// Whether its head is written.
+    /// Whether its HELP and TYPE are written.
     begun: bool,
     /// Cluster and definition.
-    members: Vec<(u32, u32)>,
+    members: Vec<(u32, DefId)>,
 }
 
 impl Scrape {
-    /// Of the clusters that `wanted` takes, with ages as of `now`.
+    /// A scrape of the clusters that `wanted` takes, with ages as of `now`.
     pub fn new(
         snapshot: &Snapshot,
         now: Now,
@@ -125,7 +112,7 @@ impl Scrape {
         }
     }
 
-    /// Finds the families of some definitions.
+    /// Finds the families of the next definitions.
     fn plan(&mut self, mut at: usize, mut from: usize) -> Step {
         let mut budget = PLANNED_A_SLICE;
         while let Some(part) = self.clusters.get(at) {
@@ -147,7 +134,7 @@ impl Scrape {
             }
             (at, from) = (at + 1, 0);
         }
-        // Nothing is looked up any more.
+        // The plan is complete, so the look-up tables can go.
         self.by_name = HashMap::new();
         self.by_def = HashMap::new();
         Step::HostsUpHead
@@ -184,7 +171,7 @@ impl Scrape {
         at
     }
 
-    /// Says of each host whether it is up; those that are not have no other samples.
+    /// Writes whether each host is up. A host that is not has no other samples.
     fn hosts_up(&self, out: &mut Vec<u8>, limit: usize, mut at: usize, mut from: usize) -> Step {
         while let Some(Part { cluster, .. }) = self.clusters.get(at) {
             let start = sample_start(HOST_UP, cluster);
@@ -214,71 +201,81 @@ impl Scrape {
         &mut self,
         out: &mut Vec<u8>,
         limit: usize,
-        number: usize,
+        family: usize,
         mut member: usize,
         mut from: usize,
     ) -> Step {
-        let Some(family) = self.families.get_mut(number) else {
+        let Some(members) = self.families.get(family).map(|it| it.members.len()) else {
             return Step::Done;
         };
-        // The first definition speaks for the family, as it was planned.
-        let named_by = family.members.first().map(|&(at, def)| {
-            let cluster = &self.clusters[at as usize].cluster;
-            Arc::clone(&cluster.defs[def as usize])
-        });
-        while let Some(&(at, def)) = family.members.get(member) {
-            let part = &mut self.clusters[at as usize];
-            let cluster = &*part.cluster;
-            let index = part.index.get_or_insert_with(|| {
-                self.looked_at += cluster.metrics.len();
-                Index::new(cluster, self.now.mono)
-            });
-            let index = &*index;
-            let metrics = index.of(def);
-            if !metrics.is_empty()
-                && !family.begun
-                && let Some(named_by) = &named_by
-            {
-                family.begun = true;
-                push_family(out, &family.name, family.kind, &help(named_by));
-            }
-            let start = sample_start(&family.name, cluster);
-            let end = sample_end(family, cluster.defs[def as usize].name());
-            let mut host = 0;
-            for (passed, &metric) in metrics.iter().enumerate().skip(from) {
-                if out.len() >= limit || self.looked_at >= METRICS_A_SLICE {
-                    return Step::Samples {
-                        family: number,
-                        member,
-                        at: passed,
-                    };
-                }
-                self.looked_at += 1;
-                let val = cluster.metrics[metric as usize].val.as_bytes();
-                if parse_number(val).is_none() {
-                    continue;
-                }
-                host = host_of(cluster, metric, host);
-                out.extend_from_slice(&start);
-                out.extend_from_slice(index.name(host));
-                out.extend_from_slice(&end);
-                out.extend_from_slice(val.trim_ascii());
-                out.push(b'\n');
+        while member < members {
+            if let Some(at) = self.samples_of_member(out, limit, family, member, from) {
+                return Step::Samples { family, member, at };
             }
             (member, from) = (member + 1, 0);
             if self.looked_at >= METRICS_A_SLICE {
                 break;
             }
         }
-        let done = member >= family.members.len();
-        if done {
-            family.members = Vec::new();
+        let at = 0;
+        if member < members {
+            return Step::Samples { family, member, at };
         }
-        Step::Samples {
-            family: if done { number + 1 } else { number },
-            member: if done { 0 } else { member },
-            at: 0,
+        self.families[family].members = Vec::new();
+        let (family, member) = (family + 1, 0);
+        Step::Samples { family, member, at }
+    }
+
+    /// Writes samples of a member of a family from `from` on. Returns where to go on, if there are
+    /// more.
+    fn samples_of_member(
+        &mut self,
+        out: &mut Vec<u8>,
+        limit: usize,
+        family: usize,
+        member: usize,
+        from: usize,
+    ) -> Option<usize> {
+        let family = &mut self.families[family];
+        let (at, def) = family.members[member];
+        let named_by = (!family.begun).then(|| {
+            // The first definition names the family, as it did in the plan.
+            let (at, def) = family.members[0];
+            Arc::clone(&self.clusters[at as usize].cluster.defs[def as usize])
+        });
+        let part = &mut self.clusters[at as usize];
+        let cluster = &*part.cluster;
+        let index = &*part.index.get_or_insert_with(|| {
+            self.looked_at += cluster.metrics.len();
+            Index::new(cluster, self.now.mono)
+        });
+        let metrics = index.of(def);
+        if !metrics.is_empty()
+            && let Some(named_by) = named_by
+        {
+            family.begun = true;
+            push_family(out, &family.name, family.kind, &help(&named_by));
         }
+        let start = sample_start(&family.name, cluster);
+        let end = sample_end(family, cluster.defs[def as usize].name());
+        let mut host = 0;
+        for (passed, &metric) in metrics.iter().enumerate().skip(from) {
+            if out.len() >= limit || self.looked_at >= METRICS_A_SLICE {
+                return Some(passed);
+            }
+            self.looked_at += 1;
+            let val = cluster.metrics[metric as usize].val.as_bytes();
+            if parse_number(val).is_none() {
+                continue;
+            }
+            host = host_of(cluster, metric, host);
+            out.extend_from_slice(&start);
+            out.extend_from_slice(index.name(host));
+            out.extend_from_slice(&end);
+            out.extend_from_slice(val.trim_ascii());
+            out.push(b'\n');
+        }
+        None
     }
 }
 
@@ -301,7 +298,7 @@ impl Body for Scrape {
                 }
                 Step::Done => return false,
             };
-            // What is much work and little to say is done in several goes.
+            // Much work with little output is spread over several calls.
             if matches!(self.step, Step::Plan { .. }) || self.looked_at >= METRICS_A_SLICE {
                 if out.is_empty() {
                     out.extend_from_slice(COMMENT);
@@ -310,92 +307,6 @@ impl Body for Scrape {
             }
         }
         !matches!(self.step, Step::Done)
-    }
-}
-
-impl Index {
-    /// Of the values of hosts that are up that are not past their DMAX.
-    fn new(cluster: &Cluster, now: Mono) -> Index {
-        let mut starts = vec![0_u32; cluster.defs.len() + 1];
-        each_sample(cluster, now, |_, def| starts[def as usize + 1] += 1);
-        for at in 1..starts.len() {
-            starts[at] += starts[at - 1];
-        }
-        let mut metrics = vec![0; starts.last().map_or(0, |&end| end as usize)];
-        let mut next = starts.clone();
-        each_sample(cluster, now, |metric, def| {
-            let next = &mut next[def as usize];
-            metrics[*next as usize] = metric;
-            *next += 1;
-        });
-        let mut names = Vec::new();
-        let name_ends = cluster.hosts.iter().map(|host| {
-            push_label_value(&mut names, &host.info.name);
-            names.len() as u32
-        });
-        Index {
-            starts,
-            metrics,
-            name_ends: name_ends.collect(),
-            names,
-        }
-    }
-
-    /// A host's name.
-    fn name(&self, host: usize) -> &[u8] {
-        let start = host.checked_sub(1).map_or(0, |at| self.name_ends[at]);
-        &self.names[start as usize..self.name_ends[host] as usize]
-    }
-
-    /// The metrics of a definition.
-    fn of(&self, def: u32) -> &[u32] {
-        let [start, end] = [def, def + 1].map(|at| self.starts[at as usize] as usize);
-        &self.metrics[start..end]
-    }
-}
-
-/// Calls `each` with every metric that has a sample and its definition, hosts in order.
-fn each_sample(cluster: &Cluster, now: Mono, mut each: impl FnMut(u32, u32)) {
-    // A host lists its metrics as the one before it: its definitions are at hand then.
-    for host in cluster.hosts.iter().filter(|h| is_up_now(h, cluster, now)) {
-        let age = now.secs_since(host.received);
-        for at in host.metrics() {
-            let metric = &cluster.metrics[at];
-            let def = cluster.def(metric);
-            if def.ty().is_numeric() && !metric.is_expired(def.fields().dmax, age) {
-                each(at as u32, metric.def());
-            }
-        }
-    }
-}
-
-/// Whether the host still counts as up: the document that said so may be old.
-fn is_up_now(host: &Host, cluster: &Cluster, now: Mono) -> bool {
-    let age = i64::from(now.secs_since(host.received));
-    host.up
-        && is_up(
-            &host.info,
-            host.live_tn(now),
-            host.reported,
-            cluster.localtime.saturating_add(age),
-        )
-        && !host.is_expired(now)
-}
-
-/// The host that has the metric; most often `last` or the one after it.
-fn host_of(cluster: &Cluster, metric: u32, last: usize) -> usize {
-    let has = |at: usize| {
-        let host = cluster.hosts.get(at);
-        host.is_some_and(|host| host.metrics().contains(&(metric as usize)))
-    };
-    if has(last) {
-        last
-    } else if has(last + 1) {
-        last + 1
-    } else {
-        // Hosts stand in the order of their metrics.
-        let after = cluster.hosts.partition_point(|h| h.first_metric <= metric);
-        after.saturating_sub(1)
     }
 }
 
@@ -409,8 +320,8 @@ fn sample_start(family: &str, cluster: &Cluster) -> Vec<u8> {
     start
 }
 
-/// A sample from the name of its host to its value. A label tells the metric's own name where the
-/// family's does not, so that no two metrics are one series.
+/// A sample from the name of its host to its value. If the family's name does not give the metric's
+/// own name, a label does, so that no two metrics become one series.
 fn sample_end(family: &Family, metric: &str) -> Vec<u8> {
     let mut end = b"\"".to_vec();
     let told = family.mixed
@@ -426,7 +337,7 @@ fn sample_end(family: &Family, metric: &str) -> Vec<u8> {
     end
 }
 
-/// What the metric's own words are.
+/// The metric's DESC or TITLE, and its units.
 fn help(def: &MetricDef) -> String {
     let said = |name: &str| {
         def.extra(name)
@@ -436,7 +347,7 @@ fn help(def: &MetricDef) -> String {
     let text = said("DESC").or_else(|| said("TITLE")).unwrap_or(def.name());
     let units = def.fields().units.trim();
     match (text.trim(), units) {
-        // A family without help is a fault to promtool.
+        // promtool reports a family without help.
         ("", "") => "A metric without words.".into(),
         (text, "") => text.into(),
         (text, units) => format!("{text} [{units}]"),
@@ -448,6 +359,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::model::Mono;
     use crate::testing::{all_of, snapshot};
 
     fn metric(name: &str, val: &str, more: &str) -> String {
@@ -464,7 +376,7 @@ mod tests {
         format!("<CLUSTER NAME=\"{name}\" LOCALTIME=\"5\">{hosts}</CLUSTER>")
     }
 
-    /// The page without comments that say nothing, after what must hold for any page.
+    /// The page without empty comments, after checks that hold for any page.
     fn page_at(contents: &[String], secs: u64) -> String {
         let contents: Vec<&str> = contents.iter().map(String::as_str).collect();
         let snapshot = snapshot(&contents);

@@ -197,7 +197,11 @@ impl Sums {
     }
 
     /// The sums of the hosts since the last call, if there were hosts.
-    pub fn finish(&mut self, vocabulary: &Vocabulary, earlier: Option<&Summary>) -> Option<Summary> {
+    pub fn finish(
+        &mut self,
+        vocabulary: &Vocabulary,
+        earlier: Option<&Summary>,
+    ) -> Option<Summary> {
         let up = std::mem::take(&mut self.hosts_up);
         let down = std::mem::take(&mut self.hosts_down);
         if up + down == 0 {

@@ -2,15 +2,18 @@
 //!
 //! No I/O, no clock, no lock: the loop owns it. Readers get a [`Snapshot`].
 
+mod expiry;
+mod merge;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use self::expiry::without_expired;
+use self::merge::Part;
 use crate::ingest::{Document, ParseSettings, Parser, Previous};
 use crate::model::{
-    Cluster, DefTable, GridIdentity, Host, Metric, Mono, Node, Now, Snapshot, Summary,
-    SummaryBuilder, Vocabulary, order_by_name,
+    Cluster, DefTable, GridIdentity, Mono, Node, Now, Snapshot, Summary, SummaryBuilder, Vocabulary,
 };
-use crate::summary::add_host;
 
 /// A source, from when it is added until it is removed; its number is then another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -302,13 +305,19 @@ impl Store {
         nodes
     }
 
-    /// Puts the clusters of that name together again, if there are several, with `newest` as the
-    /// source whose hosts are fresh.
+    /// Merges the clusters of that name anew, if several sources bring one. The hosts of `newest`
+    /// are fresh.
     fn share(&mut self, name: &str, newest: Option<SourceId>, now: Mono) -> Option<Node> {
-        let mut parts: Vec<(SourceId, Arc<Cluster>)> = Vec::new();
+        let mut parts: Vec<Part> = Vec::new();
         for &id in &self.order {
-            match self.sources[id.0].node(name) {
-                Some(Node::Cluster(cluster)) => parts.push((id, Arc::clone(cluster))),
+            let source = &self.sources[id.0];
+            match source.node(name) {
+                Some(Node::Cluster(cluster)) => parts.push(Part {
+                    id: id.0,
+                    cluster: Arc::clone(cluster),
+                    is_summed: source.up,
+                    is_newest: Some(id) == newest,
+                }),
                 Some(Node::Grid(_)) => {
                     self.shared.remove(name);
                     return None;
@@ -320,129 +329,23 @@ impl Store {
             self.shared.remove(name);
             return None;
         }
-        // Where none answers, all stay as they were: the whole is then left out of the sum of all.
-        let up = |id: SourceId| self.sources[id.0].up;
-        let any_up = parts.iter().any(|(id, _)| up(*id));
-        let is_summed = |id: SourceId| !any_up || up(id);
-        let merged = Arc::new(merge(&parts, newest, &is_summed, &self.settings, now));
+        // If no source is up, all are summed as before: `summarize` then leaves the whole cluster
+        // out.
+        if !parts.iter().any(|part| part.is_summed) {
+            for part in &mut parts {
+                part.is_summed = true;
+            }
+        }
+        let merged = Arc::new(merge::merge(&parts, &self.settings.filter, now));
         self.shared.insert(name.into(), Arc::clone(&merged));
         Some(Node::Cluster(merged))
     }
 }
 
-/// The cluster without hosts and values past their DMAX; `None` if there are none.
-fn without_expired(cluster: &Cluster, now: Mono) -> Option<Cluster> {
-    let expired = |host: &Host, metric: &Metric| {
-        metric.is_expired(
-            cluster.def(metric).fields().dmax,
-            now.secs_since(host.received),
-        )
-    };
-    let any = cluster.hosts.iter().any(|host| {
-        host.is_expired(now)
-            || cluster
-                .metrics_of(host)
-                .iter()
-                .any(|metric| expired(host, metric))
-    });
-    if !any {
-        return None;
-    }
-    let mut rest = Cluster {
-        hosts: Vec::new(),
-        metrics: Vec::new(),
-        ..cluster.clone()
-    };
-    for host in cluster.hosts.iter().filter(|host| !host.is_expired(now)) {
-        let first_metric = rest.metrics.len() as u32;
-        let living = cluster
-            .metrics_of(host)
-            .iter()
-            .filter(|metric| !expired(host, metric));
-        rest.metrics.extend(living.cloned());
-        let metric_count = rest.metrics.len() as u32 - first_metric;
-        rest.hosts.push(Host {
-            first_metric,
-            metric_count,
-            ..host.clone()
-        });
-    }
-    rest.by_name = order_by_name(&rest.hosts).0;
-    Some(rest)
-}
-
-/// One cluster of several sources' hosts. A host that several name is that of the newest document,
-/// of sources that answer if there is one.
-fn merge(
-    parts: &[(SourceId, Arc<Cluster>)],
-    newest: Option<SourceId>,
-    is_summed: &dyn Fn(SourceId) -> bool,
-    settings: &ParseSettings,
-    now: Mono,
-) -> Cluster {
-    let lead = parts
-        .iter()
-        .find(|(id, _)| Some(*id) == newest)
-        .or_else(|| parts.iter().max_by_key(|(_, part)| part.received));
-    let mut whole = Cluster {
-        hosts: Vec::new(),
-        metrics: Vec::new(),
-        defs: Arc::default(),
-        bytes: parts.iter().map(|(_, part)| part.bytes).sum(),
-        ..lead.map(|(_, part)| (**part).clone()).unwrap_or_default()
-    };
-    let mut vocabulary = Vocabulary::default();
-    let mut summary = SummaryBuilder::default();
-    let mut with_resets = Vec::new();
-    for (id, part) in parts {
-        let moved: Vec<u32> = part.defs.iter().map(|def| vocabulary.add(def)).collect();
-        if part.hosts.is_empty() && is_summed(*id) {
-            summary.merge(&part.summary);
-        }
-        if !part.hosts.is_empty() && is_summed(*id) {
-            with_resets.push(part);
-        }
-        for host in &part.hosts {
-            let named_later = parts.iter().any(|(other_id, other)| {
-                other_id != id
-                    && other.find_host(&host.info.name).is_some_and(|at| {
-                        let other = &other.hosts[at];
-                        (is_summed(*other_id), other.received, other_id)
-                            > (is_summed(*id), host.received, id)
-                    })
-            });
-            if named_later {
-                continue;
-            }
-            let first_metric = whole.metrics.len() as u32;
-            let metrics = part.metrics_of(host);
-            whole
-                .metrics
-                .extend(metrics.iter().map(|m| m.moved(moved[m.def() as usize])));
-            let fresh = host.fresh && Some(*id) == newest;
-            whole.hosts.push(Host {
-                fresh,
-                first_metric,
-                ..host.clone()
-            });
-            if host.fresh && is_summed(*id) {
-                add_host(&mut summary, part, host, &settings.filter);
-            }
-        }
-    }
-    whole.defs = Arc::clone(vocabulary.defs());
-    whole.by_name = order_by_name(&whole.hosts).0;
-    for part in with_resets {
-        summary.note_resets(&part.summary);
-    }
-    whole.summary = summary.finish();
-    whole.received = whole.received.min(now);
-    whole
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Host;
 
     struct Bench {
         store: Store,

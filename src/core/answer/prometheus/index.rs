@@ -1,0 +1,107 @@
+//! The metrics of one cluster by definition, so that a family is written across all hosts.
+//!
+//! Four bytes a metric, and the hosts' names. Built when the cluster's first family is written.
+
+use super::push_label_value;
+use crate::model::{Cluster, DefId, Host, Mono, is_up};
+
+/// The metrics of a cluster by definition, in the order of the hosts.
+#[derive(Debug)]
+pub(super) struct Index {
+    /// By definition, and one more: where its metrics start.
+    starts: Vec<u32>,
+    /// Indices of the cluster's metrics.
+    metrics: Vec<u32>,
+    /// Names of the hosts as they are written, one after the other. Each family is written across
+    /// all hosts, and a look-up of each host's name in its own allocation would take most of the
+    /// time.
+    names: Vec<u8>,
+    /// By host: where its name ends.
+    name_ends: Vec<u32>,
+}
+
+impl Index {
+    /// Of the values of hosts that are up, without those past their DMAX.
+    pub fn new(cluster: &Cluster, now: Mono) -> Index {
+        let mut starts = vec![0_u32; cluster.defs.len() + 1];
+        each_sample(cluster, now, |_, def| starts[def as usize + 1] += 1);
+        for at in 1..starts.len() {
+            starts[at] += starts[at - 1];
+        }
+        let mut metrics = vec![0; starts.last().map_or(0, |&end| end as usize)];
+        let mut next = starts.clone();
+        each_sample(cluster, now, |metric, def| {
+            let next = &mut next[def as usize];
+            metrics[*next as usize] = metric;
+            *next += 1;
+        });
+        let mut names = Vec::new();
+        let name_ends = cluster.hosts.iter().map(|host| {
+            push_label_value(&mut names, &host.info.name);
+            names.len() as u32
+        });
+        Index {
+            starts,
+            metrics,
+            name_ends: name_ends.collect(),
+            names,
+        }
+    }
+
+    /// A host's name, as it is written.
+    pub fn name(&self, host: usize) -> &[u8] {
+        let start = host.checked_sub(1).map_or(0, |at| self.name_ends[at]);
+        &self.names[start as usize..self.name_ends[host] as usize]
+    }
+
+    /// The metrics of a definition.
+    pub fn of(&self, def: DefId) -> &[u32] {
+        let [start, end] = [def, def + 1].map(|at| self.starts[at as usize] as usize);
+        &self.metrics[start..end]
+    }
+}
+
+/// Calls `each` with every metric that has a sample and its definition, hosts in order.
+fn each_sample(cluster: &Cluster, now: Mono, mut each: impl FnMut(u32, DefId)) {
+    // Hosts list about the same metrics, so their definitions are in the processor's cache.
+    for host in cluster.hosts.iter().filter(|h| is_up_now(h, cluster, now)) {
+        let age = now.secs_since(host.received);
+        for at in host.metrics() {
+            let metric = &cluster.metrics[at];
+            let def = cluster.def(metric);
+            if def.ty().is_numeric() && !metric.is_expired(def.fields().dmax, age) {
+                each(at as u32, metric.def());
+            }
+        }
+    }
+}
+
+/// Whether the host still counts as up. The document that said so may be old.
+pub(super) fn is_up_now(host: &Host, cluster: &Cluster, now: Mono) -> bool {
+    let age = i64::from(now.secs_since(host.received));
+    host.up
+        && is_up(
+            &host.info,
+            host.live_tn(now),
+            host.reported,
+            cluster.localtime.saturating_add(age),
+        )
+        && !host.is_expired(now)
+}
+
+/// The host that has the metric: most often `last` or the one after it.
+pub(super) fn host_of(cluster: &Cluster, metric: u32, last: usize) -> usize {
+    let has = |at: usize| {
+        let host = cluster.hosts.get(at);
+        host.is_some_and(|host| host.metrics().contains(&(metric as usize)))
+    };
+    if has(last) {
+        last
+    } else if has(last + 1) {
+        last + 1
+    } else {
+        // Hosts are in the order of their metrics.
+        let after = cluster.hosts.partition_point(|h| h.first_metric <= metric);
+        after.saturating_sub(1)
+    }
+}
