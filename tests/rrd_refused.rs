@@ -146,10 +146,10 @@ fn what_an_rrdcached_refuses_holds_nothing_up_and_is_over_when_it_is_taken() {
     }
     assert!(rrdcached.refused() >= 360, "{}", rrdcached.refused());
     let line = rig.gmetad.wait_for_line("refuses values");
-    assert!(line.contains("1 of 1 just now"), "{line}");
+    assert!(line.contains("refuses values: 1 of the last 1,"), "{line}");
     assert!(line.contains("RRD Error: a test"), "{line}");
     assert_eq!(
-        rig.lines_with("takes what it refused"),
+        rig.lines_with("accepts what it refused"),
         0,
         "while it does not"
     );
@@ -170,10 +170,10 @@ fn what_an_rrdcached_refuses_holds_nothing_up_and_is_over_when_it_is_taken() {
     wait_until("the others to be taken", || {
         rig.figure("gmetad_output_refusing{plugin=\"rrdcached\"}") == 1
     });
-    assert_eq!(rig.lines_with("takes what it refused"), 0);
+    assert_eq!(rig.lines_with("accepts what it refused"), 0);
     rrdcached.refuse(&[]);
     rig.serve(&clusters(T0 + 20));
-    rig.gmetad.wait_for_line("takes what it refused, after");
+    rig.gmetad.wait_for_line("accepts what it refused, after");
     assert_eq!(rig.lines_with("refuses values"), 1);
     wait_until("all to be well", || {
         rig.page("/healthz").starts_with("HTTP/1.0 200")

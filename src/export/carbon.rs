@@ -1,45 +1,39 @@
 //! Sends the values of hosts that are up to Graphite's carbon, in its plaintext protocol.
 //!
-//! Knows no sockets: `export` has the connection. carbon says nothing to what it is sent, so what
-//! it had received and not read when it died is lost without a word.
+//! No sockets: `link` has them. carbon answers nothing, so what it had received and not stored when
+//! it died is lost unnoticed.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::link::{
-    BACKLOG_BYTES, Backoff, Connection, DATAGRAM_BYTES, Dialect, Endpoint, Patience, Peer, STALL,
-    STREAM_BATCH_BYTES, close,
-};
+use crate::export::Export;
+use crate::link::{Dialect, Endpoint, Link, Server, Timeouts};
 use crate::select;
-use gmetad_config::ExportConfig;
+use gmetad_config::Config;
 use gmetad_core::model::parse_number;
-use gmetad_core::plugin::{Plugin, PluginError, Update};
-use gmetad_core::status::ExportCounters;
+use gmetad_core::plugin::{PluginError, Update};
 
-/// Its id in the log and in the `plugins` directive.
-const ID: &str = "carbon";
-
-/// The plugin.
-#[derive(Debug)]
+/// The export.
 pub struct Carbon {
     endpoint: Endpoint,
     connect: Duration,
     path: Path,
-    counters: Arc<ExportCounters>,
-    connection: Option<Connection>,
 }
 
-/// carbon answers nothing, and there is nothing around its lines.
+/// Lines as they are; no answers.
 struct Plaintext;
 
 impl Dialect for Plaintext {}
 
-impl Carbon {
-    /// As configured; none if it is not.
-    pub fn new(config: &ExportConfig) -> Option<Carbon> {
-        let place = config.carbon.clone()?;
-        Some(Carbon {
+impl Export for Carbon {
+    const ID: &'static str = "carbon";
+
+    fn configured(config: &Config) -> Result<Option<Carbon>, PluginError> {
+        let config = &config.exports;
+        let Some(place) = config.carbon.clone() else {
+            return Ok(None);
+        };
+        Ok(Some(Carbon {
             endpoint: if config.carbon_udp {
                 Endpoint::Udp(place)
             } else {
@@ -50,62 +44,29 @@ impl Carbon {
                 config.graphite_prefix.as_deref(),
                 config.graphite_path.as_deref(),
             ),
-            counters: Arc::default(),
-            connection: None,
-        })
-    }
-}
-
-impl Plugin for Carbon {
-    fn id(&self) -> &str {
-        ID
+        }))
     }
 
-    fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
-        Some((ID, Arc::clone(&self.counters)))
-    }
-
-    fn start(&mut self) -> Result<(), PluginError> {
-        let batch_bytes = match self.endpoint {
-            Endpoint::Udp(_) => DATAGRAM_BYTES,
-            _ => STREAM_BATCH_BYTES,
+    fn servers(&self) -> Vec<Server> {
+        let server = Server::new("carbon_server", self.endpoint.clone(), Plaintext);
+        let timeouts = Timeouts {
+            connect: self.connect,
+            ..server.timeouts
         };
-        let peer = Peer {
-            id: ID,
-            endpoint: self.endpoint.clone(),
-            patience: Patience {
-                connect: self.connect,
-                stall: STALL,
-            },
-            dialect: Box::new(Plaintext),
-            pacing: Box::new(Backoff::default()),
-            limit_bytes: BACKLOG_BYTES,
-        };
-        let connection = Connection::open(peer, batch_bytes, &self.counters);
-        self.connection = Some(connection.map_err(|cause| PluginError::System {
-            what: format!("the thread for {}", self.endpoint),
-            cause,
-        })?);
-        Ok(())
+        vec![Server { timeouts, ..server }]
     }
 
-    fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
-        if let Some(connection) = &mut self.connection {
-            lines(&self.path, update, |line| connection.put(line.as_bytes()));
-            connection.hand_over();
+    fn put(&self, update: &Update, links: &mut [Link]) {
+        for link in links {
+            lines(&self.path, update, |line| link.put(line.as_bytes()));
         }
-        Ok(())
-    }
-
-    fn stop(&mut self) {
-        close(self.connection.take().into_iter().collect());
     }
 }
 
 /// The lines of an update: `path value time`.
 ///
-/// The value is the text that came, the time the cluster's. What is no number is left out: C gmetad
-/// sends it, and carbon throws it away with a line in its log.
+/// The value is the text as it came, the time the cluster's. Values that are no numbers are left
+/// out: C gmetad sends them, and carbon rejects each with a line in its log.
 fn lines(path: &Path, update: &Update, mut each: impl FnMut(&str)) {
     let Some(cluster) = select::cluster(update) else {
         return;
@@ -121,14 +82,14 @@ fn lines(path: &Path, update: &Update, mut each: impl FnMut(&str)) {
             }
             line.clear();
             around.write(&mut line, def.name());
-            // A string takes all that is written to it.
+            // Writing to a string does not fail.
             let _ = writeln!(line, " {value} {time}");
             each(&line);
         }
     }
 }
 
-/// `graphite_prefix` and `graphite_path`, taken apart once.
+/// `graphite_prefix` and `graphite_path`, split into their parts once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Path(Vec<Part>);
 
@@ -144,7 +105,7 @@ enum Part {
     Metric,
 }
 
-/// A path of one host: the texts between which the metric's name goes.
+/// The path of one host: the texts around the metric's name.
 struct HostPath(Vec<String>);
 
 impl Path {
@@ -200,7 +161,7 @@ fn next_macro(text: &str) -> Option<(&str, Part, &str)> {
     })
 }
 
-/// A name as part of a path: what would end the path or the line becomes `_`.
+/// Writes a name as part of a path: characters that would end the path or the line become `_`.
 fn name(line: &mut String, name: &str, is_odd: impl Fn(char) -> bool) {
     line.extend(name.chars().map(|char| {
         if char.is_whitespace() || char.is_control() || is_odd(char) {

@@ -1,12 +1,23 @@
 //! What sends values on: the link to a server, and carbon, memcached and Riemann over it.
 //!
-//! Each is a plugin like any other. The plugin thread only writes into a backlog; see [`link`].
+//! Each is a plugin like any other. The plugin thread only puts values into a backlog; see [`link`].
 #![forbid(unsafe_code)]
 
-pub mod carbon;
+mod carbon;
+mod export;
 pub mod link;
-pub mod memcached;
-pub mod riemann;
+mod memcached;
+mod riemann;
 mod select;
 #[cfg(test)]
 mod testing;
+
+pub use export::{Export, ExportHost, ListedExport};
+
+/// All exports, in the order in which they see updates. The plugin chain, `-t`, `/status` and
+/// `/metrics` are made from this list.
+pub const EXPORTS: &[ListedExport] = &[
+    ListedExport::of::<carbon::Carbon>(),
+    ListedExport::of::<memcached::Memcached>(),
+    ListedExport::of::<riemann::Riemann>(),
+];

@@ -1,25 +1,19 @@
 //! Keeps the newest values of hosts that are up in memcached, by host and metric.
 //!
-//! Knows no sockets: `export` has the connections. Commands are sent many at a time, and their answers
-//! read afterwards: where none is asked for, a server says nothing of what it refuses.
+//! No sockets: `link` has them. Commands are sent many at a time and their answers read afterwards.
+//! They do not ask for silence (`noreply`), as a server then says nothing of what it refuses.
 
 use std::io::Write as _;
-use std::sync::Arc;
-use std::time::Duration;
 
+use crate::export::Export;
 use crate::link::{
-    Answer, BACKLOG_BYTES, Backoff, Batch, Connection, Dialect, Endpoint, Patience, Peer, STALL,
-    STREAM_BATCH_BYTES, Stream, StreamError, Target, close, target,
+    AnswerReader, BACKLOG_BYTES, BatchAnswer, Dialect, Endpoint, Frame, Link, LinkError, Server,
+    Target, target,
 };
-
 use crate::select;
-use gmetad_config::ExportConfig;
-use gmetad_core::plugin::{Plugin, PluginError, Update};
+use gmetad_config::Config;
+use gmetad_core::plugin::{PluginError, Update};
 use gmetad_core::source::HostPort;
-use gmetad_core::status::ExportCounters;
-
-/// Its id in the log and in the `plugins` directive.
-const ID: &str = "memcached";
 
 /// Longest key, memcached's own limit.
 const KEY_BYTES: usize = 250;
@@ -30,83 +24,47 @@ const ANSWER_BYTES: usize = 4096;
 /// Longest expiry that memcached counts from now; above it is a time of day, by its protocol.
 const RELATIVE_EXPIRY_SECS: u32 = 30 * 24 * 3600;
 
-/// How long a server may take to be connected to.
-const CONNECT: Duration = Duration::from_secs(5);
-
-/// The plugin.
-#[derive(Debug)]
+/// The export.
 pub struct Memcached {
     servers: Vec<HostPort>,
     with_cluster: bool,
-    counters: Arc<ExportCounters>,
-    connections: Vec<Connection>,
 }
 
-impl Memcached {
-    /// As configured; none if it is not.
-    pub fn new(config: &ExportConfig) -> Option<Memcached> {
-        (!config.memcached.is_empty()).then(|| Memcached {
+impl Export for Memcached {
+    const ID: &'static str = "memcached";
+
+    fn configured(config: &Config) -> Result<Option<Memcached>, PluginError> {
+        let config = &config.exports;
+        Ok((!config.memcached.is_empty()).then(|| Memcached {
             servers: config.memcached.clone(),
             with_cluster: config.memcached_include_cluster,
-            counters: Arc::default(),
-            connections: Vec::new(),
-        })
-    }
-}
-
-impl Plugin for Memcached {
-    fn id(&self) -> &str {
-        ID
+        }))
     }
 
-    fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
-        Some((ID, Arc::clone(&self.counters)))
+    fn servers(&self) -> Vec<Server> {
+        let limit_bytes = BACKLOG_BYTES / self.servers.len().max(1);
+        let server = |place: &HostPort| Server {
+            limit_bytes,
+            ..Server::new("memcached_parameters", Endpoint::Tcp(place.clone()), Text)
+        };
+        self.servers.iter().map(server).collect()
     }
 
-    fn start(&mut self) -> Result<(), PluginError> {
-        for server in &self.servers {
-            let peer = Peer {
-                id: ID,
-                endpoint: Endpoint::Tcp(server.clone()),
-                patience: Patience {
-                    connect: CONNECT,
-                    stall: STALL,
-                },
-                dialect: Box::new(Text),
-                pacing: Box::new(Backoff::default()),
-                limit_bytes: BACKLOG_BYTES / self.servers.len(),
-            };
-            let connection = Connection::open(peer, STREAM_BATCH_BYTES, &self.counters);
-            self.connections
-                .push(connection.map_err(|cause| PluginError::System {
-                    what: format!("the thread for {server}"),
-                    cause,
-                })?);
-        }
-        Ok(())
-    }
-
-    fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
-        let connections = &mut self.connections;
-        let servers = connections.len() as u32;
+    fn put(&self, update: &Update, links: &mut [Link]) {
+        let servers = links.len() as u32;
         let without_key = commands(update, self.with_cluster, |key, command| {
-            connections[server_of(key, servers)].put(command);
+            links[server_of(key, servers)].put(command);
         });
-        self.counters.count_failed(without_key);
-        for connection in connections {
-            connection.hand_over();
+        if let Some(link) = links.first() {
+            link.count_failed(without_key);
         }
-        Ok(())
-    }
-
-    fn stop(&mut self) {
-        close(std::mem::take(&mut self.connections));
     }
 }
 
-/// The commands of an update, each with its key; how many values have none, as it is too long.
+/// Makes the commands of an update, each with its key. Returns how many values have no key, as it
+/// would be too long.
 ///
-/// As C gmetad, texts are kept too.
+/// Texts are kept too, as by C gmetad.
 fn commands(update: &Update, with_cluster: bool, mut each: impl FnMut(&[u8], &[u8])) -> u64 {
     let Some(cluster) = select::cluster(update) else {
         return 0;
@@ -135,7 +93,7 @@ fn commands(update: &Update, with_cluster: bool, mut each: impl FnMut(&[u8], &[u
             command.clear();
             command.extend_from_slice(b"set ");
             command.extend_from_slice(&key);
-            // A vector takes all that is written to it.
+            // Writing to a vector does not fail.
             let _ = write!(command, " 0 {expiry} {}\r\n", value.len());
             command.extend_from_slice(value);
             command.extend_from_slice(b"\r\n");
@@ -154,9 +112,9 @@ fn expiry(dmax: u32, now: i64) -> i64 {
     }
 }
 
-/// A name as part of a key: what would end the key is percent-encoded, and so is a percent sign
-/// that looks as if something had been, so that two names never share a key. A plain name stays as
-/// it is.
+/// Writes a name as part of a key. Bytes that would end the key are percent-encoded, and so is a
+/// percent sign that looks like an encoded byte, so that two names never share a key. A plain name
+/// stays as it is.
 fn name(key: &mut Vec<u8>, name: &str) {
     let bytes = name.as_bytes();
     for (at, &byte) in bytes.iter().enumerate() {
@@ -165,7 +123,7 @@ fn name(key: &mut Vec<u8>, name: &str) {
                 .get(at + 1..at + 3)
                 .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit));
         if byte <= b' ' || byte == 0x7f || looks_encoded {
-            // A vector takes all that is written to it.
+            // Writing to a vector does not fail.
             let _ = write!(key, "%{byte:02X}");
         } else {
             key.push(byte);
@@ -173,8 +131,8 @@ fn name(key: &mut Vec<u8>, name: &str) {
     }
 }
 
-/// The place of the server that has a key, as libmemcached has it where it is told nothing else:
-/// Jenkins's one-at-a-time hash of the key, modulo the number of servers.
+/// The server that has a key, as libmemcached chooses it by default: Jenkins's one-at-a-time hash
+/// of the key, modulo the number of servers.
 fn server_of(key: &[u8], servers: u32) -> usize {
     if servers < 2 {
         return 0;
@@ -194,8 +152,7 @@ fn server_of(key: &[u8], servers: u32) -> usize {
 
 /// The text protocol: a line for each `set`.
 ///
-/// A batch's answers are 8 bytes each, and fit into what the system holds for one who does not read
-/// yet.
+/// A batch's answers are 8 bytes each. They fit into the system's buffers while nobody reads them.
 struct Text;
 
 impl Dialect for Text {
@@ -203,48 +160,52 @@ impl Dialect for Text {
         true
     }
 
-    fn answer(&self, stream: &mut Stream<'_>, batch: &Batch) -> Result<Answer, StreamError> {
-        let mut answer = Answer::default();
-        for at in 0..batch.items {
-            let line = stream.read_line(ANSWER_BYTES)?;
+    fn answer(
+        &self,
+        reader: &mut AnswerReader<'_>,
+        frame: &Frame,
+    ) -> Result<BatchAnswer, LinkError> {
+        let mut answer = BatchAnswer::default();
+        for at in 0..frame.values {
+            let line = reader.line(ANSWER_BYTES)?;
             if line == "STORED" {
                 continue;
             }
             // Anything else is about the connection: no value that is sent makes it so.
             if !line.starts_with("SERVER_ERROR") && line != "NOT_STORED" {
-                return Err(StreamError::Nonsense(line));
+                return Err(LinkError::Protocol(line));
             }
             if answer.refused.is_empty() {
-                answer.reason = named(batch, at, &line);
+                answer.reason = with_key(frame, at, &line);
             }
             answer.refused.push(at);
         }
         Ok(answer)
     }
 
-    fn targets(&self, batch: &Batch) -> Vec<Target> {
-        keys(batch).map(target).collect()
+    fn targets(&self, frame: &Frame) -> Vec<Target> {
+        keys(frame).map(target).collect()
     }
 }
 
-/// The keys of a batch's commands, in order.
-fn keys(batch: &Batch) -> impl Iterator<Item = &[u8]> {
-    let mut rest = batch.bytes.as_slice();
+/// The keys of a frame's commands, in order.
+fn keys(frame: &Frame) -> impl Iterator<Item = &[u8]> {
+    let mut rest = frame.bytes.as_slice();
     std::iter::from_fn(move || {
-        let (key, after) = command(rest)?;
+        let (key, after) = first_command(rest)?;
         rest = after;
         Some(key)
     })
 }
 
 /// What memcached says of a command, with its key.
-fn named(batch: &Batch, at: u32, line: &str) -> String {
-    let key = keys(batch).nth(at as usize).unwrap_or_default();
+fn with_key(frame: &Frame, at: u32, line: &str) -> String {
+    let key = keys(frame).nth(at as usize).unwrap_or_default();
     format!("{}: {line}", String::from_utf8_lossy(key))
 }
 
-/// The key of the first of the commands that were made here, and those after it.
-fn command(commands: &[u8]) -> Option<(&[u8], &[u8])> {
+/// The key of the first of these commands, and the commands after it.
+fn first_command(commands: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = memchr::memmem::find(commands, b"\r\n")?;
     let mut words = commands[..end].split(|byte| *byte == b' ').skip(1);
     let key = words.next()?;
@@ -255,6 +216,7 @@ fn command(commands: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::{Batch, read_slowly};
     use crate::testing::{EDGE_CASES, PLAIN, edge_cases, update_of};
 
     fn all(update: &Update, with_cluster: bool) -> (Vec<String>, u64) {
@@ -299,12 +261,32 @@ mod tests {
         let xml = EDGE_CASES.replace("VAL=\"text\"", "VAL=\"a&#13;&#10;set x 0 0 1&#13;&#10;b\"");
         let (mut batch, mut keys) = (Batch::default(), Vec::new());
         commands(&update_of(xml.as_bytes()), false, |key, command| {
-            batch.bytes.extend_from_slice(command);
-            batch.items += 1;
+            batch.push(command);
             keys.push(target(key));
         });
-        assert_eq!(batch.items, 13);
-        assert_eq!(Text.targets(&batch), keys);
+        assert_eq!(batch.values(), 13);
+        assert_eq!(Text.targets(&Frame::new(&batch, &Text)), keys);
+    }
+
+    #[test]
+    fn answers_are_told_apart_and_name_the_key() {
+        let mut batch = Batch::default();
+        commands(&edge_cases(), false, |_, command| batch.push(command));
+        let frame = Frame::new(&batch, &Text);
+        let answer = |text: &str| read_slowly(text.as_bytes(), |it| Text.answer(it, &frame));
+        let all = "STORED\r\n".repeat(13);
+        assert_eq!(answer(&all).unwrap(), BatchAnswer::default());
+        let error = "SERVER_ERROR out of memory storing object\r\n";
+        let some = format!("STORED\r\n{error}NOT_STORED\r\n{}", "STORED\r\n".repeat(10));
+        let refused = answer(&some).unwrap();
+        assert_eq!(refused.refused, [1, 2]);
+        assert_eq!(
+            refused.reason,
+            "Node.Ex%20ample/s: SERVER_ERROR out of memory storing object"
+        );
+        let odd = answer("STORED\r\nERROR\r\n");
+        assert!(matches!(odd, Err(LinkError::Protocol(line)) if line == "ERROR"));
+        assert!(matches!(answer("STORED\r\n"), Err(LinkError::Closed)));
     }
 
     #[test]

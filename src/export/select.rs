@@ -1,13 +1,13 @@
 //! Which hosts and values of an update are exported.
 //!
-//! How they are written is each export's own matter.
+//! How they are written is up to each export.
 
 use std::sync::Arc;
 
 use gmetad_core::model::{Cluster, Host, Metric, MetricDef, Node, Now, StoreTime};
 use gmetad_core::plugin::Update;
 
-/// The cluster in an update that brings values; none if its source is down, or it is a grid.
+/// The cluster of an update; none if its source is down, or if it is a grid.
 ///
 /// C gmetad exports no summaries either.
 pub fn cluster(update: &Update) -> Option<&Arc<Cluster>> {
@@ -17,13 +17,12 @@ pub fn cluster(update: &Update) -> Option<&Arc<Cluster>> {
     }
 }
 
-/// The hosts that came with this document, up or down.
+/// The hosts in this document, up or down.
 pub fn hosts(cluster: &Cluster) -> impl Iterator<Item = &Host> {
     cluster.hosts.iter().filter(|host| host.fresh)
 }
 
-/// The values of a host that came with this document and whose DMAX has not passed; none of a host
-/// that is down.
+/// The values of a host in this document whose DMAX has not passed; none if the host is down.
 pub fn metrics<'a>(
     cluster: &'a Cluster,
     host: &'a Host,
@@ -39,7 +38,7 @@ pub fn metrics<'a>(
         .filter(|(def, metric)| metric.is_fresh() && !metric.is_expired(def.fields().dmax, 0))
 }
 
-/// When the values were taken, as they are stored elsewhere: see [`StoreTime`].
+/// The time of the values, which is the same that other stores get: see [`StoreTime`].
 pub fn time(cluster: &Cluster, now: Now) -> i64 {
     StoreTime::of(cluster.localtime, now).epoch()
 }

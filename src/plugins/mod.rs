@@ -10,10 +10,7 @@ use std::thread;
 
 use chain::Chain;
 use gmetad_config::Config;
-use gmetad_core::plugin::Plugin;
-use gmetad_export::carbon::Carbon;
-use gmetad_export::memcached::Memcached;
-use gmetad_export::riemann::Riemann;
+use gmetad_export::EXPORTS;
 use gmetad_rrd::{PortDesk, RrdCounters};
 use status::Status;
 
@@ -46,7 +43,7 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     let mut built_in = Vec::from_iter(alert::plugin(config));
     let (files, desk) = gmetad_rrd::plugins(config, &counters);
     built_in.extend(files);
-    built_in.extend(exports(config));
+    built_in.extend(EXPORTS.iter().filter_map(|export| export.plugin(config)));
     let config = config.clone();
     let chain = move |status: &Arc<Status>| {
         let (mut plugins, left_out) = gmetad_loader::load_all(&config, &|file| match file {
@@ -63,14 +60,6 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
 fn file_name(file: &Path) -> String {
     let name = file.file_name().unwrap_or(file.as_os_str());
     name.to_string_lossy().into_owned()
-}
-
-/// The plugins that send values on, as far as they are configured.
-fn exports(config: &Config) -> impl Iterator<Item = Box<dyn Plugin>> {
-    let carbon = Carbon::new(&config.exports).map(|it| Box::new(it) as Box<dyn Plugin>);
-    let memcached = Memcached::new(&config.exports).map(|it| Box::new(it) as Box<dyn Plugin>);
-    let riemann = Riemann::new(config).map(|it| Box::new(it) as Box<dyn Plugin>);
-    [carbon, memcached, riemann].into_iter().flatten()
 }
 
 fn start_chain(

@@ -1,13 +1,12 @@
 //! A running rrdcached, which is given the updates in place of the files.
 //!
 //! Creates no file: that is done here as without it, so an rrdcached must see the same files. How
-//! the connection is kept is `export`'s matter.
+//! the link is kept is `export`'s matter.
 
 use std::collections::HashSet;
 use std::ffi::CStr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::behind::Refusals;
 use super::samples::Samples;
@@ -15,23 +14,23 @@ use super::writer::RrdCounters;
 use gmetad_config::{ExportConfig, RrdcachedAddress};
 use gmetad_core::plugin::PluginError;
 use gmetad_core::status::ExportCounters;
-use gmetad_export::link;
 use gmetad_export::link::{
-    Answer, BACKLOG_BYTES, Backoff, Batch, Connection, Dialect, Endpoint, Patience, Peer, STALL,
-    STREAM_BATCH_BYTES, Stream, StreamError, Target, target,
+    self, AnswerReader, Batch, BatchAnswer, Dialect, Endpoint, Frame, Link, LinkError, Server,
+    Target, target,
 };
 
 /// What it is called in the log and in the status.
 const ID: &str = "rrdcached";
+
+/// What begins a batch, and what ends it.
+const OPENING: &[u8] = b"BATCH\n";
+const CLOSING: &[u8] = b".\n";
 
 /// Longest line rrdcached reads, its end included.
 const LINE_BYTES: usize = 4096;
 
 /// Longest line it answers with: at most a path and what is wrong with it.
 const ANSWER_BYTES: usize = 3 * LINE_BYTES;
-
-/// How long it may take to be connected to.
-const CONNECT: Duration = Duration::from_secs(5);
 
 /// Files that rrdcached did not find, at most; of more, the others are found missing later.
 const MISSING_LIMIT: usize = 100_000;
@@ -44,7 +43,7 @@ pub(super) struct Rrdcached {
     files: Arc<RrdCounters>,
     refusals: Refusals,
     /// None before the start and after the end.
-    connection: Option<Connection>,
+    link: Option<Link>,
     missing: Missing,
     line: Vec<u8>,
 }
@@ -72,7 +71,7 @@ impl Rrdcached {
             counters: Arc::default(),
             files: Arc::clone(files),
             refusals: refusals.clone(),
-            connection: None,
+            link: None,
             missing: Missing::default(),
             line: Vec::new(),
         })
@@ -80,26 +79,18 @@ impl Rrdcached {
 
     /// Starts the connection's thread.
     pub(super) fn start(&mut self) -> Result<(), PluginError> {
-        let peer = Peer {
-            id: ID,
-            endpoint: match &self.address {
-                RrdcachedAddress::Unix(path) => Endpoint::Unix(path.clone()),
-                RrdcachedAddress::Tcp(place) => Endpoint::Tcp(place.clone()),
-            },
-            patience: Patience {
-                connect: CONNECT,
-                stall: STALL,
-            },
-            dialect: Box::new(Batches {
-                missing: self.missing.clone(),
-                files: Arc::clone(&self.files),
-                refusals: self.refusals.clone(),
-            }),
-            pacing: Box::new(Backoff::default()),
-            limit_bytes: BACKLOG_BYTES,
+        let endpoint = match &self.address {
+            RrdcachedAddress::Unix(path) => Endpoint::Unix(path.clone()),
+            RrdcachedAddress::Tcp(place) => Endpoint::Tcp(place.clone()),
         };
-        let connection = Connection::open(peer, STREAM_BATCH_BYTES, &self.counters);
-        self.connection = Some(connection.map_err(|cause| PluginError::System {
+        let dialect = Batches {
+            missing: self.missing.clone(),
+            files: Arc::clone(&self.files),
+            refusals: self.refusals.clone(),
+        };
+        let server = Server::new("rrdcached_address", endpoint, dialect);
+        let link = Link::open(ID, server, &self.counters);
+        self.link = Some(link.map_err(|cause| PluginError::System {
             what: format!("the thread for {}", self.address),
             cause,
         })?);
@@ -113,11 +104,11 @@ impl Rrdcached {
 
     /// Puts the samples of one file in; how many were too long for a line.
     pub(super) fn put(&mut self, path: &CStr, samples: &Samples) -> usize {
-        let Some(connection) = &mut self.connection else {
+        let Some(link) = &mut self.link else {
             return samples.len();
         };
-        let line = &mut self.line;
-        samples.with(|samples| lines(path, samples, line, |line| connection.put(line)))
+        let buffer = &mut self.line;
+        samples.with(|samples| lines(path, samples, buffer, |line| link.put(line)))
     }
 
     /// Whether it was that file it did not find; told once each time.
@@ -128,14 +119,14 @@ impl Rrdcached {
 
     /// Sends what was put in: an update is over.
     pub(super) fn hand_over(&mut self) {
-        if let Some(connection) = &mut self.connection {
-            connection.hand_over();
+        if let Some(link) = &mut self.link {
+            link.hand_over();
         }
     }
 
     /// Ends the connection, once all is taken or it is clear that it will not be.
     pub(super) fn close(&mut self) {
-        link::close(self.connection.take().into_iter().collect());
+        link::close(self.link.take().into_iter().collect());
     }
 }
 
@@ -200,30 +191,32 @@ struct Batches {
 }
 
 impl Dialect for Batches {
-    fn opening(&self, _: &Batch, wire: &mut Vec<u8>) {
-        wire.extend_from_slice(b"BATCH\n");
-    }
-
-    fn closing(&self) -> &'static [u8] {
-        b".\n"
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) {
+        out.extend_from_slice(OPENING);
+        out.extend_from_slice(batch.bytes());
+        out.extend_from_slice(CLOSING);
     }
 
     fn answers(&self) -> bool {
         true
     }
 
-    fn answer(&self, stream: &mut Stream<'_>, batch: &Batch) -> Result<Answer, StreamError> {
-        let greeting = stream.read_line(ANSWER_BYTES)?;
+    fn answer(
+        &self,
+        reader: &mut AnswerReader<'_>,
+        frame: &Frame,
+    ) -> Result<BatchAnswer, LinkError> {
+        let greeting = reader.line(ANSWER_BYTES)?;
         if !greeting.starts_with("0 ") {
-            return Err(StreamError::Nonsense(greeting));
+            return Err(LinkError::Protocol(greeting));
         }
-        let head = stream.read_line(ANSWER_BYTES)?;
-        let errors = number(&head).ok_or(StreamError::Nonsense(head))?;
-        let mut answer = Answer::default();
+        let head = reader.line(ANSWER_BYTES)?;
+        let errors = number(&head).ok_or(LinkError::Protocol(head))?;
+        let mut answer = BatchAnswer::default();
         for _ in 0..errors {
-            let line = stream.read_line(ANSWER_BYTES)?;
+            let line = reader.line(ANSWER_BYTES)?;
             let Some(at) = number(&line) else {
-                return Err(StreamError::Nonsense(line));
+                return Err(LinkError::Protocol(line));
             };
             let (_, reason) = line.split_once(' ').unwrap_or_default();
             match Late::of(reason) {
@@ -235,27 +228,26 @@ impl Dialect for Batches {
                 }
                 Some(Late::Behind { newest }) => {
                     self.files.refused.fetch_add(1, Ordering::Relaxed);
-                    answer.passed += 1;
-                    if let Some(path) = path_at(batch, at) {
+                    answer.left_out += 1;
+                    if let Some(path) = path_at(frame, at) {
                         self.refusals.note(&path, newest);
                     }
                     continue;
                 }
             }
             if reason.starts_with("No such file") {
-                self.note_missing(batch, at);
+                self.note_missing(frame, at);
             }
             if answer.refused.is_empty() {
-                answer.reason = named(batch, at, reason);
+                answer.reason = named(frame, at, reason);
             }
             answer.refused.push(at.wrapping_sub(1));
         }
         Ok(answer)
     }
 
-    fn targets(&self, batch: &Batch) -> Vec<Target> {
-        let lines = batch.bytes.split_inclusive(|byte| *byte == b'\n');
-        lines.map(|line| target(path_of(line))).collect()
+    fn targets(&self, frame: &Frame) -> Vec<Target> {
+        lines_of(frame).map(|line| target(path_of(line))).collect()
     }
 }
 
@@ -288,8 +280,8 @@ impl Late {
 }
 
 impl Batches {
-    fn note_missing(&self, batch: &Batch, at: u32) {
-        let Some(path) = path_at(batch, at) else {
+    fn note_missing(&self, frame: &Frame, at: u32) {
+        let Some(path) = path_at(frame, at) else {
             return;
         };
         let mut missing = self.missing.lock();
@@ -299,15 +291,24 @@ impl Batches {
     }
 }
 
-/// The path in a batch's line, counted from 1.
-fn path_at(batch: &Batch, at: u32) -> Option<Vec<u8>> {
-    let mut lines = batch.bytes.split(|byte| *byte == b'\n');
-    lines.nth((at as usize).wrapping_sub(1)).map(path_of)
+/// The path in a frame's line, counted from 1.
+fn path_at(frame: &Frame, at: u32) -> Option<Vec<u8>> {
+    let at = (at as usize).checked_sub(1)?;
+    lines_of(frame).nth(at).map(path_of)
+}
+
+/// A frame's updates.
+fn lines_of(frame: &Frame) -> impl Iterator<Item = &[u8]> {
+    let lines = frame.bytes.strip_prefix(OPENING).unwrap_or(&frame.bytes);
+    let lines = lines.strip_suffix(CLOSING).unwrap_or(lines);
+    lines
+        .split(|byte| *byte == b'\n')
+        .take(frame.values as usize)
 }
 
 /// What rrdcached says of a line, with the file's name, which it does not always say.
-fn named(batch: &Batch, at: u32, reason: &str) -> String {
-    let path = path_at(batch, at).unwrap_or_default();
+fn named(frame: &Frame, at: u32, reason: &str) -> String {
+    let path = path_at(frame, at).unwrap_or_default();
     let path = String::from_utf8_lossy(&path);
     if reason.contains(&*path) {
         reason.into()

@@ -1,20 +1,20 @@
 //! What an export has done, for `/status` and `/metrics`: written by its threads, read by the loop.
 //!
-//! No rules here: all sides only add up and read.
+//! No rules here: both sides only count and read.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Of one export, over all of its servers.
+/// Counters of one export, over all of its servers.
 #[derive(Debug, Default)]
 pub struct ExportCounters {
-    /// Values the server has taken.
+    /// Values that a server has taken.
     pub sent: AtomicU64,
-    /// Bytes of these.
+    /// Bytes that they took on the wire.
     pub sent_bytes: AtomicU64,
     /// Values that were given up.
     pub dropped: AtomicU64,
-    /// Values that were refused, or could not be encoded.
+    /// Values that a server refused, or that its protocol has no way to say.
     pub failed: AtomicU64,
     /// Targets that refused their last value.
     pub refusing: AtomicU64,
@@ -22,55 +22,54 @@ pub struct ExportCounters {
     pub connects: AtomicU64,
     /// Bytes that wait.
     pub waiting_bytes: AtomicU64,
-    /// Microseconds spent sending.
+    /// Microseconds spent connecting and sending.
     pub busy_us: AtomicU64,
-    /// When the server last took something, in milliseconds since the epoch; 0: never.
+    /// When a server last took something, in milliseconds since the epoch; 0: never.
     pub last_ms: AtomicU64,
-    /// Whether the newest attempt of any server failed.
-    pub failing: AtomicBool,
+    /// Servers that failed at the newest attempt.
+    pub failing: AtomicU64,
 }
 
-/// How an export does.
+/// How an export does: its counters, read at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ExportStatus {
-    /// Whom it sends to: `carbon`, `memcached`, `riemann` or `rrdcached`.
+    /// The export's id, such as `carbon`; or `rrdcached`.
     pub id: String,
-    /// Values the server has taken; where it says nothing, that it was sent without an error.
+    /// Values that a server has taken; if it answers nothing, that were sent without an error.
     pub sent: u64,
-    /// Bytes of these.
+    /// Bytes that they took on the wire.
     pub sent_bytes: u64,
-    /// Values that were given up: the backlog was full, or the end came first.
+    /// Values that were given up: the backlog was full, or the daemon stopped.
     pub dropped: u64,
-    /// Values the server refused, or that could not be put in its words.
+    /// Values that a server refused, or that its protocol has no way to say.
     pub failed: u64,
     /// Files, keys or the like that refused their last value.
     pub refusing: u64,
     /// Connections made.
     pub connects: u64,
-    /// Bytes that wait for the server.
+    /// Bytes that wait.
     pub waiting_bytes: u64,
-    /// Time spent sending.
+    /// Time spent connecting and sending.
     pub busy: Duration,
-    /// When the server last took something, in milliseconds since the epoch; 0: never.
+    /// When a server last took something, in milliseconds since the epoch; 0: never.
     pub last_ms: u64,
-    /// Whether the newest attempt failed.
+    /// Whether a server failed at the newest attempt.
     pub failing: bool,
 }
 
 impl ExportCounters {
-    /// Counts values that cannot be put in the server's words.
+    /// Counts values that a server refused, or that its protocol has no way to say.
     pub fn count_failed(&self, values: u64) {
         self.failed.fetch_add(values, Ordering::Relaxed);
     }
 
-    /// Counts what the server has taken; `now_ms` since the epoch.
-    pub fn count_sent(&self, values: u64, bytes: usize, now_ms: u64) {
+    /// Counts values that a server has taken.
+    pub fn count_sent(&self, values: u64, bytes: usize) {
         self.sent.fetch_add(values, Ordering::Relaxed);
         self.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.last_ms.store(now_ms, Ordering::Relaxed);
     }
 
-    /// A reading of all of them.
+    /// Reads all of them, of the export of this id.
     pub fn status(&self, id: &str) -> ExportStatus {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ExportStatus {
@@ -84,7 +83,7 @@ impl ExportCounters {
             waiting_bytes: read(&self.waiting_bytes),
             busy: Duration::from_micros(read(&self.busy_us)),
             last_ms: read(&self.last_ms),
-            failing: self.failing.load(Ordering::Relaxed),
+            failing: read(&self.failing) > 0,
         }
     }
 }

@@ -1,69 +1,67 @@
-//! What waits for a server: batches in order, up to a limit in bytes.
+//! What waits for a server: frames in order, up to a limit in bytes.
 //!
 //! No thread and no socket: who puts in and who takes out is decided elsewhere.
 
 use std::collections::VecDeque;
 
-/// As much as is handed to the server in one go.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Batch {
-    /// As they go onto the wire, whole items only.
-    pub bytes: Vec<u8>,
-    /// How many values they hold.
-    pub items: u32,
-}
+use super::batch::Frame;
 
-impl Batch {
-    /// Memory it takes.
-    fn weight(&self) -> usize {
-        self.bytes.capacity() + size_of::<Batch>()
-    }
-}
-
-/// Batches, oldest first; where there is no room for a new one, the oldest go.
+/// Frames, oldest first. Where there is no room for a new one, the oldest are dropped.
 #[derive(Debug)]
 pub struct Backlog {
-    batches: VecDeque<Batch>,
+    frames: VecDeque<Frame>,
     weight: usize,
     limit_bytes: usize,
 }
 
 impl Backlog {
-    /// An empty one that holds as many bytes at most.
+    /// An empty one that holds so many bytes at most.
     pub fn new(limit_bytes: usize) -> Backlog {
         Backlog {
-            batches: VecDeque::new(),
+            frames: VecDeque::new(),
             weight: 0,
             limit_bytes,
         }
     }
 
-    /// Takes a batch; how many values had to go for it.
-    pub fn put(&mut self, batch: Batch) -> u64 {
-        self.weight += batch.weight();
-        self.batches.push_back(batch);
+    /// Appends a frame. Returns how many values were dropped to make room.
+    pub fn put(&mut self, frame: Frame) -> u64 {
+        self.weight += frame.weight();
+        self.frames.push_back(frame);
+        self.make_room()
+    }
+
+    /// Puts back the frame that was taken last, in front of the others. Returns how many values
+    /// were dropped, which may be its own.
+    pub fn put_back(&mut self, frame: Frame) -> u64 {
+        self.weight += frame.weight();
+        self.frames.push_front(frame);
+        self.make_room()
+    }
+
+    fn make_room(&mut self) -> u64 {
         let mut dropped = 0;
         while self.weight > self.limit_bytes
             && let Some(oldest) = self.take()
         {
-            dropped += u64::from(oldest.items);
+            dropped += u64::from(oldest.values);
         }
         dropped
     }
 
-    /// The oldest batch.
-    pub fn take(&mut self) -> Option<Batch> {
-        let batch = self.batches.pop_front()?;
-        self.weight -= batch.weight();
-        Some(batch)
+    /// Takes the oldest frame.
+    pub fn take(&mut self) -> Option<Frame> {
+        let frame = self.frames.pop_front()?;
+        self.weight -= frame.weight();
+        Some(frame)
     }
 
-    /// Forgets all of it; how many values that were.
+    /// Drops all of it. Returns how many values that were.
     pub fn clear(&mut self) -> u64 {
         self.weight = 0;
-        self.batches
+        self.frames
             .drain(..)
-            .map(|batch| u64::from(batch.items))
+            .map(|frame| u64::from(frame.values))
             .sum()
     }
 
@@ -71,46 +69,73 @@ impl Backlog {
     pub fn bytes(&self) -> usize {
         self.weight
     }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    /// Bytes that wait at most.
+    pub fn limit_bytes(&self) -> usize {
+        self.limit_bytes
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn batch(first: u8, items: u32) -> Batch {
-        let mut bytes = Vec::with_capacity(100 - size_of::<Batch>());
+    fn frame(first: u8, values: u32) -> Frame {
+        let mut bytes = Vec::with_capacity(100 - size_of::<Frame>());
         bytes.push(first);
-        Batch { bytes, items }
+        Frame { bytes, values }
+    }
+
+    fn left(backlog: &mut Backlog) -> Vec<u8> {
+        std::iter::from_fn(|| backlog.take())
+            .map(|frame| frame.bytes[0])
+            .collect()
     }
 
     #[test]
     fn the_oldest_go_when_there_is_no_room_and_are_counted() {
         let mut backlog = Backlog::new(300);
         for at in 0..3 {
-            assert_eq!(backlog.put(batch(at, 10)), 0);
+            assert_eq!(backlog.put(frame(at, 10)), 0);
         }
         assert_eq!(backlog.bytes(), 300);
-        assert_eq!(backlog.put(batch(3, 10)), 10);
+        assert_eq!(backlog.put(frame(3, 10)), 10);
         assert_eq!(backlog.bytes(), 300);
-        let left: Vec<u8> = std::iter::from_fn(|| backlog.take())
-            .map(|batch| batch.bytes[0])
-            .collect();
-        assert_eq!(left, [1, 2, 3]);
-        assert_eq!(backlog.bytes(), 0);
+        assert_eq!(left(&mut backlog), [1, 2, 3]);
+        assert!(backlog.is_empty() && backlog.bytes() == 0);
     }
 
     #[test]
-    fn a_batch_over_the_limit_finds_no_room_at_all() {
+    fn a_frame_that_is_put_back_is_the_oldest_again() {
+        let mut backlog = Backlog::new(300);
+        backlog.put(frame(0, 1));
+        backlog.put(frame(1, 2));
+        let taken = backlog.take().unwrap();
+        assert_eq!(backlog.put_back(taken), 0);
+        let taken = backlog.take().unwrap();
+        backlog.put(frame(2, 3));
+        backlog.put(frame(3, 4));
+        assert_eq!(backlog.put_back(taken), 1, "newer ones have its room");
+        assert_eq!(left(&mut backlog), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_frame_over_the_limit_finds_no_room_at_all() {
         let mut backlog = Backlog::new(99);
-        assert_eq!(backlog.put(batch(0, 7)), 7);
+        assert_eq!(backlog.put(frame(0, 7)), 7);
         assert_eq!((backlog.bytes(), backlog.take()), (0, None));
     }
 
     #[test]
     fn clearing_counts_what_is_lost() {
         let mut backlog = Backlog::new(300);
-        backlog.put(batch(0, 1));
-        backlog.put(batch(0, 2));
+        backlog.put(frame(0, 1));
+        backlog.put(frame(0, 2));
         assert_eq!((backlog.clear(), backlog.bytes()), (3, 0));
     }
 }

@@ -1,120 +1,135 @@
-//! Connections of the plugins that send values on: a backlog and a thread for each server.
+//! Links to servers that values are sent to: for each server a backlog, and a thread that sends it.
 //!
-//! Knows no protocol. The plugin thread only writes values into the backlog, and waits for nothing:
-//! names are looked up, connections made and answers read on the server's own thread, so a server
-//! that is away or stuck costs no one else anything, and itself what its backlog cannot hold.
+//! Knows no protocol. The plugin thread only puts values in, and never waits: names are resolved,
+//! connections made and answers read on the server's own thread. A server that is away or hangs
+//! costs nobody else anything, and itself only what its backlog cannot hold.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread;
+
 use std::time::{Duration, Instant};
 
 use gmetad_core::status::ExportCounters;
 
+mod answer;
 mod backlog;
+mod batch;
+mod connection;
+mod dialect;
+mod error;
 mod pacing;
 mod refusals;
+mod remark;
 mod sender;
-mod stream;
+mod server;
+#[cfg(test)]
+mod simulation;
 #[cfg(test)]
 mod tests;
+mod thread;
 
-pub use backlog::Batch;
+#[cfg(test)]
+pub(crate) use answer::read_slowly;
+pub use answer::{AnswerReader, BatchAnswer};
+pub use batch::{Batch, Frame};
+pub use connection::{Endpoint, Timeouts};
+pub use dialect::Dialect;
+pub use error::LinkError;
 pub use pacing::{Backoff, Pacing};
 pub use refusals::{Target, target};
-use sender::Shared;
-pub use sender::{Answer, Dialect, Peer};
-pub use stream::{Endpoint, Patience, Stream, StreamError};
+use sender::Sender;
+pub use server::{BACKLOG_BYTES, Server};
+use thread::{Courier, Shared};
 
-/// What waits for one server at most: some fourteen minutes of 33,000 metrics every 15 s.
-pub const BACKLOG_BYTES: usize = 128 * 1024 * 1024;
-
-/// As much as goes to a stream in one go.
-pub const STREAM_BATCH_BYTES: usize = 32 * 1024;
-
-/// As much as goes into a datagram: what crosses every network undivided.
-pub const DATAGRAM_BYTES: usize = 1400;
-
-/// How long a connection may stand still.
-pub const STALL: Duration = Duration::from_secs(10);
-
-/// How long servers may take for what is left when the daemon ends.
+/// How long servers may take for what is left when the daemon stops.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
-/// Room for a look-up of a name through whatever the system has for it.
+/// Stack of a server's thread; resolving a name takes most of it.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// The plugin's end of one server's backlog.
-pub struct Connection {
+/// The plugin's end of the way to one server.
+pub struct Link {
     shared: Arc<Shared>,
-    batch_bytes: usize,
+    dialect: Arc<dyn Dialect>,
     batch: Batch,
+    batch_bytes: usize,
 }
 
-impl Connection {
-    /// Starts the server's thread; nothing is sent before there is something to send.
+impl Link {
+    /// Starts the server's thread, which connects once there is something to send. `id` is the
+    /// export's, for the log.
     pub fn open(
-        peer: Peer,
-        batch_bytes: usize,
+        id: &'static str,
+        server: Server,
         counters: &Arc<ExportCounters>,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(peer.limit_bytes, Arc::clone(counters)));
+        let courier = Courier {
+            name: format!("{id} {}", server.endpoint),
+            endpoint: server.endpoint.clone(),
+            timeouts: server.timeouts,
+            dialect: Arc::clone(&server.dialect),
+        };
+        let dialect = Arc::clone(&server.dialect);
+        let batch_bytes = server.batch_bytes;
+        let sender = Sender::new(server, Arc::clone(counters));
+        let shared = Arc::new(Shared::new(sender, Arc::clone(counters)));
         let theirs = Arc::clone(&shared);
-        thread::Builder::new()
-            .name(peer.id.into())
+        std::thread::Builder::new()
+            .name(id.into())
             .stack_size(STACK_BYTES)
-            .spawn(move || sender::run(peer, &theirs))?;
-        Ok(Connection {
+            .spawn(move || courier.run(&theirs))?;
+        Ok(Link {
             shared,
-            batch_bytes,
+            dialect,
             batch: Batch::default(),
+            batch_bytes,
         })
     }
 
-    /// Puts one value into the batch on its way, which is handed over when it is full.
-    pub fn put(&mut self, item: &[u8]) {
-        if !self.batch.bytes.is_empty() && self.batch.bytes.len() + item.len() > self.batch_bytes {
+    /// Adds a value, as the dialect writes one, to the batch. A batch that is full is handed over.
+    pub fn put(&mut self, value: &[u8]) {
+        if !self.batch.has_room_for(value, self.batch_bytes) {
             self.hand_over();
         }
-        if self.batch.bytes.capacity() == 0 {
-            self.batch.bytes.reserve_exact(self.batch_bytes);
-        }
-        self.batch.bytes.extend_from_slice(item);
-        self.batch.items += 1;
+        self.batch.push(value);
     }
 
-    /// Hands over what there is: an update ends here.
+    /// Counts values that the protocol has no way to say.
+    pub fn count_failed(&self, values: u64) {
+        self.shared.counters().count_failed(values);
+    }
+
+    /// Encodes what has been put in, and hands it over to be sent. An update ends so.
     pub fn hand_over(&mut self) {
-        if self.batch.bytes.is_empty() {
+        if self.batch.values() == 0 {
             return;
         }
-        let mut batch = std::mem::take(&mut self.batch);
-        batch.bytes.shrink_to_fit();
-        self.shared.put(batch);
+        self.shared
+            .put(Frame::new(&self.batch, self.dialect.as_ref()));
+        self.batch.clear();
     }
 }
 
-/// Ends connections: what is left is sent, but not for long.
-pub fn close(mut connections: Vec<Connection>) {
+/// Ends links: what is left is sent, but not for long.
+pub fn close(mut links: Vec<Link>) {
     let deadline = Instant::now() + CLOSE_LIMIT;
-    for connection in &mut connections {
-        connection.hand_over();
-        connection.shared.close(deadline);
+    for link in &mut links {
+        link.hand_over();
+        link.shared.close(deadline);
     }
-    // A thread that sits in a look-up cannot be called back: it is left behind for the process's
-    // end.
+    // A thread that resolves a name cannot be stopped: it ends with the process.
     let grace = deadline + CLOSE_LIMIT / 4;
-    for connection in &connections {
-        connection.shared.wait_ended(grace);
+    for link in &links {
+        link.shared.wait_ended(grace);
     }
 }
 
-impl std::fmt::Debug for Connection {
+impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let counters = &self.shared.counters;
-        f.debug_struct("Connection")
-            .field("waiting", &counters.waiting_bytes.load(Ordering::Relaxed))
+        let waiting = &self.shared.counters().waiting_bytes;
+        f.debug_struct("Link")
+            .field("waiting", &waiting.load(Ordering::Relaxed))
             .finish_non_exhaustive()
     }
 }

@@ -1,24 +1,24 @@
-//! How long to leave a server alone that has failed.
+//! How long to wait before a server that has failed is tried again.
 //!
-//! No clock: only lengths of time.
+//! No clock: only durations.
 
 use std::time::Duration;
 
-/// First pause.
+/// The first pause.
 const FIRST: Duration = Duration::from_millis(500);
-/// No pause is longer, so that a server that is back is noticed soon.
+/// The longest pause: a server that is back is noticed within this time.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// Says how long to wait after a failure.
+/// Decides how long to wait after a failure.
 pub trait Pacing: Send {
-    /// The server has failed: how long to leave it alone.
+    /// The server has failed. Returns how long to wait before the next attempt.
     fn failed(&mut self) -> Duration;
 
-    /// The server has taken a batch.
+    /// The server has taken a frame.
     fn succeeded(&mut self);
 }
 
-/// Twice as long each time, up to half a minute.
+/// Doubles the pause after each failure, up to half a minute.
 #[derive(Debug, Default)]
 pub struct Backoff {
     failures: u32,

@@ -1,7 +1,7 @@
-//! What a server refuses of the values it is sent: which, since when, and what to say of it.
+//! Which values a server refuses, since when, and when to log it.
 //!
-//! No I/O and no clock: answers and times come in. A refusal is an answer like any other: the values
-//! after it are sent at once.
+//! No I/O and no clock: answers and times come in. A refusal is an answer like any other: the next
+//! values are sent at once.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 
 use gmetad_core::complaint::{Complaint, Say};
 
-/// What a value is for at the server, such as its file or its key, in a number.
+/// What a value is for at the server, such as its file or its key, as a hash.
 pub type Target = u64;
 
-/// The target that has this name.
+/// The target of this name.
 pub fn target(name: impl Hash) -> Target {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
     hasher.finish()
 }
 
-/// Targets that are kept in mind at most.
+/// Refused targets that are remembered at most.
 const LIMIT: usize = 100_000;
 
-/// A target that was neither refused nor taken for so long is no longer sent to.
+/// A target that was neither refused nor accepted for so long is taken to be gone.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
 
 /// The targets that refused their last value.
@@ -38,9 +38,9 @@ impl Refusals {
         self.refused.len()
     }
 
-    /// Takes in what was sent, and the places in it of what was refused. What to say, if anything.
+    /// Some of what was sent was refused: `refused` are places in `sent`. Returns what to log.
     pub(super) fn refuse(&mut self, sent: &[Target], refused: &[u32], now: Instant) -> Option<Say> {
-        self.take(sent);
+        self.remove(sent);
         for target in refused.iter().filter_map(|at| sent.get(*at as usize)) {
             if self.refused.len() < LIMIT || self.refused.contains_key(target) {
                 self.refused.insert(*target, now);
@@ -49,9 +49,10 @@ impl Refusals {
         self.complaint.failed(now)
     }
 
-    /// Takes in what was taken. For how long values were refused, where that was said and is over.
+    /// All that was sent was accepted. Returns for how long values were refused, if that was logged
+    /// and is over now.
     pub(super) fn accept(&mut self, sent: &[Target], now: Instant) -> Option<Duration> {
-        self.take(sent);
+        self.remove(sent);
         self.refused
             .retain(|_, last| now.saturating_duration_since(*last) < FORGET_AFTER);
         if self.refused.is_empty() {
@@ -61,7 +62,7 @@ impl Refusals {
         }
     }
 
-    fn take(&mut self, sent: &[Target]) {
+    fn remove(&mut self, sent: &[Target]) {
         for target in sent {
             if self.refused.is_empty() {
                 return;

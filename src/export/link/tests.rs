@@ -1,11 +1,15 @@
-//! The promises of a connection, held to real sockets on this machine.
+//! The promises of a link, held to real sockets on this machine.
 
 use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::thread::JoinHandle;
+use std::sync::atomic::AtomicU32;
+use std::thread::{self, JoinHandle};
 
+use flate2::Compression;
+use flate2::read::MultiGzDecoder;
+use flate2::write::GzEncoder;
 use gmetad_core::status::ExportStatus;
 
 use super::*;
@@ -40,30 +44,41 @@ struct Mute;
 
 impl Dialect for Mute {}
 
-/// Each batch ends in a full stop and is answered by a line, which is why some were refused.
+/// Each batch has its number of values in front and ends in a full stop. It is answered by a line,
+/// whose length says how many are refused and whose text says why.
 struct Talking;
 
 impl Dialect for Talking {
-    fn opening(&self, batch: &Batch, wire: &mut Vec<u8>) {
-        wire.extend_from_slice(format!("{}:", batch.items).as_bytes());
-    }
-
-    fn closing(&self) -> &'static [u8] {
-        b"."
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("{}:", batch.values()).as_bytes());
+        out.extend_from_slice(batch.bytes());
+        out.push(b'.');
     }
 
     fn answers(&self) -> bool {
         true
     }
 
-    fn answer(&self, stream: &mut Stream<'_>, _: &Batch) -> Result<Answer, StreamError> {
-        let reason = stream.read_line(100)?;
+    fn answer(&self, reader: &mut AnswerReader<'_>, _: &Frame) -> Result<BatchAnswer, LinkError> {
+        let reason = reader.line(100)?;
         let refused = (0..reason.len() as u32).collect();
-        Ok(Answer {
+        Ok(BatchAnswer {
             refused,
-            passed: 0,
+            left_out: 0,
             reason,
         })
+    }
+}
+
+/// Compressed lines, each batch a gzip member; counts the batches.
+struct Gzipped(Arc<AtomicU32>);
+
+impl Dialect for Gzipped {
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        let mut encoder = GzEncoder::new(out, Compression::fast());
+        encoder.write_all(batch.bytes()).unwrap();
+        encoder.finish().unwrap();
     }
 }
 
@@ -83,7 +98,7 @@ impl Rig {
         }
     }
 
-    fn connect(&self, dialect: impl Dialect + 'static, limit_bytes: usize) -> Connection {
+    fn connect(&self, dialect: impl Dialect + 'static, limit_bytes: usize) -> Link {
         self.connect_to(Endpoint::Unix(self.path.clone()), dialect, limit_bytes, 10)
     }
 
@@ -93,9 +108,12 @@ impl Rig {
         dialect: impl Dialect + 'static,
         limit_bytes: usize,
         batch_bytes: usize,
-    ) -> Connection {
-        let peer = peer(endpoint, dialect, limit_bytes);
-        Connection::open(peer, batch_bytes, &self.counters).unwrap()
+    ) -> Link {
+        let server = Server {
+            batch_bytes,
+            ..server(endpoint, dialect, limit_bytes)
+        };
+        Link::open("test", server, &self.counters).unwrap()
     }
 
     fn status(&self) -> ExportStatus {
@@ -112,25 +130,23 @@ impl Rig {
     }
 }
 
-fn peer(endpoint: Endpoint, dialect: impl Dialect + 'static, limit_bytes: usize) -> Peer {
-    Peer {
-        id: "test",
-        endpoint,
-        patience: Patience {
+fn server(endpoint: Endpoint, dialect: impl Dialect + 'static, limit_bytes: usize) -> Server {
+    Server {
+        timeouts: Timeouts {
             connect: LONG,
             stall: SHORT,
         },
-        dialect: Box::new(dialect),
         pacing: Box::new(Eager),
         limit_bytes,
+        ..Server::new("test_server", endpoint, dialect)
     }
 }
 
-fn put(connection: &mut Connection, items: &[&str]) {
-    for item in items {
-        connection.put(item.as_bytes());
+fn put(link: &mut Link, values: &[&str]) {
+    for value in values {
+        link.put(value.as_bytes());
     }
-    connection.hand_over();
+    link.hand_over();
 }
 
 /// Takes one connection and reads it to its end.
@@ -153,15 +169,15 @@ fn read(stream: &mut UnixStream, length: usize) -> String {
 #[test]
 fn what_came_while_the_server_was_away_is_sent_in_order_when_it_is_back() {
     let rig = Rig::new();
-    let mut connection = rig.connect(Mute, 10_000);
-    put(&mut connection, &["a 1\n", "b 2\n", "c 3\n"]);
+    let mut link = rig.connect(Mute, 10_000);
+    put(&mut link, &["a 1\n", "b 2\n", "c 3\n"]);
     rig.wait("a first failure", |it| it.failing);
-    put(&mut connection, &["d 4\n"]);
+    put(&mut link, &["d 4\n"]);
     assert_eq!((rig.status().sent, rig.status().connects), (0, 0));
     assert!(rig.status().waiting_bytes > 0);
     let server = reader(&rig.path);
     rig.wait("the rest to be sent", |it| it.sent == 4);
-    close(vec![connection]);
+    close(vec![link]);
     assert_eq!(server.join().unwrap(), "a 1\nb 2\nc 3\nd 4\n");
     let status = rig.status();
     assert_eq!((status.sent_bytes, status.waiting_bytes), (16, 0));
@@ -170,23 +186,55 @@ fn what_came_while_the_server_was_away_is_sent_in_order_when_it_is_back() {
 }
 
 #[test]
+fn a_batch_is_encoded_once_before_it_waits_and_waits_compressed() {
+    let rig = Rig::new();
+    let encoded = Arc::new(AtomicU32::new(0));
+    let dialect = Gzipped(Arc::clone(&encoded));
+    let endpoint = Endpoint::Unix(rig.path.clone());
+    let mut link = rig.connect_to(endpoint, dialect, 1_000_000, 10_000);
+    let value = format!("{} 1\n", "path".repeat(20));
+    let lines = vec![value.as_str(); 1000];
+    put(&mut link, &lines);
+    let batches = encoded.load(Ordering::Relaxed);
+    assert!(batches > 1);
+    rig.wait("a first failure", |it| it.failing);
+    let waiting = rig.status().waiting_bytes;
+    assert!(waiting < lines.concat().len() as u64 / 10, "{waiting}");
+    let server = {
+        let listener = UnixListener::bind(&rig.path).unwrap();
+        thread::spawn(move || {
+            let mut text = String::new();
+            let (stream, _) = listener.accept().unwrap();
+            MultiGzDecoder::new(stream)
+                .read_to_string(&mut text)
+                .unwrap();
+            text
+        })
+    };
+    rig.wait("all of it to be sent", |it| it.sent == 1000);
+    close(vec![link]);
+    assert_eq!(server.join().unwrap(), lines.concat());
+    assert_eq!(encoded.load(Ordering::Relaxed), batches);
+}
+
+#[test]
 fn a_server_that_never_reads_costs_no_time_and_no_more_than_its_backlog() {
     let rig = Rig::new();
     let listener = UnixListener::bind(&rig.path).unwrap();
     let limit = 100_000;
-    let mut connection = rig.connect_to(Endpoint::Unix(rig.path.clone()), Mute, limit, 1000);
+    let mut link = rig.connect_to(Endpoint::Unix(rig.path.clone()), Mute, limit, 1000);
     let item = "x".repeat(100);
     let start = Instant::now();
     for _ in 0..50_000 {
-        connection.put(item.as_bytes());
+        link.put(item.as_bytes());
         assert!(rig.status().waiting_bytes <= limit as u64);
     }
-    connection.hand_over();
+    link.hand_over();
     assert!(start.elapsed() < Duration::from_secs(5), "nobody waits");
     rig.wait("it to be given up", |it| it.failing);
     let status = rig.status();
     assert!(status.dropped > 30_000, "{status:?}");
-    close(vec![connection]);
+    close(vec![link]);
     let status = rig.status();
     assert_eq!(status.sent + status.dropped, 50_000);
     assert_eq!(status.waiting_bytes, 0);
@@ -197,20 +245,20 @@ fn a_server_that_never_reads_costs_no_time_and_no_more_than_its_backlog() {
 fn what_is_left_at_the_end_is_sent() {
     let rig = Rig::new();
     let server = reader(&rig.path);
-    let mut connection = rig.connect(Mute, 10_000);
-    connection.put(b"last\n");
-    close(vec![connection]);
+    let mut link = rig.connect(Mute, 10_000);
+    link.put(b"last\n");
+    close(vec![link]);
     assert_eq!(server.join().unwrap(), "last\n");
 }
 
 #[test]
 fn a_server_that_is_away_does_not_hold_the_end_up() {
     let rig = Rig::new();
-    let mut connection = rig.connect(Mute, 10_000);
-    put(&mut connection, &["a\n", "b\n"]);
+    let mut link = rig.connect(Mute, 10_000);
+    put(&mut link, &["a\n", "b\n"]);
     rig.wait("a first failure", |it| it.failing);
     let start = Instant::now();
-    close(vec![connection]);
+    close(vec![link]);
     assert!(start.elapsed() < CLOSE_LIMIT);
     let status = rig.status();
     assert_eq!((status.dropped, status.waiting_bytes), (2, 0));
@@ -219,26 +267,26 @@ fn a_server_that_is_away_does_not_hold_the_end_up() {
 #[test]
 fn a_server_that_was_restarted_in_between_misses_nothing() {
     let rig = Rig::new();
-    let mut connection = rig.connect(Mute, 10_000);
+    let mut link = rig.connect(Mute, 10_000);
     let first = UnixListener::bind(&rig.path).unwrap();
-    put(&mut connection, &["a\n"]);
+    put(&mut link, &["a\n"]);
     let (mut stream, _) = first.accept().unwrap();
     assert_eq!(read(&mut stream, 2), "a\n");
     drop((stream, first));
     std::fs::remove_file(&rig.path).unwrap();
     let second = UnixListener::bind(&rig.path).unwrap();
-    put(&mut connection, &["b\n"]);
+    put(&mut link, &["b\n"]);
     let (mut stream, _) = second.accept().unwrap();
     assert_eq!(read(&mut stream, 2), "b\n");
-    close(vec![connection]);
+    close(vec![link]);
 }
 
 #[test]
 fn a_batch_whose_answer_did_not_come_is_sent_again() {
     let rig = Rig::new();
     let listener = UnixListener::bind(&rig.path).unwrap();
-    let mut connection = rig.connect(Talking, 10_000);
-    put(&mut connection, &["ab", "cd"]);
+    let mut link = rig.connect(Talking, 10_000);
+    put(&mut link, &["ab", "cd"]);
     let (mut stream, _) = listener.accept().unwrap();
     assert_eq!(read(&mut stream, 7), "2:abcd.");
     drop(stream);
@@ -246,25 +294,25 @@ fn a_batch_whose_answer_did_not_come_is_sent_again() {
     assert_eq!(read(&mut stream, 7), "2:abcd.");
     stream.write_all(b"\n").unwrap();
     rig.wait("the answer", |it| it.sent == 2);
-    close(vec![connection]);
-    assert_eq!(rig.status().sent_bytes, 4, "once");
+    close(vec![link]);
+    assert_eq!(rig.status().sent_bytes, 7, "once");
 }
 
 #[test]
 fn what_is_refused_is_counted_and_not_sent_again() {
     let rig = Rig::new();
     let listener = UnixListener::bind(&rig.path).unwrap();
-    let mut connection = rig.connect(Talking, 10_000);
-    put(&mut connection, &["ab", "cd"]);
+    let mut link = rig.connect(Talking, 10_000);
+    put(&mut link, &["ab", "cd"]);
     let (mut stream, _) = listener.accept().unwrap();
     assert_eq!(read(&mut stream, 7), "2:abcd.");
     stream.write_all(b"x\n").unwrap();
     rig.wait("the answer", |it| it.sent == 1);
-    put(&mut connection, &["ef"]);
+    put(&mut link, &["ef"]);
     assert_eq!(read(&mut stream, 5), "1:ef.");
     stream.write_all(b"xxxxxx\n").unwrap();
     rig.wait("the second answer", |it| it.failed == 2);
-    close(vec![connection]);
+    close(vec![link]);
     assert_eq!(rig.status().sent, 1);
 }
 
@@ -272,15 +320,16 @@ fn what_is_refused_is_counted_and_not_sent_again() {
 fn a_refusal_is_an_answer_and_holds_nothing_up() {
     let rig = Rig::new();
     let listener = UnixListener::bind(&rig.path).unwrap();
-    let peer = Peer {
+    let server = Server {
         pacing: Box::new(Offended),
-        patience: Patience {
+        timeouts: Timeouts {
             connect: LONG,
             stall: LONG,
         },
-        ..peer(Endpoint::Unix(rig.path.clone()), Talking, 10_000)
+        batch_bytes: 10,
+        ..server(Endpoint::Unix(rig.path.clone()), Talking, 10_000)
     };
-    let mut connection = Connection::open(peer, 10, &rig.counters).unwrap();
+    let mut link = Link::open("test", server, &rig.counters).unwrap();
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         for _ in 0..50 {
@@ -293,12 +342,12 @@ fn a_refusal_is_an_answer_and_holds_nothing_up() {
         stream
     });
     for _ in 0..51 {
-        put(&mut connection, &["ab", "cd"]);
+        put(&mut link, &["ab", "cd"]);
     }
     rig.wait("all answers", |it| it.sent == 2 && it.failed == 100);
     let stream = server.join().unwrap();
     assert_eq!((rig.status().refusing, rig.status().failing), (0, false));
-    close(vec![connection]);
+    close(vec![link]);
     drop(stream);
 }
 
@@ -311,18 +360,18 @@ fn datagrams_hold_whole_items_up_to_their_limit() {
         host: "localhost".into(),
         port: socket.local_addr().unwrap().port(),
     };
-    let mut connection = rig.connect_to(Endpoint::Udp(place), Mute, 1_000_000, 100);
+    let mut link = rig.connect_to(Endpoint::Udp(place), Mute, 1_000_000, 100);
     let item = "x".repeat(30);
     for _ in 0..300 {
-        connection.put(item.as_bytes());
+        link.put(item.as_bytes());
     }
-    connection.put("y".repeat(300).as_bytes());
-    connection.hand_over();
+    link.put("y".repeat(300).as_bytes());
+    link.hand_over();
     let mut bytes = [0; 2000];
     for _ in 0..100 {
         assert_eq!(socket.recv(&mut bytes).unwrap(), 90);
     }
     assert_eq!(socket.recv(&mut bytes).unwrap(), 300, "one that is longer");
-    close(vec![connection]);
+    close(vec![link]);
     assert_eq!(rig.status().sent, 301);
 }

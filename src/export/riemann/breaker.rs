@@ -1,61 +1,61 @@
 //! A circuit breaker: after too many failures in a row a server is left alone, then tried once.
 //!
-//! No clock: only lengths of time. The numbers are C gmetad's, which also counts a message that the
-//! server refuses; here that is an answer, and no failure.
+//! No clock: only durations. The numbers are C gmetad's. C gmetad also counts messages that the
+//! server refuses; here a refusal is an answer, not a failure.
 
 use std::time::Duration;
 
 use crate::link::Pacing;
 
-/// Failures in a row that are borne.
+/// Failures in a row after which the breaker opens with the next one.
 const MAX_FAILURES: u32 = 5;
-/// The pause after one of those.
+/// The pause after a failure that does not open it.
 const SHORT: Duration = Duration::from_millis(500);
-/// The pause after one too many.
+/// How long the breaker stays open.
 const OPEN: Duration = Duration::from_secs(15);
 
-/// C gmetad throws away what comes while it is open, here that waits; what comes back half open is
-/// closed by the first batch that is taken.
+/// C gmetad throws away what comes while its breaker is open; here it waits. A breaker that is half
+/// open is closed by the first frame that is taken.
 #[derive(Debug, Default)]
 pub struct Breaker {
-    state: State,
+    state: BreakerState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum BreakerState {
     /// All goes to the server.
     Closed {
         /// In a row.
         failures: u32,
     },
-    /// The server was left alone, and what comes next is a trial.
+    /// The server was left alone; the next frame is a trial.
     HalfOpen,
 }
 
-impl Default for State {
-    fn default() -> State {
-        State::Closed { failures: 0 }
+impl Default for BreakerState {
+    fn default() -> BreakerState {
+        BreakerState::Closed { failures: 0 }
     }
 }
 
 impl Pacing for Breaker {
     fn failed(&mut self) -> Duration {
         match self.state {
-            State::Closed { failures } if failures < MAX_FAILURES => {
-                self.state = State::Closed {
+            BreakerState::Closed { failures } if failures < MAX_FAILURES => {
+                self.state = BreakerState::Closed {
                     failures: failures + 1,
                 };
                 SHORT
             }
             _ => {
-                self.state = State::HalfOpen;
+                self.state = BreakerState::HalfOpen;
                 OPEN
             }
         }
     }
 
     fn succeeded(&mut self) {
-        self.state = State::default();
+        self.state = BreakerState::default();
     }
 }
 

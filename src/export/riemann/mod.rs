@@ -1,24 +1,22 @@
 //! Sends heartbeats of all hosts, and the values of those that are up, to Riemann as events.
 //!
-//! Knows no sockets: `export` has the connection. Over UDP nothing comes back; over TCP every
-//! message is answered, and a server that too often gives no answer is left alone for a while.
+//! No sockets: `link` has them. Over UDP nothing is answered. Over TCP every message is, and a
+//! server that fails too often is left alone for a while.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use prost::Message as _;
 
+use crate::export::Export;
 use crate::link::{
-    Answer, BACKLOG_BYTES, Backoff, Batch, Connection, DATAGRAM_BYTES, Dialect, Endpoint, Pacing,
-    Patience, Peer, STALL, STREAM_BATCH_BYTES, Stream, StreamError, Target, close, target,
+    AnswerReader, Batch, BatchAnswer, Dialect, Endpoint, Frame, Link, LinkError, Server, Target,
+    target,
 };
-
 use crate::select;
 use gmetad_config::Config;
 use gmetad_core::model::{Cluster, Host, MetricDef, MetricType, parse_number};
-use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
+use gmetad_core::plugin::{PluginError, RootUpdate, Update};
 use gmetad_core::source::HostPort;
-use gmetad_core::status::ExportCounters;
 
 mod breaker;
 mod wire;
@@ -26,46 +24,28 @@ mod wire;
 use breaker::Breaker;
 use wire::{Attribute, Event, Msg, append_event};
 
-/// Its id in the log and in the `plugins` directive.
-const ID: &str = "riemann";
-
 /// Longest answer.
 const ANSWER_BYTES: usize = 1024 * 1024;
 
-/// How long a server may take to be connected to; C gmetad's 500 ms are short for a far one.
-const CONNECT: Duration = Duration::from_secs(5);
+/// Bytes of a message's length, in front of it.
+const LENGTH_BYTES: usize = 4;
 
 /// The service of a host's heartbeat, as C gmetad names it.
 const HEARTBEAT: &str = "heartbeat";
 
-/// TMAXes until a host that says nothing is down.
+/// TMAXes without a word after which a host is down.
 const HEARTBEATS_MISSED: u32 = 4;
 
-/// The plugin.
-#[derive(Debug)]
+/// The export.
 pub struct Riemann {
     server: HostPort,
     tcp: bool,
-    /// As it was told last: a reload may change it.
+    /// As the newest sum has it: a reload may change it.
     gridname: Arc<str>,
     attributes: Vec<(String, String)>,
-    counters: Arc<ExportCounters>,
-    connection: Option<Connection>,
 }
 
 impl Riemann {
-    /// As configured; none if it is not.
-    pub fn new(config: &Config) -> Option<Riemann> {
-        Some(Riemann {
-            server: config.exports.riemann.clone()?,
-            tcp: config.exports.riemann_tcp,
-            gridname: config.gridname.as_str().into(),
-            attributes: config.exports.riemann_attributes.clone(),
-            counters: Arc::default(),
-            connection: None,
-        })
-    }
-
     /// The events of an update, each with its length, as they stand in a message.
     fn events(&self, update: &Update, mut each: impl FnMut(&[u8])) {
         let Some(cluster) = select::cluster(update) else {
@@ -74,8 +54,8 @@ impl Riemann {
         let time = select::time(cluster, update.now);
         let mut item = Vec::new();
         for host in select::hosts(cluster) {
-            // What all events of a host have in common is encoded once: parts of a message that
-            // follow one another are one message.
+            // What all events of a host have in common is encoded once: encoded parts of a message
+            // put one after another are that message.
             let common = self.common(cluster, host, time).encode_to_vec();
             let mut put = |event: &Event| {
                 item.clear();
@@ -165,67 +145,46 @@ fn ttl(secs: u32) -> Option<f32> {
     (secs > 0).then_some(secs as f32)
 }
 
-impl Plugin for Riemann {
-    fn id(&self) -> &str {
-        ID
-    }
+impl Export for Riemann {
+    const ID: &'static str = "riemann";
 
-    fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
-        Some((ID, Arc::clone(&self.counters)))
-    }
-
-    fn start(&mut self) -> Result<(), PluginError> {
-        let server = self.server.clone();
-        let (endpoint, dialect, pacing, batch_bytes): (_, Box<dyn Dialect>, Box<dyn Pacing>, _) =
-            if self.tcp {
-                let breaker = Box::new(Breaker::default());
-                let endpoint = Endpoint::Tcp(server);
-                (endpoint, Box::new(Framed), breaker, STREAM_BATCH_BYTES)
-            } else {
-                let backoff = Box::new(Backoff::default());
-                let endpoint = Endpoint::Udp(server);
-                (endpoint, Box::new(Datagrams), backoff, DATAGRAM_BYTES)
-            };
-        let peer = Peer {
-            id: ID,
-            endpoint,
-            patience: Patience {
-                connect: CONNECT,
-                stall: STALL,
-            },
-            dialect,
-            pacing,
-            limit_bytes: BACKLOG_BYTES,
+    fn configured(config: &Config) -> Result<Option<Riemann>, PluginError> {
+        let exports = &config.exports;
+        let Some(server) = exports.riemann.clone() else {
+            return Ok(None);
         };
-        let connection = Connection::open(peer, batch_bytes, &self.counters);
-        self.connection = Some(connection.map_err(|cause| PluginError::System {
-            what: format!("the thread for {}", self.server),
-            cause,
-        })?);
-        Ok(())
+        Ok(Some(Riemann {
+            server,
+            tcp: exports.riemann_tcp,
+            gridname: config.gridname.as_str().into(),
+            attributes: exports.riemann_attributes.clone(),
+        }))
     }
 
-    fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
-        // Taken out, so that the events may be made by `self` meanwhile.
-        if let Some(mut connection) = self.connection.take() {
-            self.events(update, |item| connection.put(item));
-            connection.hand_over();
-            self.connection = Some(connection);
+    fn servers(&self) -> Vec<Server> {
+        let (directive, place) = ("riemann_server", self.server.clone());
+        vec![if self.tcp {
+            Server {
+                pacing: Box::new(Breaker::default()),
+                ..Server::new(directive, Endpoint::Tcp(place), Framed)
+            }
+        } else {
+            Server::new(directive, Endpoint::Udp(place), Datagrams)
+        }]
+    }
+
+    fn put(&self, update: &Update, links: &mut [Link]) {
+        for link in links {
+            self.events(update, |event| link.put(event));
         }
-        Ok(())
     }
 
-    fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
+    fn root(&mut self, root: &RootUpdate) {
         self.gridname = Arc::clone(&root.gridname);
-        Ok(())
-    }
-
-    fn stop(&mut self) {
-        close(self.connection.take().into_iter().collect());
     }
 }
 
-/// Over UDP a datagram is a message.
+/// Over UDP a datagram is a message; no answers.
 struct Datagrams;
 
 impl Dialect for Datagrams {}
@@ -234,44 +193,49 @@ impl Dialect for Datagrams {}
 struct Framed;
 
 impl Dialect for Framed {
-    fn opening(&self, batch: &Batch, wire: &mut Vec<u8>) {
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) {
         // A batch is far below 4 GB: at most one event over its limit.
-        wire.extend_from_slice(&(batch.bytes.len() as u32).to_be_bytes());
+        let length = batch.bytes().len() as u32;
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(batch.bytes());
     }
 
     fn answers(&self) -> bool {
         true
     }
 
-    fn answer(&self, stream: &mut Stream<'_>, batch: &Batch) -> Result<Answer, StreamError> {
-        let head = stream.read_exact(4)?;
+    fn answer(
+        &self,
+        reader: &mut AnswerReader<'_>,
+        frame: &Frame,
+    ) -> Result<BatchAnswer, LinkError> {
+        let head = reader.exactly(LENGTH_BYTES)?;
         let length = head
             .iter()
             .fold(0, |length, &byte| length << 8 | usize::from(byte));
         if length > ANSWER_BYTES {
             let what = format!("a message of {length} bytes");
-            return Err(StreamError::Nonsense(what));
+            return Err(LinkError::Protocol(what));
         }
-        let bytes = stream.read_exact(length)?;
+        let bytes = reader.exactly(length)?;
         let msg = Msg::decode(bytes.as_slice())
-            .map_err(|error| StreamError::Nonsense(error.to_string()))?;
+            .map_err(|error| LinkError::Protocol(error.to_string()))?;
         if msg.ok == Some(true) {
-            return Ok(Answer::default());
+            return Ok(BatchAnswer::default());
         }
-        Ok(Answer {
-            refused: (0..batch.items).collect(),
-            passed: 0,
+        Ok(BatchAnswer {
+            refused: (0..frame.values).collect(),
+            left_out: 0,
             reason: msg
                 .error
                 .unwrap_or_else(|| "it does not say why".to_string()),
         })
     }
 
-    fn targets(&self, batch: &Batch) -> Vec<Target> {
+    fn targets(&self, frame: &Frame) -> Vec<Target> {
+        let message = frame.bytes.get(LENGTH_BYTES..).unwrap_or_default();
         // It was encoded here.
-        let events = Msg::decode(batch.bytes.as_slice())
-            .unwrap_or_default()
-            .events;
+        let events = Msg::decode(message).unwrap_or_default().events;
         let targets = events
             .iter()
             .map(|event| target((&event.host, &event.service)));
@@ -282,6 +246,7 @@ impl Dialect for Framed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::link::read_slowly;
     use crate::testing::{PLAIN, edge_cases, update_of};
 
     fn riemann(attributes: &[(&str, &str)]) -> Riemann {
@@ -295,7 +260,7 @@ mod tests {
             .iter()
             .map(|(key, value)| ((*key).to_string(), (*value).to_string()))
             .collect();
-        Riemann::new(&config).unwrap()
+        Riemann::configured(&config).unwrap().unwrap()
     }
 
     fn all(riemann: &Riemann, update: &Update) -> Vec<Event> {
@@ -330,6 +295,48 @@ mod tests {
     }
 
     #[test]
+    fn over_tcp_a_message_has_its_length_in_front_and_its_events_are_found_again() {
+        let mut batch = Batch::default();
+        riemann(&[]).events(&edge_cases(), |event| batch.push(event));
+        let frame = Frame::new(&batch, &Framed);
+        let (head, message) = frame.bytes.split_first_chunk::<4>().unwrap();
+        assert_eq!(u32::from_be_bytes(*head) as usize, message.len());
+        assert_eq!(message, batch.bytes());
+        let events = Msg::decode(message).unwrap().events;
+        assert_eq!(events.len(), frame.values as usize);
+        let targets = Framed.targets(&frame);
+        let own = target((&events[3].host, &events[3].service));
+        assert_eq!((targets.len(), targets[3]), (events.len(), own));
+    }
+
+    #[test]
+    fn an_answer_is_yes_no_or_not_riemanns() {
+        let frame = Frame {
+            bytes: Vec::new(),
+            values: 3,
+        };
+        let answer = |msg: &Msg| {
+            let bytes = msg.encode_to_vec();
+            let head = (bytes.len() as u32).to_be_bytes();
+            let whole = [&head[..], &bytes].concat();
+            read_slowly(&whole, |reader| Framed.answer(reader, &frame)).unwrap()
+        };
+        let msg = |ok, error: Option<&str>| Msg {
+            ok,
+            error: error.map(String::from),
+            events: Vec::new(),
+        };
+        assert_eq!(answer(&msg(Some(true), None)), BatchAnswer::default());
+        let no = answer(&msg(Some(false), Some("full")));
+        assert_eq!((no.refused, &*no.reason), (vec![0, 1, 2], "full"));
+        assert_eq!(answer(&msg(None, None)).reason, "it does not say why");
+        for odd in [&b"\xff\xff\xff\xff"[..], b"\0\0\0\x02\xff\xff"] {
+            let result = read_slowly(odd, |reader| Framed.answer(reader, &frame));
+            assert!(matches!(result, Err(LinkError::Protocol(_))), "{result:?}");
+        }
+    }
+
+    #[test]
     fn a_host_that_is_down_sends_its_heartbeat_alone() {
         let events = all(&riemann(&[]), &edge_cases());
         let down: Vec<&Event> = events
@@ -352,7 +359,7 @@ mod tests {
             grids.next().and_then(|it| it.value)
         };
         assert_eq!(grid(&riemann).as_deref(), Some("G"));
-        let mut root = RootUpdate {
+        let root = RootUpdate {
             gridname: "renamed".into(),
             authority: "".into(),
             summary: Arc::default(),
@@ -360,7 +367,7 @@ mod tests {
             present: Arc::default(),
             invented: gmetad_core::plugin::Invented::default(),
         };
-        riemann.notify_root(&mut root).unwrap();
+        riemann.root(&root);
         assert_eq!(grid(&riemann).as_deref(), Some("renamed"));
     }
 

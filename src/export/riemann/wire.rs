@@ -1,33 +1,33 @@
-//! Riemann's messages, as far as they are sent and read here, and how events go into one.
+//! Riemann's messages, those parts that are sent and read here, and how events go into one.
 //!
-//! Field numbers are those of Riemann's own `proto.proto`; no I/O.
+//! No I/O. Field numbers are those of Riemann's own `proto.proto`.
 
 use prost::{Message, encode_length_delimiter};
 
-/// What stands before an event's length in a message: field 6, bytes of a length that is given.
+/// The tag in front of an event in a message: field 6, length-delimited.
 const EVENT: u8 = 6 << 3 | 2;
 
-/// What goes to and fro.
+/// A message, in either direction.
 #[derive(Clone, PartialEq, Message)]
 pub struct Msg {
-    /// Of an answer: whether all is well.
+    /// In an answer: whether the events were taken.
     #[prost(bool, optional, tag = "2")]
     pub ok: Option<bool>,
-    /// Of an answer: what is not.
+    /// In an answer: why they were not.
     #[prost(string, optional, tag = "3")]
     pub error: Option<String>,
-    /// Of a message to the server.
+    /// In a message to the server.
     #[prost(message, repeated, tag = "6")]
     pub events: Vec<Event>,
 }
 
-/// Something about a service on a host at a time.
+/// The state of a service on a host at a time.
 #[derive(Clone, PartialEq, Message)]
 pub struct Event {
     /// Seconds since the epoch.
     #[prost(int64, optional, tag = "1")]
     pub time: Option<i64>,
-    /// A value in words.
+    /// A value that is no number.
     #[prost(string, optional, tag = "2")]
     pub state: Option<String>,
     /// The metric's name.
@@ -39,13 +39,13 @@ pub struct Event {
     /// Units.
     #[prost(string, optional, tag = "5")]
     pub description: Option<String>,
-    /// The host's.
+    /// The host's tags.
     #[prost(string, repeated, tag = "7")]
     pub tags: Vec<String>,
-    /// Seconds for which it is good.
+    /// Seconds for which it is valid.
     #[prost(float, optional, tag = "8")]
     pub ttl: Option<f32>,
-    /// Where it comes from, and what the configuration adds.
+    /// Grid, cluster, address, location, and what the configuration adds.
     #[prost(message, repeated, tag = "9")]
     pub attributes: Vec<Attribute>,
     /// A whole number.
@@ -54,7 +54,7 @@ pub struct Event {
     /// A number.
     #[prost(double, optional, tag = "14")]
     pub metric_d: Option<f64>,
-    /// Not sent: the other two say more.
+    /// Never sent: the other two are more exact.
     #[prost(float, optional, tag = "15")]
     pub metric_f: Option<f32>,
 }
@@ -62,18 +62,18 @@ pub struct Event {
 /// A key and its value.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct Attribute {
-    /// What it is about.
+    /// Its name.
     #[prost(string, required, tag = "1")]
     pub key: String,
-    /// What it says.
+    /// Its value.
     #[prost(string, optional, tag = "2")]
     pub value: Option<String>,
 }
 
-/// Appends an event, one part of which is encoded already, to the bytes of a [`Msg`].
+/// Appends an event to the bytes of a [`Msg`]. Its part `common` is encoded already.
 pub fn append_event(msg: &mut Vec<u8>, common: &[u8], event: &Event) {
     msg.push(EVENT);
-    // A vector takes all that is written to it.
+    // Writing to a vector does not fail.
     let _ = encode_length_delimiter(common.len() + event.encoded_len(), msg);
     msg.extend_from_slice(common);
     let _ = event.encode(msg);

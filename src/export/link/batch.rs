@@ -1,0 +1,70 @@
+//! Values gathered into a batch, and the batch encoded for the wire.
+//!
+//! No I/O. A batch is encoded once, before it waits; what waits is sent as it is.
+
+use super::dialect::Dialect;
+
+/// Values of an update, each as its dialect writes one, one after another.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    values: u32,
+}
+
+impl Batch {
+    /// Appends a value.
+    pub fn push(&mut self, value: &[u8]) {
+        self.bytes.extend_from_slice(value);
+        self.values += 1;
+    }
+
+    /// The values' bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// How many values there are.
+    pub fn values(&self) -> u32 {
+        self.values
+    }
+
+    pub(super) fn has_room_for(&self, value: &[u8], limit_bytes: usize) -> bool {
+        self.bytes.is_empty() || self.bytes.len() + value.len() <= limit_bytes
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.values = 0;
+    }
+}
+
+/// A batch as it goes onto the wire.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// All that is sent.
+    pub bytes: Vec<u8>,
+    /// How many values are in it.
+    pub values: u32,
+}
+
+/// Room for what a dialect puts around a batch, so that most batches are encoded without growing.
+const AROUND_BYTES: usize = 64;
+
+impl Frame {
+    /// Encodes a batch.
+    pub fn new(batch: &Batch, dialect: &dyn Dialect) -> Frame {
+        let mut bytes = Vec::with_capacity(batch.bytes.len() + AROUND_BYTES);
+        dialect.encode(batch, &mut bytes);
+        // It may wait for hours, and a compressed batch is far smaller than its values.
+        bytes.shrink_to_fit();
+        Frame {
+            bytes,
+            values: batch.values,
+        }
+    }
+
+    /// Memory it takes.
+    pub(super) fn weight(&self) -> usize {
+        self.bytes.capacity() + size_of::<Frame>()
+    }
+}

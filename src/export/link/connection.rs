@@ -1,0 +1,292 @@
+//! A connection to a server: every call on it ends, one way or the other, within a known time.
+//!
+//! Knows no protocol. Calls block, for the timeouts at most: each server has a thread of its own.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockType, UnixAddr, connect, recv, setsockopt, socket,
+    sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use super::answer::AnswerReader;
+use super::error::LinkError;
+use gmetad_core::source::HostPort;
+
+/// How often a call that waits looks whether the daemon is stopping.
+const LOOK_UP: Duration = Duration::from_millis(200);
+
+/// Bytes that the system may hold for a server. They are lost if the server dies.
+const SEND_BUFFER_BYTES: usize = 128 * 1024;
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A stream over the network.
+    Tcp(HostPort),
+    /// Datagrams over the network.
+    Udp(HostPort),
+    /// A stream on this machine.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Endpoint::Tcp(place) => write!(f, "{place}"),
+            Endpoint::Udp(place) => write!(f, "{place} (udp)"),
+            Endpoint::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// How long a server may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// To accept a connection, for each of its addresses.
+    pub connect: Duration,
+    /// To send or receive the next byte on a connection.
+    pub stall: Duration,
+}
+
+/// Whether the daemon is stopping and can wait no longer.
+pub(super) type IsOver<'a> = dyn Fn() -> bool + Send + Sync + 'a;
+
+/// An open connection.
+pub(super) struct Connection<'a> {
+    socket: Socket,
+    timeouts: Timeouts,
+    is_over: &'a IsOver<'a>,
+    /// Received bytes that no answer has taken yet.
+    received: Vec<u8>,
+}
+
+enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Udp(UdpSocket),
+}
+
+impl<'a> Connection<'a> {
+    /// Resolves the name, and tries its addresses in turn.
+    pub(super) fn open(
+        endpoint: &Endpoint,
+        timeouts: Timeouts,
+        is_over: &'a IsOver<'a>,
+    ) -> Result<Connection<'a>, LinkError> {
+        let socket = match endpoint {
+            Endpoint::Unix(path) => {
+                Socket::Unix(connect_unix(path, timeouts).map_err(LinkError::Connect)?)
+            }
+            Endpoint::Tcp(place) => Socket::Tcp(first(place, is_over, |address| {
+                connect_tcp(address, timeouts)
+            })?),
+            Endpoint::Udp(place) => Socket::Udp(first(place, is_over, connect_udp)?),
+        };
+        Ok(Connection {
+            socket,
+            timeouts,
+            is_over,
+            received: Vec::new(),
+        })
+    }
+
+    /// Sends all of it; over UDP as one datagram.
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        if let Socket::Udp(socket) = &self.socket {
+            return socket.send(bytes).map(drop).map_err(LinkError::Send);
+        }
+        let wait = self.wait();
+        let mut rest = bytes;
+        let mut moved = Instant::now();
+        while !rest.is_empty() {
+            match self.socket.write(rest) {
+                Ok(0) => return Err(LinkError::Closed),
+                Ok(count) => {
+                    rest = &rest[count..];
+                    moved = Instant::now();
+                }
+                Err(error) if is_timeout(&error) => wait.may_go_on(moved)?,
+                Err(error) => return Err(LinkError::Send(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the server has closed its end. For servers that send nothing: anything received is
+    /// thrown away.
+    pub(super) fn is_closed(&mut self) -> bool {
+        if matches!(self.socket, Socket::Udp(_)) {
+            return false;
+        }
+        let mut scrap = [0; 1024];
+        loop {
+            match recv(self.socket.fd(), &mut scrap, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return error != nix::errno::Errno::EAGAIN,
+            }
+        }
+    }
+
+    /// Lets `read` read an answer.
+    pub(super) fn answer<T>(
+        &mut self,
+        read: impl FnOnce(&mut AnswerReader<'_>) -> Result<T, LinkError>,
+    ) -> Result<T, LinkError> {
+        let wait = self.wait();
+        let Connection {
+            socket, received, ..
+        } = self;
+        let mut more = |received: &mut Vec<u8>| wait.receive(socket, received);
+        read(&mut AnswerReader::new(received, &mut more))
+    }
+
+    fn wait(&self) -> Wait<'a> {
+        Wait {
+            stall: self.timeouts.stall,
+            is_over: self.is_over,
+        }
+    }
+}
+
+/// How long to wait for a server that neither takes nor sends a byte.
+#[derive(Clone, Copy)]
+struct Wait<'a> {
+    stall: Duration,
+    is_over: &'a IsOver<'a>,
+}
+
+impl Wait<'_> {
+    fn may_go_on(self, since: Instant) -> Result<(), LinkError> {
+        if (self.is_over)() {
+            Err(LinkError::Stopping)
+        } else if since.elapsed() >= self.stall {
+            Err(LinkError::Stuck(self.stall))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn receive(self, socket: &mut Socket, received: &mut Vec<u8>) -> Result<(), LinkError> {
+        // A server that sends a byte now and then must not delay the daemon's end either.
+        if (self.is_over)() {
+            return Err(LinkError::Stopping);
+        }
+        let start = Instant::now();
+        let mut chunk = [0; 4096];
+        loop {
+            match socket.read(&mut chunk) {
+                Ok(0) => return Err(LinkError::Closed),
+                Ok(count) => {
+                    received.extend_from_slice(&chunk[..count]);
+                    return Ok(());
+                }
+                Err(error) if is_timeout(&error) => self.may_go_on(start)?,
+                Err(error) => return Err(LinkError::Receive(error)),
+            }
+        }
+    }
+}
+
+impl Socket {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(stream) => stream.read(bytes),
+            Socket::Unix(stream) => stream.read(bytes),
+            Socket::Udp(socket) => socket.recv(bytes),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Tcp(stream) => stream.write(bytes),
+            Socket::Unix(stream) => stream.write(bytes),
+            Socket::Udp(socket) => socket.send(bytes),
+        }
+    }
+
+    fn fd(&self) -> i32 {
+        match self {
+            Socket::Tcp(stream) => stream.as_raw_fd(),
+            Socket::Unix(stream) => stream.as_raw_fd(),
+            Socket::Udp(socket) => socket.as_raw_fd(),
+        }
+    }
+}
+
+/// The first of a name's addresses that can be connected to.
+fn first<T>(
+    place: &HostPort,
+    is_over: &IsOver<'_>,
+    open: impl Fn(SocketAddr) -> io::Result<T>,
+) -> Result<T, LinkError> {
+    let addresses: Vec<SocketAddr> = match place.host.parse::<IpAddr>() {
+        Ok(address) => vec![SocketAddr::new(address, place.port)],
+        Err(_) => (place.host.as_str(), place.port)
+            .to_socket_addrs()
+            .map_err(LinkError::Resolve)?
+            .collect(),
+    };
+    let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
+    for address in addresses {
+        if is_over() {
+            return Err(LinkError::Stopping);
+        }
+        match open(address) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(LinkError::Connect(last))
+}
+
+fn connect_tcp(address: SocketAddr, timeouts: Timeouts) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, timeouts.connect)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(LOOK_UP))?;
+    stream.set_write_timeout(Some(LOOK_UP))?;
+    setsockopt(&stream.as_fd(), sockopt::SndBuf, &SEND_BUFFER_BYTES)?;
+    let stall_ms = u32::try_from(timeouts.stall.as_millis()).unwrap_or(u32::MAX);
+    setsockopt(&stream.as_fd(), sockopt::TcpUserTimeout, &stall_ms)?;
+    Ok(stream)
+}
+
+fn connect_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let any: SocketAddr = if address.is_ipv4() {
+        ([0; 4], 0).into()
+    } else {
+        ([0_u16; 8], 0).into()
+    };
+    let socket = UdpSocket::bind(any)?;
+    socket.connect(address)?;
+    Ok(socket)
+}
+
+fn connect_unix(path: &Path, timeouts: Timeouts) -> io::Result<UnixStream> {
+    let address = UnixAddr::new(path)?;
+    let socket = socket(
+        AddressFamily::Unix,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    // Without a timeout, connecting to a server whose queue is full would block for ever.
+    let wait = TimeVal::milliseconds(timeouts.connect.as_millis() as i64);
+    setsockopt(&socket, sockopt::SendTimeout, &wait)?;
+    connect(socket.as_raw_fd(), &address)?;
+    let stream = UnixStream::from(socket);
+    stream.set_read_timeout(Some(LOOK_UP))?;
+    stream.set_write_timeout(Some(LOOK_UP))?;
+    Ok(stream)
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+}

@@ -1,0 +1,40 @@
+//! What a server understands and says: how a batch goes onto the wire, and what its answer means.
+//!
+//! No sockets: an answer is read through an [`AnswerReader`].
+
+use super::answer::{AnswerReader, BatchAnswer};
+use super::batch::{Batch, Frame};
+use super::error::LinkError;
+use super::refusals::Target;
+
+/// A protocol. By default the values are sent as they are, and nothing is answered.
+pub trait Dialect: Send + Sync {
+    /// Writes a batch as it goes onto the wire. Called once for each batch, on the plugin thread,
+    /// before it waits: what is compressed waits compressed.
+    ///
+    /// Over UDP what is written is one datagram.
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) {
+        out.extend_from_slice(batch.bytes());
+    }
+
+    /// Whether the server answers every frame.
+    fn answers(&self) -> bool {
+        false
+    }
+
+    /// Reads the answer to a frame. Called only if the server answers.
+    fn answer(
+        &self,
+        reader: &mut AnswerReader<'_>,
+        frame: &Frame,
+    ) -> Result<BatchAnswer, LinkError> {
+        let _ = (reader, frame);
+        Ok(BatchAnswer::default())
+    }
+
+    /// What each of a frame's values is for, in order. Called only while something is refused, to
+    /// learn when the server accepts it again.
+    fn targets(&self, frame: &Frame) -> Vec<Target> {
+        vec![0; frame.values as usize]
+    }
+}

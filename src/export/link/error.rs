@@ -1,0 +1,35 @@
+//! Why a server did not take a frame.
+
+use std::io;
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// What went wrong with a server or the connection to it. The log puts the server in front.
+#[derive(Debug, Error)]
+pub enum LinkError {
+    /// Its name has no address.
+    #[error("cannot resolve its name: {0}")]
+    Resolve(io::Error),
+    /// None of its addresses answers.
+    #[error("cannot connect: {0}")]
+    Connect(io::Error),
+    /// The connection broke while sending.
+    #[error("sending failed: {0}")]
+    Send(io::Error),
+    /// The connection broke while waiting for an answer.
+    #[error("cannot read its answer: {0}")]
+    Receive(io::Error),
+    /// It closed the connection.
+    #[error("it closed the connection")]
+    Closed,
+    /// It neither takes nor sends a byte.
+    #[error("it hangs: no byte sent or received for {} s", .0.as_secs())]
+    Stuck(Duration),
+    /// It answers what no server of its kind would.
+    #[error("it sent an answer that is not of its protocol: {0}")]
+    Protocol(String),
+    /// The daemon is stopping and waits no longer.
+    #[error("the daemon is stopping")]
+    Stopping,
+}

@@ -1,0 +1,69 @@
+//! A server that values are sent to, and how.
+//!
+//! Settings only.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::connection::{Endpoint, Timeouts};
+use super::dialect::Dialect;
+use super::pacing::{Backoff, Pacing};
+
+/// Bytes that wait for a server at most: some fourteen minutes of 33,000 metrics every 15 s.
+pub const BACKLOG_BYTES: usize = 128 * 1024 * 1024;
+
+/// Bytes of values in a batch that goes to a stream.
+const STREAM_BATCH_BYTES: usize = 32 * 1024;
+
+/// Bytes of values in a datagram: what crosses every network undivided.
+const DATAGRAM_BYTES: usize = 1400;
+
+/// How long a server may take to accept a connection, if nothing else is configured.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// How long a connection may stand still.
+const STALL: Duration = Duration::from_secs(10);
+
+/// A server that values are sent to.
+pub struct Server {
+    /// The directive that names it.
+    pub directive: &'static str,
+    /// Where it listens.
+    pub endpoint: Endpoint,
+    /// How long it may take.
+    pub timeouts: Timeouts,
+    /// The protocol.
+    pub dialect: Arc<dyn Dialect>,
+    /// How long to wait after a failure.
+    pub pacing: Box<dyn Pacing>,
+    /// Bytes of values in a batch, before it is encoded; a larger value is a batch of its own.
+    pub batch_bytes: usize,
+    /// Bytes that wait for it at most, encoded.
+    pub limit_bytes: usize,
+}
+
+impl Server {
+    /// A server with the usual limits and pauses.
+    pub fn new(
+        directive: &'static str,
+        endpoint: Endpoint,
+        dialect: impl Dialect + 'static,
+    ) -> Server {
+        let batch_bytes = match endpoint {
+            Endpoint::Udp(_) => DATAGRAM_BYTES,
+            Endpoint::Tcp(_) | Endpoint::Unix(_) => STREAM_BATCH_BYTES,
+        };
+        Server {
+            directive,
+            endpoint,
+            timeouts: Timeouts {
+                connect: CONNECT,
+                stall: STALL,
+            },
+            dialect: Arc::new(dialect),
+            pacing: Box::new(Backoff::default()),
+            batch_bytes,
+            limit_bytes: BACKLOG_BYTES,
+        }
+    }
+}
