@@ -607,7 +607,7 @@ fn a_file_of_gmetad_pythons_runs_with_its_sections_and_its_plugins_folder() {
         "the section wins"
     );
     gmetad.wait_for_line("rrd_plugin.py is left out: ");
-    gmetad.wait_for_line("section mongodb belongs to no plugin in the chain");
+    gmetad.wait_for_line("section mongodb is ignored: no plugin has that name, built in or in ");
     assert!(gmetad.end().success());
 }
 

@@ -391,7 +391,7 @@ fn each_file_that_is_no_plugin_is_named_with_the_reason_and_the_rest_go_on() {
         assert!(line.contains(reason), "{line}");
     }
     assert!(
-        log.contains("section nobody belongs to no plugin in the chain"),
+        log.contains("section nobody is ignored: no plugin has that name, built in or in "),
         "{log}"
     );
     let written = rig.folder.path().join("rrds/web/host0/load_one.rrd");

@@ -166,7 +166,7 @@ fn what_does_not_work_is_a_warning_and_the_start_goes_on() {
         "the name gmond.invalid ",
         "the name web.invalid ",
         "data_source \"a\" is polled every 300 s: ",
-        "section alrt belongs to no plugin of gmetad's, and no file in ",
+        "section alrt is ignored: no plugin has that name, built in or in ",
         "; is alert meant?",
         "none cannot be read, so no plugin is loaded from it: ",
         "file/rrds: ",

@@ -219,7 +219,7 @@ fn the_directive_names_all_of_an_id_or_one_file() {
     );
     let log = gmetad.log();
     assert!(
-        log.contains("plugins: there is no plugin nosuch.py"),
+        log.contains("plugins: nosuch.py is ignored: no plugin has that name"),
         "{log}"
     );
     assert!(log.contains("plugins: b.py is named twice"), "{log}");

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::file_name;
+use super::names::{UnusedName, unused_names};
 use super::status::{PluginState, Status};
 use crate::logging;
 use gmetad_config::Config;
@@ -70,18 +71,16 @@ impl Chain {
         left_out: &[LeftOut],
         status: Arc<Status>,
     ) -> Chain {
+        for unused in unused_names(config, plugins.as_slice()) {
+            match unused {
+                UnusedName::Section(text) => log::warn!("{text}"),
+                UnusedName::Word(text) => log::error!("{text}"),
+            }
+        }
         let plugins = match &config.plugins {
             Some(ids) => in_order(ids, plugins),
             None => plugins,
         };
-        for section in &config.sections {
-            if !plugins
-                .iter()
-                .any(|plugin| plugin.id().eq_ignore_ascii_case(&section.id))
-            {
-                log::warn!("section {} belongs to no plugin in the chain", section.id);
-            }
-        }
         let names = names(&plugins);
         let links = plugins.into_iter().zip(names).map(|(mut plugin, name)| {
             plugin.name_is(&name);
@@ -336,13 +335,9 @@ fn in_order(names: &[String], plugins: Vec<Box<dyn Plugin>>) -> Vec<Box<dyn Plug
         };
         let before = chosen.len();
         chosen.extend(plugins.extract_if(.., |plugin| is_named(plugin.as_ref())));
-        if chosen.len() > before {
-            continue;
-        }
-        if chosen.iter().any(|plugin| is_named(plugin.as_ref())) {
-            log::error!("plugins: {name} is named twice; the first place counts");
-        } else {
-            log::error!("plugins: there is no plugin {name}");
+        let is_there = chosen.iter().any(|plugin| is_named(plugin.as_ref()));
+        if chosen.len() == before && is_there {
+            log::error!("plugins: {name} is named twice; its first place counts");
         }
     }
     chosen

@@ -16,11 +16,13 @@ use status::Status;
 
 mod alert;
 mod chain;
+mod names;
 mod queue;
 mod rehearsal;
 mod status;
 mod worker;
 
+pub use names::{PluginFiles, UnusedName, unused_names};
 pub use queue::PluginHandle;
 pub use rehearsal::{RehearsalError, rehearse};
 pub use status::{PluginState, PluginStatus, QueueStatus};

@@ -27,16 +27,6 @@ const INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// Names that are told one by one; the others are counted.
 const NAMES_TOLD: usize = 8;
 
-/// Plugins that gmetad brings, by the id of their section.
-const BUILT_IN: [&str; 6] = [
-    "alert",
-    "rrd",
-    "rrdsummary",
-    "carbon",
-    "memcached",
-    "riemann",
-];
-
 /// Something that was found.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -143,8 +133,8 @@ pub trait World {
     fn answers(&self, socket: &Path) -> bool;
     /// Those of the names that have no address.
     fn unresolved(&self, names: &[&str]) -> Vec<(String, NameTrouble)>;
-    /// Whether a plugin file in the folder has this text in it.
-    fn plugins_name(&self, folder: &Path, id: &str) -> io::Result<bool>;
+    /// Names of the plugin files in the folder that have this text in them.
+    fn files_naming(&self, folder: &Path, id: &str) -> Vec<String>;
 }
 
 /// All that is found, in the order in which a start would come to it.

@@ -5,9 +5,34 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{BUILT_IN, Kind, Look, May, Need, Who};
+use super::{Kind, Look, May, Need, Who, World};
 use crate::daemon::{Exit, PortHolder, exit_of_listening};
-use gmetad_config::meant;
+use crate::plugins::{PluginFiles, UnusedName, unused_names};
+
+/// The plugins in the files of plugins_dir, as far as that can be told without running them.
+struct Files<'a> {
+    world: &'a dyn World,
+    folder: Option<&'a Path>,
+}
+
+impl PluginFiles for Files<'_> {
+    /// What a plugin calls itself is known only when it runs; most have it in their text.
+    fn with_id(&self, id: &str) -> Vec<String> {
+        let named = self
+            .folder
+            .map(|folder| self.world.files_naming(folder, id));
+        named.unwrap_or_default()
+    }
+
+    fn has_file(&self, name: &str) -> bool {
+        let mut folder = self.folder.into_iter();
+        folder.any(|folder| {
+            self.world
+                .kind(&folder.join(name))
+                .is_ok_and(|it| it == Kind::File)
+        })
+    }
+}
 
 /// Why a path cannot be used.
 enum Trouble {
@@ -132,26 +157,13 @@ impl Look<'_> {
                 self.tell(None, &text, trouble);
             }
         }
-        let sections = self.config.sections.iter().map(|it| ("section", &it.id));
-        let chain = self.config.plugins.iter().flatten();
-        let ids: Vec<(&str, &String)> = sections.chain(chain.map(|id| ("plugins:", id))).collect();
-        for (what, id) in ids {
-            if BUILT_IN.contains(&id.as_str()) {
-                continue;
-            }
-            // What a plugin calls itself is known only when it runs; most have it in their text.
-            let is_named =
-                folder.is_some_and(|folder| self.world.plugins_name(folder, id).unwrap_or(false));
-            if !is_named {
-                let place = match folder {
-                    Some(folder) => format!("and no file in {} names it", folder.display()),
-                    None => "and there is no plugins_dir".into(),
-                };
-                let hint = meant(id, BUILT_IN.into_iter());
-                self.warn(format!(
-                    "{what} {id} belongs to no plugin of gmetad's, {place}{hint}"
-                ));
-            }
+        let files = Files {
+            world: self.world,
+            folder,
+        };
+        for unused in unused_names(self.config, &files) {
+            let (UnusedName::Section(text) | UnusedName::Word(text)) = unused;
+            self.warn(text);
         }
     }
 

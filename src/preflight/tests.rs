@@ -101,8 +101,9 @@ impl World for Fake {
             .collect()
     }
 
-    fn plugins_name(&self, _: &Path, id: &str) -> io::Result<bool> {
-        Ok(self.named == id)
+    fn files_naming(&self, _: &Path, id: &str) -> Vec<String> {
+        let named = Some("a.so".to_owned()).filter(|_| self.named == id);
+        named.into_iter().collect()
     }
 }
 
@@ -357,22 +358,22 @@ fn what_could_not_be_asked_is_said_and_decides_nothing() {
 }
 
 #[test]
-fn a_section_that_belongs_to_no_plugin_is_told_with_what_was_meant() {
-    let conf = "setuid off\nalrt {\n}\nrrdsummary {\n}\nplugins rrd mine";
+fn names_that_no_plugin_answers_to_are_told_as_at_a_start() {
+    let conf = "setuid off\nalrt {\n}\nrrdsummary {\n}\nplugins rrdsummary mine";
     assert_eq!(
         found(conf, &Fake::with(&[])),
         [
-            "warn section alrt belongs to no plugin of gmetad's, and there is no plugins_dir; is \
-             alert meant?",
-            "warn plugins: mine belongs to no plugin of gmetad's, and there is no plugins_dir",
+            "warn section alrt is ignored: no built-in plugin has that name, and plugins_dir is not \
+             set; is alert meant?",
+            "warn plugins: mine is ignored: no built-in plugin has that name, and plugins_dir is not \
+             set",
         ]
     );
-    let mut world = Fake::with(&[("/p", Kind::Folder)]);
+    let mut world = Fake::with(&[("/p", Kind::Folder), ("/p/a.so", Kind::File)]);
     world.named = "alrt";
-    let conf = format!("plugins_dir /p\n{conf}");
     assert_eq!(
-        found(&conf, &world),
-        ["warn plugins: mine belongs to no plugin of gmetad's, and no file in /p names it"]
+        found(&format!("plugins_dir /p\n{conf} a.so"), &world),
+        ["warn plugins: mine is ignored: no plugin has that name, built in or in /p"]
     );
 }
 

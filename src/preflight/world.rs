@@ -138,21 +138,23 @@ impl World for ThisMachine {
         unresolved
     }
 
-    fn plugins_name(&self, folder: &Path, id: &str) -> io::Result<bool> {
-        if id.is_empty() {
-            return Ok(false);
-        }
-        for file in shared_object::files_in(folder)? {
-            let mut bytes = Vec::new();
-            let file = fs::File::open(file)?;
-            file.take(PLUGIN_LIMIT_BYTES).read_to_end(&mut bytes)?;
-            let mut windows = bytes.windows(id.len());
-            if windows.any(|window| window.eq_ignore_ascii_case(id.as_bytes())) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    fn files_naming(&self, folder: &Path, id: &str) -> Vec<String> {
+        // A folder that cannot be read is a finding of its own.
+        let files = shared_object::files_in(folder).unwrap_or_default();
+        let naming = files.iter().filter(|file| has_text(file, id));
+        let names = naming.filter_map(|file| file.file_name());
+        names.map(|it| it.to_string_lossy().into_owned()).collect()
     }
+}
+
+fn has_text(file: &Path, text: &str) -> bool {
+    let mut bytes = Vec::new();
+    let read = fs::File::open(file).and_then(|file| {
+        let mut file = file.take(PLUGIN_LIMIT_BYTES);
+        file.read_to_end(&mut bytes)
+    });
+    let mut windows = bytes.windows(text.len().max(1));
+    read.is_ok() && windows.any(|window| window.eq_ignore_ascii_case(text.as_bytes()))
 }
 
 fn allowed(need: Need, path: &Path) -> Result<(), Errno> {
