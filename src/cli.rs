@@ -1,6 +1,6 @@
 //! The command line: arguments in, what was asked for out.
 //!
-//! Starts, prints and exits nothing: `main` does that with the answer.
+//! Starts and prints nothing: `main` does that with the answer. The options are in `options`.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,22 +9,24 @@ use gmetad_config::Overrides;
 use gmetad_loader::TRIAL_OPTION;
 use thiserror::Error;
 
+use options::TEST_PLUGIN;
+
+mod options;
+
 /// Configuration file when `-c` names none.
 pub const DEFAULT_CONF: &str = "/etc/ganglia/gmetad.conf";
 
-/// Has the process become a user, ask what that one may do, and do nothing else.
+/// Makes the process become a user, ask the system what that user may do, and exit.
 pub const ACCESS_OPTION: &str = "--access-check";
-
-const TEST_PLUGIN: &str = "test-plugin";
 
 /// What the command line asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Run, or with [`Options::test_config`] say what would run.
+    /// Run, or with [`Options::test_config`] check and print what would run.
     Run(Options),
     /// Print the configuration in force as a configuration file.
     PrintConfig(Options),
-    /// Show a plugin one document and tell what it does.
+    /// Show a plugin one document and print what it does.
     Rehearse(Options, Rehearsal),
     /// Print this to standard output and exit with 0: the help or the version.
     Print(String),
@@ -39,9 +41,9 @@ pub struct Options {
     pub conf_is_given: bool,
     /// Check the configuration, print what would run, exit.
     pub test_config: bool,
-    /// Poll every source once, print what came of it, exit.
+    /// Poll every source once, print the outcome, exit.
     pub once: bool,
-    /// What wins over the file.
+    /// Options that win over the file.
     pub overrides: Overrides,
 }
 
@@ -54,24 +56,24 @@ pub struct Rehearsal {
     pub input: Option<PathBuf>,
 }
 
-/// A command line that cannot be followed; for standard error.
+/// What is wrong with the command line; for standard error.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum UsageError {
     /// An option that does not exist, or lacks its value.
     #[error("{0}; gmetad --help lists the options")]
     Option(String),
     /// A value that its option cannot take.
-    #[error("-{short} takes {expected}, not \"{value}\"")]
+    #[error("-{option} \"{value}\" is not {expected}")]
     Value {
-        /// The option's letter.
-        short: &'static str,
+        /// The option, without its first dash.
+        option: &'static str,
         /// What was given.
         value: String,
         /// What would be right.
         expected: &'static str,
     },
     /// A word that belongs to no option.
-    #[error("\"{0}\" belongs to no option; gmetad --help lists the options")]
+    #[error("unexpected argument \"{0}\"; gmetad --help lists the options")]
     Stray(String),
 }
 
@@ -82,12 +84,11 @@ pub fn parse<I>(arguments: I) -> Result<Request, UsageError>
 where
     I: IntoIterator<Item = OsString>,
 {
-    let options = known_options();
-    let matches = options
+    let matches = options::known()
         .parse(arguments)
         .map_err(|error| UsageError::Option(error.to_string()))?;
     if matches.opt_present("h") {
-        return Ok(Request::Print(help(&options)));
+        return Ok(Request::Print(options::help()));
     }
     if matches.opt_present("V") {
         return Ok(Request::Print(version()));
@@ -121,15 +122,15 @@ where
             Ok(Request::Rehearse(options, Rehearsal { plugin, input }))
         }
         None if input.is_some() => Err(UsageError::Option(
-            "--input is what --test-plugin shows, which is missing".into(),
+            "--input is only used with --test-plugin".into(),
         )),
         None if matches.opt_present("print-config") => Ok(Request::PrintConfig(options)),
         None => Ok(Request::Run(options)),
     }
 }
 
-/// What a gmetad has another gmetad try to load, a library and the file it is asked for: an option
-/// that is not for persons.
+/// The library to load on trial, and the file it was asked for: an option that one gmetad gives to
+/// another and no person needs.
 pub fn plugin_to_try<I>(arguments: I) -> Option<[PathBuf; 2]>
 where
     I: Iterator<Item = OsString>,
@@ -137,8 +138,8 @@ where
     behind(TRIAL_OPTION, arguments)
 }
 
-/// What root's `gmetad -t` has another gmetad ask as another user: the user, what it needs, and a
-/// path; an option that is not for persons.
+/// The user, the need and the path that root's `gmetad -t` has another gmetad ask about as that
+/// user: an option that no person needs.
 pub fn access_to_ask<I>(arguments: I) -> Option<[PathBuf; 3]>
 where
     I: Iterator<Item = OsString>,
@@ -146,7 +147,7 @@ where
     behind(ACCESS_OPTION, arguments)
 }
 
-/// All that stands behind an option that comes first, if it is so many.
+/// The arguments behind an option that comes first, if there are exactly so many.
 fn behind<const COUNT: usize>(
     option: &str,
     mut arguments: impl Iterator<Item = OsString>,
@@ -158,117 +159,33 @@ fn behind<const COUNT: usize>(
     rest.try_into().ok()
 }
 
-fn known_options() -> getopts::Options {
-    let mut options = getopts::Options::new();
-    options
-        .optmulti(
-            "c",
-            "conf",
-            &format!("configuration file (default: {DEFAULT_CONF})"),
-            "FILE",
-        )
-        .optmulti(
-            "d",
-            "debug",
-            "what is logged: 0 fatal, 1 critical, 2 error (default), 3 warning, 4 info, 5 debug; \
-             5 and over stays in the foreground and logs to the console too",
-            "LEVEL",
-        )
-        .optflagmulti(
-            "f",
-            "foreground",
-            "stay in the foreground whatever the level",
-        )
-        .optmulti(
-            "p",
-            "pid_file",
-            "write the process id to FILE (also --pid-file)",
-            "FILE",
-        )
-        .optmulti("", "pid-file", "the same as --pid_file", "FILE")
-        .optmulti("l", "logfile", "log to FILE in addition to syslog", "FILE")
-        .optmulti(
-            "i",
-            "interactive_port",
-            "port of requests by path (default: 8652)",
-            "PORT",
-        )
-        .optmulti(
-            "x",
-            "xml_port",
-            "port of the whole document (default: 8651)",
-            "PORT",
-        )
-        .optflagmulti(
-            "t",
-            "test-config",
-            "check the configuration and what a start would trip over, print what would run, exit",
-        )
-        .optflagmulti(
-            "",
-            "print-config",
-            "print the configuration in force as a configuration file, each directive with where it \
-             comes from, exit",
-        )
-        .optflagmulti(
-            "",
-            "once",
-            "poll every source once, store what comes, print a summary, exit with the number of \
-             sources that failed",
-        )
-        .optmulti(
-            "",
-            TEST_PLUGIN,
-            "load this plugin with its section, show it one document, print what it logs and \
-             changes and how long it takes, exit",
-            "FILE",
-        )
-        .optmulti(
-            "",
-            "input",
-            "a saved document for --test-plugin (default: poll a data_source once)",
-            "FILE",
-        )
-        .optflagmulti("V", "version", "print the version, exit")
-        .optflagmulti("h", "help", "print this, exit");
-    options
-}
-
-fn help(options: &getopts::Options) -> String {
-    let brief = "Usage: gmetad [options]\n\n\
-                 Collects the metrics of many gmonds and gmetads, serves them as XML and stores \
-                 them in round-robin files.\n\
-                 An option wins over the configuration file.";
-    options.usage(brief)
-}
-
 fn version() -> String {
     format!("gmetad {}\n", env!("CARGO_PKG_VERSION"))
 }
 
-/// A level over 255 means no more than 255 does.
+/// Levels over 255 are the same as 255.
 fn level(value: &str) -> Result<u8, UsageError> {
     match value.parse::<u32>() {
         Ok(level) => Ok(u8::try_from(level).unwrap_or(u8::MAX)),
         Err(_) => Err(UsageError::Value {
-            short: "d",
+            option: "d",
             value: value.into(),
-            expected: "a level: 0 fatal, 1 critical, 2 error, 3 warning, 4 info, 5 debug",
+            expected: "a level; levels are 0 fatal, 1 critical, 2 error, 3 warning, 4 info, 5 debug",
         }),
     }
 }
 
-fn port(short: &'static str, value: String) -> Result<u16, UsageError> {
+fn port(option: &'static str, value: String) -> Result<u16, UsageError> {
     value.parse().map_err(|_| UsageError::Value {
-        short,
+        option,
         value,
-        expected: "a port: 1 to 65535, or 0 to let the system choose",
+        expected: "a port; ports are 1 to 65535, or 0 for one that the system chooses",
     })
 }
 
-fn file(short: &'static str, value: &str) -> Result<PathBuf, UsageError> {
+fn file(option: &'static str, value: &str) -> Result<PathBuf, UsageError> {
     std::path::absolute(Path::new(value)).map_err(|_| UsageError::Value {
-        short,
+        option,
         value: value.into(),
         expected: "the name of a file",
     })
@@ -433,28 +350,10 @@ mod tests {
     }
 
     #[test]
-    fn help_names_every_option_and_wins_over_the_rest() {
-        let Ok(Request::Print(text)) = asked(&["-h", "-t", "stray"]) else {
-            panic!("no help")
-        };
-        for option in [
-            "-c, --conf FILE",
-            "-d, --debug LEVEL",
-            "-f, --foreground",
-            "-p, --pid_file FILE",
-            "--pid-file",
-            "-l, --logfile FILE",
-            "-i, --interactive_port PORT",
-            "-x, --xml_port PORT",
-            "-t, --test-config",
-            "--print-config",
-            "--test-plugin FILE",
-            "--input FILE",
-            "-V, --version",
-            "-h, --help",
-        ] {
-            assert!(text.contains(option), "{option} is missing in:\n{text}");
-        }
+    fn help_wins_over_the_rest() {
+        let help = Ok(Request::Print(options::help()));
+        assert_eq!(asked(&["-h", "-t", "stray"]), help);
+        assert_eq!(asked(&["-t", "--help"]), help);
     }
 
     #[test]
@@ -476,32 +375,29 @@ mod tests {
         );
         assert_eq!(
             refusal(&["--input", "x.xml"]),
-            "--input is what --test-plugin shows, which is missing; gmetad --help lists the options"
+            "--input is only used with --test-plugin; gmetad --help lists the options"
         );
         assert_eq!(
             refusal(&["--test-plugin", ""]),
-            "--test-plugin takes the name of a file, not \"\""
+            "--test-plugin \"\" is not the name of a file"
         );
         assert_eq!(
             refusal(&["gmetad.conf"]),
-            "\"gmetad.conf\" belongs to no option; gmetad --help lists the options"
+            "unexpected argument \"gmetad.conf\"; gmetad --help lists the options"
         );
         assert_eq!(
             refusal(&["-x", "70000"]),
-            "-x takes a port: 1 to 65535, or 0 to let the system choose, not \"70000\""
+            "-x \"70000\" is not a port; ports are 1 to 65535, or 0 for one that the system chooses"
         );
         assert_eq!(
             refusal(&["-i", "http"]),
-            "-i takes a port: 1 to 65535, or 0 to let the system choose, not \"http\""
+            "-i \"http\" is not a port; ports are 1 to 65535, or 0 for one that the system chooses"
         );
         assert_eq!(
             refusal(&["-d", "loud"]),
-            "-d takes a level: 0 fatal, 1 critical, 2 error, 3 warning, 4 info, 5 debug, not \
-             \"loud\""
+            "-d \"loud\" is not a level; levels are 0 fatal, 1 critical, 2 error, 3 warning, 4 info, \
+             5 debug"
         );
-        assert_eq!(
-            refusal(&["-l", ""]),
-            "-l takes the name of a file, not \"\""
-        );
+        assert_eq!(refusal(&["-l", ""]), "-l \"\" is not the name of a file");
     }
 }

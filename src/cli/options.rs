@@ -1,0 +1,212 @@
+//! The options: what getopts is told of them, and the text of `--help`. One table for both.
+
+use super::DEFAULT_CONF;
+use gmetad_loader::TRIAL_OPTION;
+
+/// Loads a plugin and shows it one document.
+pub(super) const TEST_PLUGIN: &str = "test-plugin";
+
+/// Where the texts begin.
+const TEXT_COLUMN: usize = 31;
+
+/// An option.
+struct Entry {
+    /// Its letter; empty where it has none.
+    short: &'static str,
+    long: &'static str,
+    /// What its value is called; empty where it takes none.
+    value: &'static str,
+    /// What it does, broken into lines; empty where it is another spelling of one that is told.
+    text: &'static str,
+}
+
+const fn entry(
+    short: &'static str,
+    long: &'static str,
+    value: &'static str,
+    text: &'static str,
+) -> Entry {
+    Entry {
+        short,
+        long,
+        value,
+        text,
+    }
+}
+
+const INTRODUCTION: &str = "\
+Usage: gmetad [OPTION]...
+
+Polls gmonds and other gmetads, serves their newest metrics as XML, as JSON and
+to Prometheus, and stores them in RRD files. It detaches and runs as a daemon,
+unless an option says otherwise. Options win over the configuration file.
+";
+
+const CLOSING: &str = "
+Signals: SIGHUP reads the configuration again and reopens the log file, SIGTERM
+stops the daemon, SIGUSR1 logs its status.
+Exit codes are listed in gmetad(8), directives in gmetad.conf(5).
+";
+
+const GROUPS: [(&str, &[Entry]); 3] = [
+    (
+        "Running",
+        &[
+            entry(
+                "c",
+                "conf",
+                "FILE",
+                "read this configuration file\n(default: {conf})",
+            ),
+            entry(
+                "f",
+                "foreground",
+                "",
+                "do not detach, and log to the terminal as well",
+            ),
+            entry(
+                "d",
+                "debug",
+                "LEVEL",
+                "log everything up to this level: 0 fatal,\n\
+                 1 critical, 2 error (default), 3 warning,\n\
+                 4 info, 5 debug; 5 and over imply -f",
+            ),
+            entry("l", "logfile", "FILE", "log to FILE as well as to syslog"),
+            entry(
+                "p",
+                "pid_file",
+                "FILE",
+                "write the process ID to FILE\n(--pid-file is the same)",
+            ),
+            entry("", "pid-file", "FILE", ""),
+            entry(
+                "x",
+                "xml_port",
+                "PORT",
+                "serve the whole XML document on PORT\n(default: 8651)",
+            ),
+            entry(
+                "i",
+                "interactive_port",
+                "PORT",
+                "answer queries by path, and HTTP, on PORT\n(default: 8652)",
+            ),
+        ],
+    ),
+    (
+        "Checking and trying out, without a daemon",
+        &[
+            entry(
+                "t",
+                "test-config",
+                "",
+                "check the configuration, and whether a start\n\
+                 with it would succeed on this machine; print\n\
+                 the values in force",
+            ),
+            entry(
+                "",
+                "print-config",
+                "",
+                "print the values in force as a configuration\n\
+                 file, each with where it comes from",
+            ),
+            entry(
+                "",
+                "once",
+                "",
+                "poll every source once, store what comes, and\n\
+                 print a line for each; the exit code is the\n\
+                 number of sources that failed",
+            ),
+            entry(
+                "",
+                TEST_PLUGIN,
+                "FILE",
+                "load this plugin, show it one document, and\n\
+                 print what it logs and changes, and its times",
+            ),
+            entry(
+                "",
+                "input",
+                "FILE",
+                "the saved document for --test-plugin\n(default: poll a data_source once)",
+            ),
+        ],
+    ),
+    (
+        "Information",
+        &[
+            entry("V", "version", "", "print the version"),
+            entry("h", "help", "", "print this text"),
+        ],
+    ),
+];
+
+/// For the parser. Each may come several times.
+pub(super) fn known() -> getopts::Options {
+    let mut options = getopts::Options::new();
+    for it in GROUPS.iter().flat_map(|(_, entries)| *entries) {
+        if it.value.is_empty() {
+            options.optflagmulti(it.short, it.long, "");
+        } else {
+            options.optmulti(it.short, it.long, "", it.value);
+        }
+    }
+    options
+}
+
+/// The text of `--help`, no line longer than a terminal of 80 columns.
+pub(super) fn help() -> String {
+    let mut help = String::from(INTRODUCTION);
+    for (title, entries) in GROUPS {
+        help.extend(["\n", title, ":\n"]);
+        for entry in entries.iter().filter(|entry| !entry.text.is_empty()) {
+            add(&mut help, entry);
+        }
+    }
+    help + CLOSING
+}
+
+fn add(help: &mut String, entry: &Entry) {
+    let name = match entry.short {
+        "" => format!("      --{} {}", entry.long, entry.value),
+        short => format!("  -{short}, --{} {}", entry.long, entry.value),
+    };
+    let name = name.trim_end();
+    let text = entry.text.replace("{conf}", DEFAULT_CONF);
+    let mut column = name.len();
+    help.push_str(name);
+    if column + 2 > TEXT_COLUMN {
+        help.push('\n');
+        column = 0;
+    }
+    for line in text.lines() {
+        help.extend(std::iter::repeat_n(' ', TEXT_COLUMN - column));
+        help.extend([line, "\n"]);
+        column = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn help_fits_a_terminal_and_names_every_option_but_those_not_for_persons() {
+        let help = help();
+        for line in help.lines() {
+            assert!(line.len() < 80 && line.trim_end() == line, "{line}");
+        }
+        for entry in GROUPS.iter().flat_map(|(_, entries)| *entries) {
+            let long = format!("--{}", entry.long);
+            assert!(help.contains(&long), "{long} is missing in\n{help}");
+            let short = format!("  -{}, {long} {}", entry.short, entry.value);
+            assert!(entry.short.is_empty() || help.contains(short.trim_end()));
+        }
+        for hidden in [TRIAL_OPTION, super::super::ACCESS_OPTION] {
+            assert!(!help.contains(hidden), "{hidden}");
+        }
+    }
+}
