@@ -10,3 +10,4 @@ pub mod logging;
 pub mod plugins;
 pub mod preflight;
 pub mod reactor;
+pub mod terminal;

@@ -1,9 +1,8 @@
-//! gmetad's process from its first step to its last: every step in order, every exit code.
+//! gmetad's process from its first step to its last: the steps in order, and the exit codes.
 //!
 //! Does no work of its own: each step is a module of the library.
 
-use std::fmt::Display;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -12,8 +11,9 @@ use std::time::Instant;
 use gmetad::cli::{Options, Rehearsal, Request};
 use gmetad::daemon::{Account, Exit, PidFile, PidFileError, Role, UserError};
 use gmetad::logging::{LogError, Settings};
-use gmetad::preflight::{Finding, ThisMachine, Weight};
+use gmetad::preflight::{ThisMachine, Verdict};
 use gmetad::reactor::{BindError, Origin, Reactor};
+use gmetad::terminal::{complain, print, show_findings, show_notices};
 use gmetad::{cli, daemon, logging, plugins, preflight};
 use gmetad_config::{Config, Effective, Loaded, Notice, Printed};
 use gmetad_loader::Candidate;
@@ -60,7 +60,7 @@ struct Prepared {
     account: Option<Account>,
 }
 
-/// Exit codes from 64 on say other things than how many sources failed.
+/// Exit codes from 64 on mean something else than the number of sources that failed.
 const FAILED_SOURCES_MAX: usize = 63;
 
 /// What happens to the terminal once the daemon is ready.
@@ -73,14 +73,14 @@ enum Terminal {
 }
 
 fn run_detached() -> Exit {
-    // Names of files are as seen from the folder that is left next.
+    // Relative names of files are made absolute before this folder is left.
     let options = match arguments() {
         Ok(options) => options,
         Err(exit) => return exit,
     };
     if let Err(error) = daemon::settle() {
         return complain(
-            &format_args!("cannot leave this folder: {error}"),
+            &format_args!("cannot change to the folder /: {error}"),
             Exit::System,
         );
     }
@@ -89,7 +89,7 @@ fn run_detached() -> Exit {
     outcome.err().unwrap_or(Exit::Ok)
 }
 
-/// Reads the arguments; `Err` is the exit code of what ends here, well or not.
+/// Reads the arguments. `Err` is the exit code of a run that is over by then, done or failed.
 fn arguments() -> Result<Options, Exit> {
     match cli::parse(std::env::args_os().skip(1)) {
         Ok(Request::Run(options)) => Ok(options),
@@ -100,17 +100,17 @@ fn arguments() -> Result<Options, Exit> {
     }
 }
 
-/// Reads the configuration; `Err` is the exit code of what ends here, well or not.
+/// Reads the configuration. `Err` is the exit code of a run that is over by then, done or failed.
 fn prepare(options: &Options) -> Result<Prepared, Exit> {
     let mut loaded = load(options)?;
-    // Before there is a loop that reading a disk would hold up.
+    // Now, as later reading a disk would hold up the loop.
     let archives = gmetad_rrd::other_archives(&loaded.config.rrd);
     loaded.notices.extend(archives.map(|text| Notice {
         level: log::Level::Warn,
         text,
     }));
     if options.test_config {
-        return Err(show(options, &loaded));
+        return Err(check(options, &loaded));
     }
     let account = daemon::account_to_become(loaded.config.setuid_username.as_deref())
         .map_err(|error| complain(&error, error.exit()))?;
@@ -132,11 +132,10 @@ fn load(options: &Options) -> Result<Loaded, Exit> {
         for error in &errors.errors {
             complain(error, Exit::Config);
         }
-        // A start ends before it looks for the user; who checks is to hear of all at once.
+        // A start ends before it looks for the user; a check reports all mistakes at once.
         let user = errors.setuid_username.filter(|_| options.test_config);
-        if let Some(finding) = user.and_then(|it| preflight::finding_of_user(&it, &ThisMachine)) {
-            show_finding(&finding);
-        }
+        let finding = user.and_then(|it| preflight::finding_of_user(&it, &ThisMachine));
+        show_findings(finding.as_slice());
         Exit::Config
     })
 }
@@ -148,7 +147,7 @@ fn host_name() -> String {
     )
 }
 
-/// Tries a plugin out, with what is configured; on a machine without gmetad.conf, the defaults.
+/// Tries a plugin out with the configuration, or with the defaults where there is no gmetad.conf.
 fn rehearse(options: &Options, rehearsal: &Rehearsal) -> Exit {
     let config = if options.conf_is_given || options.conf.exists() {
         match load(options) {
@@ -164,45 +163,20 @@ fn rehearse(options: &Options, rehearsal: &Rehearsal) -> Exit {
     }
 }
 
-/// Prints what would run.
-fn show(options: &Options, loaded: &Loaded) -> Exit {
+/// Checks what a start would trip over here, and prints what would run.
+fn check(options: &Options, loaded: &Loaded) -> Exit {
     show_notices(&loaded.notices);
     let findings = preflight::findings(&loaded.config, &ThisMachine);
-    findings.iter().for_each(show_finding);
-    let failure = preflight::exit_of(&findings);
-    let left_out = (loaded.config.alert.as_ref()).is_some_and(|alert| !alert.left_out.is_empty());
-    let verdict = match (left_out, failure) {
-        (_, Some(_)) => "a start with it fails here",
-        (true, None) => "sound, but for rules of alert that are left out",
-        (false, None) => "sound",
-    };
-    let printed = print(&format!(
-        "{}: {verdict}\n{}",
-        options.conf.display(),
-        Effective(&loaded.config)
-    ));
-    if printed != Exit::Ok {
-        return printed;
-    }
-    // A daemon would start without the rule; one that was written and says nothing is a mistake all
-    // the same, and like all mistakes of the files it comes first.
-    match failure {
-        _ if left_out => Exit::Config,
-        Some(exit) => exit,
-        None => Exit::Ok,
+    show_findings(&findings);
+    let Verdict { text, exit } = preflight::verdict(&loaded.config, &findings);
+    let conf = options.conf.display();
+    match print(&format!("{conf}: {text}\n{}", Effective(&loaded.config))) {
+        Exit::Ok => exit,
+        failed => failed,
     }
 }
 
-fn show_finding(Finding { weight, text }: &Finding) {
-    let level = match weight {
-        Weight::Fatal(_) => "",
-        Weight::Warning => "warn: ",
-        Weight::Unchecked => "info: not checked: ",
-    };
-    eprintln!("gmetad: {level}{text}");
-}
-
-/// Prints what is in force, for a file.
+/// Prints the configuration in force as a configuration file.
 fn print_config(options: &Options) -> Exit {
     match load(options) {
         Ok(loaded) => {
@@ -213,13 +187,7 @@ fn print_config(options: &Options) -> Exit {
     }
 }
 
-fn show_notices(notices: &[Notice]) {
-    for Notice { level, text } in notices {
-        eprintln!("gmetad: {}: {text}", level.as_str().to_lowercase());
-    }
-}
-
-/// Starts the log, does the work, and sees to it that its end is logged.
+/// Starts the log, does the work, and logs why it failed.
 fn run<T>(prepared: &Prepared, work: impl FnOnce() -> Result<T, Failure>) -> Result<T, Exit> {
     let Prepared {
         loaded: Loaded {
@@ -252,14 +220,14 @@ fn run<T>(prepared: &Prepared, work: impl FnOnce() -> Result<T, Failure>) -> Res
             gmetad_core::fatal!("{failure}");
             Err(failure.exit())
         }
-        // The panic has been logged, and all that it held let go, the pid file with it.
+        // The panic has been logged. Unwinding has released everything, the pid file included.
         Err(_) => Err(Exit::Software),
     };
     logging::flush();
     outcome
 }
 
-/// Polls every source once. The exit code is how many failed, up to what other codes begin above.
+/// Polls every source once. The exit code is the number that failed, up to FAILED_SOURCES_MAX.
 fn poll_once(prepared: &Prepared) -> Result<ExitCode, Exit> {
     let Prepared {
         loaded, account, ..
@@ -282,25 +250,23 @@ fn poll_once(prepared: &Prepared) -> Result<ExitCode, Exit> {
     }
 }
 
-/// Becomes the user, who may not make a missing RRD root: it is made before.
+/// Becomes the user, who may not make a missing RRD root: root makes it first.
 fn become_user(account: &Account, config: &Config) -> Result<(), UserError> {
-    let chain = config.plugins.as_ref();
-    let stores = chain.is_none_or(|ids| ids.iter().any(|id| id.starts_with("rrd")));
-    if stores && config.rrd.write {
-        // Whoever writes there says what is wrong with it, now and at each update.
+    if plugins::write_rrd_files(config) {
+        // What is wrong with the folder is logged by those who write there.
         let _ = account.make_folder(&config.rrd.rootdir);
     }
     account.assume()
 }
 
-/// Holds the pid file for as long as the loop runs.
+/// Runs the loop, and holds the pid file meanwhile.
 fn serve(prepared: &Prepared, terminal: Terminal) -> Result<(), Failure> {
     let Prepared {
         loaded: Loaded { config, .. },
         origin,
         account,
     } = prepared;
-    // Claimed before the ports: who starts a second daemon is told of the first, not of its ports.
+    // Before the ports: a second daemon is refused because of the first one, not of its ports.
     let mut pid_file = config.pid_file.as_deref().map(PidFile::claim).transpose()?;
     let reactor = Reactor::bind(config)?.reloading_from(origin.clone());
     if let Some(pid_file) = &mut pid_file {
@@ -313,7 +279,7 @@ fn serve(prepared: &Prepared, terminal: Terminal) -> Result<(), Failure> {
         logging::leave_console();
         daemon::leave_terminal().map_err(Failure::Terminal)?;
     }
-    // With ports of the system's choice there is no other way to know them.
+    // Where the system has chosen the ports, only this line tells them.
     gmetad_core::life!(
         "gmetad {} has started: pid {}, {}, {}; listening: xml {}, interactive {}",
         env!("CARGO_PKG_VERSION"),
@@ -370,23 +336,4 @@ impl Failure {
 fn listed(addresses: &[SocketAddr]) -> String {
     let listed: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     listed.join(" ")
-}
-
-/// Says on standard error what went wrong, where there is no log yet.
-fn complain(reason: &dyn Display, exit: Exit) -> Exit {
-    eprintln!("gmetad: {reason}");
-    exit
-}
-
-fn print(text: &str) -> Exit {
-    let mut output = io::stdout();
-    match output
-        .write_all(text.as_bytes())
-        .and_then(|()| output.flush())
-    {
-        Ok(()) => Exit::Ok,
-        // `gmetad --help | head -1` has what it wants.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
-        Err(error) => complain(&format_args!("cannot print: {error}"), Exit::Io),
-    }
 }

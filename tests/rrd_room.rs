@@ -42,13 +42,13 @@ struct AsNobody {
 
 impl AsNobody {
     /// Its root is that folder below its own, made with `prepare`.
-    fn start(source: &FakeSource, prepare: impl FnOnce(&Path)) -> Self {
+    fn start(source: &FakeSource, umask: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempdir().expect("a temporary folder");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("ours");
         prepare(folder.path());
         let conf = folder.path().join("gmetad.conf");
         let text = format!(
-            "setuid_username nobody\nbind_address 127.0.0.1\nxml_port 0\ninteractive_port 0\n\
+            "setuid_username nobody\numask {umask}\nbind_address 127.0.0.1\nxml_port 0\ninteractive_port 0\n\
              rrd_rootdir \"{}\"\ndata_source \"s\" 1 127.0.0.1:{}\nRRAs \"RRA:AVERAGE:0.5:1:100\"\n",
             folder.path().join("lib/rrds").display(),
             source.port()
@@ -126,7 +126,8 @@ fn a_root_that_is_missing_is_made_and_given_to_the_user() {
         return;
     }
     let source = FakeSource::start(Script::Clock(cluster_at));
-    let gmetad = AsNobody::start(&source, |_| ());
+    // Nobody must get to it all the same.
+    let gmetad = AsNobody::start(&source, "077", |_| ());
     gmetad.wait_for_files();
     let owner = |path: &Path| {
         use std::os::unix::fs::MetadataExt;
@@ -147,7 +148,7 @@ fn a_root_that_is_not_the_users_is_told_with_the_reason_and_a_chown_heals_it() {
         return;
     }
     let source = FakeSource::start(Script::Clock(cluster_at));
-    let gmetad = AsNobody::start(&source, |folder| {
+    let gmetad = AsNobody::start(&source, "022", |folder| {
         fs::create_dir_all(folder.join("lib/rrds")).expect("our own folder");
     });
     let root = gmetad.root().display().to_string();

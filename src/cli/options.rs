@@ -1,7 +1,6 @@
 //! The options: what getopts is told of them, and the text of `--help`. One table for both.
 
 use super::DEFAULT_CONF;
-use gmetad_loader::TRIAL_OPTION;
 
 /// Loads a plugin and shows it one document.
 pub(super) const TEST_PLUGIN: &str = "test-plugin";
@@ -191,6 +190,9 @@ fn add(help: &mut String, entry: &Entry) {
 
 #[cfg(test)]
 mod tests {
+    use gmetad_loader::TRIAL_OPTION;
+
+    use super::super::ACCESS_OPTION;
     use super::*;
 
     #[test]
@@ -205,7 +207,7 @@ mod tests {
             let short = format!("  -{}, {long} {}", entry.short, entry.value);
             assert!(entry.short.is_empty() || help.contains(short.trim_end()));
         }
-        for hidden in [TRIAL_OPTION, super::super::ACCESS_OPTION] {
+        for hidden in [TRIAL_OPTION, ACCESS_OPTION] {
             assert!(!help.contains(hidden), "{hidden}");
         }
     }

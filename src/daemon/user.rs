@@ -1,12 +1,12 @@
 //! The user the daemon becomes when root has started it.
 //!
-//! Of what is on the file system nothing is changed: files to be written must be that user's to
-//! write. Only a folder that is missing is made and given to it.
+//! Files and folders that are there are not changed: they must be that user's to write. Only a
+//! folder that is missing is made and given to it.
 
 use std::ffi::CString;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::lchown;
+use std::os::unix::fs::{PermissionsExt, lchown};
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -14,6 +14,9 @@ use nix::unistd::{self, Gid, Uid, User};
 use thiserror::Error;
 
 use super::Exit;
+
+/// The rights to get at what is in a folder by its name.
+const PASS_THROUGH: u32 = 0o111;
 
 /// A user that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +56,7 @@ pub enum UserError {
         errno: Errno,
     },
     /// It was allowed and did not last.
-    #[error("becoming the user {0} left a way back to root; not going on")]
+    #[error("privileges of root were not dropped for good on becoming user {0}; refusing to start")]
     NotKept(String),
 }
 
@@ -93,13 +96,20 @@ impl Account {
         }
     }
 
-    /// Makes a folder that is missing, with those it is in, and gives it to this user. One that is
+    /// Makes a folder that is missing and gives it to this user. Folders above that are missing are
+    /// made too and stay root's; whatever the umask, all may pass through them. A folder that is
     /// there stays as it is.
     pub fn make_folder(&self, folder: &Path) -> io::Result<()> {
         if fs::symlink_metadata(folder).is_ok() {
             return Ok(());
         }
+        let above = folder.ancestors().skip(1);
+        let missing: Vec<&Path> = above.take_while(|it| !it.exists()).collect();
         fs::create_dir_all(folder)?;
+        for made in missing {
+            let mode = fs::metadata(made)?.permissions().mode();
+            fs::set_permissions(made, Permissions::from_mode(mode | PASS_THROUGH))?;
+        }
         lchown(folder, Some(self.user.as_raw()), Some(self.group.as_raw()))
     }
 

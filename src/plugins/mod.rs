@@ -58,6 +58,13 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     start_chain(chain, desk, counters, waker)
 }
 
+/// Whether RRD files are written, by the built-in plugins or by one in a file in their place.
+pub fn write_rrd_files(config: &Config) -> bool {
+    let is_for_files = |name: &String| name.to_ascii_lowercase().starts_with("rrd");
+    let names = config.plugins.as_ref();
+    config.rrd.write && names.is_none_or(|names| names.iter().any(is_for_files))
+}
+
 /// A file's name, without its folder.
 fn file_name(file: &Path) -> String {
     let name = file.file_name().unwrap_or(file.as_os_str());

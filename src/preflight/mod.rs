@@ -70,6 +70,8 @@ impl fmt::Display for Who<'_> {
 pub enum Need {
     /// Read it, and if it is a folder, what is in it.
     Read,
+    /// Pass through a folder to what is in it.
+    Enter,
     /// Write to a file.
     WriteFile,
     /// Make and remove something in a folder.
@@ -170,12 +172,35 @@ pub fn finding_of_user(name: &str, world: &dyn World) -> Option<Finding> {
     })
 }
 
-/// The code a start would end with, if it would fail.
-pub fn exit_of(findings: &[Finding]) -> Option<Exit> {
-    findings.iter().find_map(|finding| match finding.weight {
+/// What comes of a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// In a few words, for behind the file's name.
+    pub text: &'static str,
+    /// What the check exits with.
+    pub exit: Exit,
+}
+
+/// Judges a configuration by what was found. A rule of `alert` that is left out keeps no daemon
+/// from starting, but it is a mistake in the file, and those come first.
+pub fn verdict(config: &Config, findings: &[Finding]) -> Verdict {
+    let fatal = findings.iter().find_map(|finding| match finding.weight {
         Weight::Fatal(exit) => Some(exit),
         Weight::Warning | Weight::Unchecked => None,
-    })
+    });
+    let alert = config.alert.as_ref();
+    let left_out = alert.is_some_and(|alert| !alert.left_out.is_empty());
+    Verdict {
+        text: match (fatal, left_out) {
+            (Some(_), _) => "a start with it fails here",
+            (None, true) => "sound, but for rules of alert that are left out",
+            (None, false) => "sound",
+        },
+        exit: match (left_out, fatal) {
+            (true, _) => Exit::Config,
+            (false, fatal) => fatal.unwrap_or(Exit::Ok),
+        },
+    }
 }
 
 struct Look<'a> {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Kind, Look, May, Need, Who, World};
 use crate::daemon::{Exit, PortHolder, exit_of_listening};
-use crate::plugins::{PluginFiles, UnusedName, unused_names};
+use crate::plugins::{PluginFiles, UnusedName, unused_names, write_rrd_files};
 
 /// The plugins in the files of plugins_dir, as far as that can be told without running them.
 struct Files<'a> {
@@ -167,23 +167,17 @@ impl Look<'_> {
         }
     }
 
-    /// Round-robin files and the journal.
+    /// RRD files and the journal.
     pub(super) fn storage(&mut self, user: Who<'_>) {
-        let rrd = &self.config.rrd;
-        if !rrd.write {
+        if !write_rrd_files(self.config) {
             return;
         }
+        let rrd = &self.config.rrd;
         let remedy = match user {
             Who::User(name) => format!("; make it, and chown it to {name}"),
             Who::Us => String::new(),
         };
-        // One that is missing, root makes before it becomes the user.
-        let missing = self
-            .world
-            .kind(&rrd.rootdir)
-            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-        let maker = if missing { Who::Us } else { user };
-        if let Some(trouble) = self.folder_to_make(maker, &rrd.rootdir) {
+        if let Some(trouble) = self.rrd_root(user, &rrd.rootdir) {
             let text = format!(
                 "no values would be stored in the RRD root {}: ",
                 rrd.rootdir.display()
@@ -201,6 +195,16 @@ impl Look<'_> {
             );
             self.tell(None, &text, trouble.with(&remedy));
         }
+    }
+
+    /// Root makes one that is missing and gives it to the user, who must be able to get there.
+    fn rrd_root(&self, user: Who<'_>, root: &Path) -> Option<Trouble> {
+        let is_missing = is_missing(self.world.kind(root).err()) && !self.world.is_link(root);
+        if user == Who::Us || !is_missing {
+            return self.folder_to_make(user, root);
+        }
+        self.folder_to_make(Who::Us, root)
+            .or_else(|| self.not_allowed(user, Need::Enter, self.nearest_above(root)))
     }
 
     /// What alerts run.
@@ -239,6 +243,7 @@ impl Look<'_> {
     fn not_allowed(&self, who: Who<'_>, need: Need, path: &Path) -> Option<Trouble> {
         let what = match need {
             Need::Read => "read",
+            Need::Enter => "enter",
             Need::Run => "run",
             Need::WriteFile | Need::WriteFolder => "write to",
         };
@@ -283,21 +288,29 @@ impl Look<'_> {
 
     /// A folder that is made, with all above it, if it is not there.
     fn folder_to_make(&self, who: Who<'_>, folder: &Path) -> Option<Trouble> {
-        match self.world.kind(folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let above = folder.ancestors().skip(1);
-                let there = above.into_iter().find(|it| self.world.kind(it).is_ok());
-                let trouble = self.folder_to_write(who, there.unwrap_or(Path::new("/")))?;
-                Some(match trouble {
-                    Trouble::Certain(reason) => {
-                        Trouble::Certain(format!("it is not there and cannot be made, {reason}"))
-                    }
-                    unknown @ Trouble::Unknown(_) => unknown,
-                })
-            }
-            _ => self.folder_to_write(who, folder),
+        if !is_missing(self.world.kind(folder).err()) {
+            return self.folder_to_write(who, folder);
         }
+        let trouble = self.folder_to_write(who, self.nearest_above(folder))?;
+        Some(match trouble {
+            Trouble::Certain(reason) => {
+                Trouble::Certain(format!("it is not there and cannot be made, {reason}"))
+            }
+            unknown @ Trouble::Unknown(_) => unknown,
+        })
     }
+
+    /// The nearest folder above that is there.
+    fn nearest_above<'p>(&self, path: &'p Path) -> &'p Path {
+        let mut above = path.ancestors().skip(1);
+        above
+            .find(|it| self.world.kind(it).is_ok())
+            .unwrap_or(Path::new("/"))
+    }
+}
+
+fn is_missing(error: Option<io::Error>) -> bool {
+    error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 /// As the system says it, without its number.

@@ -329,6 +329,37 @@ fn values_are_stored_by_the_user_that_is_become() {
 }
 
 #[test]
+fn root_makes_a_missing_rrd_root_for_a_user_who_can_get_there() {
+    let conf = "rrd_rootdir /a/b/c\nrrd {\nwrite_timeout 60\njournal_dir /a/j\n}";
+    let world = || Fake::with(&[("/a", Kind::Folder), ("/a/j", Kind::Folder)]).of_root();
+    assert_eq!(found(conf, &world()), [""; 0]);
+    let begins = "warn no values would be stored in the RRD root /a/b/c: ";
+    let remedy = "; make it, and chown it to nobody";
+    assert_eq!(
+        found(conf, &world().denying(NOBODY, "/a")),
+        [format!(
+            "{begins}user nobody may not enter /a: permission denied{remedy}"
+        )]
+    );
+    assert_eq!(
+        found(conf, &world().denying("this user", "/a")),
+        [format!(
+            "{begins}it is not there and cannot be made, this user may not write to /a: permission \
+             denied{remedy}"
+        )]
+    );
+    // A link that leads nowhere is left alone, so the user has to make what it names.
+    let mut dangling = world().denying(NOBODY, "/a");
+    dangling.kinds.insert("/a/b".into(), Kind::Folder);
+    assert_eq!(found(conf, &dangling), [""; 0]);
+    dangling.links.insert("/a/b/c".into());
+    let dangling = dangling.denying(NOBODY, "/a/b");
+    assert_eq!(found(conf, &dangling).len(), 1);
+    let without = found(&format!("{conf}\nplugins alert"), &dangling);
+    assert!(!without.concat().contains("RRD root"), "{without:?}");
+}
+
+#[test]
 fn a_folder_that_is_made_needs_the_right_in_the_nearest_that_is_there() {
     let conf = "setuid off\nrrd_rootdir /a/b/c";
     let world = Fake::with(&[("/a", Kind::Folder)]);

@@ -163,13 +163,14 @@ fn allowed(need: Need, path: &Path) -> Result<(), Errno> {
         Need::Read => AccessFlags::R_OK,
         Need::WriteFile => AccessFlags::W_OK,
         Need::WriteFolder => AccessFlags::W_OK | AccessFlags::X_OK,
-        Need::Run => AccessFlags::X_OK,
+        Need::Enter | Need::Run => AccessFlags::X_OK,
     };
     access(path, flags)
 }
 
-const NEEDS: [(Need, &str); 4] = [
+const NEEDS: [(Need, &str); 5] = [
     (Need::Read, "read"),
+    (Need::Enter, "enter"),
     (Need::WriteFile, "write-file"),
     (Need::WriteFolder, "write-folder"),
     (Need::Run, "run"),
