@@ -1,49 +1,49 @@
 //! Any bytes on the rrdcached socket get whole lines back, as many as each answer says.
 #![no_main]
 
-use gmetad_rrd::protocol::{Answer, Desk, Next, Outcome, Session};
+use gmetad_rrd::rrdcached::protocol::{RrdcachedAnswer, RrdcachedCommands, SessionNext, RrdcachedOutcome, Session};
 use libfuzzer_sys::fuzz_target;
 
 /// Answers with what it was asked.
 struct Echo;
 
-fn said(words: &str) -> Outcome {
+fn said(words: &str) -> RrdcachedOutcome {
     if words.len() % 2 == 1 {
         return Err(words.into());
     }
     let lines = words.split(' ').map(String::from).collect();
-    Ok(Answer { words: words.into(), lines })
+    Ok(RrdcachedAnswer { words: words.into(), lines })
 }
 
-impl Desk for Echo {
-    fn flush(&mut self, path: &str) -> Outcome {
+impl RrdcachedCommands for Echo {
+    fn flush(&mut self, path: &str) -> RrdcachedOutcome {
         said(path)
     }
-    fn flush_all(&mut self) -> Outcome {
+    fn flush_all(&mut self) -> RrdcachedOutcome {
         said("all")
     }
-    fn pending(&mut self, path: &str) -> Outcome {
+    fn pending(&mut self, path: &str) -> RrdcachedOutcome {
         said(path)
     }
-    fn forget(&mut self, path: &str) -> Outcome {
+    fn forget(&mut self, path: &str) -> RrdcachedOutcome {
         said(path)
     }
-    fn update(&mut self, path: &str, values: &[String]) -> Outcome {
+    fn update(&mut self, path: &str, values: &[String]) -> RrdcachedOutcome {
         said(&(path.to_owned() + &values.concat()))
     }
-    fn stats(&mut self) -> Outcome {
+    fn stats(&mut self) -> RrdcachedOutcome {
         said("stats")
     }
-    fn info(&mut self, path: &str) -> Outcome {
+    fn info(&mut self, path: &str) -> RrdcachedOutcome {
         said(path)
     }
-    fn first(&mut self, path: &str, archive: u32) -> Outcome {
+    fn first(&mut self, path: &str, archive: u32) -> RrdcachedOutcome {
         said(&format!("{path}{archive}"))
     }
-    fn last(&mut self, path: &str) -> Outcome {
+    fn last(&mut self, path: &str) -> RrdcachedOutcome {
         said(path)
     }
-    fn fetch(&mut self, path: &str, function: &str, more: &[String]) -> Outcome {
+    fn fetch(&mut self, path: &str, function: &str, more: &[String]) -> RrdcachedOutcome {
         said(&(path.to_owned() + function + &more.concat()))
     }
 }
@@ -53,10 +53,10 @@ fuzz_target!(|pieces: Vec<Vec<u8>>| {
     let mut out = String::new();
     'all: for piece in &pieces {
         let mut next = session.turn(piece, &mut Echo, &mut out);
-        while next == Next::Again {
+        while next == SessionNext::More {
             next = session.turn(b"", &mut Echo, &mut out);
         }
-        if next == Next::Close {
+        if next == SessionNext::Close {
             break 'all;
         }
     }

@@ -11,7 +11,8 @@ use std::thread;
 use chain::Chain;
 use gmetad_config::Config;
 use gmetad_export::EXPORTS;
-use gmetad_rrd::{PortDesk, RrdCounters};
+use gmetad_rrd::RrdCounters;
+use gmetad_rrd::rrdcached::RrdcachedServer;
 use status::Status;
 
 mod alert;
@@ -43,7 +44,7 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     let counters = Arc::new(RrdCounters::default());
     // An alert does not wait for files.
     let mut built_in = Vec::from_iter(alert::plugin(config));
-    let (files, desk) = gmetad_rrd::plugins(config, &counters);
+    let (files, rrdcached) = gmetad_rrd::plugins(config, &counters);
     built_in.extend(files);
     built_in.extend(EXPORTS.iter().filter_map(|export| export.plugin(config)));
     let config = config.clone();
@@ -55,7 +56,7 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
         plugins.extend(built_in);
         Chain::new(&config, plugins, &left_out, Arc::clone(status))
     };
-    start_chain(chain, desk, counters, waker)
+    start_chain(chain, rrdcached, counters, waker)
 }
 
 /// Whether RRD files are written, by the built-in plugins or by one in a file in their place.
@@ -73,7 +74,7 @@ fn file_name(file: &Path) -> String {
 
 fn start_chain(
     chain: impl FnOnce(&Arc<Status>) -> Chain + Send + 'static,
-    desk: PortDesk,
+    server: RrdcachedServer,
     counters: Arc<RrdCounters>,
     waker: Waker,
 ) -> io::Result<PluginHandle> {
@@ -82,15 +83,17 @@ fn start_chain(
     let (sender, events) = sync_channel(queue::CHANNEL_EVENTS);
     let (requests, asked) = channel();
     let (answered, answers) = channel();
-    let port = worker::Port {
-        desk,
+    let service = worker::RrdcachedService {
+        server,
         requests: asked,
         answers: answered,
     };
     let thread = thread::Builder::new()
         .name("plugins".into())
         .stack_size(STACK_BYTES)
-        .spawn(move || worker::run(chain(&shared), &events, port, &waker))?;
-    let port = queue::PortEnd { requests, answers };
-    Ok(PluginHandle::new(sender, port, status, counters, thread))
+        .spawn(move || worker::run(chain(&shared), &events, service, &waker))?;
+    let rrdcached = queue::RrdcachedChannel { requests, answers };
+    Ok(PluginHandle::new(
+        sender, rrdcached, status, counters, thread,
+    ))
 }

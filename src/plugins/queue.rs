@@ -14,7 +14,8 @@ use super::status::{PluginStatus, QueueStatus, Status};
 use gmetad_core::model::{Mono, Node};
 use gmetad_core::plugin::{RootUpdate, Update};
 use gmetad_core::status::{ExportStatus, RrdStatus};
-use gmetad_rrd::{PortAnswer, PortRequest, RrdCounters};
+use gmetad_rrd::RrdCounters;
+use gmetad_rrd::rrdcached::{SessionAnswer, SessionRequest};
 
 /// Updates in the channel at most.
 pub(super) const CHANNEL_EVENTS: usize = 128;
@@ -150,20 +151,20 @@ impl HeldBack {
     }
 }
 
-/// The loop's end of what connects the rrdcached socket with the plugin thread.
+/// The loop's side of the rrdcached socket: requests to the plugin thread, and its answers.
 ///
-/// Not bounded, as each of the few clients has one request or one answer in it at most.
+/// Not bounded: each of the few clients has at most one request or answer in it.
 #[derive(Debug)]
-pub(super) struct PortEnd {
-    pub(super) requests: Sender<PortRequest>,
-    pub(super) answers: Receiver<PortAnswer>,
+pub(super) struct RrdcachedChannel {
+    pub(super) requests: Sender<SessionRequest>,
+    pub(super) answers: Receiver<SessionAnswer>,
 }
 
 #[cfg(test)]
-impl PortEnd {
+impl RrdcachedChannel {
     /// With nobody at the other end.
-    fn closed() -> PortEnd {
-        PortEnd {
+    fn closed() -> RrdcachedChannel {
+        RrdcachedChannel {
             requests: std::sync::mpsc::channel().0,
             answers: std::sync::mpsc::channel().1,
         }
@@ -175,7 +176,7 @@ impl PortEnd {
 pub struct PluginHandle {
     /// `None` once the thread is gone.
     sender: Option<SyncSender<Event>>,
-    port: PortEnd,
+    rrdcached: RrdcachedChannel,
     status: Arc<Status>,
     rrd: Arc<RrdCounters>,
     thread: Option<JoinHandle<()>>,
@@ -189,14 +190,14 @@ pub struct PluginHandle {
 impl PluginHandle {
     pub(super) fn new(
         sender: SyncSender<Event>,
-        port: PortEnd,
+        rrdcached: RrdcachedChannel,
         status: Arc<Status>,
         rrd: Arc<RrdCounters>,
         thread: JoinHandle<()>,
     ) -> PluginHandle {
         PluginHandle {
             sender: Some(sender),
-            port,
+            rrdcached,
             status,
             rrd,
             thread: Some(thread),
@@ -219,8 +220,8 @@ impl PluginHandle {
 
     /// Hands over what a client of the rrdcached socket has sent; whether anybody is there to take
     /// it. Never waits, and goes before updates.
-    pub fn ask(&mut self, request: PortRequest) -> bool {
-        if self.stopping || self.port.requests.send(request).is_err() {
+    pub fn ask(&mut self, request: SessionRequest) -> bool {
+        if self.stopping || self.rrdcached.requests.send(request).is_err() {
             return false;
         }
         // If there is no room for this word, the thread has work, and looks after each piece of it.
@@ -229,8 +230,8 @@ impl PluginHandle {
     }
 
     /// An answer for a client of the rrdcached socket: to be asked each time the waker was called.
-    pub fn answer(&mut self) -> Option<PortAnswer> {
-        self.port.answers.try_recv().ok()
+    pub fn answer(&mut self) -> Option<SessionAnswer> {
+        self.rrdcached.answers.try_recv().ok()
     }
 
     /// Moves what was held back on, as far as there is room. To be called each turn.
@@ -482,9 +483,9 @@ mod tests {
         let waker = Box::new(move || {
             let _ = woken_sender.send(());
         });
-        let (_, desk) = gmetad_rrd::plugins(&Config::new("test"), &Arc::default());
+        let (_, rrdcached) = gmetad_rrd::plugins(&Config::new("test"), &Arc::default());
         Rig {
-            handle: start_chain(chain, desk, Arc::default(), waker).unwrap(),
+            handle: start_chain(chain, rrdcached, Arc::default(), waker).unwrap(),
             seen,
             go,
             woken,
@@ -592,7 +593,7 @@ mod tests {
         let (sender, events) = sync_channel(CHANNEL_EVENTS);
         let mut handle = PluginHandle::new(
             sender,
-            PortEnd::closed(),
+            RrdcachedChannel::closed(),
             status,
             Arc::default(),
             thread::spawn(|| ()),

@@ -10,29 +10,29 @@ use std::time::Duration;
 use super::Waker;
 use super::chain::Chain;
 use super::queue::Event;
-use gmetad_rrd::{PortAnswer, PortDesk, PortRequest};
+use gmetad_rrd::rrdcached::{RrdcachedServer, SessionAnswer, SessionRequest};
 
-/// The thread's end of what connects it with the rrdcached socket.
-pub(super) struct Port {
-    pub(super) desk: PortDesk,
-    pub(super) requests: Receiver<PortRequest>,
-    pub(super) answers: Sender<PortAnswer>,
+/// The plugin thread's side of the rrdcached socket.
+pub(super) struct RrdcachedService {
+    pub(super) server: RrdcachedServer,
+    pub(super) requests: Receiver<SessionRequest>,
+    pub(super) answers: Sender<SessionAnswer>,
 }
 
-impl Port {
-    /// Does what clients have asked for; whether there are answers.
+impl RrdcachedService {
+    /// Answers the requests that have come. Returns whether there are answers.
     fn serve(&mut self) -> bool {
         let mut answered = false;
         for request in self.requests.try_iter() {
-            // As with a plugin, a panic costs the one that it is about.
-            let desk = AssertUnwindSafe(|| self.desk.take(&request));
-            let answer = catch_unwind(desk).unwrap_or_else(|_| {
-                log::error!("an rrdcached client is let go: a panic while it was answered");
-                Some(PortAnswer::end(request.client))
+            // As with a plugin, a panic costs only the client that it is about.
+            let take = AssertUnwindSafe(|| self.server.take(&request));
+            let answer = catch_unwind(take).unwrap_or_else(|_| {
+                log::error!("rrdcached socket: a client's request caused a panic; its connection is closed, please report this");
+                Some(SessionAnswer::end(request.client))
             });
             if let Some(answer) = answer {
                 answered = true;
-                // The loop that is gone needs no answer.
+                // If the loop is gone, nobody needs the answer.
                 let _ = self.answers.send(answer);
             }
         }
@@ -41,7 +41,12 @@ impl Port {
 }
 
 /// Runs until the loop says stop or is gone.
-pub(super) fn run(mut chain: Chain, events: &Receiver<Event>, mut port: Port, waker: &Waker) {
+pub(super) fn run(
+    mut chain: Chain,
+    events: &Receiver<Event>,
+    mut rrdcached: RrdcachedService,
+    waker: &Waker,
+) {
     chain.start();
     let mut next_tick = chain.tick();
     while let Some(event) = next(&mut chain, events, &mut next_tick) {
@@ -66,7 +71,7 @@ pub(super) fn run(mut chain: Chain, events: &Receiver<Event>, mut port: Port, wa
         if last {
             break;
         }
-        if port.serve() {
+        if rrdcached.serve() {
             waker();
         }
         next_tick = chain.tick();

@@ -20,8 +20,8 @@ use super::shared::Shared;
 use super::slots::{Key, Turn};
 use gmetad_config::Config;
 use gmetad_core::model::Mono;
-use gmetad_rrd::protocol::Next;
-use gmetad_rrd::{PortAnswer, PortRequest};
+use gmetad_rrd::rrdcached::protocol::SessionNext;
+use gmetad_rrd::rrdcached::{SessionAnswer, SessionRequest};
 
 /// Bytes of requests read at a time.
 const REQUEST_BYTES: usize = 16 << 10;
@@ -65,7 +65,7 @@ enum State {
     /// The plugin thread has the request.
     Asked,
     /// Sends the answer, from this byte on.
-    Answered(PortAnswer, usize),
+    Answered(SessionAnswer, usize),
 }
 
 /// Listens at the path. Replaces a socket file that nobody listens on any more.
@@ -135,7 +135,7 @@ impl CachedClient {
         self.writable |= event.is_writable() || event.is_error();
     }
 
-    pub(super) fn answer(&mut self, answer: PortAnswer, now: Mono) {
+    pub(super) fn answer(&mut self, answer: SessionAnswer, now: Mono) {
         self.state = State::Answered(answer, 0);
         self.deadline = now + STALL_LIMIT;
     }
@@ -195,22 +195,22 @@ impl CachedClient {
     }
 
     /// An answer is sent completely.
-    fn sent(&mut self, next: Next, shared: &mut Shared) -> Turn {
+    fn sent(&mut self, next: SessionNext, shared: &mut Shared) -> Turn {
         match next {
-            Next::Close => Turn::Gone,
-            Next::Read => {
+            SessionNext::Close => Turn::Gone,
+            SessionNext::Read => {
                 self.state = State::Idle;
                 self.deadline = shared.now.mono + IDLE_LIMIT;
                 Turn::Again
             }
-            Next::Again => self.ask(Vec::new(), false, shared),
+            SessionNext::More => self.ask(Vec::new(), false, shared),
         }
     }
 
     /// Sends bytes to the plugin thread. If the thread has ended, the connection is closed.
     fn ask(&mut self, bytes: Vec<u8>, gone: bool, shared: &mut Shared) -> Turn {
         self.state = State::Asked;
-        let request = PortRequest {
+        let request = SessionRequest {
             client: self.key.number(),
             bytes,
             gone,

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 
 use super::behind::{Course, Turn};
 use super::cache::Held;
-use super::daemon::Rrdcached;
 use super::folder::{Dir, Search};
 use super::growth::{Gap, LastWrite};
 use super::later::Later;
 use super::librrd;
 use super::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
 use super::record::{FileEntry, FileState};
+use super::rrdcached::client::RrdcachedClient;
 use super::samples::{Kind, Samples};
 use super::sound;
 use super::trouble::user;
@@ -249,7 +249,9 @@ impl Archive {
     /// What is counted of updates that an rrdcached is given, if one is.
     pub(super) fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
         let rrdcached = self.tools.writer.rrdcached.as_ref();
-        rrdcached.filter(|_| self.writes).map(Rrdcached::export)
+        rrdcached
+            .filter(|_| self.writes)
+            .map(RrdcachedClient::export)
     }
 
     /// An update is over.

@@ -15,13 +15,12 @@ use std::sync::Arc;
 
 use gmetad_config::Config;
 use gmetad_core::plugin::Plugin;
+use rrdcached::RrdcachedServer;
 
 mod archive;
 mod arena;
 mod behind;
 mod cache;
-mod daemon;
-mod desk;
 mod exercise;
 mod expire;
 mod folder;
@@ -35,18 +34,16 @@ mod librrd;
 mod packed;
 mod paths;
 mod plain;
-pub mod protocol;
 mod record;
 mod replay;
 mod room;
+pub mod rrdcached;
 mod samples;
 mod sound;
 mod sums;
 mod trouble;
 mod writer;
 
-pub use desk::PortDesk;
-pub use desk::{PortAnswer, PortRequest};
 pub use former::other_archives;
 pub use writer::RrdCounters;
 
@@ -87,16 +84,18 @@ pub fn exercise_file(path: &std::path::Path) -> bool {
     exercise::exercise(path)
 }
 
-/// The plugins `rrd` and `rrdsummary`, which share what they know of files.
-///
-/// And who answers at the rrdcached socket for them.
-pub fn plugins(config: &Config, counters: &Arc<RrdCounters>) -> ([Box<dyn Plugin>; 2], PortDesk) {
+/// The plugins `rrd` and `rrdsummary`, which share what they know of files, and what answers at the
+/// rrdcached socket from the same.
+pub fn plugins(
+    config: &Config,
+    counters: &Arc<RrdCounters>,
+) -> ([Box<dyn Plugin>; 2], RrdcachedServer) {
     let archive = archive::SharedArchive::new(config, Arc::clone(counters));
-    let desk = PortDesk::new(archive.clone(), &config.rrd.rootdir);
+    let server = RrdcachedServer::new(archive.clone(), &config.rrd.rootdir);
     let expiry = expire::Expiry::new(config);
     let plugins: [Box<dyn Plugin>; 2] = [
         Box::new(hosts::HostFiles::new(archive.clone(), expiry)),
         Box::new(sums::SumFiles::new(archive)),
     ];
-    (plugins, desk)
+    (plugins, server)
 }

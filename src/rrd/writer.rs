@@ -14,11 +14,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::behind::Refusals;
-use super::daemon::Rrdcached;
 use super::librrd;
 use super::plain;
 use super::record::FileRecord;
 use super::room;
+use super::rrdcached::client::RrdcachedClient;
 use super::samples::{Kind, Samples};
 use super::sound::{self, Unsound};
 use super::trouble::{Complaints, Failure};
@@ -121,7 +121,7 @@ pub(super) struct Writer {
     /// The folder that took no new file in this update: its other files are not tried.
     refusing: Option<(PathBuf, i32)>,
     /// If one is to write the files, it is given the updates.
-    pub(super) rrdcached: Option<Rrdcached>,
+    pub(super) rrdcached: Option<RrdcachedClient>,
 }
 
 /// The quick way where the file is plain; librrd for the rest, and to say what is wrong.
@@ -148,7 +148,7 @@ impl Writer {
         Writer {
             archives: config.rrd.rras.iter().map(|rra| c_string(rra)).collect(),
             mode: 0o666 & !config.umask,
-            rrdcached: Rrdcached::new(&config.exports, &counters, &refusals),
+            rrdcached: RrdcachedClient::new(&config.exports, &counters, &refusals),
             refusals,
             counters,
             complaints: Complaints::default(),

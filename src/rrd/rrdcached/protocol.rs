@@ -1,6 +1,6 @@
 //! rrdcached's protocol: lines in, answers out, in the words of rrdcached(1).
 //!
-//! No I/O and no file: what a command asks for, a [`Desk`] does. Any bytes at all may come.
+//! No I/O and no file: what a command asks for, a [`RrdcachedCommands`] does. Any bytes at all may come.
 
 use std::fmt::Write as _;
 
@@ -18,17 +18,17 @@ const TURN_COMMANDS: usize = 256;
 
 /// An answer: what stands behind the number in its first line, and the lines that follow.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct RrdcachedAnswer {
     /// The rest of the first line.
     pub words: String,
     /// Counted by the number in front; each without its end.
     pub lines: Vec<String>,
 }
 
-impl Answer {
+impl RrdcachedAnswer {
     /// An answer of one line.
-    pub fn of(words: impl Into<String>) -> Answer {
-        Answer {
+    pub fn of(words: impl Into<String>) -> RrdcachedAnswer {
+        RrdcachedAnswer {
             words: words.into(),
             lines: Vec::new(),
         }
@@ -36,39 +36,39 @@ impl Answer {
 }
 
 /// What a command comes to, or why it cannot be done.
-pub type Outcome = Result<Answer, String>;
+pub type RrdcachedOutcome = Result<RrdcachedAnswer, String>;
 
 /// Does what commands ask for. Paths are as they were sent.
-pub trait Desk {
+pub trait RrdcachedCommands {
     /// Writes a file's waiting values.
-    fn flush(&mut self, path: &str) -> Outcome;
+    fn flush(&mut self, path: &str) -> RrdcachedOutcome;
     /// Begins to write all waiting values.
-    fn flush_all(&mut self) -> Outcome;
+    fn flush_all(&mut self) -> RrdcachedOutcome;
     /// A file's waiting values.
-    fn pending(&mut self, path: &str) -> Outcome;
+    fn pending(&mut self, path: &str) -> RrdcachedOutcome;
     /// Drops a file's waiting values.
-    fn forget(&mut self, path: &str) -> Outcome;
+    fn forget(&mut self, path: &str) -> RrdcachedOutcome;
     /// Takes values, each `TIME:VALUE[:VALUE…]`.
-    fn update(&mut self, path: &str, values: &[String]) -> Outcome;
+    fn update(&mut self, path: &str, values: &[String]) -> RrdcachedOutcome;
     /// What was done since the start.
-    fn stats(&mut self) -> Outcome;
+    fn stats(&mut self) -> RrdcachedOutcome;
     /// What a file says of itself.
-    fn info(&mut self, path: &str) -> Outcome;
+    fn info(&mut self, path: &str) -> RrdcachedOutcome;
     /// Time of the first value of an archive.
-    fn first(&mut self, path: &str, archive: u32) -> Outcome;
+    fn first(&mut self, path: &str, archive: u32) -> RrdcachedOutcome;
     /// Time of a file's last value, waiting ones included.
-    fn last(&mut self, path: &str) -> Outcome;
+    fn last(&mut self, path: &str) -> RrdcachedOutcome;
     /// Values of an archive: consolidation function, start and end as sent, names of data sources.
-    fn fetch(&mut self, path: &str, function: &str, more: &[String]) -> Outcome;
+    fn fetch(&mut self, path: &str, function: &str, more: &[String]) -> RrdcachedOutcome;
 }
 
 /// What is to be done after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum SessionNext {
     /// More is wanted from the client.
     Read,
     /// There are commands left.
-    Again,
+    More,
     /// The connection is to be closed after the answers.
     Close,
 }
@@ -149,36 +149,46 @@ const COMMANDS: [(&str, &str, &str); 14] = [
 impl Session {
     /// Takes bytes in and answers what they ask, as far as is fair in one turn; with none, goes on
     /// with what is there.
-    pub fn turn(&mut self, bytes: &[u8], desk: &mut dyn Desk, out: &mut String) -> Next {
+    pub fn turn(
+        &mut self,
+        bytes: &[u8],
+        commands: &mut dyn RrdcachedCommands,
+        out: &mut String,
+    ) -> SessionNext {
         self.input.extend_from_slice(bytes);
         let input = std::mem::take(&mut self.input);
         let mut rest = input.as_slice();
-        let mut commands = 0;
+        let mut done = 0;
         let next = loop {
             let Some(end) = memchr::memchr(b'\n', rest) else {
                 if rest.len() > LINE_BYTES {
                     break refuse_line(out);
                 }
-                break Next::Read;
+                break SessionNext::Read;
             };
             if end > LINE_BYTES {
                 break refuse_line(out);
             }
-            if out.len() >= TURN_BYTES || commands >= TURN_COMMANDS {
-                break Next::Again;
+            if out.len() >= TURN_BYTES || done >= TURN_COMMANDS {
+                break SessionNext::More;
             }
-            commands += 1;
+            done += 1;
             let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
             rest = &rest[end + 1..];
-            if self.line(line, desk, out) == Next::Close {
-                break Next::Close;
+            if self.line(line, commands, out) == SessionNext::Close {
+                break SessionNext::Close;
             }
         };
         self.input = rest.to_vec();
         next
     }
 
-    fn line(&mut self, line: &[u8], desk: &mut dyn Desk, out: &mut String) -> Next {
+    fn line(
+        &mut self,
+        line: &[u8],
+        commands: &mut dyn RrdcachedCommands,
+        out: &mut String,
+    ) -> SessionNext {
         let Ok(line) = std::str::from_utf8(line) else {
             return self.answer(Err("A line that is not UTF-8".into()), out);
         };
@@ -193,17 +203,17 @@ impl Session {
                 self.batch = None;
                 put(
                     out,
-                    &Answer {
+                    &RrdcachedAnswer {
                         words: "errors".into(),
                         lines,
                     },
                 );
-                return Next::Read;
+                return SessionNext::Read;
             }
             batch.lines += 1;
             let outcome = match command.as_str() {
-                "QUIT" => return Next::Close,
-                "UPDATE" | "FORGET" | "FLUSH" => perform(&command, arguments, desk),
+                "QUIT" => return SessionNext::Close,
+                "UPDATE" | "FORGET" | "FLUSH" => perform(&command, arguments, commands),
                 _ if COMMANDS.iter().any(|it| it.0 == command) => {
                     Err(format!("Can't use '{command}' here."))
                 }
@@ -212,20 +222,20 @@ impl Session {
             return self.answer(outcome, out);
         }
         match command.as_str() {
-            "QUIT" => return Next::Close,
+            "QUIT" => return SessionNext::Close,
             "BATCH" => {
                 self.batch = Some(Batch::default());
                 out.push_str("0 Go ahead.  End with dot '.' on its own line.\n");
-                return Next::Read;
+                return SessionNext::Read;
             }
             _ => {}
         }
-        let outcome = perform(&command, arguments, desk);
+        let outcome = perform(&command, arguments, commands);
         self.answer(outcome, out)
     }
 
     /// Answers a command: at once, or with the batch that it is part of if it failed.
-    fn answer(&mut self, outcome: Outcome, out: &mut String) -> Next {
+    fn answer(&mut self, outcome: RrdcachedOutcome, out: &mut String) -> SessionNext {
         match (&mut self.batch, outcome) {
             (None, Ok(answer)) => put(out, &answer),
             (None, Err(reason)) => refuse(out, &reason),
@@ -233,34 +243,38 @@ impl Session {
             (Some(batch), Err(reason)) => {
                 if batch.errors.len() >= BATCH_ERRORS {
                     refuse(out, "Too many errors in this batch");
-                    return Next::Close;
+                    return SessionNext::Close;
                 }
                 batch
                     .errors
                     .push(format!("{} {}", batch.lines, one_line(&reason)));
             }
         }
-        Next::Read
+        SessionNext::Read
     }
 }
 
-fn perform(command: &str, arguments: &[String], desk: &mut dyn Desk) -> Outcome {
+fn perform(
+    command: &str,
+    arguments: &[String],
+    commands: &mut dyn RrdcachedCommands,
+) -> RrdcachedOutcome {
     match (command, arguments) {
-        ("FLUSH", [path]) => desk.flush(path),
-        ("FLUSHALL", []) => desk.flush_all(),
-        ("PENDING", [path]) => desk.pending(path),
-        ("FORGET", [path]) => desk.forget(path),
+        ("FLUSH", [path]) => commands.flush(path),
+        ("FLUSHALL", []) => commands.flush_all(),
+        ("PENDING", [path]) => commands.pending(path),
+        ("FORGET", [path]) => commands.forget(path),
         ("UPDATE", [_]) => Err("No values updated.".into()),
-        ("UPDATE", [path, values @ ..]) => desk.update(path, values),
-        ("STATS", []) => desk.stats(),
-        ("INFO", [path]) => desk.info(path),
+        ("UPDATE", [path, values @ ..]) => commands.update(path, values),
+        ("STATS", []) => commands.stats(),
+        ("INFO", [path]) => commands.info(path),
         ("FIRST", [path, archive]) => match archive.parse() {
-            Ok(archive) => desk.first(path, archive),
+            Ok(archive) => commands.first(path, archive),
             Err(_) => Err(format!("{archive} is no number of an archive")),
         },
-        ("LAST", [path]) => desk.last(path),
-        ("FETCH", [path, function, more @ ..]) => desk.fetch(path, function, more),
-        ("PING", []) => Ok(Answer::of("PONG")),
+        ("LAST", [path]) => commands.last(path),
+        ("FETCH", [path, function, more @ ..]) => commands.fetch(path, function, more),
+        ("PING", []) => Ok(RrdcachedAnswer::of("PONG")),
         ("HELP", _) => Ok(help(arguments)),
         _ => match COMMANDS.iter().find(|it| it.0 == command) {
             Some((name, usage, _)) => Err(format!("Usage: {name}{usage}")),
@@ -269,16 +283,16 @@ fn perform(command: &str, arguments: &[String], desk: &mut dyn Desk) -> Outcome 
     }
 }
 
-fn help(arguments: &[String]) -> Answer {
+fn help(arguments: &[String]) -> RrdcachedAnswer {
     let asked = arguments
         .first()
         .and_then(|asked| COMMANDS.iter().find(|it| it.0.eq_ignore_ascii_case(asked)));
     match asked {
-        Some((name, usage, text)) => Answer {
+        Some((name, usage, text)) => RrdcachedAnswer {
             words: format!("Help for {name}"),
             lines: vec![format!("Usage: {name}{usage}"), (*text).into()],
         },
-        None => Answer {
+        None => RrdcachedAnswer {
             words: "Command overview".into(),
             lines: COMMANDS
                 .map(|(name, usage, _)| format!("{name}{usage}"))
@@ -287,9 +301,9 @@ fn help(arguments: &[String]) -> Answer {
     }
 }
 
-fn refuse_line(out: &mut String) -> Next {
+fn refuse_line(out: &mut String) -> SessionNext {
     refuse(out, "A line is too long");
-    Next::Close
+    SessionNext::Close
 }
 
 fn refuse(out: &mut String, reason: &str) {
@@ -297,7 +311,7 @@ fn refuse(out: &mut String, reason: &str) {
     let _ = writeln!(out, "-1 {}", one_line(reason));
 }
 
-fn put(out: &mut String, answer: &Answer) {
+fn put(out: &mut String, answer: &RrdcachedAnswer) {
     let _ = writeln!(out, "{} {}", answer.lines.len(), one_line(&answer.words));
     for line in &answer.lines {
         out.push_str(&one_line(line));
@@ -338,50 +352,50 @@ mod tests {
     #[derive(Default)]
     struct Echo;
 
-    fn said(text: String) -> Outcome {
+    fn said(text: String) -> RrdcachedOutcome {
         if text.contains("bad") {
             return Err(format!("{text}\nis bad"));
         }
-        Ok(Answer::of(text))
+        Ok(RrdcachedAnswer::of(text))
     }
 
-    impl Desk for Echo {
-        fn flush(&mut self, path: &str) -> Outcome {
+    impl RrdcachedCommands for Echo {
+        fn flush(&mut self, path: &str) -> RrdcachedOutcome {
             said(format!("flush {path}"))
         }
-        fn flush_all(&mut self) -> Outcome {
+        fn flush_all(&mut self) -> RrdcachedOutcome {
             said("flush_all".into())
         }
-        fn pending(&mut self, path: &str) -> Outcome {
-            Ok(Answer {
+        fn pending(&mut self, path: &str) -> RrdcachedOutcome {
+            Ok(RrdcachedAnswer {
                 words: format!("of {path}"),
                 lines: vec!["1:2".into(), "3:4\n5".into()],
             })
         }
-        fn forget(&mut self, path: &str) -> Outcome {
+        fn forget(&mut self, path: &str) -> RrdcachedOutcome {
             said(format!("forget {path}"))
         }
-        fn update(&mut self, path: &str, values: &[String]) -> Outcome {
+        fn update(&mut self, path: &str, values: &[String]) -> RrdcachedOutcome {
             said(format!("update {path} {values:?}"))
         }
-        fn stats(&mut self) -> Outcome {
+        fn stats(&mut self) -> RrdcachedOutcome {
             said("stats".into())
         }
-        fn info(&mut self, path: &str) -> Outcome {
+        fn info(&mut self, path: &str) -> RrdcachedOutcome {
             said("x".repeat(TURN_BYTES) + path)
         }
-        fn first(&mut self, path: &str, archive: u32) -> Outcome {
+        fn first(&mut self, path: &str, archive: u32) -> RrdcachedOutcome {
             said(format!("first {path} {archive}"))
         }
-        fn last(&mut self, path: &str) -> Outcome {
+        fn last(&mut self, path: &str) -> RrdcachedOutcome {
             said(format!("last {path}"))
         }
-        fn fetch(&mut self, path: &str, function: &str, more: &[String]) -> Outcome {
+        fn fetch(&mut self, path: &str, function: &str, more: &[String]) -> RrdcachedOutcome {
             said(format!("fetch {path} {function} {more:?}"))
         }
     }
 
-    fn talk(text: &str) -> (String, Next) {
+    fn talk(text: &str) -> (String, SessionNext) {
         let mut out = String::new();
         let next = Session::default().turn(text.as_bytes(), &mut Echo, &mut out);
         (out, next)
@@ -396,7 +410,7 @@ mod tests {
             "0 PONG\n0 flush a b.rrd\n2 of a\n1:2\n3:4 5\n0 flush_all\n0 first a 3\n0 fetch a \
              AVERAGE [\"1\", \"2\"]\n"
         );
-        assert_eq!(next, Next::Read);
+        assert_eq!(next, SessionNext::Read);
     }
 
     #[test]
@@ -426,17 +440,17 @@ mod tests {
         for piece in ["PI", "NG", "\nPIN"] {
             assert_eq!(
                 session.turn(piece.as_bytes(), &mut Echo, &mut out),
-                Next::Read
+                SessionNext::Read
             );
         }
         assert_eq!(out, "0 PONG\n");
         let long = "x".repeat(LINE_BYTES);
         assert_eq!(
             session.turn(long.as_bytes(), &mut Echo, &mut out),
-            Next::Close
+            SessionNext::Close
         );
         assert!(out.ends_with("-1 A line is too long\n"));
-        assert_eq!(talk("QUIT\nPING\n"), (String::new(), Next::Close));
+        assert_eq!(talk("QUIT\nPING\n"), (String::new(), SessionNext::Close));
     }
 
     #[test]
@@ -444,15 +458,15 @@ mod tests {
         let mut session = Session::default();
         let mut out = String::new();
         let next = session.turn(b"INFO a\nINFO b\nPING\n", &mut Echo, &mut out);
-        assert_eq!(next, Next::Again);
+        assert_eq!(next, SessionNext::More);
         assert!(out.ends_with("xa\n"));
         out.clear();
-        assert_eq!(session.turn(b"", &mut Echo, &mut out), Next::Again);
+        assert_eq!(session.turn(b"", &mut Echo, &mut out), SessionNext::More);
         out.clear();
-        assert_eq!(session.turn(b"", &mut Echo, &mut out), Next::Read);
+        assert_eq!(session.turn(b"", &mut Echo, &mut out), SessionNext::Read);
         assert_eq!(out, "0 PONG\n");
         let many = "PING\n".repeat(TURN_COMMANDS + 1);
-        assert_eq!(talk(&many).1, Next::Again);
+        assert_eq!(talk(&many).1, SessionNext::More);
     }
 
     #[test]
@@ -461,13 +475,13 @@ mod tests {
         let mut session = Session::default();
         let mut out = String::new();
         session.turn(b"BATCH\n", &mut Echo, &mut out);
-        let mut next = Next::Read;
+        let mut next = SessionNext::Read;
         for _ in 0..10 {
             next = session.turn(many.as_bytes(), &mut Echo, &mut out);
-            if next == Next::Close {
+            if next == SessionNext::Close {
                 break;
             }
         }
-        assert_eq!(next, Next::Close);
+        assert_eq!(next, SessionNext::Close);
     }
 }

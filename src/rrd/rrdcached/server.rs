@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::archive::SharedArchive;
-use super::cache::Held;
-use super::later::Later;
-use super::librrd::{self, RrdError};
-use super::paths::{PathBuffer, is_inside};
-use super::protocol::{Answer, Desk, Next, Outcome, Session};
-use super::samples::Kind;
-use super::sound::{self, Sound, Unsound};
-use super::writer::{FileSpec, Writer, exists};
+use super::protocol::{RrdcachedAnswer, RrdcachedCommands, RrdcachedOutcome, Session, SessionNext};
+use crate::archive::SharedArchive;
+use crate::cache::Held;
+use crate::later::Later;
+use crate::librrd::{self, RrdError};
+use crate::paths::{PathBuffer, is_inside};
+use crate::samples::Kind;
+use crate::sound::{self, Sound, Unsound};
+use crate::writer::{FileSpec, Writer, exists};
 
 /// Rows of an answer at most; C gmetad's largest archive has half as many.
 const ROWS: u64 = 100_000;
@@ -37,7 +37,7 @@ const SPEC: FileSpec = FileSpec {
 
 /// Bytes of a client, or its end.
 #[derive(Debug)]
-pub struct PortRequest {
+pub struct SessionRequest {
     /// Number of the client, which the answer bears too.
     pub client: u64,
     /// What it has sent; nothing: it has taken its answers, and there were more.
@@ -48,29 +48,29 @@ pub struct PortRequest {
 
 /// What a client is to be sent.
 #[derive(Debug)]
-pub struct PortAnswer {
+pub struct SessionAnswer {
     /// Number of the client.
     pub client: u64,
     /// What to send.
     pub text: String,
     /// What comes after that.
-    pub next: Next,
+    pub next: SessionNext,
 }
 
-impl PortAnswer {
+impl SessionAnswer {
     /// Nothing more.
-    pub fn end(client: u64) -> PortAnswer {
-        PortAnswer {
+    pub fn end(client: u64) -> SessionAnswer {
+        SessionAnswer {
             client,
             text: String::new(),
-            next: Next::Close,
+            next: SessionNext::Close,
         }
     }
 }
 
 /// All connections' sessions, on the plugin thread.
 #[derive(Debug)]
-pub struct PortDesk {
+pub struct RrdcachedServer {
     archive: SharedArchive,
     sessions: HashMap<u64, Session>,
     /// As it is called, and as it is when links are followed, which rrdtool does.
@@ -84,9 +84,9 @@ struct Counts {
     flushes: u64,
 }
 
-impl PortDesk {
-    pub(super) fn new(archive: SharedArchive, root: &Path) -> PortDesk {
-        PortDesk {
+impl RrdcachedServer {
+    pub(crate) fn new(archive: SharedArchive, root: &Path) -> RrdcachedServer {
+        RrdcachedServer {
             archive,
             sessions: HashMap::new(),
             roots: [root.into(), root.into()],
@@ -95,7 +95,7 @@ impl PortDesk {
     }
 
     /// Does what a client asks; an answer unless it is gone.
-    pub fn take(&mut self, request: &PortRequest) -> Option<PortAnswer> {
+    pub fn take(&mut self, request: &SessionRequest) -> Option<SessionAnswer> {
         if request.gone {
             self.sessions.remove(&request.client);
             return None;
@@ -109,18 +109,18 @@ impl PortDesk {
         let next = match archive.waiting() {
             Some((later, writer, paths)) => {
                 later.tell_time(writer);
-                let mut clerk = Clerk {
+                let mut commands = FileCommands {
                     later,
                     writer,
                     paths,
                     roots: &self.roots,
                     counts: &mut self.counts,
                 };
-                session.turn(&request.bytes, &mut clerk, &mut text)
+                session.turn(&request.bytes, &mut commands, &mut text)
             }
-            None => Next::Close,
+            None => SessionNext::Close,
         };
-        Some(PortAnswer {
+        Some(SessionAnswer {
             client: request.client,
             text,
             next,
@@ -129,7 +129,7 @@ impl PortDesk {
 }
 
 /// Does one client's commands.
-struct Clerk<'a> {
+struct FileCommands<'a> {
     later: &'a mut Later,
     writer: &'a mut Writer,
     paths: &'a mut PathBuffer,
@@ -167,7 +167,7 @@ impl Target {
     }
 }
 
-impl Clerk<'_> {
+impl FileCommands<'_> {
     /// The file at a path, taken from the root where it does not begin with `/`.
     fn target(&mut self, path: &str) -> Result<Target, String> {
         let denied = || format!("{path}: Permission denied");
@@ -218,42 +218,42 @@ impl Clerk<'_> {
     }
 }
 
-impl Desk for Clerk<'_> {
-    fn flush(&mut self, path: &str) -> Outcome {
+impl RrdcachedCommands for FileCommands<'_> {
+    fn flush(&mut self, path: &str) -> RrdcachedOutcome {
         self.counts.flushes += 1;
         let target = self.target(path)?;
         if !self.write(&target) && !exists(&target.path) {
             return Err(format!("{}.", target.missing()));
         }
         let text = target.text();
-        Ok(Answer::of(format!("Successfully flushed {text}.")))
+        Ok(RrdcachedAnswer::of(format!("Successfully flushed {text}.")))
     }
 
-    fn flush_all(&mut self) -> Outcome {
+    fn flush_all(&mut self) -> RrdcachedOutcome {
         self.counts.flushes += 1;
         self.later.flush_all();
-        Ok(Answer::of("Started flush."))
+        Ok(RrdcachedAnswer::of("Started flush."))
     }
 
-    fn pending(&mut self, path: &str) -> Outcome {
+    fn pending(&mut self, path: &str) -> RrdcachedOutcome {
         let target = self.target(path)?;
         let lines = self.later.waiting_values(&target.folder, &target.name);
-        Ok(Answer {
+        Ok(RrdcachedAnswer {
             words: "updates pending".into(),
             lines,
         })
     }
 
-    fn forget(&mut self, path: &str) -> Outcome {
+    fn forget(&mut self, path: &str) -> RrdcachedOutcome {
         let target = self.target(path)?;
         if self.later.forget(&target.folder, &target.name, self.writer) {
-            Ok(Answer::of("Gone!"))
+            Ok(RrdcachedAnswer::of("Gone!"))
         } else {
             Err("No such file or directory".into())
         }
     }
 
-    fn update(&mut self, path: &str, values: &[String]) -> Outcome {
+    fn update(&mut self, path: &str, values: &[String]) -> RrdcachedOutcome {
         self.counts.updates += 1;
         let target = self.target(path)?;
         if !exists(&target.path) {
@@ -285,10 +285,12 @@ impl Desk for Clerk<'_> {
         if !self.later.holds() {
             self.write(&target);
         }
-        Ok(Answer::of(format!("errors, enqueued {taken} value(s).")))
+        Ok(RrdcachedAnswer::of(format!(
+            "errors, enqueued {taken} value(s)."
+        )))
     }
 
-    fn stats(&mut self) -> Outcome {
+    fn stats(&mut self) -> RrdcachedOutcome {
         let counters = self.writer.counters();
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let lines = [
@@ -303,32 +305,32 @@ impl Desk for Clerk<'_> {
             ("JournalBytes", self.later.journal_bytes()),
             ("JournalRotate", self.later.journal_segments()),
         ];
-        Ok(Answer {
+        Ok(RrdcachedAnswer {
             words: "Statistics follow".into(),
             lines: lines.map(|(name, value)| format!("{name}: {value}")).into(),
         })
     }
 
-    fn info(&mut self, path: &str) -> Outcome {
+    fn info(&mut self, path: &str) -> RrdcachedOutcome {
         let target = self.fresh(path)?;
-        Ok(Answer {
+        Ok(RrdcachedAnswer {
             words: format!("Info for {} follows", target.text()),
             lines: librrd::info_lines(target.sound()?).map_err(|error| rrd_error(&error))?,
         })
     }
 
-    fn first(&mut self, path: &str, archive: u32) -> Outcome {
+    fn first(&mut self, path: &str, archive: u32) -> RrdcachedOutcome {
         let target = self.fresh(path)?;
         let first = librrd::first(target.sound()?, archive).map_err(|error| rrd_error(&error))?;
-        Ok(Answer::of(first.to_string()))
+        Ok(RrdcachedAnswer::of(first.to_string()))
     }
 
-    fn last(&mut self, path: &str) -> Outcome {
+    fn last(&mut self, path: &str) -> RrdcachedOutcome {
         let target = self.target(path)?;
-        Ok(Answer::of(self.last_time(&target)?.to_string()))
+        Ok(RrdcachedAnswer::of(self.last_time(&target)?.to_string()))
     }
 
-    fn fetch(&mut self, path: &str, function: &str, more: &[String]) -> Outcome {
+    fn fetch(&mut self, path: &str, function: &str, more: &[String]) -> RrdcachedOutcome {
         if !["AVERAGE", "MIN", "MAX", "LAST"].contains(&function) {
             return Err(format!("Unknown consolidation function: {function}"));
         }
@@ -379,7 +381,7 @@ impl Desk for Clerk<'_> {
             }
             lines.push(line);
         }
-        Ok(Answer {
+        Ok(RrdcachedAnswer {
             words: "Success".into(),
             lines,
         })

@@ -8,9 +8,9 @@ use std::ffi::CStr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::behind::Refusals;
-use super::samples::Samples;
-use super::writer::RrdCounters;
+use crate::behind::Refusals;
+use crate::samples::Samples;
+use crate::writer::RrdCounters;
 use gmetad_config::{ExportConfig, RrdcachedAddress};
 use gmetad_core::plugin::PluginError;
 use gmetad_core::status::ExportCounters;
@@ -37,7 +37,7 @@ const MISSING_LIMIT: usize = 100_000;
 
 /// The connection to it, and what it said of files.
 #[derive(Debug)]
-pub(super) struct Rrdcached {
+pub(crate) struct RrdcachedClient {
     address: RrdcachedAddress,
     counters: Arc<ExportCounters>,
     files: Arc<RrdCounters>,
@@ -59,14 +59,14 @@ impl Missing {
     }
 }
 
-impl Rrdcached {
+impl RrdcachedClient {
     /// As configured; none if it is not.
-    pub(super) fn new(
+    pub(crate) fn new(
         config: &ExportConfig,
         files: &Arc<RrdCounters>,
         refusals: &Refusals,
-    ) -> Option<Rrdcached> {
-        Some(Rrdcached {
+    ) -> Option<RrdcachedClient> {
+        Some(RrdcachedClient {
             address: config.rrdcached.clone()?,
             counters: Arc::default(),
             files: Arc::clone(files),
@@ -78,7 +78,7 @@ impl Rrdcached {
     }
 
     /// Starts the connection's thread.
-    pub(super) fn start(&mut self) -> Result<(), PluginError> {
+    pub(crate) fn start(&mut self) -> Result<(), PluginError> {
         let endpoint = match &self.address {
             RrdcachedAddress::Unix(path) => Endpoint::Unix(path.clone()),
             RrdcachedAddress::Tcp(place) => Endpoint::Tcp(place.clone()),
@@ -98,12 +98,12 @@ impl Rrdcached {
     }
 
     /// What is counted of the updates it is given.
-    pub(super) fn export(&self) -> (&'static str, Arc<ExportCounters>) {
+    pub(crate) fn export(&self) -> (&'static str, Arc<ExportCounters>) {
         (ID, Arc::clone(&self.counters))
     }
 
     /// Puts the samples of one file in; how many were too long for a line.
-    pub(super) fn put(&mut self, path: &CStr, samples: &Samples) -> usize {
+    pub(crate) fn put(&mut self, path: &CStr, samples: &Samples) -> usize {
         let Some(link) = &mut self.link else {
             return samples.len();
         };
@@ -112,20 +112,20 @@ impl Rrdcached {
     }
 
     /// Whether it was that file it did not find; told once each time.
-    pub(super) fn has_missed(&self, path: &CStr) -> bool {
+    pub(crate) fn has_missed(&self, path: &CStr) -> bool {
         let mut missing = self.missing.lock();
         !missing.is_empty() && missing.remove(path.to_bytes())
     }
 
     /// Sends what was put in: an update is over.
-    pub(super) fn hand_over(&mut self) {
+    pub(crate) fn hand_over(&mut self) {
         if let Some(link) = &mut self.link {
             link.hand_over();
         }
     }
 
     /// Ends the connection, once all is taken or it is clear that it will not be.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         link::close(self.link.take().into_iter().collect());
     }
 }
