@@ -259,6 +259,12 @@ impl Complaints {
     /// are broken now.
     pub(super) fn tell(&mut self, broken: u64) {
         self.tell_recovery(broken);
+        if broken == 0 {
+            // What is not over is sent no values any more.
+            self.hits.clear();
+            self.told.clear();
+            self.broken_since = None;
+        }
         let mut rest = BTreeMap::new();
         for (cause, hit) in std::mem::take(&mut self.hits) {
             if self.told.contains(&cause) || self.told.len() >= LINES {
@@ -416,6 +422,24 @@ mod tests {
         complaints.failed(&path(0), &full(), true);
         complaints.tell(1);
         assert_eq!(complaints.hits.len(), 0);
+    }
+
+    #[test]
+    fn what_is_over_before_it_is_its_turn_is_not_told() {
+        let mut complaints = Complaints::default();
+        complaints.begin(Mono(1000));
+        complaints.failed(&path(0), &full(), true);
+        complaints.tell(1);
+        complaints.failed(&path(1), &full(), true);
+        complaints.tell(2);
+        complaints.mended();
+        complaints.mended();
+        complaints.tell(0);
+        assert_eq!((complaints.hits.len(), complaints.back), (0, 0));
+        // Files whose metrics are gone are counted no more, and nothing is over.
+        complaints.failed(&path(0), &full(), true);
+        complaints.tell(0);
+        assert_eq!((complaints.hits.len(), complaints.broken_since), (0, None));
     }
 
     #[test]
