@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::export::Export;
+use crate::export::{Export, Switch};
 use crate::link::{Dialect, Endpoint, Link, Server, Timeouts};
 use crate::select;
 use gmetad_config::Config;
@@ -27,6 +27,7 @@ impl Dialect for Plaintext {}
 
 impl Export for Carbon {
     const ID: &'static str = "carbon";
+    const SWITCH: Switch = Switch::Directive("carbon_server");
 
     fn configured(config: &Config) -> Result<Option<Carbon>, PluginError> {
         let config = &config.exports;

@@ -18,6 +18,9 @@ pub trait Export: Send + Sized + 'static {
     /// and its section, if it has one.
     const ID: &'static str;
 
+    /// What in the configuration turns it on.
+    const SWITCH: Switch;
+
     /// The export as it is configured; `None` if it is not.
     fn configured(config: &Config) -> Result<Option<Self>, PluginError>;
 
@@ -33,10 +36,20 @@ pub trait Export: Send + Sized + 'static {
     }
 }
 
+/// What turns an export on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// A directive at top level, for those that C gmetad has too.
+    Directive(&'static str),
+    /// The section that is called as the export is.
+    Section,
+}
+
 /// An export in the list: what the daemon makes of it.
 #[derive(Clone, Copy)]
 pub struct ListedExport {
     id: &'static str,
+    switch: Switch,
     plugin: fn(&Config) -> Option<Box<dyn Plugin>>,
     check: fn(&Config) -> Result<Vec<ExportHost>, PluginError>,
 }
@@ -54,6 +67,7 @@ impl ListedExport {
     pub(crate) const fn of<E: Export>() -> ListedExport {
         ListedExport {
             id: E::ID,
+            switch: E::SWITCH,
             plugin: plugin::<E>,
             check: check::<E>,
         }
@@ -62,6 +76,11 @@ impl ListedExport {
     /// Its id.
     pub fn id(&self) -> &'static str {
         self.id
+    }
+
+    /// What turns it on.
+    pub fn switch(&self) -> Switch {
+        self.switch
     }
 
     /// Its plugin, if it is configured. One that is not configured well fails at its start.
@@ -154,5 +173,113 @@ impl<E: Export> Plugin for ExportPlugin<E> {
 
     fn stop(&mut self) {
         close(std::mem::take(&mut self.links));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+    use std::path::Path;
+
+    use super::*;
+    use crate::EXPORTS;
+    use crate::link::Dialect;
+    use crate::select;
+    use crate::testing::{PLAIN, update_of};
+    use gmetad_config::{Disk, Overrides, parse};
+
+    /// Sends the names of hosts. All that an export must have, and no more.
+    struct Toy {
+        server: HostPort,
+    }
+
+    struct Lines;
+
+    impl Dialect for Lines {}
+
+    impl Export for Toy {
+        const ID: &'static str = "toy";
+        const SWITCH: Switch = Switch::Section;
+
+        fn configured(config: &Config) -> Result<Option<Toy>, PluginError> {
+            let Some(mut section) = config.export_section(Self::ID) else {
+                return Ok(None);
+            };
+            let server = section.server("server", 7)?;
+            section.finish()?;
+            Ok(Some(Toy { server }))
+        }
+
+        fn servers(&self) -> Vec<Server> {
+            let endpoint = Endpoint::Udp(self.server.clone());
+            vec![Server::new("toy: server", endpoint, Lines)]
+        }
+
+        fn put(&self, update: &Update, links: &mut [Link]) {
+            let Some(cluster) = select::cluster(update) else {
+                return;
+            };
+            for host in select::hosts(cluster) {
+                links[0].put(format!("{}\n", host.info.name).as_bytes());
+            }
+        }
+    }
+
+    const TOY: ListedExport = ListedExport::of::<Toy>();
+
+    fn config(text: &str) -> Config {
+        let file = Path::new("g.conf");
+        let loaded = parse(text.as_bytes(), file, &Disk, &Overrides::default(), "h");
+        loaded.unwrap().config
+    }
+
+    #[test]
+    fn an_export_that_is_not_configured_is_not_there() {
+        let none = config("data_source a b");
+        for export in EXPORTS.iter().chain([&TOY]) {
+            assert!(export.plugin(&none).is_none(), "{}", export.id());
+            assert_eq!(export.check(&none).unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn a_listed_export_is_a_plugin_that_counts_what_it_sends() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let place = socket.local_addr().unwrap();
+        let config = config(&format!("toy {{\n server {place}\n}}"));
+        let hosts = TOY.check(&config).unwrap();
+        assert_eq!((hosts.len(), hosts[0].directive), (1, "toy: server"));
+        assert_eq!(hosts[0].place.to_string(), place.to_string());
+        let mut plugin = TOY.plugin(&config).unwrap();
+        assert_eq!(plugin.id(), "toy");
+        let (id, counters) = plugin.export().unwrap();
+        plugin.configure(&[]).unwrap();
+        plugin.start().unwrap();
+        plugin.notify(&mut update_of(PLAIN)).unwrap();
+        plugin.stop();
+        let mut bytes = [0; 100];
+        let count = socket.recv(&mut bytes).unwrap();
+        assert_eq!(&bytes[..count], b"localhost\n");
+        let status = counters.status(id);
+        assert_eq!((status.id.as_str(), status.sent), ("toy", 1));
+    }
+
+    #[test]
+    fn a_wrong_section_is_told_by_the_check_and_by_the_start() {
+        let config = config("toy {\n server h:0\n}");
+        let told = "g.conf:2: server: \"h:0\" is not a port; give a number from 1 to 65535";
+        assert_eq!(TOY.check(&config).unwrap_err().to_string(), told);
+        let mut plugin = TOY.plugin(&config).unwrap();
+        assert_eq!(plugin.configure(&[]).unwrap_err().to_string(), told);
+    }
+
+    #[test]
+    fn ids_are_unique_and_no_other_plugins() {
+        let mut ids: Vec<&str> = EXPORTS.iter().map(ListedExport::id).collect();
+        ids.extend(["rrd", "rrdsummary", "rrdcached", "alert"]);
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all);
     }
 }

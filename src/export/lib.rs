@@ -12,7 +12,7 @@ mod select;
 #[cfg(test)]
 mod testing;
 
-pub use export::{Export, ExportHost, ListedExport};
+pub use export::{Export, ExportHost, ListedExport, Switch};
 
 /// All exports, in the order in which they see updates. The plugin chain, `-t`, `/status` and
 /// `/metrics` are made from this list.

@@ -5,7 +5,7 @@
 
 use std::io::Write as _;
 
-use crate::export::Export;
+use crate::export::{Export, Switch};
 use crate::link::{
     AnswerReader, BACKLOG_BYTES, BatchAnswer, Dialect, Endpoint, Frame, Link, LinkError, Server,
     Target, target,
@@ -32,6 +32,7 @@ pub struct Memcached {
 
 impl Export for Memcached {
     const ID: &'static str = "memcached";
+    const SWITCH: Switch = Switch::Directive("memcached_parameters");
 
     fn configured(config: &Config) -> Result<Option<Memcached>, PluginError> {
         let config = &config.exports;

@@ -53,9 +53,10 @@ fn values(metrics: &mut Object<'_>, report: &Report) {
             ("memcached", report.output(&["memcached"])),
             ("riemann", report.output(&["riemann"])),
         ];
+        // C gmetad has no other outputs than these five; here there may be.
         let mut all = Tally::default();
-        for (_, tally) in &tallies {
-            all += tally;
+        for (_, output) in report.outputs() {
+            all += &output.sent;
         }
         sent.object("all", |object| untimed(object, &all));
         for (name, tally) in &tallies {
@@ -317,6 +318,23 @@ mod tests {
         assert_eq!(page["sources"][0]["failure"], Value::Null);
         assert_eq!(page["store"]["hosts_down"], 1);
         assert_eq!(page["plugins"][0]["values"]["num"], 30);
+    }
+
+    #[test]
+    fn an_output_that_c_gmetad_does_not_have_counts_in_all() {
+        let mut report = example();
+        let carbon = report.plugins.iter().find(|it| it.id == "carbon");
+        let mut other = carbon.unwrap().clone();
+        other.id = "other".into();
+        let sent = other.output.as_ref().unwrap().sent.num;
+        report.plugins.push(other);
+        let page: Value = serde_json::from_slice(&page(&report, None)).unwrap();
+        assert_eq!(page["metrics"]["sent"]["all"]["num"], 42 + sent);
+        let last = page["plugins"].as_array().unwrap().last().unwrap();
+        assert_eq!(
+            (&last["id"], &last["values"]["num"]),
+            (&"other".into(), &sent.into())
+        );
     }
 
     #[test]

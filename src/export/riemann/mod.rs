@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use prost::Message as _;
 
-use crate::export::Export;
+use crate::export::{Export, Switch};
 use crate::link::{
     AnswerReader, Batch, BatchAnswer, Dialect, Endpoint, Frame, Link, LinkError, Server, Target,
     target,
@@ -147,6 +147,7 @@ fn ttl(secs: u32) -> Option<f32> {
 
 impl Export for Riemann {
     const ID: &'static str = "riemann";
+    const SWITCH: Switch = Switch::Directive("riemann_server");
 
     fn configured(config: &Config) -> Result<Option<Riemann>, PluginError> {
         let exports = &config.exports;
