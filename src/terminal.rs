@@ -26,7 +26,7 @@ pub fn show_notices(notices: &[Notice]) {
 pub fn show_findings(findings: &[Finding]) {
     for Finding { weight, text } in findings {
         let level = match weight {
-            Weight::Fatal(_) => "",
+            Weight::Fatal(_) | Weight::LeftOut => "",
             Weight::Warning => "warn: ",
             Weight::Unchecked => "info: not checked: ",
         };

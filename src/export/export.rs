@@ -50,6 +50,7 @@ pub enum Switch {
 pub struct ListedExport {
     id: &'static str,
     switch: Switch,
+    is_configured: fn(&Config) -> bool,
     plugin: fn(&Config) -> Option<Box<dyn Plugin>>,
     check: fn(&Config) -> Result<Vec<ExportHost>, PluginError>,
 }
@@ -68,6 +69,7 @@ impl ListedExport {
         ListedExport {
             id: E::ID,
             switch: E::SWITCH,
+            is_configured: is_configured::<E>,
             plugin: plugin::<E>,
             check: check::<E>,
         }
@@ -83,6 +85,11 @@ impl ListedExport {
         self.switch
     }
 
+    /// Whether it is turned on, well configured or not.
+    pub fn is_configured(&self, config: &Config) -> bool {
+        (self.is_configured)(config)
+    }
+
     /// Its plugin, if it is configured. One that is not configured well fails at its start.
     pub fn plugin(&self, config: &Config) -> Option<Box<dyn Plugin>> {
         (self.plugin)(config)
@@ -92,6 +99,10 @@ impl ListedExport {
     pub fn check(&self, config: &Config) -> Result<Vec<ExportHost>, PluginError> {
         (self.check)(config)
     }
+}
+
+fn is_configured<E: Export>(config: &Config) -> bool {
+    !matches!(E::configured(config), Ok(None))
 }
 
 fn plugin<E: Export>(config: &Config) -> Option<Box<dyn Plugin>> {
@@ -237,6 +248,7 @@ mod tests {
     fn an_export_that_is_not_configured_is_not_there() {
         let none = config("data_source a b");
         for export in EXPORTS.iter().chain([&TOY]) {
+            assert!(!export.is_configured(&none), "{}", export.id());
             assert!(export.plugin(&none).is_none(), "{}", export.id());
             assert_eq!(export.check(&none).unwrap(), []);
         }
@@ -269,6 +281,7 @@ mod tests {
         let config = config("toy {\n server h:0\n}");
         let told = "g.conf:2: server: \"h:0\" is not a port; give a number from 1 to 65535";
         assert_eq!(TOY.check(&config).unwrap_err().to_string(), told);
+        assert!(TOY.is_configured(&config));
         let mut plugin = TOY.plugin(&config).unwrap();
         assert_eq!(plugin.configure(&[]).unwrap_err().to_string(), told);
     }

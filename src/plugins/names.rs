@@ -5,19 +5,13 @@
 
 use gmetad_config::{Config, meant};
 use gmetad_core::plugin::Plugin;
+use gmetad_export::{EXPORTS, ListedExport, Switch};
 
 use super::file_name;
 
-/// Built-in plugins that have a section; a gmetad always has them, but for `alert`, which its
-/// section asks for.
+/// Built-in plugins that have a section, but for exports; a gmetad always has them, but for `alert`,
+/// which its section asks for.
 const WITH_SECTION: [&str; 3] = ["alert", "rrd", "rrdsummary"];
-
-/// Built-in plugins that a directive outside of sections asks for.
-const WITH_DIRECTIVE: [(&str, &str); 3] = [
-    ("carbon", "carbon_server"),
-    ("memcached", "memcached_parameters"),
-    ("riemann", "riemann_server"),
-];
 
 /// What is known of the plugins in the files of plugins_dir.
 pub trait PluginFiles {
@@ -65,8 +59,8 @@ fn why_section_is_unused(
     files: &(impl PluginFiles + ?Sized),
 ) -> Option<String> {
     let in_files = files.with_id(id);
-    if in_files.is_empty() && !is_one_of(id, &WITH_SECTION) {
-        let hint = meant(id, WITH_SECTION.into_iter());
+    if in_files.is_empty() && !is_one_of(id, with_section()) {
+        let hint = meant(id, with_section());
         let why = match directive_of(id) {
             Some(directive) => {
                 format!("the built-in plugin {id} has none; {directive} stands outside of sections")
@@ -92,37 +86,46 @@ fn why_word_is_unused(
         return None;
     }
     let begins = format!("plugins: {word} is ignored");
-    if let Some(directive) = directive_of(word) {
-        return (!is_configured(word, config)).then(|| format!("{begins}: {directive} is not set"));
+    if let Some(export) = export(word) {
+        let missing = match export.switch() {
+            Switch::Directive(directive) => format!("{directive} is not set"),
+            Switch::Section => format!("there is no section {}", export.id()),
+        };
+        return (!export.is_configured(config)).then(|| format!("{begins}: {missing}"));
     }
     if word.eq_ignore_ascii_case("alert") {
         let is_there = config.alert.is_some();
         return (!is_there).then(|| format!("{begins}: there is no section alert"));
     }
-    if is_one_of(word, &WITH_SECTION) {
+    if is_one_of(word, WITH_SECTION.into_iter()) {
         return None;
     }
     let built_in = WITH_SECTION.into_iter();
-    let hint = meant(word, built_in.chain(WITH_DIRECTIVE.map(|(id, _)| id)));
+    let hint = meant(word, built_in.chain(EXPORTS.iter().map(ListedExport::id)));
     Some(format!("{begins}: {}{hint}", nobody(config)))
 }
 
-fn is_one_of(id: &str, ids: &[&str]) -> bool {
-    ids.iter().any(|it| it.eq_ignore_ascii_case(id))
+fn is_one_of(id: &str, mut ids: impl Iterator<Item = &'static str>) -> bool {
+    ids.any(|it| it.eq_ignore_ascii_case(id))
 }
 
+/// Built-in plugins that have a section.
+fn with_section() -> impl Iterator<Item = &'static str> {
+    let exports = EXPORTS.iter().filter(|it| it.switch() == Switch::Section);
+    WITH_SECTION
+        .into_iter()
+        .chain(exports.map(ListedExport::id))
+}
+
+fn export(id: &str) -> Option<&'static ListedExport> {
+    EXPORTS.iter().find(|it| it.id().eq_ignore_ascii_case(id))
+}
+
+/// The directive outside of sections that asks for an export.
 fn directive_of(id: &str) -> Option<&'static str> {
-    let mut all = WITH_DIRECTIVE.into_iter();
-    let found = all.find(|(it, _)| it.eq_ignore_ascii_case(id));
-    found.map(|(_, directive)| directive)
-}
-
-fn is_configured(export: &str, config: &Config) -> bool {
-    let exports = &config.exports;
-    match export.to_ascii_lowercase().as_str() {
-        "carbon" => exports.carbon.is_some(),
-        "memcached" => !exports.memcached.is_empty(),
-        _ => exports.riemann.is_some(),
+    match export(id)?.switch() {
+        Switch::Directive(directive) => Some(directive),
+        Switch::Section => None,
     }
 }
 

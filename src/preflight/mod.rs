@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::daemon::{Exit, PortHolder, UserError, cannot_listen, exit_of_listening};
 use gmetad_config::{Config, RrdcachedAddress};
 use gmetad_core::trust::TrustEntry;
+use gmetad_export::{EXPORTS, ExportHost};
 
 mod places;
 #[cfg(test)]
@@ -41,6 +42,8 @@ pub struct Finding {
 pub enum Weight {
     /// It would fail, with this code.
     Fatal(Exit),
+    /// It would run without a part of what is written.
+    LeftOut,
     /// It would run, and something would not work.
     Warning,
     /// Whether it would matter could not be found out.
@@ -181,22 +184,25 @@ pub struct Verdict {
     pub exit: Exit,
 }
 
-/// Judges a configuration by what was found. A rule of `alert` that is left out keeps no daemon
-/// from starting, but it is a mistake in the file, and those come first.
+/// Judges a configuration by what was found. A rule of `alert` or an export that is left out keeps
+/// no daemon from starting, but it is a mistake in the file, and those come first.
 pub fn verdict(config: &Config, findings: &[Finding]) -> Verdict {
     let fatal = findings.iter().find_map(|finding| match finding.weight {
         Weight::Fatal(exit) => Some(exit),
-        Weight::Warning | Weight::Unchecked => None,
+        Weight::LeftOut | Weight::Warning | Weight::Unchecked => None,
     });
     let alert = config.alert.as_ref();
-    let left_out = alert.is_some_and(|alert| !alert.left_out.is_empty());
+    let rules = alert.is_some_and(|alert| !alert.left_out.is_empty());
+    let exports = findings.iter().any(|it| it.weight == Weight::LeftOut);
     Verdict {
-        text: match (fatal, left_out) {
-            (Some(_), _) => "a start with it fails here",
-            (None, true) => "sound, but for rules of alert that are left out",
-            (None, false) => "sound",
+        text: match (fatal, rules, exports) {
+            (Some(_), ..) => "a start with it fails here",
+            (None, true, false) => "sound, but for rules of alert that are left out",
+            (None, false, true) => "sound, but for an export that is left out",
+            (None, true, true) => "sound, but for rules of alert and an export that are left out",
+            (None, false, false) => "sound",
         },
-        exit: match (left_out, fatal) {
+        exit: match (rules || exports, fatal) {
             (true, _) => Exit::Config,
             (false, fatal) => fatal.unwrap_or(Exit::Ok),
         },
@@ -296,7 +302,23 @@ impl<'a> Look<'a> {
         ));
     }
 
+    /// Where values are sent to. An export that is not configured well is told of.
+    fn export_hosts(&mut self) -> Vec<ExportHost> {
+        let mut hosts = Vec::new();
+        for export in EXPORTS {
+            match export.check(self.config) {
+                Ok(of_export) => hosts.extend(of_export),
+                Err(error) => self.findings.push(Finding {
+                    weight: Weight::LeftOut,
+                    text: format!("export {} is left out: {error}", export.id()),
+                }),
+            }
+        }
+        hosts
+    }
+
     fn names(&mut self) {
+        let hosts = self.export_hosts();
         let mut names: Vec<(String, &str)> = Vec::new();
         for source in &self.config.sources {
             let of = format!("data_source \"{}\"", source.name);
@@ -308,17 +330,11 @@ impl<'a> Look<'a> {
                 names.push(("trusted_hosts".into(), name));
             }
         }
-        let exports = &self.config.exports;
-        let servers = (exports.carbon.iter().map(|it| ("carbon_server", it)))
-            .chain(
-                exports
-                    .memcached
-                    .iter()
-                    .map(|it| ("memcached_parameters", it)),
-            )
-            .chain(exports.riemann.iter().map(|it| ("riemann_server", it)));
-        names.extend(servers.map(|(of, place)| (of.into(), &*place.host)));
-        if let Some(RrdcachedAddress::Tcp(place)) = &exports.rrdcached {
+        let of_exports = hosts
+            .iter()
+            .map(|it| (it.directive.into(), &*it.place.host));
+        names.extend(of_exports);
+        if let Some(RrdcachedAddress::Tcp(place)) = &self.config.exports.rrdcached {
             names.push(("rrdcached_address".into(), &place.host));
         }
         names.retain(|(_, name)| name.parse::<IpAddr>().is_err());

@@ -119,6 +119,7 @@ fn found(text: &str, world: &Fake) -> Vec<String> {
     let findings = findings(&loaded.config, world);
     let said = |Finding { weight, text }: &Finding| match weight {
         Weight::Fatal(exit) => format!("{} {text}", *exit as u8),
+        Weight::LeftOut => format!("left out {text}"),
         Weight::Warning => format!("warn {text}"),
         Weight::Unchecked => format!("unchecked {text}"),
     };
@@ -447,6 +448,28 @@ fn what_alerts_run_must_be_there_and_may_be_run() {
     );
     let alone = format!("setuid off\nalert {{\n{rule}\n}}");
     assert_eq!(found(&alone, &world), [""; 0]);
+}
+
+#[test]
+fn an_export_that_is_left_out_is_a_mistake_of_the_file_and_no_failed_start() {
+    let file = Path::new("g.conf");
+    let parsed = config::parse(b"", file, &Disk, &Overrides::default(), "h");
+    let config = parsed.expect("sound").config;
+    let finding = |weight| Finding {
+        weight,
+        text: String::new(),
+    };
+    let judged = |weights: &[Weight]| {
+        let findings: Vec<Finding> = weights.iter().copied().map(finding).collect();
+        let Verdict { text, exit } = verdict(&config, &findings);
+        (text, exit)
+    };
+    let (left_out, fatal) = (Weight::LeftOut, Weight::Fatal(Exit::Unavailable));
+    assert_eq!(judged(&[Weight::Warning]), ("sound", Exit::Ok));
+    let but = "sound, but for an export that is left out";
+    assert_eq!(judged(&[Weight::Warning, left_out]), (but, Exit::Config));
+    let fails = "a start with it fails here";
+    assert_eq!(judged(&[fatal, left_out]), (fails, Exit::Config));
 }
 
 #[test]
