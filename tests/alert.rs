@@ -26,7 +26,8 @@ fn cluster(host: &str, value: &str) -> Vec<u8> {
 fn keeper(folder: &Path) -> String {
     let program = folder.join("keep");
     let text = format!(
-        "#!/bin/sh\ncd '{}' || exit 1\n(printf 'arguments: %s\\n' \"$*\"; env; echo; cat) > new.$$\n\
+        "#!/bin/sh\ncd '{}' || exit 1\n(printf 'arguments: %s\\n' \"$*\"; env; echo; cat) > \
+         new.$$\n\
          mv new.$$ told.$(ls | grep -c '^told')\n",
         folder.display()
     );
@@ -181,7 +182,7 @@ fn rules_written_for_python_are_in_force_and_those_not_understood_are_named() {
     let log = gmetad.log();
     for (said, caret) in [
         (
-            "metricrule is not complete, a \"message\" is missing",
+            "metricrule is incomplete: a \"message\" is missing",
             "    load_five \"$val > 5\"|                        ^",
         ),
         (
@@ -225,9 +226,9 @@ fn a_section_written_for_another_plugin_keeps_nothing_from_running() {
     let gmetad = Gmetad::start(folder.path(), &text);
     gmetad.wait_for_line("alert: high: load_one of web1 in c is 6");
     for said in [
-        "unknown directive storeimp of alert is ignored",
-        "unknown directive storecfg of alert is ignored",
-        "unknown directive rrdstore_imp of rrd is ignored",
+        "unknown directive storeimp in section alert is ignored",
+        "unknown directive storecfg in section alert is ignored",
+        "unknown directive rrdstore_imp in section rrd is ignored",
         "/nowhere/plugins",
     ] {
         assert!(gmetad.log().contains(said), "{said} in\n{}", gmetad.log());
@@ -250,7 +251,8 @@ fn a_rule_that_cannot_be_told_is_said_once_with_the_reason_and_skipped() {
     source.wait_for_polls(3);
     let log = gmetad.log();
     for said in [
-        "alert: whether '$val' > 5 cannot be told, a text and a number cannot be ordered; in quotes, \
+        "alert: whether '$val' > 5 cannot be told, a text and a number cannot be ordered; in \
+         quotes, \
          $val is a text: load_one of web1 in c is \"7\"",
         "alert: whether $val / 0 > 5 cannot be told, it divides by zero: load_one of web1 in c",
     ] {

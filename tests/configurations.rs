@@ -17,24 +17,24 @@ const ODD: [(&str, usize, &str); 8] = [
     (
         "data_source_commas.conf",
         1,
-        "data_source is read with blanks in place of its commas",
+        "data_source: commas are read as spaces",
     ),
     (
         "data_source_twice.conf",
         2,
-        "data_source \"x\" is there already",
+        "data_source \"x\" is given twice",
     ),
     ("quote_doubled.conf", 2, "a quote is doubled"),
     ("quote_not_closed.conf", 2, "a quote is not closed"),
     (
         "rras_in_one_string.conf",
         3,
-        "RRAs has several values in one pair of quotes",
+        "RRAs: several values in one pair of quotes",
     ),
     (
         "trusted_hosts_commas.conf",
         2,
-        "trusted_hosts is read with blanks in place of its commas",
+        "trusted_hosts: commas are read as spaces",
     ),
     ("trusted_hosts_empty.conf", 2, "trusted_hosts has no value"),
     (
@@ -92,14 +92,14 @@ fn what_must_not_run_is_refused_whatever_else_is_odd() {
         ),
         (
             "data_source \"x\" a\ndata_source \"x\" b",
-            "\"x\" is there already",
+            "\"x\" is already defined",
         ),
         (
             "data_source \"x\" 10 a\ndata_source \"x\" a",
-            "\"x\" is there already",
+            "\"x\" is already defined",
         ),
         ("xml_port", "xml_port has no value"),
-        ("xml_port 8651 8652", "\"8652\" is too much"),
+        ("xml_port 8651 8652", "remove the extra \"8652\""),
         ("interactive_port many", "\"many\" is not a port"),
         (
             "trusted_hosts 10.0.0.0/99, 10.0.0.1",
@@ -135,7 +135,7 @@ fn ends_of_lines_tabs_a_byte_order_mark_and_latin_1_do_no_harm() {
     assert!(!errors.contains("gmetad.conf:"), "{errors}");
     assert!(shown.contains("\"Z\u{fc}rich\""), "{shown}");
     assert!(
-        shown.contains("\"s\" every 1 s, from localhost:8649"),
+        shown.contains("\"s\" every 1 s from localhost:8649"),
         "{shown}"
     );
 }
@@ -269,7 +269,8 @@ fn c_gmetad_wants_one_data_source_line_as_written_and_takes_the_rest_in_any_case
         "{said}"
     );
 
-    let inside = "<CLUSTER NAME=\"C\" LOCALTIME=\"1700000000\" OWNER=\"\" LATLONG=\"\" URL=\"\">\n</CLUSTER>\n";
+    let inside = "<CLUSTER NAME=\"C\" LOCALTIME=\"1700000000\" OWNER=\"\" LATLONG=\"\" \
+                  URL=\"\">\n</CLUSTER>\n";
     let source = FakeSource::start(Script::Serve(document("gmond", inside)));
     let other = FakeSource::start(Script::Serve(document(
         "gmond",

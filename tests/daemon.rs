@@ -241,7 +241,7 @@ fn a_sound_configuration_is_shown_and_nothing_is_started() {
     let (code, output, errors) = outcome(&["-t", "-c", conf.to_str().expect("text")]);
     assert_eq!(code, 0, "{errors}");
     assert!(
-        output.contains("\"the cluster\" every 20 s, from 10.1.2.3:8650"),
+        output.contains("\"the cluster\" every 20 s from 10.1.2.3:8650"),
         "{output}"
     );
     assert!(errors.contains("gmetad.conf:5: "), "{errors}");
@@ -334,7 +334,7 @@ fn who_has_no_configuration_is_told_of_the_example() {
         .expect("it starts");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(78), "{errors}");
-    let told = format!("; an example to copy there is {}", example.display());
+    let told = format!("; copy {} there and edit it", example.display());
     assert!(
         errors.contains(&missing.display().to_string()) && errors.contains(&told),
         "{errors}"
@@ -563,7 +563,7 @@ fn what_is_strange_in_the_configuration_is_said_whatever_the_level() {
     let daemon = Detached::start(folder.path(), "debug_level 0\ndata_sorce \"a\" localhost");
     let log = read(&folder.path().join("log"));
     for part in [
-        "data_sorce is ignored; is data_source meant?",
+        "data_sorce is ignored; did you mean data_source?",
         "no data_source line",
     ] {
         let line = log.lines().find(|line| line.contains(part)).expect(part);
@@ -575,7 +575,7 @@ fn what_is_strange_in_the_configuration_is_said_whatever_the_level() {
     let output = gmetad().arg("-tc").arg(conf).output().expect("built");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(78), "{said}");
-    for part in ["warn: ", "is data_source meant?", "sesame"] {
+    for part in ["warn: ", "did you mean data_source?", "sesame"] {
         assert!(said.contains(part), "{part} in {said}");
     }
 }

@@ -363,7 +363,7 @@ fn what_cannot_be_included_is_said_with_file_and_line() {
     for part in [
         format!("{}:7: cannot read ", conf.display()),
         format!(
-            "{}:2: summary_rule: \"disk_.*\" is no name of a metric",
+            "{}:2: summary_rule: \"disk_.*\" is not the name of a metric",
             inside.display()
         ),
     ] {

@@ -167,7 +167,7 @@ fn what_does_not_work_is_a_warning_and_the_start_goes_on() {
         "the name web.invalid ",
         "data_source \"a\" is polled every 300 s: ",
         "section alrt is ignored: no plugin has that name, built in or in ",
-        "; is alert meant?",
+        "; did you mean alert?",
         "none cannot be read, so no plugin is loaded from it: ",
         "file/rrds: ",
         "file cannot be run: ",
@@ -312,7 +312,7 @@ fn a_file_that_is_no_text_is_refused_with_the_place() {
         for option in ["-t", "-f"] {
             let (code, _, errors) = outcome(&[option, "-c", text(&conf)]);
             assert_eq!(code, 78, "{errors}");
-            let said = format!("gmetad.conf:{line}: this is no text");
+            let said = format!("gmetad.conf:{line}: the file is not text");
             assert!(errors.contains(&said), "{errors}");
         }
     }

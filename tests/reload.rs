@@ -322,7 +322,7 @@ fn what_a_start_decides_is_named_and_goes_on_as_it_was() {
         "bind_address",
         "xml_port",
         "interactive_port",
-        "setuid_username or setuid",
+        "setuid",
         "umask",
         "rrd_rootdir",
         "RRAs",
@@ -358,8 +358,8 @@ fn directives_hold_at_once_or_are_said_to_hold_later() {
     let line = gmetad.wait_for_line("directives changed: ");
     assert!(
         line.ends_with(
-            "directives changed: gridname, authority, trusted_hosts, debug_level, logfile, \
-             unsummarized_metrics"
+            "directives changed: gridname, authority, trusted_hosts, unsummarized_metrics, \
+             debug_level, logfile"
         ),
         "{line}"
     );
@@ -466,7 +466,7 @@ fn what_the_new_user_may_not_read_is_said_and_costs_no_source() {
     gmetad.signal(Signal::SIGHUP);
     let line = gmetad.wait_for_line("the configuration is not applied");
     assert!(line.contains("has been user nobody"), "{line}");
-    let line = gmetad.wait_for_line("cannot look into");
+    let line = gmetad.wait_for_line("cannot list");
     assert!(line.contains("conf.d"), "{line}");
     // A file that is named, and the first file itself.
     set_mode(&included, 0o755);

@@ -1,76 +1,17 @@
-//! The `alert` section: rules about metrics, and who is told.
+//! The `alert` section: rules about metrics, and who is notified.
 //!
-//! Settings only: the plugin that follows them is in `plugin::alert`.
+//! Settings only: the daemon's alert plugin follows them.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use log::Level;
-
-use super::directives::Draft;
+use super::config::{AlertConfig, AlertRule};
+use super::draft::Draft;
+use super::error::{ConfigError, Problem};
 use super::reader::is_remark;
-use super::values::{self, Fault};
+use super::values::{self, Fault, not_empty};
 use super::words::{Word, split, split_value_mended};
-use super::{ConfigError, Directive, Problem};
 use gmetad_core::condition::{Condition, ConditionFault};
-
-/// Where most systems have it.
-const DEFAULT_SENDMAIL: &str = "/usr/sbin/sendmail";
-
-/// How many programs run at once.
-const DEFAULT_RUN_LIMIT: usize = 4;
-
-/// How long one of them may run.
-const DEFAULT_RUN_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// What the `alert` section says.
-#[derive(Clone, Debug, PartialEq)]
-pub struct AlertConfig {
-    /// `metricrule`, in the order of the file.
-    pub rules: Vec<AlertRule>,
-    /// What was wrong with rules that were left out; the others are in force.
-    pub left_out: Vec<ConfigError>,
-    /// `sendmailpath`: takes a message on its standard input.
-    pub sendmail: PathBuf,
-    /// `toaddress`; empty: no mail is sent.
-    pub to: Vec<String>,
-    /// `fromaddress`; `None`: whatever sendmail makes of it.
-    pub from: Option<String>,
-    /// `command`: a program and its arguments; empty: none.
-    pub command: Vec<String>,
-    /// `run_limit`: how many programs run at once, at least one.
-    pub run_limit: usize,
-    /// `run_timeout`: how long one may run before it is killed.
-    pub run_timeout: Duration,
-}
-
-/// `metricrule METRIC "CONDITION" "MESSAGE" [for SECONDS]`
-#[derive(Clone, Debug, PartialEq)]
-pub struct AlertRule {
-    /// The metric's name.
-    pub metric: String,
-    /// When it is alarming.
-    pub condition: Condition,
-    /// What to say then.
-    pub message: String,
-    /// How long the condition must hold before anything is said; zero: not at all.
-    pub hold: Duration,
-}
-
-impl Default for AlertConfig {
-    fn default() -> Self {
-        AlertConfig {
-            rules: Vec::new(),
-            left_out: Vec::new(),
-            sendmail: DEFAULT_SENDMAIL.into(),
-            to: Vec::new(),
-            from: None,
-            command: Vec::new(),
-            run_limit: DEFAULT_RUN_LIMIT,
-            run_timeout: DEFAULT_RUN_TIMEOUT,
-        }
-    }
-}
+use gmetad_core::plugin::{Directive, Location};
 
 impl Draft {
     pub(super) fn alert_section(&mut self, directives: &[Directive]) {
@@ -78,48 +19,38 @@ impl Draft {
         for directive in directives.iter().filter(|it| !is_remark(&it.name)) {
             let (words, mended) = split_value_mended(&directive.value);
             if let Some(mended) = mended {
-                self.notice(Level::Warn, &directive.line, &mended.to_string());
+                self.warn(&directive.line, mended);
             }
             match alert.line(directive, &words) {
                 Ok(true) => {}
                 Ok(false) => self.unknown_in_section("alert", directive),
                 Err(problem) => {
-                    let error = ConfigError {
-                        at: Some(directive.line.clone()),
-                        problem,
-                    };
-                    // As gmetad-python has it: a rule is no reason to monitor nothing.
+                    // As in gmetad-python: a bad rule is no reason to monitor nothing.
                     if is(directive, "metricrule") {
-                        self.say_left_out(&error);
-                        alert.left_out.push(error);
+                        self.warn_left_out(&directive.line, &problem);
+                        let at = Some(directive.line.clone());
+                        alert.left_out.push(ConfigError { at, problem });
                     } else {
-                        self.errors.push(error);
+                        self.error(&directive.line, problem);
                     }
                 }
             }
         }
         if alert.to.is_empty() && alert.command.is_empty() && !alert.rules.is_empty() {
-            let text = "alert has neither toaddress nor command; what it finds is only logged";
-            // The rules that nobody is told of.
-            let at = directives.iter().find(|it| is(it, "metricrule"));
-            if let Some(directive) = at {
-                self.notice(Level::Warn, &directive.line, text);
+            let text = "section alert has no toaddress and no command; alerts are only logged";
+            let rule = directives.iter().find(|it| is(it, "metricrule"));
+            if let Some(rule) = rule {
+                self.warn(&rule.line, text);
             }
         }
         self.config.alert = Some(alert);
     }
 
-    /// The lines that show the place stay behind the first, which says what becomes of the rule.
-    fn say_left_out(&mut self, error: &ConfigError) {
-        let text = error.problem.to_string();
-        let (first, place) = text.split_at(text.find('\n').unwrap_or(text.len()));
-        if let Some(at) = &error.at {
-            self.notice(
-                Level::Warn,
-                at,
-                &format!("{first}; this rule is left out{place}"),
-            );
-        }
+    /// Warns about a rule. The lines that point at the mistake stay behind the first.
+    fn warn_left_out(&mut self, at: &Location, problem: &Problem) {
+        let text = problem.to_string();
+        let (first, pointer) = text.split_at(text.find('\n').unwrap_or(text.len()));
+        self.warn(at, format!("{first}; this rule is left out{pointer}"));
     }
 }
 
@@ -128,7 +59,7 @@ fn is(directive: &Directive, name: &str) -> bool {
 }
 
 impl AlertConfig {
-    /// Follows one line; `false` for one that is not known.
+    /// Follows one line; `false` for an unknown directive.
     fn line(&mut self, line: &Directive, words: &[Word]) -> Result<bool, Problem> {
         if is(line, "metricrule") {
             self.rules.push(rule(&line.value, words)?);
@@ -151,14 +82,13 @@ impl AlertConfig {
     }
 }
 
+const RULE: &str = "a metric, a \"condition\", a \"message\" and, optionally, for SECONDS";
+
 fn rule(text: &str, words: &[Word]) -> Result<AlertRule, Problem> {
-    const EXPECTED: &str =
-        "a metric, a \"condition\", a \"message\" and, where it must last, for SECONDS";
-    let directive = "metricrule";
     let ends = |missing| Problem::RuleEnds {
         text: text.trim_end().to_owned(),
         missing,
-        expected: EXPECTED,
+        expected: RULE,
     };
     let (metric, condition) = match words {
         [] => return Err(ends("a metric")),
@@ -170,7 +100,7 @@ fn rule(text: &str, words: &[Word]) -> Result<AlertRule, Problem> {
         text: condition.text.clone(),
         error,
     };
-    // Where it ends could not be told, and gmetad-python knows no such rule either.
+    // Without quotes its end is unknown, and gmetad-python has no such rule either.
     if !condition.quoted {
         return Err(condition_fault(ConditionFault::Bare.at(0)));
     }
@@ -179,28 +109,35 @@ fn rule(text: &str, words: &[Word]) -> Result<AlertRule, Problem> {
         return Err(ends("a \"message\""));
     };
     let hold = match rest {
-        [] => Duration::ZERO,
         [it] if it.text == "for" => return Err(ends("a number of seconds")),
-        [it, seconds] if it.text == "for" => check(directive, &seconds.text, |text| {
-            match values::number(text) {
-                Ok(seconds @ 0..=values::INTERVAL_MAX_S) => Ok(Duration::from_secs(seconds)),
-                _ => Err(Fault::Hold),
-            }
-        })?,
-        [first, second, extra, ..] if first.text == "for" && !second.text.is_empty() => {
-            return Err(too_much(directive, EXPECTED, extra));
-        }
-        [extra, ..] => return Err(too_much(directive, EXPECTED, extra)),
+        rest => hold(rest)?,
     };
     Ok(AlertRule {
-        metric: check(directive, &metric.text, not_empty)?,
+        metric: check("metricrule", &metric.text, not_empty)?,
         condition: parsed,
-        message: check(directive, &message.text, not_empty)?,
+        message: check("metricrule", &message.text, not_empty)?,
         hold,
     })
 }
 
-/// Several may stand in one line, with blanks or commas between them.
+/// `for SECONDS`, behind the message.
+fn hold(words: &[Word]) -> Result<Duration, Problem> {
+    match words {
+        [] => Ok(Duration::ZERO),
+        [it, seconds] if it.text == "for" => check("metricrule", &seconds.text, |text| {
+            match values::number(text) {
+                Ok(seconds @ 0..=values::INTERVAL_MAX_S) => Ok(Duration::from_secs(seconds)),
+                _ => Err(Fault::Hold),
+            }
+        }),
+        [it, seconds, extra, ..] if it.text == "for" && !seconds.text.is_empty() => {
+            Err(too_much("metricrule", RULE, extra))
+        }
+        [extra, ..] => Err(too_much("metricrule", RULE, extra)),
+    }
+}
+
+/// A line may have several, separated by spaces or commas.
 fn addresses(words: &[Word]) -> Result<Vec<String>, Problem> {
     let texts = words.iter().flat_map(|word| word.text.split([',', ' ']));
     let texts: Vec<&str> = texts.filter(|text| !text.is_empty()).collect();
@@ -266,11 +203,7 @@ fn too_much(directive: &'static str, expected: &'static str, extra: &Word) -> Pr
     }
 }
 
-fn not_empty(text: &str) -> Result<String, Fault> {
-    super::table::not_empty(text)
-}
-
-/// What can stand in a header and as an argument as it is.
+/// An address that can stand in a header and as an argument unchanged.
 fn address(text: &str) -> Result<String, Fault> {
     let fits = |byte: u8| byte.is_ascii_graphic() && !b"<>()[]\\,;:\"".contains(&byte);
     let is_address = !text.is_empty() && !text.starts_with('-') && text.bytes().all(fits);
@@ -297,6 +230,8 @@ fn run_timeout(text: &str) -> Result<Duration, Fault> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::testing::{config, notices, refusal};
 
@@ -378,31 +313,31 @@ mod tests {
 
     #[test]
     fn a_rule_that_is_not_understood_is_left_out_and_the_others_are_in_force() {
-        const TAKES: &str = "it takes a metric, a \"condition\", a \"message\" and, where it must \
-                             last, for SECONDS";
+        const TAKES: &str = "it takes a metric, a \"condition\", a \"message\" and, optionally, \
+                             for SECONDS";
         for (line, said) in [
             (
                 "metricrule load_five \"$val > 5\"",
                 &format!(
-                    "metricrule is not complete, a \"message\" is missing; {TAKES}\n    \
+                    "metricrule is incomplete: a \"message\" is missing; {TAKES}\n    \
                      load_five \"$val > 5\"\n                        ^"
                 ),
             ),
             (
                 "metricrule load_five",
                 &format!(
-                    "metricrule is not complete, a \"condition\" is missing; {TAKES}\n    \
+                    "metricrule is incomplete: a \"condition\" is missing; {TAKES}\n    \
                      load_five\n             ^"
                 ),
             ),
             (
                 "metricrule",
-                &format!("metricrule is not complete, a metric is missing; {TAKES}\n    \n    ^"),
+                &format!("metricrule is incomplete: a metric is missing; {TAKES}\n    \n    ^"),
             ),
             (
                 "metricrule a \"$val > 5\" m for",
                 &format!(
-                    "metricrule is not complete, a number of seconds is missing; {TAKES}\n    \
+                    "metricrule is incomplete: a number of seconds is missing; {TAKES}\n    \
                      a \"$val > 5\" m for\n                      ^"
                 ),
             ),
@@ -414,14 +349,14 @@ mod tests {
             ),
             (
                 "metricrule a \"$val > 5\" m 300",
-                &"metricrule takes a metric, a \"condition\", a \"message\" and, where it must \
-                  last, for SECONDS; \"300\" is too much"
+                &"metricrule takes a metric, a \"condition\", a \"message\" and, optionally, for \
+                  SECONDS; remove the extra \"300\""
                     .to_owned(),
             ),
             (
                 "metricrule a \"$val > 5\" m for 300 s",
-                &"metricrule takes a metric, a \"condition\", a \"message\" and, where it must \
-                  last, for SECONDS; \"s\" is too much"
+                &"metricrule takes a metric, a \"condition\", a \"message\" and, optionally, for \
+                  SECONDS; remove the extra \"s\""
                     .to_owned(),
             ),
             (
@@ -438,27 +373,26 @@ mod tests {
         for (line, said) in [
             (
                 "toaddress -oQ/tmp",
-                "toaddress: \"-oQ/tmp\" is not an address; give it without name or quotes, as in \
-                 admin@example.com",
+                "toaddress: \"-oQ/tmp\" is not a mail address; give it without a name or quotes, \
+                 as in admin@example.com",
             ),
             (
                 "fromaddress \"A <a@b>\"",
-                "fromaddress: \"A <a@b>\" is not an address; give it without name or quotes, as \
-                 in admin@example.com",
+                "fromaddress: \"A <a@b>\" is not a mail address; give it without a name or \
+                 quotes, as in admin@example.com",
             ),
             (
                 "sendmailpath sendmail",
-                "sendmailpath: \"sendmail\" is not an absolute path; start it with /, since the \
-                 daemon leaves its folder",
+                "sendmailpath: \"sendmail\" is not an absolute path; start it with /",
             ),
             (
                 "command \"tell me\"",
-                "command: \"tell\" is not an absolute path; start it with /, since the daemon \
-                 leaves its folder",
+                "command: \"tell\" is not an absolute path; start it with /",
             ),
             (
                 "run_limit 0",
-                "run_limit: \"0\" is not a limit; give how many may run at once, from 1 to 64",
+                "run_limit: \"0\" is not a limit; give the number of programs that may run at \
+                 once, from 1 to 64",
             ),
             (
                 "run_timeout 1h",
@@ -481,9 +415,8 @@ mod tests {
         assert_eq!(
             notices(text),
             [
-                "WARN g.conf:3: a quote is doubled; it is read as one",
-                "WARN g.conf:4: a quote is not closed; it is read as if it ended with the line, as \
-                 \"up\"",
+                "WARN g.conf:3: a quote is doubled; it is read as one quote",
+                "WARN g.conf:4: a quote is not closed; the value is read as \"up\"",
             ]
         );
     }
@@ -494,8 +427,8 @@ mod tests {
         assert_eq!(
             notices(text),
             [
-                "WARN g.conf:4: unknown directive to of alert is ignored",
-                "WARN g.conf:3: alert has neither toaddress nor command; what it finds is only \
+                "WARN g.conf:4: unknown directive to in section alert is ignored",
+                "WARN g.conf:3: section alert has no toaddress and no command; alerts are only \
                  logged",
             ]
         );

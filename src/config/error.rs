@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, and how it is said.
+//! What can be wrong with a configuration, and the message for each.
 //!
 //! Decides nothing: the reader and the directives do.
 
@@ -8,18 +8,27 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::values::Fault;
-use super::{Location, Notice};
 use gmetad_core::condition::ConditionError;
+use gmetad_core::plugin::Location;
+
+/// A remark about a configuration; it is used all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// `Warn`: most likely a mistake; `Info`: worth knowing.
+    pub level: log::Level,
+    /// Begins with file and line number. Where it points at a place in the line, the line is on
+    /// a second line and a caret on a third.
+    pub text: String,
+}
 
 /// Everything that is wrong with a configuration.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub struct ConfigErrors {
     /// In the order of its files and lines; never empty.
     pub errors: Vec<ConfigError>,
-    /// What is only strange.
+    /// The remarks, which alone would not be errors.
     pub notices: Vec<Notice>,
-    /// The user to become, as far as the files could be read: whether there is one is another
-    /// mistake.
+    /// The user to become, as far as the files could be read. `-t` checks that user too.
     pub setuid_username: Option<String>,
 }
 
@@ -39,9 +48,9 @@ impl fmt::Display for ConfigErrors {
 /// One thing that is wrong.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub struct ConfigError {
-    /// Where; `None` for the file as a whole and for what several lines or options make together.
+    /// Where; `None` for a file as a whole, and for several lines or options together.
     pub at: Option<Location>,
-    /// What, and what would be right.
+    /// What is wrong, and what would be right.
     pub problem: Problem,
 }
 
@@ -65,9 +74,9 @@ pub enum Problem {
         /// The system's own words.
         reason: String,
     },
-    /// There is none.
+    /// There is no such file, but an example of one.
     #[error(
-        "cannot read {}: {reason}; an example to copy there is {}",
+        "cannot read {}: {reason}; copy {} there and edit it",
         path.display(),
         example.display()
     )]
@@ -76,41 +85,44 @@ pub enum Problem {
         path: PathBuf,
         /// The system's own words.
         reason: String,
-        /// Another that is there.
+        /// The example.
         example: PathBuf,
     },
-    /// A folder that a pattern names.
-    #[error("Include: cannot look into {}: {reason}", path.display())]
+    /// A directory that a pattern names.
+    #[error("Include: cannot list {}: {reason}", path.display())]
     Unsearchable {
-        /// The folder, or what is in it.
+        /// The directory, or what is in it.
         path: PathBuf,
         /// The system's own words.
         reason: String,
     },
     /// Most likely not a configuration at all.
     #[error(
-        "this is no text: the line has a byte of value 0; write the file as UTF-8 or Latin-1, or \
+        "the file is not text: this line has a byte of value 0; save it as UTF-8 or Latin-1, or \
          name another file with -c"
     )]
     NoText,
-    /// As unlikely.
-    #[error("{} is over {limit_bytes} bytes, more than a configuration has", path.display())]
+    /// Too long to be a configuration.
+    #[error(
+        "{} is over {limit_bytes} bytes, the limit for a configuration file; is it the right file?",
+        path.display()
+    )]
     TooLong {
         /// The file.
         path: PathBuf,
         /// The limit it is over.
         limit_bytes: usize,
     },
-    /// A file reaches itself again.
-    #[error("{} includes itself; take one of the Include lines out", path.display())]
+    /// A file that includes itself, directly or not.
+    #[error("{} includes itself; remove one of the Include lines", path.display())]
     IncludeLoop {
         /// The file.
         path: PathBuf,
     },
-    /// Files in files in files.
+    /// Includes nested too deep.
     #[error(
-        "{} is included through {limit} files; include it more directly, and see that no file \
-         includes itself by another name",
+        "{} is nested {limit} Includes deep, the limit; include it from a file further up, and \
+         check that no file includes itself by another name",
         path.display()
     )]
     TooDeep {
@@ -119,14 +131,14 @@ pub enum Problem {
         /// The limit.
         limit: usize,
     },
-    /// More files than a configuration has.
-    #[error("more than {limit} files are included; put some of them together")]
+    /// Too many files.
+    #[error("more than {limit} files are included, the limit; merge some of them")]
     TooManyFiles {
         /// The limit.
         limit: usize,
     },
-    /// A glob pattern that is none.
-    #[error("Include: \"{pattern}\" is not a pattern: {reason}")]
+    /// Not a glob pattern.
+    #[error("Include: \"{pattern}\" is not a valid pattern: {reason}")]
     Pattern {
         /// As written.
         pattern: String,
@@ -134,7 +146,7 @@ pub enum Problem {
         reason: String,
     },
     /// A quote without its other end.
-    #[error("a quote is not closed; put its other end on the same line")]
+    #[error("a quote is not closed; close it on the same line")]
     UnclosedQuote,
     /// A section that the end of the file closes.
     #[error("section {id} is not closed; put a }} on a line of its own after its last directive")]
@@ -144,8 +156,8 @@ pub enum Problem {
     },
     /// A section that starts inside another.
     #[error(
-        "section {inner} starts inside section {outer} of line {line}; close that one first, with \
-         a }} on a line of its own"
+        "section {inner} starts inside section {outer} (line {line}); close {outer} first, with a \
+         }} on a line of its own"
     )]
     SectionInside {
         /// The one that starts.
@@ -156,15 +168,15 @@ pub enum Problem {
         line: usize,
     },
     /// A closing brace that closes nothing.
-    #[error("this }} closes no section; take it out")]
+    #[error("this }} closes no section; remove it")]
     StrayBrace,
     /// An opening brace without an id.
-    #[error("this {{ has no section; write the plugin's id before it, as in rrd {{")]
+    #[error("this {{ has no name; write the id of a section before it, as in rrd {{")]
     NamelessSection,
     /// More than an id before a brace.
     #[error(
-        "\"{extra}\" stands between {id} and {{; a section starts with its id alone, and a brace \
-         that is a value stands in quotes"
+        "\"{extra}\" stands between {id} and {{; start a section with its id alone, and put a brace \
+         that is a value in quotes"
     )]
     LongHeading {
         /// The first word.
@@ -173,7 +185,7 @@ pub enum Problem {
         extra: String,
     },
     /// Something behind a brace.
-    #[error("\"{extra}\" stands behind a brace; give it a line of its own")]
+    #[error("\"{extra}\" follows a brace; put it on a line of its own")]
     BehindBrace {
         /// What stands there.
         extra: String,
@@ -195,7 +207,7 @@ pub enum Problem {
         expected: &'static str,
     },
     /// A directive with more than it takes.
-    #[error("{directive} takes {expected}; \"{extra}\" is too much")]
+    #[error("{directive} takes {expected}; remove the extra \"{extra}\"")]
     TooMuch {
         /// The directive.
         directive: &'static str,
@@ -205,14 +217,14 @@ pub enum Problem {
         extra: String,
     },
     /// A directive with less than it takes.
-    #[error("{directive} is not complete; it takes {expected}")]
+    #[error("{directive} is incomplete; it takes {expected}")]
     Incomplete {
         /// The directive.
         directive: &'static str,
         /// What it takes.
         expected: &'static str,
     },
-    /// A rule whose condition is none.
+    /// A rule with a condition that cannot be parsed.
     #[error("metricrule {metric}: {error}\n    {}\n    {:column$}^", on_one_line(text), "",
         column = error.column)]
     Condition {
@@ -224,12 +236,12 @@ pub enum Problem {
         error: ConditionError,
     },
     /// A rule that ends too early.
-    #[error("metricrule is not complete, {missing} is missing; it takes {expected}\n    {}\n    {:column$}^",
+    #[error("metricrule is incomplete: {missing} is missing; it takes {expected}\n    {}\n    {:column$}^",
         on_one_line(text), "", column = text.chars().count())]
     RuleEnds {
         /// What stands there.
         text: String,
-        /// What does not.
+        /// What is missing.
         missing: &'static str,
         /// What it takes.
         expected: &'static str,
@@ -264,7 +276,7 @@ pub enum Problem {
         name: String,
     },
     /// A source's name in several words.
-    #[error("data_source: a name of several words stands in quotes, as in data_source \"{name}\"")]
+    #[error("data_source: put a name of several words in quotes, as in data_source \"{name}\"")]
     NameInPieces {
         /// The words, with a blank between them.
         name: String,
@@ -280,7 +292,7 @@ pub enum Problem {
         fault: Fault,
     },
     /// A source's name used twice.
-    #[error("data_source \"{name}\" is there already, at {first}; give each its own name")]
+    #[error("data_source \"{name}\" is already defined at {first}; give each source its own name")]
     SourceTwice {
         /// The name.
         name: String,
@@ -293,12 +305,12 @@ pub enum Problem {
         /// The port.
         port: u16,
     },
-    /// A memcached line that names nowhere to send to.
+    /// No server in the line.
     #[error("memcached_parameters names no server; write --SERVER=host or --SERVER=host:port")]
     NoMemcachedServer,
 }
 
-/// With a blank for what would move the caret away from its place.
+/// With spaces for control characters, which would move the caret.
 fn on_one_line(text: &str) -> String {
     let visible = |c: char| if c.is_control() { ' ' } else { c };
     text.chars().map(visible).collect()

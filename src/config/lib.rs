@@ -1,88 +1,58 @@
-//! The configuration: text of gmetad.conf in, a validated [`Config`] out.
+//! The configuration: text of gmetad.conf in, a checked [`Config`] out.
 //!
-//! No I/O here beyond reading the file and what it includes; nothing is started or resolved.
+//! No I/O but reading the file and what it includes. Nothing is started or looked up.
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::net::IpAddr;
-use std::num::NonZero;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
-
-use gmetad_core::ingest::ParseSettings;
-use gmetad_core::plugin::{Directive, Location};
-use gmetad_core::source::{HostPort, SourceConfig};
-use gmetad_core::summary::SummaryFilter;
-use gmetad_core::trust::TrustConfig;
+use std::path::Path;
 
 mod alert;
-mod defaults;
+mod config;
 mod directives;
+mod draft;
+mod effective;
 mod error;
 mod example;
-mod exports;
-mod filter;
 mod hint;
-mod lines;
+mod interpret;
 mod lists;
 #[cfg(test)]
 mod meaning;
 mod origin;
-mod print;
+mod printed;
 mod reader;
 pub mod reload;
-mod rrd;
 mod section;
-mod show;
-mod table;
-mod telling;
+mod settings;
 #[cfg(test)]
 mod testing;
 mod values;
 mod words;
+mod written;
 
-pub use alert::{AlertConfig, AlertRule};
-pub use defaults::{
-    DEFAULT_INTERVAL, DEFAULT_POLL_PORT, DEFAULT_RRAS, DEFAULT_RRD_ROOTDIR, GMETAD_PYTHON_RRAS,
+pub use config::{
+    AlertConfig, AlertRule, Config, DEFAULT_INTERVAL, DEFAULT_POLL_PORT, DEFAULT_RRAS,
+    DEFAULT_RRD_ROOTDIR, ExportConfig, GMETAD_PYTHON_RRAS, Overrides, RrdConfig, RrdcachedAddress,
+    Section,
 };
-pub use error::{ConfigError, ConfigErrors, Problem};
+pub use directives::directive_names;
+pub use effective::Effective;
+pub use error::{ConfigError, ConfigErrors, Notice, Problem};
 pub use hint::meant;
+pub use interpret::Loaded;
 pub use origin::Origins;
-pub use print::Printed;
+pub use printed::Printed;
 pub use reader::{Disk, Files, Unmatched};
 pub use section::ExportSection;
-pub use show::Effective;
-pub use table::directive_names;
+pub use settings::settings;
 pub use values::Fault;
-
-/// A configuration and what there is to say about it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Loaded {
-    /// What the daemon runs by.
-    pub config: Config,
-    /// To be logged once the log is open; printed by `-t`.
-    pub notices: Vec<Notice>,
-    /// Where the directives come from.
-    pub origins: Origins,
-}
-
-/// A remark about a configuration, which does not make it wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// `Warn`: most likely a mistake; `Info`: worth knowing.
-    pub level: log::Level,
-    /// Begins with file and line number; where it shows a place, that is a second line and a caret
-    /// in a third.
-    pub text: String,
-}
 
 /// Reads and checks the configuration in a file and what it includes.
 ///
-/// `host_name` is this machine's, for the default authority. All that is wrong is listed; of what
-/// is only strange, [`Loaded::notices`] tells.
+/// `host_name` is this machine's, for the default authority. Every error is listed, and every
+/// remark is in [`Loaded::notices`].
 pub fn load(path: &Path, overrides: &Overrides, host_name: &str) -> Result<Loaded, ConfigErrors> {
-    // Not only a regular file: what a shell puts together for `-t` comes through a pipe.
+    // Not only a regular file: a shell may give `-t` a pipe.
     let text = reader::read_all(path).map_err(|error| {
         let (path, reason) = (path.into(), error.to_string());
         let problem = match example::find() {
@@ -113,7 +83,7 @@ pub fn parse(
     let mut errors = Vec::new();
     let document = reader::read(text, file, files, &mut errors);
     let order = document.files.clone();
-    let (mut loaded, problems) = directives::interpret(document, overrides, host_name);
+    let (mut loaded, problems) = interpret::interpret(document, overrides, host_name);
     errors.extend(problems);
     if errors.is_empty() {
         loaded.config.path = Some(file.to_owned());
@@ -133,160 +103,10 @@ pub fn parse(
     })
 }
 
-/// Settings given on the command line; each wins over the configuration file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overrides {
-    /// 0 fatal … 5 debug; 5 and over stays in the foreground.
-    pub debug_level: Option<u8>,
-    /// Stay in the foreground whatever the level.
-    pub foreground: bool,
-    /// Where the process id is written; absolute.
-    pub pid_file: Option<PathBuf>,
-    /// Log file in addition to syslog; absolute.
-    pub logfile: Option<PathBuf>,
-    /// 0 lets the system choose.
-    pub interactive_port: Option<u16>,
-    /// 0 lets the system choose.
-    pub xml_port: Option<u16>,
-}
-
-/// Everything the daemon runs by, checked: no field holds a value that cannot be used.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Config {
-    /// The file that it was read from.
-    pub path: Option<PathBuf>,
-    /// What is polled, in the order of the file; names are unique.
-    pub sources: Vec<SourceConfig>,
-    /// Name of the grid that wraps all of it.
-    pub gridname: String,
-    /// URL that locates this grid's graphs.
-    pub authority: String,
-    /// Off: no GRID wrapping in the output, GRID tags in the input are looked through.
-    pub scalable: bool,
-    /// Who may ask, beside this machine itself.
-    pub trust: TrustConfig,
-    /// Address both ports listen on; `None`: all of them, IPv4 and IPv6.
-    pub bind_address: Option<IpAddr>,
-    /// Port of the whole document; 0 lets the system choose.
-    pub xml_port: u16,
-    /// Port of requests by path; 0 lets the system choose.
-    pub interactive_port: u16,
-    /// User to become after the ports are bound, when started as root.
-    pub setuid_username: Option<String>,
-    /// For the files and folders written.
-    pub umask: u32,
-    /// 0 fatal, 1 critical, 2 error, 3 warning, 4 info, 5 and over debug, in the foreground.
-    pub debug_level: u8,
-    /// Off: stay in the foreground whatever the level.
-    pub daemonize: bool,
-    /// Log file, in addition to syslog.
-    pub logfile: Option<PathBuf>,
-    /// Where the process id is written.
-    pub pid_file: Option<PathBuf>,
-    /// What loads plugins in Python; `None`: the one that is installed with this gmetad.
-    pub python_host: Option<PathBuf>,
-    /// Folder of loadable plugins.
-    pub plugins_dir: Option<PathBuf>,
-    /// Order of the plugin chain, by id; `None`: file-name order, then the built-in ones.
-    pub plugins: Option<Vec<String>>,
-    /// What the RRD writers need.
-    pub rrd: RrdConfig,
-    /// Off: host names compare and are stored in lower case.
-    pub case_sensitive_hostnames: bool,
-    /// Which metrics take part in summaries.
-    pub summary_filter: SummaryFilter,
-    /// Plugin sections by id in lower case, in the order of the file, uninterpreted.
-    pub sections: Vec<Section>,
-    /// Rules about metrics; `None`: there is no such section.
-    pub alert: Option<AlertConfig>,
-    /// Directives read and understood whose part of the daemon is set up elsewhere.
-    pub exports: ExportConfig,
-}
-
-impl Config {
-    /// What reading a document goes by.
-    pub fn parse_settings(&self) -> ParseSettings {
-        ParseSettings {
-            scalable: self.scalable,
-            lower_case_hosts: !self.case_sensitive_hostnames,
-            filter: Arc::new(self.summary_filter.clone()),
-            ..ParseSettings::default()
-        }
-    }
-}
-
-/// RRD settings, from top level or the `rrd` section; the section wins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RrdConfig {
-    /// Off: no RRD file is written.
-    pub write: bool,
-    /// Root of the tree of files.
-    pub rootdir: PathBuf,
-    /// RRA definitions as `rrdtool create` takes them.
-    pub rras: Vec<String>,
-    /// How long samples wait in memory, so that many are written at once; zero: not at all.
-    pub write_timeout: Duration,
-    /// Spread over which they are then written; `None`: half of `write_timeout`.
-    pub write_jitter: Option<Duration>,
-    /// What they never wait longer than; zero: no such bound.
-    pub flush_interval: Duration,
-    /// Memory for samples that wait.
-    pub cache_limit_bytes: usize,
-    /// Folder of the journal of samples that wait.
-    pub journal_dir: Option<PathBuf>,
-    /// Socket at which rrdcached's protocol is spoken.
-    pub listen: Option<PathBuf>,
-    /// Files of hosts that were not heard of for longer are removed; `None`: none ever.
-    pub expire_days: Option<NonZero<u16>>,
-}
-
-/// A plugin's section: `id { … }`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Section {
-    /// In lower case.
-    pub id: String,
-    /// Directive and raw value, in order, repeats kept.
-    pub directives: Vec<Directive>,
-}
-
-/// Settings of the export plugins and of a running rrdcached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ExportConfig {
-    /// `carbon_server`, with `carbon_port`.
-    pub carbon: Option<HostPort>,
-    /// `carbon_protocol udp`.
-    pub carbon_udp: bool,
-    /// `carbon_timeout`; 500 ms by default.
-    pub carbon_timeout: Duration,
-    /// `graphite_prefix`.
-    pub graphite_prefix: Option<String>,
-    /// `graphite_path`; `None`: `%s.%h.%m`.
-    pub graphite_path: Option<String>,
-    /// Servers of `memcached_parameters`.
-    pub memcached: Vec<HostPort>,
-    /// `memcached_include_cluster_in_key`.
-    pub memcached_include_cluster: bool,
-    /// `riemann_server`, with `riemann_port`.
-    pub riemann: Option<HostPort>,
-    /// `riemann_protocol tcp`.
-    pub riemann_tcp: bool,
-    /// `riemann_attributes`, as key and value.
-    pub riemann_attributes: Vec<(String, String)>,
-    /// `rrdcached_address`.
-    pub rrdcached: Option<RrdcachedAddress>,
-}
-
-/// Where an rrdcached listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RrdcachedAddress {
-    /// A socket on this machine.
-    Unix(PathBuf),
-    /// A port, of this machine or of another that sees the same files.
-    Tcp(HostPort),
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::testing::{Memory, Random, is_read_again_as_the_same};
     use super::*;
 
@@ -437,7 +257,7 @@ mod tests {
         let loaded = load(&main, &Overrides::default(), "h").expect("sound");
         assert_eq!(loaded.config.gridname, "b");
         let expected = format!(
-            "{}:1: gridname is there already, at {}:1; this one counts",
+            "{}:1: gridname is set twice (first at {}:1); this value is used",
             folder.path().join("conf.d/b.conf").display(),
             main.display()
         );

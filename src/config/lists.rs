@@ -1,16 +1,11 @@
-//! Directives that take a list: what stands between the values, and what becomes of none.
+//! Values of directives that take a list: what separates them, and what an empty list means.
 //!
-//! C gmetad and gmetad-python start with an empty list and with values they make nothing of, so
-//! neither is an error here unless a number is wrong.
+//! C gmetad and gmetad-python start with an empty list and with values they cannot use, so neither
+//! is an error here.
 
-use log::Level;
+use super::draft::{Args, Draft, Known};
 
-use super::Problem;
-use super::directives::Draft;
-use super::table::Args;
-use super::values::{self, Fault};
-
-/// What parts values in one word.
+/// What separates values in one word.
 const SEPARATORS: [char; 3] = [',', ' ', '\t'];
 
 /// The values of a list in which no value has a comma or a blank: hosts, ids, archives.
@@ -24,23 +19,19 @@ pub(super) fn parts<'a>(draft: &mut Draft, args: &Args<'a>) -> Vec<&'a str> {
     if parts.is_empty() {
         draft.no_values(args);
     } else if words.clone().any(|word| word.contains(',')) {
-        let text = format!(
-            "{} is read with blanks in place of its commas; write blanks",
-            args.known.name
-        );
-        draft.notice(Level::Warn, args.at, &text);
+        let name = args.known.name;
+        let text = format!("{name}: commas are read as spaces; separate values with spaces");
+        draft.warn(args.at, text);
     } else if words.clone().any(|word| word.contains(SEPARATORS)) {
-        let text = format!(
-            "{} has several values in one pair of quotes; they are read one by one",
-            args.known.name
-        );
-        draft.notice(Level::Warn, args.at, &text);
+        let name = args.known.name;
+        let text = format!("{name}: several values in one pair of quotes are read one by one");
+        draft.warn(args.at, text);
     }
     parts
 }
 
-/// The values of a list of names that may have anything in them: a comma parts them where it
-/// stands behind a word that has no quotes.
+/// The values of a list of names that may contain anything: a comma separates them only at the end
+/// of a word without quotes.
 pub(super) fn names(draft: &mut Draft, args: &Args<'_>) -> Vec<String> {
     let mut has_commas = false;
     let mut names = Vec::new();
@@ -59,106 +50,32 @@ pub(super) fn names(draft: &mut Draft, args: &Args<'_>) -> Vec<String> {
     if names.is_empty() {
         draft.no_values(args);
     } else if has_commas {
-        let text = format!(
-            "{} is read without its commas; write blanks alone",
-            args.known.name
-        );
-        draft.notice(Level::Warn, args.at, &text);
+        let name = args.known.name;
+        let text = format!("{name}: commas are ignored; separate values with spaces");
+        draft.warn(args.at, text);
     }
     names
 }
 
 impl Draft {
     fn no_values(&mut self, args: &Args<'_>) {
-        let text = format!(
-            "{} has no value and is ignored; it takes {}",
-            args.known.name, args.known.expected
-        );
-        self.notice(Level::Warn, args.at, &text);
+        let Known { name, expected, .. } = args.known;
+        let text = format!("{name} has no value and is ignored; it takes {expected}");
+        self.warn(args.at, text);
     }
-}
-
-/// `trusted_hosts HOST ...`: what is no host trusts nobody.
-pub(super) fn trusted_hosts(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
-    for part in parts(draft, args) {
-        match values::trust_entry(part) {
-            Ok(entry) => draft.config.trust.entries.push(entry),
-            Err(Fault::NoPortHere) => {
-                let (host, _) = part.rsplit_once(':').unwrap_or((part, ""));
-                let entry = args.check(host, values::trust_entry)?;
-                draft.config.trust.entries.push(entry);
-                let text = format!("trusted_hosts: {part} is read as {host}; ports do not count");
-                draft.notice(Level::Warn, args.at, &text);
-            }
-            Err(Fault::Block) => args.check(part, values::trust_entry).map(drop)?,
-            Err(fault) => {
-                let text = match in_place_of_wildcard(part) {
-                    Some(instead) => format!(
-                        "trusted_hosts: \"{part}\" is no pattern here and trusts nobody; write \
-                         {instead}"
-                    ),
-                    None => format!("trusted_hosts: \"{part}\" trusts nobody: it {fault}"),
-                };
-                draft.notice(Level::Warn, args.at, &text);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// What to write for `*` and for `192.0.2.*`.
-fn in_place_of_wildcard(text: &str) -> Option<String> {
-    if text == "*" {
-        return Some("\"all_trusted on\" if everyone may ask, or the blocks that may".into());
-    }
-    if !text.contains('*') {
-        return None;
-    }
-    let numbers: Vec<&str> = text.split('.').take_while(|part| *part != "*").collect();
-    let are_numbers = numbers.iter().all(|part| part.parse::<u8>().is_ok());
-    let is_pattern = are_numbers && (1..=3).contains(&numbers.len());
-    if is_pattern {
-        let missing = ".0".repeat(4 - numbers.len());
-        Some(format!(
-            "{}{missing}/{}",
-            numbers.join("."),
-            numbers.len() * 8
-        ))
-    } else {
-        Some("each host, or the blocks that may ask".into())
-    }
-}
-
-/// `RRAs ARCHIVE ...`: those that librrd has for forecasts are left out, as no value of gmetad's
-/// ever gets into them.
-pub(super) fn archives(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
-    let mut rras = Vec::new();
-    for part in parts(draft, args) {
-        if values::is_forecast(part) {
-            let text = format!("RRAs: {part} is left out; AVERAGE, MIN, MAX and LAST are made");
-            draft.notice(Level::Warn, args.at, &text);
-        } else {
-            rras.push(args.check(part, values::rra)?);
-        }
-    }
-    if !rras.is_empty() {
-        draft.config.rrd.rras = rras;
-        draft.has_archives = true;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::table::{Arity, at_top_level};
+    use crate::directives::at_top_level;
+    use crate::draft::Arity;
     use crate::testing::{config, defaults, notices};
-    use gmetad_core::trust::TrustConfig;
 
     /// Each list at top level but data_source, which is not one alone.
     fn lists() -> impl Iterator<Item = &'static str> {
         let texts = ["data_source", "gridname", "authority"];
         at_top_level()
-            .filter(|known| known.arity == Arity::Own)
+            .filter(|known| known.arity == Arity::Any)
             .map(|known| known.name)
             .filter(move |name| !texts.contains(name))
     }
@@ -203,58 +120,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_trusts_nobody_and_what_to_write_is_said() {
-        for (host, said) in [
-            (
-                "*",
-                "trusted_hosts: \"*\" is no pattern here and trusts nobody; write \"all_trusted on\" \
-                 if everyone may ask, or the blocks that may",
-            ),
-            (
-                "10.*",
-                "trusted_hosts: \"10.*\" is no pattern here and trusts nobody; write 10.0.0.0/8",
-            ),
-            (
-                "192.0.2.*",
-                "trusted_hosts: \"192.0.2.*\" is no pattern here and trusts nobody; write \
-                 192.0.2.0/24",
-            ),
-            (
-                "*.example.org",
-                "trusted_hosts: \"*.example.org\" is no pattern here and trusts nobody; write each \
-                 host, or the blocks that may ask",
-            ),
-            (
-                "192.0.2.300",
-                "trusted_hosts: \"192.0.2.300\" trusts nobody: it is not an address; one has four \
-                 numbers from 0 to 255, as in 192.0.2.1",
-            ),
-        ] {
-            let text = format!("data_source a b\ntrusted_hosts {host}");
-            assert_eq!(config(&text).trust, TrustConfig::default(), "{host}");
-            assert_eq!(notices(&text), [format!("WARN g.conf:2: {said}")]);
-        }
-        let text = "data_source a b\ntrusted_hosts www.example.org:80 [::1]:80";
-        let hosts = "trusted_hosts www.example.org ::1";
-        assert_eq!(config(text).trust, config(hosts).trust);
-        assert_eq!(notices(text).len(), 2);
-    }
-
-    #[test]
-    fn archives_may_stand_in_one_string_and_forecasts_are_left_out() {
-        let text = "data_source a b\nRRAs \"RRA:MAX:0:1:2 RRA:HWPREDICT:10:0.1:0.0035:5\" \
-                    RRA:LAST:0:3:4,";
-        assert_eq!(config(text).rrd.rras, ["RRA:MAX:0:1:2", "RRA:LAST:0:3:4"]);
-        assert_eq!(
-            notices(text)[1],
-            "WARN g.conf:2: RRAs: RRA:HWPREDICT:10:0.1:0.0035:5 is left out; AVERAGE, MIN, MAX and \
-             LAST are made"
-        );
-        let default = defaults().rrd.rras;
-        assert_eq!(config("RRAs RRA:FAILURES:10:5:7:9").rrd.rras, default);
-    }
-
-    #[test]
     fn names_of_metrics_lose_a_comma_unless_it_is_quoted() {
         let text = "data_source a b\nunsummarized_metrics disk_, net_, \"odd,\"\nplugins a,A rrd";
         let config = config(text);
@@ -266,9 +131,10 @@ mod tests {
         assert_eq!(
             notices(text),
             [
-                "WARN g.conf:2: unsummarized_metrics is read without its commas; write blanks alone",
-                "WARN g.conf:3: plugins is read with blanks in place of its commas; write blanks",
-                "WARN g.conf:3: plugins names a twice; its first place in the chain counts",
+                "WARN g.conf:2: unsummarized_metrics: commas are ignored; separate values with \
+                 spaces",
+                "WARN g.conf:3: plugins: commas are read as spaces; separate values with spaces",
+                "WARN g.conf:3: plugins lists a twice; its first place is used",
             ]
         );
     }

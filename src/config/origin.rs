@@ -1,13 +1,11 @@
-//! Where each directive in force comes from: lines of files, the command line, the defaults.
+//! Where each value in force comes from: lines of files, the command line, the defaults.
 //!
-//! For `--print-config`; the daemon runs by none of it.
+//! For `--print-config` only.
 
 use std::collections::HashMap;
 
-use super::Location;
-use super::table::{Known, Repeat};
-use super::words::Word;
-use crate::Overrides;
+use super::config::Overrides;
+use gmetad_core::plugin::Location;
 
 /// Where the directives come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,34 +19,21 @@ pub struct Origins {
 /// Where one directive, or one value of it, comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin<'a> {
-    /// No line and no option says anything of it.
+    /// Neither a line nor an option sets it.
     Default,
-    /// An option, whatever the file says.
+    /// An option, which overrides the file.
     CommandLine,
     /// These lines.
     Lines(&'a [Location]),
 }
 
 impl Origins {
-    /// Notes a line that was followed.
-    pub(super) fn line(&mut self, known: &Known, words: &[Word], at: &Location) {
-        let is_empty = |word: &Word| word.text.trim_matches([',', ' ', '\t']).is_empty();
-        if words.iter().all(is_empty) {
-            return;
-        }
-        match known.repeat {
-            Repeat::Adds => self.add(known.name, at),
-            Repeat::Replaces => self.replace(known.name, at),
-            Repeat::Each => {}
-        }
-    }
-
     /// Notes a line that adds to those before it.
     pub(super) fn add(&mut self, name: &'static str, at: &Location) {
         self.lines.entry(name).or_default().push(at.clone());
     }
 
-    /// Notes a line that counts in place of those before it.
+    /// Notes a line that replaces those before it.
     pub(super) fn replace(&mut self, name: &'static str, at: &Location) {
         self.lines.insert(name, vec![at.clone()]);
     }

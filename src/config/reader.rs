@@ -1,4 +1,4 @@
-//! Text of configuration files in, directives and sections out: braces and `Include`.
+//! Text of configuration files in, directives and sections out; follows braces and `Include`.
 //!
 //! Knows no directive but `Include`; reads files only through [`Files`].
 
@@ -6,16 +6,18 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::config::Section;
+use super::error::{ConfigError, Problem};
 use super::words::{Lines, LogicalLine, Word, decode, split_mended};
-use super::{ConfigError, Directive, Location, Problem, Section};
+use gmetad_core::plugin::{Directive, Location};
 
-/// A file over this is not a configuration.
+/// Longest configuration file.
 const FILE_LIMIT_BYTES: usize = 4 << 20;
 
-/// Files of one configuration, the first included.
+/// Most files in one configuration, the first included.
 const FILES_LIMIT: usize = 1000;
 
-/// Files that are open at a time, each included by the one before it.
+/// Deepest nesting of files that include each other.
 const DEPTH_LIMIT: usize = 32;
 
 /// Where files come from: the disk, or a test's memory.
@@ -27,14 +29,14 @@ pub trait Files {
     fn matching(&self, pattern: &str) -> Result<Vec<PathBuf>, Unmatched>;
 }
 
-/// Why it cannot be said what a pattern names.
+/// Why the files that a pattern names cannot be listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unmatched {
-    /// It is no pattern, and why.
+    /// It is not a valid pattern, and why.
     Pattern(String),
-    /// A folder cannot be looked into.
+    /// A directory cannot be read.
     Folder {
-        /// The folder, or what is in it.
+        /// The directory, or what is in it.
         path: PathBuf,
         /// The system's own words.
         reason: String,
@@ -46,7 +48,7 @@ pub struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        // Opening a pipe that nobody writes to would wait for ever; a folder says so itself.
+        // Opening a pipe that nobody writes to would block for ever. A directory fails by itself.
         let kind = std::fs::metadata(path)?.file_type();
         if !kind.is_file() && !kind.is_dir() {
             return Err(io::Error::other("it is not a regular file"));
@@ -61,7 +63,7 @@ impl Files for Disk {
         };
         let paths =
             glob::glob(pattern).map_err(|error| Unmatched::Pattern(error.msg.to_string()))?;
-        // glob takes a folder whose way is barred for one that is not there.
+        // glob takes a directory that it may not read for one that does not exist.
         let fixed: PathBuf = Path::new(pattern)
             .components()
             .take_while(|part| !is_pattern(&part.as_os_str().to_string_lossy()))
@@ -72,14 +74,14 @@ impl Files for Disk {
             }
             _ => {}
         }
-        // Sorted by name by glob itself.
+        // glob sorts by name.
         paths
             .map(|path| path.map_err(|error| folder(error.path(), error.error())))
             .collect()
     }
 }
 
-/// The bytes of a file of any kind; of one that is too long, enough to know that it is.
+/// The bytes of a file of any kind; of a long one, just enough to know that it is too long.
 pub(super) fn read_all(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     File::open(path)?
@@ -99,9 +101,9 @@ pub(super) struct Document {
     pub(super) lines: Vec<Line>,
     /// Sections in order of their first appearance; those of one id are one.
     pub(super) sections: Vec<SectionText>,
-    /// Every file read, in order, so that what is said about them can be sorted.
+    /// Every file read, in order, so that messages can be sorted by it.
     pub(super) files: Vec<PathBuf>,
-    /// What was read otherwise than it is written.
+    /// What was read differently from how it is written.
     pub(super) remarks: Vec<(Location, String)>,
 }
 
@@ -147,7 +149,7 @@ struct Reader<'a> {
     open: Vec<PathBuf>,
 }
 
-/// A section whose end has not come yet.
+/// A section that is not closed yet.
 struct OpenSection {
     at: Location,
     id: String,
@@ -168,7 +170,7 @@ impl Reader<'_> {
             return;
         }
         self.document.files.push(path.into());
-        // No encoding that is read here has it, UTF-16 and programs do.
+        // UTF-16 and programs have such bytes; UTF-8 and Latin-1 texts do not.
         if let Some(place) = bytes.iter().position(|byte| *byte == 0) {
             let line = bytes[..place].split(|byte| *byte == b'\n').count();
             let at = Location {
@@ -213,7 +215,7 @@ impl Reader<'_> {
         }
     }
 
-    /// A line at top level; gives the section that it opens.
+    /// A line at top level; returns the section that it opens.
     fn top(&mut self, at: Location, mut words: Vec<Word>) -> Option<OpenSection> {
         detach_brace(&mut words);
         if let Some(brace) = words.iter().position(|word| word.is_bare("{")) {
@@ -264,7 +266,7 @@ impl Reader<'_> {
                     extra: extra.text.clone(),
                 };
                 self.error(Some(open.at.clone()), problem);
-                // On one line with its end, it is over; else what follows belongs to it.
+                // With its } on the same line the section is over; else the next lines are its own.
                 if !after.iter().any(|word| word.is_bare("}")) {
                     return Some(open);
                 }
@@ -273,7 +275,7 @@ impl Reader<'_> {
         None
     }
 
-    /// A line of a section; gives the section back unless it has ended.
+    /// A line of a section; returns the section unless it has ended.
     fn inside(&mut self, mut open: OpenSection, at: Location, text: &str) -> Option<OpenSection> {
         if let Some(rest) = text.strip_prefix('}') {
             let rest = rest.trim();
@@ -335,11 +337,11 @@ impl Reader<'_> {
     fn include(&mut self, line: &Line) {
         if line.words.is_empty() {
             let text = "Include has no value and is ignored; it takes a file or a pattern, as in \
-                        Include \"conf.d/*.conf\"";
+                        Include conf.d/*.conf";
             self.document.remarks.push((line.at.clone(), text.into()));
         }
         for word in &line.words {
-            // As dotconf has it: from the folder of the file that includes.
+            // As in dotconf: relative to the directory of the including file.
             let folder = line.at.file.parent().unwrap_or(Path::new(""));
             let path = folder.join(&word.text);
             if !is_pattern(&word.text) {
@@ -383,7 +385,7 @@ impl Reader<'_> {
                 },
             }
         };
-        // The limit is one mistake, however many lines run into it.
+        // Reaching the limit is one mistake, however many lines run into it.
         let limit_told = self.errors.iter().any(|error| error.problem == problem);
         if !(limit_told && matches!(problem, Problem::TooManyFiles { .. })) {
             self.error(Some(at.clone()), problem);
@@ -395,7 +397,7 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a directive of a section is a comment behind blanks.
+/// Whether a directive of a section is an indented comment.
 pub(super) fn is_remark(name: &str) -> bool {
     name.starts_with('#')
 }
@@ -415,7 +417,7 @@ fn with_brace_below(mut text: String, lines: &mut Lines<'_>) -> String {
     text
 }
 
-/// `rrd{` and `rrdsummary{}` are written too.
+/// Splits `rrd{` and `rrdsummary{}`, which are also accepted.
 fn detach_brace(words: &mut Vec<Word>) {
     for brace in ["{}", "{"] {
         let Some(last) = words.last_mut().filter(|last| !last.quoted) else {
@@ -507,15 +509,16 @@ mod tests {
 
     #[test]
     fn an_unclosed_section_is_told_where_it_starts() {
-        let expected = "g.conf:2: section rrd is not closed; put a } on a line of its own after its last \
+        let expected = "g.conf:2: section rrd is not closed; put a } on a line of its own after \
+                        its last \
              directive";
         assert_eq!(refusal("\nrrd {\n x 1\n"), [expected]);
     }
 
     #[test]
     fn a_section_inside_a_section_is_an_unclosed_one() {
-        let expected = "g.conf:3: section rrdsummary starts inside section rrd of line 1; close \
-                        that one first, with a } on a line of its own";
+        let expected = "g.conf:3: section rrdsummary starts inside section rrd (line 1); close \
+                        rrd first, with a } on a line of its own";
         assert_eq!(refusal("rrd {\n x 1\nrrdsummary {\n}\n"), [expected]);
         assert_eq!(refusal("rrd {\n x 1\nrrdsummary{\n}\n"), [expected]);
     }
@@ -524,29 +527,29 @@ mod tests {
     fn braces_stand_where_they_belong() {
         assert_eq!(
             refusal("}\n"),
-            ["g.conf:1: this } closes no section; take it out"]
+            ["g.conf:1: this } closes no section; remove it"]
         );
         assert_eq!(
             refusal("{\n"),
-            ["g.conf:1: this { has no section; write the plugin's id before it, as in rrd {"]
+            ["g.conf:1: this { has no name; write the id of a section before it, as in rrd {"]
         );
         assert_eq!(
             refusal("a { x 1\n}\n"),
-            ["g.conf:1: \"x\" stands behind a brace; give it a line of its own"]
+            ["g.conf:1: \"x\" follows a brace; put it on a line of its own"]
         );
         assert_eq!(
             refusal("a { x 1 }\n"),
-            ["g.conf:1: \"x\" stands behind a brace; give it a line of its own"]
+            ["g.conf:1: \"x\" follows a brace; put it on a line of its own"]
         );
         assert_eq!(
             refusal("a {\n} b\n"),
-            ["g.conf:2: \"b\" stands behind a brace; give it a line of its own"]
+            ["g.conf:2: \"b\" follows a brace; put it on a line of its own"]
         );
         assert_eq!(
             refusal("a b {\n}\n"),
             [
-                "g.conf:1: \"b\" stands between a and {; a section starts with its id alone, and a \
-              brace that is a value stands in quotes"
+                "g.conf:1: \"b\" stands between a and {; start a section with its id alone, and \
+                 put a brace that is a value in quotes"
             ]
         );
     }
@@ -560,17 +563,14 @@ mod tests {
         );
         assert_eq!(
             notices(text),
-            [
-                "WARN g.conf:2: a quote is not closed; it is read as if it ended with the line, as \
-                 \"my grid\""
-            ]
+            ["WARN g.conf:2: a quote is not closed; the value is read as \"my grid\""]
         );
     }
 
     #[test]
     fn an_include_of_nothing_is_a_warning() {
         let said = "WARN g.conf:2: Include has no value and is ignored; it takes a file or a \
-                    pattern, as in Include \"conf.d/*.conf\"";
+                    pattern, as in Include conf.d/*.conf";
         assert_eq!(notices("data_source a b\nInclude"), [said]);
     }
 
@@ -630,7 +630,7 @@ mod tests {
         );
         assert_eq!(
             refusal("Include a[b"),
-            ["g.conf:1: Include: \"a[b\" is not a pattern: only * is known here"]
+            ["g.conf:1: Include: \"a[b\" is not a valid pattern: only * is known here"]
         );
     }
 
@@ -639,7 +639,7 @@ mod tests {
         let files = Memory::with(&[("a.conf", "Include b.conf"), ("b.conf", "Include a.conf")]);
         assert_eq!(
             refusal_with("Include a.conf", &files),
-            ["b.conf:1: a.conf includes itself; take one of the Include lines out"]
+            ["b.conf:1: a.conf includes itself; remove one of the Include lines"]
         );
     }
 
@@ -655,8 +655,8 @@ mod tests {
         assert_eq!(
             refusal_with("Include 1.conf", &files),
             [
-                "31.conf:1: 32.conf is included through 32 files; include it more directly, and see \
-                 that no file includes itself by another name"
+                "31.conf:1: 32.conf is nested 32 Includes deep, the limit; include it from a file \
+                 further up, and check that no file includes itself by another name"
             ]
         );
     }
@@ -675,7 +675,7 @@ mod tests {
         let errors = refusal_with("Include 0.conf", &files);
         assert_eq!(errors.len(), 1, "{errors:?}");
         assert!(
-            errors[0].ends_with("more than 1000 files are included; put some of them together"),
+            errors[0].ends_with("more than 1000 files are included, the limit; merge some of them"),
             "{errors:?}"
         );
     }
@@ -685,7 +685,10 @@ mod tests {
         let text = "#".repeat(super::FILE_LIMIT_BYTES + 1);
         assert_eq!(
             refusal(&text),
-            ["g.conf is over 4194304 bytes, more than a configuration has"]
+            [
+                "g.conf is over 4194304 bytes, the limit for a configuration file; is it the right \
+              file?"
+            ]
         );
     }
 

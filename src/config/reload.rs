@@ -1,18 +1,20 @@
 //! What a changed configuration changes while the daemon runs, and what it cannot change.
 //!
-//! No I/O: two configurations in, a plan out. The loop carries it out.
+//! No I/O: two configurations in, a plan out. The event loop carries it out. When a directive takes
+//! effect is in its entry in `directives`.
 
 use std::collections::HashMap;
 
-use crate::{Config, ExportConfig, RrdConfig, Section};
+use super::config::{Config, Section};
+use super::directives::settings;
+use super::draft::{Effect, Known};
 use gmetad_core::source::SourceConfig;
-use gmetad_core::summary::SummaryFilter;
 
-/// What is to be done to go from one configuration to another.
+/// The changes from one configuration to another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Changes {
-    /// What the daemon runs by from now on: the new configuration, but for what only a start can
-    /// change, which stays as it was.
+    /// What the daemon runs by from now on: the new configuration, with the old values of what only
+    /// a start can change.
     pub config: Config,
     /// Sources that are no longer polled, by name.
     pub removed: Vec<String>,
@@ -20,21 +22,21 @@ pub struct Changes {
     pub changed: Vec<SourceConfig>,
     /// Sources that are new.
     pub added: Vec<SourceConfig>,
-    /// The sources that stay are written in another order.
+    /// The remaining sources are in another order.
     pub reordered: bool,
-    /// Directives with another value, which holds at once.
+    /// Directives whose new value takes effect now.
     pub applied: Vec<&'static str>,
-    /// Directives and sections with another value, which the next start takes up.
+    /// Directives and sections whose new value takes effect at the next start.
     pub later: Vec<String>,
 }
 
 impl Changes {
-    /// Whether a directive has another value, which holds at once.
+    /// Whether a directive has a new value that takes effect now.
     pub fn has(&self, directive: &str) -> bool {
         self.applied.contains(&directive)
     }
 
-    /// Whether there is nothing to do now.
+    /// Whether nothing changes now.
     pub fn is_empty(&self) -> bool {
         self.removed.is_empty()
             && self.changed.is_empty()
@@ -44,223 +46,65 @@ impl Changes {
     }
 }
 
-/// Compares what runs with what is written now.
+/// Compares the running configuration with what is written now.
 pub fn plan(old: &Config, new: &Config) -> Changes {
-    // Taken apart in full, so that no directive is ever forgotten here.
-    let Config {
-        sources,
-        gridname,
-        authority,
-        scalable,
-        trust,
-        bind_address,
-        xml_port,
-        interactive_port,
-        setuid_username,
-        umask,
-        debug_level,
-        daemonize,
-        logfile,
-        pid_file,
-        plugins_dir,
-        python_host,
-        plugins,
-        rrd,
-        case_sensitive_hostnames,
-        summary_filter,
-        sections,
-        exports,
-        // As its section says, which is compared as a whole.
-        alert: _,
-        // The one that was read anew.
-        path: _,
-    } = new;
-    let (before, after) = (by_name(&old.sources), by_name(sources));
-    let at_once = [
-        ("gridname", *gridname != old.gridname),
-        ("authority", *authority != old.authority),
-        ("scalable", *scalable != old.scalable),
-        ("trusted_hosts", trust.entries != old.trust.entries),
-        ("all_trusted", trust.all != old.trust.all),
-        (
-            "case_sensitive_hostnames",
-            *case_sensitive_hostnames != old.case_sensitive_hostnames,
-        ),
-        ("debug_level", *debug_level != old.debug_level),
-        ("logfile", *logfile != old.logfile),
-    ];
-    let at_once = (at_once.into_iter()).chain(filter_changes(&old.summary_filter, summary_filter));
-    let at_start = [
-        ("bind_address", *bind_address != old.bind_address),
-        ("xml_port", *xml_port != old.xml_port),
-        (
-            "interactive_port",
-            *interactive_port != old.interactive_port,
-        ),
-        (
-            "setuid_username or setuid",
-            *setuid_username != old.setuid_username,
-        ),
-        ("umask", *umask != old.umask),
-        ("daemonize", *daemonize != old.daemonize),
-        ("plugins_dir", *plugins_dir != old.plugins_dir),
-        ("python_host", *python_host != old.python_host),
-        ("plugins", *plugins != old.plugins),
-    ];
-    let at_start = (at_start.into_iter())
-        .chain(rrd_changes(&old.rrd, rrd))
-        .chain(export_changes(&old.exports, exports));
-    let mut later: Vec<String> = named(at_start).map(String::from).collect();
-    later.extend(section_changes(&old.sections, sections));
+    let mut config = old.clone();
+    config.sources.clone_from(&new.sources);
+    let (mut applied, mut later) = (Vec::new(), Vec::new());
+    for known in changed_settings(old, new) {
+        match known.effect {
+            Effect::AtReload(copy) => {
+                copy(&mut config, new);
+                applied.push(known.name);
+            }
+            Effect::AtStart => later.push(known.name.to_owned()),
+            Effect::None => {}
+        }
+    }
+    later.extend(section_changes(&old.sections, &new.sections));
+    let (before, after) = (by_name(&old.sources), by_name(&new.sources));
+    let was = |source: &SourceConfig| before.get(source.name.as_str()).copied();
+    let is_changed = |source: &&SourceConfig| was(source).is_some_and(|it| it != *source);
+    let is_removed = |source: &&SourceConfig| !after.contains_key(source.name.as_str());
+    let removed = old.sources.iter().filter(is_removed);
+    let added = new.sources.iter().filter(|it| was(it).is_none());
     Changes {
-        config: Config {
-            sources: sources.clone(),
-            gridname: gridname.clone(),
-            authority: authority.clone(),
-            scalable: *scalable,
-            trust: trust.clone(),
-            debug_level: *debug_level,
-            logfile: logfile.clone(),
-            case_sensitive_hostnames: *case_sensitive_hostnames,
-            summary_filter: summary_filter.clone(),
-            // Given on the command line only, which does not change.
-            pid_file: pid_file.clone(),
-            ..old.clone()
-        },
-        removed: (old.sources.iter())
-            .filter(|source| !after.contains_key(source.name.as_str()))
-            .map(|source| source.name.clone())
-            .collect(),
-        changed: (sources.iter())
-            .filter(|source| {
-                before
-                    .get(source.name.as_str())
-                    .is_some_and(|it| it != source)
-            })
-            .cloned()
-            .collect(),
-        added: (sources.iter())
-            .filter(|source| !before.contains_key(source.name.as_str()))
-            .cloned()
-            .collect(),
-        reordered: !those_in(&old.sources, &after).eq(those_in(sources, &before)),
-        applied: named(at_once).collect(),
+        config,
+        removed: removed.map(|source| source.name.clone()).collect(),
+        changed: new.sources.iter().filter(is_changed).cloned().collect(),
+        added: added.cloned().collect(),
+        reordered: !those_in(&old.sources, &after).eq(those_in(&new.sources, &before)),
+        applied,
         later,
     }
 }
 
-fn filter_changes(old: &SummaryFilter, new: &SummaryFilter) -> [(&'static str, bool); 5] {
-    let SummaryFilter {
-        only,
-        only_matching,
-        without_prefixes,
-        without_matching,
-        without_sflow_vm,
-        rules,
-        default,
-    } = new;
-    [
-        ("summary_rule", *rules != old.rules),
-        ("summary_default", *default != old.default),
-        (
-            "summarized_metrics",
-            *only != old.only || *only_matching != old.only_matching,
-        ),
-        (
-            "unsummarized_metrics",
-            *without_prefixes != old.without_prefixes || *without_matching != old.without_matching,
-        ),
-        (
-            "unsummarized_sflow_vm_metrics",
-            *without_sflow_vm != old.without_sflow_vm,
-        ),
-    ]
+/// Directives with another value. One that completes another is left out if both differ.
+fn changed_settings(old: &Config, new: &Config) -> Vec<&'static Known> {
+    let differs = |known: &&Known| (known.lines)(old) != (known.lines)(new);
+    let changed: Vec<&Known> = settings().filter(differs).collect();
+    let is_changed = |name| changed.iter().any(|known| known.name == name);
+    let is_told = |known: &&&Known| !known.completes.is_some_and(is_changed);
+    changed.iter().filter(is_told).copied().collect()
 }
 
-fn rrd_changes(old: &RrdConfig, new: &RrdConfig) -> [(&'static str, bool); 3] {
-    let RrdConfig {
-        write,
-        rootdir,
-        rras,
-        // These are in the section alone, which is compared as a whole.
-        write_timeout: _,
-        write_jitter: _,
-        flush_interval: _,
-        cache_limit_bytes: _,
-        journal_dir: _,
-        listen: _,
-        expire_days: _,
-    } = new;
-    [
-        ("write_rrds", *write != old.write),
-        ("rrd_rootdir", *rootdir != old.rootdir),
-        ("RRAs", *rras != old.rras),
-    ]
-}
-
-fn export_changes(old: &ExportConfig, new: &ExportConfig) -> [(&'static str, bool); 11] {
-    let ExportConfig {
-        carbon,
-        carbon_udp,
-        carbon_timeout,
-        graphite_prefix,
-        graphite_path,
-        memcached,
-        memcached_include_cluster,
-        riemann,
-        riemann_tcp,
-        riemann_attributes,
-        rrdcached,
-    } = new;
-    [
-        ("carbon_server or carbon_port", *carbon != old.carbon),
-        ("carbon_protocol", *carbon_udp != old.carbon_udp),
-        ("carbon_timeout", *carbon_timeout != old.carbon_timeout),
-        ("graphite_prefix", *graphite_prefix != old.graphite_prefix),
-        ("graphite_path", *graphite_path != old.graphite_path),
-        ("memcached_parameters", *memcached != old.memcached),
-        (
-            "memcached_include_cluster_in_key",
-            *memcached_include_cluster != old.memcached_include_cluster,
-        ),
-        ("riemann_server or riemann_port", *riemann != old.riemann),
-        ("riemann_protocol", *riemann_tcp != old.riemann_tcp),
-        (
-            "riemann_attributes",
-            *riemann_attributes != old.riemann_attributes,
-        ),
-        ("rrdcached_address", *rrdcached != old.rrdcached),
-    ]
-}
-
-/// Sections that say something else now. Where they stand in their file is no matter.
+/// Sections with other lines. Their place in the file does not matter.
 fn section_changes<'a>(old: &'a [Section], new: &'a [Section]) -> impl Iterator<Item = String> {
-    let says = |sections: &'a [Section], id: &str| {
+    let lines = |sections: &'a [Section], id: &str| {
         let section = sections.iter().find(|section| section.id == id)?;
         let lines = section.directives.iter();
-        Some(
-            lines
-                .map(|line| (&line.name, &line.value))
-                .collect::<Vec<_>>(),
-        )
+        let lines = lines.map(|line| (&line.name, &line.value));
+        Some(lines.collect::<Vec<_>>())
     };
-    let gone = old
+    let removed = old
         .iter()
-        .filter(move |section| says(new, &section.id).is_none());
-    let differ = new
+        .filter(move |section| lines(new, &section.id).is_none());
+    let changed = new
         .iter()
-        .filter(move |section| says(old, &section.id) != says(new, &section.id));
-    differ
-        .chain(gone)
+        .filter(move |section| lines(old, &section.id) != lines(new, &section.id));
+    changed
+        .chain(removed)
         .map(|section| format!("section {}", section.id))
-}
-
-fn named(
-    differ: impl IntoIterator<Item = (&'static str, bool)>,
-) -> impl Iterator<Item = &'static str> {
-    differ
-        .into_iter()
-        .filter_map(|(name, differs)| differs.then_some(name))
 }
 
 type ByName<'a> = HashMap<&'a str, &'a SourceConfig>;
@@ -364,6 +208,7 @@ mod tests {
             "bind_address ::1",
             "xml_port 1",
             "interactive_port 1",
+            "setuid off",
             "setuid_username x",
             "umask 077",
             "daemonize off",
@@ -388,16 +233,14 @@ mod tests {
         for line in at_start {
             let plan = changes("", line);
             let name = line.split(' ').next().expect("a word");
-            assert_eq!(plan.later.len(), 1, "{line}");
-            assert!(plan.later[0].starts_with(name), "{:?}", plan.later);
+            assert_eq!(plan.later, [name], "{line}");
             assert!(plan.is_empty(), "{line}");
             assert_eq!(plan.config, config(""), "{line}: it goes on as it was");
         }
-        // What cannot be told by a line of its own, or has no effect.
+        // What changes nothing alone, or is tested below.
         let others = [
             "data_source",
             "server_threads",
-            "setuid",
             "carbon_port",
             "riemann_port",
             "Include",
@@ -410,6 +253,17 @@ mod tests {
                     .any(|line| line.split(' ').next() == Some(name));
             assert!(covered, "{name}");
         }
+    }
+
+    #[test]
+    fn a_directive_that_completes_another_is_named_if_it_alone_changes() {
+        let later = |old: &str, new: &str| changes(old, new).later;
+        let server = "carbon_server x";
+        let both = "carbon_server x\ncarbon_port 1";
+        assert_eq!(later("", both), ["carbon_server"]);
+        assert_eq!(later(server, both), ["carbon_port"]);
+        assert_eq!(later(both, ""), ["carbon_server"]);
+        assert_eq!(later("setuid off", "setuid_username x"), ["setuid"]);
     }
 
     #[test]

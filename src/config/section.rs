@@ -6,8 +6,11 @@
 use gmetad_core::plugin::{Directive, PluginError};
 use gmetad_core::source::HostPort;
 
+use super::config::Config;
+use super::hint::meant;
+use super::reader::is_remark;
+use super::values;
 use super::words::split_value_mended;
-use super::{Config, meant, reader, values};
 
 /// A section of which some directives have been read.
 pub struct ExportSection<'a> {
@@ -23,9 +26,7 @@ impl Config {
         let directives = section.directives.iter();
         Some(ExportSection {
             id: &section.id,
-            left: directives
-                .filter(|it| !reader::is_remark(&it.name))
-                .collect(),
+            left: directives.filter(|it| !is_remark(&it.name)).collect(),
             known: Vec::new(),
         })
     }
@@ -68,7 +69,7 @@ impl ExportSection<'_> {
         let directive = self.left.remove(place);
         if let Some(second) = self.left.iter().find(|it| is_named(it)) {
             let first = &directive.line;
-            return Err(error(second, format!("is set twice, first at {first}")));
+            return Err(error(second, format!("is set twice (first at {first})")));
         }
         let (words, mended) = split_value_mended(&directive.value);
         let value = match (&words[..], mended) {
@@ -147,11 +148,11 @@ mod tests {
             ),
             (
                 "server h\nserver i",
-                "g.conf:3: server: is set twice, first at g.conf:2",
+                "g.conf:3: server: is set twice (first at g.conf:2)",
             ),
             (
                 "server h\nprefx x",
-                "g.conf:3: prefx: section toy has no such directive; is prefix meant?",
+                "g.conf:3: prefx: section toy has no such directive; did you mean prefix?",
             ),
             (
                 "server h\nprefix a b",

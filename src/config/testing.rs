@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Config, Files, Loaded, Location, Printed, Unmatched, parse};
-use crate::Overrides;
+use super::{Config, Files, Loaded, Overrides, Printed, Unmatched, parse};
+use gmetad_core::plugin::Location;
 
 /// Files in memory; a pattern names all whose folder and ending are its own.
 #[derive(Default)]

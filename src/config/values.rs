@@ -13,15 +13,15 @@ use gmetad_core::source::HostPort;
 use gmetad_core::trust::TrustEntry;
 use ipnet::IpNet;
 
-use super::RrdcachedAddress;
+use super::config::RrdcachedAddress;
 
-/// Longest time between two polls: a year, which any clock arithmetic can bear.
+/// Longest time between two polls: a year, which no clock arithmetic overflows.
 pub(super) const INTERVAL_MAX_S: u64 = 365 * 86_400;
 
-/// Longest name that DNS can carry.
+/// Longest host name in the DNS.
 const NAME_MAX_BYTES: usize = 253;
 
-/// What is wrong with a value, and what would be right; follows the value in a sentence.
+/// What is wrong with a value and what would be right; follows the value in a sentence.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Fault {
     /// Not a boolean.
@@ -37,12 +37,12 @@ pub enum Fault {
     #[error("is not a port; give a number from 1 to 65535, or 0 to let the system choose")]
     ListenPort,
     /// Not a number.
-    #[error("is not a number; give one from 0 up")]
+    #[error("is not a number; give a number from 0 up")]
     Number,
     /// Not a log level.
     #[error(
-        "is not a level; give 0 for fatal, 1 critical, 2 error, 3 warning, 4 info, 5 or more for \
-         debug"
+        "is not a log level; give 0 (fatal), 1 (critical), 2 (error), 3 (warning), 4 (info) or 5 \
+         (debug)"
     )]
     Level,
     /// Not a umask.
@@ -51,7 +51,7 @@ pub enum Fault {
     /// Not a time.
     #[error("is not a time; give milliseconds, as in 500")]
     Millis,
-    /// Not a time that something waits.
+    /// Not a delay.
     #[error("is not a time; give seconds from 0 to 86400")]
     Wait,
     /// Not a size of memory.
@@ -66,28 +66,29 @@ pub enum Fault {
          with spaces between hosts"
     )]
     HostName,
-    /// Numbers that are no IPv4 address.
-    #[error("is not an address; one has four numbers from 0 to 255, as in 192.0.2.1")]
+    /// Numbers that are not an IPv4 address.
+    #[error("is not an IPv4 address; give four numbers from 0 to 255, as in 192.0.2.1")]
     Ipv4,
-    /// Colons that are no IPv6 address.
+    /// Colons that are not an IPv6 address.
     #[error(
-        "is not an IPv6 address; write it as in 2001:db8::1, and a port as in [2001:db8::1]:8649"
+        "is not an IPv6 address; write it as in 2001:db8::1, and with a port as in \
+         [2001:db8::1]:8649"
     )]
     Ipv6,
-    /// A name with a port where only hosts are meant.
+    /// A host with a port where only a host is expected.
     #[error("has a port; give the host alone")]
     NoPortHere,
-    /// Neither an address, a block of them nor a name.
+    /// Neither an address, a block of addresses nor a name.
     #[error(
         "is not a block of addresses; give a prefix of 0 to 32 bits for IPv4, as in 192.0.2.0/24, \
-         and of 0 to 128 for IPv6, as in 2001:db8::/32"
+         or of 0 to 128 bits for IPv6, as in 2001:db8::/32"
     )]
     Block,
-    /// A name where only an address will do.
-    #[error("is not an address; give one of this machine's own, as in 192.0.2.1 or ::1")]
+    /// A name where only an address is possible.
+    #[error("is not an address; give an address of this machine, as in 192.0.2.1 or ::1")]
     OwnAddress,
-    /// A path from a folder that the daemon has left.
-    #[error("is not an absolute path; start it with /, since the daemon leaves its folder")]
+    /// A relative path: the daemon does not stay in its directory.
+    #[error("is not an absolute path; start it with /")]
     RelativePath,
     /// Not an RRA.
     #[error("is not an RRA; write RRA:CF:XFF:STEPS:ROWS, as in RRA:AVERAGE:0.5:1:244")]
@@ -96,10 +97,10 @@ pub enum Fault {
     #[error("has no usable consolidation function; give AVERAGE, MIN, MAX or LAST")]
     RraFunction,
     /// An RRA's share of unknown values.
-    #[error("has no usable XFF, the third field; give a number from 0 up to, but not, 1")]
+    #[error("has no usable XFF (the third field); give a number from 0 to less than 1")]
     RraXff,
     /// An RRA's steps or rows.
-    #[error("has no usable STEPS or ROWS, the last two fields; give whole numbers from 1 up")]
+    #[error("has no usable STEPS or ROWS (the last two fields); give whole numbers from 1 up")]
     RraCount,
     /// Not a transport.
     #[error("is not a protocol; give tcp or udp")]
@@ -107,35 +108,35 @@ pub enum Fault {
     /// Not a pair.
     #[error("is not an attribute; write key=value, with commas between pairs")]
     Attribute,
-    /// Not where an rrdcached can listen.
-    #[error("is not where an rrdcached listens; write a.b.c.d:port, [v6]:port or unix:/path")]
+    /// Not an address of an rrdcached.
+    #[error("is not an address of an rrdcached; write a.b.c.d:port, [v6]:port or unix:/path")]
     Rrdcached,
-    /// Not how long a condition must hold.
+    /// Not a time that a condition must hold.
     #[error("is not a time; give seconds, as in for 300")]
     Hold,
-    /// Not where mail can be sent.
-    #[error("is not an address; give it without name or quotes, as in admin@example.com")]
+    /// Not a mail address.
+    #[error("is not a mail address; give it without a name or quotes, as in admin@example.com")]
     Address,
-    /// Not how many programs may run.
-    #[error("is not a limit; give how many may run at once, from 1 to 64")]
+    /// Not a number of programs.
+    #[error("is not a limit; give the number of programs that may run at once, from 1 to 64")]
     RunLimit,
-    /// Not how long a program may run.
+    /// Not a time limit for a program.
     #[error("is not a time; give seconds from 1 to 3600")]
     RunTimeout,
-    /// Not what a rule may say.
-    #[error("is neither include nor exclude; write one of them here")]
+    /// Not a verdict of a rule.
+    #[error("is neither include nor exclude; write one of them")]
     Verdict,
-    /// An expression where a name was expected.
+    /// An expression where a name is expected.
     #[error(
-        "is no name of a metric; if it is a regular expression, put it between slashes, and in \
-         quotes"
+        "is not the name of a metric; put a regular expression between slashes and in quotes, as in \
+         \"/^disk_/\""
     )]
     BareExpression,
     /// Two slashes with nothing between them.
-    #[error("is an empty expression; for what becomes of all others, write summary_default")]
+    #[error("is an empty expression; use summary_default to decide about all other metrics")]
     EmptyExpression,
-    /// Nothing between the quotes.
-    #[error("is empty; write something between the quotes, or take the line out")]
+    /// An empty value.
+    #[error("is empty; give a value, or remove the line")]
     Empty,
 }
 
@@ -148,7 +149,7 @@ pub(super) fn toggle(text: &str) -> Result<bool, Fault> {
     }
 }
 
-/// A number of digits alone: no sign, no space.
+/// A number of digits only: no sign, no space.
 fn digits(text: &str) -> Option<u64> {
     let all_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     all_digits.then(|| text.parse().unwrap_or(u64::MAX))
@@ -173,7 +174,7 @@ pub(super) fn number(text: &str) -> Result<u64, Fault> {
     digits(text).ok_or(Fault::Number)
 }
 
-/// A log level; one over 255 means no more than 255 does.
+/// A log level; anything over 255 is the same as 255.
 pub(super) fn level(text: &str) -> Result<u8, Fault> {
     let level = digits(text).ok_or(Fault::Level)?;
     Ok(u8::try_from(level).unwrap_or(u8::MAX))
@@ -220,7 +221,7 @@ pub(super) fn millis(text: &str) -> Result<Duration, Fault> {
     }
 }
 
-/// The seconds of a `data_source`; `None` where the word is no number and so a host.
+/// The seconds of a `data_source`; `None` if the word is not a number, and so is a host.
 pub(super) fn interval(text: &str) -> Option<Result<Duration, Fault>> {
     let seconds = digits(text)?;
     Some(match seconds {
@@ -339,6 +340,15 @@ fn block(address: IpAddr, prefix_bits: u8) -> Option<TrustEntry> {
     Some(TrustEntry::Block(block.ok()?.trunc()))
 }
 
+/// Text that is not blank.
+pub(super) fn not_empty(text: &str) -> Result<String, Fault> {
+    if text.trim().is_empty() {
+        Err(Fault::Empty)
+    } else {
+        Ok(text.into())
+    }
+}
+
 /// A path from the root.
 pub(super) fn path(text: &str) -> Result<PathBuf, Fault> {
     match text {
@@ -348,7 +358,7 @@ pub(super) fn path(text: &str) -> Result<PathBuf, Fault> {
     }
 }
 
-/// An RRA in the shape rrdcreate(1) has it; steps and rows may be times, as in `5m` and `1d`.
+/// An RRA as in rrdcreate(1); steps and rows may be times, as in `5m` and `1d`.
 pub(super) fn rra(text: &str) -> Result<String, Fault> {
     let fields: Vec<&str> = text.split(':').collect();
     let [keyword, function, xff, steps, rows] = fields[..] else {
@@ -372,7 +382,7 @@ pub(super) fn rra(text: &str) -> Result<String, Fault> {
     Ok(text.into())
 }
 
-/// An archive that librrd knows and fills by itself, for the detection of aberrant behaviour.
+/// An RRA for forecasts, which librrd fills by itself.
 pub(super) fn is_forecast(text: &str) -> bool {
     let functions = [
         "HWPREDICT",
@@ -413,7 +423,7 @@ pub(super) fn attribute(text: &str) -> Result<(String, String), Fault> {
     }
 }
 
-/// Where an rrdcached listens: C gmetad's `a.b.c.d:port`, and rrdcached's own other forms.
+/// An address of an rrdcached: C gmetad's `a.b.c.d:port`, and rrdcached's own other forms.
 pub(super) fn rrdcached(text: &str) -> Result<RrdcachedAddress, Fault> {
     if let Some(socket) = text.strip_prefix("unix:") {
         let socket = path(socket).map_err(|_| Fault::Rrdcached)?;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use super::Problem;
+use super::error::Problem;
 
 /// A word of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,8 +22,7 @@ impl Word {
     }
 }
 
-/// UTF-8 where it is that, else Latin-1, as the documents of gmond are; without the mark that some
-/// editors put before it.
+/// UTF-8 if it is valid, else Latin-1, as gmond's documents are; without a byte order mark.
 pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     match std::str::from_utf8(bytes) {
@@ -36,14 +35,14 @@ pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// A line with what a trailing backslash joins to it; never blank.
+/// A line, and those that a trailing backslash joins to it; never blank.
 pub(super) struct LogicalLine {
     /// Of its first line, counted from 1.
     pub(super) number: usize,
     pub(super) text: String,
 }
 
-/// The lines of a text, one after the other, each read as where it stands wants it.
+/// The lines of a text in order; lines of a section are read by other rules.
 #[derive(Clone)]
 pub(super) struct Lines<'a>(std::iter::Enumerate<std::str::Lines<'a>>);
 
@@ -52,13 +51,13 @@ impl<'a> Lines<'a> {
         Lines(text.lines().enumerate())
     }
 
-    /// The next one outside of sections, without its comment.
+    /// The next line outside of sections, without its comment.
     pub(super) fn next_plain(&mut self) -> Option<LogicalLine> {
         let mut line: Option<LogicalLine> = None;
         let mut quote = Quote::None;
         for (index, raw) in self.0.by_ref() {
-            // A commented-out line neither ends nor takes part in the line it stands in, and its
-            // own backslash joins nothing: so has gmetad-python it.
+            // As in gmetad-python, a commented-out line inside a continued line is skipped, and its
+            // own backslash joins nothing.
             if quote == Quote::None && raw.trim_start().starts_with('#') {
                 continue;
             }
@@ -90,9 +89,9 @@ impl<'a> Lines<'a> {
         line.filter(|line| !line.text.trim().is_empty())
     }
 
-    /// The next one of a section, as it is written but for the blanks around it: what a `#` means
-    /// behind a value is the plugin's to say. A line that begins with one is a comment; behind
-    /// blanks it is a directive `#`, as gmetad-python has it.
+    /// The next line of a section as written, without surrounding blanks: the plugin decides what a
+    /// `#` behind a value means. A line that begins with `#` is a comment; behind blanks it is a
+    /// directive `#`, as in gmetad-python.
     pub(super) fn next_raw(&mut self) -> Option<LogicalLine> {
         let mut line: Option<LogicalLine> = None;
         for (index, raw) in self.0.by_ref() {
@@ -135,7 +134,7 @@ enum Quote {
     Double,
 }
 
-/// What one character does to the text around it.
+/// The meaning of one character.
 enum Step {
     /// Belongs to a word.
     Literal(char),
@@ -147,11 +146,11 @@ enum Step {
     Comment,
 }
 
-/// Walks over a text with its quotes; one place decides what they mean.
+/// Walks over a text with quotes. The one place that decides what they mean.
 struct Walk<'a> {
     chars: std::iter::Peekable<std::str::CharIndices<'a>>,
     quote: Quote,
-    /// An apostrophe inside a word is one; only at its start it quotes.
+    /// An apostrophe quotes at the start of a word only; inside it is an apostrophe.
     at_word_start: bool,
 }
 
@@ -206,7 +205,7 @@ fn without_comment(text: &str, quote: Quote) -> (&str, Quote) {
     }
 }
 
-/// Words of a value of a section, its comment left out and its quotes made to fit.
+/// Words of a value in a section, without its comment and with its quotes mended.
 pub(super) fn split_value_mended(raw: &str) -> (Vec<Word>, Option<Mended>) {
     split_mended(without_comment(raw, Quote::None).0)
 }
@@ -221,24 +220,24 @@ pub(super) fn split(text: &str) -> Result<Vec<Word>, Problem> {
     }
 }
 
-/// How a line was read whose quotes do not fit; follows "FILE:LINE: " in a sentence.
+/// How a line with unbalanced quotes was read; follows "FILE:LINE: " in a sentence.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub(super) enum Mended {
-    /// Two where one is meant.
-    #[error("a quote is doubled; it is read as one")]
+    /// Two quotes where one is meant.
+    #[error("a quote is doubled; it is read as one quote")]
     Doubled,
-    /// One that nothing stands behind.
-    #[error("the quote at the end of the line is left out; it has no other end")]
+    /// A quote that nothing follows.
+    #[error("the quote at the end of the line is ignored; it opens nothing")]
     Stray,
-    /// One whose other end is missing.
-    #[error("a quote is not closed; it is read as if it ended with the line, as \"{0}\"")]
+    /// A quote that is not closed.
+    #[error("a quote is not closed; the value is read as \"{0}\"")]
     Open(String),
-    /// Those of a word processor.
-    #[error("typographic quotes are read as plain ones")]
+    /// Quotes of a word processor.
+    #[error("typographic quotes are read as plain quotes (\")")]
     Typographic,
 }
 
-/// As [`split`], of a line that both predecessors would read somehow: its quotes are made to fit.
+/// As [`split`], of a line that C gmetad and gmetad-python accept: unbalanced quotes are mended.
 pub(super) fn split_mended(text: &str) -> (Vec<Word>, Option<Mended>) {
     if let Some(plain) = with_plain_quotes(text) {
         let (words, _) = split_mended(&plain);
@@ -267,20 +266,19 @@ pub(super) fn split_mended(text: &str) -> (Vec<Word>, Option<Mended>) {
     (words, Some(Mended::Open(last)))
 }
 
-/// What a word processor, or a web page that was copied from, makes of `"`: as Unicode, and as
-/// Windows has it where the file is read as Latin-1.
+/// What a word processor or a web page makes of `"`: in Unicode, and in Windows-1252 read as
+/// Latin-1.
 const TYPOGRAPHIC: [char; 6] = [
     '\u{201c}', '\u{201d}', '\u{201e}', '\u{201f}', '\u{93}', '\u{94}',
 ];
 
-/// A line that has typographic quotes only.
+/// The line with plain quotes, if it has typographic ones only.
 fn with_plain_quotes(text: &str) -> Option<String> {
     let is_typographic = text.contains(TYPOGRAPHIC) && !text.contains(['"', '\'']);
     is_typographic.then(|| text.replace(TYPOGRAPHIC, "\""))
 }
 
-/// Place of a quote that stands directly before another at a word's start or behind one at its
-/// end.
+/// Place of a doubled quote at the start or at the end of a word.
 fn doubled_quote(text: &str) -> Option<usize> {
     text.match_indices("\"\"").map(|(at, _)| at).find(|&at| {
         let before = text[..at].chars().next_back();

@@ -2,13 +2,12 @@
 //!
 //! Checks nothing: that is done. What a directive means is the configuration's.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gmetad_plugin::abi;
 
 use gmetad_config::{Config, Section};
-use gmetad_core::summary::{Pattern, SummaryRule};
-use gmetad_core::trust::TrustEntry;
 
 /// All of it, for as long as the process runs.
 #[derive(Default)]
@@ -109,93 +108,17 @@ impl SectionFacts {
     }
 }
 
-/// What is set outside of sections, data_source aside, in the order of the manual.
+/// Where the configuration is, and what it sets outside of sections but data_source.
 fn settings(config: &Config) -> Vec<(&'static str, String)> {
-    let on = |on: bool| if on { "on" } else { "off" }.to_owned();
-    let mut found = vec![
-        ("gridname", config.gridname.clone()),
-        ("authority", config.authority.clone()),
-        ("scalable", on(config.scalable)),
-        ("all_trusted", on(config.trust.all)),
-        ("xml_port", config.xml_port.to_string()),
-        ("interactive_port", config.interactive_port.to_string()),
-        ("umask", format!("{:03o}", config.umask)),
-        ("debug_level", config.debug_level.to_string()),
-        ("daemonize", on(config.daemonize)),
-        ("write_rrds", on(config.rrd.write)),
-        ("rrd_rootdir", config.rrd.rootdir.display().to_string()),
-        (
-            "case_sensitive_hostnames",
-            u8::from(config.case_sensitive_hostnames).to_string(),
-        ),
-        (
-            "unsummarized_sflow_vm_metrics",
-            on(config.summary_filter.without_sflow_vm),
-        ),
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|it| it.display().to_string());
+    let files = [
+        ("conf", path(&config.path)),
+        ("pid_file", path(&config.pid_file)),
     ];
-    let rras = config.rrd.rras.iter();
-    found.extend(rras.map(|rra| ("rras", rra.clone())));
-    let rules = config.summary_filter.rules.iter();
-    found.extend(
-        rules.map(|SummaryRule { verdict, names }| ("summary_rule", format!("{verdict} {names}"))),
-    );
-    let mut some = |name, value: Option<String>| found.extend(value.map(|value| (name, value)));
-    let words = |words: Vec<String>| (!words.is_empty()).then(|| words.join(" "));
-    let path = |path: &Option<std::path::PathBuf>| path.as_ref().map(|it| it.display().to_string());
-    let trusted = config.trust.entries.iter().map(trusted);
-    some("trusted_hosts", words(trusted.collect()));
-    some("setuid", Some(on(config.setuid_username.is_some())));
-    some("setuid_username", config.setuid_username.clone());
-    some("conf", path(&config.path));
-    some("pid_file", path(&config.pid_file));
-    some("logfile", path(&config.logfile));
-    some("plugins_dir", path(&config.plugins_dir));
-    some("python_host", path(&config.python_host));
-    some("plugins", config.plugins.clone().and_then(words));
-    let filter = &config.summary_filter;
-    let listed = |texts: &[String], patterns: &[Pattern]| {
-        let patterns = patterns.iter().map(ToString::to_string);
-        words(texts.iter().cloned().chain(patterns).collect())
-    };
-    some(
-        "summarized_metrics",
-        listed(&filter.only, &filter.only_matching),
-    );
-    some(
-        "unsummarized_metrics",
-        listed(&filter.without_prefixes, &filter.without_matching),
-    );
-    let default = filter.default.map(|verdict| verdict.to_string());
-    some("summary_default", default);
-    let exports = &config.exports;
-    some(
-        "rrdcached_address",
-        exports.rrdcached.as_ref().map(ToString::to_string),
-    );
-    if let Some(carbon) = &exports.carbon {
-        some("carbon_server", Some(carbon.host.clone()));
-        some("carbon_port", Some(carbon.port.to_string()));
-        let protocol = if exports.carbon_udp { "udp" } else { "tcp" };
-        some("carbon_protocol", Some(protocol.into()));
-        let timeout = exports.carbon_timeout.as_millis();
-        some("carbon_timeout", Some(timeout.to_string()));
-    }
-    some("graphite_prefix", exports.graphite_prefix.clone());
-    some("graphite_path", exports.graphite_path.clone());
-    if let Some(riemann) = &exports.riemann {
-        some("riemann_server", Some(riemann.host.clone()));
-        some("riemann_port", Some(riemann.port.to_string()));
-        let protocol = if exports.riemann_tcp { "tcp" } else { "udp" };
-        some("riemann_protocol", Some(protocol.into()));
-    }
-    found
-}
-
-fn trusted(entry: &TrustEntry) -> String {
-    match entry {
-        TrustEntry::Block(block) => block.to_string(),
-        TrustEntry::Name(name) => name.clone(),
-    }
+    let files = files
+        .into_iter()
+        .filter_map(|(name, file)| Some((name, file?)));
+    files.chain(gmetad_config::settings(config)).collect()
 }
 
 #[cfg(test)]

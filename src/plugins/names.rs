@@ -183,7 +183,7 @@ mod tests {
             said("alrt {\n}\nrrdsummary {\n}\ncarbon {\n}", &[]),
             [
                 "section alrt is ignored: no built-in plugin has that name, and plugins_dir is not \
-                 set; is alert meant?",
+                 set; did you mean alert?",
                 "section carbon is ignored: the built-in plugin carbon has none; carbon_server \
                  stands outside of sections",
             ]
@@ -219,7 +219,7 @@ mod tests {
                 "plugins: alert is ignored: there is no section alert",
                 "plugins: carbon is ignored: carbon_server is not set",
                 "plugins: memcache is ignored: no built-in plugin has that name, and plugins_dir is \
-                 not set; is memcached meant?",
+                 not set; did you mean memcached?",
                 "plugins: no.py is ignored: no built-in plugin has that name, and plugins_dir is \
                  not set",
             ]

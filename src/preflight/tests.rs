@@ -396,7 +396,7 @@ fn names_that_no_plugin_answers_to_are_told_as_at_a_start() {
         found(conf, &Fake::with(&[])),
         [
             "warn section alrt is ignored: no built-in plugin has that name, and plugins_dir is not \
-             set; is alert meant?",
+             set; did you mean alert?",
             "warn plugins: mine is ignored: no built-in plugin has that name, and plugins_dir is not \
              set",
         ]
@@ -440,7 +440,8 @@ fn what_alerts_run_must_be_there_and_may_be_run() {
     assert_eq!(
         found(&conf, &world),
         [
-            "warn alerts are only logged, sendmailpath /usr/sbin/sendmail cannot be run: entity not \
+            "warn alerts are only logged, sendmailpath /usr/sbin/sendmail cannot be run: entity \
+             not \
              found",
             "warn alerts are only logged, command /c cannot be run: this user may not run /c: \
              permission denied",
@@ -489,7 +490,8 @@ fn names_without_an_address_are_told_with_where_they_stand() {
         [
             "warn data_source \"a b\": the name gone has no address now (Name or service not \
              known); until it has one, it is as if that host were down",
-            "warn trusted_hosts: the name web has no address now (Name or service not known); until \
+            "warn trusted_hosts: the name web has no address now (Name or service not known); \
+             until \
              it has one, it is as if that host were down",
             "unchecked carbon_server: whether the name carbon has an address is not known, the \
              resolver does not answer",

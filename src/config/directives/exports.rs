@@ -1,14 +1,18 @@
-//! Directives of the exports (carbon, memcached, Riemann) whose values take more than one step.
+//! Exports (carbon, memcached, Riemann) and a running rrdcached.
 //!
 //! Settings only: the exports themselves are plugins.
 
-use log::Level;
+use super::{PORT, TOGGLE};
+use crate::config::{Config, ExportConfig, RrdcachedAddress};
+use crate::draft::{Args, Draft, Known, known};
+use crate::error::Problem;
+use crate::lists;
+use crate::values::{self, Fault, not_empty};
+use crate::written::{list, one, quoted, toggle};
+use gmetad_core::source::HostPort;
 
-use super::directives::Draft;
-use super::lists;
-use super::table::Args;
-use super::values::{self, Fault};
-use super::{ExportConfig, HostPort, Problem, RrdcachedAddress};
+const HOST: &str = "a host";
+const PROTOCOL: &str = "tcp or udp";
 
 /// Port of a memcached.
 const MEMCACHED_PORT: u16 = 11211;
@@ -19,43 +23,155 @@ const CARBON_PORT: u16 = 2003;
 /// Port of a Riemann.
 const RIEMANN_PORT: u16 = 5555;
 
-/// Export settings on their way: host and port of a server are directives of their own.
-#[derive(Default)]
-pub(super) struct ExportDraft {
-    pub(super) config: ExportConfig,
-    pub(super) carbon_server: Option<String>,
-    pub(super) carbon_port: Option<u16>,
-    pub(super) riemann_server: Option<String>,
-    pub(super) riemann_port: Option<u16>,
+pub(crate) const DIRECTIVES: &[Known] = &[
+    known(
+        "rrdcached_address",
+        "a.b.c.d:port, [v6]:port or unix:/path",
+        rrdcached_address,
+        |it| list(&it.exports.rrdcached),
+    ),
+    known("carbon_server", HOST, carbon_server, |it| {
+        list(it.exports.carbon.as_ref().map(|it| &it.host))
+    }),
+    known(
+        "carbon_port",
+        PORT,
+        |draft, args| args.set_some(&mut draft.pending.carbon_port, values::port),
+        |it| list(it.exports.carbon.as_ref().map(|it| it.port)),
+    )
+    .exact()
+    .completing("carbon_server"),
+    known(
+        "carbon_protocol",
+        PROTOCOL,
+        |draft, args| args.set(&mut draft.config.exports.carbon_udp, values::is_udp),
+        |it| protocol(it.exports.carbon_udp),
+    )
+    .unless_default(""),
+    known(
+        "carbon_timeout",
+        "milliseconds",
+        |draft, args| args.set(&mut draft.config.exports.carbon_timeout, values::millis),
+        |it| one(it.exports.carbon_timeout.as_millis()),
+    )
+    .exact()
+    .unless_default("ms"),
+    known(
+        "graphite_prefix",
+        "a prefix",
+        |draft, args| args.set_some(&mut draft.config.exports.graphite_prefix, not_empty),
+        |it| list(&it.exports.graphite_prefix),
+    ),
+    known(
+        "graphite_path",
+        "a path, as in prefix.%s.%h.%m",
+        |draft, args| args.set_some(&mut draft.config.exports.graphite_path, not_empty),
+        |it| list(&it.exports.graphite_path),
+    ),
+    known(
+        "memcached_parameters",
+        "servers, as in \"--SERVER=host:port\"",
+        memcached_parameters,
+        memcached_line,
+    )
+    .any(),
+    known(
+        "memcached_include_cluster_in_key",
+        TOGGLE,
+        |draft, args| {
+            args.set(
+                &mut draft.config.exports.memcached_include_cluster,
+                values::toggle,
+            )
+        },
+        |it| toggle(it.exports.memcached_include_cluster),
+    )
+    .unless_default(""),
+    known("riemann_server", HOST, riemann_server, |it| {
+        list(it.exports.riemann.as_ref().map(|it| &it.host))
+    }),
+    known(
+        "riemann_port",
+        PORT,
+        |draft, args| args.set_some(&mut draft.pending.riemann_port, values::port),
+        |it| list(it.exports.riemann.as_ref().map(|it| it.port)),
+    )
+    .exact()
+    .completing("riemann_server"),
+    known(
+        "riemann_protocol",
+        PROTOCOL,
+        |draft, args| {
+            draft.config.exports.riemann_tcp = !args.one(values::is_udp)?;
+            Ok(())
+        },
+        |it| protocol(!it.exports.riemann_tcp),
+    )
+    .unless_default(""),
+    known(
+        "riemann_attributes",
+        "\"key=value,key=value\"",
+        |draft, args| {
+            riemann_attributes(draft, args);
+            Ok(())
+        },
+        attributes_line,
+    )
+    .any(),
+];
+
+fn protocol(is_udp: bool) -> Vec<String> {
+    one(if is_udp { "udp" } else { "tcp" })
 }
 
-impl ExportDraft {
-    pub(super) fn finish(self) -> ExportConfig {
+fn memcached_line(config: &Config) -> Vec<String> {
+    let servers = config.exports.memcached.iter();
+    let options: Vec<String> = servers.map(|it| format!("--SERVER={it}")).collect();
+    quoted_or_none(&options.join(" "))
+}
+
+fn attributes_line(config: &Config) -> Vec<String> {
+    let pairs = config.exports.riemann_attributes.iter();
+    let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={value}")).collect();
+    quoted_or_none(&pairs.join(","))
+}
+
+fn quoted_or_none(text: &str) -> Vec<String> {
+    if text.is_empty() {
+        Vec::new()
+    } else {
+        vec![quoted(text)]
+    }
+}
+
+impl Draft {
+    /// Puts each server and its port together, which are directives of their own.
+    pub(crate) fn finish_exports(&mut self) {
         let place = |host: Option<String>, port| host.map(|host| HostPort { host, port });
-        ExportConfig {
-            carbon: place(self.carbon_server, self.carbon_port.unwrap_or(CARBON_PORT)),
-            riemann: place(
-                self.riemann_server,
-                self.riemann_port.unwrap_or(RIEMANN_PORT),
-            ),
-            ..self.config
-        }
+        let pending = &mut self.pending;
+        let carbon_port = pending.carbon_port.unwrap_or(CARBON_PORT);
+        let riemann_port = pending.riemann_port.unwrap_or(RIEMANN_PORT);
+        let ExportConfig {
+            carbon, riemann, ..
+        } = &mut self.config.exports;
+        *carbon = place(pending.carbon_server.take(), carbon_port);
+        *riemann = place(pending.riemann_server.take(), riemann_port);
     }
 }
 
 /// `carbon_server HOST`
-pub(super) fn carbon_server(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
+fn carbon_server(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
     let (host, port) = server(draft, args, "carbon_port")?;
-    draft.exports.carbon_server = Some(host);
-    draft.exports.carbon_port = draft.exports.carbon_port.or(port);
+    draft.pending.carbon_server = Some(host);
+    draft.pending.carbon_port = draft.pending.carbon_port.or(port);
     Ok(())
 }
 
 /// `riemann_server HOST`
-pub(super) fn riemann_server(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
+fn riemann_server(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
     let (host, port) = server(draft, args, "riemann_port")?;
-    draft.exports.riemann_server = Some(host);
-    draft.exports.riemann_port = draft.exports.riemann_port.or(port);
+    draft.pending.riemann_server = Some(host);
+    draft.pending.riemann_port = draft.pending.riemann_port.or(port);
     Ok(())
 }
 
@@ -71,10 +187,10 @@ fn server(
     }
     let HostPort { host, port } = args.one(|text| values::host_port(text, 0))?;
     let text = format!(
-        "{}: the port is read as {other} {port}, unless there is such a line",
+        "{}: port {port} is used unless {other} is set; write {other} {port}",
         args.known.name
     );
-    draft.notice(Level::Warn, args.at, &text);
+    draft.warn(args.at, text);
     if !draft.given.contains_key(other) {
         draft.origins.replace(other, args.at);
     }
@@ -82,21 +198,22 @@ fn server(
 }
 
 /// `rrdcached_address ADDRESS`; librrd takes a path alone as well.
-pub(super) fn rrdcached_address(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
+fn rrdcached_address(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
     let address = match args.one(|text| Ok(values::path(text)))? {
         Ok(path) => {
-            let text = format!("rrdcached_address is read as unix:{}", path.display());
-            draft.notice(Level::Warn, args.at, &text);
+            let socket = path.display();
+            let text = format!("rrdcached_address is read as unix:{socket}; write unix:{socket}");
+            draft.warn(args.at, text);
             RrdcachedAddress::Unix(path)
         }
         Err(_) => args.one(values::rrdcached)?,
     };
-    draft.exports.config.rrdcached = Some(address);
+    draft.config.exports.rrdcached = Some(address);
     Ok(())
 }
 
 /// libmemcached's configuration string, of which we follow `--SERVER=host[:port][/?weight]`.
-pub(super) fn memcached_parameters(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
+fn memcached_parameters(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
     let mut servers = Vec::new();
     let options = lists::names(draft, args);
     if options.is_empty() {
@@ -104,8 +221,9 @@ pub(super) fn memcached_parameters(draft: &mut Draft, args: &Args<'_>) -> Result
     }
     for option in options.iter().flat_map(|word| word.split_whitespace()) {
         let Some(server) = strip_server(option) else {
-            let text = format!("{option} of memcached_parameters is ignored");
-            draft.notice(Level::Warn, args.at, &text);
+            let text =
+                format!("memcached_parameters: {option} is ignored; only --SERVER is supported");
+            draft.warn(args.at, text);
             continue;
         };
         let server = server
@@ -116,7 +234,7 @@ pub(super) fn memcached_parameters(draft: &mut Draft, args: &Args<'_>) -> Result
     if servers.is_empty() {
         return Err(Problem::NoMemcachedServer);
     }
-    draft.exports.config.memcached = servers;
+    draft.config.exports.memcached = servers;
     Ok(())
 }
 
@@ -129,7 +247,7 @@ fn strip_server(option: &str) -> Option<&str> {
 }
 
 /// `"key=value,key=value"`, as C gmetad has it.
-pub(super) fn riemann_attributes(draft: &mut Draft, args: &Args<'_>) {
+fn riemann_attributes(draft: &mut Draft, args: &Args<'_>) {
     let mut attributes = Vec::new();
     let words = lists::names(draft, args);
     let pairs = words.iter().flat_map(|word| word.split(','));
@@ -137,12 +255,12 @@ pub(super) fn riemann_attributes(draft: &mut Draft, args: &Args<'_>) {
         match values::attribute(pair) {
             Ok(attribute) => attributes.push(attribute),
             Err(fault) => {
-                let text = format!("riemann_attributes: \"{pair}\" {fault}; it is left out");
-                draft.notice(Level::Warn, args.at, &text);
+                let text = format!("riemann_attributes: \"{pair}\" {fault}; it is ignored");
+                draft.warn(args.at, text);
             }
         }
     }
-    draft.exports.config.riemann_attributes = attributes;
+    draft.config.exports.riemann_attributes = attributes;
 }
 
 #[cfg(test)]
@@ -211,7 +329,8 @@ mod tests {
         let text = "data_source a b\nmemcached_parameters --SERVER=a --BINARY-PROTOCOL";
         assert_eq!(
             notices(text)[0],
-            "WARN g.conf:2: --BINARY-PROTOCOL of memcached_parameters is ignored"
+            "WARN g.conf:2: memcached_parameters: --BINARY-PROTOCOL is ignored; only --SERVER is \
+             supported"
         );
     }
 
@@ -232,14 +351,16 @@ mod tests {
         assert_eq!(
             notices(text),
             [
-                "WARN g.conf:2: carbon_server: the port is read as carbon_port 2103, unless there is \
-                 such a line",
-                "WARN g.conf:4: riemann_server: the port is read as riemann_port 2, unless there is \
-                 such a line",
-                "WARN g.conf:5: riemann_attributes: \"b\" is not an attribute; write key=value, with \
-                 commas between pairs; it is left out",
-                "WARN g.conf:6: rrdcached_address is read as unix:/run/r.sock",
-                "WARN g.conf:7: memcached_parameters has no value and is ignored; it takes servers, \
+                "WARN g.conf:2: carbon_server: port 2103 is used unless carbon_port is set; write \
+                 carbon_port 2103",
+                "WARN g.conf:4: riemann_server: port 2 is used unless riemann_port is set; write \
+                 riemann_port 2",
+                "WARN g.conf:5: riemann_attributes: \"b\" is not an attribute; write key=value, \
+                 with commas between pairs; it is ignored",
+                "WARN g.conf:6: rrdcached_address is read as unix:/run/r.sock; write \
+                 unix:/run/r.sock",
+                "WARN g.conf:7: memcached_parameters has no value and is ignored; it takes \
+                 servers, \
                  as in \"--SERVER=host:port\"",
             ]
         );
@@ -259,15 +380,14 @@ mod tests {
                 "g.conf:2: carbon_port: \"0\" is not a port; give a number from 1 to 65535",
                 "g.conf:3: carbon_protocol: \"sctp\" is not a protocol; give tcp or udp",
                 "g.conf:4: carbon_timeout: \"0.5\" is not a time; give milliseconds, as in 500",
-                "g.conf:5: graphite_prefix: \"\" is empty; write something between the quotes, or \
-                 take the line out",
+                "g.conf:5: graphite_prefix: \"\" is empty; give a value, or remove the line",
                 "g.conf:6: memcached_parameters names no server; write --SERVER=host or \
                  --SERVER=host:port",
                 "g.conf:7: memcached_parameters: \"\" is not a host; give an address or a name of \
                  letters, digits, \"-\", \"_\" and \".\", with spaces between hosts",
                 "g.conf:8: riemann_protocol: \"x\" is not a protocol; give tcp or udp",
                 "g.conf:9: riemann_port has no value; it takes a port",
-                "g.conf:10: rrdcached_address: \"127.0.0.1\" is not where an rrdcached listens; \
+                "g.conf:10: rrdcached_address: \"127.0.0.1\" is not an address of an rrdcached; \
                  write a.b.c.d:port, [v6]:port or unix:/path",
             ]
         );

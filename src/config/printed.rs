@@ -1,16 +1,18 @@
 //! The configuration in force as a configuration file, for `gmetad --print-config`.
 //!
-//! Read again, it is the same configuration. Each directive of the table has a line, with where it
-//! comes from behind it; sections are as they were written.
+//! It is read back as the same configuration. Each directive has a line, with its origin behind it.
+//! Sections are printed as they were written.
 
 use std::fmt;
 
-use super::lines::word;
+use super::config::Section;
+use super::directives::{at_top_level, in_rrd_section_only};
+use super::draft::{Effect, Known};
+use super::interpret::Loaded;
 use super::origin::Origin;
-use super::table::{Known, Support, at_top_level};
-use super::{Loaded, Section, rrd};
+use super::written::word;
 
-/// A configuration as text of one line a directive.
+/// A configuration as text, a directive a line.
 pub struct Printed<'a>(pub &'a Loaded);
 
 impl fmt::Display for Printed<'_> {
@@ -25,7 +27,7 @@ impl fmt::Display for Printed<'_> {
         }
         if config.section("rrd").is_none() {
             writeln!(f, "#rrd {{")?;
-            self.cache(f)?;
+            self.defaults_of_rrd(f)?;
             writeln!(f, "#}}")?;
         }
         config
@@ -38,41 +40,46 @@ impl fmt::Display for Printed<'_> {
 impl Printed<'_> {
     fn directive(&self, f: &mut fmt::Formatter<'_>, known: &Known) -> fmt::Result {
         let name = known.name;
-        let lines = (known.show)(&self.0.config);
+        let lines = (known.lines)(&self.0.config);
         let origin = self.0.origins.of(name);
-        if known.support == Support::NoEffect {
-            return writeln!(f, "#{name}  # without effect; {}", told(origin));
-        }
         if lines.is_empty() {
-            return writeln!(f, "#{name}  # none; {}", told(origin));
+            let state = match (known.effect, origin) {
+                (Effect::None, _) => "no effect",
+                (_, Origin::Default) => "not set",
+                _ => "not in use",
+            };
+            return match origin {
+                Origin::Default => writeln!(f, "#{name}  # {state}"),
+                origin => writeln!(f, "#{name}  # {state}; {}", place(origin)),
+            };
         }
         for (at, line) in lines.iter().enumerate() {
-            // A value each line, or several lines that have made one.
+            // Each value is from a line of its own, or all lines made one value.
             let own = match origin {
                 Origin::Lines(places) if places.len() == lines.len() => {
                     Origin::Lines(&places[at..=at])
                 }
                 whole => whole,
             };
-            writeln!(f, "{name} {line}  # {}", told(own))?;
+            writeln!(f, "{name} {line}  # {}", place(own))?;
         }
         Ok(())
     }
 
-    /// Directives of the section `rrd` that it does not have, as comments.
-    fn cache(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Directives that the section `rrd` does not have, as comments.
+    fn defaults_of_rrd(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let origins = &self.0.origins;
-        let missing = rrd::own().filter(|known| origins.of(known.name) == Origin::Default);
-        for known in missing {
-            match &(known.show)(&self.0.config)[..] {
-                [] => writeln!(f, "#{}  # none; default", known.name)?,
+        let missing = in_rrd_section_only();
+        for known in missing.filter(|known| origins.of(known.name) == Origin::Default) {
+            match &(known.lines)(&self.0.config)[..] {
+                [] => writeln!(f, "#{}  # not set", known.name)?,
                 lines => writeln!(f, "#{} {}  # default", known.name, lines.join(" "))?,
             }
         }
         Ok(())
     }
 
-    /// Where a line comes from stands above it: behind a value it would be part of it.
+    /// The origin of a line stands above it: behind the value it would be part of the value.
     fn section(&self, f: &mut fmt::Formatter<'_>, section: &Section) -> fmt::Result {
         writeln!(f, "{} {{", word(&section.id))?;
         for directive in &section.directives {
@@ -80,13 +87,13 @@ impl Printed<'_> {
             writeln!(f, "# {at}\n  {} {}", directive.name, directive.value)?;
         }
         if section.id == "rrd" {
-            self.cache(f)?;
+            self.defaults_of_rrd(f)?;
         }
         writeln!(f, "}}")
     }
 }
 
-fn told(origin: Origin<'_>) -> String {
+fn place(origin: Origin<'_>) -> String {
     match origin {
         Origin::Default => "default".into(),
         Origin::CommandLine => "command line".into(),
@@ -97,7 +104,7 @@ fn told(origin: Origin<'_>) -> String {
     }
 }
 
-/// Names of files may have anything in them; a comment ends with its line, and is not continued.
+/// A comment ends with its line, but names of files may contain anything.
 fn on_one_line(text: &str) -> String {
     let text = text.replace(|c: char| c.is_control(), "?");
     text.strip_suffix('\\')
@@ -109,8 +116,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::lines::quoted;
     use crate::testing::{Memory, Random, is_read_again_as_the_same};
+    use crate::written::quoted;
     use crate::{Config, ConfigErrors, Effective, Overrides, parse};
 
     fn read(text: &str) -> Result<Loaded, ConfigErrors> {
@@ -180,8 +187,8 @@ mod tests {
 
     #[test]
     fn every_directive_is_shown_as_it_is_written_and_by_t_too() {
-        let all = at_top_level().chain(rrd::own());
-        for known in all.filter(|known| known.support == Support::Full) {
+        let all = at_top_level().chain(in_rrd_section_only());
+        for known in all.filter(|known| !matches!(known.effect, Effect::None)) {
             let name = known.name;
             let (_, value, beside) = SAMPLES
                 .iter()
@@ -198,8 +205,8 @@ mod tests {
             assert!(shown.contains(&line), "{line} in:\n{shown}");
             let loaded = read(&text).expect("sound");
             assert_ne!(
-                (known.show)(&loaded.config),
-                (known.show)(&Config::new("h")),
+                (known.lines)(&loaded.config),
+                (known.lines)(&Config::new("h")),
                 "{name}"
             );
             // As -t shows it: otherwise than without the line.
@@ -238,16 +245,16 @@ mod tests {
             "summary_rule include m  # g.conf:9",
             "summary_rule include n  # g.conf:9",
             "summary_rule exclude o  # g.conf:10",
-            "#server_threads  # without effect; g.conf:11",
+            "#server_threads  # no effect; g.conf:11",
             "carbon_port 1  # g.conf:12",
             "RRAs RRA:MAX:0:2:3  # g.conf:14",
             "xml_port 8651  # default",
             "debug_level 3  # command line",
             "daemonize off  # command line",
-            "#logfile  # none; default",
+            "#logfile  # not set",
             "#--pid_file /p?id  # command line",
             "# g.conf:15\n  write_timeout 5 # s",
-            "#write_jitter  # none; default",
+            "#write_jitter  # not set",
             "#cache_limit_mb 512  # default",
             "# g.conf:18\n  a \"b\" # c",
         ] {

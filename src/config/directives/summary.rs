@@ -1,21 +1,146 @@
-//! What is summed up: rules, lists of names and expressions, and what becomes of the rest.
+//! Which metrics are summarised: rules, lists of names and expressions, and a default.
 //!
-//! Decides nothing about a metric: that is `summary`'s.
+//! Decides nothing about a metric: `gmetad_core::summary` does.
 
-use gmetad_core::summary::{Names, Pattern, SummaryRule, Verdict};
-use log::Level;
+use super::TOGGLE;
+use crate::config::Config;
+use crate::draft::{Args, Draft, Known, Rows, known, row, rows};
+use crate::error::Problem;
+use crate::lists;
+use crate::values::{self, Fault, not_empty};
+use crate::written::{list, toggle, word};
+use gmetad_core::plugin::Location;
+use gmetad_core::summary::{Names, Pattern, SummaryFilter, SummaryRule, Verdict};
 
-use super::directives::Draft;
-use super::lists;
-use super::table::{Args, not_empty};
-use super::values::Fault;
-use super::{Location, Problem};
+pub(crate) const DIRECTIVES: &[Known] = &[
+    known(
+        "summary_rule",
+        "include or exclude, then metric names and /expressions/",
+        rule,
+        |it| lines_of_rules(&it.summary_filter),
+    )
+    .adding_each()
+    .rows(rows_of_rules)
+    .at_reload(|it, new| {
+        let rules = &new.summary_filter.rules;
+        it.summary_filter.rules.clone_from(rules);
+    }),
+    known(
+        "unsummarized_metrics",
+        "prefixes of metric names, and /expressions/",
+        unsummarized,
+        |it| {
+            let filter = &it.summary_filter;
+            names(&filter.without_prefixes, &filter.without_matching)
+        },
+    )
+    .adding()
+    .rows(left_out)
+    .at_reload(|it, new| {
+        let (filter, new) = (&mut it.summary_filter, &new.summary_filter);
+        filter.without_prefixes.clone_from(&new.without_prefixes);
+        filter.without_matching.clone_from(&new.without_matching);
+    }),
+    known(
+        "unsummarized_sflow_vm_metrics",
+        TOGGLE,
+        |draft, args| {
+            let filter = &mut draft.config.summary_filter;
+            args.set(&mut filter.without_sflow_vm, values::toggle)
+        },
+        |it| toggle(it.summary_filter.without_sflow_vm),
+    )
+    .rows(left_out_of_sflow)
+    .at_reload(|it, new| {
+        it.summary_filter.without_sflow_vm = new.summary_filter.without_sflow_vm;
+    }),
+    known(
+        "summarized_metrics",
+        "metric names and /expressions/",
+        summarized,
+        |it| {
+            let filter = &it.summary_filter;
+            names(&filter.only, &filter.only_matching)
+        },
+    )
+    .adding()
+    .rows(summed_up)
+    .at_reload(|it, new| {
+        let (filter, new) = (&mut it.summary_filter, &new.summary_filter);
+        filter.only.clone_from(&new.only);
+        filter.only_matching.clone_from(&new.only_matching);
+    }),
+    known("summary_default", "include or exclude", default, |it| {
+        list(it.summary_filter.default)
+    })
+    .exact()
+    .rows(others)
+    .at_reload(|it, new| it.summary_filter.default = new.summary_filter.default),
+];
 
-/// What metrics' names do not have and expressions do, as far as that can be told.
+/// One a line, as each has an origin of its own.
+fn lines_of_rules(filter: &SummaryFilter) -> Vec<String> {
+    let rules = filter.rules.iter();
+    rules
+        .map(|rule| format!("{} {}", rule.verdict, word(&rule.names.to_string())))
+        .collect()
+}
+
+fn names(texts: &[String], patterns: &[Pattern]) -> Vec<String> {
+    let patterns = patterns.iter().map(ToString::to_string);
+    list(texts.iter().cloned().chain(patterns))
+}
+
+/// In the order in which they decide.
+fn rows_of_rules(config: &Config) -> Rows {
+    let rules = config.summary_filter.rules.iter();
+    let texts = rules.map(|rule| format!("{} {}", rule.verdict, rule.names));
+    rows("summary_rule", texts)
+}
+
+fn left_out(config: &Config) -> Rows {
+    let filter = &config.summary_filter;
+    let prefixes = filter.without_prefixes.iter().map(|it| format!("{it}…"));
+    let patterns = filter.without_matching.iter().map(ToString::to_string);
+    let texts: Vec<String> = prefixes.chain(patterns).collect();
+    row(
+        "not summarised",
+        (!texts.is_empty()).then(|| texts.join(", ")),
+    )
+}
+
+fn left_out_of_sflow(config: &Config) -> Rows {
+    let is_on = config.summary_filter.without_sflow_vm;
+    row(
+        "not summarised",
+        is_on.then_some("sFlow metrics of virtual machines"),
+    )
+}
+
+fn summed_up(config: &Config) -> Rows {
+    let filter = &config.summary_filter;
+    let label = match filter.default {
+        None => "summarised only",
+        Some(_) => "summarised",
+    };
+    let patterns = filter.only_matching.iter().map(ToString::to_string);
+    let names: Vec<String> = filter.only.iter().cloned().chain(patterns).collect();
+    row(label, (!names.is_empty()).then(|| names.join(", ")))
+}
+
+fn others(config: &Config) -> Rows {
+    let default = config.summary_filter.default;
+    row(
+        "summary_default",
+        default.map(|verdict| format!("{verdict} all others")),
+    )
+}
+
+/// Characters of regular expressions that metric names rarely have.
 const MARKS_OF_EXPRESSIONS: [char; 6] = ['*', '^', '$', '|', '\\', '['];
 
 /// `summary_rule include|exclude NAME|/EXPRESSION/ …`
-pub(super) fn rule(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
+fn rule(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
     let [first, words @ ..] = args.words else {
         lists::names(draft, args);
         return Ok(());
@@ -43,13 +168,13 @@ pub(super) fn rule(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
 }
 
 /// `summary_default include|exclude`
-pub(super) fn default(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
+fn default(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
     draft.config.summary_filter.default = Some(args.one(verdict)?);
     Ok(())
 }
 
 /// `summarized_metrics NAME|/EXPRESSION/ …`
-pub(super) fn summarized(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
+fn summarized(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
     let (texts, patterns) = take(draft, args)?;
     let filter = &mut draft.config.summary_filter;
     filter.only.extend(texts);
@@ -58,7 +183,7 @@ pub(super) fn summarized(draft: &mut Draft, args: &Args<'_>) -> Result<(), Probl
 }
 
 /// `unsummarized_metrics PREFIX|/EXPRESSION/ …`
-pub(super) fn unsummarized(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
+fn unsummarized(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
     let (texts, patterns) = take(draft, args)?;
     let filter = &mut draft.config.summary_filter;
     filter.without_prefixes.extend(texts);
@@ -66,8 +191,8 @@ pub(super) fn unsummarized(draft: &mut Draft, args: &Args<'_>) -> Result<(), Pro
     Ok(())
 }
 
-/// Texts and expressions. A text may be anything here, as it may for C gmetad; one that is most
-/// likely meant otherwise is told.
+/// Texts and expressions. A text may be anything here, as in C gmetad; one that looks like an
+/// expression gets a warning.
 fn take(draft: &mut Draft, args: &Args<'_>) -> Result<(Vec<String>, Vec<Pattern>), Problem> {
     let (mut texts, mut patterns) = (Vec::new(), Vec::new());
     for word in lists::names(draft, args) {
@@ -77,10 +202,9 @@ fn take(draft: &mut Draft, args: &Args<'_>) -> Result<(Vec<String>, Vec<Pattern>
                 if looks_like_an_expression(&word) {
                     let name = args.known.name;
                     let text = format!(
-                        "{name} takes {word} as it stands; a regular expression stands between \
-                         slashes"
+                        "{name} takes {word} literally; put a regular expression between slashes"
                     );
-                    draft.notice(Level::Warn, args.at, &text);
+                    draft.warn(args.at, text);
                 }
                 texts.push(word);
             }
@@ -114,7 +238,7 @@ fn verdict(text: &str) -> Result<Verdict, Fault> {
 }
 
 impl Draft {
-    /// Adds a rule, and says so if one before it decides otherwise and first.
+    /// Adds a rule, with a warning if an earlier one always decides first, and otherwise.
     fn summary_rule(&mut self, rule: SummaryRule, at: &Location) {
         let rules = &self.config.summary_filter.rules;
         let is_about = |earlier: &SummaryRule| match &rule.names {
@@ -126,27 +250,27 @@ impl Draft {
         {
             let SummaryRule { verdict, names } = &rules[place];
             let text = format!(
-                "summary_rule {} {} is never reached: {verdict} {names}, at {}, comes first",
-                rule.verdict, rule.names, self.rule_lines[place]
+                "summary_rule {} {} has no effect: {verdict} {names} at {} matches first",
+                rule.verdict, rule.names, self.pending.rule_lines[place]
             );
-            self.notice(Level::Warn, at, &text);
+            self.warn(at, text);
         }
         self.config.summary_filter.rules.push(rule);
-        self.rule_lines.push(at.clone());
+        self.pending.rule_lines.push(at.clone());
         self.origins.add("summary_rule", at);
     }
 
-    /// What the directives say together.
-    pub(super) fn summary_filter_is_whole(&mut self) {
+    /// Checks the directives against each other.
+    pub(crate) fn check_summary_filter(&mut self) {
         let filter = &self.config.summary_filter;
         let lists_names = !filter.only.is_empty() || !filter.only_matching.is_empty();
         if lists_names
             && filter.default == Some(Verdict::Include)
             && let Some(at) = self.given.get("summarized_metrics").cloned()
         {
-            let text = "summarized_metrics changes nothing, since summary_default includes all \
-                        that is not left out";
-            self.notice(Level::Warn, &at, text);
+            let text = "summarized_metrics has no effect: summary_default include summarises \
+                        every metric that nothing excludes";
+            self.warn(&at, text);
         }
     }
 }
@@ -195,20 +319,35 @@ mod tests {
 
     #[test]
     fn what_a_rule_cannot_say_is_refused_with_what_would_be_right() {
-        let takes = "it takes include or exclude, then names of metrics and /expressions/";
-        let neither = "is neither include nor exclude; write one of them here";
-        let bare = "is no name of a metric; if it is a regular expression, put it between slashes, \
-                    and in quotes";
+        let takes = "it takes include or exclude, then metric names and /expressions/";
+        let neither = "is neither include nor exclude; write one of them";
+        let bare = "is not the name of a metric; put a regular expression between slashes and in \
+                    quotes, as in \"/^disk_/\"";
         let cases = [
-            ("summary_rule exclude", format!("summary_rule is not complete; {takes}")),
-            ("summary_rule load_one", format!("summary_rule: \"load_one\" {neither}")),
-            ("summary_rule include disk_.*", format!("summary_rule: \"disk_.*\" {bare}")),
-            ("summary_rule include ^disk_", format!("summary_rule: \"^disk_\" {bare}")),
-            ("summary_rule include /^disk_", format!("summary_rule: \"/^disk_\" {bare}")),
+            (
+                "summary_rule exclude",
+                format!("summary_rule is incomplete; {takes}"),
+            ),
+            (
+                "summary_rule load_one",
+                format!("summary_rule: \"load_one\" {neither}"),
+            ),
+            (
+                "summary_rule include disk_.*",
+                format!("summary_rule: \"disk_.*\" {bare}"),
+            ),
+            (
+                "summary_rule include ^disk_",
+                format!("summary_rule: \"^disk_\" {bare}"),
+            ),
+            (
+                "summary_rule include /^disk_",
+                format!("summary_rule: \"/^disk_\" {bare}"),
+            ),
             (
                 "summary_rule include //",
-                "summary_rule: \"//\" is an empty expression; for what becomes of all others, \
-                 write summary_default"
+                "summary_rule: \"//\" is an empty expression; use summary_default to decide about \
+                 all other metrics"
                     .into(),
             ),
             (
@@ -217,14 +356,15 @@ mod tests {
             ),
             (
                 "summary_rule include \"\"",
-                "summary_rule: \"\" is empty; write something between the quotes, or take the line \
-                 out"
-                    .into(),
+                "summary_rule: \"\" is empty; give a value, or remove the line".into(),
             ),
-            ("summary_default on", format!("summary_default: \"on\" {neither}")),
+            (
+                "summary_default on",
+                format!("summary_default: \"on\" {neither}"),
+            ),
             (
                 "summary_default exclude load_one",
-                "summary_default takes include or exclude; \"load_one\" is too much".into(),
+                "summary_default takes include or exclude; remove the extra \"load_one\"".into(),
             ),
             (
                 "summary_default",
@@ -245,8 +385,8 @@ mod tests {
         assert_eq!(
             told("summary_rule exclude /^disk_/\nsummary_rule include disk_total load_one"),
             [
-                "WARN g.conf:3: summary_rule include disk_total is never reached: exclude /^disk_/, \
-                 at g.conf:2, comes first"
+                "WARN g.conf:3: summary_rule include disk_total has no effect: exclude /^disk_/ \
+                 at g.conf:2 matches first"
             ]
         );
         assert_eq!(
@@ -274,8 +414,8 @@ mod tests {
         assert_eq!(
             told("include"),
             [
-                "WARN g.conf:2: summarized_metrics changes nothing, since summary_default includes \
-                 all that is not left out"
+                "WARN g.conf:2: summarized_metrics has no effect: summary_default include \
+                 summarises every metric that nothing excludes"
             ]
         );
     }
@@ -285,10 +425,10 @@ mod tests {
         assert_eq!(
             notices("data_source a b\nunsummarized_metrics disk_.* cpu\nsummarized_metrics ^c"),
             [
-                "WARN g.conf:2: unsummarized_metrics takes disk_.* as it stands; a regular \
-                 expression stands between slashes",
-                "WARN g.conf:3: summarized_metrics takes ^c as it stands; a regular expression \
-                 stands between slashes",
+                "WARN g.conf:2: unsummarized_metrics takes disk_.* literally; put a regular \
+                 expression between slashes",
+                "WARN g.conf:3: summarized_metrics takes ^c literally; put a regular expression \
+                 between slashes",
             ]
         );
     }
@@ -298,7 +438,8 @@ mod tests {
         assert_eq!(
             refusal("unsummarized_metrics ok /a(b/"),
             [
-                "g.conf:1: unsummarized_metrics: \"/a(b/\" is not a regular expression: unclosed group"
+                "g.conf:1: unsummarized_metrics: \"/a(b/\" is not a regular expression: unclosed \
+                 group"
             ]
         );
         let huge = refusal("summarized_metrics /(a{1000}){1000}/");
