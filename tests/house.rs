@@ -164,7 +164,7 @@ fn unsafe_code_is_in_two_rooms_only() {
         found,
         [
             Path::new("src/loader/lib.rs"),
-            Path::new("src/rrd/librrd.rs")
+            Path::new("src/rrd/file/librrd.rs")
         ]
     );
     for without in ["core", "config", "export"] {

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::arena::{Arena, Chain};
 use super::packed::{push_number, take_number, unpack};
 use super::record::{FileId, FileRecord};
-use super::samples::Samples;
 use super::writer::FileSpec;
+use crate::file::samples::Samples;
 
 /// How long samples wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -439,8 +439,8 @@ impl Cache {
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::Kind;
     use super::*;
+    use crate::file::samples::Kind;
 
     const SPEC: FileSpec = FileSpec {
         step_secs: 15,

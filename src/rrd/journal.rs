@@ -28,8 +28,8 @@ use nix::fcntl::{Flock, FlockArg};
 use super::cache::Cache;
 use super::packed::{push_number, step};
 use super::record::FileId;
-use super::samples::Kind;
 use super::writer::FileSpec;
+use crate::file::samples::Kind;
 
 /// Of which a segment is at most made, beside the frame that goes over it.
 const SEGMENT_BYTES: u64 = 64 << 20;

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 use super::cache::{Cache, Delay, Held};
 use super::journal::Journal;
 use super::packed::pack;
-use super::paths::PathBuffer;
 use super::record::FileId;
 use super::replay::{self, End, FileName, Record};
-use super::samples::Samples;
 use super::writer::{FileSpec, Writer, count, exists};
+use crate::file::samples::Samples;
+use crate::tree::paths::PathBuffer;
 use gmetad_config::{Config, RrdConfig};
 use gmetad_core::source::SourceConfig;
 
@@ -607,8 +607,8 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::super::samples::Kind;
     use super::*;
+    use crate::file::samples::Kind;
 
     const T0: u32 = 1_700_000_000;
     const SPEC: FileSpec = FileSpec {

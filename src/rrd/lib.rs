@@ -1,6 +1,6 @@
 //! Round-robin files: each host's metrics, and the sums of each node and of everything.
 //!
-//! Two plugins over one [`archive`]: `rrd` and `rrdsummary`. The layout is the one that existing
+//! Two plugins over one [`tree`]: `rrd` and `rrdsummary`. The layout is the one that existing
 //! graphs depend on:
 //!
 //! ```text
@@ -17,34 +17,19 @@ use gmetad_config::Config;
 use gmetad_core::plugin::Plugin;
 use rrdcached::RrdcachedServer;
 
-mod archive;
 mod arena;
-mod behind;
 mod cache;
-mod exercise;
-mod expire;
-mod folder;
-mod former;
-mod growth;
-mod hosts;
+mod file;
 mod journal;
 mod later;
-mod layout;
-mod librrd;
 mod packed;
-mod paths;
-mod plain;
 mod record;
 mod replay;
-mod room;
 pub mod rrdcached;
-mod samples;
-mod sound;
-mod sums;
-mod trouble;
+mod tree;
 mod writer;
 
-pub use former::other_archives;
+pub use tree::former::other_archives;
 pub use writer::RrdCounters;
 
 /// A sample as a journal has it.
@@ -81,7 +66,7 @@ pub fn journal_samples(segment: &[u8]) -> Vec<JournalSample> {
 /// Does with a round-robin file all that is ever done with one, if it is sound; whether it is. Any
 /// bytes may be in it, and none may end the process.
 pub fn exercise_file(path: &std::path::Path) -> bool {
-    exercise::exercise(path)
+    file::exercise::exercise(path)
 }
 
 /// The plugins `rrd` and `rrdsummary`, which share what they know of files, and what answers at the
@@ -90,12 +75,12 @@ pub fn plugins(
     config: &Config,
     counters: &Arc<RrdCounters>,
 ) -> ([Box<dyn Plugin>; 2], RrdcachedServer) {
-    let archive = archive::SharedArchive::new(config, Arc::clone(counters));
+    let archive = tree::archive::SharedArchive::new(config, Arc::clone(counters));
     let server = RrdcachedServer::new(archive.clone(), &config.rrd.rootdir);
-    let expiry = expire::Expiry::new(config);
+    let expiry = tree::expire::Expiry::new(config);
     let plugins: [Box<dyn Plugin>; 2] = [
-        Box::new(hosts::HostFiles::new(archive.clone(), expiry)),
-        Box::new(sums::SumFiles::new(archive)),
+        Box::new(tree::hosts::HostFiles::new(archive.clone(), expiry)),
+        Box::new(tree::sums::SumFiles::new(archive)),
     ];
     (plugins, server)
 }

@@ -2,7 +2,7 @@
 //!
 //! No file, no clock and no cache here.
 
-use super::samples::Kind;
+use crate::file::samples::Kind;
 
 /// What the writer remembers of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

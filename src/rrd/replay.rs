@@ -8,9 +8,9 @@ use flate2::Crc;
 
 use super::journal::{FILE, FOLDER, FORGET, FRAME_BYTES, HEADER};
 use super::packed::{stepped, take_number, unpack};
-use super::paths;
-use super::samples::Kind;
 use super::writer::FileSpec;
+use crate::file::samples::Kind;
+use crate::tree::paths;
 
 /// Seconds between two values that a file is created for at most: a year.
 const STEP_LIMIT_SECS: u64 = 365 * 86_400;

@@ -8,8 +8,8 @@ use std::ffi::CStr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::behind::Refusals;
-use crate::samples::Samples;
+use crate::file::samples::Samples;
+use crate::tree::behind::Refusals;
 use crate::writer::RrdCounters;
 use gmetad_config::{ExportConfig, RrdcachedAddress};
 use gmetad_core::plugin::PluginError;

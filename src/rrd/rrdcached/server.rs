@@ -10,13 +10,13 @@ use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::protocol::{RrdcachedAnswer, RrdcachedCommands, RrdcachedOutcome, Session, SessionNext};
-use crate::archive::SharedArchive;
 use crate::cache::Held;
+use crate::file::librrd::{self, RrdError};
+use crate::file::samples::Kind;
+use crate::file::sound::{self, Sound, Unsound};
 use crate::later::Later;
-use crate::librrd::{self, RrdError};
-use crate::paths::{PathBuffer, is_inside};
-use crate::samples::Kind;
-use crate::sound::{self, Sound, Unsound};
+use crate::tree::archive::SharedArchive;
+use crate::tree::paths::{PathBuffer, is_inside};
 use crate::writer::{FileSpec, Writer, exists};
 
 /// Rows of an answer at most; C gmetad's largest archive has half as many.

@@ -5,9 +5,9 @@ use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::samples::Samples;
-use super::sound::{self, Sound};
 use super::{librrd, plain};
+use crate::file::samples::Samples;
+use crate::file::sound::{self, Sound};
 
 /// Between the samples that are written: less than a step, some steps, and a long silence.
 const GAPS_SECS: [u32; 4] = [7, 20, 61, 5_000_000];
@@ -16,7 +16,7 @@ const GAPS_SECS: [u32; 4] = [7, 20, 61, 5_000_000];
 const ROWS: u64 = 100_000;
 
 /// Reads and writes the file in every way; whether it was sound, and librrd was given it.
-pub(super) fn exercise(path: &Path) -> bool {
+pub(crate) fn exercise(path: &Path) -> bool {
     let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
         return false;
     };

@@ -14,8 +14,8 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::unistd::{User, geteuid};
 
-use super::librrd::RrdError;
-use super::sound::Unsound;
+use crate::file::librrd::RrdError;
+use crate::file::sound::Unsound;
 use gmetad_core::model::Mono;
 
 /// Lines in one `PERIOD`; the causes over that are counted in one more line.
@@ -26,7 +26,7 @@ const PERIOD: Duration = Duration::from_secs(60);
 
 /// Why samples were not written.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The file is not there, and there was no time to create it.
     Postponed,
     /// The file is there, and librrd refuses the samples.
@@ -50,7 +50,7 @@ pub(super) enum Failure {
 
 impl Failure {
     /// Of a folder in which nothing could be made, whether it is there or not.
-    pub(super) fn of_folder(folder: &Path, cause: io::Error) -> Failure {
+    pub(crate) fn of_folder(folder: &Path, cause: io::Error) -> Failure {
         let there = folder.ancestors().find(|it| fs::metadata(it).is_ok());
         Failure::Folder {
             folder: there.unwrap_or(folder).into(),
@@ -60,7 +60,7 @@ impl Failure {
 
     /// Whether the same file may take the same samples later: it is locked, the disk is full or
     /// away. A file that is no round-robin file stays what it is.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         match self {
             Failure::Postponed
             | Failure::NotCreated(_)
@@ -72,7 +72,7 @@ impl Failure {
     }
 
     /// Whether another process was writing the file at that moment.
-    pub(super) fn is_lock(&self) -> bool {
+    pub(crate) fn is_lock(&self) -> bool {
         matches!(self, Failure::Librrd(error) if error.is_lock())
     }
 
@@ -144,7 +144,7 @@ fn is_wide(cause: &io::Error) -> bool {
 }
 
 /// The system's words, without its number.
-pub(super) fn reason(cause: &io::Error) -> String {
+pub(crate) fn reason(cause: &io::Error) -> String {
     match cause.raw_os_error() {
         Some(number) => Errno::from_raw(number).desc().into(),
         None => cause.to_string(),
@@ -160,7 +160,7 @@ fn by_whom(cause: &io::Error) -> String {
 }
 
 /// Who this process is.
-pub(super) fn user() -> String {
+pub(crate) fn user() -> String {
     let id = geteuid();
     match User::from_uid(id) {
         Ok(Some(user)) => format!("user {}", user.name),
@@ -197,7 +197,7 @@ struct Hit {
 
 /// Lines about files, few at a time however many are broken.
 #[derive(Debug, Default)]
-pub(super) struct Complaints {
+pub(crate) struct Complaints {
     now: Mono,
     since: Mono,
     /// Not told yet.
@@ -216,7 +216,7 @@ pub(super) struct Complaints {
 
 impl Complaints {
     /// Tells the time.
-    pub(super) fn begin(&mut self, now: Mono) {
+    pub(crate) fn begin(&mut self, now: Mono) {
         self.now = now;
         if now.since(self.since) < PERIOD {
             return;
@@ -233,7 +233,7 @@ impl Complaints {
     }
 
     /// A file that took its samples before does not take them.
-    pub(super) fn failed(&mut self, path: &CStr, failure: &Failure, loses: bool) {
+    pub(crate) fn failed(&mut self, path: &CStr, failure: &Failure, loses: bool) {
         let path = path.to_string_lossy();
         self.broken_since.get_or_insert(self.now);
         let hit = self.hits.entry(failure.cause(&path)).or_insert(Hit {
@@ -246,18 +246,18 @@ impl Complaints {
     }
 
     /// Values have no file, for want of time to create one.
-    pub(super) fn postpone(&mut self, values: usize) {
+    pub(crate) fn postpone(&mut self, values: usize) {
         self.postponed += values as u64;
     }
 
     /// A file takes its samples again.
-    pub(super) fn mended(&mut self) {
+    pub(crate) fn mended(&mut self) {
         self.back += 1;
     }
 
     /// Says what has not been said, where it is time for that: an update is over, and so many files
     /// are broken now.
-    pub(super) fn tell(&mut self, broken: u64) {
+    pub(crate) fn tell(&mut self, broken: u64) {
         self.tell_recovery(broken);
         if broken == 0 {
             // What is not over is sent no values any more.

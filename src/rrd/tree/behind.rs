@@ -16,22 +16,22 @@ use gmetad_core::complaint::Complaint;
 ///
 /// Shared with the thread that hears what an rrdcached refuses.
 #[derive(Clone, Debug)]
-pub(super) struct Refusals {
+pub(crate) struct Refusals {
     root: Arc<Path>,
     noted: Arc<Mutex<HashMap<Box<str>, Refused>>>,
 }
 
 /// What was refused of one node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Refused {
+pub(crate) struct Refused {
     /// Time of the newest value that those files have.
-    pub(super) newest: u32,
+    pub(crate) newest: u32,
     /// How many did.
-    pub(super) files: u32,
+    pub(crate) files: u32,
 }
 
 impl Refusals {
-    pub(super) fn new(root: &Path) -> Refusals {
+    pub(crate) fn new(root: &Path) -> Refusals {
         Refusals {
             root: root.into(),
             noted: Arc::default(),
@@ -39,7 +39,7 @@ impl Refusals {
     }
 
     /// Notes that a file refuses a value, as it has one of `newest`.
-    pub(super) fn note(&self, path: &[u8], newest: u32) {
+    pub(crate) fn note(&self, path: &[u8], newest: u32) {
         let path = Path::new(OsStr::from_bytes(path));
         let inside = path.strip_prefix(&self.root).ok();
         let Some(node) = inside.and_then(|it| it.iter().next()?.to_str()) else {
@@ -55,17 +55,17 @@ impl Refusals {
     }
 
     /// What was refused of a node since the last call.
-    pub(super) fn take(&self, node: &str) -> Option<Refused> {
+    pub(crate) fn take(&self, node: &str) -> Option<Refused> {
         self.lock().remove(node)
     }
 
     /// Forgets what was refused of others than these.
-    pub(super) fn keep(&self, is_known: impl Fn(&str) -> bool) {
+    pub(crate) fn keep(&self, is_known: impl Fn(&str) -> bool) {
         self.lock().retain(|node, _| is_known(node));
     }
 
     /// Where a node's files are.
-    pub(super) fn folder(&self, node: &str) -> PathBuf {
+    pub(crate) fn folder(&self, node: &str) -> PathBuf {
         self.root.join(node)
     }
 
@@ -81,7 +81,7 @@ const QUIET: u32 = 3;
 
 /// Whether a node's files take its values.
 #[derive(Debug, Default)]
-pub(super) struct Course {
+pub(crate) struct Course {
     state: State,
     complaint: Complaint,
     /// Whether the refusal that lasts was spoken of.
@@ -106,7 +106,7 @@ enum State {
 
 /// What has changed, for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(crate) enum Turn {
     /// Values are refused, of that many files and for so long.
     Refused { files: u32, wait: Duration },
     /// They are taken again, after so long.
@@ -115,13 +115,13 @@ pub(super) enum Turn {
 
 impl Course {
     /// Whether values were refused last.
-    pub(super) fn is_refused(&self) -> bool {
+    pub(crate) fn is_refused(&self) -> bool {
         matches!(self.state, State::Refused { .. })
     }
 
     /// Goes on to an update of that time, with what was refused before it. What is written is refused
     /// at once, or up to `delay` later.
-    pub(super) fn follow(
+    pub(crate) fn follow(
         &mut self,
         refused: Option<Refused>,
         time: u32,

@@ -18,7 +18,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 /// The folder of a node's or of the root's sums.
-pub(super) const SUMMARY_DIR: &str = "__SummaryInfo__";
+pub(crate) const SUMMARY_DIR: &str = "__SummaryInfo__";
 
 /// Bytes of a component before it is cut; below the 255 a filesystem takes there must be room for
 /// the hash, `.rrd`, and what librrd adds to it for the time of writing.
@@ -28,10 +28,10 @@ const CUT_BYTES: usize = 200;
 const COMPONENT_BYTES: usize = 240;
 
 /// The root as its own node: no node's name encodes to this.
-pub(super) const ROOT_NODE: &str = "";
+pub(crate) const ROOT_NODE: &str = "";
 
 /// Appends the component that a name makes; never empty, `.`, `..`, or with a `/`.
-pub(super) fn encode(name: &str, out: &mut String) {
+pub(crate) fn encode(name: &str, out: &mut String) {
     if is_plain(name) {
         out.push_str(name);
         return;
@@ -99,20 +99,20 @@ fn push_hex(byte: u8, out: &mut String) {
 }
 
 /// Whether a text is one component of a path and room is left for an ending.
-pub(super) fn is_component(text: &str) -> bool {
+pub(crate) fn is_component(text: &str) -> bool {
     !matches!(text, "" | "." | "..")
         && text.len() <= COMPONENT_BYTES
         && !text.bytes().any(|byte| matches!(byte, b'/' | 0 | b'\n'))
 }
 
 /// Whether a path that is taken from the root stays below it.
-pub(super) fn is_inside(path: &str) -> bool {
+pub(crate) fn is_inside(path: &str) -> bool {
     path.split('/').all(is_component)
 }
 
 /// One path at a time, in a buffer that is used again and again.
 #[derive(Debug)]
-pub(super) struct PathBuffer {
+pub(crate) struct PathBuffer {
     /// `ROOT/NODE/DIR/FILE.rrd` and a NUL, as far as entered.
     bytes: Vec<u8>,
     root_bytes: usize,
@@ -122,7 +122,7 @@ pub(super) struct PathBuffer {
 impl PathBuffer {
     /// Of a root without a NUL in it; one that has any was refused by the configuration or leads
     /// nowhere.
-    pub(super) fn new(root: &Path) -> PathBuffer {
+    pub(crate) fn new(root: &Path) -> PathBuffer {
         let mut bytes: Vec<u8> = root.as_os_str().as_bytes().to_vec();
         bytes.retain(|byte| *byte != 0);
         bytes.push(b'/');
@@ -135,7 +135,7 @@ impl PathBuffer {
 
     /// Goes to `ROOT/NODE/DIR`; both are components already. The root's own sums are in
     /// `ROOT/DIR`.
-    pub(super) fn enter(&mut self, node: &str, dir: &str) {
+    pub(crate) fn enter(&mut self, node: &str, dir: &str) {
         self.bytes.truncate(self.root_bytes);
         if node != ROOT_NODE {
             self.bytes.extend_from_slice(node.as_bytes());
@@ -147,7 +147,7 @@ impl PathBuffer {
     }
 
     /// Goes to a folder below the root, by its path from there.
-    pub(super) fn enter_inside(&mut self, folder: &str) {
+    pub(crate) fn enter_inside(&mut self, folder: &str) {
         self.bytes.truncate(self.root_bytes);
         self.bytes.extend_from_slice(folder.as_bytes());
         self.bytes.push(b'/');
@@ -155,19 +155,19 @@ impl PathBuffer {
     }
 
     /// The folder entered, from the root.
-    pub(super) fn folder(&self) -> &str {
+    pub(crate) fn folder(&self) -> &str {
         let folder = &self.bytes[self.root_bytes..self.dir_bytes.max(self.root_bytes + 1) - 1];
         // Components are text.
         std::str::from_utf8(folder).unwrap_or_default()
     }
 
     /// The path of a file in the folder entered, by the component its name makes.
-    pub(super) fn file(&mut self, component: &str) -> &CStr {
+    pub(crate) fn file(&mut self, component: &str) -> &CStr {
         self.file_after(self.dir_bytes, component)
     }
 
     /// The path of a file in the root itself, where no name's file is.
-    pub(super) fn in_root(&mut self, component: &str) -> &CStr {
+    pub(crate) fn in_root(&mut self, component: &str) -> &CStr {
         self.file_after(self.root_bytes, component)
     }
 

@@ -12,19 +12,19 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::behind::{Course, Turn};
-use super::cache::Held;
-use super::folder::{Dir, Search};
-use super::growth::{Gap, LastWrite};
-use super::later::Later;
-use super::librrd;
-use super::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
-use super::record::{FileEntry, FileState};
-use super::rrdcached::client::RrdcachedClient;
-use super::samples::{Kind, Samples};
-use super::sound;
-use super::trouble::user;
-use super::writer::{FileSpec, RrdCounters, Writer};
+use crate::cache::Held;
+use crate::file::librrd;
+use crate::file::samples::{Kind, Samples};
+use crate::file::sound;
+use crate::later::Later;
+use crate::record::{FileEntry, FileState};
+use crate::rrdcached::client::RrdcachedClient;
+use crate::tree::behind::{Course, Turn};
+use crate::tree::folder::{Dir, Search};
+use crate::tree::growth::{Gap, LastWrite};
+use crate::tree::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
+use crate::writer::trouble::user;
+use crate::writer::{FileSpec, RrdCounters, Writer};
 use gmetad_config::Config;
 use gmetad_core::complaint::span;
 use gmetad_core::model::{
@@ -45,14 +45,14 @@ const SWEEP_EVERY: usize = 4096;
 
 /// The archive as the plugins share it: all on one thread, so the lock is never waited for.
 #[derive(Clone, Debug)]
-pub(super) struct SharedArchive(Arc<Mutex<Archive>>);
+pub(crate) struct SharedArchive(Arc<Mutex<Archive>>);
 
 impl SharedArchive {
-    pub(super) fn new(config: &Config, counters: Arc<RrdCounters>) -> SharedArchive {
+    pub(crate) fn new(config: &Config, counters: Arc<RrdCounters>) -> SharedArchive {
         SharedArchive(Arc::new(Mutex::new(Archive::new(config, counters))))
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Archive> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Archive> {
         // A plugin that panicked half-way has at worst left a sample out.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -60,7 +60,7 @@ impl SharedArchive {
 
 /// All files below one root.
 #[derive(Debug)]
-pub(super) struct Archive {
+pub(crate) struct Archive {
     /// Off: nothing is written.
     writes: bool,
     /// Whether `open` has been done for one of the plugins, and why it failed if it did.
@@ -121,25 +121,25 @@ enum TimeTrouble {
 
 /// What a definition means for files.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Column {
+pub(crate) struct Column {
     /// Number of its name.
     name: u32,
     kind: Kind,
     /// Seconds after which a value is to be forgotten; 0 = never.
-    pub(super) dmax: u32,
+    pub(crate) dmax: u32,
 }
 
 /// When an update's values are of, and how often there are some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment {
-    pub(super) time: StoreTime,
+pub(crate) struct Moment {
+    pub(crate) time: StoreTime,
     /// Between two updates.
-    pub(super) step: Duration,
+    pub(crate) step: Duration,
 }
 
 impl Moment {
     /// Of an update from a source with that LOCALTIME.
-    pub(super) fn of(localtime: i64, update: &Update) -> Moment {
+    pub(crate) fn of(localtime: i64, update: &Update) -> Moment {
         Moment {
             time: StoreTime::of(localtime, update.now),
             step: update.interval,
@@ -190,13 +190,13 @@ impl Archive {
     }
 
     /// Whether files are written at all.
-    pub(super) fn writes(&self) -> bool {
+    pub(crate) fn writes(&self) -> bool {
         self.writes
     }
 
     /// Makes sure that there is a root, and that librrd takes what files are to be made of; once for
     /// all plugins.
-    pub(super) fn open(&mut self) -> Result<(), PluginError> {
+    pub(crate) fn open(&mut self) -> Result<(), PluginError> {
         if !self.writes {
             return Ok(());
         }
@@ -239,7 +239,7 @@ impl Archive {
     }
 
     /// Writes what waits and is due, for a little while; when to come again.
-    pub(super) fn step(&mut self) -> Option<Duration> {
+    pub(crate) fn step(&mut self) -> Option<Duration> {
         let Tools { later, writer, .. } = &mut self.tools;
         let next = later.as_mut()?.step(writer);
         writer.tell();
@@ -247,7 +247,7 @@ impl Archive {
     }
 
     /// What is counted of updates that an rrdcached is given, if one is.
-    pub(super) fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
+    pub(crate) fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
         let rrdcached = self.tools.writer.rrdcached.as_ref();
         rrdcached
             .filter(|_| self.writes)
@@ -255,7 +255,7 @@ impl Archive {
     }
 
     /// An update is over.
-    pub(super) fn hand_over(&mut self) {
+    pub(crate) fn hand_over(&mut self) {
         self.tools.writer.tell();
         if let Some(rrdcached) = &mut self.tools.writer.rrdcached {
             rrdcached.hand_over();
@@ -263,7 +263,7 @@ impl Archive {
     }
 
     /// What waits, who writes it, and a buffer for its path; `None` where nothing ever waits.
-    pub(super) fn waiting(&mut self) -> Option<(&mut Later, &mut Writer, &mut PathBuffer)> {
+    pub(crate) fn waiting(&mut self) -> Option<(&mut Later, &mut Writer, &mut PathBuffer)> {
         let Tools {
             later,
             writer,
@@ -275,7 +275,7 @@ impl Archive {
 
     /// No update comes any more: what waits is written, as far as there is time; once for all
     /// plugins.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
@@ -291,7 +291,7 @@ impl Archive {
 
     /// The hosts of a cluster, whose metrics are of these definitions. `None` where the cluster's
     /// time is of no use, which is told once.
-    pub(super) fn hosts(
+    pub(crate) fn hosts(
         &mut self,
         cluster: &Cluster,
         moment: Moment,
@@ -316,7 +316,7 @@ impl Archive {
     }
 
     /// The sums of a cluster or a nested grid.
-    pub(super) fn node_sums(
+    pub(crate) fn node_sums(
         &mut self,
         name: &str,
         moment: Moment,
@@ -342,7 +342,7 @@ impl Archive {
     }
 
     /// The sums of everything.
-    pub(super) fn root_sums(&mut self, moment: Moment, now: Mono) -> Option<FolderWriter<'_>> {
+    pub(crate) fn root_sums(&mut self, moment: Moment, now: Mono) -> Option<FolderWriter<'_>> {
         self.tools.begin(now);
         let time = moment.time()?;
         let course = &mut self.root_course;
@@ -360,14 +360,14 @@ impl Archive {
     }
 
     /// Notes that a node is still there, though it brings nothing to write.
-    pub(super) fn keep(&mut self, name: &str, now: Mono) {
+    pub(crate) fn keep(&mut self, name: &str, now: Mono) {
         if let Some(node) = self.nodes.get_mut(&*node_key(name)) {
             node.seen = now;
         }
     }
 
     /// Lets go of what is remembered of nodes and names that are no more. Files stay.
-    pub(super) fn sweep(&mut self, now: Mono) {
+    pub(crate) fn sweep(&mut self, now: Mono) {
         let Archive {
             nodes,
             root_sums,
@@ -558,7 +558,7 @@ impl Node {
 }
 
 /// Writes the hosts of one cluster, at one moment.
-pub(super) struct HostsWriter<'a> {
+pub(crate) struct HostsWriter<'a> {
     node: &'a mut Node,
     key: Box<str>,
     time: u32,
@@ -568,7 +568,7 @@ pub(super) struct HostsWriter<'a> {
 
 impl HostsWriter<'_> {
     /// A host's files. A host for which this is not called is one that the cluster no longer has.
-    pub(super) fn host(&mut self, name: &str) -> FolderWriter<'_> {
+    pub(crate) fn host(&mut self, name: &str) -> FolderWriter<'_> {
         let Node {
             hosts,
             columns,
@@ -601,7 +601,7 @@ impl HostsWriter<'_> {
     }
 
     /// Lets go of what is remembered of hosts that the cluster no longer has. Files stay.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         let round = self.node.round;
         let tools = self.tools;
         self.node.hosts.retain(|_, dir| {
@@ -615,7 +615,7 @@ impl HostsWriter<'_> {
 }
 
 /// Writes the files of one folder, at one moment.
-pub(super) struct FolderWriter<'a> {
+pub(crate) struct FolderWriter<'a> {
     dir: &'a mut Dir,
     /// By definition, for a host's folder.
     columns: &'a [Option<Column>],
@@ -630,17 +630,17 @@ pub(super) struct FolderWriter<'a> {
 impl FolderWriter<'_> {
     /// What a definition means for files, if it has any.
     #[inline]
-    pub(super) fn column(&self, def: DefId) -> Option<Column> {
+    pub(crate) fn column(&self, def: DefId) -> Option<Column> {
         self.columns.get(def as usize).copied().flatten()
     }
 
     /// Passes a file for which there is no value this time.
-    pub(super) fn pass(&mut self, column: Column) {
+    pub(crate) fn pass(&mut self, column: Column) {
         self.dir.find(&mut self.at, column.name, &mut self.search);
     }
 
     /// Writes a value as it came, or that it is not known where it is no number.
-    pub(super) fn put_value(&mut self, column: Column, value: &[u8]) {
+    pub(crate) fn put_value(&mut self, column: Column, value: &[u8]) {
         let Column { name, kind, .. } = column;
         let samples = &mut self.tools.samples;
         samples.clear();
@@ -649,12 +649,12 @@ impl FolderWriter<'_> {
     }
 
     /// When the samples are of.
-    pub(super) fn time(&self) -> u32 {
+    pub(crate) fn time(&self) -> u32 {
         self.time
     }
 
     /// When a sum was last written, by whoever did it, as far as that can be known.
-    pub(super) fn last_write(&mut self, metric: &SummaryMetric) -> LastWrite {
+    pub(crate) fn last_write(&mut self, metric: &SummaryMetric) -> LastWrite {
         let Tools {
             names,
             paths,
@@ -677,7 +677,7 @@ impl FolderWriter<'_> {
     }
 
     /// Writes a sum, and of how many it is; whether it was taken, to be written now or later.
-    pub(super) fn put_sum(&mut self, metric: &SummaryMetric, gap: Gap) -> bool {
+    pub(crate) fn put_sum(&mut self, metric: &SummaryMetric, gap: Gap) -> bool {
         let name = self.tools.names.number(metric.def.name());
         let kind = Kind::of(metric.def.slope());
         let samples = &mut self.tools.samples;
@@ -747,7 +747,7 @@ impl FolderWriter<'_> {
     }
 
     /// Lets go of what is remembered of files that were neither written nor passed. Files stay.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         let files = &mut self.dir.files;
         self.tools.forget(&files[self.at..]);
         files.truncate(self.at);

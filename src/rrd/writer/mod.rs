@@ -2,6 +2,8 @@
 //!
 //! Does not know where a path comes from or which values are worth keeping.
 
+pub(crate) mod trouble;
+
 use std::ffi::{CStr, CString, OsStr};
 use std::fs;
 use std::io;
@@ -13,15 +15,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::behind::Refusals;
-use super::librrd;
-use super::plain;
-use super::record::FileRecord;
-use super::room;
-use super::rrdcached::client::RrdcachedClient;
-use super::samples::{Kind, Samples};
-use super::sound::{self, Unsound};
-use super::trouble::{Complaints, Failure};
+use crate::file::librrd;
+use crate::file::plain;
+use crate::file::room;
+use crate::file::samples::{Kind, Samples};
+use crate::file::sound::{self, Unsound};
+use crate::record::FileRecord;
+use crate::rrdcached::client::RrdcachedClient;
+use crate::tree::behind::Refusals;
+use crate::writer::trouble::{Complaints, Failure};
 use gmetad_config::Config;
 use gmetad_core::model::Mono;
 use gmetad_core::status::RrdStatus;
@@ -44,29 +46,29 @@ const CREATE_WITHIN: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub struct RrdCounters {
     /// Samples written.
-    pub(super) written: AtomicU64,
+    pub(crate) written: AtomicU64,
     /// Files created.
-    pub(super) created: AtomicU64,
+    pub(crate) created: AtomicU64,
     /// Samples of a time that their file has already.
-    pub(super) stale: AtomicU64,
+    pub(crate) stale: AtomicU64,
     /// Samples that their file has newer ones than.
-    pub(super) refused: AtomicU64,
+    pub(crate) refused: AtomicU64,
     /// Nodes some of whose files have newer values than come, now.
-    pub(super) refusing: AtomicU64,
+    pub(crate) refusing: AtomicU64,
     /// Samples lost because their file or its folder would not take them.
-    pub(super) failed: AtomicU64,
+    pub(crate) failed: AtomicU64,
     /// Files that did not take their last sample.
-    pub(super) broken: AtomicU64,
+    pub(crate) broken: AtomicU64,
     /// Samples that wait in the cache, now.
-    pub(super) held: AtomicU64,
+    pub(crate) held: AtomicU64,
     /// Bytes of memory that the cache takes, now.
-    pub(super) held_bytes: AtomicU64,
+    pub(crate) held_bytes: AtomicU64,
     /// Bytes written to the journal.
-    pub(super) journal_bytes: AtomicU64,
+    pub(crate) journal_bytes: AtomicU64,
     /// Calls that wrote to a file, however many samples each.
-    pub(super) calls: AtomicU64,
+    pub(crate) calls: AtomicU64,
     /// Of those, for want of room in the cache.
-    pub(super) forced: AtomicU64,
+    pub(crate) forced: AtomicU64,
 }
 
 impl RrdCounters {
@@ -90,38 +92,38 @@ impl RrdCounters {
     }
 }
 
-pub(super) fn count(counter: &AtomicU64, more: usize) {
+pub(crate) fn count(counter: &AtomicU64, more: usize) {
     counter.fetch_add(more as u64, Ordering::Relaxed);
 }
 
 /// What a file is to be, if it is to be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct FileSpec {
+pub(crate) struct FileSpec {
     /// Seconds between two values.
-    pub(super) step_secs: u32,
+    pub(crate) step_secs: u32,
     /// What is stored of a value or a sum.
-    pub(super) kind: Kind,
+    pub(crate) kind: Kind,
     /// Whether there is a second data source, for how many were summed.
-    pub(super) with_num: bool,
+    pub(crate) with_num: bool,
 }
 
 /// Writes through librrd.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     archives: Vec<CString>,
     /// Of the files that are created.
     mode: u32,
     counters: Arc<RrdCounters>,
     complaints: Complaints,
     /// What files refuse as they have newer values.
-    pub(super) refusals: Refusals,
+    pub(crate) refusals: Refusals,
     /// What is left of this update's time for creating files, and whether it counts.
     left_for_creating: Duration,
     creates_within: bool,
     /// The folder that took no new file in this update: its other files are not tried.
     refusing: Option<(PathBuf, i32)>,
     /// If one is to write the files, it is given the updates.
-    pub(super) rrdcached: Option<RrdcachedClient>,
+    pub(crate) rrdcached: Option<RrdcachedClient>,
 }
 
 /// The quick way where the file is plain; librrd for the rest, and to say what is wrong.
@@ -143,7 +145,7 @@ fn last_update(path: &CStr) -> Result<i64, Failure> {
 }
 
 impl Writer {
-    pub(super) fn new(config: &Config, counters: Arc<RrdCounters>) -> Writer {
+    pub(crate) fn new(config: &Config, counters: Arc<RrdCounters>) -> Writer {
         let refusals = Refusals::new(&config.rrd.rootdir);
         Writer {
             archives: config.rrd.rras.iter().map(|rra| c_string(rra)).collect(),
@@ -158,33 +160,33 @@ impl Writer {
         }
     }
 
-    pub(super) fn counters(&self) -> &RrdCounters {
+    pub(crate) fn counters(&self) -> &RrdCounters {
         &self.counters
     }
 
     /// Tells the writer the time, for its complaints, and that an update begins.
-    pub(super) fn begin(&mut self, now: Mono) {
+    pub(crate) fn begin(&mut self, now: Mono) {
         self.complaints.begin(now);
         self.left_for_creating = CREATE_WITHIN;
         self.refusing = None;
     }
 
     /// Counts a file as gone whose record is dropped.
-    pub(super) fn forget(&self, record: FileRecord) {
+    pub(crate) fn forget(&self, record: FileRecord) {
         if record.is_broken() {
             self.counters.broken.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
     /// An update is over, or a step of writing what waits: says what has to be said.
-    pub(super) fn tell(&mut self) {
+    pub(crate) fn tell(&mut self) {
         let broken = self.counters.broken.load(Ordering::Relaxed);
         self.complaints.tell(broken);
     }
 
     /// Creates a file that is then removed, to find out whether the folder takes files, and whether
     /// librrd takes the archives' definitions: what it says of them, if not.
-    pub(super) fn probe(&mut self, path: &CStr) -> Result<Result<(), Failure>, String> {
+    pub(crate) fn probe(&mut self, path: &CStr) -> Result<Result<(), Failure>, String> {
         let spec = FileSpec {
             step_secs: 15,
             kind: Kind::Gauge,
@@ -204,7 +206,7 @@ impl Writer {
 
     /// Writes an update's sample as `write` does, unless the file would have to be created and the
     /// update has spent its time on that.
-    pub(super) fn write_of_update(
+    pub(crate) fn write_of_update(
         &mut self,
         path: &CStr,
         record: &mut FileRecord,
@@ -218,7 +220,7 @@ impl Writer {
 
     /// Writes samples, oldest first, into one file. What cannot be written is counted, and told
     /// once a file.
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         path: &CStr,
         record: &mut FileRecord,
@@ -234,7 +236,7 @@ impl Writer {
 
     /// The same with samples that need not be lost yet: whether they are done with. If not, the
     /// file may take them later.
-    pub(super) fn write_or_keep(
+    pub(crate) fn write_or_keep(
         &mut self,
         path: &CStr,
         record: &mut FileRecord,
@@ -306,7 +308,7 @@ impl Writer {
     }
 
     /// Counts samples that a file refuses, as it has one of `newest`.
-    pub(super) fn refuse(&self, path: &CStr, newest: u32, samples: usize) {
+    pub(crate) fn refuse(&self, path: &CStr, newest: u32, samples: usize) {
         count(&self.counters.refused, samples);
         self.refusals.note(path.to_bytes(), newest);
     }
@@ -317,7 +319,7 @@ impl Writer {
     }
 
     /// Creates a file that is missing, for a first sample of that time, which comes later.
-    pub(super) fn make(
+    pub(crate) fn make(
         &mut self,
         path: &CStr,
         record: &mut FileRecord,
@@ -553,12 +555,12 @@ fn c_string(text: &str) -> CString {
     CString::new(bytes).unwrap_or_default()
 }
 
-pub(super) fn as_path(path: &CStr) -> &Path {
+pub(crate) fn as_path(path: &CStr) -> &Path {
     Path::new(OsStr::from_bytes(path.to_bytes()))
 }
 
 /// Whether there is anything of that name; what cannot be told counts as there.
-pub(super) fn exists(path: &CStr) -> bool {
+pub(crate) fn exists(path: &CStr) -> bool {
     !matches!(fs::symlink_metadata(as_path(path)), Err(error) if error.kind() == io::ErrorKind::NotFound)
 }
 

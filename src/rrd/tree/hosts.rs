@@ -5,21 +5,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::archive::{Moment, SharedArchive};
-use super::expire::Expiry;
+use crate::tree::archive::{Moment, SharedArchive};
+use crate::tree::expire::Expiry;
 use gmetad_core::model::{Node, Now};
 use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
 use gmetad_core::status::ExportCounters;
 
 /// Writes hosts' metrics.
-pub(super) struct HostFiles {
+pub(crate) struct HostFiles {
     archive: SharedArchive,
     /// Removes old files, if it is to.
     expiry: Option<Expiry>,
 }
 
 impl HostFiles {
-    pub(super) fn new(archive: SharedArchive, expiry: Option<Expiry>) -> HostFiles {
+    pub(crate) fn new(archive: SharedArchive, expiry: Option<Expiry>) -> HostFiles {
         HostFiles { archive, expiry }
     }
 }

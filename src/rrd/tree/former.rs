@@ -9,7 +9,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::layout::{self, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS, STAT_HEAD, Shape};
+use crate::file::layout::{self, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS, STAT_HEAD, Shape};
 use gmetad_config::RrdConfig;
 
 /// Names looked at in a folder.

@@ -19,11 +19,11 @@ use std::path::Path;
 use nix::libc;
 use thiserror::Error;
 
-use super::layout::{
+use crate::file::layout::{
     CDP_PREP, DS_DEF, DS_TYPE, Flaw, IS_OURS, LAST_DS, NAME, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS,
     STAT_HEAD, Shape, float, text, whole,
 };
-use super::room;
+use crate::file::room;
 
 /// Enough for the header of nearly every file.
 const FRONT: usize = 4096;
@@ -45,7 +45,7 @@ const WINDOW_LEN: usize = 4;
 
 /// The path of a file that librrd can be given to read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sound<'a> {
+pub(crate) struct Sound<'a> {
     path: &'a CStr,
     /// Bytes of it, if any of them may have no place on the disk yet.
     to_fill: Option<u64>,
@@ -54,15 +54,15 @@ pub(super) struct Sound<'a> {
 /// The path of a file that librrd can be given to write as well: it writes through memory, where a
 /// disk that is full is a signal that ends the process.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Solid<'a>(&'a CStr);
+pub(crate) struct Solid<'a>(&'a CStr);
 
 impl<'a> Sound<'a> {
-    pub(super) fn path(self) -> &'a CStr {
+    pub(crate) fn path(self) -> &'a CStr {
         self.path
     }
 
     /// Has the disk make room for all of it.
-    pub(super) fn without_holes(self) -> Result<Solid<'a>, Unsound> {
+    pub(crate) fn without_holes(self) -> Result<Solid<'a>, Unsound> {
         if let Some(len) = self.to_fill {
             let name = Path::new(OsStr::from_bytes(self.path.to_bytes()));
             let filled = OpenOptions::new()
@@ -79,14 +79,14 @@ impl<'a> Sound<'a> {
 }
 
 impl<'a> Solid<'a> {
-    pub(super) fn path(self) -> &'a CStr {
+    pub(crate) fn path(self) -> &'a CStr {
         self.0
     }
 }
 
 /// Why a file is not given to librrd.
 #[derive(Debug, Error)]
-pub(super) enum Unsound {
+pub(crate) enum Unsound {
     #[error("{what}: {cause}")]
     System {
         what: &'static str,
@@ -110,7 +110,7 @@ impl From<Flaw> for Unsound {
 }
 
 /// Reads a file's header and checks all that librrd would believe.
-pub(super) fn examine(path: &CStr) -> Result<Sound<'_>, Unsound> {
+pub(crate) fn examine(path: &CStr) -> Result<Sound<'_>, Unsound> {
     let system = |what| move |cause| Unsound::System { what, cause };
     let file = open(path).map_err(system("it cannot be opened"))?;
     let about = file.metadata().map_err(system("it cannot be looked at"))?;
@@ -389,7 +389,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::librrd;
+    use crate::file::librrd;
 
     fn c(text: impl Into<Vec<u8>>) -> CString {
         CString::new(text).unwrap()

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::archive::FolderWriter;
-use super::samples::Kind;
+use crate::file::samples::Kind;
+use crate::tree::archive::FolderWriter;
 use gmetad_core::model::{Contributors, Mono, Summary, SummaryMetric};
 
 /// What is known of a folder that was not written to for this long is let go; its files are then
@@ -16,7 +16,7 @@ const FORGET_AFTER: Duration = Duration::from_secs(3600);
 
 /// A sample of which no rate is to be known, or none but its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gap {
+pub(crate) enum Gap {
     /// It goes on from the last one.
     None,
     /// An unknown value a second before it: the time since the last sample is unknown, and the next
@@ -29,7 +29,7 @@ pub(super) enum Gap {
 
 /// What is known of when a file was last written, before anything is written to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LastWrite {
+pub(crate) enum LastWrite {
     /// There is no file.
     Never,
     /// At that time.
@@ -58,13 +58,13 @@ struct Folder {
 
 /// All folders' sums of counters, by node; the root's under no name.
 #[derive(Debug, Default)]
-pub(super) struct Growth {
+pub(crate) struct Growth {
     folders: HashMap<Option<Box<str>>, Folder>,
 }
 
 impl Growth {
     /// Writes all sums of a node, or of the root.
-    pub(super) fn put_all(
+    pub(crate) fn put_all(
         &mut self,
         node: Option<&str>,
         mut folder: FolderWriter<'_>,
@@ -93,7 +93,7 @@ impl Growth {
     }
 
     /// Lets go of folders that are no longer written to.
-    pub(super) fn sweep(&mut self, now: Mono) {
+    pub(crate) fn sweep(&mut self, now: Mono) {
         self.folders
             .retain(|_, folder| now.since(folder.seen) < FORGET_AFTER);
     }

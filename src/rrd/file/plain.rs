@@ -15,11 +15,11 @@ use std::path::Path;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use super::layout::{
+use crate::file::layout::{
     CDP_PREP, DS_HEARTBEAT, DS_MAX, DS_MIN, DS_TYPE, LAST_DS, NAME, RRA_PAR, RRA_ROWS, RRA_STEPS,
     STAT_HEAD, Shape, float, put, put_float, text, whole,
 };
-use super::samples::Samples;
+use crate::file::samples::Samples;
 use gmetad_core::model::parse_number;
 
 /// Enough for the header of nearly every file, and for rows of the finest archive; a longer header
@@ -43,7 +43,7 @@ const UNKNOWN: f64 = f64::from_bits(0xfff8_0000_0000_0000);
 /// Writes samples into the file, if both are plain. `false`: nothing was written, ask librrd. An
 /// error is the system's while it was written, and librrd would do no better: with a file mapped
 /// into memory, the same would be a signal that ends the process.
-pub(super) fn update(path: &CStr, samples: &Samples) -> io::Result<bool> {
+pub(crate) fn update(path: &CStr, samples: &Samples) -> io::Result<bool> {
     if cfg!(not(all(
         target_pointer_width = "64",
         target_endian = "little"
@@ -554,7 +554,7 @@ fn digits(word: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{librrd, sound};
+    use crate::file::{librrd, sound};
     use std::ffi::CString;
     use std::path::Path;
 

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::archive::{Moment, SharedArchive};
-use super::growth::Growth;
+use crate::tree::archive::{Moment, SharedArchive};
+use crate::tree::growth::Growth;
 use gmetad_core::model::{Node, StoreTime};
 use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
 
@@ -13,13 +13,13 @@ use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
 const ROOT_STEP: Duration = Duration::from_secs(15);
 
 /// Writes sums.
-pub(super) struct SumFiles {
+pub(crate) struct SumFiles {
     archive: SharedArchive,
     growth: Growth,
 }
 
 impl SumFiles {
-    pub(super) fn new(archive: SharedArchive) -> SumFiles {
+    pub(crate) fn new(archive: SharedArchive) -> SumFiles {
         SumFiles {
             archive,
             growth: Growth::default(),

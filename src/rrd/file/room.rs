@@ -9,7 +9,7 @@ use std::path::Path;
 const HEADER: u64 = 4096;
 
 /// Bytes of a new file with these definitions of data sources and archives, about.
-pub(super) fn needed(definitions: &[CString]) -> u64 {
+pub(crate) fn needed(definitions: &[CString]) -> u64 {
     let texts = || definitions.iter().filter_map(|it| it.to_str().ok());
     let sources = texts().filter(|it| it.starts_with("DS:")).count() as u64;
     let rows = texts()
@@ -20,7 +20,7 @@ pub(super) fn needed(definitions: &[CString]) -> u64 {
 }
 
 /// Why a folder takes no new file of so many bytes, if it does not: tries.
-pub(super) fn refusal(folder: &Path, bytes: u64) -> Option<io::Error> {
+pub(crate) fn refusal(folder: &Path, bytes: u64) -> Option<io::Error> {
     let path = folder.join(format!(".room-{}", std::process::id()));
     let mut options = OpenOptions::new();
     let tried = options
@@ -35,7 +35,7 @@ pub(super) fn refusal(folder: &Path, bytes: u64) -> Option<io::Error> {
 
 /// Makes sure that the disk has room for the first bytes of a file; what is in them stays.
 #[cfg(target_os = "linux")]
-pub(super) fn take(file: &File, bytes: u64) -> io::Result<()> {
+pub(crate) fn take(file: &File, bytes: u64) -> io::Result<()> {
     use nix::errno::Errno;
     use nix::fcntl::{FallocateFlags, fallocate};
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -47,19 +47,19 @@ pub(super) fn take(file: &File, bytes: u64) -> io::Result<()> {
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn take(_: &File, _: u64) -> io::Result<()> {
+pub(crate) fn take(_: &File, _: u64) -> io::Result<()> {
     Ok(())
 }
 
 /// Whether some of a file's bytes have no place on the disk.
 #[cfg(target_os = "linux")]
-pub(super) fn has_holes(file: &File, len: u64) -> bool {
+pub(crate) fn has_holes(file: &File, len: u64) -> bool {
     use nix::unistd::{Whence, lseek};
     lseek(file, 0, Whence::SeekHole).is_ok_and(|hole| hole.unsigned_abs() < len)
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn has_holes(_: &File, _: u64) -> bool {
+pub(crate) fn has_holes(_: &File, _: u64) -> bool {
     false
 }
 

@@ -6,7 +6,7 @@
 //! of them takes an at-style time. The lock on a file while it is written is librrd's own, and
 //! it is not waited for: a file that another process writes at that moment fails.
 //!
-//! Whatever is in a file, librrd believes it: only one that [`super::sound`] has examined is given
+//! Whatever is in a file, librrd believes it: only one that [`crate::file::sound`] has examined is given
 //! to it.
 #![allow(unsafe_code)]
 
@@ -16,38 +16,38 @@ use std::ptr;
 use nix::errno::Errno;
 use thiserror::Error;
 
-use super::sound::{Solid, Sound};
+use crate::file::sound::{Solid, Sound};
 
 /// What librrd says went wrong; it nearly always names the file.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{0}")]
-pub(super) struct RrdError(String);
+pub(crate) struct RrdError(String);
 
 impl RrdError {
     #[cfg(test)]
-    pub(super) fn new(text: String) -> RrdError {
+    pub(crate) fn new(text: String) -> RrdError {
         RrdError(text)
     }
 
     /// Whether another process was writing the file, so that the same call may work next time.
-    pub(super) fn is_lock(&self) -> bool {
+    pub(crate) fn is_lock(&self) -> bool {
         self.0.contains("could not lock")
     }
 }
 
 /// A data source of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct DataSource {
+pub(crate) struct DataSource {
     /// `sum`, `num`.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// `GAUGE`, `COUNTER` and so on.
-    pub(super) kind: String,
+    pub(crate) kind: String,
 }
 
 /// Writes samples into a file: each `TIME:VALUE[:VALUE…]`, in order of time.
 ///
 /// Where one is refused, those before it are written and those after it are not.
-pub(super) fn update(file: Solid<'_>, samples: &[&CStr]) -> Result<(), RrdError> {
+pub(crate) fn update(file: Solid<'_>, samples: &[&CStr]) -> Result<(), RrdError> {
     // One sample is the common case, and needs no list of pointers on the heap.
     if let [sample] = samples {
         return update_pointers(file, &mut [sample.as_ptr()]);
@@ -79,7 +79,7 @@ fn update_pointers(file: Solid<'_>, samples: &mut [*const c_char]) -> Result<(),
 
 /// Creates a file that takes samples from after `start` on, with these definitions of data
 /// sources and archives; an existing one is left alone.
-pub(super) fn create(
+pub(crate) fn create(
     path: &CStr,
     step_secs: u32,
     start: i64,
@@ -110,7 +110,7 @@ pub(super) fn create(
 }
 
 /// When the file was last updated, in seconds since the epoch.
-pub(super) fn last_update(file: Sound<'_>) -> Result<i64, RrdError> {
+pub(crate) fn last_update(file: Sound<'_>) -> Result<i64, RrdError> {
     // SAFETY: the path is NUL-terminated and lives through the call.
     let last = unsafe {
         forget_errors();
@@ -123,7 +123,7 @@ pub(super) fn last_update(file: Sound<'_>) -> Result<i64, RrdError> {
 }
 
 /// Time of an archive's first value, in seconds since the epoch.
-pub(super) fn first(file: Sound<'_>, archive: u32) -> Result<i64, RrdError> {
+pub(crate) fn first(file: Sound<'_>, archive: u32) -> Result<i64, RrdError> {
     let archive = c_int::try_from(archive).unwrap_or(c_int::MAX);
     // SAFETY: the path is NUL-terminated and lives through the call.
     let first = unsafe {
@@ -138,21 +138,21 @@ pub(super) fn first(file: Sound<'_>, archive: u32) -> Result<i64, RrdError> {
 
 /// Values of an archive, row by row.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Rows {
+pub(crate) struct Rows {
     /// Before the first row by a step.
-    pub(super) start: i64,
+    pub(crate) start: i64,
     /// Of the last row.
-    pub(super) end: i64,
-    pub(super) step: i64,
+    pub(crate) end: i64,
+    pub(crate) step: i64,
     /// Of the data sources.
-    pub(super) names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Of the first row, of the second and so on.
-    pub(super) values: Vec<f64>,
+    pub(crate) values: Vec<f64>,
 }
 
 /// What the best archive of that function has for that time; an error where that would be more
 /// rows than `limit`.
-pub(super) fn fetch(
+pub(crate) fn fetch(
     file: Sound<'_>,
     function: &str,
     start: i64,
@@ -220,7 +220,7 @@ pub(super) fn fetch(
 }
 
 /// Seconds between two values of a file.
-pub(super) fn step(file: Sound<'_>) -> Result<i64, RrdError> {
+pub(crate) fn step(file: Sound<'_>) -> Result<i64, RrdError> {
     let mut step = 1;
     each_entry(file, |key, value| {
         if let (b"step", InfoValue::Count(secs)) = (key.to_bytes(), value) {
@@ -231,7 +231,7 @@ pub(super) fn step(file: Sound<'_>) -> Result<i64, RrdError> {
 }
 
 /// What the file says of itself, as rrdcached does: key, number of the type, value.
-pub(super) fn info_lines(file: Sound<'_>) -> Result<Vec<String>, RrdError> {
+pub(crate) fn info_lines(file: Sound<'_>) -> Result<Vec<String>, RrdError> {
     let mut lines = Vec::new();
     each_entry(file, |key, value| {
         let key = key.to_string_lossy();
@@ -246,7 +246,7 @@ pub(super) fn info_lines(file: Sound<'_>) -> Result<Vec<String>, RrdError> {
 }
 
 /// A number as C's `%e` has it, with so many digits after the point.
-pub(super) fn exponent(value: f64, digits: usize) -> String {
+pub(crate) fn exponent(value: f64, digits: usize) -> String {
     if !value.is_finite() {
         // As strtod reads it.
         return value.to_string();
@@ -261,7 +261,7 @@ pub(super) fn exponent(value: f64, digits: usize) -> String {
 }
 
 /// The file's data sources, in order.
-pub(super) fn data_sources(file: Sound<'_>) -> Result<Vec<DataSource>, RrdError> {
+pub(crate) fn data_sources(file: Sound<'_>) -> Result<Vec<DataSource>, RrdError> {
     let mut sources = Vec::new();
     each_entry(file, |key, value| {
         let key = key.to_str().unwrap_or_default();

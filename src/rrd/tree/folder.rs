@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use super::record::FileEntry;
+use crate::record::FileEntry;
 
 /// Names that were not where they were expected before a large folder is looked through by index.
 const SEARCHES: u32 = 32;
@@ -14,16 +14,16 @@ const LARGE_FOLDER: usize = 256;
 
 /// A folder's files, in the order of the metrics that were last written there.
 #[derive(Debug, Default)]
-pub(super) struct Dir {
-    pub(super) files: Vec<FileEntry>,
+pub(crate) struct Dir {
+    pub(crate) files: Vec<FileEntry>,
     /// Of the node, when it was last named.
-    pub(super) round: u32,
+    pub(crate) round: u32,
 }
 
 /// Where the files of a folder are, once too much of its order has changed: a peer can list its
 /// metrics in another order each time.
 #[derive(Debug, Default)]
-pub(super) struct Search {
+pub(crate) struct Search {
     misses: u32,
     index: Option<HashMap<u32, usize>>,
 }
@@ -46,7 +46,7 @@ impl Search {
 
 impl Dir {
     /// The record of that name: the next one, nearly always; then `at` moves on.
-    pub(super) fn find(
+    pub(crate) fn find(
         &mut self,
         at: &mut usize,
         name: u32,
@@ -95,8 +95,8 @@ impl Dir {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::{FileId, FileState};
     use super::*;
+    use crate::record::{FileId, FileState};
 
     fn held(entry: FileEntry) -> Option<u32> {
         match entry.state() {

@@ -3,43 +3,43 @@
 //! No I/O, and no rule of what a field may hold but for those that say where the others are.
 
 /// Whether librrd lays files out here as this module has it: its longs have eight bytes.
-pub(super) const IS_OURS: bool = cfg!(target_pointer_width = "64");
+pub(crate) const IS_OURS: bool = cfg!(target_pointer_width = "64");
 
 /// Sizes of the parts, in the order they come in.
-pub(super) const STAT_HEAD: usize = 128;
-pub(super) const DS_DEF: usize = 120;
-pub(super) const RRA_DEF: usize = 120;
+pub(crate) const STAT_HEAD: usize = 128;
+pub(crate) const DS_DEF: usize = 120;
+pub(crate) const RRA_DEF: usize = 120;
 const LIVE_HEAD: usize = 16;
 const PDP_PREP: usize = 112;
-pub(super) const CDP_PREP: usize = 80;
+pub(crate) const CDP_PREP: usize = 80;
 const RRA_PTR: usize = 8;
 
 /// The live head before version 3, which knew no parts of a second.
 const OLD_LIVE_HEAD: usize = 8;
 
 /// Bytes of a name: of a data source, of its type, of a consolidation function.
-pub(super) const NAME: usize = 20;
+pub(crate) const NAME: usize = 20;
 
 /// What librrd keeps of the last value's text, with its NUL.
-pub(super) const LAST_DS: usize = 30;
+pub(crate) const LAST_DS: usize = 30;
 
 /// Offsets in the first part.
-pub(super) const VERSION: usize = 4;
-pub(super) const COOKIE: usize = 16;
-pub(super) const SOURCES: usize = 24;
-pub(super) const ARCHIVES: usize = 32;
-pub(super) const STEP: usize = 40;
+pub(crate) const VERSION: usize = 4;
+pub(crate) const COOKIE: usize = 16;
+pub(crate) const SOURCES: usize = 24;
+pub(crate) const ARCHIVES: usize = 32;
+pub(crate) const STEP: usize = 40;
 
 /// Offsets in a data source's definition.
-pub(super) const DS_TYPE: usize = 20;
-pub(super) const DS_HEARTBEAT: usize = 40;
-pub(super) const DS_MIN: usize = 48;
-pub(super) const DS_MAX: usize = 56;
+pub(crate) const DS_TYPE: usize = 20;
+pub(crate) const DS_HEARTBEAT: usize = 40;
+pub(crate) const DS_MIN: usize = 48;
+pub(crate) const DS_MAX: usize = 56;
 
 /// Offsets in an archive's definition.
-pub(super) const RRA_ROWS: usize = 24;
-pub(super) const RRA_STEPS: usize = 32;
-pub(super) const RRA_PAR: usize = 40;
+pub(crate) const RRA_ROWS: usize = 24;
+pub(crate) const RRA_STEPS: usize = 32;
+pub(crate) const RRA_PAR: usize = 40;
 
 /// A number that only a file of this machine's own format has.
 const FLOAT_COOKIE: f64 = 8.642_135E130;
@@ -53,25 +53,25 @@ const PARTS: u64 = 1 << 16;
 
 /// What a file says that no round-robin file does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Flaw {
+pub(crate) struct Flaw {
     /// Byte of the file.
-    pub(super) at: usize,
-    pub(super) what: &'static str,
+    pub(crate) at: usize,
+    pub(crate) what: &'static str,
 }
 
 /// How many data sources and archives a file has, and how long its step is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shape {
-    pub(super) version: u32,
-    pub(super) sources: usize,
-    pub(super) archives: usize,
-    pub(super) step: u64,
+pub(crate) struct Shape {
+    pub(crate) version: u32,
+    pub(crate) sources: usize,
+    pub(crate) archives: usize,
+    pub(crate) step: u64,
     live_head: usize,
 }
 
 impl Shape {
     /// Of a file that begins with these bytes: at least [`STAT_HEAD`] of them.
-    pub(super) fn of(bytes: &[u8]) -> Result<Shape, Flaw> {
+    pub(crate) fn of(bytes: &[u8]) -> Result<Shape, Flaw> {
         let flaw = |at, what| Err(Flaw { at, what });
         if !bytes.starts_with(b"RRD\0") {
             return flaw(0, "this is no round-robin file");
@@ -106,32 +106,32 @@ impl Shape {
         })
     }
 
-    pub(super) fn ds_def(source: usize) -> usize {
+    pub(crate) fn ds_def(source: usize) -> usize {
         STAT_HEAD + source * DS_DEF
     }
 
-    pub(super) fn rra_def(&self, archive: usize) -> usize {
+    pub(crate) fn rra_def(&self, archive: usize) -> usize {
         Shape::ds_def(self.sources) + archive * RRA_DEF
     }
 
     /// Where the part starts that changes, with the time of the last update.
-    pub(super) fn live(&self) -> usize {
+    pub(crate) fn live(&self) -> usize {
         self.rra_def(self.archives)
     }
 
-    pub(super) fn pdp(&self, source: usize) -> usize {
+    pub(crate) fn pdp(&self, source: usize) -> usize {
         self.live() + self.live_head + source * PDP_PREP
     }
 
-    pub(super) fn cdp(&self, archive: usize, source: usize) -> usize {
+    pub(crate) fn cdp(&self, archive: usize, source: usize) -> usize {
         self.pdp(self.sources) + (archive * self.sources + source) * CDP_PREP
     }
 
-    pub(super) fn pointer(&self, archive: usize) -> usize {
+    pub(crate) fn pointer(&self, archive: usize) -> usize {
         self.cdp(self.archives, 0) + archive * RRA_PTR
     }
 
-    pub(super) fn header_len(&self) -> usize {
+    pub(crate) fn header_len(&self) -> usize {
         self.pointer(self.archives)
     }
 }
@@ -146,7 +146,7 @@ fn version(text: &[u8]) -> Option<u32> {
 }
 
 /// Text up to its NUL.
-pub(super) fn text(bytes: &[u8]) -> &[u8] {
+pub(crate) fn text(bytes: &[u8]) -> &[u8] {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
     &bytes[..end]
 }
@@ -157,18 +157,18 @@ fn eight(bytes: &[u8], at: usize) -> [u8; 8] {
     field
 }
 
-pub(super) fn whole(bytes: &[u8], at: usize) -> u64 {
+pub(crate) fn whole(bytes: &[u8], at: usize) -> u64 {
     u64::from_ne_bytes(eight(bytes, at))
 }
 
-pub(super) fn float(bytes: &[u8], at: usize) -> f64 {
+pub(crate) fn float(bytes: &[u8], at: usize) -> f64 {
     f64::from_ne_bytes(eight(bytes, at))
 }
 
-pub(super) fn put(bytes: &mut [u8], at: usize, value: u64) {
+pub(crate) fn put(bytes: &mut [u8], at: usize, value: u64) {
     bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
 }
 
-pub(super) fn put_float(bytes: &mut [u8], at: usize, value: f64) {
+pub(crate) fn put_float(bytes: &mut [u8], at: usize, value: f64) {
     bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
 }

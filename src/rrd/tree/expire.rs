@@ -44,7 +44,7 @@ const MAGIC: [u8; 4] = *b"RRD\0";
 
 /// Removes old files, a folder a step.
 #[derive(Debug)]
-pub(super) struct Expiry {
+pub(crate) struct Expiry {
     root: PathBuf,
     limit_secs: i64,
     /// How long after the start the files tell who is there.
@@ -86,7 +86,7 @@ struct Node {
 
 impl Expiry {
     /// As configured, if it is.
-    pub(super) fn new(config: &Config) -> Option<Expiry> {
+    pub(crate) fn new(config: &Config) -> Option<Expiry> {
         let rrd = &config.rrd;
         let days = rrd.expire_days.filter(|_| rrd.write)?;
         let longest = config.sources.iter().map(|source| source.interval).max();
@@ -108,7 +108,7 @@ impl Expiry {
     }
 
     /// Looks at one folder, or removes the files of one; when to come again.
-    pub(super) fn step(&mut self) -> Duration {
+    pub(crate) fn step(&mut self) -> Duration {
         // A clock set before 1970 makes every file too new.
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         self.step_at(now.map_or(0, |now| now.as_secs() as i64))

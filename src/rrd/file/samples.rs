@@ -9,7 +9,7 @@ use gmetad_core::model::{Slope, parse_number, push_decimal};
 
 /// What a data source stores of the values it is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// The value itself.
     Gauge,
     /// How fast it grows; a smaller value is a counter that began anew.
@@ -19,7 +19,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) fn of(slope: Slope) -> Kind {
+    pub(crate) fn of(slope: Slope) -> Kind {
         match slope {
             Slope::Positive => Kind::Counter,
             Slope::Derivative => Kind::Derive,
@@ -29,7 +29,7 @@ impl Kind {
 
     /// The kind of a data source, by its name. One that C gmetad does not make takes integers, or
     /// what is no integer as well.
-    pub(super) fn named(name: &str) -> Option<Kind> {
+    pub(crate) fn named(name: &str) -> Option<Kind> {
         match name {
             "GAUGE" | "ABSOLUTE" | "DCOUNTER" | "DDERIVE" => Some(Kind::Gauge),
             "COUNTER" => Some(Kind::Counter),
@@ -39,7 +39,7 @@ impl Kind {
     }
 
     /// As in a DS definition.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Gauge => "GAUGE",
             Kind::Counter => "COUNTER",
@@ -62,7 +62,7 @@ const TIME_BYTES: usize = 12;
 
 /// Samples of one file, oldest first, in one buffer that is used again and again.
 #[derive(Debug, Default)]
-pub(super) struct Samples {
+pub(crate) struct Samples {
     /// `VALUE[:VALUE]`, one after the other.
     text: Vec<u8>,
     /// Time of each, and where its text ends.
@@ -72,33 +72,33 @@ pub(super) struct Samples {
 }
 
 impl Samples {
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.parts.clear();
         self.first = 0;
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.parts.len() - self.first
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Time of the oldest; 0 for none.
-    pub(super) fn first_time(&self) -> u32 {
+    pub(crate) fn first_time(&self) -> u32 {
         self.parts.get(self.first).map_or(0, |part| part.0)
     }
 
     /// Time of the newest; 0 for none.
-    pub(super) fn last_time(&self) -> u32 {
+    pub(crate) fn last_time(&self) -> u32 {
         self.parts.last().map_or(0, |part| part.0)
     }
 
     /// Adds a host's value as it came; whether it is one that a source of this kind can have.
     #[inline]
-    pub(super) fn push_text(&mut self, time: u32, text: &[u8], kind: Kind) -> bool {
+    pub(crate) fn push_text(&mut self, time: u32, text: &[u8], kind: Kind) -> bool {
         let start = self.text.len();
         let good = push_value(&mut self.text, text, kind);
         self.end(time, start, good)
@@ -110,7 +110,7 @@ impl Samples {
     /// is none the worse for that, as it counts on: of one, only what C gmetad's librrd takes for
     /// unknown is unknown, and `nan` is not.
     #[inline]
-    pub(super) fn push_text_or_unknown(&mut self, time: u32, text: &[u8], kind: Kind) {
+    pub(crate) fn push_text_or_unknown(&mut self, time: u32, text: &[u8], kind: Kind) {
         // As it is: what the file takes of it, its kind decides, which may be an older slope's.
         let good = self.push_text(time, text, Kind::Gauge);
         if !good && (kind == Kind::Gauge || matches!(text, [] | [b'U', ..])) {
@@ -119,12 +119,12 @@ impl Samples {
     }
 
     /// Whether no value of them is known.
-    pub(super) fn are_unknown(&self) -> bool {
+    pub(crate) fn are_unknown(&self) -> bool {
         self.iter().all(|(_, value)| value.starts_with(UNKNOWN))
     }
 
     /// Adds a sum and how many were summed; whether a source of this kind can have it.
-    pub(super) fn push_sum(&mut self, time: u32, sum: f64, num: u32, kind: Kind) -> bool {
+    pub(crate) fn push_sum(&mut self, time: u32, sum: f64, num: u32, kind: Kind) -> bool {
         let start = self.text.len();
         let good = push_number(&mut self.text, sum, kind);
         self.text.push(b':');
@@ -133,7 +133,7 @@ impl Samples {
     }
 
     /// Adds that a sum is not known, and of how many it would be.
-    pub(super) fn push_unknown(&mut self, time: u32, num: u32) {
+    pub(crate) fn push_unknown(&mut self, time: u32, num: u32) {
         self.text.extend_from_slice(b"U:");
         push_decimal(&mut self.text, num.into());
         self.parts.push((time, self.text.len()));
@@ -141,14 +141,14 @@ impl Samples {
 
     /// Adds a value that `append` writes as text that is known to be good.
     #[inline]
-    pub(super) fn push_packed<T>(&mut self, time: u32, append: impl FnOnce(&mut Vec<u8>) -> T) {
+    pub(crate) fn push_packed<T>(&mut self, time: u32, append: impl FnOnce(&mut Vec<u8>) -> T) {
         append(&mut self.text);
         self.parts.push((time, self.text.len()));
     }
 
     /// Time and value of each.
     #[inline]
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
         let before = self.first.checked_sub(1).map_or(0, |at| self.parts[at].1);
         let rest = self.parts[self.first..].iter();
         rest.scan(before, |start, &(time, end)| {
@@ -168,7 +168,7 @@ impl Samples {
     }
 
     /// Drops those that are not later than `last`; how many.
-    pub(super) fn drop_through(&mut self, last: i64) -> usize {
+    pub(crate) fn drop_through(&mut self, last: i64) -> usize {
         let stale = self.parts[self.first..]
             .iter()
             .take_while(|(time, _)| i64::from(*time) <= last)
@@ -178,12 +178,12 @@ impl Samples {
     }
 
     /// Drops the oldest.
-    pub(super) fn drop_first(&mut self) {
+    pub(crate) fn drop_first(&mut self) {
         self.first = (self.first + 1).min(self.parts.len());
     }
 
     /// Calls with the samples as librrd takes them, `TIME:VALUE[:VALUE]` each.
-    pub(super) fn with<T>(&self, work: impl FnOnce(&[&CStr]) -> T) -> T {
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&[&CStr]) -> T) -> T {
         let mut text = Vec::with_capacity(self.text.len() + self.len() * TIME_BYTES);
         for (time, value) in self.iter() {
             push_decimal(&mut text, time.into());
@@ -201,7 +201,7 @@ impl Samples {
 
     /// Writes every value anew as a source of this kind takes it; how many it can take none of, which
     /// are lost.
-    pub(super) fn fit(&mut self, kind: Kind) -> usize {
+    pub(crate) fn fit(&mut self, kind: Kind) -> usize {
         // Nearly all counters are.
         if kind == Kind::Gauge || self.iter().all(|(_, value)| is_plain_integer(value)) {
             return 0;
