@@ -186,7 +186,7 @@ fn rules_written_for_python_are_in_force_and_those_not_understood_are_named() {
             "    load_five \"$val > 5\"|                        ^",
         ),
         (
-            "metricrule bytes_in: the condition must stand in quotes, as in \"$val > 5\"",
+            "metricrule bytes_in: the condition must be in quotes, as in \"$val > 5\"",
             "    $val>5|    ^",
         ),
     ] {
@@ -203,7 +203,7 @@ fn rules_written_for_python_are_in_force_and_those_not_understood_are_named() {
     gmetad.wait_for_line("configuration read again");
     let again = gmetad
         .log()
-        .matches("the condition must stand in quotes")
+        .matches("the condition must be in quotes")
         .count();
     assert_eq!(again, 2, "once at the start, once at the reload");
     assert!(
@@ -251,10 +251,9 @@ fn a_rule_that_cannot_be_told_is_said_once_with_the_reason_and_skipped() {
     source.wait_for_polls(3);
     let log = gmetad.log();
     for said in [
-        "alert: whether '$val' > 5 cannot be told, a text and a number cannot be ordered; in \
-         quotes, \
-         $val is a text: load_one of web1 in c is \"7\"",
-        "alert: whether $val / 0 > 5 cannot be told, it divides by zero: load_one of web1 in c",
+        "alert: whether '$val' > 5 cannot be told, a string and a number cannot be ordered; in quotes, \
+         $val is a string: load_one of web1 in c is \"7\"",
+        "alert: whether $val / 0 > 5 cannot be told, division by zero: load_one of web1 in c",
     ] {
         assert_eq!(log.matches(said).count(), 1, "{said} in\n{log}");
     }

@@ -56,7 +56,7 @@ fn refused() -> Vec<(&'static str, Script, &'static str)> {
         (
             "bomb",
             Script::Serve(gzipped(&bomb)),
-            "no document of metrics packs that well",
+            "rejected as a decompression bomb",
         ),
         ("endless", Script::Serve(endless), "a tag at byte"),
         (

@@ -301,13 +301,13 @@ mod tests {
     fn a_condition_that_cannot_be_read_has_a_caret_under_it() {
         assert_eq!(
             left_out("metricrule load_one \"$val > 5 and\\\" < 3\" \"busy\""),
-            "metricrule load_one: the text is not closed; put its other quote behind it\n    \
+            "metricrule load_one: this string is not closed; add the other quote\n    \
              $val > 5 and\" < 3\n                ^"
         );
         assert_eq!(
             left_out("metricrule load_one \"größer\t> 3\" \"busy\""),
-            "metricrule load_one: this word is not known; the value is $val, a text stands in \
-             quotes, and gmetad.conf(5) lists the functions\n    größer > 3\n    ^"
+            "metricrule load_one: unknown word; the value is $val, strings are in quotes, and \
+             gmetad.conf(5) lists the functions\n    größer > 3\n    ^"
         );
     }
 
@@ -343,7 +343,7 @@ mod tests {
             ),
             (
                 "metricrule bytes_in $val>5 \"bytes\"",
-                &"metricrule bytes_in: the condition must stand in quotes, as in \"$val > 5\"\n    \
+                &"metricrule bytes_in: the condition must be in quotes, as in \"$val > 5\"\n    \
                   $val>5\n    ^"
                     .to_owned(),
             ),

@@ -1,44 +1,43 @@
-//! When to say that something is wrong: once, then ever more rarely, and once when it is over.
+//! When to log a lasting problem: when it begins, ever less often, and when it ends.
 //!
-//! No I/O and no clock: the caller passes the time in and logs what it is told to.
+//! No I/O and no clock: the caller passes the time in and does the logging.
 
 use std::time::{Duration, Instant};
 
-/// Target of the log that makes an error a fatal one: it ends the daemon.
+/// Log target of fatal errors, which end the daemon.
 pub const FATAL: &str = "gmetad::fatal";
-/// Target of the log that makes an error a critical one: a part of the daemon's work is no longer
-/// done.
+/// Log target of critical errors: a part of the daemon's work is not done.
 pub const CRITICAL: &str = "gmetad::critical";
 
-/// Target of a turn in the daemon's life; see [`crate::life!`].
+/// Log target of events in the daemon's life; see [`crate::life!`].
 pub const LIFE: &str = "gmetad::life";
-/// Target of what is over, of a critical fault; see [`crate::recovered!`].
+/// Log target for the end of a critical error; see [`crate::recovered!`].
 pub const OVER_CRITICAL: &str = "gmetad::over::critical";
-/// The same of an error.
+/// Log target for the end of an error.
 pub const OVER_ERROR: &str = "gmetad::over::error";
-/// The same of a warning.
+/// Log target for the end of a warning.
 pub const OVER_WARNING: &str = "gmetad::over::warning";
 
-/// Logs what ends the daemon. The log is the caller's, here and below: the core has none.
+/// Logs an error that ends the daemon. These macros use the `log` crate of the caller: the core has
+/// none.
 #[macro_export]
 macro_rules! fatal {
     ($($argument:tt)+) => { ::log::error!(target: $crate::complaint::FATAL, $($argument)+) };
 }
 
-/// Logs what the daemon survives, but not whole: a part of its work is no longer done.
+/// Logs an error that the daemon survives, while a part of its work is not done.
 #[macro_export]
 macro_rules! critical {
     ($($argument:tt)+) => { ::log::error!(target: $crate::complaint::CRITICAL, $($argument)+) };
 }
 
-/// Notes a turn in the daemon's life, whatever the level: it starts, a source answers, it ends.
+/// Logs an event in the daemon's life at any log level: a start, a source that answers, an end.
 #[macro_export]
 macro_rules! life {
     ($($argument:tt)+) => { ::log::error!(target: $crate::complaint::LIFE, $($argument)+) };
 }
 
-/// Notes that something is over, at every level at which it was said: a critical fault, an error or
-/// a warning.
+/// Logs that a critical error, an error or a warning is over, at every level at which it was logged.
 #[macro_export]
 macro_rules! recovered {
     (critical: $($argument:tt)+) => {
@@ -52,45 +51,45 @@ macro_rules! recovered {
     };
 }
 
-/// How long after the first line the second one may come.
+/// Least time between the first line and the second.
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
-/// Each pause is this many times the one before.
+/// The growth of each further pause.
 const PAUSE_GROWTH: u32 = 4;
-/// No pause is longer.
+/// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(6 * 3600);
 
-/// The memory of one thing that can go wrong and come right again.
+/// The log state of one problem that can begin and end.
 ///
-/// A thing that goes to and fro does not fill the log either: its pauses grow on until it has
-/// been well for as long as the last pause.
+/// A problem that comes and goes does not fill the log either: its pauses keep growing until it has
+/// stayed away for as long as the last one.
 #[derive(Clone, Debug, Default)]
-pub struct Complaint(State);
+pub struct Complaint(ProblemState);
 
 /// What to log about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Say {
-    /// It went wrong just now.
+    /// It began.
     First,
-    /// It still is, or is again after coming right in between.
+    /// It lasts, or came back in the meantime.
     Still {
-        /// For how long.
+        /// Since its beginning.
         lasted: Duration,
-        /// How many failures, this one included.
+        /// Number of failures, including this one.
         times: u64,
     },
 }
 
 #[derive(Clone, Debug, Default)]
-enum State {
-    /// Nothing was ever wrong, or not for long.
+enum ProblemState {
+    /// No problem so far.
     #[default]
     Well,
-    /// It was wrong; a new failure is not told before `quiet_until`.
+    /// It is over. A new failure is not logged before `quiet_until`.
     Recovered {
         quiet_until: Instant,
         pause: Duration,
     },
-    /// It is wrong.
+    /// It lasts.
     Failing {
         since: Instant,
         times: u64,
@@ -101,22 +100,22 @@ enum State {
 }
 
 impl Complaint {
-    /// Of a thing that is well.
+    /// No problem so far.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// It has failed, perhaps again: what to log, if anything.
+    /// Notes a failure, perhaps a repeated one. Returns what to log, if anything.
     pub fn failed(&mut self, now: Instant) -> Option<Say> {
         match &mut self.0 {
-            State::Well => {
-                self.0 = State::begun(now, FIRST_PAUSE);
+            ProblemState::Well => {
+                self.0 = ProblemState::begun(now, FIRST_PAUSE);
                 Some(Say::First)
             }
-            State::Recovered { quiet_until, pause } => {
+            ProblemState::Recovered { quiet_until, pause } => {
                 let (quiet_until, pause) = (*quiet_until, *pause);
                 if now < quiet_until {
-                    self.0 = State::Failing {
+                    self.0 = ProblemState::Failing {
                         since: now,
                         times: 1,
                         told: false,
@@ -126,10 +125,11 @@ impl Complaint {
                     return None;
                 }
                 let flapping = now < quiet_until + pause;
-                self.0 = State::begun(now, if flapping { grown(pause) } else { FIRST_PAUSE });
+                self.0 =
+                    ProblemState::begun(now, if flapping { grown(pause) } else { FIRST_PAUSE });
                 Some(Say::First)
             }
-            State::Failing {
+            ProblemState::Failing {
                 since,
                 times,
                 told,
@@ -151,9 +151,9 @@ impl Complaint {
         }
     }
 
-    /// It has worked: how long it did not, where a failure was told and not yet its end.
+    /// Notes a success. Returns how long the problem lasted, if its end must be logged.
     pub fn recovered(&mut self, now: Instant) -> Option<Duration> {
-        let State::Failing {
+        let ProblemState::Failing {
             since,
             told,
             quiet_until,
@@ -163,19 +163,19 @@ impl Complaint {
         else {
             return None;
         };
-        self.0 = State::Recovered { quiet_until, pause };
+        self.0 = ProblemState::Recovered { quiet_until, pause };
         told.then(|| now.saturating_duration_since(since))
     }
 
-    /// Whether the last report was a failure.
+    /// Whether the last note was a failure.
     pub fn failing(&self) -> bool {
-        matches!(self.0, State::Failing { .. })
+        matches!(self.0, ProblemState::Failing { .. })
     }
 }
 
-impl State {
+impl ProblemState {
     fn begun(now: Instant, pause: Duration) -> Self {
-        State::Failing {
+        ProblemState::Failing {
             since: now,
             times: 1,
             told: true,
@@ -189,7 +189,7 @@ fn grown(pause: Duration) -> Duration {
     (pause * PAUSE_GROWTH).min(LONGEST_PAUSE)
 }
 
-/// A length of time as people say it, to its two largest units: `3 h 20 min`.
+/// A duration in its two largest units: `3 h 20 min`.
 pub fn span(length: Duration) -> String {
     let seconds = length.as_secs();
     let units = [

@@ -1,7 +1,7 @@
-//! gmetad without its shell: documents, store, answers, and the machines of peers.
+//! The core of gmetad: documents, store, answers, and the state machines of peers.
 //!
-//! No I/O of any kind: bytes, times and random numbers come in as arguments; there is no clock, no
-//! file, no socket, no thread and no log. That is why its tests need none.
+//! No I/O of any kind: bytes, times and random numbers come in as arguments. There is no clock,
+//! file, socket, thread or log, so its tests need none.
 #![forbid(unsafe_code)]
 
 pub mod answer;

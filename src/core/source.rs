@@ -8,20 +8,20 @@ use std::time::Duration;
 /// One `data_source` line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceConfig {
-    /// Its name in the file and in the log, not that of the cluster it brings.
+    /// Its name in the configuration and the log. Its clusters have names of their own.
     pub name: String,
-    /// Average time between the starts of two polls; at least 1 s.
+    /// Average time between the starts of polls; at least 1 s.
     pub interval: Duration,
-    /// Tried in turn, from the last good one; never empty.
+    /// Tried in turn, starting with the last one that answered; never empty.
     pub hosts: Vec<HostPort>,
 }
 
 /// Where a gmond or gmetad listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPort {
-    /// An address in its literal form, without brackets, or a name to be resolved.
+    /// An IP address without brackets, or a name to resolve.
     pub host: String,
-    /// 8649 where the file says none.
+    /// 8649 by default.
     pub port: u16,
 }
 

@@ -1,6 +1,6 @@
-//! What unit tests of several modules share: a snapshot of given documents.
+//! Helpers of unit tests: a snapshot of given documents.
 //!
-//! Not built into the library.
+//! Not part of the library.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use crate::answer::walk::Body;
 use crate::model::{GridIdentity, Now, Snapshot};
 use crate::store::Store;
 
-/// A snapshot of a grid named Top with a source for each document's content, received at `now`.
-/// What is in the texts is sent as Latin-1.
+/// A snapshot of a grid named Top with one source for each document's content, received at `now`.
+/// The contents are sent as Latin-1.
 pub fn snapshot_at(contents: &[&str], now: Now) -> Arc<Snapshot> {
     let identity = GridIdentity {
         name: "Top".into(),
@@ -30,12 +30,12 @@ pub fn snapshot_at(contents: &[&str], now: Now) -> Arc<Snapshot> {
     store.snapshot()
 }
 
-/// The same, received at the first of all moments.
+/// The same, received at time zero.
 pub fn snapshot(contents: &[&str]) -> Arc<Snapshot> {
     snapshot_at(contents, Now::default())
 }
 
-/// All of a body, made in slices of that size.
+/// The whole body, written in slices of that size.
 pub fn all_of(mut body: Box<dyn Body>, slice: usize) -> Vec<u8> {
     let mut all = Vec::new();
     loop {

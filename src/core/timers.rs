@@ -1,4 +1,4 @@
-//! Deadlines in order, the rhythm of polls, and the one source of chance.
+//! Deadlines, the schedule of polls, and the one source of random numbers.
 //!
 //! No clock: time comes in, and what is due comes out.
 
@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use crate::model::Mono;
 
-/// How far a poll may be from its average interval, as gmetad-python has it.
+/// Largest deviation of a poll from its average interval, as in gmetad-python.
 const SPREAD: Duration = Duration::from_secs(5);
 
-/// First polls are spread over the interval, but nobody who starts the daemon waits longer.
+/// First polls are spread over the interval, but over no more than this.
 const FIRST_POLLS_WITHIN: Duration = Duration::from_secs(15);
 
-/// Pseudo-random numbers that a seed repeats.
+/// Pseudo-random numbers; the same seed gives the same sequence.
 #[derive(Clone, Debug)]
 pub struct Random(fastrand::Rng);
 
@@ -29,12 +29,12 @@ impl Random {
         self.0.u64(..)
     }
 
-    /// A number below `limit`; 0 where that is 0.
+    /// A number below `limit`; 0 if `limit` is 0.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.0.u64(..limit.max(1))
     }
 
-    /// A sequence of its own, so that who draws when does not change what another draws.
+    /// An independent sequence, so that one user's draws do not change another's.
     #[must_use]
     pub fn split(&mut self) -> Random {
         Random(self.0.fork())
@@ -50,8 +50,8 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// Starts that are `interval` apart on average: uniform over it ± 5 s, or ± two thirds of it
-    /// where that is less, so that the average stays.
+    /// Starts that are `interval` apart on average: uniform over `interval` ± 5 s, or ± two thirds of
+    /// it if that is less, so that the average holds.
     pub fn new(interval: Duration, random: Random) -> Schedule {
         let spread = SPREAD.min(interval * 2 / 3);
         Schedule {
@@ -61,8 +61,8 @@ impl Schedule {
         }
     }
 
-    /// The first start of the source that is number `at` of `count`: they share the interval out
-    /// between them, so the first, and the only one, starts at once.
+    /// The first start of source `at` of `count`. First starts are spread evenly; source 0 starts at
+    /// once.
     pub fn first(&self, at: usize, count: usize, now: Mono) -> Mono {
         let within = self.interval_ms.min(FIRST_POLLS_WITHIN.as_millis() as u64);
         Mono(now.0 + within * at as u64 / count.max(1) as u64)
@@ -74,7 +74,7 @@ impl Schedule {
         Mono(start.0 + (self.interval_ms - self.spread_ms + jitter_ms).max(1))
     }
 
-    /// The first start after `now`, where `next` was to come, and how many were missed.
+    /// The first start after `now`, if `next` was due before it, and how many starts were missed.
     pub fn catch_up(&mut self, mut next: Mono, now: Mono) -> (Mono, u64) {
         let mut missed = 0;
         while next <= now {
@@ -87,7 +87,7 @@ impl Schedule {
 
 /// One deadline for each key; keys are small numbers.
 ///
-/// Moving a deadline back costs nothing: its old place in the order is noticed when it comes up.
+/// Postponing a deadline is free: its old entry is recognised when it comes up.
 #[derive(Debug, Default)]
 pub struct Timers {
     order: BinaryHeap<Reverse<(Mono, usize)>>,
@@ -97,7 +97,7 @@ pub struct Timers {
 #[derive(Clone, Copy, Debug, Default)]
 struct Timer {
     wanted: Option<Mono>,
-    /// The earliest of its places in the order; never later than `wanted`.
+    /// Its earliest entry in `order`; never later than `wanted`.
     placed: Option<Mono>,
 }
 
@@ -135,7 +135,7 @@ impl Timers {
         }
     }
 
-    /// A key whose deadline has come; the deadline is cleared.
+    /// A key whose deadline has passed. Clears the deadline.
     pub fn due(&mut self, now: Mono) -> Option<usize> {
         if self.earliest()? > now {
             return None;

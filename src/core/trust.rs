@@ -1,6 +1,6 @@
-//! Who may ask: the rule of `trusted_hosts` and `all_trusted`, by a client's address.
+//! Which clients are answered: the rule of `trusted_hosts` and `all_trusted`.
 //!
-//! No look-ups: whoever resolves the names hands their addresses in.
+//! No look-ups: the caller resolves names and passes the addresses in.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,9 +10,9 @@ use ipnet::IpNet;
 /// `trusted_hosts` and `all_trusted`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustConfig {
-    /// On: everyone.
+    /// On: every client.
     pub all: bool,
-    /// Any number, in the order of the file.
+    /// In file order.
     pub entries: Vec<TrustEntry>,
 }
 
@@ -21,12 +21,12 @@ pub struct TrustConfig {
 pub enum TrustEntry {
     /// A block of addresses, its host bits cleared; one address is a block of full length.
     Block(IpNet),
-    /// A name, looked up by the resolver.
+    /// A name, to be resolved.
     Name(String),
 }
 
 impl fmt::Display for TrustEntry {
-    /// As it is written in the file.
+    /// As in gmetad.conf.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             TrustEntry::Name(name) => f.write_str(name),
@@ -38,10 +38,10 @@ impl fmt::Display for TrustEntry {
     }
 }
 
-/// The rule, ready to be asked.
+/// The rule with the addresses of its names.
 ///
-/// This machine itself, by its loopback addresses, may always ask, as C gmetad has it. IPv4
-/// clients of an IPv6 socket count as what they are.
+/// Loopback addresses are always allowed, as in C gmetad. IPv4 clients of an IPv6 socket are treated
+/// as IPv4.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     all: bool,
@@ -50,7 +50,7 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// The rule before any name is resolved: until then, a name lets nobody in.
+    /// The rule before names are resolved. An unresolved name allows nobody.
     pub fn new(config: &TrustConfig) -> Self {
         let mut trust = Trust {
             all: config.all,
@@ -69,7 +69,7 @@ impl Trust {
         trust
     }
 
-    /// The same with what another rule knows of its names.
+    /// This rule with the addresses that another one has of the same names.
     #[must_use]
     pub fn with_addresses_of(mut self, other: &Trust) -> Trust {
         for (name, addresses) in &other.names {
@@ -78,12 +78,12 @@ impl Trust {
         self
     }
 
-    /// Names to be resolved, each once.
+    /// The names to resolve, each once.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Takes a name's addresses in place of those it had; a name that is not ours is ignored.
+    /// Replaces the addresses of a name. Unknown names are ignored.
     pub fn set_addresses(&mut self, name: &str, addresses: &[IpAddr]) {
         if let Some((_, known)) = self.names.iter_mut().find(|(known, _)| known == name) {
             *known = addresses.iter().map(IpAddr::to_canonical).collect();

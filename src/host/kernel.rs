@@ -2,7 +2,7 @@
 //!
 //! Opens no file: texts come in. Who opens them is `sampler`.
 
-use gmetad_core::status::machine::{MEMORY, Network};
+use gmetad_core::status::host::{MEMORY, Network};
 
 /// Ticks of the processors since the machine started, of which percentages are differences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use nix::sys::statvfs::statvfs;
 use nix::unistd::{SysconfVar, sysconf};
 
 use super::kernel::{self, CpuTicks, Traffic};
-use gmetad_core::status::machine::{Cpu, Disk, Machine, Process};
+use gmetad_core::status::host::{Cpu, Disk, HostStatus, Process};
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_secs(15);
@@ -37,7 +37,7 @@ pub struct Sampler {
 }
 
 /// One look.
-type Sample = (Machine, Process);
+type Sample = (HostStatus, Process);
 
 impl Sampler {
     /// Starts the thread.
@@ -57,7 +57,7 @@ impl Sampler {
     }
 
     /// The newest figures. Never waits: while the thread writes new ones, these are the old ones.
-    pub fn figures(&mut self) -> (Machine, Process) {
+    pub fn figures(&mut self) -> (HostStatus, Process) {
         if let Ok(sample) = self.shared.try_lock() {
             self.last.clone_from(&sample);
         }
@@ -69,7 +69,7 @@ fn run(shared: &Mutex<Sample>, ended: &Receiver<()>) {
     let mut eye = Eye::new();
     let mut pause = FIRST_PERIOD;
     loop {
-        let sample = (eye.machine(), eye.process());
+        let sample = (eye.host(), eye.process());
         if let Ok(mut shared) = shared.lock() {
             *shared = sample;
         }
@@ -105,7 +105,7 @@ impl Eye {
         }
     }
 
-    fn machine(&mut self) -> Machine {
+    fn host(&mut self) -> HostStatus {
         let (ticks, num, boottime) = kernel::read_stat(&text("/proc/stat"));
         let percent = ticks.percent_since(self.ticks);
         self.ticks = ticks;
@@ -116,7 +116,7 @@ impl Eye {
             Some((before, then)) => (before, now.duration_since(then).as_secs_f64()),
             None => (traffic, 0.0),
         };
-        Machine {
+        HostStatus {
             cpu: Cpu {
                 num,
                 speed: self.speed,
@@ -220,13 +220,13 @@ mod tests {
     #[test]
     fn this_machine_has_figures() {
         let mut eye = Eye::new();
-        let machine = eye.machine();
-        assert!(machine.cpu.num > 0);
-        assert!((machine.cpu.percent.iter().sum::<f64>() - 100.0).abs() < 0.01);
-        assert!(machine.memory[0] > 1000.0 && machine.memory[0] >= machine.memory[2]);
-        assert!(machine.proc_total > 0 && machine.boottime > 1_000_000_000);
-        assert_eq!(machine.os_name, "Linux");
-        assert!(!machine.os_release.is_empty());
+        let host = eye.host();
+        assert!(host.cpu.num > 0);
+        assert!((host.cpu.percent.iter().sum::<f64>() - 100.0).abs() < 0.01);
+        assert!(host.memory[0] > 1000.0 && host.memory[0] >= host.memory[2]);
+        assert!(host.proc_total > 0 && host.boottime > 1_000_000_000);
+        assert_eq!(host.os_name, "Linux");
+        assert!(!host.os_release.is_empty());
         let process = eye.process();
         assert!(process.threads > 0 && process.resident_bytes > 1000 && process.open_fds > 2);
         assert!(process.max_fds >= process.open_fds);

@@ -34,7 +34,7 @@ impl Shared {
 
     /// All statistics as of now.
     pub(super) fn report(&mut self) -> Report {
-        let (machine, process) = match &mut self.sampler {
+        let (host_status, process) = match &mut self.sampler {
             Some(sampler) => sampler.figures(),
             None => Default::default(),
         };
@@ -50,7 +50,7 @@ impl Shared {
             summaries: self.summaries,
             rules_left_out: rules_left_out(&self.config),
             store: self.store_sizes(),
-            machine,
+            host_status,
             process,
             ..Report::default()
         };

@@ -19,7 +19,7 @@ use crate::logging;
 use gmetad_core::complaint::{Complaint, Say, span};
 use gmetad_core::model::{Mono, Node, Now};
 use gmetad_core::plugin::{Invented, Update};
-use gmetad_core::poll::{Action, Answer, HostFailure, Outcome, Poll};
+use gmetad_core::poll::{Action, HostFailure, Outcome, Poll, SourceAnswer};
 use gmetad_core::source::SourceConfig;
 use gmetad_core::status::SourceState;
 use gmetad_core::store::SourceId;
@@ -191,12 +191,12 @@ impl Source {
 
     fn succeeded(
         &mut self,
-        answer: Answer,
+        answer: SourceAnswer,
         failures: &[HostFailure],
         started: Mono,
         shared: &mut Shared,
     ) {
-        let Answer {
+        let SourceAnswer {
             host,
             document,
             wire_bytes,

@@ -1,6 +1,6 @@
-//! From a request for a part of the tree to the bytes of its answer, in whatever format.
+//! From a query to the bytes of its answer, in any format.
 //!
-//! No I/O: an answer is made from a snapshot, a slice at a time.
+//! No I/O: an answer is written from a snapshot, a slice at a time.
 
 pub mod json;
 pub mod prometheus;

@@ -1,6 +1,6 @@
-//! What a client asks for: a line of text, and what it selects in a snapshot.
+//! Queries of clients: a line of text, and what it selects in a snapshot.
 //!
-//! No I/O. Nothing a client sends is an error here: what cannot be understood selects all.
+//! No I/O. No query is an error here: one that cannot be parsed selects everything.
 
 use std::borrow::Cow;
 
@@ -9,26 +9,26 @@ use percent_encoding::percent_decode;
 use crate::model::latin1::from_latin1;
 use crate::model::{Cluster, Node, Snapshot};
 
-/// A request by path, not yet held against any data.
+/// A query by path, not yet resolved in a snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query {
     /// Elements between the slashes, as sent.
     pub path: Vec<Vec<u8>>,
     /// `filter=summary`.
     pub summary: bool,
-    /// What was asked for and is not known: it is ignored, and worth a line in the log.
+    /// An unknown parameter. It is ignored and worth a line in the log.
     pub ignored: Option<String>,
 }
 
-/// Levels below the grid: cluster or grid, host, metric. One more where the grid's name leads, and
-/// one to tell that there are too many.
+/// Levels below the root: cluster or grid, host, metric. One more for the root's own name, and one to
+/// detect that there are too many.
 const MAX_LEVELS: usize = 5;
 
-/// Stands for all there is at its level, in the strict form.
+/// Selects a whole level, in the strict form.
 const WILDCARD: &[u8] = b"*";
 
 impl Query {
-    /// Reads the interactive port's one line, without its end.
+    /// Parses a line of the interactive port, without its end.
     pub fn parse(line: &[u8]) -> Query {
         let line = line.trim_ascii();
         let (path, rest) = match line.iter().position(|&b| b == b'?') {
@@ -59,20 +59,20 @@ impl Query {
     }
 }
 
-/// What is taken at one level.
+/// What is selected at one level.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Pick {
     /// Everything.
     #[default]
     All,
-    /// What has that name.
+    /// The item of that name.
     Name(Box<str>),
-    /// Nothing: the name asked for is not there, and the form of the request is strict.
+    /// Nothing: the name does not exist, and the form of the query is strict.
     Nothing,
 }
 
 impl Pick {
-    /// Whether it takes something of that name.
+    /// Whether it selects that name.
     #[inline]
     pub fn takes(&self, name: &str) -> bool {
         match self {
@@ -83,7 +83,7 @@ impl Pick {
     }
 }
 
-/// What of a snapshot is sent.
+/// The part of a snapshot that is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Clusters and grids.
@@ -92,9 +92,9 @@ pub struct Selection {
     pub host: Pick,
     /// Metrics of those hosts.
     pub metric: Pick,
-    /// Summaries in place of hosts.
+    /// Summaries instead of hosts.
     pub summary: bool,
-    /// Whether all clusters and grids were asked for one by one, with a wildcard.
+    /// Whether a wildcard selected all clusters and grids, one by one.
     pub each_node: bool,
 }
 
@@ -104,14 +104,14 @@ impl Selection {
         Selection::default()
     }
 
-    /// Whether the root's own sums come first.
+    /// Whether the root's sums come first.
     pub fn has_root_summary(&self) -> bool {
         self.summary && self.node == Pick::All && !self.each_node
     }
 
-    /// What the query selects in the strict form, which is HTTP's: an element that matches nothing
-    /// selects nothing, `*` selects a whole level, percent-encoding is always decoded. The other
-    /// thing is whether each element was there; where one was not, its parents are selected empty.
+    /// Resolves a query in the strict form of HTTP: an element that matches nothing selects nothing,
+    /// `*` selects a whole level, and percent-encoding is always decoded. Also returns whether every
+    /// element exists. If one does not, its parents are selected without children.
     pub fn resolve_strict(snapshot: &Snapshot, query: &Query) -> (Selection, bool) {
         let mut selection = Selection {
             summary: query.summary,
@@ -135,7 +135,7 @@ impl Selection {
         (selection, found)
     }
 
-    /// Resolves what follows the node in a strict path; whether all of it is there.
+    /// Resolves the path below a node in the strict form. Returns whether every element exists.
     fn resolve_in(&mut self, snapshot: &Snapshot, nodes: &[Node], path: &[Vec<u8>]) -> bool {
         let Some((name, path)) = path.split_first() else {
             return true;
@@ -172,8 +172,8 @@ impl Selection {
         path.is_empty() && clusters().next().is_some()
     }
 
-    /// Whether a selected host has a metric of that name. Of all hosts together that is told by
-    /// their definitions, so that an answer need not be made to know its first line.
+    /// Whether a selected host has a metric of that name. If all hosts are selected, their definitions
+    /// tell, so that the status of an answer is known without a look at every metric.
     fn has_metric(&self, cluster: &Cluster, name: &str) -> bool {
         match &self.host {
             Pick::All => cluster.defs.iter().any(|def| def.name() == name),
@@ -184,8 +184,8 @@ impl Selection {
         }
     }
 
-    /// What the query selects, as the interactive port does it: an element that matches nothing
-    /// filters nothing, nor does what follows it.
+    /// Resolves a query as the interactive port does: an element that matches nothing filters nothing,
+    /// and neither do those after it.
     pub fn resolve(snapshot: &Snapshot, query: &Query) -> Selection {
         let selection = Selection {
             summary: query.summary,
@@ -231,7 +231,7 @@ impl Selection {
     }
 }
 
-/// The same for a host, which may have its name stored in lower case.
+/// The spellings of a host's name, in lower case if names are stored so.
 fn of_host(snapshot: &Snapshot, mut spellings: Vec<String>) -> Vec<String> {
     if snapshot.lower_case_hosts {
         for name in &mut spellings {
@@ -241,8 +241,8 @@ fn of_host(snapshot: &Snapshot, mut spellings: Vec<String>) -> Vec<String> {
     spellings
 }
 
-/// The path without the grid's own name, where that leads. A cluster may be named as the grid is;
-/// then the element that follows decides.
+/// The path without the root grid's name at its start. If a cluster has the same name, the next
+/// element decides.
 fn below_own_grid<'a>(
     snapshot: &Snapshot,
     path: &'a [Vec<u8>],
@@ -262,8 +262,8 @@ fn below_own_grid<'a>(
     }
 }
 
-/// The texts that a name in a plain line can mean, the likeliest first: as Latin-1, as UTF-8, and
-/// each with its percent-encoding decoded.
+/// Possible meanings of a name in a plain line, most likely first: as Latin-1, as UTF-8, and both
+/// with percent-encoding decoded.
 fn spellings(name: &[u8]) -> Vec<String> {
     let mut all = vec![from_latin1(name).into_owned()];
     all.extend(non_ascii_utf8(name));
@@ -274,8 +274,8 @@ fn spellings(name: &[u8]) -> Vec<String> {
     all
 }
 
-/// The texts that a name in a URL can mean, the likeliest first: its percent-encoding decoded, as
-/// UTF-8 and as Latin-1.
+/// Possible meanings of a name in a URL, most likely first: percent-encoding decoded, as UTF-8 and
+/// as Latin-1.
 fn decoded(name: &[u8]) -> Vec<String> {
     let decoded = Cow::from(percent_decode(name));
     let mut all: Vec<String> = non_ascii_utf8(&decoded).into_iter().collect();

@@ -1,6 +1,6 @@
-//! A selection of a snapshot, piece by piece, in the order every format writes it.
+//! The selected part of a snapshot, element by element, in the order of every format.
 //!
-//! No I/O, and no format of its own: a [`Format`] turns pieces into bytes.
+//! No I/O and no format: a [`Format`] turns elements into bytes.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use crate::model::{Cluster, Host, Metric, Node, Now, Snapshot, Summary, SummaryM
 
 /// An answer that is written a slice at a time.
 pub trait Body: Send {
-    /// Appends to `out` until it has `limit` bytes or there is nothing left; whether there is more.
+    /// Appends to `out` until it has `limit` bytes or nothing is left. Returns whether there is more.
     fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> bool;
 }
 
-/// Turns the pieces of a walk into bytes.
+/// Turns the elements of a walk into bytes.
 pub trait Format {
-    /// Everything that comes before the first node.
+    /// Everything before the first node.
     fn begin(&mut self, out: &mut Vec<u8>, snapshot: &Snapshot, now: Now);
-    /// HOSTS of the root, a cluster or a grid; its METRICS follow.
+    /// HOSTS of the root, a cluster or a grid. Its METRICS follow.
     fn hosts(&mut self, out: &mut Vec<u8>, summary: &Summary);
     /// One METRICS.
     fn sum(&mut self, out: &mut Vec<u8>, sum: &SummaryMetric);
@@ -25,13 +25,13 @@ pub trait Format {
     fn open_node(&mut self, out: &mut Vec<u8>, node: &Node);
     /// The start of a host.
     fn open_host(&mut self, out: &mut Vec<u8>, host: &Host, now: Now);
-    /// One METRIC; its TN is `age` seconds more by now.
+    /// One METRIC, whose TN has grown by `age` seconds.
     fn metric(&mut self, out: &mut Vec<u8>, cluster: &Cluster, metric: &Metric, age: u32);
     /// The end of a host.
     fn close_host(&mut self, out: &mut Vec<u8>);
     /// The end of a cluster or grid.
     fn close_node(&mut self, out: &mut Vec<u8>, node: &Node);
-    /// Everything that comes after the last node.
+    /// Everything after the last node.
     fn end(&mut self, out: &mut Vec<u8>, snapshot: &Snapshot);
 }
 
@@ -39,22 +39,22 @@ pub trait Format {
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Begin,
-    /// The root's METRICS, from the one of that index.
+    /// The root's METRICS from that index on.
     RootSums(usize),
-    /// The node of that index.
+    /// The node at that index.
     OpenNode(usize),
-    /// A node's METRICS, from the one of that index.
+    /// A node's METRICS from that index on.
     NodeSums(usize, usize),
-    /// A node's host of that index.
+    /// A node's host at that index.
     OpenHost(usize, usize),
-    /// The metrics of a node's host, from the one of that index in the cluster's.
+    /// The metrics of a node's host, from that index in the cluster's on.
     Metrics(usize, usize, usize),
     CloseNode(usize),
     End,
     Done,
 }
 
-/// A cursor over a snapshot that nobody changes.
+/// A cursor over an immutable snapshot.
 #[derive(Debug)]
 pub struct Walk<F> {
     snapshot: Arc<Snapshot>,
@@ -65,7 +65,7 @@ pub struct Walk<F> {
 }
 
 impl<F: Format> Walk<F> {
-    /// A walk over what is selected, with TNs as of `now`.
+    /// A walk over the selection, with TNs as of `now`.
     pub fn with_format(snapshot: Arc<Snapshot>, selection: Selection, now: Now, format: F) -> Self {
         Walk {
             snapshot,
@@ -115,7 +115,7 @@ impl<F: Format> Walk<F> {
         };
     }
 
-    /// The first node from `at` on that is selected.
+    /// The first selected node from `at` on.
     fn next_node(&self, at: usize) -> Step {
         let nodes = &self.snapshot.nodes;
         match (at..nodes.len()).find(|&at| self.selection.node.takes(nodes[at].name())) {
@@ -199,7 +199,7 @@ impl<F: Format> Walk<F> {
         }
     }
 
-    /// Writes METRICS from `from` on; where to go on, if there is more.
+    /// Writes METRICS from `from` on. Returns where to go on, if there are more.
     fn sums(
         &mut self,
         out: &mut Vec<u8>,

@@ -1,6 +1,6 @@
-//! The XML that every Ganglia client reads: ISO-8859-1, attribute for attribute as C gmetad's.
+//! The XML that Ganglia clients read: ISO-8859-1, with the attributes and their order of C gmetad.
 //!
-//! No I/O: appends to buffers. What is written, and in what order, is `walk`'s.
+//! No I/O: appends to buffers. `walk` decides what is written, and in which order.
 
 use std::sync::Arc;
 
@@ -11,23 +11,23 @@ use crate::model::{
     Cluster, Host, Metric, Node, Now, Snapshot, Summary, SummaryMetric, push_decimal,
 };
 
-/// The version of the format, which is what readers compare; it is C gmetad's last.
+/// The version of the format, which clients compare: that of the last C gmetad.
 pub const WIRE_VERSION: &str = "3.7.2";
 
-/// Prolog and document type, as both peers have them.
+/// Prolog and document type declaration, as of both peers.
 const PROLOG: &[u8] = include_bytes!("prolog.xml");
 
 /// An answer as XML.
 pub type Render = Walk<XmlFormat>;
 
 impl Render {
-    /// An answer with what is selected, with TNs as of `now`.
+    /// An answer with the selection, with TNs as of `now`.
     pub fn new(snapshot: Arc<Snapshot>, selection: Selection, now: Now) -> Render {
         Walk::with_format(snapshot, selection, now, XmlFormat)
     }
 }
 
-/// The format; it needs no memory of what it has written.
+/// The format. It keeps no state.
 #[derive(Debug)]
 pub struct XmlFormat;
 

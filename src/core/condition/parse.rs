@@ -1,15 +1,16 @@
-//! From a condition's signs to its tree, by what binds tighter in Python.
+//! From a condition's tokens to its tree, by Python's precedence.
 //!
 //! Evaluates nothing.
 
-use super::words::{Sign, Word, words_of};
-use super::{ConditionError, ConditionFault, Expression, Function, Operator, Relation};
+use super::error::{ConditionError, ConditionFault};
+use super::expression::{Expression, Function, Operator, Relation};
+use super::tokens::{Placed, Token, tokens_of};
 
-/// Longer texts are refused.
+/// Most bytes of a text.
 const LIMIT_BYTES: usize = 1000;
 
-/// How deep parentheses, signs and the like may stand in each other, so that neither reading nor
-/// counting takes the stack. What stands side by side is a list, however long.
+/// Deepest nesting of parentheses, signs and the like, so that neither reading nor evaluation
+/// exhausts the stack. Operands side by side are a list and do not nest.
 const LIMIT_DEPTH: usize = 50;
 
 /// The tree of a text.
@@ -18,49 +19,49 @@ pub(super) fn expression_of(text: &str) -> Result<Expression, ConditionError> {
         return Err(ConditionFault::TooMuch.at(0));
     }
     let mut parser = Parser {
-        words: words_of(text)?,
+        tokens: tokens_of(text)?,
         next: 0,
         depth: 0,
     };
-    let whole = parser.either()?;
+    let whole = parser.disjunction()?;
     match parser.peek() {
-        Sign::End => Ok(whole),
+        Token::End => Ok(whole),
         _ => Err(ConditionFault::Beyond.at(parser.column())),
     }
 }
 
-type Read = Result<Expression, ConditionError>;
+type Parsed = Result<Expression, ConditionError>;
 
 struct Parser {
-    words: Vec<Word>,
+    tokens: Vec<Placed>,
     next: usize,
     depth: usize,
 }
 
 impl Parser {
-    fn peek(&self) -> &Sign {
-        &self.words[self.next].sign
+    fn peek(&self) -> &Token {
+        &self.tokens[self.next].token
     }
 
     fn column(&self) -> usize {
-        self.words[self.next].column
+        self.tokens[self.next].column
     }
 
-    /// Goes on to the next sign; the end stays.
+    /// Goes on to the next token; stays at `End`.
     fn step(&mut self) {
-        self.next = (self.next + 1).min(self.words.len() - 1);
+        self.next = (self.next + 1).min(self.tokens.len() - 1);
     }
 
-    fn takes(&mut self, sign: &Sign) -> bool {
-        let found = self.peek() == sign;
+    fn takes(&mut self, token: &Token) -> bool {
+        let found = self.peek() == token;
         if found {
             self.step();
         }
         found
     }
 
-    /// What stands in parentheses or behind a sign.
-    fn deeper(&mut self, part: fn(&mut Parser) -> Read) -> Read {
+    /// Parses a part that is one level deeper.
+    fn deeper(&mut self, part: fn(&mut Parser) -> Parsed) -> Parsed {
         if self.depth == LIMIT_DEPTH {
             return Err(ConditionFault::TooMuch.at(self.column()));
         }
@@ -71,35 +72,35 @@ impl Parser {
     }
 
     /// `a or b or c`.
-    fn either(&mut self) -> Read {
-        self.list(&Sign::Or, Parser::both, Expression::Or)
+    fn disjunction(&mut self) -> Parsed {
+        self.list(&Token::Or, Parser::conjunction, Expression::Or)
     }
 
     /// `a and b and c`.
-    fn both(&mut self) -> Read {
-        self.list(&Sign::And, Parser::negation, Expression::And)
+    fn conjunction(&mut self) -> Parsed {
+        self.list(&Token::And, Parser::negation, Expression::And)
     }
 
     fn list(
         &mut self,
-        sign: &Sign,
-        part: fn(&mut Parser) -> Read,
+        token: &Token,
+        part: fn(&mut Parser) -> Parsed,
         whole: fn(Vec<Expression>) -> Expression,
-    ) -> Read {
+    ) -> Parsed {
         let first = part(self)?;
-        if self.peek() != sign {
+        if self.peek() != token {
             return Ok(first);
         }
         let mut parts = vec![first];
-        while self.takes(sign) {
+        while self.takes(token) {
             parts.push(part(self)?);
         }
         Ok(whole(parts))
     }
 
     /// `not a`; as loose as in Python, however it is spelled.
-    fn negation(&mut self) -> Read {
-        if !self.takes(&Sign::Not) {
+    fn negation(&mut self) -> Parsed {
+        if !self.takes(&Token::Not) {
             return self.comparison();
         }
         let opposite = self.deeper(Parser::negation)?;
@@ -107,7 +108,7 @@ impl Parser {
     }
 
     /// `a < b <= c`, `a in b`.
-    fn comparison(&mut self) -> Read {
+    fn comparison(&mut self) -> Parsed {
         let first = self.sum()?;
         let mut others = Vec::new();
         while let Some(relation) = self.relation() {
@@ -125,13 +126,13 @@ impl Parser {
         Ok(Expression::Compare(Box::new(first), others))
     }
 
-    /// Takes a relation, which may be of two words.
+    /// Takes a relation; `not in` is two words.
     fn relation(&mut self) -> Option<Relation> {
         let relation = match *self.peek() {
-            Sign::Relation(relation) => relation,
-            Sign::Not => {
-                let after = self.words.get(self.next + 1)?;
-                if after.sign != Sign::Relation(Relation::In) {
+            Token::Relation(relation) => relation,
+            Token::Not => {
+                let after = self.tokens.get(self.next + 1)?;
+                if after.token != Token::Relation(Relation::In) {
                     return None;
                 }
                 self.step();
@@ -144,24 +145,24 @@ impl Parser {
     }
 
     /// `a + b - c`.
-    fn sum(&mut self) -> Read {
+    fn sum(&mut self) -> Parsed {
         self.chain(Parser::product, |operator| {
             matches!(operator, Operator::Plus | Operator::Minus)
         })
     }
 
     /// `a * b / c`.
-    fn product(&mut self) -> Read {
+    fn product(&mut self) -> Parsed {
         self.chain(Parser::signed, |operator| {
             use Operator::{Over, Rest, Times, WholeOver};
             matches!(operator, Times | Over | WholeOver | Rest)
         })
     }
 
-    fn chain(&mut self, part: fn(&mut Parser) -> Read, is_ours: fn(Operator) -> bool) -> Read {
+    fn chain(&mut self, part: fn(&mut Parser) -> Parsed, is_ours: fn(Operator) -> bool) -> Parsed {
         let first = part(self)?;
         let mut others = Vec::new();
-        while let Sign::Operator(operator) = *self.peek() {
+        while let Token::Operator(operator) = *self.peek() {
             if !is_ours(operator) {
                 break;
             }
@@ -175,10 +176,10 @@ impl Parser {
     }
 
     /// `-a`, `+a`; binds less than `**`.
-    fn signed(&mut self) -> Read {
+    fn signed(&mut self) -> Parsed {
         let is_minus = match self.peek() {
-            Sign::Operator(Operator::Minus) => true,
-            Sign::Operator(Operator::Plus) => false,
+            Token::Operator(Operator::Minus) => true,
+            Token::Operator(Operator::Plus) => false,
             _ => return self.power(),
         };
         self.step();
@@ -186,10 +187,10 @@ impl Parser {
         Ok(Expression::Signed(is_minus, Box::new(of)))
     }
 
-    /// `a ** b`; what is behind it may have a sign, or be a power itself.
-    fn power(&mut self) -> Read {
+    /// `a ** b`; `b` may have a sign, or be a power itself.
+    fn power(&mut self) -> Parsed {
         let base = self.single()?;
-        if !self.takes(&Sign::Operator(Operator::Power)) {
+        if !self.takes(&Token::Operator(Operator::Power)) {
             return Ok(base);
         }
         let exponent = self.deeper(Parser::signed)?;
@@ -197,21 +198,21 @@ impl Parser {
         Ok(Expression::Chain(Box::new(base), whole))
     }
 
-    /// A value, a call, or what stands in parentheses.
-    fn single(&mut self) -> Read {
+    /// A value, a call, or an expression in parentheses.
+    fn single(&mut self) -> Parsed {
         let column = self.column();
-        let sign = self.peek().clone();
-        let value = match sign {
-            Sign::Number(number) => Expression::Number(number),
-            Sign::Text(pieces) => Expression::Text(pieces),
-            Sign::Name(name) => Expression::Name(name),
-            Sign::Function(function) => {
+        let token = self.peek().clone();
+        let value = match token {
+            Token::Number(number) => Expression::Number(number),
+            Token::Text(pieces) => Expression::Text(pieces),
+            Token::Name(name) => Expression::Name(name),
+            Token::Function(function) => {
                 self.step();
                 return self.call(function, column);
             }
-            Sign::Open | Sign::OpenBracket => {
+            Token::Open | Token::OpenBracket => {
                 self.step();
-                return self.enclosed(&sign, column);
+                return self.enclosed(&token, column);
             }
             _ => return Err(ConditionFault::NoValue.at(column)),
         };
@@ -219,23 +220,24 @@ impl Parser {
         Ok(value)
     }
 
-    fn call(&mut self, function: Function, column: usize) -> Read {
+    fn call(&mut self, function: Function, column: usize) -> Parsed {
         let open = self.column();
-        if !self.takes(&Sign::Open) {
+        if !self.takes(&Token::Open) {
             return Err(ConditionFault::NoCall.at(column));
         }
-        let (values, _) = self.values(&Sign::Open, open)?;
+        let (values, _) = self.values(&Token::Open, open)?;
         if !function.takes(&values) {
             return Err(ConditionFault::Arguments.at(column));
         }
         Ok(Expression::Call(function, values))
     }
 
-    /// What stands behind an opening sign: one value, or with a comma or in brackets, a list.
-    fn enclosed(&mut self, open: &Sign, column: usize) -> Read {
+    /// The rest after an opening parenthesis or bracket: one value; a list, if there is a comma or a
+    /// bracket.
+    fn enclosed(&mut self, open: &Token, column: usize) -> Parsed {
         let (mut values, has_comma) = self.values(open, column)?;
         match values.pop() {
-            Some(only) if *open == Sign::Open && values.is_empty() && !has_comma => Ok(only),
+            Some(only) if *open == Token::Open && values.is_empty() && !has_comma => Ok(only),
             last => {
                 values.extend(last);
                 Ok(Expression::List(values))
@@ -243,26 +245,26 @@ impl Parser {
         }
     }
 
-    /// Values with commas between them, up to the closing sign; whether there was a comma.
+    /// Values between commas, up to the closing parenthesis or bracket, and whether there was a comma.
     fn values(
         &mut self,
-        open: &Sign,
+        open: &Token,
         column: usize,
     ) -> Result<(Vec<Expression>, bool), ConditionError> {
         let (close, not_closed) = match open {
-            Sign::OpenBracket => (Sign::CloseBracket, ConditionFault::OpenBracket),
-            _ => (Sign::Close, ConditionFault::OpenParenthesis),
+            Token::OpenBracket => (Token::CloseBracket, ConditionFault::OpenBracket),
+            _ => (Token::Close, ConditionFault::OpenParenthesis),
         };
         let mut values = Vec::new();
         let mut has_comma = false;
         while !self.takes(&close) {
-            if *self.peek() == Sign::End {
+            if *self.peek() == Token::End {
                 return Err(not_closed.at(column));
             }
-            values.push(self.deeper(Parser::either)?);
-            if self.takes(&Sign::Comma) {
+            values.push(self.deeper(Parser::disjunction)?);
+            if self.takes(&Token::Comma) {
                 has_comma = true;
-            } else if !matches!(self.peek(), Sign::End) && *self.peek() != close {
+            } else if !matches!(self.peek(), Token::End) && *self.peek() != close {
                 return Err(ConditionFault::Beyond.at(self.column()));
             }
         }

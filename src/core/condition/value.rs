@@ -1,27 +1,45 @@
-//! What a condition's tree comes to, as Python 3 counts.
+//! The value of a condition's tree, by the rules of Python 3.
 //!
-//! Numbers are all 64-bit floats, in which whole ones are exact up to 2^53; True and False are 1 and 0.
+//! All numbers are 64-bit floats, so whole ones are exact up to 2^53. True and False are 1 and 0.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::{Doubt, Expression, Function, Name, Operator, Piece, Relation, Subject};
+use super::error::Doubt;
+use super::expression::{Expression, Function, Name, Operator, Piece, Relation};
 use crate::model::parse_number;
 
-/// Digits after the point that `round` can be asked for; a float has fewer.
+/// Most digits after the point that `round` takes. A float has fewer.
 const ROUND_DIGITS: f64 = 300.0;
 
-/// What something comes to.
+/// What a condition is evaluated for: a metric of a host.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Subject<'a> {
+    /// `$val`: the metric's value.
+    pub val: &'a str,
+    /// `$host`.
+    pub host: &'a str,
+    /// `$ip`: the host's address.
+    pub ip: &'a str,
+    /// `$cluster`.
+    pub cluster: &'a str,
+    /// `$metric`: its name.
+    pub metric: &'a str,
+    /// `$units`: the metric's.
+    pub units: &'a str,
+}
+
+/// The value of an expression.
 pub(super) enum Value<'a> {
     Number(f64),
     Text(Cow<'a, str>),
-    /// `$val` outside of quotes: a number where one is needed, and beside a text a text.
+    /// `$val` outside of quotes: a number where one is needed, a string beside a string.
     Own(&'a str),
     List(Vec<Value<'a>>),
 }
 
 impl Expression {
-    /// Its value; recursion ends where `parse` says how deep a tree may be.
+    /// Its value. `parse` limits how deep the tree, and so this recursion, can be.
     pub(super) fn of<'a>(&'a self, subject: &Subject<'a>) -> Result<Value<'a>, Doubt> {
         Ok(match self {
             Expression::Number(number) => Value::Number(*number),
@@ -84,7 +102,7 @@ fn truth<'a>(holds: bool) -> Value<'a> {
     Value::Number(if holds { 1.0 } else { 0.0 })
 }
 
-/// The first part whose truth is `wanted`, or the last.
+/// The first operand whose truth is `wanted`, or the last one.
 fn decided<'a>(
     parts: &'a [Expression],
     wanted: bool,
@@ -144,7 +162,7 @@ impl Value<'_> {
         matches!(self, Value::Text(_))
     }
 
-    /// As Python takes it where a test is needed.
+    /// Python's truth of it.
     pub(super) fn is_true(&self) -> Result<bool, Doubt> {
         match self {
             Value::Text(text) => Ok(!text.is_empty()),
@@ -189,7 +207,7 @@ impl Value<'_> {
         order.ok_or(Doubt::TooLarge)
     }
 
-    /// Whether it is one of a list, or a part of a text.
+    /// Python's `in`: an item of a list, or a part of a string.
     fn is_in(&self, whole: &Value<'_>) -> Result<bool, Doubt> {
         match whole {
             Value::List(list) => {
@@ -257,7 +275,7 @@ fn finite(number: f64) -> Result<f64, Doubt> {
     }
 }
 
-/// With the sign of what it is divided by.
+/// The remainder, with the sign of the divisor.
 fn rest(left: f64, right: f64) -> f64 {
     let rest = left % right;
     if rest != 0.0 && (rest < 0.0) != (right < 0.0) {
@@ -267,13 +285,13 @@ fn rest(left: f64, right: f64) -> f64 {
     }
 }
 
-/// By way of the rest, so that the two always make up the whole.
+/// The quotient without the remainder, so that the two always add up to the whole.
 fn whole_over(left: f64, right: f64) -> f64 {
     ((left - rest(left, right)) / right).round_ties_even()
 }
 
 impl Function {
-    /// Of as many values as it takes.
+    /// Calls it with as many arguments as it takes.
     fn of(self, mut values: Vec<Value<'_>>) -> Result<Value<'_>, Doubt> {
         let number = match (self, values.as_slice()) {
             (Function::Abs, [value]) => value.number()?.abs(),
@@ -294,7 +312,7 @@ impl Function {
         Ok(Value::Number(number))
     }
 
-    /// The largest or the smallest; of equal ones the first.
+    /// The largest or the smallest value; the first of equal ones.
     fn chosen(self, values: Vec<Value<'_>>) -> Result<Value<'_>, Doubt> {
         let wanted = match self {
             Function::Max => Ordering::Greater,
@@ -311,7 +329,7 @@ impl Function {
     }
 }
 
-/// A text is read as a number, as Python does it.
+/// Python's `float`: a string is read as a number.
 fn float(value: &Value<'_>) -> Result<f64, Doubt> {
     match value {
         Value::Text(text) => number_in(text),
@@ -319,7 +337,7 @@ fn float(value: &Value<'_>) -> Result<f64, Doubt> {
     }
 }
 
-/// A number loses what is behind its point; a text must not have a point.
+/// Python's `int`: a number loses its fraction, a string must have none.
 fn int(value: &Value<'_>) -> Result<f64, Doubt> {
     let Value::Text(text) = value else {
         return Ok(value.number()?.trunc());
@@ -333,7 +351,7 @@ fn int(value: &Value<'_>) -> Result<f64, Doubt> {
     }
 }
 
-/// To so many digits behind the point, or before it; a half goes to the even one.
+/// Rounds to so many digits after the point, or before it; a half goes to the even one.
 fn round(number: f64, digits: f64) -> Result<f64, Doubt> {
     if digits.fract() != 0.0 {
         return Err(Doubt::TooLarge);
@@ -346,7 +364,7 @@ fn round(number: f64, digits: f64) -> Result<f64, Doubt> {
     }
     if digits >= 0.0 {
         let digits = digits as usize;
-        // Decimal text is rounded by the number's exact value; a product would be rounded twice.
+        // Formatting rounds the number's exact value. A product would be rounded twice.
         return finite(format!("{number:.digits$}").parse().unwrap_or(number));
     }
     let unit = 10_f64.powf(-digits);

@@ -6,7 +6,7 @@ use quick_xml::events::BytesStart;
 
 use crate::model::latin1::unescape;
 
-/// Calls `take` with every attribute that can be read, its value resolved.
+/// Calls `take` with the name and the unescaped value of every attribute that can be read.
 pub(super) fn each_attribute(
     tag: &BytesStart<'_>,
     damage: &mut u64,
@@ -23,8 +23,8 @@ pub(super) fn each_attribute(
     }
 }
 
-/// What C gmetad reads with `strtoul` and keeps in 32 bits. A gmond sends negative ones: it prints
-/// the GMOND_STARTED of a spoofed host, which is a number of 32 bits without a sign, with one.
+/// A number that C gmetad reads with `strtoul` and keeps in 32 bits. A gmond sends negative ones: it
+/// prints the GMOND_STARTED of a spoofed host, an unsigned 32-bit number, as signed.
 pub(super) fn unsigned(text: &str, damage: &mut u64) -> u32 {
     let (negative, digits) = digits(text, damage);
     let all = match digits.parse::<u64>() {
@@ -36,12 +36,12 @@ pub(super) fn unsigned(text: &str, damage: &mut u64) -> u32 {
     all as u32
 }
 
-/// What C gmetad reads with `strtol` and keeps in 32 bits: beyond 64 bits it is another.
+/// A number that C gmetad reads with `strtol` and keeps in 32 bits. It differs beyond 64 bits.
 pub(super) fn signed(text: &str, damage: &mut u64) -> u32 {
     long(text, damage) as u32
 }
 
-/// An age, or a number of hosts: never negative. C gmetad takes a clock that was set back for an age
+/// An age, or a number of hosts: never negative. In C gmetad, a clock that was set back gives an age
 /// of 136 years.
 pub(super) fn age(text: &str, damage: &mut u64) -> u32 {
     long(text, damage).max(0) as u32
@@ -58,7 +58,7 @@ fn long(text: &str, damage: &mut u64) -> i64 {
     }
 }
 
-/// The sign and the digits that a number begins with; whatever else is there is damage.
+/// The sign and the digits at the start of a number. Anything after them is damage.
 fn digits<'a>(text: &'a str, damage: &mut u64) -> (bool, &'a str) {
     let blank = |c: char| c.is_ascii_whitespace() || c == '\x0b';
     let text = text.trim_matches(blank);
@@ -68,7 +68,7 @@ fn digits<'a>(text: &'a str, damage: &mut u64) -> (bool, &'a str) {
         _ => (false, text),
     };
     let len = rest.bytes().take_while(u8::is_ascii_digit).count();
-    // An empty one is simply missing.
+    // An empty attribute counts as missing.
     *damage += u64::from(len < rest.len() || (len == 0 && !text.is_empty()));
     (negative, &rest[..len])
 }

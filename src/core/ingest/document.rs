@@ -52,7 +52,7 @@ pub enum ParseError {
         why: String,
     },
     /// The document exceeds a limit of this daemon.
-    #[error("{what} at byte {at} is over the limit of {limit}")]
+    #[error("{what} at byte {at} exceeds the limit of {limit}")]
     Limit {
         /// What exceeds it.
         what: &'static str,

@@ -8,23 +8,22 @@ use memchr::memchr;
 use super::build::ClusterBuilder;
 use crate::model::{DefId, SmallText, Wire};
 
-/// Longest value that the comparing way reads.
+/// Longest value that the fast path reads.
 const MAX_FAST_VALUE: usize = 256;
 
-/// What comparing found.
+/// The result of a comparison.
 pub(super) enum Fast {
-    /// A metric of that length in bytes.
+    /// A metric: its length in bytes, definition, TN and value.
     Hit(usize, DefId, u32, SmallText),
-    /// All that there is agrees; more bytes will tell.
+    /// Equal so far; more bytes are needed.
     More,
-    /// Not what was expected.
+    /// Not equal.
     Miss,
 }
 
-/// Whether `bytes` start with the METRIC element of that wire form, whatever its VAL and TN.
+/// Compares the start of `bytes` with the METRIC element of that wire form, except for VAL and TN.
 ///
-/// What is taken here has plain text for its value and digits for its TN, so that the full way
-/// would read the same.
+/// A hit has a plain text value and a TN of digits, which the full parser would read the same.
 #[inline]
 pub(super) fn compare(bytes: &[u8], wire: &Wire, id: DefId) -> Fast {
     macro_rules! expect {
@@ -48,7 +47,7 @@ pub(super) fn compare(bytes: &[u8], wire: &Wire, id: DefId) -> Fast {
     let (val, rest) = rest.split_at(end);
     let rest = expect!(rest, wire.middle());
     let digits = rest.iter().take_while(|b| b.is_ascii_digit()).count();
-    // Nine digits always fit; more is for the full way.
+    // Nine digits always fit; the full parser reads more.
     if digits == 0 || digits > 9 {
         return if digits == rest.len() && digits < 9 {
             Fast::More
@@ -63,7 +62,7 @@ pub(super) fn compare(bytes: &[u8], wire: &Wire, id: DefId) -> Fast {
         (None, _) => return Fast::More,
         _ => wire.from_source(),
     };
-    // The line end after the element is white space like any other.
+    // The line end after the element is mere white space.
     let rest = expect!(rest, &tail[..tail.len() - 1]);
     let tn = tn
         .iter()
@@ -71,13 +70,13 @@ pub(super) fn compare(bytes: &[u8], wire: &Wire, id: DefId) -> Fast {
     Fast::Hit(bytes.len() - rest.len(), id, tn, SmallText::from_ascii(val))
 }
 
-/// Bytes that mean themselves inside an attribute.
+/// Whether the byte needs no escape inside an attribute.
 #[inline]
 fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=0x7e) && !matches!(byte, b'"' | b'&' | b'<' | b'>' | b'\'')
 }
 
-/// Reads the METRIC at the start of `bytes`, if it equals one that is known but for VAL and TN.
+/// Reads the METRIC at the start of `bytes`, if it equals a known one except for VAL and TN.
 ///
 /// Tries the definitions that are expected next, then those of the same name.
 #[inline]
@@ -101,7 +100,7 @@ pub(super) fn metric(cluster: &ClusterBuilder, bytes: &[u8]) -> Fast {
     by_name(cluster, bytes, |id| Some(id) != first && Some(id) != second)
 }
 
-/// Tries the definitions of the METRIC's own name that `untried` takes.
+/// Tries the definitions of the METRIC's name that are still `untried`.
 fn by_name(cluster: &ClusterBuilder, bytes: &[u8], untried: impl Fn(DefId) -> bool) -> Fast {
     const HEAD: &[u8] = b"<METRIC NAME=\"";
     let Some(rest) = bytes.strip_prefix(HEAD) else {

@@ -1,6 +1,6 @@
-//! A gzipped document, unpacked as its bytes arrive, some at a time.
+//! A gzipped document, unpacked piece by piece as its bytes arrive.
 //!
-//! No I/O. What a small input can grow to is limited by its ratio; the whole, by the parser.
+//! No I/O. The compression ratio is limited here, the size of the document by the parser.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -9,39 +9,41 @@ use flate2::bufread::GzDecoder;
 /// The first byte of a gzip stream; no document starts with it.
 pub const GZIP_MAGIC: u8 = 0x1f;
 
-/// A document of metrics shrinks to a twentieth or so; the format's utmost is 1,032.
+/// Documents of metrics compress about twentyfold. The format's maximum is 1,032.
 const MAX_RATIO: u64 = 500;
 
-/// Below this size no ratio is suspicious.
+/// Below this size, any ratio is accepted.
 const RATIO_FROM_BYTES: u64 = 4 << 20;
 
-/// Why a stream was given up.
+/// Why a stream was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InflateError {
-    /// Not gzip after all, or damaged on its way.
+    /// Not gzip, or damaged.
     #[error("broken gzip stream: {0}")]
     Broken(String),
-    /// The stream ended too soon.
-    #[error("the gzip stream ends after {0} bytes, before its end")]
+    /// The stream ended too early.
+    #[error("the gzip stream is cut off after {0} bytes")]
     Truncated(u64),
-    /// A few bytes that unpack to masses.
-    #[error("{unpacked} bytes out of {packed} of gzip: no document of metrics packs that well")]
+    /// Too high a ratio.
+    #[error(
+        "{packed} bytes of gzip unpack to {unpacked} or more: rejected as a decompression bomb"
+    )]
     Bomb {
-        /// Bytes that came in.
+        /// Compressed bytes so far.
         packed: u64,
-        /// Bytes that came out.
+        /// Unpacked bytes so far.
         unpacked: u64,
     },
 }
 
-/// What there is to read.
+/// The result of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inflated {
-    /// So many bytes, and perhaps more.
+    /// So many bytes; there may be more.
     Some(usize),
-    /// Nothing until more bytes arrive.
+    /// Nothing until more compressed bytes arrive.
     Starved,
-    /// Nothing any more: the stream ended well.
+    /// The end of an intact stream.
     Ended,
 }
 
@@ -53,7 +55,7 @@ pub struct Inflate {
     unpacked: u64,
 }
 
-/// Bytes that have arrived and are not unpacked yet.
+/// Bytes that arrived and are not unpacked yet.
 #[derive(Debug, Default)]
 struct Feed {
     bytes: Vec<u8>,
@@ -62,7 +64,7 @@ struct Feed {
 }
 
 impl Inflate {
-    /// A stream of which nothing has arrived.
+    /// A new stream.
     pub(crate) fn new() -> Inflate {
         Inflate {
             decoder: GzDecoder::new(Feed::default()),
@@ -71,7 +73,7 @@ impl Inflate {
         }
     }
 
-    /// Takes what has arrived; to be called when all from before is read.
+    /// Adds bytes that arrived. Call this only when all earlier ones have been read.
     pub fn push(&mut self, bytes: &[u8]) {
         let feed = self.decoder.get_mut();
         feed.bytes.drain(..feed.at);
@@ -80,12 +82,12 @@ impl Inflate {
         self.packed += bytes.len() as u64;
     }
 
-    /// No more will arrive.
+    /// Notes that no more bytes will arrive.
     pub fn close(&mut self) {
         self.decoder.get_mut().closed = true;
     }
 
-    /// Unpacks some into `out`.
+    /// Unpacks some bytes into `out`.
     pub fn read(&mut self, out: &mut [u8]) -> Result<Inflated, InflateError> {
         match self.decoder.read(out) {
             Ok(0) => Ok(Inflated::Ended),

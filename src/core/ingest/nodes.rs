@@ -1,7 +1,7 @@
 //! The clusters and grids of one document, from their first tag until all of it is there.
 //!
-//! Knows no XML: `elements` says what begins and ends. A cluster that comes again goes on where it
-//! was, and all are finished together, so that what a tag costs does not grow with what there was.
+//! Knows no XML: `elements` says what begins and ends. A repeated cluster goes on where it was, and
+//! all are finished together. So the cost of a tag does not grow with the document before it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,40 +11,40 @@ use super::document::Previous;
 use crate::model::{Cluster, Grid, Mono, Node, Summary, Vocabulary};
 use crate::summary::SummaryFilter;
 
-/// One of them.
+/// A cluster or grid.
 #[derive(Debug)]
 enum Part {
-    /// A cluster whose builder is at work.
+    /// The open cluster; its builder is with `elements`.
     Open,
-    /// A cluster that has ended, and may come again.
+    /// A cluster that was closed, and may come again.
     Cluster(Box<ClusterBuilder>),
     /// A grid below.
     Grid(Arc<Grid>),
 }
 
-/// All of them.
+/// All of a document.
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
-    /// Of the last document.
+    /// Those of the previous document.
     clusters: HashMap<Box<str>, Arc<Cluster>>,
     vocabularies: HashMap<Box<str>, Vocabulary>,
-    /// In the order they came.
+    /// In document order.
     parts: Vec<Part>,
     by_name: HashMap<Box<str>, usize>,
-    /// What adds up the clusters of each grid below, one after the other.
+    /// By grid below: the builder that sums its clusters, one after the other.
     below: HashMap<Box<str>, ClusterBuilder>,
-    /// What those take that are not open.
+    /// Memory of all that are not open.
     bytes: usize,
 }
 
-/// What a document has brought.
+/// The result of a document.
 #[derive(Debug, Default)]
 pub(super) struct Finished {
-    /// In the order they came.
+    /// In document order.
     pub nodes: Vec<Node>,
     /// For the next document.
     pub vocabularies: HashMap<Box<str>, Vocabulary>,
-    /// Places that could not be read as sent.
+    /// Malformed places, recovered where possible.
     pub damage: u64,
     /// Values of hosts.
     pub received: u64,
@@ -63,12 +63,12 @@ impl Nodes {
         }
     }
 
-    /// How many there are.
+    /// Clusters and grids so far.
     pub fn len(&self) -> usize {
         self.parts.len()
     }
 
-    /// Memory that those take that are not open, about.
+    /// Approximate memory of all that are not open.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -78,7 +78,7 @@ impl Nodes {
         self.by_name.contains_key(name)
     }
 
-    /// The builder of a cluster, until `close`; `None` where that is the name of a grid.
+    /// The builder of a cluster, to be given back with `close`. `None`: the name is a grid's.
     pub fn open(
         &mut self,
         head: ClusterHead,
@@ -107,7 +107,7 @@ impl Nodes {
         ))
     }
 
-    /// The cluster has ended.
+    /// Takes the builder of a closed cluster back.
     pub fn close(&mut self, builder: ClusterBuilder) {
         self.bytes += builder.bytes();
         if let Some(&at) = self.by_name.get(builder.name()) {
@@ -115,7 +115,7 @@ impl Nodes {
         }
     }
 
-    /// What adds up a cluster of the grid below, until `close_below`.
+    /// The builder that sums a cluster of a grid below, to be given back with `close_below`.
     pub fn open_below(
         &mut self,
         grid: &str,
@@ -131,7 +131,7 @@ impl Nodes {
         ClusterBuilder::new(head, false, filter, vocabulary, None)
     }
 
-    /// The cluster has ended; what it adds up to.
+    /// Takes the builder of a closed cluster back. Returns the cluster's sums.
     pub fn close_below(&mut self, grid: &str, mut builder: ClusterBuilder) -> Summary {
         let summary = builder.take_summary();
         self.bytes += builder.bytes();
@@ -139,8 +139,7 @@ impl Nodes {
         summary
     }
 
-    /// Adds a grid, in the place of one of the same name. One that is named as a cluster is left
-    /// out.
+    /// Adds a grid, or replaces one of the same name. A grid with the name of a cluster is ignored.
     pub fn add_grid(&mut self, grid: Grid) {
         let bytes = grid.bytes;
         match self.by_name.get(&grid.name).map(|&at| &mut self.parts[at]) {
@@ -154,7 +153,7 @@ impl Nodes {
         self.bytes += bytes;
     }
 
-    /// All of them, with what is carried over.
+    /// Finishes all, with what is carried over.
     pub fn finish(&mut self, now: Mono) -> Finished {
         let mut finished = Finished::default();
         let mut bytes = self.bytes;
@@ -184,8 +183,8 @@ impl Nodes {
         finished
     }
 
-    /// What was known before the document, which is given up, and with it the cluster that is open
-    /// and the name that its vocabulary goes by.
+    /// What was known before the document, which is rejected. `open` is the open cluster and the name
+    /// of its vocabulary.
     pub fn into_known(
         self,
         open: Option<(Box<str>, ClusterBuilder)>,

@@ -8,16 +8,16 @@ use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Tag {
     pub len: usize,
-    /// The opening quote of the first value that does not end as values do: see `mend`.
+    /// The opening quote of the first value without a proper end: see `mend`.
     pub broken_at: Option<usize>,
 }
 
-/// The tag, comment or declaration at the start of `bytes`; `None`: not all is there.
+/// The tag, comment or declaration at the start of `bytes`; `None`: it is not complete.
 ///
-/// A value ends with a quote that an attribute or the end of the tag follows. A gmond sends others:
-/// with quotes in them, which it does not escape in names, units and extra data, and without an
-/// end, as it writes each tag into 1,024 bytes and sends what fits. From the first such value on
-/// the tag ends with the line, or where the next one begins.
+/// A value ends at a quote that an attribute or the end of the tag follows. A gmond also sends values
+/// that contain quotes, which it does not escape in names, units and extra data, and values without
+/// an end, since it writes each tag into 1,024 bytes and cuts off the rest. From the first such
+/// value on, the tag ends at the end of the line, or where the next tag begins.
 pub(super) fn tag(bytes: &[u8]) -> Option<Tag> {
     let sound = |len| Tag {
         len,
@@ -53,9 +53,9 @@ enum After {
     Attribute(usize),
     /// The end of the tag.
     End,
-    /// Nothing that could follow a value.
+    /// Something that cannot follow a value.
     Other,
-    /// What there is may become one or the other.
+    /// More bytes are needed to tell.
     More,
 }
 
@@ -90,7 +90,7 @@ fn after_value(bytes: &[u8]) -> After {
     }
 }
 
-/// How far it is from where a tag breaks to its end.
+/// The length from where a tag is broken to its end.
 fn broken_len(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -107,7 +107,7 @@ fn broken_len(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Whether a tag of Ganglia's goes on with that after its `<`; `None`: more bytes will tell.
+/// Whether `bytes` continue a Ganglia tag after its `<`; `None`: more bytes are needed to tell.
 fn is_ganglia_tag(bytes: &[u8]) -> Option<bool> {
     const NAMES: [&[u8]; 9] = [
         b"EXTRA_DATA",
@@ -132,8 +132,8 @@ fn is_ganglia_tag(bytes: &[u8]) -> Option<bool> {
     Some(false)
 }
 
-/// A broken tag as a sound one: a quote inside a value is one of its characters, a value without an
-/// end goes to the end of the tag, and an attribute that was cut before its value is left out.
+/// Mends a broken tag: a quote inside a value becomes one of its characters, a value without an end
+/// extends to the end of the tag, and an attribute that was cut before its value is dropped.
 pub(super) fn mend(tag: &[u8], broken_at: usize) -> Vec<u8> {
     let trimmed = tag.trim_ascii_end();
     let (body, end): (_, &[u8]) = if let Some(body) = trimmed.strip_suffix(b"/>") {
@@ -146,7 +146,7 @@ pub(super) fn mend(tag: &[u8], broken_at: usize) -> Vec<u8> {
         (tag, b">")
     };
     let mut out = Vec::with_capacity(tag.len() + 64);
-    // The quote that the tag breaks at is not part of how it ends.
+    // The broken value's opening quote is before the end of the tag.
     let (sound, mut rest) = body.split_at(broken_at.min(body.len()));
     out.extend_from_slice(sound);
     while let Some((&quote, inside)) = rest.split_first() {
@@ -154,7 +154,7 @@ pub(super) fn mend(tag: &[u8], broken_at: usize) -> Vec<u8> {
             memchr_iter(quote, inside).find_map(|at| match after_value(&inside[at + 1..]) {
                 After::Attribute(next) => Some((at, at + 1 + next)),
                 After::More => Some((at, inside.len())),
-                // The end of the tag is none in the middle of it.
+                // The tag is longer, so this is not its end.
                 After::End | After::Other => None,
             });
         let (len, next) = closing.unwrap_or((inside.len(), inside.len()));
@@ -175,7 +175,7 @@ pub(super) fn mend(tag: &[u8], broken_at: usize) -> Vec<u8> {
     out
 }
 
-/// The length of the comment, declaration or the like at the start of `bytes`.
+/// The length of the comment, declaration or instruction at the start of `bytes`.
 fn declaration_len(bytes: &[u8]) -> Option<usize> {
     const STARTS: [&[u8]; 3] = [b"<!--", b"<![CDATA[", b"<!DOCTYPE"];
     if bytes.starts_with(b"<?") {
@@ -196,7 +196,7 @@ fn declaration_len(bytes: &[u8]) -> Option<usize> {
     memchr(b'>', bytes).map(|at| at + 1)
 }
 
-/// The length of a document type, with the internal subset in brackets.
+/// The length of a document type declaration, including its internal subset in brackets.
 fn doctype_len(bytes: &[u8]) -> Option<usize> {
     let first = bytes.iter().position(|b| matches!(b, b'[' | b'>'))?;
     if bytes[first] == b'>' {

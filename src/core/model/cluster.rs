@@ -1,6 +1,6 @@
-//! Clusters, grids and hosts as a snapshot holds them: immutable, and flat.
+//! Clusters, grids and hosts as a snapshot holds them: immutable and flat.
 //!
-//! No rules of replacement here: those are the store's.
+//! No rules for their replacement: those are in `store`.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use super::text::SmallText;
 use super::time::Mono;
 use super::vocabulary::DefId;
 
-/// What stands below the root grid.
+/// A child of the root grid.
 #[derive(Clone, Debug)]
 pub enum Node {
-    /// A cluster this gmetad is the authority on, in full.
+    /// A cluster in full; this gmetad is its authority.
     Cluster(Arc<Cluster>),
-    /// A grid below, always as summary.
+    /// A grid below, as summary.
     Grid(Arc<Grid>),
 }
 
@@ -37,7 +37,7 @@ impl Node {
         }
     }
 
-    /// When the document that brought it ended.
+    /// When its document ended.
     pub fn received(&self) -> Mono {
         match self {
             Node::Cluster(cluster) => cluster.received,
@@ -51,19 +51,19 @@ impl Node {
 pub struct Grid {
     /// NAME.
     pub name: Box<str>,
-    /// AUTHORITY: the URL of its own graphs.
+    /// AUTHORITY: the URL of its graphs.
     pub authority: Box<str>,
-    /// LOCALTIME as received, seconds since the epoch by its clock.
+    /// LOCALTIME as received, in seconds since the epoch by its clock.
     pub localtime: i64,
     /// When the document ended.
     pub received: Mono,
-    /// All it has, summed up.
+    /// The sums over its hosts.
     pub summary: Summary,
-    /// Memory that it takes, about; what it shares is counted in full.
+    /// Approximate memory; shared parts are counted in full.
     pub bytes: usize,
 }
 
-/// A cluster with all of its hosts' metrics in one array.
+/// A cluster, with the metrics of all its hosts in one array.
 #[derive(Clone, Debug, Default)]
 pub struct Cluster {
     /// NAME.
@@ -74,21 +74,21 @@ pub struct Cluster {
     pub latlong: Box<str>,
     /// URL.
     pub url: Box<str>,
-    /// LOCALTIME as received, seconds since the epoch by its clock.
+    /// LOCALTIME as received, in seconds since the epoch by its clock.
     pub localtime: i64,
     /// When the document ended.
     pub received: Mono,
-    /// What the metrics' `def` counts in.
+    /// The definitions that the metrics' `def` points to.
     pub defs: Arc<Vec<Arc<MetricDef>>>,
-    /// In the order the source listed them, those carried over last.
+    /// In document order; those carried over come last.
     pub hosts: Vec<Host>,
     /// Host by host.
     pub metrics: Vec<Metric>,
-    /// Indices of `hosts`, ordered by name.
+    /// Indices into `hosts`, in the order of names.
     pub by_name: Arc<[u32]>,
-    /// Over the hosts that are up.
+    /// The sums over the hosts that are up.
     pub summary: Summary,
-    /// Memory that it takes, about; what it shares is counted in full.
+    /// Approximate memory; shared parts are counted in full.
     pub bytes: usize,
 }
 
@@ -121,7 +121,7 @@ impl Cluster {
     }
 }
 
-/// What rarely changes about a host, shared between snapshots.
+/// The attributes of a host that rarely change, shared between snapshots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostInfo {
     /// NAME.
@@ -132,16 +132,16 @@ pub struct HostInfo {
     pub location: Box<str>,
     /// TAGS.
     pub tags: Box<str>,
-    /// GMOND_STARTED, seconds since the epoch by its clock.
+    /// GMOND_STARTED, in seconds since the epoch by its clock.
     pub gmond_started: i64,
-    /// Longest time expected between two messages, in seconds; 0: not said.
+    /// Longest time expected between two messages, in seconds; 0: not given.
     pub tmax: u32,
-    /// Seconds after which the host is forgotten; 0 = never.
+    /// Seconds after which the host is deleted; 0 = never.
     pub dmax: u32,
 }
 
 impl HostInfo {
-    /// Memory that it takes, about.
+    /// Approximate memory.
     pub fn bytes(&self) -> usize {
         let texts = [&self.name, &self.ip, &self.location, &self.tags];
         let texts = texts.map(|text| text.len() + ALLOCATION_BYTES);
@@ -152,26 +152,26 @@ impl HostInfo {
 /// A host in a snapshot.
 #[derive(Clone, Debug)]
 pub struct Host {
-    /// Its attributes.
+    /// The attributes that rarely change.
     pub info: Arc<HostInfo>,
-    /// REPORTED, seconds since the epoch by the cluster's clock.
+    /// REPORTED, in seconds since the epoch by the cluster's clock.
     pub reported: i64,
-    /// TN when `received`.
+    /// TN at `received`.
     pub tn: u32,
-    /// Whether it was up then.
+    /// Whether it was up at `received`.
     pub up: bool,
-    /// Whether the newest document named it; otherwise it is carried over.
+    /// Whether the newest document has it. Otherwise it is carried over.
     pub fresh: bool,
-    /// When the document that last named it ended.
+    /// When the last document that has it ended.
     pub received: Mono,
-    /// Where its metrics start in the cluster's.
+    /// Index of its first metric in the cluster's.
     pub first_metric: u32,
-    /// How many they are.
+    /// Number of its metrics.
     pub metric_count: u32,
 }
 
 impl Host {
-    /// Where its metrics are in the cluster's.
+    /// Indices of its metrics in the cluster's.
     #[inline]
     pub fn metrics(&self) -> Range<usize> {
         self.first_metric as usize..(self.first_metric + self.metric_count) as usize
@@ -189,13 +189,13 @@ impl Host {
     }
 }
 
-/// TN from which a host is down, in multiples of its TMAX.
+/// A host is down from this multiple of its TMAX on.
 const DOWN_AFTER_TMAX: u32 = 4;
 
-/// Seconds between REPORTED and LOCALTIME from which a host without a TMAX is down.
+/// A host without a TMAX is down from this difference of REPORTED and LOCALTIME on.
 const DOWN_AFTER_SECS: u64 = 60;
 
-/// Whether a host counts as up, by what its document said.
+/// Whether a host is up by its attributes in the document.
 pub fn is_up(info: &HostInfo, tn: u32, reported: i64, localtime: i64) -> bool {
     if info.tmax > 0 {
         tn < info.tmax.saturating_mul(DOWN_AFTER_TMAX)
@@ -207,24 +207,24 @@ pub fn is_up(info: &HostInfo, tn: u32, reported: i64, localtime: i64) -> bool {
 /// A host's value of one definition, in 24 bytes.
 #[derive(Clone, Debug)]
 pub struct Metric {
-    /// Index into the cluster's definitions, and above it whether the value is carried over.
+    /// Index into the cluster's definitions, and the flag `CARRIED`.
     def: u32,
-    /// TN when the host was received.
+    /// TN when the host's document arrived.
     pub tn: u32,
     /// VAL.
     pub val: SmallText,
 }
 
-/// Set in `Metric::def` where the newest document did not have the value.
+/// Set in `Metric::def` of values that the newest document does not have.
 const CARRIED: u32 = 1 << 31;
 
 impl Metric {
-    /// A value that the newest document had.
+    /// A value that the newest document has.
     #[inline]
     pub fn new(def: DefId, tn: u32, val: SmallText) -> Metric {
         debug_assert!(
             def < CARRIED,
-            "a document's limit keeps definitions below this"
+            "the limits of a document keep definitions below this"
         );
         Metric { def, tn, val }
     }
@@ -235,14 +235,14 @@ impl Metric {
         self.def & !CARRIED
     }
 
-    /// Whether the newest document to name the host had it; otherwise it is carried over.
+    /// Whether the newest document of its host has it. Otherwise it is carried over.
     #[inline]
     pub fn is_fresh(&self) -> bool {
         self.def & CARRIED == 0
     }
 
     #[must_use]
-    /// The same value, older by `secs`, of another index.
+    /// The value, carried over under another index and older by `secs`.
     pub fn carried(&self, def: DefId, secs: u32) -> Metric {
         Metric {
             def: def | CARRIED,
@@ -252,7 +252,7 @@ impl Metric {
     }
 
     #[must_use]
-    /// The same value under another index.
+    /// The value under another index.
     pub fn moved(&self, def: DefId) -> Metric {
         Metric {
             def: def | (self.def & CARRIED),
@@ -261,19 +261,19 @@ impl Metric {
         }
     }
 
-    /// Changes the index in place.
+    /// Changes the index.
     pub fn set_def(&mut self, def: DefId) {
         self.def = def | (self.def & CARRIED);
     }
 
-    /// Whether its DMAX has passed, `age` seconds after its host was received.
+    /// Whether its DMAX has passed, `age` seconds after its host's document arrived.
     #[inline]
     pub fn is_expired(&self, dmax: u32, age: u32) -> bool {
         dmax > 0 && self.tn.saturating_add(age) > dmax
     }
 }
 
-/// The order of host indices by name, and whether a name came twice.
+/// The indices of hosts in the order of names, and whether a name is repeated.
 pub fn order_by_name(hosts: &[Host]) -> (Arc<[u32]>, bool) {
     let mut order: Vec<u32> = (0..hosts.len() as u32).collect();
     order.sort_by(|&a, &b| {

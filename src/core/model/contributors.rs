@@ -1,22 +1,22 @@
-//! Whose values a sum is of: two sums of the same contributors may be held against each other.
+//! The hosts whose values are in a sum: only sums of the same contributors can be compared.
 //!
-//! No set of names is kept, only what they add up to.
+//! Keeps no set of names, only a checksum.
 
-/// What tells whether the growth of a sum is the growth of its values: as long as it stays the same,
-/// nobody came, nobody went, and no counter began anew.
+/// Tells whether the growth of a sum is the growth of its values. As long as this is equal, no
+/// contributor came or went, and no counter was reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Contributors {
-    /// The ids of those who brought a value, added up, so that their order does not matter.
+    /// The sum of the contributors' ids, which does not depend on their order.
     ids: u64,
-    /// How often a counter of theirs was less than before.
+    /// Resets of their counters: how often one was less than before.
     resets: u32,
 }
 
-/// An odd number whose bits are spread well.
+/// An odd number with well spread bits.
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A number for a name, below the number of what it is in. Two names get the same one by an
-/// accident that nobody will see; who wants it spoils only sums of its own.
+/// A hash of a name within the parent of that id. A collision by chance is too rare to matter; a
+/// source that makes one on purpose spoils only its own sums.
 pub fn id_of(within: u64, name: &[u8]) -> u64 {
     let mut id = within ^ (name.len() as u64).wrapping_mul(MIX);
     for chunk in name.chunks(8) {
@@ -29,33 +29,33 @@ pub fn id_of(within: u64, name: &[u8]) -> u64 {
 }
 
 impl Contributors {
-    /// One alone.
+    /// A single contributor.
     pub fn one(id: u64) -> Contributors {
         Contributors { ids: id, resets: 0 }
     }
 
-    /// Adds one.
+    /// Adds a contributor.
     #[inline]
     pub fn add(&mut self, id: u64) {
         self.ids = self.ids.wrapping_add(id);
     }
 
-    /// Takes one out again.
+    /// Removes a contributor.
     pub fn remove(&mut self, id: u64) {
         self.ids = self.ids.wrapping_sub(id);
     }
 
-    /// Notes counters that began anew, since the sum was first made.
+    /// Adds resets of counters.
     pub fn add_resets(&mut self, resets: u32) {
         self.resets = self.resets.wrapping_add(resets);
     }
 
-    /// How often a counter began anew.
+    /// Resets of counters since the sum was first made.
     pub fn resets(self) -> u32 {
         self.resets
     }
 
-    /// Adds all of another sum's.
+    /// Adds all contributors and resets of another sum.
     pub fn merge(&mut self, other: Contributors) {
         self.add(other.ids);
         self.add_resets(other.resets);

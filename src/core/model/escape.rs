@@ -1,13 +1,13 @@
-//! The one place that escapes: text to Latin-1 bytes that stand safely inside an attribute.
+//! The one place that escapes text: to Latin-1 bytes that are safe inside an XML attribute.
 //!
-//! Reading is in `text`.
+//! Reading is in `latin1`.
 
 use crate::model::push_decimal;
 
-/// Stands in for a character that XML 1.0 forbids.
+/// Replaces a character that XML 1.0 forbids.
 pub const REPLACEMENT: char = '?';
 
-/// Whether XML 1.0 allows the character, as itself or as a reference.
+/// Whether XML 1.0 allows the character, literally or as a reference.
 pub fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
@@ -26,7 +26,7 @@ pub fn push(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(rest.as_bytes());
 }
 
-/// Appends a value, which is nearly always a plain number.
+/// Appends a value, escaped; it is usually a plain number.
 #[inline]
 pub fn push_value(out: &mut Vec<u8>, value: &crate::model::SmallText) {
     let bytes = value.as_bytes();
@@ -49,10 +49,10 @@ fn push_char(out: &mut Vec<u8>, c: char) {
         '>' => out.extend_from_slice(b"&gt;"),
         '"' => out.extend_from_slice(b"&quot;"),
         '\'' => out.extend_from_slice(b"&apos;"),
-        // Written raw they would come back as spaces.
+        // Literal ones would be read back as spaces.
         '\t' | '\n' | '\r' => reference(out, c),
         c if !is_xml_char(c) => out.push(REPLACEMENT as u8),
-        // C1 controls are legal, but what reads ISO-8859-1 as Windows-1252 would take them for letters.
+        // C1 controls are legal, but readers that take ISO-8859-1 for Windows-1252 would show letters.
         '\u{80}'..='\u{9f}' => reference(out, c),
         c => match u8::try_from(c) {
             Ok(latin1) => out.push(latin1),
@@ -89,7 +89,7 @@ pub fn number_attribute(out: &mut Vec<u8>, name: &str, number: impl Into<i64>) {
     out.push(b'"');
 }
 
-/// Appends an EXTRA_DATA element, which stands even where it is empty.
+/// Appends an EXTRA_DATA element, even an empty one.
 pub fn extra_data<'a>(out: &mut Vec<u8>, extra: impl IntoIterator<Item = &'a (String, String)>) {
     out.extend_from_slice(b"<EXTRA_DATA>\n");
     for (name, val) in extra {

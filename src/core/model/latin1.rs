@@ -1,12 +1,12 @@
-//! Text as it stands in a gmond's document, read as well as it can be.
+//! Text in a gmond's document, read as well as possible.
 //!
-//! Writing is in `escape`. Nothing here fails: what cannot be read is replaced and counted.
+//! Writing is in `escape`. Nothing fails here: malformed text is replaced and counted.
 
 use std::borrow::Cow;
 
 use super::escape::{REPLACEMENT, is_xml_char};
 
-/// Latin-1 bytes as text; free where they are ASCII.
+/// Latin-1 bytes as text, without a copy if they are ASCII.
 pub fn from_latin1(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.is_ascii() => Cow::Borrowed(text),
@@ -16,10 +16,10 @@ pub fn from_latin1(bytes: &[u8]) -> Cow<'_, str> {
 
 /// An attribute's value with its references resolved.
 ///
-/// A gmond escapes a byte over 0x7f as `&#`, a byte that is no digit, a digit and `;` — its
-/// arithmetic on a signed character gone wrong, but without loss, so the byte is worked out
-/// again. Runs of such bytes that are UTF-8 are read as that, others as Latin-1. `damage` counts
-/// the references that no XML parser would take.
+/// A gmond escapes a byte over 0x7f as `&#`, a byte that is no digit, a digit and `;`: its
+/// arithmetic on a signed character overflows, but loses nothing, so the byte is recovered. Runs of
+/// such bytes are read as UTF-8 if they are valid, else as Latin-1. `damage` counts the references
+/// that no XML parser would accept.
 pub fn unescape<'a>(raw: &'a str, damage: &mut u64) -> Cow<'a, str> {
     let Some(first) = raw
         .bytes()
@@ -44,7 +44,7 @@ pub fn unescape<'a>(raw: &'a str, damage: &mut u64) -> Cow<'a, str> {
             out.push(resolved);
             rest = &rest[len..];
         } else {
-            // A raw line end in an attribute means a space.
+            // A literal line end in an attribute means a space.
             out.push(if matches!(c, '\n' | '\r' | '\t') {
                 ' '
             } else {
@@ -68,8 +68,8 @@ fn flush_recovered(out: &mut String, recovered: &mut Vec<u8>) {
     recovered.clear();
 }
 
-/// The byte behind `&#`, T, D, `;` where T is `'0'` plus the low byte of a tenth of the byte's
-/// negative value as an unsigned 32-bit number, and D its last digit.
+/// The byte that a gmond wrote as `&#`, T, D, `;`. The byte as a negative number, converted to 32 bits
+/// without a sign, is N. T is `'0'` plus the low byte of N / 10, and D is the last digit of N.
 fn broken_reference(text: &str) -> Option<(u8, usize)> {
     let mut chars = text.strip_prefix("&#")?.chars();
     let tens = u8::try_from(chars.next()?).ok().filter(|b| *b >= 0x80)?;
@@ -79,11 +79,11 @@ fn broken_reference(text: &str) -> Option<(u8, usize)> {
     }
     let tenth = 0x1999_9900 + u32::from(tens.wrapping_sub(b'0'));
     let byte = (tenth.wrapping_mul(10).wrapping_add(ones) & 0xff) as u8;
-    // `&#`, the byte as two bytes of UTF-8, the digit and the semicolon.
+    // `&#`, T as two bytes of UTF-8, D and the semicolon.
     (byte >= 0x80).then_some((byte, 6))
 }
 
-/// The character a reference at the start of `text` stands for, and the length read.
+/// The character of the reference at the start of `text`, and the length read.
 fn reference(text: &str, damage: &mut u64) -> (char, usize) {
     const LONGEST: usize = 12;
     let end = text.bytes().take(LONGEST).position(|b| b == b';');
@@ -104,7 +104,7 @@ fn reference(text: &str, damage: &mut u64) -> (char, usize) {
             return (REPLACEMENT, end + 1);
         }
     }
-    // A bare ampersand, as configured in an OWNER or URL.
+    // A bare ampersand, for example from a configured OWNER or URL.
     *damage += 1;
     ('&', 1)
 }

@@ -1,6 +1,6 @@
-//! What all hosts' metrics of one kind have in common: the definition, and its form on the wire.
+//! A metric's definition, which hosts share, and its form on the wire.
 //!
-//! No values here: a value, its age and its host are in `cluster`.
+//! No values: those are in `cluster`, with their ages and hosts.
 
 use crate::model::escape;
 
@@ -18,7 +18,7 @@ pub enum MetricType {
     Float,
     Double,
     Timestamp,
-    /// One this version does not know; its text is kept.
+    /// Unknown to this version; its text is kept.
     Other,
 }
 
@@ -40,12 +40,12 @@ impl MetricType {
         }
     }
 
-    /// Whether its values, and so their sums, have no decimals.
+    /// Whether its values and their sums have no decimals.
     pub fn is_integer(self) -> bool {
         self.is_numeric() && !matches!(self, MetricType::Float | MetricType::Double)
     }
 
-    /// Whether values of it are summed up and stored.
+    /// Whether its values are summed and stored.
     pub fn is_numeric(self) -> bool {
         !matches!(
             self,
@@ -64,7 +64,7 @@ pub enum Slope {
     Both,
     Unspecified,
     Derivative,
-    /// One this version does not know; its text is kept.
+    /// Unknown to this version; its text is kept.
     Other,
 }
 
@@ -83,7 +83,7 @@ impl Slope {
     }
 }
 
-/// The attributes that hosts share, as text where the wire has text.
+/// The attributes that hosts share; text where the wire has text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the names are the wire's own")]
 pub struct MetricFields {
@@ -96,14 +96,14 @@ pub struct MetricFields {
     pub dmax: u32,
     pub slope_text: String,
     pub source: String,
-    /// EXTRA_ELEMENT NAME and VAL, in order, repeats kept.
+    /// NAME and VAL of the EXTRA_ELEMENTs, in order and with repeats.
     pub extra: Vec<(String, String)>,
 }
 
-/// What an allocation takes beside what is asked for.
+/// The overhead of an allocation.
 pub(super) const ALLOCATION_BYTES: usize = 16;
 
-/// One definition, shared by every metric that has these attributes.
+/// A definition, shared by all metrics with these attributes.
 #[derive(Debug)]
 pub struct MetricDef {
     fields: MetricFields,
@@ -113,7 +113,7 @@ pub struct MetricDef {
 }
 
 impl MetricDef {
-    /// Works out the types and the wire form once, for all who share it.
+    /// Parses the type and slope and builds the wire form, once for all that share it.
     pub fn new(mut fields: MetricFields) -> MetricDef {
         fields.extra.shrink_to_fit();
         let ty = MetricType::parse(&fields.type_text);
@@ -156,7 +156,7 @@ impl MetricDef {
             .map(|(_, val)| val.as_str())
     }
 
-    /// Memory that it takes, about.
+    /// Approximate memory.
     pub fn bytes(&self) -> usize {
         let MetricFields {
             name,
@@ -179,17 +179,17 @@ impl MetricDef {
             + ALLOCATION_BYTES
     }
 
-    /// The METRIC element without its value and its TN.
+    /// The METRIC element without VAL and TN.
     pub fn wire(&self) -> &Wire {
         &self.wire
     }
 }
 
-/// A METRIC element in the one spelling that is written, and that a gmond nearly always sends:
+/// A METRIC element as it is written, and as a gmond nearly always sends it:
 /// `head VAL middle TN tail`.
 ///
-/// A gmond leaves ` SOURCE="gmond"` out and a gmetad puts it in, so the tail is kept as three
-/// runs. Bytes are Latin-1, escaped.
+/// A gmond omits ` SOURCE="gmond"` and a gmetad writes it, so the tail has three parts. The bytes are
+/// escaped Latin-1.
 #[derive(Debug)]
 pub struct Wire {
     bytes: Box<[u8]>,
@@ -197,11 +197,11 @@ pub struct Wire {
     tail: u32,
     source: u32,
     close: u32,
-    /// Whether a document may leave SOURCE out and mean this definition.
+    /// Whether SOURCE may be absent for this definition.
     source_is_default: bool,
 }
 
-/// What an absent SOURCE means.
+/// The meaning of an absent SOURCE.
 pub const DEFAULT_SOURCE: &str = "gmond";
 
 impl Wire {
@@ -254,13 +254,13 @@ impl Wire {
         &self.bytes[self.tail as usize..]
     }
 
-    /// The tail up to SOURCE.
+    /// The tail before SOURCE.
     #[inline]
     pub fn before_source(&self) -> &[u8] {
         &self.bytes[self.tail as usize..self.source as usize]
     }
 
-    /// The tail after SOURCE, if a document may leave that out.
+    /// The tail after SOURCE, if SOURCE may be absent.
     #[inline]
     pub fn after_default_source(&self) -> Option<&[u8]> {
         self.source_is_default

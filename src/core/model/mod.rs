@@ -1,4 +1,4 @@
-//! The field's nouns: grid, cluster, host, metric, summary, and the text they share.
+//! The data model: grid, cluster, host, metric, summary, and the text and numbers in them.
 //!
 //! No I/O and no clock: times come in with the data.
 

@@ -1,8 +1,8 @@
-//! The number in a value's text, and how many decimals it was written with; a whole number as text.
+//! The number in a value's text and its decimals; whole numbers as text.
 //!
-//! Not a float parser of its own: what is not a short plain decimal goes to the standard one.
+//! Parses short plain decimals only. Others go to the standard parser.
 
-/// A number as it stood in a document.
+/// A number as it was written in a document.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Number {
     /// Always finite.
@@ -11,18 +11,18 @@ pub struct Number {
     pub decimals: u8,
 }
 
-/// Powers of ten that are exact as `f64`, and so divide without a second rounding.
+/// Powers of ten that are exact as `f64`, so a division rounds once.
 const POWERS_OF_TEN: [f64; 16] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
 ];
 
-/// Digits that always fit the 53 bits of an `f64` mantissa.
+/// Digits that always fit into the 53 bits of an `f64` mantissa.
 const EXACT_DIGITS: usize = 15;
 
-/// Most decimals kept; more is noise of a `double`'s printing.
+/// Most decimals kept. Further ones are noise from printing a `double`.
 const MAX_DECIMALS: usize = 17;
 
-/// Reads a decimal number; `None` for anything else: text, `nan`, `inf`, hexadecimal, nothing.
+/// Reads a decimal number. `None` for anything else: text, `nan`, `inf`, hexadecimal, an empty value.
 pub fn parse_number(text: &[u8]) -> Option<Number> {
     let text = text.trim_ascii();
     let (negative, digits) = match text.first()? {
@@ -80,7 +80,7 @@ fn parse_general(text: &[u8]) -> Option<Number> {
     })
 }
 
-/// Appends a whole number; the hot path of every TN and of every sample's time.
+/// Appends a whole number. A hot path: called for every TN and every sample's time.
 #[inline]
 pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];

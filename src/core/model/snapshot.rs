@@ -1,32 +1,32 @@
-//! One moment of everything that is known, as readers get it.
+//! A snapshot of the store, for readers.
 //!
-//! Never changed: `store` makes another.
+//! Immutable: `store` makes a new one after a change.
 
 use std::sync::Arc;
 
 use super::{Node, Summary};
 
-/// The grid that wraps all of it.
+/// The root grid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GridIdentity {
     /// `gridname`.
     pub name: String,
     /// `authority`.
     pub authority: String,
-    /// Off: there is no GRID around the output.
+    /// Off: the output has no GRID around it.
     pub scalable: bool,
 }
 
-/// One moment of everything, immutable.
+/// All data at one moment.
 #[derive(Debug, Default)]
 pub struct Snapshot {
-    /// The grid that wraps it.
+    /// The root grid.
     pub identity: Arc<GridIdentity>,
-    /// Whether names of hosts are all in lower case, however they are asked for.
+    /// Whether names of hosts are in lower case, so that those in queries are converted.
     pub lower_case_hosts: bool,
-    /// In the order of the sources; each name once.
+    /// In the order of the sources, each name once.
     pub nodes: Vec<Node>,
-    /// The sum of all sources that answer, as of the last time it was worked out.
+    /// The sums over all sources that answer, as last computed.
     pub summary: Arc<Summary>,
 }
 

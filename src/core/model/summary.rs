@@ -1,6 +1,6 @@
-//! Sums over the hosts of a cluster, a grid, or everything.
+//! Sums over the hosts of a cluster, a grid, or all sources.
 //!
-//! Which hosts and metrics take part is decided where the sums are fed.
+//! The caller decides which hosts and metrics are summed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use super::number::Number;
 /// HOSTS and METRICS of a cluster or grid.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    /// Hosts heard of in time.
+    /// Hosts that are up.
     pub hosts_up: u32,
-    /// Hosts not heard of for four times their TMAX.
+    /// Hosts that are down.
     pub hosts_down: u32,
-    /// In the order in which the source listed them.
+    /// In document order.
     pub metrics: Vec<SummaryMetric>,
 }
 
@@ -27,11 +27,11 @@ pub struct SummaryMetric {
     pub def: Arc<MetricDef>,
     /// SUM.
     pub sum: f64,
-    /// Hosts summed.
+    /// Number of hosts summed.
     pub num: u32,
-    /// Which those are.
+    /// Those hosts.
     pub contributors: Contributors,
-    /// As many as the summed values had at most; 0 for whole numbers.
+    /// The most decimals of any summed value; 0 for whole numbers.
     pub decimals: u8,
 }
 
@@ -41,8 +41,8 @@ impl SummaryMetric {
         format!("{:.*}", usize::from(self.decimals), self.sum)
     }
 
-    /// Its extra data: all that one of the summed metrics brings but SPOOF_HOST, which tells of
-    /// that metric's host alone. C gmetad leaves it out, too.
+    /// Its extra data: that of one of the summed metrics, without SPOOF_HOST, which is about a single
+    /// host. C gmetad omits it too.
     pub fn extra(&self) -> impl Iterator<Item = &(String, String)> {
         extra_of_sums(&self.def)
     }
@@ -60,7 +60,7 @@ impl Summary {
     }
 }
 
-/// Adds summaries and single sums up, by name.
+/// Adds up summaries and single sums by name.
 #[derive(Debug, Default)]
 pub struct SummaryBuilder {
     summary: Summary,
@@ -68,7 +68,7 @@ pub struct SummaryBuilder {
     bytes: usize,
 }
 
-/// What a sum takes beside its definition and its name.
+/// Memory of a sum beside its definition and name.
 const SUM_BYTES: usize = 136;
 
 impl SummaryBuilder {
@@ -96,7 +96,7 @@ impl SummaryBuilder {
             self.summary.metrics.len() - 1
         };
         let metric = &mut self.summary.metrics[at];
-        // One that is too large would take the others along.
+        // A value that overflows the sum would spoil all others in it.
         if !(metric.sum + sum.value).is_finite() {
             return;
         }
@@ -123,7 +123,7 @@ impl SummaryBuilder {
         }
     }
 
-    /// Notes counters that began anew, of sums there are, whose values were added one by one.
+    /// Adds the resets of a summary whose values were added one by one. Other names are ignored.
     pub fn note_resets(&mut self, of: &Summary) {
         for metric in &of.metrics {
             let resets = metric.contributors.resets();
@@ -135,12 +135,12 @@ impl SummaryBuilder {
         }
     }
 
-    /// How many names there are.
+    /// Number of names.
     pub fn len(&self) -> usize {
         self.summary.metrics.len()
     }
 
-    /// Memory that it takes, about; definitions that others use too are counted in full.
+    /// Approximate memory; shared definitions are counted in full.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -152,7 +152,7 @@ impl SummaryBuilder {
             && self.summary.hosts_down == 0
     }
 
-    /// What was added up.
+    /// The sums.
     pub fn finish(mut self) -> Summary {
         self.summary.metrics.shrink_to_fit();
         self.summary

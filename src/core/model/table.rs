@@ -1,22 +1,21 @@
-//! The table of definitions: one for all sources, so that equal definitions are one in memory.
+//! The table of definitions, one for all sources, so that equal definitions share memory.
 //!
-//! Holds no values. A definition leaves when the last cluster that used it has.
+//! Holds no values. A definition is dropped after the last cluster that used it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::metric::{MetricDef, MetricFields};
 
-/// How many new definitions come in before those without users are looked for, and how much memory
-/// they take; or as much as is used, if that is more.
+/// Unused definitions are dropped after so many new ones, or so many bytes of them; or after as much
+/// as is in use, if that is more.
 const SWEEP_EVERY: usize = 1024;
 const SWEEP_EVERY_BYTES: usize = 64 << 20;
 
 /// Shares definitions between hosts, clusters and sources.
 #[derive(Debug, Default)]
 pub struct DefTable {
-    // Keyed by the fields themselves would hold them twice; the hash is enough to find the few
-    // definitions to compare.
+    // Keys of whole fields would store them twice. The hash finds the few definitions to compare.
     by_hash: HashMap<u64, Vec<Arc<MetricDef>>>,
     hasher: std::hash::RandomState,
     len: usize,
@@ -26,7 +25,7 @@ pub struct DefTable {
 }
 
 impl DefTable {
-    /// The one definition with these fields.
+    /// The definition with these fields.
     pub fn intern(&mut self, fields: MetricFields) -> Arc<MetricDef> {
         use std::hash::BuildHasher;
         let hash = self.hasher.hash_one(&fields);
@@ -44,15 +43,14 @@ impl DefTable {
         def
     }
 
-    /// Lets go of what nothing else holds, if there may be much of it: after a document was given
-    /// up.
+    /// Drops unused definitions, if there may be many: after a document was rejected.
     pub fn tidy(&mut self) {
         if self.len > self.sweep_at / 2 + SWEEP_EVERY / 2 || self.bytes > self.sweep_at_bytes / 2 {
             self.sweep();
         }
     }
 
-    /// Lets go of every definition that nothing else holds.
+    /// Drops all unused definitions.
     pub fn sweep(&mut self) {
         self.by_hash.retain(|_, defs| {
             defs.retain(|def| Arc::strong_count(def) > 1);
@@ -66,12 +64,12 @@ impl DefTable {
         self.sweep_at_bytes = self.bytes + self.bytes.max(SWEEP_EVERY_BYTES);
     }
 
-    /// Definitions held, used or not yet swept.
+    /// Number of definitions, used or not yet dropped.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether none is held.
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }

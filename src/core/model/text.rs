@@ -1,13 +1,13 @@
-//! A metric's value as text, short ones without an allocation.
+//! A metric's value as text. Short values need no allocation.
 //!
-//! Nothing here knows what the text means.
+//! Does not interpret the text.
 
 use std::fmt;
 
-/// As many bytes as fit beside the tag and the length.
+/// Bytes that fit beside the tag and the length.
 const INLINE_BYTES: usize = 14;
 
-/// Immutable UTF-8 text in 16 bytes; over 14 bytes it moves to the heap.
+/// Immutable UTF-8 text in 16 bytes. Text over 14 bytes is on the heap.
 #[derive(Clone)]
 pub struct SmallText(Repr);
 
@@ -15,7 +15,7 @@ pub struct SmallText(Repr);
 enum Repr {
     /// The first `len` bytes are the text.
     Inline { len: u8, bytes: [u8; INLINE_BYTES] },
-    /// Two hops, so that the record stays at 16 bytes; long values are rare.
+    /// A double box keeps the size at 16 bytes. Long values are rare.
     Heap(Box<Box<str>>),
 }
 
@@ -39,7 +39,7 @@ impl SmallText {
         }
     }
 
-    /// From bytes that are known to be ASCII.
+    /// From bytes that must be ASCII.
     #[inline]
     pub fn from_ascii(bytes: &[u8]) -> SmallText {
         if bytes.len() <= INLINE_BYTES {
@@ -54,7 +54,7 @@ impl SmallText {
         }
     }
 
-    /// Bytes beyond the record itself.
+    /// Bytes on the heap.
     pub fn heap_bytes(&self) -> usize {
         match &self.0 {
             Repr::Inline { .. } => 0,

@@ -1,6 +1,6 @@
-//! Time as the core sees it: two clocks, read once by the loop and handed in.
+//! Time in the core: two clocks, which the caller reads.
 //!
-//! No clock here: nothing in the core asks what time it is.
+//! No clock here: nothing in the core reads one.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use std::time::Duration;
 pub struct Mono(pub u64);
 
 impl Mono {
-    /// Whole seconds from `earlier` to here; 0 where `earlier` is later.
+    /// Whole seconds since `earlier`; 0 if that is later.
     pub fn secs_since(self, earlier: Mono) -> u32 {
         u32::try_from(self.0.saturating_sub(earlier.0) / 1000).unwrap_or(u32::MAX)
     }
 
-    /// Seconds of the clock that began from `earlier` to here; 0 where `earlier` is later.
+    /// Full seconds of the clock that passed since `earlier`; 0 if that is later.
     ///
-    /// For an age that is added up piece by piece: the pieces come to the whole, where rounding
-    /// each down would lose up to a second with each.
+    /// For an age that is added up in steps: these add up to the whole, while each `secs_since` would
+    /// lose up to a second.
     pub fn ticks_since(self, earlier: Mono) -> u32 {
         u32::try_from((self.0 / 1000).saturating_sub(earlier.0 / 1000)).unwrap_or(u32::MAX)
     }
 
-    /// The time from `earlier` to here; zero where `earlier` is later.
+    /// The time since `earlier`; zero if that is later.
     pub fn since(self, earlier: Mono) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -44,33 +44,32 @@ impl std::ops::Add<Duration> for Mono {
 pub struct Now {
     /// For deadlines and ages.
     pub mono: Mono,
-    /// Seconds since the epoch, for what is written out as time of day.
+    /// Seconds since the epoch, for times of day in output.
     pub epoch: i64,
 }
 
-/// Seconds that a source's clock may be ahead of ours, or behind. The values of one that is ahead
-/// would be of a time that has not come, and whatever keeps them in order would take no others until
-/// it has.
+/// Largest accepted difference between a source's clock and ours. Values of the future would block
+/// their files, which accept ascending times only, until that time has come.
 pub const MOST_APART_SECS: i64 = 86_400;
 
-/// A clock before this, in 2020, was never set, and is no measure for another.
+/// The start of 2020. A clock before this was never set, so others are not compared with it.
 const SET_SINCE: i64 = 1_577_836_800;
 
-/// By whose clock a source's values are stored, and why.
+/// Which clock gives the time of a source's values, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreTime {
-    /// By the source's, as it should be.
+    /// The source's: the normal case.
     Theirs(i64),
-    /// By the source's, though its clock is more than a day behind.
+    /// The source's, although it is more than a day behind.
     Behind(i64),
-    /// By ours: the source gives no time.
+    /// Ours: the source gives no time.
     Ours(i64),
-    /// By ours: the source's clock is more than a day ahead.
+    /// Ours: the source's is more than a day ahead.
     NotTheirs(i64),
 }
 
 impl StoreTime {
-    /// For a source with that LOCALTIME whose document came at `now`.
+    /// For a source with that LOCALTIME whose document arrived at `now`.
     pub fn of(localtime: i64, now: Now) -> StoreTime {
         if localtime <= 0 {
             StoreTime::Ours(now.epoch)

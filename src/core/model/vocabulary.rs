@@ -1,8 +1,8 @@
-//! What one cluster's documents have taught: which definitions it uses, and which follows which.
+//! The definitions that a cluster's documents use, and which one follows which.
 //!
-//! Kept from poll to poll. Many a gmond lists the metrics of all its hosts in the same order, so the
-//! definition that came next last time is what comes next now; where each host has an order of its
-//! own, `xml::build` goes by that first.
+//! Kept from poll to poll. Many gmonds list the metrics of all hosts in the same order, so the
+//! definition that came next last time is likely to come next now. If each host has its own order,
+//! `ingest::build` tries that first.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,57 +12,57 @@ use super::metric::MetricDef;
 /// Definitions tried by name before an element is parsed in full.
 const CANDIDATES: usize = 4;
 
-/// What a vocabulary, and who adds up by it, takes for each definition beside itself and its name.
+/// Memory of a vocabulary and its sums for each definition, beside the definition and its name.
 const ENTRY_BYTES: usize = 200;
 
 /// Index of a definition in its cluster.
 pub type DefId = u32;
 
-/// A cluster's definitions, by index, and the order they come in.
+/// A cluster's definitions by index, and their usual order.
 #[derive(Debug, Default)]
 pub struct Vocabulary {
     defs: Arc<Vec<Arc<MetricDef>>>,
     /// By definition: the one that followed it last time.
     next: Vec<DefId>,
-    /// By definition: the number of its name. Definitions that differ otherwise may share one.
+    /// By definition: the number of its name, which several definitions may share.
     name_of: Vec<u32>,
     names: HashMap<Box<str>, u32>,
     /// By name: its definitions, newest last.
     by_name: Vec<Vec<DefId>>,
-    /// By address of the definition, which stays as long as it is here: a peer may send as many of
-    /// one name as it likes.
+    /// By address of the definition, which `defs` keeps alive. Not by name: a peer may send any number
+    /// of definitions of one name.
     by_address: HashMap<usize, DefId>,
     bytes: usize,
 }
 
 impl Vocabulary {
-    /// The definitions, to be shared with a snapshot.
+    /// The definitions, shared with snapshots.
     pub fn defs(&self) -> &Arc<Vec<Arc<MetricDef>>> {
         &self.defs
     }
 
-    /// The definition of that index.
+    /// The definition at that index.
     #[inline]
     pub fn def(&self, id: DefId) -> &Arc<MetricDef> {
         &self.defs[id as usize]
     }
 
-    /// How many definitions there are.
+    /// Number of definitions.
     pub fn len(&self) -> usize {
         self.defs.len()
     }
 
-    /// Whether there is none yet.
+    /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.defs.is_empty()
     }
 
-    /// Memory that it takes, about; definitions that others use too are counted in full.
+    /// Approximate memory; shared definitions are counted in full.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How many different names there are.
+    /// Number of names.
     pub fn name_count(&self) -> usize {
         self.by_name.len()
     }
@@ -73,7 +73,7 @@ impl Vocabulary {
         self.name_of[id as usize]
     }
 
-    /// What followed `id` last time; any definition where nothing did yet.
+    /// The definition that followed `id` last time; an arbitrary one if none did yet.
     #[inline]
     pub fn predict(&self, id: Option<DefId>) -> Option<DefId> {
         match id {
@@ -83,7 +83,7 @@ impl Vocabulary {
         }
     }
 
-    /// Remembers that `id` came after `last`.
+    /// Remembers that `id` followed `last`.
     #[inline]
     pub fn learn(&mut self, last: Option<DefId>, id: DefId) {
         if let Some(last) = last {
@@ -91,7 +91,7 @@ impl Vocabulary {
         }
     }
 
-    /// The newest few definitions of a name.
+    /// The newest definitions of a name, a few at most.
     pub fn candidates(&self, name: &str) -> impl Iterator<Item = DefId> {
         let known = self
             .names
@@ -100,7 +100,7 @@ impl Vocabulary {
         known.iter().rev().take(CANDIDATES).copied()
     }
 
-    /// The index of a definition, which is added where it is new.
+    /// The index of a definition. A new one is added.
     pub fn add(&mut self, def: &Arc<MetricDef>) -> DefId {
         let address = Arc::as_ptr(def) as usize;
         if let Some(&id) = self.by_address.get(&address) {
@@ -124,7 +124,7 @@ impl Vocabulary {
         id
     }
 
-    /// The same without the definitions from `len` on.
+    /// The vocabulary without the definitions from `len` on.
     #[must_use]
     pub fn shortened(self, len: usize) -> Vocabulary {
         if self.len() <= len {
@@ -134,7 +134,7 @@ impl Vocabulary {
         self.compacted(&used).0
     }
 
-    /// The same with only the definitions that `used` marks, and where each of them went.
+    /// The vocabulary with only the definitions that `used` marks, and their new indices.
     pub fn compacted(&self, used: &[bool]) -> (Vocabulary, Vec<DefId>) {
         let mut kept = Vocabulary::default();
         let moved = self

@@ -1,6 +1,6 @@
-//! A line of a section of gmetad.conf, as a plugin is given it.
+//! A line of a plugin's section in gmetad.conf.
 //!
-//! Nothing is read here: the values are the plugin's to understand.
+//! Not interpreted here: the values are the plugin's own.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,23 +10,23 @@ use std::path::PathBuf;
 pub struct Directive {
     /// As written.
     pub name: String,
-    /// The rest of the line as written, a `#` in it included, without the blanks around it.
+    /// The rest of the line as written, including any `#`, without surrounding blanks.
     pub value: String,
-    /// Where it stands, for the plugin's own errors.
+    /// Its place, for the plugin's errors.
     pub line: Location,
 }
 
 /// A place in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// The file, as it was named.
+    /// The file, as it was given.
     pub file: PathBuf,
     /// Counted from 1.
     pub line: usize,
 }
 
 impl fmt::Display for Location {
-    /// `FILE:LINE`, as editors take it.
+    /// `FILE:LINE`, as editors accept it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file.display(), self.line)
     }

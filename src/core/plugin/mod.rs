@@ -1,4 +1,4 @@
-//! What a plugin is to the daemon, and what it is shown: an update, as a snapshot or as a tree.
+//! The interface of plugins, and the updates that they get.
 //!
 //! No chain, no thread and no loading: those are the daemon's.
 
@@ -16,31 +16,31 @@ pub mod tree;
 pub use directive::{Directive, Location};
 pub use tree::Invented;
 
-/// Something that wants to see every update.
+/// A receiver of all updates.
 ///
-/// All calls come from the plugin thread, one at a time. An error or a panic costs this plugin one
-/// update; ten in a row cost it the rest.
+/// All calls come from the plugin thread, one at a time. A plugin that fails or panics loses that
+/// update; after ten failures in a row it is disabled.
 pub trait Plugin: Send {
-    /// That of its section, which may be another plugin's as well, and in the `plugins` directive.
+    /// The name of its section and in the `plugins` directive. Plugins may share one.
     fn id(&self) -> &str;
 
-    /// The file of plugins_dir that it is; `None`: it is built in.
+    /// Its file in plugins_dir; `None`: it is built in.
     fn file(&self) -> Option<&Path> {
         None
     }
 
-    /// Told once, before `configure`: what it is called in the log.
+    /// Called once, before `configure`, with its unique name in the log.
     fn name_is(&mut self, name: &str) {
         let _ = name;
     }
 
-    /// Whether it does what the built-in plugin of this id does, which therefore has to leave it.
+    /// Whether it replaces the built-in plugin of this id.
     fn replaces(&self, built_in: &str) -> bool {
         let _ = built_in;
         false
     }
 
-    /// Takes its section's lines, in order, repeats kept; none if there is no such section.
+    /// Takes the lines of its section in order, repeats included; none without a section.
     fn configure(&mut self, directives: &[Directive]) -> Result<(), PluginError> {
         let _ = directives;
         Ok(())
@@ -51,28 +51,28 @@ pub trait Plugin: Send {
         Ok(())
     }
 
-    /// A source was polled: the update as it came, before any plugin has changed it.
+    /// A source was polled: the update before any plugin has changed it.
     fn arrived(&mut self, update: &Update) {
         let _ = update;
     }
 
-    /// All sources were summed up: likewise.
+    /// All sources were summed: the sums before any plugin has changed them.
     fn root_arrived(&mut self, root: &RootUpdate) {
         let _ = root;
     }
 
-    /// A source was polled. What is put in place of `update.node` is what the plugins after this
-    /// one see; nothing of it reaches the store.
+    /// A source was polled. Plugins after this one see its changes of `update.node`; the store does
+    /// not.
     fn notify(&mut self, update: &mut Update) -> Result<(), PluginError>;
 
-    /// All sources were summed up.
+    /// All sources were summed.
     fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
         let _ = root;
         Ok(())
     }
 
-    /// Work between updates, of a few hundredths of a second: called after each, and when the time
-    /// it has last given has passed without one. `None`: not before the next update.
+    /// Does work between updates, for a few hundredths of a second. Called after each update, and
+    /// after the returned time without one. `None`: after the next update.
     fn tick(&mut self) -> Option<Duration> {
         None
     }
@@ -80,26 +80,26 @@ pub trait Plugin: Send {
     /// Called once, after the last update.
     fn stop(&mut self) {}
 
-    /// What it counts, and for whom, if it sends values on. Asked once, before `configure`.
+    /// The name and counters of an export. Called once, before `configure`.
     fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
         None
     }
 }
 
-/// One source's news.
+/// An update of one source.
 #[derive(Clone, Debug)]
 pub struct Update {
-    /// Name of the data_source; a source may bring several nodes, one update each.
+    /// Name of the data_source. A source may have several nodes, with one update each.
     pub source: Arc<str>,
     /// How often it is polled on average.
     pub interval: Duration,
-    /// Whether it answered; if not, the node is what it last said.
+    /// Whether the source answered. If not, the node is from its last answer.
     pub up: bool,
-    /// A cluster or a nested grid, shared with the store until a plugin replaces it.
+    /// A cluster or a grid below, shared with the store until a plugin changes it.
     pub node: Node,
     /// When the document ended.
     pub now: Now,
-    /// What earlier plugins made up beside it; empty at first.
+    /// Attributes that earlier plugins added; empty at first.
     pub invented: Invented,
 }
 
@@ -112,33 +112,33 @@ pub struct RootUpdate {
     pub authority: Arc<str>,
     /// Of the sources that answer.
     pub summary: Arc<Summary>,
-    /// When it was summed up.
+    /// When they were summed.
     pub now: Now,
-    /// All nodes that there are, in order, each by its data_source and its name.
+    /// All current nodes in order, each with its data_source and name.
     pub present: Arc<[(Arc<str>, Box<str>)]>,
-    /// What earlier plugins made up beside it; empty at first.
+    /// Attributes that earlier plugins added; empty at first.
     pub invented: Invented,
 }
 
-/// What a plugin can fail with. The log puts its id in front.
+/// Why a plugin failed. The log prefixes the plugin's name.
 #[derive(Debug, thiserror::Error)]
 pub enum PluginError {
     /// A line of its section.
     #[error("{at}: {name}: {reason}")]
     Directive {
-        /// Where it stands.
+        /// Its place in the configuration.
         at: Location,
         /// The directive.
         name: String,
-        /// What is wrong with it, and what would be right.
+        /// What is wrong, and how to correct it.
         reason: String,
     },
-    /// A file, a socket or another thing of the system's.
+    /// An error of the system.
     #[error("{what}: {cause}")]
     System {
-        /// What was tried, on what.
+        /// The operation and its object.
         what: String,
-        /// What the system says.
+        /// The system's error.
         #[source]
         cause: io::Error,
     },

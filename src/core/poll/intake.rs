@@ -1,12 +1,12 @@
-//! From the bytes of a connection to a document, unpacked on the way where they are gzipped.
+//! From the bytes of a connection to a document, unpacked if they are gzipped.
 //!
-//! No I/O; how much is done in one call is limited.
+//! No I/O. One call does a limited amount of work.
 
 use crate::ingest::inflate::{GZIP_MAGIC, Inflate, Inflated};
 use crate::ingest::{Document, ParseError, Parser};
 use crate::model::{DefTable, Mono};
 
-use super::Failure;
+use super::outcome::Failure;
 
 /// Unpacked bytes read in one call.
 const WORK_BYTES: usize = 256 << 10;
@@ -17,7 +17,7 @@ const UNPACKED_BYTES: usize = 64 << 10;
 /// Reads one connection.
 #[derive(Debug)]
 pub(super) struct Intake {
-    /// Gone once given back.
+    /// `None` once given back.
     parser: Option<Box<Parser>>,
     form: Form,
     wire_bytes: u64,
@@ -25,25 +25,25 @@ pub(super) struct Intake {
 
 #[derive(Debug)]
 enum Form {
-    /// Nothing has come yet.
+    /// Nothing has arrived yet.
     Unknown,
-    /// The document itself.
+    /// A plain document.
     Plain,
-    /// The document in gzip.
+    /// A gzipped document.
     Gzip {
         inflate: Box<Inflate>,
         unpacked: Box<[u8]>,
-        /// There is more to unpack than one call was allowed to.
+        /// Whether the last call left something to unpack.
         backlog: bool,
     },
 }
 
-/// What is known after some bytes.
+/// What the bytes were so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
-    /// The document goes on.
+    /// A part of the document.
     More,
-    /// The document has ended well.
+    /// The whole document.
     All,
 }
 
@@ -61,7 +61,7 @@ impl Intake {
         matches!(self.form, Form::Gzip { backlog: true, .. })
     }
 
-    /// Takes bytes; to be called only without a backlog.
+    /// Takes bytes. Call this only without a backlog.
     pub(super) fn bytes(
         &mut self,
         bytes: &[u8],
@@ -126,7 +126,7 @@ impl Intake {
                     *backlog = false;
                     return Ok(Taken::More);
                 }
-                // Only now the check sum is known to be right.
+                // Only here the checksum has been verified.
                 Inflated::Ended if parser.has_ended() => return Ok(Taken::All),
                 Inflated::Ended => {
                     let bytes = parser.byte_count();
@@ -137,7 +137,7 @@ impl Intake {
         Ok(Taken::More)
     }
 
-    /// The connection was closed. What is still to be unpacked, `work` goes on with.
+    /// The connection was closed. `work` unpacks the rest.
     pub(super) fn end(&mut self) -> Result<Taken, Failure> {
         match &mut self.form {
             Form::Unknown => Err(Failure::Nothing),
@@ -155,7 +155,7 @@ impl Intake {
         }
     }
 
-    /// The document, and how many bytes brought it.
+    /// The document, and its bytes on the wire.
     pub(super) fn finish(mut self, now: Mono) -> Result<(Document, u64), ParseError> {
         let parser = self.parser.take().ok_or(ParseError::NotXml)?;
         Ok((parser.finish(now)?, self.wire_bytes))

@@ -1,9 +1,9 @@
-//! The poll of one source, as a machine: which of its hosts, when, and for how long.
+//! The polls of one source, as a state machine: which of its hosts, when, and for how long.
 //!
-//! No sockets, clock, threads or look-ups: what happened goes in with its time, what is to be done
-//! comes out as actions.
+//! No sockets, clock, threads or look-ups: events go in with their time, actions come out.
 
 mod intake;
+mod limits;
 mod outcome;
 mod target;
 #[cfg(test)]
@@ -19,68 +19,53 @@ use crate::source::{HostPort, SourceConfig};
 use crate::timers::Schedule;
 
 use intake::{Intake, Taken};
-pub use outcome::{Answer, Failure, HostFailure, Outcome};
+pub use limits::{ADDRESSES_FRESH, CONNECT_LIMIT, RESOLVE_LIMIT, SILENCE_LIMIT, WHOLE_LIMIT};
+pub use outcome::{Failure, HostFailure, Outcome, SourceAnswer};
 use target::{Addresses, Target};
 
-/// For a look-up of a name; after it, the addresses from before are tried.
-pub const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
-
-/// For a connection.
-pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
-
-/// For a peer that is connected and says nothing.
-pub const SILENCE_LIMIT: Duration = Duration::from_secs(10);
-
-/// For the whole poll, all hosts together; or twice the interval, if that is longer. A document of
-/// 100 MB takes as long on 14 Mbit/s.
-pub const WHOLE_LIMIT: Duration = Duration::from_secs(60);
-
-/// How old a name's addresses may get before they are looked up again beside a poll.
-pub const ADDRESSES_FRESH: Duration = Duration::from_secs(300);
-
-/// What is to be done for the machine, in this order.
+/// What the caller must do, in this order.
 #[derive(Debug)]
 pub enum Action {
-    /// Look the name up and say what came of it with `resolved`.
+    /// Look the name up and call `resolved`.
     Resolve {
-        /// Which of the source's hosts: its number, which no other one ever has.
+        /// The number of the host, which is never used again.
         host: usize,
         /// Its name.
         name: String,
         /// Its port.
         port: u16,
     },
-    /// Connect, and say what came of it with `connected` or `broken`.
+    /// Connect and call `connected` or `broken`.
     Connect(SocketAddr),
-    /// Let go of the connection.
+    /// Close the connection.
     Close,
-    /// Give back a parser whose document came to nothing.
+    /// Give back the parser of a document that failed.
     Abandon(Box<Parser>),
     /// The poll is over.
     Ended(Box<Outcome>),
 }
 
-/// Polls one source, over and over.
+/// The state machine of one source.
 #[derive(Debug)]
 pub struct Poll {
     targets: Vec<Target>,
     /// The number of the next new target.
     unused: usize,
-    /// The target a poll begins with: the one that answered last.
+    /// The target that a poll starts with: the one that answered last.
     first: usize,
     schedule: Schedule,
     whole_limit: Duration,
-    state: State,
+    state: PollState,
     actions: VecDeque<Action>,
 }
 
 #[derive(Debug)]
-enum State {
-    /// Waits for the next start.
+enum PollState {
+    /// Waiting for the next start.
     Idle { next: Mono },
-    /// A poll is under way.
+    /// A poll is running.
     Running(Run),
-    /// For good: the daemon ends, or the source is gone from the configuration.
+    /// Never polls again: the daemon stops, or the source was removed from the configuration.
     Stopped,
 }
 
@@ -90,11 +75,11 @@ struct Run {
     started: Mono,
     /// When the next one should start.
     next: Mono,
-    /// When this one is given up.
+    /// When this one times out.
     deadline: Mono,
-    /// Targets given up so far; the one under way is that many after the first.
+    /// Targets that failed so far. The current one is that many after the first.
     tried: usize,
-    /// Which of its addresses is under way.
+    /// The current address of that target.
     address: usize,
     failures: Vec<HostFailure>,
     step: Step,
@@ -102,11 +87,11 @@ struct Run {
 
 #[derive(Debug)]
 enum Step {
-    /// Waits for the addresses of the target's name.
+    /// Waiting for the addresses of the target's name.
     Resolving { deadline: Mono },
-    /// Waits for the connection.
+    /// Waiting for the connection.
     Connecting { address: SocketAddr, deadline: Mono },
-    /// Connected; the document comes. The deadline moves with each byte.
+    /// Connected and reading the document. Each byte extends the deadline.
     Reading {
         address: SocketAddr,
         deadline: Mono,
@@ -115,7 +100,7 @@ enum Step {
 }
 
 impl Poll {
-    /// The machine of a source whose first poll starts at `first_start`.
+    /// A source whose first poll starts at `first_start`.
     pub fn new(config: &SourceConfig, schedule: Schedule, first_start: Mono) -> Poll {
         Poll {
             targets: config
@@ -128,47 +113,47 @@ impl Poll {
             first: 0,
             schedule,
             whole_limit: WHOLE_LIMIT.max(config.interval * 2),
-            state: State::Idle { next: first_start },
+            state: PollState::Idle { next: first_start },
             actions: VecDeque::new(),
         }
     }
 
-    /// What is to be done next for the machine.
+    /// The next thing the caller must do.
     pub fn action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// When `timeout` is to be called, if nothing happens before.
+    /// When to call `timeout`, unless something happens before.
     pub fn deadline(&self) -> Option<Mono> {
         match &self.state {
-            State::Idle { next } => Some(*next),
-            State::Running(run) => Some(run.deadline.min(match &run.step {
+            PollState::Idle { next } => Some(*next),
+            PollState::Running(run) => Some(run.deadline.min(match &run.step {
                 Step::Resolving { deadline }
                 | Step::Connecting { deadline, .. }
                 | Step::Reading { deadline, .. } => *deadline,
             })),
-            State::Stopped => None,
+            PollState::Stopped => None,
         }
     }
 
-    /// Whether bytes from the connection can be taken now.
+    /// Whether it accepts bytes from the connection now.
     pub fn wants_bytes(&self) -> bool {
         self.intake().is_some_and(|intake| !intake.has_backlog())
     }
 
-    /// Whether bytes that were taken wait for `work`.
+    /// Whether accepted bytes wait for `work`.
     pub fn has_backlog(&self) -> bool {
         self.intake().is_some_and(Intake::has_backlog)
     }
 
-    /// Whether a poll is under way.
+    /// Whether a poll is running.
     pub fn is_running(&self) -> bool {
-        matches!(self.state, State::Running(_))
+        matches!(self.state, PollState::Running(_))
     }
 
-    /// Whether the connection is waited for.
+    /// Whether it waits for the connection.
     pub fn is_connecting(&self) -> bool {
-        let State::Running(run) = &self.state else {
+        let PollState::Running(run) = &self.state else {
             return false;
         };
         matches!(run.step, Step::Connecting { .. })
@@ -176,7 +161,7 @@ impl Poll {
 
     fn intake(&self) -> Option<&Intake> {
         match &self.state {
-            State::Running(Run {
+            PollState::Running(Run {
                 step: Step::Reading { intake, .. },
                 ..
             }) => Some(intake),
@@ -184,14 +169,14 @@ impl Poll {
         }
     }
 
-    /// Starts a poll or gives up what takes too long, if it is time for that.
+    /// Starts a poll that is due, or ends a step that takes too long.
     pub fn timeout(&mut self, now: Mono) {
         if self.deadline().is_none_or(|deadline| deadline > now) {
             return;
         }
         match &self.state {
-            State::Idle { next } => self.start(*next, now),
-            State::Running(run) => {
+            PollState::Idle { next } => self.start(*next, now),
+            PollState::Running(run) => {
                 let late = run.deadline <= now;
                 let reason = match &run.step {
                     _ if late => Failure::Overlong(self.whole_limit),
@@ -201,17 +186,17 @@ impl Poll {
                 };
                 self.give_up(reason, now);
             }
-            State::Stopped => {}
+            PollState::Stopped => {}
         }
     }
 
-    /// A look-up of the name of host number `host` is over.
+    /// The look-up of the name of host number `host` is complete.
     pub fn resolved(&mut self, host: usize, found: Result<Vec<SocketAddr>, String>, now: Mono) {
         let Some(at) = self.targets.iter().position(|it| it.number == host) else {
             return;
         };
         let failure = self.targets[at].resolved(found, now).err();
-        let State::Running(run) = &self.state else {
+        let PollState::Running(run) = &self.state else {
             return;
         };
         let waited_for = (self.first + run.tried) % self.targets.len() == at;
@@ -224,9 +209,9 @@ impl Poll {
         }
     }
 
-    /// The connection is there; `parser` is to read what comes over it.
+    /// The connection is established. `parser` reads what it brings.
     pub fn connected(&mut self, parser: Parser, now: Mono) {
-        let State::Running(run) = &mut self.state else {
+        let PollState::Running(run) = &mut self.state else {
             self.actions.push_back(Action::Abandon(Box::new(parser)));
             return;
         };
@@ -241,9 +226,9 @@ impl Poll {
         };
     }
 
-    /// Bytes have come, not none. To be called only if the machine wants them.
+    /// Bytes have arrived, at least one. Call this only if `wants_bytes`.
     pub fn bytes(&mut self, bytes: &[u8], now: Mono, table: &mut DefTable) {
-        let State::Running(run) = &mut self.state else {
+        let PollState::Running(run) = &mut self.state else {
             return;
         };
         let Step::Reading {
@@ -257,9 +242,9 @@ impl Poll {
         self.settle(taken, now);
     }
 
-    /// Goes on with bytes that were too much work for one turn.
+    /// Goes on with bytes that were too much work for one call.
     pub fn work(&mut self, now: Mono, table: &mut DefTable) {
-        let State::Running(run) = &mut self.state else {
+        let PollState::Running(run) = &mut self.state else {
             return;
         };
         let Step::Reading {
@@ -268,7 +253,7 @@ impl Poll {
         else {
             return;
         };
-        // The peer is not silent while we are what keeps it waiting.
+        // While the peer waits for us, it is not silent.
         *deadline = now + SILENCE_LIMIT;
         let taken = intake.work(now, table);
         self.settle(taken, now);
@@ -276,7 +261,7 @@ impl Poll {
 
     /// The peer has closed the connection.
     pub fn end(&mut self, now: Mono) {
-        let State::Running(run) = &mut self.state else {
+        let PollState::Running(run) = &mut self.state else {
             return;
         };
         let Step::Reading { intake, .. } = &mut run.step else {
@@ -286,9 +271,9 @@ impl Poll {
         self.settle(taken, now);
     }
 
-    /// The connection did not come about, or broke.
+    /// The connection failed or broke.
     pub fn broken(&mut self, reason: &str, now: Mono) {
-        let State::Running(run) = &self.state else {
+        let PollState::Running(run) = &self.state else {
             return;
         };
         match run.step {
@@ -298,9 +283,11 @@ impl Poll {
         }
     }
 
-    /// Goes on with another interval, other hosts or both. What is under way goes on too, unless
-    /// the hosts are others: then it is dropped, without a word, and begun again at once. Where
-    /// nothing is under way and the hosts are others, the next start is no later than `soon`.
+    /// Takes another interval, other hosts or both.
+    ///
+    /// A running poll goes on, unless the hosts changed: then it is dropped without an outcome and
+    /// starts again at once. If the hosts changed and no poll is running, the next one starts at
+    /// `soon` at the latest.
     pub fn change(&mut self, config: &SourceConfig, schedule: Schedule, soon: Mono, now: Mono) {
         self.schedule = schedule;
         self.whole_limit = WHOLE_LIMIT.max(config.interval * 2);
@@ -309,20 +296,19 @@ impl Poll {
             self.drop_connection();
         }
         match &mut self.state {
-            State::Running(_) if others => self.state = State::Idle { next: now },
-            State::Running(run) => run.next = run.next.min(self.schedule.after(run.started)),
-            State::Idle { next } => {
+            PollState::Running(_) if others => self.state = PollState::Idle { next: now },
+            PollState::Running(run) => run.next = run.next.min(self.schedule.after(run.started)),
+            PollState::Idle { next } => {
                 *next = (*next).min(self.schedule.after(now));
                 if others {
                     *next = (*next).min(soon);
                 }
             }
-            State::Stopped => {}
+            PollState::Stopped => {}
         }
     }
 
-    /// Takes these hosts in place of those it had, and keeps what is known of those that stay;
-    /// whether there was anything to do.
+    /// Replaces the hosts, and keeps the state of those that stay. Returns whether any changed.
     fn set_hosts(&mut self, hosts: &[HostPort]) -> bool {
         if hosts.iter().eq(self.targets.iter().map(Target::host)) {
             return false;
@@ -345,19 +331,19 @@ impl Poll {
         true
     }
 
-    /// Drops what is under way, for good.
+    /// Drops a running poll, and never polls again.
     pub fn stop(&mut self) {
         self.drop_connection();
-        self.state = State::Stopped;
+        self.state = PollState::Stopped;
     }
 
     fn start(&mut self, started: Mono, now: Mono) {
-        // A late wake-up does not move the rhythm, unless it was later than the next start.
+        // A late wake-up does not shift later starts, unless it is later than the next one.
         let (next, _) = {
             let next = self.schedule.after(started);
             self.schedule.catch_up(next, now)
         };
-        self.state = State::Running(Run {
+        self.state = PollState::Running(Run {
             started: now,
             next,
             deadline: now + self.whole_limit,
@@ -369,9 +355,9 @@ impl Poll {
         self.begin_target(now);
     }
 
-    /// Begins with the target under way: with its addresses, or by asking for them.
+    /// Starts on the current target: connects to its addresses, or looks them up.
     fn begin_target(&mut self, now: Mono) {
-        let State::Running(run) = &mut self.state else {
+        let PollState::Running(run) = &mut self.state else {
             return;
         };
         let host = (self.first + run.tried) % self.targets.len();
@@ -392,9 +378,9 @@ impl Poll {
         }
     }
 
-    /// Connects to the current target's address of that number, or goes on to the next target.
+    /// Connects to that address of the current target, or goes on to the next target.
     fn connect(&mut self, address: usize, now: Mono) {
-        let State::Running(run) = &mut self.state else {
+        let PollState::Running(run) = &mut self.state else {
             return;
         };
         let host = (self.first + run.tried) % self.targets.len();
@@ -415,10 +401,10 @@ impl Poll {
         }
     }
 
-    /// Goes on after what was under way came to nothing.
+    /// Goes on after the current step failed.
     fn give_up(&mut self, reason: Failure, now: Mono) {
         self.drop_connection();
-        let State::Running(run) = &mut self.state else {
+        let PollState::Running(run) = &mut self.state else {
             return;
         };
         let host = (self.first + run.tried) % self.targets.len();
@@ -436,7 +422,7 @@ impl Poll {
             reason,
         });
         if run.deadline <= now {
-            // Next time another host has its turn first, or one that drips would starve the rest.
+            // The next poll starts with another host. Otherwise a slow one would starve the rest.
             self.first = (host + 1) % self.targets.len();
             self.finish(None, now);
         } else {
@@ -444,7 +430,7 @@ impl Poll {
         }
     }
 
-    /// Looks at what came of bytes.
+    /// Acts on what the bytes were.
     fn settle(&mut self, taken: Result<Taken, Failure>, now: Mono) {
         match taken {
             Ok(Taken::More) => {}
@@ -453,12 +439,12 @@ impl Poll {
         }
     }
 
-    /// The document has ended well.
+    /// The document is complete.
     fn succeed(&mut self, now: Mono) {
-        let State::Running(run) = &mut self.state else {
+        let PollState::Running(run) = &mut self.state else {
             return;
         };
-        // Whatever is the step from here on, the intake is no longer part of it.
+        // Any step without an intake will do: the poll ends below.
         let step = std::mem::replace(&mut run.step, Step::Resolving { deadline: now });
         let Step::Reading {
             address, intake, ..
@@ -474,7 +460,7 @@ impl Poll {
         self.first = host;
         match intake.finish(now) {
             Ok((document, wire_bytes)) => {
-                let answer = Answer {
+                let answer = SourceAnswer {
                     host: label,
                     document,
                     wire_bytes,
@@ -482,18 +468,19 @@ impl Poll {
                 };
                 self.finish(Some(answer), now);
             }
-            // The intake says "all" only of a document that has ended.
+            // Does not happen: the intake says "all" only for a complete document.
             Err(reason) => self.give_up(reason.into(), now),
         }
     }
 
-    fn finish(&mut self, answer: Option<Answer>, now: Mono) {
+    fn finish(&mut self, answer: Option<SourceAnswer>, now: Mono) {
         let next = Mono(u64::MAX);
-        let State::Running(run) = std::mem::replace(&mut self.state, State::Idle { next }) else {
+        let PollState::Running(run) = std::mem::replace(&mut self.state, PollState::Idle { next })
+        else {
             return;
         };
         let (next, missed) = self.schedule.catch_up(run.next, now);
-        self.state = State::Idle { next };
+        self.state = PollState::Idle { next };
         self.actions.push_back(Action::Ended(Box::new(Outcome {
             started: run.started,
             failures: run.failures,
@@ -502,9 +489,9 @@ impl Poll {
         })));
     }
 
-    /// Lets go of the connection, if there is one, and gives its parser back.
+    /// Closes the connection, if there is one, and gives its parser back.
     fn drop_connection(&mut self) {
-        let State::Running(run) = &mut self.state else {
+        let PollState::Running(run) = &mut self.state else {
             return;
         };
         match &mut run.step {

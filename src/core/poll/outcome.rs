@@ -1,42 +1,42 @@
-//! How a poll went: the document and who gave it, or why each host gave none.
+//! The outcome of a poll: a document and its host, or why each host failed.
 //!
-//! Nothing is decided here.
+//! Decides nothing.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::{CONNECT_LIMIT, RESOLVE_LIMIT, SILENCE_LIMIT};
+use super::limits::{CONNECT_LIMIT, RESOLVE_LIMIT, SILENCE_LIMIT};
 use crate::ingest::inflate::InflateError;
 use crate::ingest::{Document, ParseError};
 use crate::model::Mono;
 
-/// How a poll went.
+/// The outcome of a poll.
 #[derive(Debug)]
 pub struct Outcome {
     /// When it started.
     pub started: Mono,
-    /// Hosts that were tried in vain, in order.
+    /// Hosts that failed, in the order they were tried.
     pub failures: Vec<HostFailure>,
-    /// What the last one said, if it said it well.
-    pub answer: Option<Answer>,
-    /// Starts that have passed meanwhile.
+    /// What the last one sent, if it succeeded.
+    pub answer: Option<SourceAnswer>,
+    /// Starts that passed while the poll ran.
     pub missed: u64,
 }
 
-/// A document and where it is from.
+/// A document and its source.
 #[derive(Debug)]
-pub struct Answer {
+pub struct SourceAnswer {
     /// The host and port that gave it.
     pub host: String,
-    /// What it said.
+    /// What it sent.
     pub document: Document,
-    /// Bytes that came over the network; fewer than the document's where it was gzipped.
+    /// Bytes received over the network; fewer than the document's if it was gzipped.
     pub wire_bytes: u64,
-    /// Whether this is not the host that answered last time.
+    /// Whether another host or address answered last time.
     pub moved: bool,
 }
 
-/// A host that was tried in vain.
+/// A host that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostFailure {
     /// Host and port, with the address where the host is a name.
@@ -51,37 +51,37 @@ impl fmt::Display for HostFailure {
     }
 }
 
-/// Why a host gave no document.
+/// Why a host failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The resolver said no.
+    /// The resolver reported an error.
     #[error("the name cannot be resolved: {0}")]
     Unresolved(String),
-    /// The resolver said nothing.
+    /// The resolver did not answer.
     #[error("the name was not resolved within {} s", RESOLVE_LIMIT.as_secs())]
     ResolveTimeout,
-    /// No connection came about.
+    /// The connection failed.
     #[error("cannot connect: {0}")]
     Connect(String),
-    /// The host does not say whether it takes the connection.
+    /// The host did not answer.
     #[error("no connection within {} s", CONNECT_LIMIT.as_secs())]
     ConnectTimeout,
-    /// It took the connection, and that was all.
+    /// It accepted the connection and sent nothing.
     #[error("connected, but silent for {} s", SILENCE_LIMIT.as_secs())]
     Silent,
     /// The poll took too long.
-    #[error("not done after {} s", .0.as_secs())]
+    #[error("the poll was not complete after {} s", .0.as_secs())]
     Overlong(Duration),
     /// The connection broke.
     #[error("the connection broke: {0}")]
     Broken(String),
     /// The connection was closed before the first byte.
-    #[error("closed without a byte; does it trust this machine?")]
+    #[error("closed without sending a byte; does it trust this machine?")]
     Nothing,
-    /// The stream was not gzip as it should be.
+    /// The gzip stream is malformed.
     #[error(transparent)]
     Gzip(#[from] InflateError),
-    /// The document was not as it should be.
+    /// The document was rejected.
     #[error(transparent)]
     Document(#[from] ParseError),
 }

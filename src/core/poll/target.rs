@@ -1,24 +1,24 @@
-//! A host of a source: its name or address, and what the name stands for.
+//! A host of a source: its name or address, and the addresses of the name.
 //!
-//! No look-ups: it says when one is due, and takes what came of it.
+//! No look-ups: it says when one is due, and takes the result.
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::model::Mono;
 use crate::source::HostPort;
 
-use super::ADDRESSES_FRESH;
+use super::limits::ADDRESSES_FRESH;
 
-/// Most addresses of one name that are tried.
+/// Most addresses tried per name.
 const MAX_ADDRESSES: usize = 16;
 
 /// One of a source's hosts.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// Tells it from all others of its source, those that are gone included.
+    /// Unique in its source, and never used again.
     pub(super) number: usize,
     host: HostPort,
-    /// As many as are known, the one that answered last in front.
+    /// The known addresses; the one that answered last comes first.
     addresses: Vec<SocketAddr>,
     name: Option<Name>,
 }
@@ -26,28 +26,28 @@ pub(super) struct Target {
 /// What a name needs that an address does not.
 #[derive(Debug, Default)]
 struct Name {
-    /// When it was last looked up well.
+    /// When it was last resolved.
     resolved: Option<Mono>,
-    /// A look-up is under way.
+    /// A look-up is running.
     asked: bool,
     /// A connection failed since.
     suspect: bool,
 }
 
-/// What is known of a target's addresses.
+/// The state of a target's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Addresses {
     /// They can be used.
     Known,
-    /// They can be used, and looked up again meanwhile.
+    /// They can be used, and should be looked up again meanwhile.
     Old,
-    /// They are to be looked up first.
+    /// They must be looked up first.
     Unknown,
 }
 
 impl Target {
     pub(super) fn new(number: usize, host: &HostPort) -> Target {
-        // An IPv6 address with a zone is not one that parses: the resolver knows zones.
+        // An IPv6 address with a zone does not parse here and goes to the resolver.
         let address = host.host.parse::<IpAddr>().ok();
         Target {
             number,
@@ -60,12 +60,12 @@ impl Target {
         }
     }
 
-    /// As it stands in the configuration.
+    /// As configured.
     pub(super) fn host(&self) -> &HostPort {
         &self.host
     }
 
-    /// Host and port, and which address of it where that is not the same.
+    /// Host and port; with the address, if the host is a name.
     pub(super) fn label(&self, address: Option<SocketAddr>) -> String {
         match address {
             Some(address) if self.name.is_some() => format!("{} ({})", self.host, address.ip()),
@@ -73,7 +73,7 @@ impl Target {
         }
     }
 
-    /// What can be done with the addresses.
+    /// The state of the addresses.
     pub(super) fn addresses(&self, now: Mono) -> Addresses {
         let Some(name) = &self.name else {
             return Addresses::Known;
@@ -85,7 +85,7 @@ impl Target {
         }
     }
 
-    /// Name and port to look up, unless that is under way.
+    /// Name and port to look up, unless a look-up is running.
     pub(super) fn ask(&mut self) -> Option<(String, u16)> {
         let name = self.name.as_mut()?;
         if std::mem::replace(&mut name.asked, true) {
@@ -94,8 +94,8 @@ impl Target {
         Some((self.host.host.clone(), self.host.port))
     }
 
-    /// Takes what a look-up found. An error leaves the addresses from before, and is one only
-    /// where there are none.
+    /// Takes the result of a look-up. On an error the earlier addresses stay; it is reported only if
+    /// there are none.
     pub(super) fn resolved(
         &mut self,
         found: Result<Vec<SocketAddr>, String>,
@@ -125,24 +125,24 @@ impl Target {
         }
     }
 
-    /// The address of that number.
+    /// The address at that index.
     pub(super) fn address(&self, at: usize) -> Option<SocketAddr> {
         self.addresses.get(at).copied()
     }
 
-    /// A connection failed: the name may stand for something else by now.
+    /// A connection failed, so the name may have other addresses by now.
     pub(super) fn suspect(&mut self) {
         if let Some(name) = &mut self.name {
             name.suspect = true;
         }
     }
 
-    /// This address has answered; whether it is another than last time.
+    /// This address has answered. Returns whether it differs from the last time.
     pub(super) fn answered(&mut self, address: SocketAddr) -> bool {
         let moved = self.addresses.first() != Some(&address);
         self.prefer(address);
         if let Some(name) = &mut self.name {
-            // Another address may have failed before it, but the name is still that of a gmond.
+            // Another address may have failed before, but the name still leads to a gmond.
             name.suspect = false;
         }
         moved

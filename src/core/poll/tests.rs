@@ -74,7 +74,7 @@ fn ends(poll: &mut Poll) -> Outcome {
 
 /// Gives the whole document and takes the good end.
 #[track_caller]
-fn answers(poll: &mut Poll, now: Mono) -> Answer {
+fn answers(poll: &mut Poll, now: Mono) -> SourceAnswer {
     poll.connected(parser(), now);
     poll.bytes(GOOD, now, &mut DefTable::default());
     assert!(matches!(poll.action(), Some(Action::Close)));

@@ -1,6 +1,6 @@
-//! Whether all is well: what an operator, or a supervisor, should do something about.
+//! The health of the daemon: faults that an operator or a supervisor should act on.
 //!
-//! One source of many that is down is its own matter, and no fault of the daemon's.
+//! A single source that is down is no fault of the daemon.
 
 use std::time::Duration;
 
@@ -8,24 +8,24 @@ use thiserror::Error;
 
 use super::{Report, SourceState};
 
-/// Who writes round-robin files in place of this daemon.
+/// The export that writes RRD files in place of this daemon.
 const RRDCACHED: &str = "rrdcached";
 
-/// A reason why not all is well.
+/// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Fault {
-    /// The first polls have not ended.
+    /// The first polls are not complete.
     #[error("no source has answered yet")]
     Starting,
-    /// There is nothing new from anywhere.
-    #[error("no source is up; the first of {count} says: {reason}")]
+    /// Every source is down.
+    #[error("no source is up; the first of {count} failed: {reason}")]
     NoSource {
         /// How many there are.
         count: usize,
-        /// Of the first of them.
+        /// The failure of the first one.
         reason: String,
     },
-    /// Updates wait for it.
+    /// A plugin holds up the updates.
     #[error("plugin {id} has been at one update for {} s", .taken.as_secs())]
     Stalled {
         /// Which.
@@ -33,63 +33,63 @@ pub enum Fault {
         /// For how long.
         taken: Duration,
     },
-    /// It does nothing.
+    /// A plugin is not working.
     #[error("plugin {name} is {state}{}", .reason.as_ref().map_or(String::new(), |it| format!(": {it}")))]
     Plugin {
         /// Which.
         name: String,
-        /// In a word.
+        /// Its state in a word.
         state: &'static str,
         /// Why.
         reason: Option<String>,
     },
-    /// Nobody is told of what it is about.
+    /// An alert rule is not in force.
     #[error("a rule of the section alert is left out: {0}")]
     Rule(String),
-    /// A clock was ahead, or went back.
+    /// A clock was ahead, or was set back.
     #[error(
-        "RRD files of {count} clusters or grids have newer values than come, and take none; the log \
-         names them"
+        "RRD files of {count} clusters or grids have newer values than those that arrive, which they \
+         refuse; the log names them"
     )]
     Behind {
         /// How many.
         count: u64,
     },
-    /// Files are not written, as the one who is to write them gives no answer.
-    #[error("{id} cannot be given values, which wait; the log says why")]
+    /// rrdcached cannot be reached, so files are not written.
+    #[error("{id} accepts no values, so they wait; the log says why")]
     Away {
         /// Who.
         id: String,
     },
-    /// Values are lost, as a server will not have them.
+    /// A server refuses values, which are lost.
     #[error("{id} refuses {count} of the values it is sent; the log says why")]
     Refused {
         /// Which.
         id: String,
-        /// How many, of those sent last.
+        /// Files, keys or the like that refused their last value.
         count: u64,
     },
-    /// Round-robin files do not take their values.
+    /// RRD files cannot be written.
     #[error("{count} RRD files cannot be written; the log says why")]
     NotStored {
         /// How many.
         count: u64,
     },
-    /// Plugins do not keep up.
+    /// The plugins are too slow.
     #[error("the queue to the plugins is full: {held_back} updates are held back")]
     QueueFull {
         /// How many.
         held_back: usize,
     },
-    /// There is no room for a client.
-    #[error("all {limit} places for clients are taken")]
+    /// No further client can connect.
+    #[error("the limit of {limit} clients is reached")]
     Crowded {
         /// How many there are.
         limit: usize,
     },
 }
 
-/// All there is to say; nothing, if all is well.
+/// All faults; none if all is well.
 pub fn faults(report: &Report) -> Vec<Fault> {
     let mut faults = Vec::new();
     let sources = &report.sources;
@@ -124,7 +124,7 @@ pub fn faults(report: &Report) -> Vec<Fault> {
         });
     }
     for (id, output) in report.outputs() {
-        // Elsewhere values are only shown or judged, which can wait for one who is away.
+        // Other exports only display or judge values, so they can wait for a server that is down.
         if id == RRDCACHED && output.failing {
             faults.push(Fault::Away { id: id.into() });
         }
@@ -145,7 +145,7 @@ pub fn faults(report: &Report) -> Vec<Fault> {
             held_back: report.queue.held_back,
         });
     }
-    // Whoever asks takes a place as well.
+    // The client that asks for this counts as well.
     if report.clients.limit > 0 && report.clients.connected >= report.clients.limit {
         faults.push(Fault::Crowded {
             limit: report.clients.limit,

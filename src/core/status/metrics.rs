@@ -1,6 +1,6 @@
-//! The daemon's own figures for Prometheus.
+//! The daemon's own metrics for Prometheus.
 //!
-//! Names keep to its customs: base units, counters that end in _total.
+//! Names follow its conventions: base units, counters that end in _total.
 
 use super::{Report, RrdStatus, SourceState, SourceStatus, Tally};
 use crate::answer::prometheus::Kind::{Counter, Gauge};

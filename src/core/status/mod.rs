@@ -1,15 +1,15 @@
-//! How the daemon does: what is counted, put together for whoever asks.
+//! The status of the daemon: its counters, gathered in a [`Report`].
 //!
-//! No counting and no reading of clocks: the shell fills a [`Report`] in. The pages are in `page`,
-//! `metrics` and `health`.
+//! No counting and no clock: the daemon fills the report in. `page`, `metrics` and `health` write the
+//! pages.
 
 use std::time::Duration;
 
-use crate::status::machine::{Machine, Process};
+use crate::status::host::{HostStatus, Process};
 
 mod export;
 mod health;
-pub mod machine;
+pub mod host;
 mod metrics;
 mod page;
 
@@ -18,19 +18,19 @@ pub use health::{Fault, faults};
 pub use metrics::own_metrics;
 pub use page::page;
 
-/// How often something was done, how long it took in all, and when it last ended.
+/// How often something was done, the total time, and when it last ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// How often.
     pub num: u64,
-    /// How long in all.
+    /// Total time.
     pub total: Duration,
     /// When the last one ended, in milliseconds since the epoch; 0: never.
     pub last_ms: u64,
 }
 
 impl Tally {
-    /// Counts one more.
+    /// Counts one time more.
     pub fn add(&mut self, took: Duration, now_ms: u64) {
         self.num += 1;
         self.total = self.total.saturating_add(took);
@@ -46,51 +46,51 @@ impl std::ops::AddAssign<&Tally> for Tally {
     }
 }
 
-/// Of one source, since the start.
+/// Counters of one source since the start.
 #[derive(Clone, Debug, Default)]
 pub struct SourceStatus {
     /// Its name.
     pub name: String,
-    /// How often it is polled on average.
+    /// Average time between polls.
     pub interval: Duration,
-    /// What is known of it.
+    /// Whether it is up.
     pub state: SourceState,
-    /// Who gave the last good document: host and port.
+    /// The host and port that sent the last good document.
     pub host: String,
     /// Why the last poll failed, if it did.
     pub failure: Option<String>,
-    /// Polls that brought a document.
+    /// Polls that succeeded.
     pub polls_ok: Tally,
-    /// Polls that did not.
+    /// Polls that failed.
     pub polls_failed: Tally,
-    /// Starts that passed while a poll was under way.
+    /// Starts missed because a poll was still running.
     pub missed: u64,
     /// Metrics in documents.
     pub metrics: u64,
     /// Bytes of documents.
     pub document_bytes: u64,
-    /// Bytes that brought them.
+    /// Bytes received over the network for them.
     pub wire_bytes: u64,
-    /// Places in documents that could not be read as sent.
+    /// Malformed places in documents, recovered where possible.
     pub damage: u64,
-    /// Time spent on reading and storing documents.
+    /// Time spent reading and storing documents.
     pub busy: Duration,
 }
 
-/// What is known of a source.
+/// Whether a source is up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SourceState {
-    /// It has not been polled to the end yet.
+    /// Its first poll is not complete.
     #[default]
     New,
-    /// Its last poll was good.
+    /// Its last poll succeeded.
     Up,
     /// Its last poll failed.
     Down,
 }
 
 impl SourceState {
-    /// In a word.
+    /// As one word.
     pub fn word(self) -> &'static str {
         match self {
             SourceState::New => "new",
@@ -100,105 +100,105 @@ impl SourceState {
     }
 }
 
-/// Of all clients, since the start.
+/// Counters of all clients since the start.
 #[derive(Clone, Debug, Default)]
 pub struct ClientStatus {
     /// Connected now.
     pub connected: usize,
-    /// Most that can be.
+    /// Limit of connected clients.
     pub limit: usize,
-    /// Let in.
+    /// Clients accepted.
     pub accepted: u64,
-    /// Requests on the XML port that were answered or given up.
+    /// Requests on the XML port, answered or aborted.
     pub xml: Tally,
-    /// Requests on the interactive port, HTTP's among them.
+    /// Requests on the interactive port, including HTTP.
     pub interactive: Tally,
-    /// HTTP's of them.
+    /// HTTP requests among them.
     pub http_requests: u64,
-    /// Turned away: not trusted.
+    /// Clients rejected: not trusted.
     pub untrusted: u64,
-    /// Turned away: no room.
+    /// Clients rejected: limit reached.
     pub crowded_out: u64,
-    /// Let go before they had their answer.
+    /// Clients disconnected before the end of their answer.
     pub faults: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
 }
 
-/// The sums over clusters and over everything.
+/// Counters of summaries.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SummaryStatus {
-    /// Sums of a cluster or grid that came with a document.
+    /// Summaries of clusters and grids from documents.
     pub clusters: u64,
-    /// Sums of everything.
+    /// Summaries of all sources.
     pub root: Tally,
 }
 
-/// One plugin.
+/// The state of one plugin.
 #[derive(Clone, Debug, Default)]
 pub struct PluginReport {
-    /// That of its section.
+    /// The name of its section.
     pub id: String,
-    /// What no other is called.
+    /// Its unique name.
     pub name: String,
-    /// Where it was loaded from; `None`: it is built in.
+    /// Its file; `None`: it is built in.
     pub file: Option<String>,
-    /// Where it is in its life, in a word.
+    /// Its state, as one word.
     pub state: &'static str,
-    /// Why, of one that was left out, disabled or replaced.
+    /// Why it was left out, disabled or replaced.
     pub reason: Option<String>,
-    /// Whether it takes part, or will, or need not.
+    /// Whether it works, or is not expected to.
     pub works: bool,
-    /// Updates it has seen.
+    /// Updates it received.
     pub notified: u64,
     /// Updates that ended in an error or a panic.
     pub failed: u64,
-    /// What it writes, if it is one that does.
+    /// What it wrote, if it is a writer.
     pub output: Option<OutputReport>,
 }
 
-/// What a plugin has written, to files or to a server.
+/// What a plugin wrote to files or to a server.
 #[derive(Clone, Debug, Default)]
 pub struct OutputReport {
-    /// Values written or taken by the server, and the time that took.
+    /// Values written or accepted by the server, and the time spent on that.
     pub sent: Tally,
-    /// Values refused or that could not be written.
+    /// Values refused or impossible to write.
     pub failed: u64,
     /// Files, keys or the like of a server that refused their last value.
     pub refusing: u64,
-    /// Values given up: the backlog was full, or they came too late.
+    /// Values dropped: the backlog was full, or they came too late.
     pub dropped: u64,
-    /// Bytes that wait.
+    /// Bytes waiting.
     pub waiting_bytes: u64,
     /// Whether the newest attempt failed.
     pub failing: bool,
 }
 
-/// What was done to RRD files since the start, and what waits in the cache before them: filled by
-/// their writer, read by the pages.
+/// Counters of RRD files since the start, and the state of their cache now. The writer fills it in,
+/// the pages read it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RrdStatus {
     /// Values written.
     pub written: u64,
     /// Files created.
     pub created: u64,
-    /// Calls that wrote to a file, however many values each.
+    /// Calls that wrote to a file, each with one or more values.
     pub calls: u64,
-    /// Of those, for want of room in the cache.
+    /// Those of them that were made because the cache was full.
     pub forced: u64,
-    /// Values lost because their file or its folder would not take them.
+    /// Values lost because their file or folder could not be written.
     pub failed: u64,
-    /// Files that did not take their last value.
+    /// Files that could not be written the last time.
     pub broken: u64,
-    /// Values of a time that their file has already, skipped.
+    /// Values skipped because their file has one of the same time.
     pub repeated: u64,
-    /// Values that their file refused, as it has newer ones.
+    /// Values refused because their file has newer ones.
     pub refused: u64,
-    /// Clusters and grids, the root among them, some of whose files refuse values now.
+    /// Clusters and grids, including the root, with files that refuse values now.
     pub refusing: u64,
-    /// Values that wait in the cache, now.
+    /// Values in the cache now.
     pub held: u64,
-    /// Bytes of memory that the cache takes, now.
+    /// Memory of the cache now, in bytes.
     pub held_bytes: u64,
     /// Bytes written to the journal.
     pub journal_bytes: u64,
@@ -207,17 +207,17 @@ pub struct RrdStatus {
 /// The queue to the plugin thread.
 #[derive(Clone, Debug, Default)]
 pub struct QueueReport {
-    /// Updates that wait or are in work.
+    /// Updates that wait or are being processed.
     pub length: usize,
-    /// Those of them that found no room in it.
+    /// Those of them that are held back because the queue is full.
     pub held_back: usize,
-    /// Updates that a newer one of the same node has replaced, since the start.
+    /// Updates replaced by a newer one of the same node, since the start.
     pub replaced: u64,
-    /// The plugin that has been at one call for too long, and how long.
+    /// The plugin whose current call takes too long, and its time.
     pub stalled: Option<(String, Duration)>,
 }
 
-/// What is in the store.
+/// The contents of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreSizes {
     /// Clusters.
@@ -230,13 +230,13 @@ pub struct StoreSizes {
     pub metrics: usize,
     /// Definitions that the metrics share.
     pub definitions: usize,
-    /// Hosts that were up in the last documents of sources that answer, grids below included.
+    /// Hosts that are up, of the sources that are up, including grids below.
     pub hosts_up: u32,
-    /// Hosts that were not.
+    /// Hosts of these sources that are down.
     pub hosts_down: u32,
 }
 
-/// Everything that is told about the daemon.
+/// All that the pages show.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// Name of this machine.
@@ -249,38 +249,38 @@ pub struct Report {
     pub now_ms: u64,
     /// When the daemon started, in milliseconds since the epoch.
     pub boot_ms: u64,
-    /// Since the start.
+    /// Time since the start.
     pub uptime: Duration,
     /// In the order of the configuration.
     pub sources: Vec<SourceStatus>,
-    /// Of both ports.
+    /// Clients of both ports.
     pub clients: ClientStatus,
-    /// Of clusters and of everything.
+    /// Summaries.
     pub summaries: SummaryStatus,
     /// In the order of the chain.
     pub plugins: Vec<PluginReport>,
-    /// Rules of alerts that were not understood: where they stand and what is wrong, a line each.
+    /// Invalid alert rules: the place and the fault of each, in a line.
     pub rules_left_out: Vec<String>,
-    /// RRD files and the cache before them.
+    /// RRD files and their cache.
     pub files: RrdStatus,
-    /// To their thread.
+    /// The queue to the plugins.
     pub queue: QueueReport,
-    /// What is held.
+    /// The contents of the store.
     pub store: StoreSizes,
-    /// Of this machine.
-    pub machine: Machine,
-    /// Of this process.
+    /// Statistics of this machine.
+    pub host_status: HostStatus,
+    /// Statistics of this process.
     pub process: Process,
 }
 
 impl Report {
-    /// Plugins that write values, by their names.
+    /// The plugins that write values, with their ids.
     fn outputs(&self) -> impl Iterator<Item = (&str, &OutputReport)> {
         let outputs = self.plugins.iter();
         outputs.filter_map(|plugin| Some((plugin.id.as_str(), plugin.output.as_ref()?)))
     }
 
-    /// What the plugins of these names have written.
+    /// What the plugins of these ids wrote.
     fn output(&self, ids: &[&str]) -> Tally {
         let mut all = Tally::default();
         for plugin in &self.plugins {

@@ -1,12 +1,12 @@
-//! The status as JSON: C gmetad's fields in its order, then what only this gmetad has.
+//! The status as JSON: the fields of C gmetad in its order, then those of this gmetad.
 //!
-//! No figures of its own.
+//! Only writes a [`Report`].
 
 use super::{PluginReport, Report, SourceStatus, Tally};
 use crate::answer::json::Object;
-use crate::status::machine::{CPU, MEMORY};
+use crate::status::host::{CPU, MEMORY};
 
-/// The page; inside a call of that function, if one is named.
+/// The page; as an argument of the function `callback`, if there is one.
 pub fn page(report: &Report, callback: Option<&str>) -> Vec<u8> {
     let mut out = Vec::with_capacity(4096);
     if let Some(callback) = callback {
@@ -18,7 +18,7 @@ pub fn page(report: &Report, callback: Option<&str>) -> Vec<u8> {
         page.object("metrics", |metrics| {
             values(metrics, report);
             work(metrics, report);
-            machine(metrics, report);
+            host(metrics, report);
         });
         ours(page, report);
     });
@@ -105,55 +105,55 @@ fn timed(object: &mut Object<'_>, tally: &Tally) {
     object.plain("lastTime", tally.last_ms);
 }
 
-fn machine(metrics: &mut Object<'_>, report: &Report) {
-    let machine = &report.machine;
+fn host(metrics: &mut Object<'_>, report: &Report) {
+    let host = &report.host_status;
     metrics.object("cpu", |cpu| {
-        cpu.plain("cpu_num", machine.cpu.num);
-        cpu.plain("cpu_speed", machine.cpu.speed);
-        for (name, percent) in CPU.iter().zip(machine.cpu.percent) {
+        cpu.plain("cpu_num", host.cpu.num);
+        cpu.plain("cpu_speed", host.cpu.speed);
+        for (name, percent) in CPU.iter().zip(host.cpu.percent) {
             cpu.decimal(name, percent);
             if *name == "cpu_wio" {
-                cpu.decimal("cpu_aidle", machine.cpu.aidle);
+                cpu.decimal("cpu_aidle", host.cpu.aidle);
             }
         }
     });
     metrics.object("disk", |disk| {
-        disk.decimal("disk_free", machine.disk.free);
-        disk.decimal("disk_total", machine.disk.total);
-        disk.decimal("part_max_used", machine.disk.part_max_used);
+        disk.decimal("disk_free", host.disk.free);
+        disk.decimal("disk_total", host.disk.total);
+        disk.decimal("part_max_used", host.disk.part_max_used);
     });
     metrics.object("load", |load| {
         let names = ["load_one", "load_five", "load_fifteen"];
-        for (name, value) in names.iter().zip(machine.load) {
+        for (name, value) in names.iter().zip(host.load) {
             load.decimal(name, value);
         }
     });
     metrics.object("memory", |memory| {
-        for ((name, _), value) in MEMORY.iter().zip(machine.memory) {
+        for ((name, _), value) in MEMORY.iter().zip(host.memory) {
             memory.decimal(name, value);
         }
     });
     metrics.object("network", |network| {
-        network.plain("mtu", machine.network.mtu);
-        network.decimal("bytes_out", machine.network.bytes_out);
-        network.decimal("bytes_in", machine.network.bytes_in);
-        network.decimal("pkts_in", machine.network.pkts_in);
-        network.decimal("pkts_out", machine.network.pkts_out);
+        network.plain("mtu", host.network.mtu);
+        network.decimal("bytes_out", host.network.bytes_out);
+        network.decimal("bytes_in", host.network.bytes_in);
+        network.decimal("pkts_in", host.network.pkts_in);
+        network.decimal("pkts_out", host.network.pkts_out);
     });
     metrics.object("process", |process| {
-        process.plain("proc_run", machine.proc_run);
-        process.plain("proc_total", machine.proc_total);
+        process.plain("proc_run", host.proc_run);
+        process.plain("proc_total", host.proc_total);
     });
     metrics.object("system", |system| {
-        system.plain("boottime", machine.boottime);
+        system.plain("boottime", host.boottime);
         system.plain("sys_clock", report.now_ms / 1000);
-        system.text("machine_type", &machine.machine_type);
-        system.text("os_name", &machine.os_name);
-        system.text("os_release", &machine.os_release);
+        system.text("machine_type", &host.machine_type);
+        system.text("os_name", &host.os_name);
+        system.text("os_release", &host.os_release);
     });
 }
 
-/// What C gmetad does not have.
+/// The fields that C gmetad does not have.
 fn ours(page: &mut Object<'_>, report: &Report) {
     page.objects("sources", &report.sources, source);
     page.object("store", |store| {

@@ -1,10 +1,10 @@
-//! What a cluster keeps once DMAXes have passed.
+//! Hosts and metrics of a cluster whose DMAX has passed.
 //!
 //! No clock: `now` comes in.
 
 use crate::model::{Cluster, Host, Metric, Mono, order_by_name};
 
-/// The cluster without hosts and values past their DMAX; `None` if nothing is.
+/// The cluster without hosts and metrics whose DMAX has passed; `None` if there are none.
 pub(super) fn without_expired(cluster: &Cluster, now: Mono) -> Option<Cluster> {
     let expired = |host: &Host, metric: &Metric| {
         metric.is_expired(

@@ -1,4 +1,4 @@
-//! The newest state of every source: replaced in one step, carried over, expired, and shown.
+//! The newest state of every source: replaced in one step, expired, and shown.
 //!
 //! No I/O, no clock, no lock: the loop owns it. Readers get a [`Snapshot`].
 
@@ -15,18 +15,18 @@ use crate::model::{
     Cluster, DefTable, GridIdentity, Mono, Node, Now, Snapshot, Summary, SummaryBuilder, Vocabulary,
 };
 
-/// A source, from when it is added until it is removed; its number is then another's.
+/// A source, until it is removed. Its number is reused after that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SourceId(pub usize);
 
-/// What is known of one source.
+/// The state of one source.
 #[derive(Debug, Default)]
 struct Source {
-    /// Of its last good document.
+    /// Those of its last good document.
     nodes: Vec<Node>,
     by_name: HashMap<Box<str>, usize>,
     vocabularies: HashMap<Box<str>, Vocabulary>,
-    /// Whether its last poll was good.
+    /// Whether its last poll succeeded.
     up: bool,
     carry: Carry,
 }
@@ -38,15 +38,15 @@ impl Source {
     }
 }
 
-/// Whether the next document takes over what it does not name.
+/// Whether what the next document does not name is carried over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Carry {
-    /// It does.
+    /// Yes.
     #[default]
     Over,
-    /// The next to be begun does not: hosts are named otherwise from then on.
+    /// No, from the next parser on: the names of hosts change with it.
     Nothing,
-    /// The one that has been begun does not.
+    /// No, and that parser is running.
     NothingBegun,
 }
 
@@ -56,21 +56,21 @@ pub struct Store {
     identity: Arc<GridIdentity>,
     settings: Arc<ParseSettings>,
     table: DefTable,
-    /// By id; those that were removed are empty.
+    /// By id; entries of removed sources are empty.
     sources: Vec<Source>,
-    /// Those there are, as they are shown.
+    /// Existing sources in the order they are shown.
     order: Vec<SourceId>,
-    /// Those that were removed.
+    /// Ids of removed sources.
     free: Vec<SourceId>,
-    /// Clusters that several sources bring, put together.
+    /// Merged clusters: those that several sources bring.
     shared: HashMap<Box<str>, Arc<Cluster>>,
     summary: Arc<Summary>,
-    /// Until something changes.
+    /// Valid until something changes.
     snapshot: Option<Arc<Snapshot>>,
 }
 
 impl Store {
-    /// An empty one.
+    /// An empty store.
     pub fn new(identity: GridIdentity, settings: Arc<ParseSettings>) -> Store {
         Store {
             identity: Arc::new(identity),
@@ -85,7 +85,7 @@ impl Store {
         }
     }
 
-    /// Makes room for one more source, behind all others.
+    /// Adds a source, last in order.
     pub fn add_source(&mut self) -> SourceId {
         let id = self.free.pop().unwrap_or_else(|| {
             self.sources.push(Source::default());
@@ -95,7 +95,7 @@ impl Store {
         id
     }
 
-    /// Forgets a source and what it brought; a reader that was begun for it must have come back.
+    /// Removes a source and its data. Its parser must have been given back.
     pub fn remove_source(&mut self, id: SourceId, now: Mono) {
         let Source { nodes, .. } = std::mem::take(&mut self.sources[id.0]);
         self.order.retain(|known| *known != id);
@@ -106,26 +106,26 @@ impl Store {
         self.snapshot = None;
     }
 
-    /// All sources, as they are shown.
+    /// All sources in the order they are shown.
     pub fn sources(&self) -> &[SourceId] {
         &self.order
     }
 
-    /// Shows the sources in another order; it names each of them once.
+    /// Changes the order of the sources. `order` must have each of them once.
     pub fn set_order(&mut self, order: Vec<SourceId>) {
         debug_assert_eq!(order.len(), self.order.len(), "each source is named once");
         self.order = order;
         self.snapshot = None;
     }
 
-    /// From now on the whole is that grid.
+    /// Changes the root grid.
     pub fn set_identity(&mut self, identity: GridIdentity) {
         self.identity = Arc::new(identity);
         self.snapshot = None;
     }
 
-    /// From each source's next document on, it is read so. Where names of hosts become others by
-    /// that, those of before are not carried over.
+    /// Changes how documents are read, from each source's next one on. If that changes the names of
+    /// hosts, hosts are not carried over into it.
     pub fn set_settings(&mut self, settings: Arc<ParseSettings>) {
         if settings.lower_case_hosts != self.settings.lower_case_hosts {
             for source in &mut self.sources {
@@ -136,17 +136,17 @@ impl Store {
         self.snapshot = None;
     }
 
-    /// The definitions all sources share; a parser needs it with every byte.
+    /// The definitions that all sources share. A parser needs them for every `feed`.
     pub fn table(&mut self) -> &mut DefTable {
         &mut self.table
     }
 
-    /// What the source's last good document had.
+    /// The nodes of the source's last good document.
     pub fn nodes_of(&self, id: SourceId) -> &[Node] {
         &self.sources[id.0].nodes
     }
 
-    /// A reader of the source's next document. It ends in `commit` or `abort`.
+    /// A parser for the source's next document. It ends with `commit` or `abort`.
     pub fn begin(&mut self, id: SourceId) -> Parser {
         let source = &mut self.sources[id.0];
         let nodes = match source.carry {
@@ -163,7 +163,7 @@ impl Store {
         Parser::new(Arc::clone(&self.settings), previous)
     }
 
-    /// Gives up a document; what was known before it is kept for the next.
+    /// Rejects a document. What was known before it is kept for the next one.
     pub fn abort(&mut self, id: SourceId, parser: Parser) {
         let source = &mut self.sources[id.0];
         source.vocabularies = parser.into_vocabularies();
@@ -173,8 +173,8 @@ impl Store {
         self.table.tidy();
     }
 
-    /// Replaces the source's data in one step. Returns what has changed, as it is now shown: a
-    /// cluster that other sources bring too has their hosts as well, not fresh.
+    /// Replaces the source's data in one step. Returns the new nodes as they are shown: a cluster that
+    /// other sources bring too also has their hosts, which are not fresh.
     pub fn commit(&mut self, id: SourceId, document: Document, now: Now) -> Vec<Node> {
         let source = &mut self.sources[id.0];
         let gone: Vec<Node> = std::mem::replace(&mut source.nodes, document.nodes);
@@ -198,8 +198,8 @@ impl Store {
             .collect()
     }
 
-    /// Marks the source down: its data stays and ages. Of a cluster that others bring too, its hosts
-    /// are no longer summed.
+    /// Marks the source down. Its data stays and ages. In clusters that others bring too, its hosts are
+    /// no longer summed.
     pub fn fail(&mut self, id: SourceId, now: Now) {
         if !std::mem::replace(&mut self.sources[id.0].up, false) {
             return;
@@ -219,12 +219,12 @@ impl Store {
         }
     }
 
-    /// Whether the source's last poll was good.
+    /// Whether the source's last poll succeeded.
     pub fn is_up(&self, id: SourceId) -> bool {
         self.sources[id.0].up
     }
 
-    /// Works out the sum of all sources that answer.
+    /// Computes the sums over all sources that are up.
     pub fn summarize(&mut self) -> Arc<Summary> {
         let mut up: HashMap<&str, bool> = HashMap::new();
         for source in self.order.iter().map(|id| &self.sources[id.0]) {
@@ -245,7 +245,7 @@ impl Store {
         Arc::clone(&self.summary)
     }
 
-    /// Drops what is past its DMAX in the source's data; whether anything was.
+    /// Drops hosts and metrics of the source whose DMAX has passed. Returns whether there were any.
     pub fn expire(&mut self, id: SourceId, now: Mono) -> bool {
         let mut changed = Vec::new();
         for node in &mut self.sources[id.0].nodes {
@@ -266,7 +266,7 @@ impl Store {
         !changed.is_empty()
     }
 
-    /// One moment of everything, for readers.
+    /// A snapshot of all data.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
         if let Some(snapshot) = &self.snapshot {
             return Arc::clone(snapshot);
@@ -281,7 +281,7 @@ impl Store {
         snapshot
     }
 
-    /// Every node once, in the order of the sources.
+    /// All nodes in the order of the sources, each name once.
     fn shown(&self) -> Vec<Node> {
         let mut seen: HashMap<&str, usize> = HashMap::new();
         let mut nodes: Vec<Node> = Vec::new();

@@ -1,56 +1,54 @@
-//! Which metrics take part in summaries: rules, lists of names and expressions.
+//! Which metrics are summed: rules, lists of names, and regular expressions.
 //!
-//! Reads no configuration; it is made where that is read.
+//! Reads no configuration: `config` builds it.
 
 use std::fmt;
 
 use regex::RegexBuilder;
 
-/// A compiled expression takes no more; what people write takes a few KB.
+/// Most memory of a compiled expression. Usual ones take a few KB.
 const SIZE_LIMIT_BYTES: usize = 1 << 20;
 
-/// Which metrics take part in summaries. Of these fields, from the first on, the first that knows
-/// of a name decides.
+/// Which metrics are summed. The first of these fields that matches a name decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SummaryFilter {
-    /// The words of `summary_rule`, in the order of the file: the first that knows of a name
-    /// decides.
+    /// The `summary_rule`s in file order; the first that matches decides.
     pub rules: Vec<SummaryRule>,
-    /// Name prefixes left out.
+    /// Prefixes of excluded names.
     pub without_prefixes: Vec<String>,
-    /// The same, by expression.
+    /// Expressions for excluded names.
     pub without_matching: Vec<Pattern>,
-    /// On: names whose last dot is followed by `v` are left out.
+    /// On: excludes names whose last dot is followed by `v`.
     pub without_sflow_vm: bool,
-    /// Names summed up; if there are any, or any of `only_matching`, all others are left out.
+    /// Included names. If there are any, or any `only_matching`, all others are excluded.
     pub only: Vec<String>,
-    /// The same, by expression.
+    /// Expressions for included names.
     pub only_matching: Vec<Pattern>,
-    /// What becomes of all others, whatever `only` is; `None`: they are summed up unless there is
-    /// one of those.
+    /// For all other names, whether or not there is an `only`. `None`: they are included unless there
+    /// is one.
     pub default: Option<Verdict>,
 }
 
-/// What becomes of some metrics.
+/// One `summary_rule`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SummaryRule {
-    /// What.
+    /// Include or exclude.
     pub verdict: Verdict,
-    /// Of which.
+    /// Which metrics.
     pub names: Names,
 }
 
-/// Whether a metric is summed up.
+/// Whether metrics are summed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is.
+    /// They are summed.
     Include,
-    /// It is left out.
+    /// They are not.
     Exclude,
 }
 
 impl fmt::Display for Verdict {
-    /// As it is written in the file.
+    /// As in gmetad.conf.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Verdict::Include => "include",
@@ -62,14 +60,14 @@ impl fmt::Display for Verdict {
 /// Names of metrics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Names {
-    /// This one.
+    /// A single name.
     One(String),
-    /// All that an expression is found in.
+    /// All names that match an expression.
     With(Pattern),
 }
 
 impl Names {
-    /// Whether this is one of them.
+    /// Whether the name is one of them.
     pub fn have(&self, name: &str) -> bool {
         match self {
             Names::One(one) => one == name,
@@ -79,7 +77,7 @@ impl Names {
 }
 
 impl fmt::Display for Names {
-    /// As it is written in the file.
+    /// As in gmetad.conf.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Names::One(name) => f.write_str(name),
@@ -88,15 +86,15 @@ impl fmt::Display for Names {
     }
 }
 
-/// A regular expression that a metric's name may match, anywhere in it.
+/// A regular expression for names of metrics. It may match anywhere in a name.
 #[derive(Clone, Debug)]
 pub struct Pattern(regex::Regex);
 
 impl Pattern {
-    /// Compiles it; what is wrong with one that is none, in a line.
+    /// Compiles an expression. An error is described in one line.
     pub fn new(text: &str) -> Result<Pattern, String> {
         let compiled = RegexBuilder::new(text).size_limit(SIZE_LIMIT_BYTES).build();
-        // The crate draws what is wrong over several lines; the last one says it.
+        // The crate draws the error over several lines. The last one has the reason.
         compiled.map(Pattern).map_err(|error| {
             let drawn = error.to_string();
             let last = drawn.lines().last().unwrap_or_default().trim();
@@ -104,7 +102,7 @@ impl Pattern {
         })
     }
 
-    /// Whether it is found in the name; takes time in proportion to the name's length.
+    /// Whether it matches the name, in time linear in the name's length.
     pub fn is_in(&self, name: &str) -> bool {
         self.0.is_match(name)
     }
@@ -119,7 +117,7 @@ impl PartialEq for Pattern {
 impl Eq for Pattern {}
 
 impl fmt::Display for Pattern {
-    /// As it is written in the file.
+    /// As in gmetad.conf.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "/{}/", self.0.as_str())
     }

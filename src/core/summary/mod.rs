@@ -1,6 +1,6 @@
-//! Which metrics take part in summaries, and what a host adds to one.
+//! Which metrics are summed, and what a host adds to a summary.
 //!
-//! When it happens is the business of `store`, and of `xml::build`, which adds up as metrics come.
+//! Called by `store` for whole clusters. `ingest` sums by the same rules while metrics arrive.
 
 mod filter;
 
@@ -9,7 +9,7 @@ use crate::model::{Cluster, Contributors, Host, Number, SummaryBuilder, id_of, p
 pub use filter::{Names, Pattern, SummaryFilter, SummaryRule, Verdict};
 
 impl SummaryFilter {
-    /// Whether a metric of that name is summed up.
+    /// Whether metrics of that name are summed.
     pub fn takes_part(&self, name: &str) -> bool {
         self.verdict(name) == Verdict::Include
     }
@@ -39,13 +39,13 @@ impl SummaryFilter {
     }
 }
 
-/// sFlow's metrics of a virtual machine are named `guest.vcpu_util`, `web1.vmem_total`.
+/// sFlow names the metrics of a virtual machine like `guest.vcpu_util` or `web1.vmem_total`.
 fn is_sflow_vm(name: &str) -> bool {
     name.rsplit_once('.')
         .is_some_and(|(_, last)| last.starts_with('v'))
 }
 
-/// Adds what a host's newest document said.
+/// Adds a host and its fresh values, if it is up.
 pub fn add_host(
     summary: &mut SummaryBuilder,
     cluster: &Cluster,

@@ -1,6 +1,6 @@
-//! JSON: what is written of it, and the tree that the XML shows, as JSON.
+//! Writes JSON: strings, objects, and the tree of the XML as JSON.
 //!
-//! No I/O and no reading: appends to buffers.
+//! No I/O and no parser: appends to buffers.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -9,8 +9,8 @@ mod tree;
 
 pub use tree::{JsonFormat, body};
 
-/// Appends `text` as a string. What JavaScript would take for the end of a line is escaped too, so
-/// that it stands in a script as well.
+/// Appends `text` as a string. JavaScript's line ends are escaped too, so that the result is valid in
+/// a script.
 pub fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut from = 0;
@@ -118,7 +118,7 @@ impl<'a> Object<'a> {
         };
     }
 
-    /// A number with six decimals; what is not finite is null.
+    /// A number with six decimals; null if it is not finite.
     pub fn decimal(&mut self, key: &str, number: f64) {
         let out = self.key(key);
         if number.is_finite() {
@@ -129,7 +129,7 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// A string from what can be shown.
+    /// A string from a `Display`.
     pub fn shown(&mut self, key: &str, value: &dyn Display) {
         self.text(key, &value.to_string());
     }

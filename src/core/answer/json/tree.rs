@@ -1,6 +1,6 @@
-//! The tree of grid, clusters, hosts and metrics as JSON, piece by piece as `walk` brings it.
+//! The tree of grid, clusters, hosts and metrics as JSON, element by element from `walk`.
 //!
-//! No buffer of its own beside the pieces that many hosts' metrics have in common.
+//! Buffers only the text that the metrics of many hosts share.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use crate::model::{
     push_decimal,
 };
 
-/// Definitions of a cluster whose text is kept at hand; the rest is made anew for each metric.
+/// Most definitions of a cluster whose text is kept. Others are formatted for each metric.
 const KEPT_DEFS: usize = 4096;
 
-/// As much of it, for a peer that writes much.
+/// Most bytes of that text, in case of long definitions.
 const KEPT_BYTES: usize = 4 << 20;
 
-/// An answer with what is selected as JSON, with TNs as of `now`.
+/// An answer with the selection as JSON, with TNs as of `now`.
 pub fn body(snapshot: Arc<Snapshot>, selection: Selection, now: Now) -> Box<dyn Body> {
     Box::new(Walk::with_format(
         snapshot,
@@ -28,36 +28,36 @@ pub fn body(snapshot: Arc<Snapshot>, selection: Selection, now: Now) -> Box<dyn 
     ))
 }
 
-/// The format. `docs/HTTP.md` says the shape.
+/// The format. docs/HTTP.md describes it.
 #[derive(Debug, Default)]
 pub struct JsonFormat {
     nodes: usize,
     hosts: usize,
     metrics: usize,
     sums: Sums,
-    /// Of the cluster that is open, by index of the definition.
+    /// By definition of the open cluster.
     kept: Vec<Option<Around>>,
     kept_bytes: usize,
 }
 
-/// What all metrics of a definition have in common.
+/// The text that all metrics of a definition share.
 #[derive(Clone, Debug)]
 struct Around {
-    /// Up to the value.
+    /// Before the value.
     before: Box<[u8]>,
-    /// From the TN on.
+    /// After the TN.
     after: Box<[u8]>,
 }
 
-/// Where a `summary` is.
+/// The state of a `summary` object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Sums {
-    /// There is none here.
+    /// Not begun.
     #[default]
     None,
-    /// It is open and has so many metrics.
+    /// Open, with so many metrics.
     Open(usize),
-    /// It is closed again.
+    /// Closed.
     Closed,
 }
 
@@ -213,7 +213,7 @@ impl JsonFormat {
     }
 }
 
-/// Separates the items of a list, each on its line.
+/// Separates the items of a list, one per line.
 fn comma(out: &mut Vec<u8>, count: &mut usize) {
     out.extend_from_slice(if *count == 0 { b"\n" } else { b",\n" });
     *count += 1;
@@ -237,7 +237,7 @@ fn number(out: &mut Vec<u8>, key: &str, number: impl Into<i64>) {
     push_decimal(out, number.unsigned_abs());
 }
 
-/// A value as a number, where it is one that every reader can take; otherwise as a string.
+/// A value as a number if it is a valid and finite JSON number, otherwise as a string.
 fn push_value(out: &mut Vec<u8>, numeric: bool, text: &str) {
     let bytes = text.as_bytes();
     if numeric && is_number(bytes) && parse_number(bytes).is_some() {
@@ -269,7 +269,7 @@ impl Around {
     }
 }
 
-/// EXTRA_DATA: by name, always a list, since a name may come more than once.
+/// EXTRA_DATA by name. Each value is a list, since names may be repeated.
 fn extra(out: &mut Vec<u8>, all: &[&(String, String)]) {
     out.extend_from_slice(b",\"extra\":{");
     let mut first = true;

@@ -1,6 +1,6 @@
-//! The text format of Prometheus, version 0.0.4: how names, labels and families are written.
+//! The text format of Prometheus, version 0.0.4: names, labels and families.
 //!
-//! No figures here: the daemon's own are in `status`, those of the hosts in `scrape`.
+//! No values here: those of the daemon are in `status`, those of hosts in `scrape`.
 
 use std::fmt::Display;
 use std::io::Write;
@@ -12,10 +12,10 @@ mod scrape;
 pub use name::{FamilyName, Kind};
 pub use scrape::Scrape;
 
-/// What it is sent as.
+/// The Content-Type.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Starts a family. A line of help stands for itself, whatever is in it.
+/// Starts a family. The help text is escaped.
 pub fn push_family(out: &mut Vec<u8>, name: &str, kind: Kind, help: &str) {
     out.extend_from_slice(b"# HELP ");
     out.extend_from_slice(name.as_bytes());
@@ -28,7 +28,7 @@ pub fn push_family(out: &mut Vec<u8>, name: &str, kind: Kind, help: &str) {
     out.push(b'\n');
 }
 
-/// Appends a label's value, without its quotes.
+/// Appends a label's value, escaped, without quotes.
 pub fn push_label_value(out: &mut Vec<u8>, value: &str) {
     push_escaped(out, value, true);
 }
@@ -41,7 +41,7 @@ fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
             b'\\' => b"\\\\",
             b'\n' => b"\\n",
             b'"' if quotes => b"\\\"",
-            // Readers take it for the end of all; this is its picture, which nobody else uses.
+            // Some readers stop at a NUL. This is the symbol for it.
             0 => "\u{2400}".as_bytes(),
             _ => continue,
         };
@@ -52,7 +52,7 @@ fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
     out.extend_from_slice(&bytes[from..]);
 }
 
-/// Writes families one after the other into a page.
+/// Writes a page of families.
 #[derive(Debug, Default)]
 pub struct Page {
     out: Vec<u8>,
@@ -60,13 +60,13 @@ pub struct Page {
 }
 
 impl Page {
-    /// Starts a family; the samples that follow are its own.
+    /// Starts a family. The samples that follow belong to it.
     pub fn family(&mut self, name: &str, kind: Kind, help: &str) {
         name.clone_into(&mut self.name);
         push_family(&mut self.out, name, kind, help);
     }
 
-    /// One sample of the family.
+    /// A sample of the family.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
         self.out.extend_from_slice(self.name.as_bytes());
         for (at, (label, text)) in labels.iter().enumerate() {

@@ -1,28 +1,28 @@
-//! What a metric of Ganglia's is called among Prometheus's, and what kind it is.
+//! The Prometheus name and type of a Ganglia metric.
 //!
 //! Knows no values.
 
 use crate::model::{MetricDef, Slope};
 
-/// In front of every metric of a host.
+/// The prefix of every metric of a host.
 const PREFIX: &str = "ganglia_";
 
-/// Ends of names that have a meaning of their own; what bears one and is no counter has no type.
+/// Suffixes with a meaning in Prometheus. A metric with one that is no counter is untyped.
 const RESERVED: [&str; 5] = ["_total", "_sum", "_count", "_bucket", "_info"];
 
 /// The type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows.
+    /// Only grows.
     Counter,
-    /// It goes up and down.
+    /// Goes up and down.
     Gauge,
-    /// It is not known which.
+    /// Not known.
     Untyped,
 }
 
 impl Kind {
-    /// As it is written.
+    /// As written in TYPE.
     pub fn word(self) -> &'static str {
         match self {
             Kind::Counter => "counter",
@@ -32,19 +32,19 @@ impl Kind {
     }
 }
 
-/// A family's name and kind, as one definition would have them.
+/// The name and kind of a family, by one definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FamilyName {
     /// Letters, digits and underscores.
     pub name: String,
-    /// By the slope.
+    /// From the slope.
     pub kind: Kind,
-    /// Whether the metric's own name had other characters.
+    /// Whether characters of the metric's name were replaced.
     pub changed: bool,
 }
 
 impl FamilyName {
-    /// Of a metric's definition.
+    /// Those of a metric's definition.
     pub fn of(def: &MetricDef) -> FamilyName {
         let mut name = String::with_capacity(PREFIX.len() + def.name().len() + 6);
         name.push_str(PREFIX);
@@ -62,7 +62,7 @@ impl FamilyName {
                 }
                 Kind::Counter
             }
-            // Written as a counter, to be read as what it grows by; it may go down too.
+            // A counter that may also go down: RRD calls it DERIVE.
             Slope::Derivative => Kind::Untyped,
             _ if reserved => Kind::Untyped,
             _ => Kind::Gauge,
@@ -74,7 +74,7 @@ impl FamilyName {
         }
     }
 
-    /// Whether a metric of that name is the one that a family's name says by itself.
+    /// Whether the family's name alone gives the metric's name.
     pub fn is_plain(family: &str, metric: &str) -> bool {
         family.strip_prefix(PREFIX) == Some(metric)
     }

@@ -25,7 +25,7 @@ const HOST_UP_HELP: &str = "Whether the host was heard of in time; only then it 
 /// Written while there is no sample yet, so that the client sees progress.
 const COMMENT: &[u8] = b"#\n";
 
-/// A cursor over a snapshot that nobody changes.
+/// A cursor over an immutable snapshot.
 #[derive(Debug)]
 pub struct Scrape {
     clusters: Vec<Part>,

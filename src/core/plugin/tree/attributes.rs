@@ -1,48 +1,13 @@
 //! Attributes of a tree's nodes, by gmetad-python's lower-case names: read, set, listed.
 //!
-//! What a document has no attribute for is kept in [`super::Invented`].
+//! Attributes that no document has are in [`super::Invented`].
 
-use std::fmt;
-use std::io::Write as _;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use super::edit::Shared;
+use super::edits::SharedField;
+use super::values::{NUMBER_BYTES, Value, set_info, whole, write_number};
 use super::{Kind, NodeId, Owner, Top, Tree, TreeError};
-use crate::model::{HostInfo, Mono, Node, Number, SmallText, is_up, parse_number};
-
-/// An attribute's value, as it is kept.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Value<'a> {
-    /// Text, which may be that of a number.
-    Text(&'a str),
-    /// A time in seconds or a count.
-    Whole(i64),
-    /// A sum, and how many decimals it is written with.
-    Sum(f64, u8),
-}
-
-impl Value<'_> {
-    /// As a number; `None` where it is none.
-    #[inline]
-    pub fn number(self) -> Option<f64> {
-        match self {
-            Value::Text(text) => parse_number(text.as_bytes()).map(|number| number.value),
-            Value::Whole(whole) => Some(whole as f64),
-            Value::Sum(sum, _) => Some(sum),
-        }
-    }
-}
-
-impl fmt::Display for Value<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Value::Text(text) => f.write_str(text),
-            Value::Whole(whole) => whole.fmt(f),
-            Value::Sum(sum, decimals) => write!(f, "{:.*}", usize::from(*decimals), sum),
-        }
-    }
-}
+use crate::model::{Mono, Node, Number, SmallText, is_up, parse_number};
 
 const CLUSTER: &[&str] = &["name", "localtime", "owner", "latlong", "url", "status"];
 const GRID: &[&str] = &["name", "authority", "localtime", "status"];
@@ -76,11 +41,8 @@ pub(super) fn names_of(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// Longest number that is written for a plugin: sign, point, exponent, 17 digits.
-const NUMBER_BYTES: usize = 40;
-
 impl Tree<'_> {
-    /// An attribute; `None` where the node has none of that name.
+    /// An attribute, if the node has one of that name.
     #[inline]
     pub fn attribute(&self, node: NodeId, name: &str) -> Result<Option<Value<'_>>, TreeError> {
         self.check(node)?;
@@ -102,7 +64,7 @@ impl Tree<'_> {
         Ok(known.or_else(|| self.invented().get(node, name).map(Value::Text)))
     }
 
-    /// The attribute at that place, those that plugins made up last; `None` past the last.
+    /// The attribute at that place, if there is one. Those that plugins made up come last.
     pub fn attribute_at(
         &self,
         node: NodeId,
@@ -117,7 +79,7 @@ impl Tree<'_> {
         Ok(invented.map(|(name, value)| (&**name, Value::Text(value))))
     }
 
-    /// VAL of a metric or SUM of a sum as a number; `None` where it is none.
+    /// VAL of a metric or SUM of a sum, if it is a number.
     #[inline]
     pub fn value(&self, node: NodeId) -> Result<Option<f64>, TreeError> {
         self.check(node)?;
@@ -221,7 +183,7 @@ impl Tree<'_> {
         }
     }
 
-    /// Seconds since the host of the metric was received.
+    /// Seconds since the host of the metric arrived.
     fn age(&self, metric: u32) -> u32 {
         let host = self.host_of(metric as usize);
         match (host, self.cluster()) {
@@ -230,7 +192,7 @@ impl Tree<'_> {
         }
     }
 
-    /// Sets an attribute, or makes one up.
+    /// Sets an attribute, or adds one that no document has.
     pub fn set(&mut self, node: NodeId, name: &str, value: &str) -> Result<(), TreeError> {
         let kind = self.kind(node)?;
         self.invented_mut().has_changed();
@@ -246,16 +208,15 @@ impl Tree<'_> {
             NodeId::ExtraData(_) => Err(TreeError::NotPossible),
             NodeId::Extra(owner, at) => {
                 let field = match name {
-                    "name" => Shared::ExtraName(at),
-                    _ => Shared::ExtraVal(at),
+                    "name" => SharedField::ExtraName(at),
+                    _ => SharedField::ExtraVal(at),
                 };
                 self.set_shared(owner, field, value)
             }
         }
     }
 
-    /// Sets an attribute to a number: whole ones without decimals, others as short as they can be
-    /// told from their neighbours.
+    /// Sets an attribute to a number, in the shortest text that reads back as the same.
     pub fn set_number(&mut self, node: NodeId, name: &str, value: f64) -> Result<(), TreeError> {
         if matches!(
             (node, name),
@@ -268,7 +229,7 @@ impl Tree<'_> {
         self.set(node, name, text)
     }
 
-    /// Sets VAL of a metric, without decimals if its type has none, or SUM of a sum.
+    /// Sets VAL of a metric, rounded if its type has no decimals, or SUM of a sum.
     #[inline]
     pub fn set_value(&mut self, node: NodeId, value: f64) -> Result<(), TreeError> {
         self.check(node)?;
@@ -300,7 +261,7 @@ impl Tree<'_> {
         }
     }
 
-    /// Sets how many hosts the summary counts.
+    /// Sets the summary's counts of hosts.
     pub fn set_hosts(&mut self, up: u32, down: u32) {
         self.invented_mut().has_changed();
         let summary = self.summary_mut();
@@ -339,7 +300,7 @@ impl Tree<'_> {
             (Top::Root(root), "name") => root.gridname = value.into(),
             (Top::Root(root), "authority") => root.authority = value.into(),
             (Top::Root(root), "localtime") => root.now.epoch = whole(value)?,
-            // Whoever sums up is up.
+            // This gmetad is always up.
             (Top::Root(_), _) => return Err(TreeError::BadValue),
         }
         Ok(())
@@ -382,12 +343,12 @@ impl Tree<'_> {
                 return Ok(());
             }
             "name" => return self.rename_metric(at, value),
-            "type" => Shared::Type,
-            "units" => Shared::Units,
-            "tmax" => Shared::Tmax(whole(value)?),
-            "dmax" => Shared::Dmax(whole(value)?),
-            "slope" => Shared::Slope,
-            _ => Shared::Source,
+            "type" => SharedField::Type,
+            "units" => SharedField::Units,
+            "tmax" => SharedField::Tmax(whole(value)?),
+            "dmax" => SharedField::Dmax(whole(value)?),
+            "slope" => SharedField::Slope,
+            _ => SharedField::Source,
         };
         self.set_shared(Owner::Metric(at), field, value)
     }
@@ -409,106 +370,18 @@ impl Tree<'_> {
             "type" => return Err(TreeError::BadValue),
             "name" => match self.find_sum(value) {
                 Some(other) if other != NodeId::Sum(at) => return Err(TreeError::Exists(other)),
-                _ => Shared::Name,
+                _ => SharedField::Name,
             },
-            "units" => Shared::Units,
-            "slope" => Shared::Slope,
-            _ => Shared::Source,
+            "units" => SharedField::Units,
+            "slope" => SharedField::Slope,
+            _ => SharedField::Source,
         };
         self.set_shared(Owner::Sum(at), field, value)
     }
 }
 
-/// TYPE of every sum, whatever was summed.
+/// TYPE of every sum, whatever the type of its metrics.
 const SUM_TYPE: &str = "double";
-
-/// What rarely changes about a host, the name aside.
-pub(super) fn set_info(info: &mut HostInfo, name: &str, value: &str) -> Result<(), TreeError> {
-    match name {
-        "ip" => info.ip = value.into(),
-        "location" => info.location = value.into(),
-        "tags" => info.tags = value.into(),
-        "gmond_started" => info.gmond_started = whole(value)?,
-        "tmax" => info.tmax = whole(value)?,
-        "dmax" => info.dmax = whole(value)?,
-        _ => return Err(TreeError::NotPossible),
-    }
-    Ok(())
-}
-
-/// A time or a count: whole, and of a size that fits.
-pub(super) fn whole<T: FromStr>(value: &str) -> Result<T, TreeError> {
-    value.trim().parse().map_err(|_| TreeError::BadValue)
-}
-
-/// The type of a metric that was added without one.
-pub(super) fn type_for(value: &str) -> &'static str {
-    if parse_number(value.as_bytes()).is_some() {
-        "float"
-    } else {
-        "string"
-    }
-}
-
-/// Whole numbers without decimals, others as short as they can be told from their neighbours;
-/// very large and very small ones with an exponent.
-#[inline]
-fn write_number(room: &mut [u8; NUMBER_BYTES], value: f64) -> Result<&str, TreeError> {
-    let len = match write_decimal(room, value) {
-        Some(len) => len,
-        None => write_any(room, value)?,
-    };
-    std::str::from_utf8(&room[..len]).map_err(|_| TreeError::BadValue)
-}
-
-/// Values that few decimals say exactly, as most do, several times as fast as [`write_any`].
-fn write_decimal(room: &mut [u8; NUMBER_BYTES], value: f64) -> Option<usize> {
-    /// Exact as `f64`, so that a quotient is rounded once, as when it is read.
-    const SCALES: [f64; 4] = [1.0, 10.0, 100.0, 1000.0];
-    /// Below this every whole number is exact, and has at most 15 digits.
-    const LIMIT: f64 = 1e15;
-    let size = value.abs();
-    let (decimals, digits) = SCALES.iter().enumerate().find_map(|(decimals, scale)| {
-        let digits = (size * scale).round_ties_even();
-        (digits < LIMIT && digits / scale == size).then_some((decimals, digits as u64))
-    })?;
-    let mut at = room.len();
-    let mut rest = digits;
-    let mut written = 0;
-    // At least one digit before the point.
-    while rest > 0 || written <= decimals {
-        if written == decimals && decimals > 0 {
-            at -= 1;
-            room[at] = b'.';
-        }
-        at -= 1;
-        room[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        written += 1;
-    }
-    if value < 0.0 {
-        at -= 1;
-        room[at] = b'-';
-    }
-    room.copy_within(at.., 0);
-    Some(NUMBER_BYTES - at)
-}
-
-fn write_any(room: &mut [u8; NUMBER_BYTES], value: f64) -> Result<usize, TreeError> {
-    if !value.is_finite() {
-        return Err(TreeError::BadValue);
-    }
-    let mut rest = &mut room[..];
-    let plain = (1e-5..1e16).contains(&value.abs());
-    let written = if plain {
-        write!(rest, "{value}")
-    } else {
-        write!(rest, "{value:e}")
-    };
-    written.map_err(|_| TreeError::BadValue)?;
-    let left = rest.len();
-    Ok(NUMBER_BYTES - left)
-}
 
 #[cfg(test)]
 mod tests {
@@ -552,44 +425,5 @@ mod tests {
                 );
             }
         }
-    }
-
-    #[test]
-    fn the_fast_way_writes_what_the_other_does() {
-        let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut random = || {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            seed
-        };
-        let mut fast = 0;
-        for _ in 0..200_000 {
-            let bits = random();
-            let digits = (random() % 10_u64.pow((bits % 17) as u32)) as f64;
-            let value = match bits >> 62 {
-                0 => f64::from_bits(bits),
-                1 => digits,
-                2 => -digits / 10_f64.powi((bits >> 8 & 7) as i32),
-                _ => digits / 1000.0,
-            };
-            if value == 0.0 {
-                continue;
-            }
-            let (mut one, mut other) = ([0; NUMBER_BYTES], [0; NUMBER_BYTES]);
-            if let Some(len) = write_decimal(&mut one, value) {
-                let expected = write_any(&mut other, value).unwrap();
-                assert_eq!(
-                    std::str::from_utf8(&one[..len]),
-                    std::str::from_utf8(&other[..expected])
-                );
-                fast += 1;
-            }
-        }
-        assert!(fast > 50_000, "{fast}");
-        let mut room = [0; NUMBER_BYTES];
-        assert_eq!(write_number(&mut room, -0.0), Ok("0"));
-        assert_eq!(write_number(&mut room, 0.005), Ok("0.005"));
-        assert_eq!(write_number(&mut room, -12.5), Ok("-12.5"));
     }
 }

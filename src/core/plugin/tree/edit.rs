@@ -1,105 +1,27 @@
 //! Changes of a tree: shared attributes, children added and removed.
 //!
-//! The rules of single attributes are in `attributes`; what is added or removed is put in order in
-//! `flatten`.
+//! The rules of single attributes are in `attributes`. `flatten` puts the arrays in order.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::attributes::{set_info, type_for, whole};
-use super::{Kind, NodeId, Owner, Top, Tree, TreeError};
+use super::edits::{MEMO, Place, SharedField};
+use super::values::{set_info, type_for, whole};
+use super::{Kind, NodeId, Owner, Top, Tree, TreeError, owner_of};
 use crate::model::{
     Contributors, DefId, Host, HostInfo, Metric, MetricFields, Number, SmallText, SummaryMetric,
     is_up, parse_number,
 };
 
-/// What a gmond says where nothing is configured.
+/// What a gmond sends for an attribute that is not configured.
 const UNSPECIFIED: &str = "unspecified";
 
-/// Ways in which one definition was changed that are remembered; more are worked out anew.
-const MEMO: usize = 16;
-
-/// What has been done to a tree and not yet to its arrays.
-#[derive(Default)]
-pub(super) struct Edits {
-    /// Whether a host or a metric was.
-    pub(super) has_removed: bool,
-    pub(super) gone_hosts: HashSet<u32>,
-    pub(super) gone_metrics: HashSet<u32>,
-    pub(super) gone_sums: HashSet<u32>,
-    pub(super) gone_extras: HashSet<(Owner, u16)>,
-    /// Of each added metric, in the order of the array.
-    pub(super) owners: Vec<Place>,
-    /// By host: its added metrics, in order.
-    pub(super) added_of: HashMap<u32, Vec<u32>>,
-    /// By host: those that are still there, by name.
-    pub(super) added_names: HashMap<u32, HashMap<Box<str>, u32>>,
-    /// All hosts, once one was added or renamed.
-    pub(super) hosts_by_name: Option<HashMap<Box<str>, u32>>,
-    /// Of definitions that came with this tree, by where they are.
-    ids: HashMap<usize, DefId>,
-    /// By definition: which one it becomes by a change.
-    memo: HashMap<DefId, Vec<(Shared, Box<str>, DefId)>>,
-}
-
-impl Edits {
-    /// Whether the arrays will be put in order.
-    pub(super) fn moves_children(&self) -> bool {
-        self.has_removed
-            || !self.gone_sums.is_empty()
-            || !self.gone_extras.is_empty()
-            || !self.owners.is_empty()
-            || self.hosts_by_name.is_some()
-    }
-}
-
-/// Where an added metric belongs.
-pub(super) struct Place {
-    pub(super) host: u32,
-    /// Among the host's added ones.
-    pub(super) place: u32,
-}
-
-/// An attribute that a metric shares with others, and which is therefore changed by giving it
-/// another definition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shared {
-    Name,
-    Type,
-    Units,
-    Tmax(u32),
-    Dmax(u32),
-    Slope,
-    Source,
-    ExtraName(u16),
-    ExtraVal(u16),
-    /// A new EXTRA_ELEMENT of that name, without a value.
-    ExtraNew,
-}
-
-impl Shared {
-    fn apply(self, fields: &mut MetricFields, value: &str) {
-        match self {
-            Shared::Name => fields.name = value.into(),
-            Shared::Type => fields.type_text = value.into(),
-            Shared::Units => fields.units = value.into(),
-            Shared::Tmax(tmax) => fields.tmax = tmax,
-            Shared::Dmax(dmax) => fields.dmax = dmax,
-            Shared::Slope => fields.slope_text = value.into(),
-            Shared::Source => fields.source = value.into(),
-            Shared::ExtraName(at) => fields.extra[usize::from(at)].0 = value.into(),
-            Shared::ExtraVal(at) => fields.extra[usize::from(at)].1 = value.into(),
-            Shared::ExtraNew => fields.extra.push((value.into(), String::new())),
-        }
-    }
-}
-
 impl Tree<'_> {
-    /// Gives the metric or the sum the definition that differs in this.
+    /// Gives the metric or the sum a definition that differs in this attribute.
     pub(super) fn set_shared(
         &mut self,
         owner: Owner,
-        field: Shared,
+        field: SharedField,
         value: &str,
     ) -> Result<(), TreeError> {
         if let Owner::Metric(at) = owner
@@ -133,7 +55,7 @@ impl Tree<'_> {
     fn changed_def(
         &mut self,
         owner: Owner,
-        field: Shared,
+        field: SharedField,
         value: &str,
     ) -> Result<DefId, TreeError> {
         let mut fields = self.fields(owner).clone();
@@ -184,7 +106,7 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// All hosts by name, to be kept up to date from now on.
+    /// All hosts by name. From now on it must be kept up to date.
     fn host_names(&mut self) -> &mut HashMap<Box<str>, u32> {
         let hosts = self.cluster().map_or(&[][..], |cluster| &cluster.hosts);
         let gone = &self.edits.gone_hosts;
@@ -208,7 +130,7 @@ impl Tree<'_> {
             None => {}
         }
         let old = self.fields(Owner::Metric(at)).name.clone();
-        self.set_shared(Owner::Metric(at), Shared::Name, name)?;
+        self.set_shared(Owner::Metric(at), SharedField::Name, name)?;
         if let Some(names) = self.edits.added_names.get_mut(&(host as u32))
             && names.remove(&*old).is_some()
         {
@@ -217,8 +139,8 @@ impl Tree<'_> {
         Ok(())
     }
 
-    /// Adds a child, of which `name` must be given unless it is EXTRA_DATA; what else is not given
-    /// has a default. A METRICS is added to the top's sums.
+    /// Adds a child. Attributes other than `name`, which only EXTRA_DATA can lack, have defaults. A
+    /// METRICS is added to the sums of the top.
     pub fn add(
         &mut self,
         parent: NodeId,
@@ -227,7 +149,7 @@ impl Tree<'_> {
     ) -> Result<NodeId, TreeError> {
         self.check(parent)?;
         self.invented_mut().has_changed();
-        if let (Some(owner), Kind::ExtraData) = (super::owner_of(parent), kind) {
+        if let (Some(owner), Kind::ExtraData) = (owner_of(parent), kind) {
             let node = NodeId::ExtraData(owner);
             self.set_rest(node, &[], attributes)?;
             return Ok(node);
@@ -242,7 +164,7 @@ impl Tree<'_> {
             (NodeId::Top, Kind::Metrics) => (self.add_sum(name, attributes)?, METRICS_TAKEN),
             (NodeId::ExtraData(owner), Kind::ExtraElement) => (self.add_extra(owner, name)?, NAME),
             (_, Kind::ExtraElement) => {
-                let owner = super::owner_of(parent).ok_or(TreeError::NotPossible)?;
+                let owner = owner_of(parent).ok_or(TreeError::NotPossible)?;
                 (self.add_extra(owner, name)?, NAME)
             }
             _ => return Err(TreeError::NotPossible),
@@ -251,7 +173,8 @@ impl Tree<'_> {
         Ok(node)
     }
 
-    /// Sets what the new node has not taken yet; if one cannot be, the node is taken back.
+    /// Sets the attributes that the new node has not taken. If one cannot be set, the node is removed
+    /// again.
     fn set_rest(
         &mut self,
         node: NodeId,
@@ -262,7 +185,7 @@ impl Tree<'_> {
             if !taken.contains(name)
                 && let Err(error) = self.set(node, name, value)
             {
-                // Nothing hinders the removal of what was just added.
+                // What was just added can always be removed.
                 let _ = self.remove(node);
                 return Err(error);
             }
@@ -282,7 +205,7 @@ impl Tree<'_> {
             tags: UNSPECIFIED.into(),
             ..HostInfo::default()
         };
-        // Heard of just now, unless something else is said.
+        // Unless given otherwise, it has just reported.
         let (mut reported, mut tn) = (cluster.localtime, 0);
         for (name, value) in given {
             match *name {
@@ -384,11 +307,11 @@ impl Tree<'_> {
             return Err(TreeError::Exists(there));
         }
         let at = u16::try_from(self.fields(owner).extra.len()).map_err(|_| TreeError::Full)?;
-        self.set_shared(owner, Shared::ExtraNew, name)?;
+        self.set_shared(owner, SharedField::ExtraNew, name)?;
         Ok(NodeId::Extra(owner, at))
     }
 
-    /// Removes a node with all that is below it. The top stays.
+    /// Removes a node and everything below it. The top cannot be removed.
     pub fn remove(&mut self, node: NodeId) -> Result<(), TreeError> {
         self.check(node)?;
         self.invented_mut().has_changed();
@@ -430,16 +353,16 @@ impl Tree<'_> {
     }
 }
 
-/// Appends, and tells the place.
+/// Appends an item. Returns its place.
 fn push<T>(list: &mut Vec<T>, item: T) -> Result<u32, TreeError> {
-    // Above this the flat model keeps a flag in the same word.
+    // The highest bit of such an index is a flag in the flat model.
     let place = u32::try_from(list.len()).ok().filter(|at| *at < 1 << 31);
     let place = place.ok_or(TreeError::Full)?;
     list.push(item);
     Ok(place)
 }
 
-/// What `add_host` has taken from the attributes given.
+/// The attributes that `add_host` sets.
 const HOST_TAKEN: &[&str] = &[
     "name",
     "ip",
@@ -451,11 +374,11 @@ const HOST_TAKEN: &[&str] = &[
     "gmond_started",
     "tags",
 ];
-/// What `add_metric` has taken; not `tn`.
+/// Those that `add_metric` sets; not `tn`.
 const METRIC_TAKEN: &[&str] = &[
     "name", "val", "type", "units", "tmax", "dmax", "slope", "source",
 ];
-/// What `add_sum` has taken; not `type`, which must be the right one.
+/// Those that `add_sum` sets; not `type`, which has one possible value.
 const METRICS_TAKEN: &[&str] = &["name", "sum", "num", "units", "slope", "source"];
-/// What `add_extra` has taken.
+/// Those that `add_extra` sets.
 const NAME: &[&str] = &["name"];

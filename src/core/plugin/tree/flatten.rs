@@ -1,15 +1,15 @@
-//! The pass that puts a changed tree's arrays in order, and finds nodes that it has moved.
+//! The pass that puts a changed tree's arrays in order, and finds the nodes that it moved.
 //!
-//! Decides nothing: what is added and what is gone is in `edit`.
+//! Decides nothing: `edits` has what was added and removed.
 
 use std::collections::HashMap;
 
-use super::edit::Edits;
-use super::{NodeId, Owner, Tree};
+use super::edits::Edits;
+use super::{NodeId, Owner, Tree, owner_of};
 use crate::model::{Cluster, Host, Summary, order_by_name};
 
 impl Tree<'_> {
-    /// Puts the arrays in order, so that the update is one like any other.
+    /// Puts the arrays in order, so that the update is an ordinary one.
     pub fn finish(mut self) {
         let edits = std::mem::take(&mut self.edits);
         let mut moved = Moved::default();
@@ -40,7 +40,7 @@ impl Tree<'_> {
                 at += 1;
                 !gone.contains(&(at - 1))
             });
-            // A list of definitions that is full leaves the element where it was.
+            // If the list of definitions is full, the element stays.
             if self.redefine(owner, fields).is_ok() {
                 moved.extras.insert(owner, gone);
             }
@@ -48,17 +48,17 @@ impl Tree<'_> {
     }
 }
 
-/// Where nodes went when the arrays were put in order.
+/// Where nodes are after the arrays were put in order.
 #[derive(Default)]
 struct Moved {
     hosts: Option<Vec<u32>>,
     metrics: Option<Vec<u32>>,
     sums: Option<Vec<u32>>,
-    /// Places of those that are gone.
+    /// Places of removed ones.
     extras: HashMap<Owner, Vec<u16>>,
 }
 
-/// In place of a place: there is none any more.
+/// Sentinel: removed.
 const GONE: u32 = u32::MAX;
 
 impl Moved {
@@ -73,7 +73,7 @@ impl Moved {
         Some(match node {
             NodeId::Top => node,
             NodeId::Host(at) => NodeId::Host(place(self.hosts.as_deref(), at)?),
-            NodeId::Metric(_) | NodeId::Sum(_) => self.owner(super::owner_of(node)?)?.node(),
+            NodeId::Metric(_) | NodeId::Sum(_) => self.owner(owner_of(node)?)?.node(),
             NodeId::ExtraData(owner) => NodeId::ExtraData(self.owner(owner)?),
             NodeId::Extra(owner, at) => {
                 let gone = self.extras.get(&owner).map_or(&[][..], Vec::as_slice);
@@ -111,7 +111,7 @@ fn drop_sums(summary: &mut Summary, edits: &Edits, moved: &mut Moved) {
     moved.sums = Some(places);
 }
 
-/// Writes hosts and metrics anew: those that stay, each host's added metrics after its others.
+/// Rewrites hosts and metrics without the removed ones. A host's added metrics come after its others.
 fn flatten(cluster: &mut Cluster, edits: &Edits, base_hosts: usize, moved: &mut Moved) {
     let mut hosts_to = vec![GONE; cluster.hosts.len()];
     let mut metrics_to = vec![GONE; cluster.metrics.len()];

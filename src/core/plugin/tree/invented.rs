@@ -1,6 +1,6 @@
-//! Attributes that no document has: a plugin made them up, for the plugins after it.
+//! Attributes that no document has: a plugin adds them for the plugins after it.
 //!
-//! Kept beside the flat model, which has no room for them; nobody but plugins sees them.
+//! They are stored beside the flat model, which has no room for them. Only plugins see them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,16 +10,16 @@ use super::node::NodeId;
 /// Name and value.
 type Pair = (Box<str>, Box<str>);
 
-/// By node, in the order they were made up. Empty, and then free, as a rule.
+/// By node, in the order they were added. Usually empty, and then without an allocation.
 #[derive(Clone, Debug, Default)]
 pub struct Invented {
     by_node: HashMap<NodeId, Vec<Pair>>,
-    /// Of the whole update; 0: it has changed since somebody asked, or nobody has.
+    /// Of the whole update; 0: it has changed since the last question, or nobody has asked.
     revision: u64,
 }
 
 impl Invented {
-    /// The number of this state of the update.
+    /// The number of the update's current state.
     pub(super) fn revision(&mut self) -> u64 {
         static LAST: AtomicU64 = AtomicU64::new(0);
         if self.revision == 0 {
@@ -28,12 +28,12 @@ impl Invented {
         self.revision
     }
 
-    /// The update is no longer what it was.
+    /// Notes that the update has changed.
     pub(super) fn has_changed(&mut self) {
         self.revision = 0;
     }
 
-    /// A node's, in order.
+    /// The attributes of a node, in order.
     pub(super) fn of(&self, node: NodeId) -> &[Pair] {
         self.by_node.get(&node).map_or(&[], Vec::as_slice)
     }
@@ -51,7 +51,7 @@ impl Invented {
         }
     }
 
-    /// Follows the nodes to where they went; `None`: with the node they are gone.
+    /// Moves the attributes to where `moved` says their nodes went; drops those of removed nodes.
     pub(super) fn follow(&mut self, moved: impl Fn(NodeId) -> Option<NodeId>) {
         self.by_node = std::mem::take(&mut self.by_node)
             .into_iter()

@@ -1,11 +1,11 @@
 //! An update as the tree that gmetad-python's plugins know, over the flat arrays behind it.
 //!
-//! Nothing is copied until something is changed; what is changed is the update's own copy, never
-//! the store's. No `unsafe` here: the boundary to shared objects is elsewhere.
+//! Nothing is copied until something is changed. Changes go to the update's own copy, never to the
+//! store's. No `unsafe` here: the boundary to shared objects is elsewhere.
 //!
-//! A change of an attribute is made at once, in place. Children that are added go to the end of
-//! their array, those removed are marked; [`Tree::finish`] puts the arrays in order in one pass, so
-//! that the next plugin finds an ordinary cluster.
+//! An attribute is changed at once, in place. Added children are appended to their array, removed
+//! ones are marked. [`Tree::finish`] then puts the arrays in order in one pass, so that the next
+//! plugin gets an ordinary cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,29 +15,31 @@ use crate::model::{Cluster, DefTable, Grid, MetricFields, Node, Summary};
 
 mod attributes;
 mod edit;
+mod edits;
 mod flatten;
 mod invented;
 mod node;
+mod values;
 
-pub use attributes::Value;
 pub use invented::Invented;
 pub use node::{Generation, Kind, NodeId, Owner};
+pub use values::Value;
 
-use edit::Edits;
+use edits::Edits;
 
 /// What cannot be done with a tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TreeError {
-    /// The node was removed, or never was.
+    /// The node was removed, or never existed.
     #[error("there is no such node")]
     NoNode,
-    /// A METRIC has no METRIC, the top cannot be removed, and the like.
+    /// For example a METRIC in a METRIC, or the removal of the top.
     #[error("this node cannot have that")]
     NotPossible,
     /// A number is expected, or one of a few words.
     #[error("this attribute cannot have that value")]
     BadValue,
-    /// A child of that kind and name is there.
+    /// A child of that kind and name exists.
     #[error("there is such a child already")]
     Exists(NodeId),
     /// An array is at its limit.
@@ -48,7 +50,7 @@ pub enum TreeError {
 /// The tree of one update, for one plugin.
 pub struct Tree<'a> {
     top: Top<'a>,
-    /// Keeps the definitions that plugins make one and the same from poll to poll.
+    /// Shares the definitions that plugins make from poll to poll.
     table: &'a mut DefTable,
     edits: Edits,
     /// Lengths of the arrays before anything was added.
@@ -64,7 +66,7 @@ enum Top<'a> {
     Root(&'a mut RootUpdate),
 }
 
-/// What a tree is over, as it is by now, and shared as far as it can be.
+/// A copy of what a tree is over, with its changes; shared where nothing changed.
 pub enum Copied {
     /// A source's cluster or grid.
     Source(Update),
@@ -79,7 +81,7 @@ struct Base {
 }
 
 impl<'a> Tree<'a> {
-    /// Over a source's news.
+    /// A tree over a source's update.
     pub fn of_update(update: &'a mut Update, table: &'a mut DefTable) -> Tree<'a> {
         let base = match &update.node {
             Node::Cluster(cluster) => Base {
@@ -94,7 +96,7 @@ impl<'a> Tree<'a> {
         Tree::new(Top::Source(update), base, table)
     }
 
-    /// Over the sum of all sources.
+    /// A tree over the sum of all sources.
     pub fn of_root(root: &'a mut RootUpdate, table: &'a mut DefTable) -> Tree<'a> {
         let base = Base {
             hosts: 0,
@@ -127,7 +129,7 @@ impl<'a> Tree<'a> {
         })
     }
 
-    /// The node that it is a child of; of a sum, the top. `None`: it is the top.
+    /// Its parent; of a sum, the top. `None`: it is the top.
     pub fn parent(&self, node: NodeId) -> Result<Option<NodeId>, TreeError> {
         self.check(node)?;
         Ok(match node {
@@ -139,7 +141,7 @@ impl<'a> Tree<'a> {
         })
     }
 
-    /// Its first child. The sums of the top are not among its children: see `first_sum`.
+    /// Its first child. Sums are no children of the top: see `first_sum`.
     pub fn first(&self, node: NodeId) -> Result<Option<NodeId>, TreeError> {
         self.check(node)?;
         Ok(match node {
@@ -152,7 +154,7 @@ impl<'a> Tree<'a> {
         })
     }
 
-    /// The child of its parent that comes after it; the sum after a sum.
+    /// Its next sibling; of a sum, the next sum.
     #[inline]
     pub fn next(&self, node: NodeId) -> Result<Option<NodeId>, TreeError> {
         self.check(node)?;
@@ -171,7 +173,7 @@ impl<'a> Tree<'a> {
     }
 
     /// The child with the key `ID:name`, such as `HOST:web1`; the key of EXTRA_DATA is its id.
-    /// `METRICS:name` is found at the top, EXTRA_ELEMENTs also at the node that has the EXTRA_DATA.
+    /// `METRICS:name` is found at the top, EXTRA_ELEMENTs also at the parent of the EXTRA_DATA.
     pub fn find(&self, node: NodeId, key: &str) -> Result<Option<NodeId>, TreeError> {
         self.check(node)?;
         if key == Kind::ExtraData.name() {
@@ -190,7 +192,7 @@ impl<'a> Tree<'a> {
         })
     }
 
-    /// Hosts, and the sums over them.
+    /// The counts of hosts and the sums.
     pub fn summary(&self) -> &Summary {
         match &self.top {
             Top::Source(update) => update.node.summary(),
@@ -203,7 +205,7 @@ impl<'a> Tree<'a> {
         self.summary().metrics.len() - self.edits.gone_sums.len()
     }
 
-    /// A copy; `None` while children that were added or removed are not in the arrays.
+    /// A copy; `None` after children were added or removed, until `finish`.
     pub fn copied(&self) -> Option<Copied> {
         if self.edits.moves_children() {
             return None;
@@ -214,7 +216,7 @@ impl<'a> Tree<'a> {
         })
     }
 
-    /// Tells this state of this update from every other: a number that changes with each change.
+    /// A number that no other state of any update has. It changes with each change.
     pub fn revision(&mut self) -> u64 {
         self.invented_mut().revision()
     }
@@ -229,7 +231,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// This tree's own; where it is still the store's, it is copied now.
+    /// The tree's own cluster. If it is still the store's, it is copied now.
     fn cluster_mut(&mut self) -> Option<&mut Cluster> {
         match &mut self.top {
             Top::Source(update) => match &mut update.node {
@@ -280,7 +282,7 @@ impl<'a> Tree<'a> {
         let known = match node {
             NodeId::Top => true,
             NodeId::Host(at) => self.has_host(at),
-            // Nothing need be in an EXTRA_DATA, so that something can be put in.
+            // An empty EXTRA_DATA counts as present, so that elements can be added to it.
             NodeId::Metric(at) | NodeId::ExtraData(Owner::Metric(at)) => self.has_metric(at),
             NodeId::Sum(at) | NodeId::ExtraData(Owner::Sum(at)) => self.has_sum(at),
             NodeId::Extra(owner, at) => {
@@ -366,7 +368,7 @@ impl<'a> Tree<'a> {
         first.map(|at| NodeId::Metric(at as u32))
     }
 
-    /// The first of a host's added metrics from that place on.
+    /// A host's first added metric from that place on.
     fn added_metric(&self, host: usize, place: usize) -> Option<NodeId> {
         if self.edits.owners.is_empty() {
             return None;
@@ -394,7 +396,7 @@ impl<'a> Tree<'a> {
         {
             return Some(hint);
         }
-        // Metrics stand host by host, so the hosts are ordered by where theirs start.
+        // Metrics are stored host by host, so hosts are in the order of their first metrics.
         let after = hosts.partition_point(|host| host.first_metric as usize <= at);
         let found = hosts[..after]
             .iter()
@@ -437,7 +439,7 @@ impl<'a> Tree<'a> {
         found.map(|(at, _)| NodeId::Sum(at as u32))
     }
 
-    /// The attributes that the metric or the sum shares with others.
+    /// The attributes in the definition of the metric or sum.
     fn fields(&self, owner: Owner) -> &MetricFields {
         match owner {
             Owner::Metric(at) => match self.cluster() {

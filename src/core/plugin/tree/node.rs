@@ -1,8 +1,8 @@
-//! Names of nodes: what they are, and how one crosses the boundary as a number.
+//! Ids of nodes, and how one crosses the plugin boundary as a number.
 //!
-//! Whether there is such a node is for the tree to say.
+//! Does not know which nodes exist: the tree does.
 
-/// gmetad-python's names of what a tree is made of.
+/// The kinds of nodes, by gmetad-python's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A nested grid, or the root.
@@ -15,14 +15,14 @@ pub enum Kind {
     Metric,
     /// A sum over hosts.
     Metrics,
-    /// What a metric or a sum holds its EXTRA_ELEMENTs in.
+    /// The parent of the EXTRA_ELEMENTs of a metric or a sum.
     ExtraData,
     /// A name and a value about a metric.
     ExtraElement,
 }
 
 impl Kind {
-    /// The name, as it stands in keys.
+    /// Its name, as in keys.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Grid => "GRID",
@@ -72,14 +72,14 @@ impl Owner {
     }
 }
 
-/// Which of the trees a number belongs to, so that one kept from an earlier tree is told.
+/// Which tree a number belongs to, so that one kept from an earlier tree is detected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Generation(u16);
 
 const GENERATION_BITS: u32 = 12;
 
 impl Generation {
-    /// That of the next tree; it comes round after 4,096.
+    /// The generation of the next tree. It wraps after 4,096.
     #[must_use]
     pub fn next(self) -> Generation {
         Generation((self.0 + 1) & ((1 << GENERATION_BITS) - 1))
@@ -96,7 +96,7 @@ const METRIC_EXTRA: u64 = 7;
 const SUM_EXTRA: u64 = 8;
 
 impl NodeId {
-    /// As a number: sort, generation, place of an EXTRA_ELEMENT, place. Never 0.
+    /// As a number: kind, generation, place of an EXTRA_ELEMENT, place. Never 0.
     #[inline]
     pub fn pack(self, generation: Generation) -> u64 {
         let (sort, at, extra) = match self {

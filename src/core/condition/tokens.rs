@@ -1,11 +1,13 @@
-//! From a condition's text to its signs, each with the place where it starts.
+//! From a condition's text to its tokens, each with the column where it starts.
 //!
 //! What binds them is in `parse`.
 
-use super::{ConditionError, ConditionFault, Function, Name, Operator, Piece, Relation};
+use super::error::{ConditionError, ConditionFault};
+use super::expression::{Function, Name, Operator, Piece, Relation};
 
+/// A number, a string, a word or a sign.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Sign {
+pub(super) enum Token {
     Number(f64),
     Text(Vec<Piece>),
     Name(Name),
@@ -13,7 +15,7 @@ pub(super) enum Sign {
     And,
     Or,
     Not,
-    /// `in` comes as a relation too.
+    /// Includes `in`.
     Relation(Relation),
     Operator(Operator),
     Open,
@@ -24,112 +26,102 @@ pub(super) enum Sign {
     End,
 }
 
-/// A sign, and where it starts in characters.
-pub(super) struct Word {
-    pub(super) sign: Sign,
+/// A token, and where it starts, in characters.
+pub(super) struct Placed {
+    pub(super) token: Token,
     pub(super) column: usize,
 }
 
-impl ConditionFault {
-    /// The same, at a place.
-    pub fn at(self, column: usize) -> ConditionError {
-        ConditionError {
-            fault: self,
-            column,
-        }
-    }
-}
-
-/// The signs of a text; the last is its end.
-pub(super) fn words_of(text: &str) -> Result<Vec<Word>, ConditionError> {
+/// The tokens of a text. The last one is `End`.
+pub(super) fn tokens_of(text: &str) -> Result<Vec<Placed>, ConditionError> {
     let chars: Vec<char> = text.chars().collect();
-    let mut words = Vec::new();
+    let mut tokens = Vec::new();
     let mut at = 0;
     while let Some(&c) = chars.get(at) {
         if c.is_whitespace() {
             at += 1;
             continue;
         }
-        let (sign, length) = match c {
+        let (token, length) = match c {
             '"' | '\'' => quoted(&chars, at)?,
-            _ => sign_at(&chars[at..]).map_err(|fault| fault.at(at))?,
+            _ => token_at(&chars[at..]).map_err(|fault| fault.at(at))?,
         };
-        words.push(Word { sign, column: at });
+        tokens.push(Placed { token, column: at });
         at += length;
     }
-    words.push(Word {
-        sign: Sign::End,
+    tokens.push(Placed {
+        token: Token::End,
         column: chars.len(),
     });
-    Ok(words)
+    Ok(tokens)
 }
 
-/// The sign that a text, which is not empty, begins with, and its length in characters.
-fn sign_at(chars: &[char]) -> Result<(Sign, usize), ConditionFault> {
+/// The token at the start of `chars`, which are not empty, and its length in characters.
+fn token_at(chars: &[char]) -> Result<(Token, usize), ConditionFault> {
     let first = chars[0];
     let second = chars.get(1).copied();
-    if let Some(sign) = second.and_then(|second| double(first, second)) {
-        return Ok((sign, 2));
+    if let Some(token) = second.and_then(|second| double(first, second)) {
+        return Ok((token, 2));
     }
-    let one = |sign| Ok((sign, 1));
-    let operator = |operator| Ok((Sign::Operator(operator), 1));
+    let one = |token| Ok((token, 1));
+    let operator = |operator| Ok((Token::Operator(operator), 1));
     match first {
         '=' => Err(ConditionFault::Assignment),
         '&' | '|' => Err(ConditionFault::SingleSign),
-        '!' => one(Sign::Not),
-        '<' => one(Sign::Relation(Relation::Less)),
-        '>' => one(Sign::Relation(Relation::Greater)),
+        '!' => one(Token::Not),
+        '<' => one(Token::Relation(Relation::Less)),
+        '>' => one(Token::Relation(Relation::Greater)),
         '+' => operator(Operator::Plus),
         '-' => operator(Operator::Minus),
         '*' => operator(Operator::Times),
         '/' => operator(Operator::Over),
         '%' => operator(Operator::Rest),
-        '(' => one(Sign::Open),
-        ')' => one(Sign::Close),
-        '[' => one(Sign::OpenBracket),
-        ']' => one(Sign::CloseBracket),
-        ',' => one(Sign::Comma),
+        '(' => one(Token::Open),
+        ')' => one(Token::Close),
+        '[' => one(Token::OpenBracket),
+        ']' => one(Token::CloseBracket),
+        ',' => one(Token::Comma),
         '$' => {
             let name = word(&chars[1..]);
             let known = Name::known(&name).ok_or(ConditionFault::Name)?;
-            Ok((Sign::Name(known), 1 + name.len()))
+            Ok((Token::Name(known), 1 + name.len()))
         }
         '.' if second.is_some_and(char::is_alphabetic) => Err(ConditionFault::Method),
         '0'..='9' | '.' => number(chars),
         c if c.is_alphabetic() || c == '_' => {
             let word = word(chars);
-            let sign = keyword(&word).ok_or(ConditionFault::Word)?;
-            Ok((sign, word.len()))
+            let token = keyword(&word).ok_or(ConditionFault::Word)?;
+            Ok((token, word.len()))
         }
         _ => Err(ConditionFault::Character),
     }
 }
 
-/// What two characters mean together.
-fn double(first: char, second: char) -> Option<Sign> {
+/// The token of two characters.
+fn double(first: char, second: char) -> Option<Token> {
     Some(match (first, second) {
-        ('=', '=') => Sign::Relation(Relation::Equal),
-        // The second is Python 2's.
-        ('!', '=') | ('<', '>') => Sign::Relation(Relation::Unequal),
-        ('<', '=') => Sign::Relation(Relation::LessOrEqual),
-        ('>', '=') => Sign::Relation(Relation::GreaterOrEqual),
-        ('&', '&') => Sign::And,
-        ('|', '|') => Sign::Or,
-        ('/', '/') => Sign::Operator(Operator::WholeOver),
-        ('*', '*') => Sign::Operator(Operator::Power),
+        ('=', '=') => Token::Relation(Relation::Equal),
+        // `<>` is Python 2's.
+        ('!', '=') | ('<', '>') => Token::Relation(Relation::Unequal),
+        ('<', '=') => Token::Relation(Relation::LessOrEqual),
+        ('>', '=') => Token::Relation(Relation::GreaterOrEqual),
+        ('&', '&') => Token::And,
+        ('|', '|') => Token::Or,
+        ('/', '/') => Token::Operator(Operator::WholeOver),
+        ('*', '*') => Token::Operator(Operator::Power),
         _ => return None,
     })
 }
 
-fn keyword(word: &str) -> Option<Sign> {
+fn keyword(word: &str) -> Option<Token> {
     Some(match word {
-        "and" => Sign::And,
-        "or" => Sign::Or,
-        "not" => Sign::Not,
-        "in" => Sign::Relation(Relation::In),
-        "True" => Sign::Number(1.0),
-        "False" => Sign::Number(0.0),
-        _ => Sign::Function(Function::known(word)?),
+        "and" => Token::And,
+        "or" => Token::Or,
+        "not" => Token::Not,
+        "in" => Token::Relation(Relation::In),
+        "True" => Token::Number(1.0),
+        "False" => Token::Number(0.0),
+        _ => Token::Function(Function::known(word)?),
     })
 }
 
@@ -138,8 +130,8 @@ fn word(chars: &[char]) -> String {
     chars.iter().take_while(belongs).collect()
 }
 
-/// Digits, a point, an exponent; what is joined to them makes it no number.
-fn number(chars: &[char]) -> Result<(Sign, usize), ConditionFault> {
+/// Digits, a point, an exponent. Any other letter that follows makes it no number.
+fn number(chars: &[char]) -> Result<(Token, usize), ConditionFault> {
     let mut length = 0;
     while let Some(&c) = chars.get(length) {
         let after_exponent = length > 0 && matches!(chars[length - 1], 'e' | 'E');
@@ -152,7 +144,7 @@ fn number(chars: &[char]) -> Result<(Sign, usize), ConditionFault> {
     }
     let text: String = chars[..length].iter().collect();
     match text.parse::<f64>() {
-        Ok(number) if number.is_finite() && !is_octal(&text) => Ok((Sign::Number(number), length)),
+        Ok(number) if number.is_finite() && !is_octal(&text) => Ok((Token::Number(number), length)),
         _ => Err(ConditionFault::Number),
     }
 }
@@ -165,9 +157,9 @@ fn is_octal(text: &str) -> bool {
         && text.bytes().any(|byte| byte != b'0')
 }
 
-/// The text in quotes of either kind that begins at `start`, and its length; a backslash takes the
-/// meaning of a quote or a backslash away, and makes a line's end or a tab of n and t.
-fn quoted(chars: &[char], start: usize) -> Result<(Sign, usize), ConditionError> {
+/// The string in quotes of either kind that begins at `start`, and its length. A backslash escapes
+/// quotes and itself, and makes a line end of `n` and a tab of `t`.
+fn quoted(chars: &[char], start: usize) -> Result<(Token, usize), ConditionError> {
     let quote = chars[start];
     let mut pieces = Vec::new();
     let mut text = String::new();
@@ -179,7 +171,7 @@ fn quoted(chars: &[char], start: usize) -> Result<(Sign, usize), ConditionError>
                 if !text.is_empty() {
                     pieces.push(Piece::Plain(text));
                 }
-                return Ok((Sign::Text(pieces), at + 1 - start));
+                return Ok((Token::Text(pieces), at + 1 - start));
             }
             ('\\', Some(escaped @ ('\\' | '\'' | '"' | 'n' | 't'))) => {
                 text.push(match escaped {

@@ -1,11 +1,11 @@
-//! Figures of this machine and of this process.
+//! Statistics of this machine and this process, and their units.
 //!
-//! What they are, and in which units. Nothing is looked at here: the daemon's `host` does that.
+//! Nothing is read here: the daemon's `host` does that.
 
-/// This machine, in the units in which C gmetad gives the same names.
+/// Statistics of this machine, with the names and units of C gmetad.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Machine {
-    /// Percentages since the last look, or since the machine started at the first.
+pub struct HostStatus {
+    /// Percentages since the last reading; the first time, since the machine started.
     pub cpu: Cpu,
     /// Of local file systems.
     pub disk: Disk,
@@ -15,21 +15,21 @@ pub struct Machine {
     pub memory: [f64; 8],
     /// Of all interfaces but the loopback.
     pub network: Network,
-    /// Threads that run.
+    /// Running threads.
     pub proc_run: u64,
-    /// Threads.
+    /// All threads.
     pub proc_total: u64,
-    /// When it started, in seconds since the epoch.
+    /// When the machine started, in seconds since the epoch.
     pub boottime: u64,
-    /// Its processor's family.
+    /// Processor architecture.
     pub machine_type: String,
-    /// Its kernel's name.
+    /// Kernel name.
     pub os_name: String,
-    /// Its kernel's version.
+    /// Kernel version.
     pub os_release: String,
 }
 
-/// Names of the figures of memory, and what the kernel calls them.
+/// Names of the memory statistics, and of their fields in /proc/meminfo.
 pub const MEMORY: [(&str, &str); 8] = [
     ("mem_total", "MemTotal"),
     ("swap_total", "SwapTotal"),
@@ -41,16 +41,16 @@ pub const MEMORY: [(&str, &str); 8] = [
     ("mem_sreclaimable", "SReclaimable"),
 ];
 
-/// What the processors do.
+/// Processors.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cpu {
-    /// How many there are.
+    /// Number of processors.
     pub num: u64,
-    /// Of the first, in MHz.
+    /// Speed of the first one, in MHz.
     pub speed: u64,
     /// In the order of `CPU`.
     pub percent: [f64; 8],
-    /// Idle since the machine started.
+    /// Percentage of idle time since the machine started.
     pub aidle: f64,
 }
 
@@ -66,19 +66,19 @@ pub const CPU: [&str; 8] = [
     "cpu_steal",
 ];
 
-/// Local file systems, in units of a thousand million bytes.
+/// Local file systems, in units of 10^9 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Disk {
-    /// What users can still write.
+    /// Space available to users.
     pub free: f64,
-    /// All there is.
+    /// Total space.
     pub total: f64,
-    /// Percentage of the fullest.
+    /// Usage of the fullest one, in percent.
     pub part_max_used: f64,
 }
 
 impl Disk {
-    /// Adds a file system of so many bytes.
+    /// Adds a file system.
     pub fn add(&mut self, total_bytes: f64, available_bytes: f64) {
         const UNIT: f64 = 1e9;
         if total_bytes > 0.0 {
@@ -90,35 +90,35 @@ impl Disk {
     }
 }
 
-/// Bytes and packets a second since the last look.
+/// Bytes and packets a second since the last reading.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Network {
-    /// The smallest of the interfaces'.
+    /// The smallest MTU of the interfaces.
     pub mtu: u64,
-    /// Sent.
+    /// Bytes sent.
     pub bytes_out: f64,
-    /// Received.
+    /// Bytes received.
     pub bytes_in: f64,
-    /// Received.
+    /// Packets received.
     pub pkts_in: f64,
-    /// Sent.
+    /// Packets sent.
     pub pkts_out: f64,
 }
 
-/// This process.
+/// Statistics of this process.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Process {
-    /// In seconds, of all its threads.
+    /// Processor time of all threads, in seconds.
     pub cpu_secs: f64,
-    /// In memory, not swapped out.
+    /// Resident memory.
     pub resident_bytes: u64,
-    /// Of address space.
+    /// Virtual memory.
     pub virtual_bytes: u64,
     /// Threads.
     pub threads: u64,
-    /// Open descriptors.
+    /// Open file descriptors.
     pub open_fds: u64,
-    /// Most it may open.
+    /// Limit of open file descriptors.
     pub max_fds: u64,
 }
 
