@@ -179,7 +179,7 @@ mod tests {
         );
         assert_eq!(
             said(|report| drop(report.sources.remove(0))),
-            ["no source is up; the first of 1 says: 10.0.0.2:8649: cannot connect"]
+            ["no source is up; the first of 1 failed: 10.0.0.2:8649: cannot connect"]
         );
         assert_eq!(
             said(|report| {
@@ -202,14 +202,14 @@ mod tests {
             [
                 "plugin carbon is disabled: no disk",
                 "a rule of the section alert is left out: g.conf:7: metricrule: 5 is not a time",
-                "all 512 places for clients are taken"
+                "the limit of 512 clients is reached"
             ]
         );
         assert_eq!(
             said(|report| report.files.refusing = 2),
             [
-                "RRD files of 2 clusters or grids have newer values than come, and take none; the \
-                 log names them"
+                "RRD files of 2 clusters or grids have newer values than those that arrive, which \
+                 they refuse; the log names them"
             ]
         );
         assert_eq!(
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(
             said(|report| output(report, "rrdcached", 2, true)),
             [
-                "rrdcached cannot be given values, which wait; the log says why",
+                "rrdcached accepts no values, so they wait; the log says why",
                 "rrdcached refuses 2 of the values it is sent; the log says why"
             ]
         );
