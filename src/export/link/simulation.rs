@@ -1,6 +1,6 @@
 //! The sender against a server that does anything, over virtual time, from a seed.
 //!
-//! A failure prints its seed: `SEED=… cargo test -p gmetad-export simulat` repeats that one.
+//! A failure prints its seed: `GMETAD_SIMULATION_SEED=… cargo test -p gmetad-export simulation` repeats that one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -380,14 +380,16 @@ struct Seed(u64);
 impl Drop for Seed {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("SEED={} repeats this", self.0);
+            eprintln!("GMETAD_SIMULATION_SEED={} repeats this", self.0);
         }
     }
 }
 
 #[test]
 fn whatever_a_simulated_server_does_values_are_in_order_bounded_and_counted() {
-    let one = std::env::var("SEED").ok().and_then(|it| it.parse().ok());
+    let one = std::env::var("GMETAD_SIMULATION_SEED")
+        .ok()
+        .and_then(|it| it.parse().ok());
     let seeds = one.map_or(0..SEEDS, |seed: u64| seed..seed + 1);
     for seed in seeds {
         let shown = Seed(seed);
