@@ -1,7 +1,7 @@
-//! The real binary: beside a C gmetad, both sending the same sources to the same servers; and what it
-//! says of a server that is away.
+//! The real binary beside a C gmetad, both sending the same source to the same servers; and what it
+//! logs about a server that is away.
 //!
-//! A source that always serves the same document makes every value and time stamp comparable.
+//! The source always serves the same document, so every value and time stamp can be compared.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -91,7 +91,7 @@ fn rrdcached_has_the_same_of_both() {
             .arg(&file)
             .output();
         let text = String::from_utf8_lossy(&output.ok()?.stdout).into_owned();
-        // Nothing but the time the file was made of is no value.
+        // A new file has a time and no value.
         (!text.contains(": U")).then_some(text)
     };
     for metric in ["load_one", "cpu_num", "mem_total", "bytes_in", "proc_run"] {

@@ -1,8 +1,8 @@
 //! Values sent on to real servers: carbon, memcached and rrdcached from their packages, and a receiver
 //! of Riemann's messages.
 //!
-//! Through the plugin thread, without the loop and without sources, so that what reaches it is in
-//! our hands; beside a C gmetad, through the real binary.
+//! Most tests run the plugin thread alone, without the loop and without sources, so that they decide
+//! what it gets. Those beside a C gmetad run the real binary.
 
 mod beside_c;
 mod rig;
@@ -167,7 +167,7 @@ fn memcached_keeps_odd_names_and_forgets_after_dmax() {
     });
     assert_eq!(plugins.status("memcached").failed, 1, "the long key");
     assert!(server.value("Bench%20A/localhost/load%20one").is_some());
-    // A month and more is a time of day to memcached, and in 1970 it would be over.
+    // To memcached an expiry over 30 days is a time of day: this one would be in 1970.
     assert!(server.value("Bench%20A/localhost/cpu_num").is_some());
     plugins.end();
 }
@@ -322,7 +322,7 @@ fn servers_that_are_stuck_or_away_delay_nobody() {
         });
     }
     assert!(longest < AT_ONCE, "{longest:?}");
-    // What the deaf one has not read waits for it, but for what the system holds.
+    // What the deaf one has not read waits for it, except what the system's buffers hold.
     let carbon = plugins.status("carbon");
     let all = 10 * hosts * 28;
     assert!(carbon.waiting_bytes > 200_000, "{carbon:?}");
@@ -330,7 +330,7 @@ fn servers_that_are_stuck_or_away_delay_nobody() {
     assert!(carbon.sent < all as u64);
     let memcached = plugins.status("memcached");
     assert!(memcached.failing && memcached.sent == 0, "{memcached:?}");
-    // Neither holds the end up for long.
+    // Neither delays the end for long.
     let start = Instant::now();
     plugins.end();
     assert!(start.elapsed() < Duration::from_secs(6));

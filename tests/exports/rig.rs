@@ -1,4 +1,4 @@
-//! The plugin thread with documents of a gmond in our hands.
+//! The plugin thread, fed with documents of a gmond by the test.
 //!
 //! Knows no servers.
 
@@ -22,7 +22,7 @@ pub const PLAIN_LOCALTIME: &str = "1795367147";
 pub const C_CARBON: &str = include_str!("../data/c-exports/carbon.txt");
 pub const C_MEMCACHED: &str = include_str!("../data/c-exports/memcached.txt");
 
-/// Nothing on the plugin thread takes longer, on a machine that is busy.
+/// Nothing on the plugin thread takes longer, even on a busy machine.
 pub const AT_ONCE: Duration = Duration::from_secs(2);
 
 pub fn on(port: u16) -> HostPort {

@@ -1,7 +1,7 @@
-//! Updates given to an rrdcached, and what it makes of them on disk.
+//! Updates given to an rrdcached, and what it writes to disk.
 //!
-//! rrdcached is told to hold everything back, so that what is in a file before it is told to write
-//! has not come through it.
+//! rrdcached is configured to hold everything back: values in a file that it was not told to flush
+//! did not come through it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -67,7 +67,7 @@ fn start_time() -> u32 {
 
 /// Rows that updates with this value leave, which come each step from `start` on.
 fn expected(start: u32, updates: u32, value: f64) -> BTreeMap<u32, f64> {
-    // Of the first row nearly all is before the file.
+    // The first row lies almost wholly before the file's start.
     (1..updates).map(|at| (start + at * STEP, value)).collect()
 }
 
@@ -146,7 +146,7 @@ fn an_rrdcached_that_is_killed_and_comes_back_has_everything() {
     if !available("an_rrdcached_that_is_killed", &["rrdcached", "rrdtool"]) {
         return;
     }
-    // It is away at first, too.
+    // It does not run yet.
     let mut rrdcached = Rrdcached::absent();
     let (root, config) = to_rrdcached(RrdcachedAddress::Unix(rrdcached.socket()));
     let mut plugins = Plugins::start(&config);

@@ -1,8 +1,7 @@
 //! Servers that values are sent on to, on loopback: carbon, memcached and rrdcached from their
-//! packages, and a receiver that takes Riemann's messages.
+//! packages, and a receiver of Riemann's messages.
 //!
-//! Starts nothing of ours. A server that is killed and started again has its old port and, where it
-//! has one, its old folder.
+//! Starts nothing of ours. A server that is killed and started again keeps its port and its folder.
 
 // Each test program takes what it needs of this.
 #![allow(dead_code)]
@@ -54,7 +53,7 @@ impl Carbon {
         self.port
     }
 
-    /// Kills it, so that it has no time for anything.
+    /// Kills it with SIGKILL, so that it writes nothing more.
     pub fn kill(&mut self) {
         self.process = None;
     }
@@ -98,7 +97,7 @@ fn launch_carbon(folder: &Path, port: u16) -> Process {
     );
     let conf_path = folder.join("carbon.conf");
     fs::write(&conf_path, conf).expect("our own folder");
-    // One that was killed leaves its pid file, and then does not start.
+    // One that was killed leaves its pid file, and refuses to start while that is there.
     let pid_file = folder.join("pid");
     let _ = fs::remove_file(&pid_file);
     let mut command = Command::new(program("carbon-cache"));
@@ -230,7 +229,7 @@ fn launch_memcached(folder: &Path, port: u16, options: &[&str]) -> Process {
     Process::start(command, folder.join("output"))
 }
 
-/// rrdcached, on a port and on a socket, which holds updates back for an hour and keeps a journal.
+/// rrdcached on a port and on a socket. It holds updates back for an hour and keeps a journal.
 pub struct Rrdcached {
     folder: TempDir,
     process: Option<Process>,
@@ -252,7 +251,7 @@ impl Rrdcached {
         }
     }
 
-    /// One that will start where this says.
+    /// One that does not run yet, but will on this port and socket.
     pub fn absent() -> Self {
         Self {
             folder: tempfile::tempdir().expect("the system has room for a folder"),
@@ -271,7 +270,7 @@ impl Rrdcached {
         self.folder.path().join("socket")
     }
 
-    /// Kills it, so that it has no time to write anything.
+    /// Kills it with SIGKILL, so that it writes nothing more.
     pub fn kill(&mut self) {
         self.process = None;
     }
@@ -284,12 +283,12 @@ impl Rrdcached {
         self.process = Some(process);
     }
 
-    /// Has it write what it holds for a file; whether that could be done.
+    /// Makes it write what it holds for a file. Returns whether it did.
     pub fn flush(&self, file: &Path) -> bool {
         self.tell("FLUSH", file)
     }
 
-    /// Has it forget what it holds for a file; whether it held anything.
+    /// Makes it forget what it holds for a file. Returns whether it held anything.
     pub fn forget(&self, file: &Path) -> bool {
         self.tell("FORGET", file)
     }
@@ -328,7 +327,7 @@ fn launch_rrdcached(folder: &Path, port: u16) -> Process {
     Process::start(command, folder.join("output"))
 }
 
-/// An rrdcached of ours that refuses what a test tells it to, and writes nothing.
+/// A fake rrdcached that refuses what a test tells it to, and writes nothing.
 ///
 /// It ends with the test program.
 pub struct ScriptedRrdcached {
@@ -465,7 +464,7 @@ pub struct Attribute {
     pub value: Option<String>,
 }
 
-/// What a Riemann of ours does with a message.
+/// What a fake Riemann does with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mood {
     /// Takes it.
@@ -591,7 +590,7 @@ fn serve(mut stream: TcpStream, heard: &Mutex<Heard>, mood: &Mutex<Mood>) -> std
     }
 }
 
-/// Something that listens and never reads a byte: what it is sent stays where it is.
+/// Something that listens and never reads a byte.
 pub struct Deaf {
     listener: TcpListener,
 }
