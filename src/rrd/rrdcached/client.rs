@@ -211,7 +211,9 @@ impl Dialect for Batches {
             return Err(LinkError::Protocol(greeting));
         }
         let head = reader.line(ANSWER_BYTES)?;
-        let errors = number(&head).ok_or(LinkError::Protocol(head))?;
+        // No more than there were lines, whatever it says.
+        let errors = number(&head).filter(|errors| *errors <= frame.values);
+        let errors = errors.ok_or(LinkError::Protocol(head))?;
         let mut answer = BatchAnswer::default();
         for _ in 0..errors {
             let line = reader.line(ANSWER_BYTES)?;
@@ -324,6 +326,8 @@ fn number(line: &str) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn all(path: &CStr, samples: &[&CStr]) -> (Vec<String>, usize) {
@@ -349,6 +353,67 @@ mod tests {
         let (all, _) = all(path, &[c"1:2"]);
         assert_eq!(all, ["UPDATE /r/my\\ cluster/a\\\\b\\\tc.rrd 1:2\n"]);
         assert_eq!(path_of(all[0].trim_end().as_bytes()), path.to_bytes());
+    }
+
+    fn answer(text: &str) -> (Result<BatchAnswer, LinkError>, Vec<String>) {
+        let dialect = Batches {
+            missing: Missing::default(),
+            files: Arc::default(),
+            refusals: Refusals::new(Path::new("/r")),
+        };
+        let mut batch = Batch::default();
+        for metric in [c"/r/c/h/a b.rrd", c"/r/c/h/b.rrd"] {
+            lines(metric, &[c"1:2"], &mut Vec::new(), |line| batch.push(line));
+        }
+        let frame = Frame::new(&batch, &dialect);
+        assert_eq!(
+            String::from_utf8_lossy(&frame.bytes),
+            "BATCH\nUPDATE /r/c/h/a\\ b.rrd 1:2\nUPDATE /r/c/h/b.rrd 1:2\n.\n"
+        );
+        let targets = [
+            target(b"/r/c/h/a b.rrd".to_vec()),
+            target(b"/r/c/h/b.rrd".to_vec()),
+        ];
+        assert_eq!(dialect.targets(&frame), targets);
+        let mut received = text.as_bytes().to_vec();
+        let mut closed = |_: &mut Vec<u8>| Err(LinkError::Closed);
+        let mut reader = AnswerReader::new(&mut received, &mut closed);
+        let answer = dialect.answer(&mut reader, &frame);
+        let missing = dialect.missing.lock();
+        let missing = missing
+            .iter()
+            .map(|it| String::from_utf8_lossy(it).into_owned());
+        (answer, missing.collect())
+    }
+
+    #[test]
+    fn an_answer_names_lines_of_the_batch_and_no_others() {
+        let (none, _) = answer("0 Go ahead.\n0 errors\n");
+        assert_eq!(none.expect("an answer"), BatchAnswer::default());
+        let (one, missing) = answer("0 Go ahead.\n1 errors\n2 No such file: /r/c/h/b.rrd\n");
+        let one = one.expect("an answer");
+        assert_eq!((one.refused, one.left_out), (vec![1], 0));
+        assert_eq!(one.reason, "No such file: /r/c/h/b.rrd");
+        assert_eq!(missing, ["/r/c/h/b.rrd"]);
+        let late = "illegal attempt to update using time 1.000000 when last update time is 2.000000 \
+                    (minimum one second step)";
+        let (two, _) = answer(&format!("0 Go ahead.\n2 errors\n1 {late}\n2 odd\n"));
+        let two = two.expect("an answer");
+        assert_eq!((two.refused, two.left_out), (vec![1], 1));
+        assert_eq!(two.reason, "/r/c/h/b.rrd: odd");
+    }
+
+    #[test]
+    fn an_answer_that_is_not_rrdcacheds_is_an_error() {
+        for odd in [
+            "HTTP/1.0 200 OK\n",
+            "0 Go ahead.\nno number\n",
+            "0 Go ahead.\n4000000000 errors\n",
+            "0 Go ahead.\n1 errors\nx\n",
+        ] {
+            let (result, _) = answer(odd);
+            assert!(matches!(result, Err(LinkError::Protocol(_))), "{odd}");
+        }
     }
 
     #[test]
