@@ -163,7 +163,7 @@ fn unsafe_code_is_in_two_rooms_only() {
     assert_eq!(
         found,
         [
-            Path::new("src/loader/lib.rs"),
+            Path::new("src/loader/boundary/mod.rs"),
             Path::new("src/rrd/file/librrd.rs")
         ]
     );

@@ -320,7 +320,8 @@ fn each_file_that_is_no_plugin_is_named_with_the_reason_and_the_rest_go_on() {
     let table = "static const gmetad_plugin plugin = { .abi = GMETAD_PLUGIN_ABI + 1 };";
     rig.build_text(&format!("{factory} {table} return &plugin; }}"), "abi.so");
     rig.build_text(
-        "__attribute__((constructor)) static void at_load(void) \n{ volatile int *volatile nowhere = 0; *nowhere = 1; }\n",
+        "__attribute__((constructor)) static void at_load(void) \n{ volatile int *volatile \
+         nowhere = 0; *nowhere = 1; }\n",
         "crash.so",
     );
     rig.build_text(&format!("{factory} abort(); }}"), "crash_in_factory.so");
@@ -355,35 +356,34 @@ fn each_file_that_is_no_plugin_is_named_with_the_reason_and_the_rest_go_on() {
     for (file, reason) in [
         (
             "abi.so",
-            "it is built for version 2 of the plugin interface, and this gmetad has version 1: \
-             build it anew with this gmetad's gmetad_plugin.h",
+            "it is built for version 2 of the plugin interface, and this gmetad has version 1; \
+             build it again with this gmetad's gmetad_plugin.h",
         ),
         (
             "crash.so",
-            "it crashes when it is loaded (SIGSEGV); tried in a process of its own",
+            "it crashed when it was loaded in a trial process (SIGSEGV)",
         ),
         (
             "crash_in_factory.so",
-            "it crashes when it is loaded (SIGABRT); tried in a process of its own",
+            "it crashed when it was loaded in a trial process (SIGABRT)",
         ),
         (
             "exit.so",
-            "it ends the process when it is loaded, with exit status: 3; tried in a process of its \
-             own",
+            "it ended the trial process that loaded it (exit status: 3)",
         ),
         (
             "library.so",
-            "it is not a plugin of gmetad: it has no function gmetad_get_plugin",
+            "it is not a gmetad plugin: it has no function gmetad_get_plugin",
         ),
         (
             "none.so",
-            "its gmetad_get_plugin gave no plugin, and no reason",
+            "its gmetad_get_plugin returned no plugin and gave no reason",
         ),
         ("monday.so", "not on a Monday"),
         ("part.so", "undefined symbol: nowhere"),
         ("text.so", "it is not a shared object"),
         ("folder.so", "it cannot be read"),
-        ("y.so", "create and notify must be there"),
+        ("y.so", "create and notify must be set"),
     ] {
         let named = format!("plugin {} is left out: ", plugins.join(file).display());
         let line = log.lines().find(|line| line.contains(&named));
@@ -458,12 +458,12 @@ fn root_runs_no_plugin_that_others_may_write() {
     let file = rig.plugins().join("count_hosts.so");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o777)).expect("our own file");
     let gmetad = rig.start("");
-    gmetad.wait_for_line("count_hosts.so, and gmetad runs as root: chmod o-w it");
+    gmetad.wait_for_line("count_hosts.so, and gmetad runs as root; run chmod o-w ");
     drop(gmetad);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("our own file");
     std::os::unix::fs::chown(&file, Some(65534), None).expect("we are root");
     let gmetad = rig.start("");
-    gmetad.wait_for_line("belongs to user 65534, and gmetad runs as root: chown root it");
+    gmetad.wait_for_line("belongs to user 65534, and gmetad runs as root; chown it to root");
 }
 
 /// Runs `--test-plugin`: exit code, standard output and standard error.

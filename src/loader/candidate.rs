@@ -1,4 +1,5 @@
-//! Files that may be plugins: which of plugins_dir they are, what loads each, whether it may be.
+//! Files that may be plugins: which ones plugins_dir has, what loads each, and whether gmetad may
+//! load it.
 //!
 //! Loads nothing.
 
@@ -9,24 +10,24 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::{Uid, geteuid};
 
-use super::LoadError;
+use super::error::LoadError;
 use gmetad_config::Config;
 
-/// What loads plugins in Python: beside gmetad itself, as cargo builds them, or where it is
+/// The library that runs plugins in Python: beside gmetad, as cargo builds them, or where it is
 /// installed.
 const PYTHON_HOST: &str = "libgmetad_python_host.so";
 const INSTALLED: &str = "../lib/gmetad";
 
-/// A file, and the shared object that makes a plugin of it, which may be the file itself.
+/// A file, and the shared object that loads it, which may be the file itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// What is loaded.
+    /// The shared object to load.
     pub library: PathBuf,
-    /// What it is asked for.
+    /// The file that it is asked for.
     pub file: PathBuf,
 }
 
-/// The shared objects and Python files in a folder, in order of name; hidden ones are not looked at.
+/// The shared objects and Python files in a directory, in order of name, without hidden ones.
 pub fn files_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -49,9 +50,9 @@ fn is_python(file: &Path) -> bool {
     has_extension(file, "py")
 }
 
-/// Whether it is a Python file that is no plugin but something that one of them imports.
+/// Whether it is a Python module that plugins import, and not a plugin.
 pub(super) fn is_module(file: &Path, all: &[PathBuf]) -> bool {
-    /// Without it there is no factory.
+    /// What every plugin defines.
     const FACTORY: &str = "get_plugin";
     if !is_python(file) {
         return false;
@@ -83,7 +84,7 @@ fn imports(text: &str, module: &str) -> bool {
 }
 
 impl Candidate {
-    /// Knows what loads a file.
+    /// Finds what loads a file.
     pub(super) fn of(file: &Path, config: &Config) -> Result<Candidate, LoadError> {
         let library = if is_python(file) {
             python_host(config)?
@@ -94,8 +95,8 @@ impl Candidate {
         Ok(Candidate { library, file })
     }
 
-    /// Refuses what only root should have been able to write, where it runs as root, and what has
-    /// not even the first bytes of a shared object.
+    /// Refuses files that others than root may write, if gmetad runs as root, and files that do not
+    /// begin like a shared object.
     pub(super) fn check(&self) -> Result<(), LoadError> {
         is_trusted(&self.library)?;
         is_trusted(&self.file)?;
@@ -116,7 +117,7 @@ fn python_host(config: &Config) -> Result<PathBuf, LoadError> {
     }
 }
 
-/// Refuses what only root should have been able to write, where it runs as root.
+/// Refuses files that others than root may write, if gmetad runs as root.
 fn is_trusted(file: &Path) -> Result<(), LoadError> {
     if !geteuid().is_root() {
         return Ok(());
@@ -142,7 +143,7 @@ fn is_trusted_as(path: &Path, owner: u32, mode: u32) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// Refuses what has not even the first bytes of a shared object.
+/// Refuses files that do not begin like a shared object.
 fn is_object(file: &Path) -> Result<(), LoadError> {
     use std::io::Read;
     const MAGIC: &[u8; 4] = if cfg!(target_vendor = "apple") {
@@ -218,12 +219,12 @@ mod tests {
         );
         assert_eq!(
             refusal(1000, 0o100_755),
-            "/p/x.so belongs to user 1000, and gmetad runs as root: chown root it, or let gmetad \
-             run as another user"
+            "/p/x.so belongs to user 1000, and gmetad runs as root; chown it to root, or run gmetad as \
+             another user"
         );
         assert_eq!(
             refusal(0, 0o100_757),
-            "anyone may write to /p/x.so, and gmetad runs as root: chmod o-w it"
+            "anyone may write to /p/x.so, and gmetad runs as root; run chmod o-w /p/x.so"
         );
     }
 

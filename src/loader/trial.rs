@@ -1,8 +1,8 @@
-//! Loading a file in a process of its own first, where a crash costs nothing.
+//! A trial: a file is loaded in another process first, where a crash costs nothing.
 //!
-//! Only whether that ends is found out: what the plugin says of itself is asked when it is loaded
-//! for good. What it does later can crash the daemon all the same. A file in Python is only looked
-//! at: no line of it is run before it is loaded for good.
+//! It shows only whether loading ends well. What the plugin does later can still crash the daemon.
+//! A Python file is only inspected: none of its code runs before it is loaded for good. The trial
+//! process's own side is `boundary::attempt`.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -10,27 +10,23 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use gmetad_plugin::abi;
-use nix::libc;
 use nix::sys::signal::Signal;
 
-use super::context::Context;
-use super::snapshot::Newest;
-use super::{Candidate, Facts, LoadError, factory_of, open};
+use super::{Candidate, LoadError};
 
-/// Has the process load one plugin and do nothing else.
+/// The option that makes a process load one plugin and do nothing else.
 pub const TRIAL_OPTION: &str = "--load-check";
 
-/// A plugin that takes longer than this to be loaded is one that hangs.
+/// A plugin that takes longer than this to load hangs.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// How often the trial is looked at. Most take less than this.
+/// How often the trial is checked. Most take less than this.
 const STEP: Duration = Duration::from_millis(2);
 
-/// The process's own program, whatever became of its file.
+/// This process's own program, even if its file was replaced.
 const SELF: &str = "/proc/self/exe";
 
-/// Has another process load the file; an error if that does not end well.
+/// Has another process load the file; an error unless that ends well.
 pub(super) fn is_passed(candidate: &Candidate) -> Result<(), LoadError> {
     candidate.check()?;
     let program = if Path::new(SELF).exists() {
@@ -51,7 +47,7 @@ pub(super) fn is_passed(candidate: &Candidate) -> Result<(), LoadError> {
         Ok(trial) => judge(trial, LIMIT),
         Err(error) => {
             log::warn!(
-                "plugin {} is loaded without a trial, as no process can be started: {error}",
+                "plugin {} is loaded without a trial: cannot start a process: {error}",
                 candidate.file.display()
             );
             Ok(())
@@ -64,11 +60,11 @@ fn judge(mut trial: Child, limit: Duration) -> Result<(), LoadError> {
     loop {
         match trial.try_wait() {
             Ok(Some(status)) => return verdict(status),
-            // Somebody else has waited for it: nothing is known, so nothing is held against it.
+            // Its status is lost, so it gets the benefit of the doubt.
             Err(_) => return Ok(()),
             Ok(None) if Instant::now() < deadline => thread::park_timeout(STEP),
             Ok(None) => {
-                // It may have ended in this moment; either way it is gone after this.
+                // It may just have ended; either way it is gone after this.
                 let _ = trial.kill();
                 let _ = trial.wait();
                 return Err(LoadError::Hangs(limit.as_secs()));
@@ -90,41 +86,6 @@ fn verdict(status: ExitStatus) -> Result<(), LoadError> {
     })
 }
 
-/// The other process: loads the file, asks for its plugin, and ends with 0 if it comes that far.
-pub fn attempt(candidate: &Candidate) -> ! {
-    let Candidate { library, file } = candidate;
-    let asked = candidate.check().and_then(|()| {
-        if library == file {
-            factory_of(library)
-        } else {
-            look_of(library)
-        }
-    });
-    if let Ok(ask) = asked {
-        let facts: &'static Facts = Box::leak(Box::default());
-        let newest: &'static Newest = Box::leak(Box::default());
-        let context = Context::new(facts, newest, file);
-        let path = file.to_string_lossy();
-        // SAFETY: the table and the text are valid for the call, the table for ever.
-        context.enter(None, || unsafe { ask(context.api(), abi::Text::of(&path)) });
-    }
-    // SAFETY: ends the process, without the handlers that the object may have left: whether those
-    // go well is nobody's concern here.
-    unsafe { libc::_exit(0) }
-}
-
-/// What a library that makes plugins of files looks at one with, and runs nothing of it: its type is
-/// the factory's, and it gives nothing.
-fn look_of(library: &Path) -> Result<abi::Factory, LoadError> {
-    let opened = open(library)?;
-    // SAFETY: that is the function's type, in the one library that has it.
-    let look = unsafe { opened.get::<abi::Factory>(abi::LOOK.as_bytes()) };
-    let look = *look.map_err(|_| LoadError::NoFactory)?;
-    // Never unmapped: Python is not.
-    std::mem::forget(opened);
-    Ok(look)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,16 +105,15 @@ mod tests {
         assert_eq!(judged("exit 0", long), "passed");
         assert_eq!(
             judged("kill -SEGV $$", long),
-            "it crashes when it is loaded (SIGSEGV); tried in a process of its own"
+            "it crashed when it was loaded in a trial process (SIGSEGV)"
         );
         assert_eq!(
             judged("exit 3", long),
-            "it ends the process when it is loaded, with exit status: 3; tried in a process of its \
-             own"
+            "it ended the trial process that loaded it (exit status: 3)"
         );
         assert_eq!(
             judged("while :; do :; done", Duration::from_millis(20)),
-            "it is not loaded after 0 s; tried in a process of its own"
+            "it was not loaded within 0 s in a trial process"
         );
     }
 }

@@ -1,6 +1,4 @@
 //! The configuration as a plugin may ask for it: names and values, as text that stays in place.
-//!
-//! Checks nothing: that is done. What a directive means is the configuration's.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,9 +7,9 @@ use gmetad_plugin::abi;
 
 use gmetad_config::{Config, Section};
 
-/// All of it, for as long as the process runs.
+/// The whole configuration; kept until the process ends.
 #[derive(Default)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     settings: Vec<(&'static str, String)>,
     sources: Vec<SourceFacts>,
     sections: Vec<SectionFacts>,
@@ -32,11 +30,11 @@ struct SectionFacts {
     _text: Vec<[String; 3]>,
 }
 
-// SAFETY: nothing in it ever changes, and what the pointers point to goes with it.
+// SAFETY: nothing in it ever changes, and it owns what the pointers point to.
 unsafe impl Sync for Facts {}
 
 impl Facts {
-    pub(super) fn of(config: &Config) -> Facts {
+    pub(crate) fn of(config: &Config) -> Facts {
         let sources = config.sources.iter().map(|source| SourceFacts {
             name: source.name.clone(),
             interval: source.interval,
@@ -125,7 +123,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
 mod tests {
     use std::path::Path;
 
-    use super::super::access::text;
+    use super::super::text::text;
     use super::*;
     use gmetad_config::{Disk, Overrides, parse};
 

@@ -1,4 +1,5 @@
-//! Moments of clusters and grids that a plugin may keep and read on any thread, and the newest ones.
+//! Snapshots of clusters and grids, which a plugin may hold and read on any thread, and the newest
+//! snapshot of each.
 //!
 //! What a plugin may do with one is in `access::snapshots`.
 
@@ -10,35 +11,35 @@ use gmetad_core::model::DefTable;
 use gmetad_core::plugin::tree::{Copied, Generation, Tree};
 use gmetad_core::plugin::{RootUpdate, Update};
 
-/// One cluster or grid as it was. Nothing in it ever changes.
+/// A cluster or a grid at one moment. It never changes.
 pub(super) struct Snapshot {
-    /// Over the two below, and gone before them.
+    /// Borrows from the two below, and is dropped before them.
     tree: ManuallyDrop<Tree<'static>>,
     table: *mut DefTable,
     shown: Shown,
 }
 
-/// What the tree stands on.
+/// What the tree is of.
 #[derive(Clone, Copy)]
 enum Shown {
     Source(*mut Update),
     Root(*mut RootUpdate),
 }
 
-// SAFETY: the pointers are the snapshot's own, and nobody else has them; what they point to is only
-// read, through the tree, which is itself safe to be read by several threads.
+// SAFETY: only the snapshot has the pointers. What they point to is only read, through the tree, which
+// several threads may read at once.
 unsafe impl Send for Snapshot {}
 // SAFETY: as above.
 unsafe impl Sync for Snapshot {}
 
-/// Asks the compiler for what is said above of trees.
+/// Has the compiler check what is said above about trees.
 const _: () = {
     const fn is_shared<T: Send + Sync>() {}
     is_shared::<Tree<'static>>();
 };
 
 impl Snapshot {
-    /// Of a source's news: what is shared is shared further.
+    /// Of a source's update. It shares what the update shares.
     pub(super) fn of_update(update: Update) -> Snapshot {
         let table = Box::into_raw(Box::default());
         let update = Box::into_raw(Box::new(update));
@@ -64,8 +65,8 @@ impl Snapshot {
         }
     }
 
-    /// Of what is shown, as plugins have changed it so far.
-    /// `None` once children were added or removed, which the arrays do not have yet.
+    /// Of a call's tree, with what plugins have changed so far. `None` once children were added or
+    /// removed, which are not in the arrays yet.
     pub(super) fn of(tree: &Tree<'_>) -> Option<Snapshot> {
         Some(match tree.copied()? {
             Copied::Source(update) => Snapshot::of_update(update),
@@ -77,7 +78,7 @@ impl Snapshot {
         &self.tree
     }
 
-    /// Numbers of its nodes are all of this one.
+    /// The generation of all node numbers of snapshots.
     pub(super) fn generation() -> Generation {
         Generation::default()
     }
@@ -85,8 +86,8 @@ impl Snapshot {
 
 impl Drop for Snapshot {
     fn drop(&mut self) {
-        // SAFETY: this is the only place that drops the tree, and only then what it stands on, each
-        // of which came from a box.
+        // SAFETY: the tree is dropped here only, and before what it borrows from. Each pointer came from
+        // a box.
         unsafe {
             ManuallyDrop::drop(&mut self.tree);
             drop(Box::from_raw(self.table));
@@ -98,9 +99,9 @@ impl Drop for Snapshot {
     }
 }
 
-/// The newest state of everything that there is, as the plugin thread has seen it.
+/// The newest snapshot of every cluster and grid that the plugin thread has seen.
 #[derive(Default)]
-pub(super) struct Newest(Mutex<State>);
+pub(crate) struct Newest(Mutex<State>);
 
 #[derive(Default)]
 struct State {
@@ -112,7 +113,7 @@ struct State {
 
 struct Entry {
     key: (Arc<str>, Box<str>),
-    /// When the document ended, which tells one update from the next.
+    /// When the document ended, which distinguishes updates.
     ended: gmetad_core::model::Now,
     up: bool,
     snapshot: Arc<Snapshot>,
@@ -120,11 +121,11 @@ struct Entry {
 
 impl Newest {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing in between can panic halfway.
+        // No critical section panics halfway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps an update as it came. Several plugins may say the same.
+    /// Keeps an update as it came. Each plugin reports it; the first one counts.
     pub(super) fn put(&self, update: &Update) {
         let mut state = self.lock();
         let is_of = |entry: &&mut Entry| {
@@ -150,7 +151,7 @@ impl Newest {
         state.news += 1;
     }
 
-    /// Keeps the sum, puts the nodes in its order, and lets go of those that are no more.
+    /// Keeps the root summary, sorts the nodes in its order, and drops those that it does not have.
     pub(super) fn put_root(&self, root: &RootUpdate) {
         let mut state = self.lock();
         if state.root.as_ref().is_some_and(|it| it.ended == root.now) {
@@ -171,7 +172,7 @@ impl Newest {
         state.news += 1;
     }
 
-    /// Changes whenever something else is the newest.
+    /// Changes whenever there is a newer snapshot.
     pub(super) fn news(&self) -> u64 {
         self.lock().news
     }
@@ -191,7 +192,7 @@ impl Newest {
     }
 }
 
-/// As a plugin holds it: to be given back to [`taken_back`].
+/// A snapshot as a plugin holds it, until [`taken_back`].
 pub(super) fn handed_out(snapshot: Option<Arc<Snapshot>>) -> *const gmetad_plugin::abi::Snapshot {
     snapshot.map_or(ptr::null(), |it| Arc::into_raw(it).cast())
 }
@@ -200,7 +201,7 @@ pub(super) fn handed_out(snapshot: Option<Arc<Snapshot>>) -> *const gmetad_plugi
 /// The pointer is null, or one that [`handed_out`] gave and that was not given back yet.
 pub(super) unsafe fn taken_back(snapshot: *const gmetad_plugin::abi::Snapshot) {
     if !snapshot.is_null() {
-        // SAFETY: by the promise above.
+        // SAFETY: the caller promises it.
         drop(unsafe { Arc::from_raw(snapshot.cast::<Snapshot>()) });
     }
 }

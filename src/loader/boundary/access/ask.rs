@@ -1,17 +1,16 @@
-//! The functions that any thread may use at any time: the log and the configuration.
+//! The functions that any thread may call at any time: the log and the configuration.
 //!
-//! What they rely on stands in the head of `access`.
-
-use std::slice;
+//! What they rely on is at the top of `access`.
 
 use gmetad_plugin::abi::{self, Api, Text, status};
 
 use super::super::context::Context;
-use super::{put, put_sized, text, with};
+use super::super::text::{text, text_lossy};
+use super::{put, put_sized, with};
 use gmetad_core::complaint::{CRITICAL, FATAL};
 
 pub(super) unsafe extern "C" fn log(api: *const Api, level: i32, line: Text) -> i32 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     let (context, line) = unsafe { (Context::of(api), text_lossy(line)) };
     let Some(context) = context else {
         return status::NOT_NOW;
@@ -31,7 +30,7 @@ pub(super) unsafe extern "C" fn log(api: *const Api, level: i32, line: Text) -> 
 }
 
 pub(super) unsafe extern "C" fn fail(api: *const Api, reason: Text) -> i32 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     let (context, reason) = unsafe { (Context::of(api), text_lossy(reason)) };
     match context {
         Some(context) if context.set_reason(&reason) => status::FAILED,
@@ -39,20 +38,8 @@ pub(super) unsafe extern "C" fn fail(api: *const Api, reason: Text) -> i32 {
     }
 }
 
-/// What is for a person to read is taken as it can be.
-///
-/// # Safety
-/// The text stays where it is for as long as the result is used.
-unsafe fn text_lossy<'a>(text: Text) -> std::borrow::Cow<'a, str> {
-    if text.len == 0 || text.ptr.is_null() || text.len > isize::MAX as usize {
-        return "".into();
-    }
-    // SAFETY: by the promise above these bytes are there.
-    String::from_utf8_lossy(unsafe { slice::from_raw_parts(text.ptr, text.len) })
-}
-
 pub(super) unsafe extern "C" fn setting(api: *const Api, name: Text, value: *mut Text) -> i32 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     unsafe {
         let Some(name) = text(name) else {
             return status::BAD_VALUE;
@@ -73,7 +60,7 @@ pub(super) unsafe extern "C" fn setting_at(
     name: *mut Text,
     value: *mut Text,
 ) -> i32 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     unsafe {
         with(api, status::NOT_NOW, |context| {
             let Some((found, its_value)) = context.facts().setting_at(at) else {
@@ -91,7 +78,7 @@ pub(super) unsafe extern "C" fn source_at(
     at: usize,
     out: *mut abi::Source,
 ) -> i32 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     unsafe {
         with(api, status::NOT_NOW, |context| {
             let Some(source) = context.facts().source_at(at) else {
@@ -114,7 +101,7 @@ pub(super) unsafe extern "C" fn source_host_at(
     at: usize,
     out: *mut Text,
 ) -> i32 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     unsafe {
         with(api, status::NOT_NOW, |context| {
             let source = context.facts().source_at(source);
@@ -133,7 +120,7 @@ pub(super) unsafe extern "C" fn section(
     out: *mut *const abi::Directive,
     count: *mut usize,
 ) -> i32 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     unsafe {
         let Some(id) = text(id) else {
             return status::BAD_VALUE;
@@ -156,7 +143,7 @@ pub(super) unsafe extern "C" fn section_at(
     out: *mut *const abi::Directive,
     count: *mut usize,
 ) -> i32 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     unsafe {
         with(api, status::NOT_NOW, |context| {
             let Some((found, directives)) = context.facts().section_at(at) else {

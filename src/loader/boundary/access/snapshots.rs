@@ -1,7 +1,7 @@
-//! The functions over snapshots: any thread may use them at any time, for as long as it holds one.
+//! The functions over snapshots, which any thread may call while it holds one.
 //!
-//! What they rely on stands in the head of `access`; and a snapshot is null, or one that `hold`,
-//! `newest` or `newest_root` gave and that was not released.
+//! What they rely on is at the top of `access`. The plugin also promises that a snapshot is null, or
+//! one that `hold`, `newest` or `newest_root` returned and that is not released.
 
 use std::ffi::c_void;
 use std::fmt::Write as _;
@@ -12,11 +12,12 @@ use gmetad_plugin::abi::{self, Api, EachAttribute, EachChild, Node, Text, status
 
 use super::super::context::Context;
 use super::super::snapshot::{Snapshot, handed_out, taken_back};
-use super::{code, kind_number, put_sized, text, with};
+use super::super::text::text;
+use super::{code, kind_number, put_sized, with};
 use gmetad_core::plugin::tree::{NodeId, Tree, TreeError, Value};
 
 pub(super) unsafe extern "C" fn revision(api: *const Api) -> u64 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     unsafe {
         with(api, 0, |context| {
             let revision = context.with_tree(|tree, _, _| tree.revision());
@@ -26,7 +27,7 @@ pub(super) unsafe extern "C" fn revision(api: *const Api) -> u64 {
 }
 
 pub(super) unsafe extern "C" fn hold(api: *const Api) -> *const abi::Snapshot {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     unsafe {
         with(api, ptr::null(), |context| {
             let held = context.with_tree(|tree, _, _| Snapshot::of(tree)).flatten();
@@ -36,17 +37,17 @@ pub(super) unsafe extern "C" fn hold(api: *const Api) -> *const abi::Snapshot {
 }
 
 pub(super) unsafe extern "C" fn release(_api: *const Api, snapshot: *const abi::Snapshot) {
-    // SAFETY: the plugin keeps what the module's head says, and gives it back this once.
+    // SAFETY: the plugin promises that it is held, and releases it once.
     unsafe { taken_back(snapshot) }
 }
 
 pub(super) unsafe extern "C" fn news(api: *const Api) -> u64 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     unsafe { with(api, 0, |context| context.newest().news()) }
 }
 
 pub(super) unsafe extern "C" fn newest_root(api: *const Api) -> *const abi::Snapshot {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     unsafe {
         with(api, ptr::null(), |context: &Context| {
             handed_out(context.newest().root())
@@ -59,12 +60,12 @@ pub(super) unsafe extern "C" fn newest(
     out: *mut *const abi::Snapshot,
     room: usize,
 ) -> usize {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     let nodes = unsafe { with(api, Vec::new(), |context| context.newest().nodes()) };
     let count = nodes.len();
     let room = if out.is_null() { 0 } else { room };
     for (at, node) in nodes.into_iter().take(room).enumerate() {
-        // SAFETY: the plugin says that there is room for this many.
+        // SAFETY: the plugin promises room for this many.
         unsafe { out.add(at).write(handed_out(Some(node))) };
     }
     count
@@ -75,7 +76,7 @@ pub(super) unsafe extern "C" fn newest(
 /// # Safety
 /// The snapshot is null or held, for as long as the result is used.
 unsafe fn tree_of<'a>(snapshot: *const abi::Snapshot) -> Option<&'a Tree<'static>> {
-    // SAFETY: by the promise above.
+    // SAFETY: the caller promises it.
     let snapshot = unsafe { snapshot.cast::<Snapshot>().as_ref() };
     snapshot.map(Snapshot::tree)
 }
@@ -88,7 +89,7 @@ unsafe fn at<'a>(
     snapshot: *const abi::Snapshot,
     node: Node,
 ) -> Result<(&'a Tree<'static>, NodeId), TreeError> {
-    // SAFETY: by the promise above.
+    // SAFETY: the caller promises it.
     let tree = unsafe { tree_of(snapshot) }.ok_or(TreeError::NoNode)?;
     let id = NodeId::unpack(node, Snapshot::generation()).ok_or(TreeError::NoNode)?;
     tree.kind(id).map(|_| (tree, id))
@@ -109,7 +110,7 @@ pub(super) unsafe extern "C" fn snapshot_kind(
     snapshot: *const abi::Snapshot,
     node: Node,
 ) -> i32 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     let kind = unsafe { at(snapshot, node) }.and_then(|(tree, id)| tree.kind(id));
     kind.map_or(0, kind_number)
 }
@@ -120,7 +121,7 @@ pub(super) unsafe extern "C" fn snapshot_find(
     node: Node,
     key: Text,
 ) -> Node {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     let (Some(key), Ok((tree, id))) = (unsafe { (text(key), at(snapshot, node)) }) else {
         return 0;
     };
@@ -133,7 +134,7 @@ pub(super) unsafe extern "C" fn snapshot_summary(
     snapshot: *const abi::Snapshot,
     out: *mut abi::Summary,
 ) -> i32 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     let Some(tree) = (unsafe { tree_of(snapshot) }) else {
         return status::NO_NODE;
     };
@@ -146,7 +147,7 @@ pub(super) unsafe extern "C" fn snapshot_summary(
         metrics: tree.sum_count() as u32,
         first: first.map_or(0, |sum| sum.pack(Snapshot::generation())),
     };
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     unsafe { put_sized(out, &found) }
 }
 
@@ -170,7 +171,7 @@ unsafe fn each_from(
             _ => Text::NONE,
         };
         let number = node.pack(Snapshot::generation());
-        // SAFETY: by the promise above; the text is the snapshot's, which is held.
+        // SAFETY: the caller promises the context; the text belongs to the snapshot, which is held.
         let enough = unsafe { each(context, number, kind_number(kind), name) };
         if enough != 0 {
             return status::OK;
@@ -187,7 +188,7 @@ pub(super) unsafe extern "C" fn snapshot_children(
     each: EachChild,
     context: *mut c_void,
 ) -> i32 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     let first = unsafe { at(snapshot, node) }.and_then(|(tree, id)| Ok((tree, tree.first(id)?)));
     match first {
         // SAFETY: the function and its context are the plugin's.
@@ -202,7 +203,7 @@ pub(super) unsafe extern "C" fn snapshot_sums(
     each: EachChild,
     context: *mut c_void,
 ) -> i32 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     match unsafe { tree_of(snapshot) } {
         // SAFETY: the function and its context are the plugin's.
         Some(tree) => unsafe { each_from(tree, tree.first_sum(), each, context) },
@@ -210,7 +211,7 @@ pub(super) unsafe extern "C" fn snapshot_sums(
     }
 }
 
-/// Hands one attribute over; what the plugin says to it.
+/// Hands one attribute over; returns what the plugin's function returns.
 ///
 /// # Safety
 /// The function takes the context.
@@ -230,7 +231,7 @@ unsafe fn tell(
             Text::of(room)
         }
     };
-    // SAFETY: by the promise above; both texts live through the call.
+    // SAFETY: the caller promises the context; both texts outlive the call.
     unsafe { each(context, Text::of(name), value) }
 }
 
@@ -242,7 +243,7 @@ pub(super) unsafe extern "C" fn snapshot_attribute(
     each: EachAttribute,
     context: *mut c_void,
 ) -> i32 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     let (name, found) = unsafe { (text(name), at(snapshot, node)) };
     let Some(name) = name else {
         return status::BAD_VALUE;
@@ -265,7 +266,7 @@ pub(super) unsafe extern "C" fn snapshot_attributes(
     each: EachAttribute,
     context: *mut c_void,
 ) -> i32 {
-    // SAFETY: the plugin keeps what the module's head says.
+    // SAFETY: the plugin keeps the promises at the top of `access`.
     let (tree, id) = match unsafe { at(snapshot, node) } {
         Ok(found) => found,
         Err(error) => return code(error),

@@ -1,0 +1,19 @@
+//! The boundary to plugins in shared objects: everything that calls one or is called by one.
+//!
+//! All `unsafe` code of this crate is here. `include/gmetad_plugin.h` says what a plugin promises; a
+//! comment at each `unsafe` block says which promise it relies on.
+#![allow(unsafe_code)]
+
+mod access;
+mod attempt;
+mod context;
+mod facts;
+mod library;
+mod object;
+mod snapshot;
+mod text;
+
+pub use attempt::attempt;
+pub(crate) use facts::Facts;
+pub(crate) use object::load;
+pub(crate) use snapshot::Newest;
