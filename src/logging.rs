@@ -115,7 +115,9 @@ pub fn start(settings: &Settings) -> Result<(), LogError> {
     if let Err(reason) = syslog {
         insist(
             log::Level::Warn,
-            format_args!("no syslog on this machine ({reason}); going on without"),
+            format_args!(
+                "no syslog on this machine: {reason}; lines go to the log file and the console"
+            ),
         );
     }
     Ok(())
@@ -239,7 +241,7 @@ fn write_all(mut sinks: Sinks, jobs: &Receiver<Job>) {
         let lost = LOST.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let text =
-                format!("{lost} log lines were lost: they came faster than they are written");
+                format!("{lost} log lines were lost: they came faster than they could be written");
             sinks.write(&Line::own(Severity::Error, text), Instant::now());
         }
     }

@@ -277,9 +277,9 @@ fn serve(prepared: &Prepared, terminal: Terminal) -> Result<(), Failure> {
     }
     if let Terminal::Left = terminal {
         logging::leave_console();
-        daemon::leave_terminal().map_err(Failure::Terminal)?;
     }
-    // Where the system has chosen the ports, only this line tells them.
+    // Where the system has chosen the ports, only this line tells them; so it is in the log before
+    // whoever has started a daemon goes on.
     gmetad_core::life!(
         "gmetad {} has started: pid {}, {}, {}; listening: xml {}, interactive {}",
         env!("CARGO_PKG_VERSION"),
@@ -289,6 +289,10 @@ fn serve(prepared: &Prepared, terminal: Terminal) -> Result<(), Failure> {
         listed(reactor.xml_addrs()),
         listed(reactor.interactive_addrs())
     );
+    if let Terminal::Left = terminal {
+        logging::flush();
+        daemon::leave_terminal().map_err(Failure::Terminal)?;
+    }
     let started = Instant::now();
     let signal = reactor.run()?;
     gmetad_core::life!(

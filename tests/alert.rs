@@ -251,9 +251,9 @@ fn a_rule_that_cannot_be_told_is_said_once_with_the_reason_and_skipped() {
     source.wait_for_polls(3);
     let log = gmetad.log();
     for said in [
-        "alert: whether '$val' > 5 cannot be told, a string and a number cannot be ordered; in quotes, \
-         $val is a string: load_one of web1 in c is \"7\"",
-        "alert: whether $val / 0 > 5 cannot be told, division by zero: load_one of web1 in c",
+        "alert: '$val' > 5 cannot be evaluated (a string and a number cannot be ordered; in quotes, \
+         $val is a string): load_one of web1 in c is \"7\"; ",
+        "alert: $val / 0 > 5 cannot be evaluated (division by zero): load_one of web1 in c is \"7\"; ",
     ] {
         assert_eq!(log.matches(said).count(), 1, "{said} in\n{log}");
     }

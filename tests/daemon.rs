@@ -27,6 +27,12 @@ impl Detached {
         let output = start_detached(folder, directives);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(0), "{said}");
+        Detached::of(folder)
+    }
+
+    /// That which was started with this folder's pid file.
+    #[track_caller]
+    fn of(folder: &Path) -> Self {
         Detached {
             pid: pid_in(&folder.join("pid")).expect("a pid file"),
         }
@@ -72,6 +78,27 @@ fn start_detached(folder: &Path, directives: &str) -> Output {
 
 fn pid_in(path: &Path) -> Option<Pid> {
     read(path).trim().parse().ok().map(Pid::from_raw)
+}
+
+/// Waits for a line that contains this, and gives it with its end.
+#[track_caller]
+fn wait_for_line(log: &Path, part: &str) -> String {
+    wait_for(&format!("\"{part}\" in {}", log.display()), || {
+        let text = read(log);
+        let mut whole = text.split_inclusive('\n').filter(|it| it.ends_with('\n'));
+        whole.find(|line| line.contains(part)).map(String::from)
+    })
+}
+
+/// Copies the program to where anybody may run it.
+fn copy_of_gmetad(to: &Path) {
+    // By a process of its own: what this one has open for writing, a child of another test could
+    // inherit for a moment, and the system does not start a file that somebody writes to.
+    let status = std::process::Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_gmetad"))
+        .arg(to)
+        .status();
+    assert!(status.expect("cp").success());
 }
 
 /// The exit code and what was said on standard output and standard error.
@@ -253,13 +280,13 @@ fn a_sound_configuration_is_shown_and_nothing_is_started() {
 fn the_parent_ends_well_once_the_daemon_has_bound_its_ports() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = start_detached(folder.path(), "debug_level 4");
-    // No waiting here: all of this holds as soon as the parent has ended.
-    let daemon = Detached {
-        pid: pid_in(&folder.path().join("pid")).expect("a pid file"),
-    };
+    // No waiting for any of this: it holds as soon as the parent has ended.
+    let daemon = Detached::of(folder.path());
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-    let (xml, interactive) = listening(&read(&folder.path().join("log"))).expect("it listens");
+    // Only the log may be late, where the machine is busy.
+    let line = wait_for_line(&folder.path().join("log"), "listening: ");
+    let (xml, interactive) = listening(&line).expect("two ports");
     TcpStream::connect(xml).expect("the XML port is bound");
     TcpStream::connect(interactive).expect("the interactive port is bound");
     daemon.end();
@@ -325,7 +352,7 @@ fn who_has_no_configuration_is_told_of_the_example() {
     for path in [&program, &example] {
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
     }
-    fs::copy(env!("CARGO_BIN_EXE_gmetad"), &program).expect("copied");
+    copy_of_gmetad(&program);
     fs::write(&example, "").expect("written");
     let missing = root.join("none.conf");
     let output = std::process::Command::new(&program)
@@ -515,10 +542,8 @@ fn names_of_files_are_as_seen_from_where_the_daemon_is_started() {
         .expect("built");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
-    let daemon = Detached {
-        pid: pid_in(&folder.path().join("pid")).expect("a pid file"),
-    };
-    assert!(listening(&read(&folder.path().join("log"))).is_some());
+    let daemon = Detached::of(folder.path());
+    wait_for_line(&folder.path().join("log"), "listening: ");
     daemon.end();
 }
 
@@ -561,13 +586,12 @@ fn each_level_logs_its_own_lines_only() {
 fn what_is_strange_in_the_configuration_is_said_whatever_the_level() {
     let folder = tempfile::tempdir().expect("a folder");
     let daemon = Detached::start(folder.path(), "debug_level 0\ndata_sorce \"a\" localhost");
-    let log = read(&folder.path().join("log"));
     for part in [
         "data_sorce is ignored; did you mean data_source?",
         "no data_source line",
     ] {
-        let line = log.lines().find(|line| line.contains(part)).expect(part);
-        assert!(line.contains(" WARNING "), "{log}");
+        let line = wait_for_line(&folder.path().join("log"), part);
+        assert!(line.contains(" WARNING "), "{line}");
     }
     daemon.end();
 
@@ -752,7 +776,7 @@ fn without_root_the_user_stays() {
     let conf = configure_as(folder.path(), "daemon");
     // The build may be in a folder of root's alone: a copy is not.
     let copy = folder.path().join("gmetad");
-    fs::copy(env!("CARGO_BIN_EXE_gmetad"), &copy).expect("copied");
+    copy_of_gmetad(&copy);
     let errors = folder.path().join("stderr");
     let mut child = std::process::Command::new(copy)
         .args(["-f", "-c", &conf])

@@ -416,9 +416,9 @@ fn a_plugin_that_fails_is_told_once_and_disabled_after_ten_in_a_row() {
     rig.build("tests/data/plugins/probe.c", "probe.so");
     rig.build("contrib/plugins/examples/count_hosts.c", "a_count_hosts.so");
     let gmetad = rig.start("probe {\n fail 1000\n}\nplugins probe count_hosts\n");
-    let line = gmetad.wait_for_line("plugin probe is disabled until the next start");
+    let line = gmetad.wait_for_line("plugin probe is disabled until gmetad is started again");
     assert!(
-        line.contains("it failed 10 times in a row, at last with: it returned 42"),
+        line.contains("it failed 10 times in a row, the last time with: it returned 42"),
         "{line}"
     );
     let log = gmetad.log();

@@ -206,7 +206,7 @@ fn an_exception_is_told_with_its_traceback_and_costs_only_its_own_plugin() {
     );
     rig.write("b.py", &plugin("after", "print('seen by the next')"));
     let gmetad = rig.start("");
-    gmetad.wait_for_line("plugin raises is disabled until the next start");
+    gmetad.wait_for_line("plugin raises is disabled until gmetad is started again");
     let log = gmetad.log();
     let count = |text: &str| log.matches(text).count();
     assert_eq!(

@@ -267,7 +267,7 @@ fn a_file_that_writes_the_same_files_has_the_built_in_one_leave_them() {
     ] {
         let file = rig.path("plugins").join(file);
         let line = format!(
-            "plugin {id}, which is built in, writes nothing: {} writes the same files",
+            "built-in plugin {id} is off: {} writes the same files in its place",
             file.display()
         );
         assert_eq!(log.matches(&line).count(), 1, "{log}");
@@ -328,7 +328,7 @@ fn the_built_in_one_writes_where_the_file_could_not_start_or_is_disabled() {
         ),
         (
             "def _checkDir(self, folder): raise OSError('no disk')",
-            "plugin rrd, which is built in, writes its files again",
+            "built-in plugin rrd is on again: it takes over",
         ),
     ] {
         let rig = Rig::new();

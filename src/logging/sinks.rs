@@ -82,8 +82,9 @@ impl Sinks {
             Ok(()) => Line::own(Severity::Info, "log file reopened".into()),
             Err(error) => {
                 let path = file.path.display();
-                let text =
-                    format!("log file {path} cannot be reopened: {error}; keeping the old one");
+                let text = format!(
+                    "log file {path} cannot be reopened: {error}; logging goes on to the old one"
+                );
                 Line::own(Severity::Error, text)
             }
         };
@@ -106,8 +107,8 @@ impl Sinks {
             Ok(file) => self.file = Some(file),
             Err(error) => {
                 let kept = match &self.file {
-                    Some(file) => format!("keeping {}", file.path.display()),
-                    None => "going on without".into(),
+                    Some(file) => format!("logging goes on to {}", file.path.display()),
+                    None => "logging goes on without".into(),
                 };
                 let path_shown = path.display();
                 let text = format!("log file {path_shown} cannot be opened: {error}; {kept}");
@@ -362,14 +363,16 @@ fn told(
 ) -> Option<Line> {
     match outcome {
         Ok(()) => complaint.recovered(now).map(|lasted| {
-            let text = format!("{sink} takes lines again, after {}", span(lasted));
+            let text = format!("{sink} can be written again, after {}", span(lasted));
             Line::own(Severity::Notice, text)
         }),
         Err(error) => complaint.failed(now).map(|say| {
             let text = match say {
-                Say::First => format!("{sink} takes no lines: {error}"),
+                Say::First => {
+                    format!("{sink} cannot be written: {error}; its lines are lost until it can")
+                }
                 Say::Still { lasted, .. } => {
-                    format!("{sink} has taken no lines for {}: {error}", span(lasted))
+                    format!("{sink} cannot be written since {}: {error}", span(lasted))
                 }
             };
             Line::own(Severity::Error, text)
@@ -447,7 +450,7 @@ mod tests {
         sinks.reopen(Instant::now());
         let text = fs::read_to_string(moved.join("log")).expect("read");
         assert!(text.contains("cannot be reopened"), "{text}");
-        assert!(text.contains("keeping the old one"), "{text}");
+        assert!(text.contains("logging goes on to the old one"), "{text}");
     }
 
     #[test]
@@ -458,7 +461,7 @@ mod tests {
         sinks.log_to(Some(two.clone()), Instant::now());
         let text = fs::read_to_string(&one).expect("read");
         assert!(text.contains("sub/two cannot be opened"), "{text}");
-        assert!(text.contains("; keeping "), "{text}");
+        assert!(text.contains("; logging goes on to "), "{text}");
         fs::create_dir(folder.path().join("sub")).expect("made");
         sinks.reopen(Instant::now());
         sinks.write(&line("here"), Instant::now());
@@ -516,7 +519,7 @@ mod tests {
         let start = Instant::now();
         let trouble = syslog.write(&line("one"), start).expect("told");
         assert!(
-            trouble.text.starts_with("syslog takes no lines: "),
+            trouble.text.starts_with("syslog cannot be written: "),
             "{}",
             trouble.text
         );
@@ -527,7 +530,7 @@ mod tests {
         let back = syslog
             .write(&line("four"), start + 3 * SYSLOG_PAUSE)
             .expect("told");
-        assert_eq!(back.text, "syslog takes lines again, after 15 s");
+        assert_eq!(back.text, "syslog can be written again, after 15 s");
         assert!(received(&second).ends_with("four"));
     }
 
@@ -552,7 +555,7 @@ mod tests {
         assert!(
             trouble
                 .text
-                .starts_with("log file /dev/full takes no lines: "),
+                .starts_with("log file /dev/full cannot be written: "),
             "{trouble:?}"
         );
         assert!(file.write(&line("two"), now).is_none());

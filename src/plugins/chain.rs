@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::file_name;
 use super::names::{UnusedName, unused_names};
 use super::status::{PluginState, Status};
+use super::{counted, file_name};
 use crate::logging;
 use gmetad_config::Config;
 use gmetad_core::plugin::{Directive, Plugin, PluginError, RootUpdate, Update};
@@ -129,7 +129,7 @@ impl Chain {
         logging::remark(
             log::Level::Warn,
             format_args!(
-                "plugin {}, which is built in, writes nothing: {file} writes the same files",
+                "built-in plugin {} is off: {file} writes the same files in its place",
                 link.name
             ),
         );
@@ -176,7 +176,7 @@ impl Chain {
             let is_alone = self.replacement(place).is_none();
             if self.links[place].part == Part::Replaced && is_alone {
                 log::error!(
-                    "plugin {}, which is built in, writes its files again",
+                    "built-in plugin {} is on again: it takes over from the one that is disabled",
                     self.links[place].name
                 );
                 self.start_one(place);
@@ -234,7 +234,7 @@ impl Chain {
                 Ok(())
             });
             if let Err(reason) = result {
-                log::error!("plugin {} did not stop well: {reason}", link.name);
+                log::error!("plugin {} failed while it was stopped: {reason}", link.name);
             }
             self.status.counters(place).set_state(PluginState::Stopped);
         }
@@ -276,7 +276,11 @@ impl Link {
     fn succeeded(&mut self, about: About) {
         let failures = std::mem::take(&mut self.in_a_row[about as usize]);
         if failures > 0 {
-            gmetad_core::recovered!(error: "plugin {} works again after {failures} failures", self.name);
+            gmetad_core::recovered!(
+                error: "plugin {} works again, after {} in a row",
+                self.name,
+                counted(failures as usize, "failure")
+            );
         }
     }
 
@@ -286,9 +290,9 @@ impl Link {
         *in_a_row += 1;
         if *in_a_row >= DISABLE_AFTER {
             self.part = Part::None;
-            log::error!(
-                "plugin {} is disabled until the next start: it failed {DISABLE_AFTER} times in a \
-                 row, at last with: {reason}",
+            gmetad_core::critical!(
+                "plugin {} is disabled until gmetad is started again: it failed {DISABLE_AFTER} \
+                 times in a row, the last time with: {reason}",
                 self.name
             );
         } else if *in_a_row == 1 {

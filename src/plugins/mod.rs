@@ -72,6 +72,12 @@ fn file_name(file: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
+/// `1 failure`, `2 failures`.
+fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
+}
+
 fn start_chain(
     chain: impl FnOnce(&Arc<Status>) -> Chain + Send + 'static,
     server: RrdcachedServer,

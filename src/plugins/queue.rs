@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use super::counted;
 use super::status::{PluginStatus, QueueStatus, Status};
 use gmetad_core::model::{Mono, Node};
 use gmetad_core::plugin::{RootUpdate, Update};
@@ -324,10 +325,10 @@ impl PluginHandle {
     fn tell_lost(&self) {
         let culprit = self.status.at_work();
         log::error!(
-            "the plugins have not ended in time: {} updates are lost{}",
-            self.queue().length,
+            "the plugins did not stop in time: {} lost{}",
+            counted(self.queue().length, "update"),
             culprit.map_or(String::new(), |(_, name)| format!(
-                ", plugin {name} is still at work"
+                "; plugin {name} is still at work"
             )),
         );
     }
@@ -368,7 +369,10 @@ impl PluginHandle {
             Ok(()) => return None,
             Err(TrySendError::Full(event)) => Some(event),
             Err(TrySendError::Disconnected(_)) => {
-                log::error!("the plugin thread has ended by itself: nothing is stored any more");
+                gmetad_core::critical!(
+                    "the plugin thread has ended: nothing is stored or sent on until gmetad is \
+                     started again; this is a bug in gmetad, please report it"
+                );
                 self.sender = None;
                 None
             }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use flate2::bufread::GzDecoder;
 use thiserror::Error;
 
+use super::counted;
 use crate::cli::Rehearsal;
 use crate::logging::Severity;
 use gmetad_config::{Config, DEFAULT_INTERVAL};
@@ -365,11 +366,6 @@ fn difference(before: &[Entry], after: &[Entry]) -> Vec<String> {
         }
     }
     lines
-}
-
-fn counted(count: usize, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
 }
 
 fn tell(line: std::fmt::Arguments<'_>) {

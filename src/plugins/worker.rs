@@ -27,7 +27,10 @@ impl RrdcachedService {
             // As with a plugin, a panic costs only the client that it is about.
             let take = AssertUnwindSafe(|| self.server.take(&request));
             let answer = catch_unwind(take).unwrap_or_else(|_| {
-                log::error!("rrdcached socket: a client's request caused a panic; its connection is closed, please report this");
+                log::error!(
+                    "rrdcached socket: a client's request ran into a bug in gmetad, logged above; \
+                     its connection is closed"
+                );
                 Some(SessionAnswer::end(request.client))
             });
             if let Some(answer) = answer {

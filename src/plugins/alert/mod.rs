@@ -225,7 +225,8 @@ impl Alert {
             Err(doubt) => {
                 if self.untold[rule].failed(Instant::now()).is_some() {
                     log::error!(
-                        "alert: whether {} cannot be told, {doubt}: {name} of {} in {} is \"{}\"",
+                        "alert: {} cannot be evaluated ({doubt}): {name} of {} in {} is \"{}\"; the \
+                         alert neither begins nor ends until it can",
                         condition.text(),
                         host.info.name,
                         place.cluster.name,

@@ -19,6 +19,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use super::super::counted;
 use gmetad_core::complaint::{Complaint, Say, span};
 
 /// How many wait at most; more are dropped, with a line.
@@ -76,7 +77,8 @@ impl Runner {
         if self.waiting.load(Ordering::Relaxed) >= WAITING_LIMIT {
             if self.full.failed(now).is_some() {
                 log::error!(
-                    "alert: {WAITING_LIMIT} alerts wait for {} already; more are logged only",
+                    "alert: {WAITING_LIMIT} alerts wait for {}; further ones are only logged until \
+                     there is room",
                     job.program[0]
                 );
             }
@@ -178,11 +180,13 @@ impl Runs {
         match outcome {
             Ok(()) => {
                 if let Some(lasted) = self.trouble.recovered(now) {
-                    gmetad_core::recovered!(error: "alert: {name} works again after {}", span(lasted));
+                    gmetad_core::recovered!(error: "alert: {name} works again, after {}", span(lasted));
                 }
             }
             Err(reason) => match self.trouble.failed(now) {
-                Some(Say::First) => log::error!("alert: {name} {reason}"),
+                Some(Say::First) => {
+                    log::error!("alert: {name} {reason}; its alert may not have been delivered");
+                }
                 Some(Say::Still { lasted, times }) => log::error!(
                     "alert: {name} {reason}; {times} failures in {}",
                     span(lasted)
@@ -201,7 +205,10 @@ impl Runs {
         }
         let left = self.running.len() + self.waiting.len();
         if left > 0 {
-            log::error!("alert: gmetad ends before {left} programs have told of theirs");
+            log::error!(
+                "alert: {} may not have been delivered: their programs did not end in time",
+                counted(left, "alert")
+            );
         }
         for running in &mut self.running {
             running.kill();
