@@ -34,6 +34,27 @@ const ARROWS: [(&str, &[&str]); 6] = [
     ),
 ];
 
+/// Each module of the core, from the ground up, and those that it may use. All of these are above it
+/// in this list, so there is no circle.
+const CORE_ARROWS: [(&str, &[&str]); 16] = [
+    ("model", &[]),
+    ("complaint", &[]),
+    ("pending", &[]),
+    ("source", &[]),
+    ("trust", &[]),
+    ("condition", &["model"]),
+    ("summary", &["model"]),
+    ("timers", &["model"]),
+    ("answer", &["model"]),
+    ("ingest", &["model", "summary"]),
+    ("store", &["model", "summary", "ingest"]),
+    ("poll", &["model", "source", "timers", "ingest"]),
+    ("status", &["answer"]),
+    ("http", &["model", "pending", "answer", "status"]),
+    ("client", &["model", "pending", "answer", "http"]),
+    ("plugin", &["model", "status"]),
+];
+
 /// What reaches the system, or ties the core to one.
 const SYSTEM: [&str; 8] = [
     "fern",
@@ -134,6 +155,66 @@ fn the_core_is_built_without_anything_of_the_system() {
     assert!(names.contains("quick-xml"), "the tree is one: {tree}");
     for system in SYSTEM {
         assert!(!names.contains(system), "the core is built with {system}");
+    }
+}
+
+/// The modules that a file of the core names as `crate::NAME`, its tests aside.
+fn used_modules(text: &str) -> BTreeSet<String> {
+    let code = text.split("#[cfg(test)]\nmod tests {").next();
+    let code = code.expect("split gives at least one part");
+    let names = code.split("crate::").skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+        rest[..end.unwrap_or(rest.len())].to_owned()
+    });
+    names.collect()
+}
+
+/// Adds what the files of a module use.
+fn used_below(path: &Path, used: &mut BTreeSet<String>) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).expect("a folder of the sources") {
+            used_below(&entry.expect("an entry").path(), used);
+        }
+    } else if path.extension().is_some_and(|it| it == "rs") && !path.ends_with("tests.rs") {
+        let text = fs::read_to_string(path).expect("text");
+        assert!(
+            !text.contains("use crate::{"),
+            "{}: name each module on a line of its own, so that this test sees it",
+            path.display()
+        );
+        used.extend(used_modules(&text));
+    }
+}
+
+#[test]
+fn arrows_between_the_modules_of_the_core_point_down() {
+    let core = root().join("src/core");
+    let lib = fs::read_to_string(core.join("lib.rs")).expect("text");
+    let there: BTreeSet<&str> = lib
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
+    let named: BTreeSet<&str> = CORE_ARROWS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(there, named, "each module has its line in CORE_ARROWS");
+    let mut below = BTreeSet::new();
+    for (name, allowed) in CORE_ARROWS {
+        for arrow in allowed {
+            assert!(below.contains(arrow), "{arrow} is above {name}: a circle?");
+        }
+        let mut used = BTreeSet::new();
+        let folder = core.join(name);
+        if folder.is_dir() {
+            used_below(&folder, &mut used);
+        } else {
+            used_below(&folder.with_extension("rs"), &mut used);
+        }
+        for other in used.iter().filter(|it| named.contains(it.as_str())) {
+            assert!(
+                other == name || allowed.contains(&other.as_str()),
+                "core: {name} must not use {other}: move what both need down"
+            );
+        }
+        below.insert(name);
     }
 }
 
