@@ -73,7 +73,7 @@ impl Nodes {
         self.bytes
     }
 
-    /// Whether a cluster or grid of that name has begun.
+    /// Whether there is a cluster or grid of that name.
     pub fn has(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }

@@ -1,4 +1,4 @@
-//! Documents, real and made up, read whole, in pieces and one after the other.
+//! Real and synthetic documents, read whole, in pieces, and one after the other.
 
 use std::sync::Arc;
 
@@ -811,7 +811,7 @@ fn names_that_are_carried_over_never_cost_a_document() {
         assert!(host.metrics().len() <= 120, "{}", host.metrics().len());
         kept = kept.max(host.metrics().len());
         if round % 50 == 49 {
-            // As after a document that was given up: indices are others.
+            // As after a rejected document: the indices differ.
             bench.previous.vocabularies.clear();
         }
     }

@@ -56,7 +56,7 @@ fn asks_for(poll: &mut Poll, host: usize) {
     }
 }
 
-/// The next actions must let go of a connection that was there, and of its parser.
+/// The next actions must close the connection and give its parser back.
 #[track_caller]
 fn lets_go(poll: &mut Poll) {
     assert!(matches!(poll.action(), Some(Action::Close)));
@@ -460,7 +460,7 @@ fn a_name_without_an_address_leaves_it_to_the_next_host() {
     asks_for(&mut poll, 2);
     poll.timeout(now + RESOLVE_LIMIT);
     connects_to(&mut poll, "10.0.0.4");
-    // Late, and for a host that is not the one under way: kept for the next time.
+    // Late, and not for the current host: kept for the next poll.
     poll.resolved(2, Ok(vec![address("10.0.0.3")]), now + RESOLVE_LIMIT);
     assert!(poll.action().is_none());
     poll.broken("refused", now + RESOLVE_LIMIT);
@@ -582,7 +582,7 @@ fn what_is_known_of_a_host_that_stays_is_kept() {
     poll.broken("refused", start);
     assert!(matches!(poll.action(), Some(Action::Close)));
     asks_for(&mut poll, 2);
-    // An answer about a host that is gone is nobody's.
+    // An answer about a removed host is ignored.
     poll.resolved(0, Ok(vec![address("192.0.2.9")]), start);
     assert!(poll.action().is_none());
     poll.resolved(2, Ok(vec![address("192.0.2.2")]), start);

@@ -579,7 +579,7 @@ mod tests {
         bench.poll(0, "c", &[("Web", "1"), ("gone", "1")]);
         bench.poll(0, "c", &[("Web", "2")]);
         assert_eq!(bench.shown("c"), ["Web=2", "gone=1"], "carried over");
-        // A document under way is read as it was begun.
+        // A document that has begun keeps its settings.
         let mut under_way = bench.store.begin(SourceId(0));
         let lower = ParseSettings {
             lower_case_hosts: true,
@@ -594,7 +594,7 @@ mod tests {
         let document = under_way.finish(bench.now.mono).unwrap();
         bench.store.commit(SourceId(0), document, bench.now);
         assert_eq!(bench.shown("c"), ["Web=3", "gone=1"]);
-        // One that is given up has not been the first to be read otherwise.
+        // A rejected document does not count as the first with the new settings.
         let parser = bench.store.begin(SourceId(0));
         bench.store.abort(SourceId(0), parser);
         bench.poll(0, "c", &[("Web", "4")]);

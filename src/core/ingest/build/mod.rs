@@ -444,7 +444,7 @@ mod tests {
         assert_eq!(poll(&mut first, &defs, &hosts), 0);
         let mut second = builder(Some(first.finish(Mono(0))));
         assert_eq!(poll(&mut second, &defs, &hosts), 15);
-        // One that is gone or new costs itself only; whoever is new is not known.
+        // A missing or new metric costs itself only. A new host has no order yet.
         let others = [
             ("x", "abde"),
             ("y", "dbfeca"),

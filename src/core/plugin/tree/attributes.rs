@@ -64,7 +64,7 @@ impl Tree<'_> {
         Ok(known.or_else(|| self.invented().get(node, name).map(Value::Text)))
     }
 
-    /// The attribute at that place, if there is one. Those that plugins made up come last.
+    /// The attribute at that place, if there is one. Those that plugins added come last.
     pub fn attribute_at(
         &self,
         node: NodeId,

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use super::node::Owner;
 use crate::model::{DefId, MetricFields};
 
-/// Most changes of one definition that are remembered. Others are worked out anew.
+/// Most changes of one definition that are remembered. Others are computed again.
 pub(super) const MEMO: usize = 16;
 
 /// Changes of a tree that its arrays do not show yet.

@@ -14,7 +14,7 @@ type Pair = (Box<str>, Box<str>);
 #[derive(Clone, Debug, Default)]
 pub struct Invented {
     by_node: HashMap<NodeId, Vec<Pair>>,
-    /// Of the whole update; 0: it has changed since the last question, or nobody has asked.
+    /// The number of the whole update's state; 0: none was given since the last change.
     revision: u64,
 }
 

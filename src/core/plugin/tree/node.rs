@@ -112,7 +112,7 @@ impl NodeId {
         sort << 60 | u64::from(generation.0) << 48 | u64::from(extra) << 32 | u64::from(at)
     }
 
-    /// What a number stands for; `None` for one that is of another generation, or was made up.
+    /// The node of a number; `None` if it is of another generation, or invalid.
     #[inline]
     pub fn unpack(number: u64, generation: Generation) -> Option<NodeId> {
         if (number >> 48) as u16 & ((1 << GENERATION_BITS) - 1) != generation.0 {
