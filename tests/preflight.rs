@@ -112,7 +112,9 @@ fn what_is_checked_beside_the_gmetad_that_runs_is_sound() {
     let folder = tempfile::tempdir().expect("a folder");
     let pid_file = folder.path().join("pid");
     let arguments = ["-p", text(&pid_file)];
-    let running = Gmetad::start_with(folder.path(), "data_source a 127.0.0.1", &arguments);
+    // Without files of its own, which come and go.
+    let directives = "data_source a 127.0.0.1\nwrite_rrds off";
+    let running = Gmetad::start_with(folder.path(), directives, &arguments);
     let port = |address: SocketAddr| address.port();
     let directives = format!(
         "data_source a 127.0.0.1\nxml_port {}\ninteractive_port {}",
@@ -280,7 +282,12 @@ fn who_is_not_root_is_told_what_was_not_checked() {
     );
     // A copy that nobody may run, whatever the folder it was built in.
     let program = folder.path().join("gmetad");
-    fs::copy(env!("CARGO_BIN_EXE_gmetad"), &program).expect("copied");
+    // By another program: a file that this process had open for writing may still be so in a child
+    // of another test's, and then cannot be run.
+    let copied = std::process::Command::new("cp")
+        .args([env!("CARGO_BIN_EXE_gmetad"), text(&program)])
+        .status();
+    assert!(copied.is_ok_and(|status| status.success()), "copied");
     let output = std::process::Command::new(&program)
         .args(["-t", "-c", text(&conf)])
         .uid(nobody.uid.as_raw())
