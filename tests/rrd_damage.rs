@@ -1,17 +1,21 @@
-//! Damaged round-robin files: none ends the process, and each costs only itself.
+//! Damaged round-robin files, and what else may have the name of one: nothing ends the process or
+//! holds it up, and each costs only itself.
 
 mod support;
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::FileExt;
-use std::os::unix::net::UnixStream;
+use std::os::unix::fs::{FileExt, symlink};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use gmetad_rrd::exercise_file;
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+use nix::unistd::{geteuid, mkfifo};
 use support::peers::{FakeSource, Script, available, document};
 use support::web::get;
 use support::{Gmetad, wait_until};
@@ -221,8 +225,12 @@ fn damages_in_the_field() -> Vec<(String, usize, Vec<u8>)> {
 /// A cluster with a metric of each of those names, and two more.
 fn cluster_at(now: u64) -> Vec<u8> {
     let damaged = damages_in_the_field().into_iter().map(|(name, ..)| name);
+    cluster_of(damaged.chain(["good1".into(), "good2".into()]), now)
+}
+
+fn cluster_of(names: impl Iterator<Item = String>, now: u64) -> Vec<u8> {
     let mut metrics = String::new();
-    for name in damaged.chain(["good1".into(), "good2".into()]) {
+    for name in names {
         let _ = write!(
             metrics,
             "<METRIC NAME=\"{name}\" VAL=\"{}\" TYPE=\"uint32\" TN=\"0\" TMAX=\"60\" \
@@ -352,4 +360,108 @@ fn heal(gmetad: &Gmetad, path: &dyn Fn(&str) -> PathBuf, whole: &[u8], broken_be
             .iter()
             .all(|name| last(&path(name)) > 1_700_000_003)
     });
+}
+
+/// What may lie where a file should be: a name, and what is logged of it.
+const SPECIAL: [(&str, &str); 6] = [
+    ("fifo", "it is a FIFO, not a regular file; remove it"),
+    ("socket", "it is a socket, not a regular file; remove it"),
+    ("folder", "it is a directory, not a regular file; remove it"),
+    ("tofifo", "it is a FIFO, not a regular file; remove it"),
+    ("dangling", "it is a link to a missing file: No such file"),
+    (
+        "loop",
+        "it cannot be opened: Too many symbolic links encountered",
+    ),
+];
+const DEVICE: (&str, &str) = ("device", "it is a character device, not a regular file");
+
+fn special_cluster_at(now: u64) -> Vec<u8> {
+    let special = SPECIAL.iter().chain([&DEVICE]).map(|(name, _)| *name);
+    let names = special.chain(["good", "linked"]).map(String::from);
+    cluster_of(names, now)
+}
+
+/// Puts all of them into a host's folder, and a link to a file beside it; what they are.
+fn put_special_files(host: &Path) -> Vec<(&'static str, &'static str)> {
+    let path = |name: &str| host.join(format!("{name}.rrd"));
+    mkfifo(&path("fifo"), Mode::S_IRWXU).expect("our own folder");
+    drop(UnixListener::bind(path("socket")).expect("our own folder"));
+    fs::create_dir(path("folder")).expect("our own folder");
+    for (name, to) in [
+        ("tofifo", "fifo.rrd"),
+        ("dangling", "nothing"),
+        ("loop", "loop.rrd"),
+        ("linked", "../elsewhere"),
+    ] {
+        symlink(to, path(name)).expect("our own folder");
+    }
+    let made = create(host, "made", &["DS:sum:GAUGE:120:U:U", ARCHIVES[0]]);
+    fs::rename(made, host.join("../elsewhere")).expect("our own folder");
+    let mut all = SPECIAL.to_vec();
+    let null = makedev(1, 3);
+    match mknod(&path("device"), SFlag::S_IFCHR, Mode::S_IRWXU, null) {
+        Ok(()) => all.push(DEVICE),
+        Err(Errno::EPERM) => eprintln!("no device: a sandbox, or user {}", geteuid()),
+        Err(errno) => panic!("a device: {errno}"),
+    }
+    all
+}
+
+#[test]
+fn a_special_file_in_a_files_place_is_not_waited_for_and_named_with_the_remedy() {
+    let name = "a_special_file_in_a_files_place_is_not_waited_for_and_named_with_the_remedy";
+    if !available(name, &["rrdtool"]) {
+        return;
+    }
+    for options in ["", " write_timeout 1\n write_jitter 0\n"] {
+        meet_special_files(options);
+    }
+}
+
+/// With these options of the section rrd.
+fn meet_special_files(options: &str) {
+    let source = FakeSource::start(Script::Clock(special_cluster_at));
+    let folder = tempdir().expect("a temporary folder");
+    let host = folder.path().join("rrds/c/h");
+    fs::create_dir_all(&host).expect("our own folder");
+    let special = put_special_files(&host);
+    let path = |name: &str| host.join(format!("{name}.rrd"));
+    let socket = folder.path().join("socket");
+    let conf = format!(
+        "data_source \"s\" 1 127.0.0.1:{}\nrrd {{\n listen \"{}\"\n{options}}}\n",
+        source.port(),
+        socket.display()
+    );
+    let gmetad = Gmetad::start(folder.path(), &conf);
+    wait_until("all special files to be counted", || {
+        broken(&gmetad) == special.len() as u64
+    });
+    // All the others go on, and go on again.
+    for _ in 0..2 {
+        let (good, linked) = (last(&path("good")), last(&path("linked")));
+        wait_until("the files to be written", || {
+            last(&path("good")) > good && last(&path("linked")) > linked
+        });
+    }
+    for (name, said) in &special {
+        let file = path(name).display().to_string();
+        let lines = |gmetad: &Gmetad| {
+            let log = gmetad.log();
+            let lines = log.lines().filter(|line| line.contains(&file));
+            lines.map(String::from).collect::<Vec<_>>()
+        };
+        wait_until("a line", || !lines(&gmetad).is_empty());
+        let lines = lines(&gmetad);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains(said), "{lines:?}");
+        for command in ["INFO", "FIRST"] {
+            let answer = ask(&socket, &format!("{command} c/h/{name}.rrd 0\n"));
+            assert!(answer.starts_with("-1 "), "{command} {name}: {answer}");
+        }
+    }
+    assert!(path("linked").is_symlink(), "a link stays one");
+    fs::remove_file(path("fifo")).expect("our own folder");
+    wait_until("a file in place of the FIFO", || last(&path("fifo")) > 0);
+    assert!(gmetad.end().success());
 }

@@ -152,9 +152,9 @@ fn a_root_that_is_not_the_users_is_told_with_the_reason_and_a_chown_heals_it() {
         fs::create_dir_all(folder.join("lib/rrds")).expect("our own folder");
     });
     let root = gmetad.root().display().to_string();
-    gmetad.wait_for_line(&format!("RRD root {root} takes no files: nothing can be made in {root} by user nobody: Permission denied"));
+    gmetad.wait_for_line(&format!("RRD root {root} takes no files, nothing is stored until it does: no file can be created in {root} by user nobody: Permission denied; make this user its owner"));
     gmetad.wait_for_line(&format!(
-        "{METRICS} RRD files cannot be written, {root}/c/h/m0.rrd for one"
+        "{METRICS} RRD files cannot be written, such as {root}/c/h/m0.rrd"
     ));
     assert!(!gmetad.log().contains("No such file"), "{}", gmetad.log());
     let (code, text) = gmetad.healthz();
@@ -170,13 +170,13 @@ fn a_root_that_is_not_the_users_is_told_with_the_reason_and_a_chown_heals_it() {
     chown(&foreign, Some(0), None).expect("root may");
     fs::remove_file(foreign.join("m3.rrd")).expect("root may");
     gmetad.wait_for_line(&format!(
-        "RRD file {}/m3.rrd cannot be written, its values are lost until it can: nothing can be made \
-         in {} by user nobody: Permission denied",
+        "RRD file {}/m3.rrd cannot be written, its values are lost until then: no file can be \
+         created in {} by user nobody: Permission denied",
         foreign.display(),
         foreign.display()
     ));
     chown(&foreign, Some(user.uid.as_raw()), None).expect("root may");
-    gmetad.wait_for_line("an RRD file is written again, after");
+    gmetad.wait_for_line("1 RRD file is written again, after");
 }
 
 /// Runs the test of that name, which is ignored otherwise, where a small disk can be mounted.
@@ -267,7 +267,10 @@ fn full_disk() {
     // Of the host, of its cluster's sums, and of all sums, which are updates of their own.
     assert!((1..=3).contains(&told.clone().count()), "{log}");
     for line in told {
-        assert!(line.ends_with("No space left on device"), "{line}");
+        assert!(
+            line.contains(": No space left on device; free space"),
+            "{line}"
+        );
     }
     fs::remove_file(filler).expect("our own file");
     gmetad.wait_for_line("RRD files are written again, after");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::arena::{Arena, Chain};
 use super::packed::{push_number, take_number, unpack};
 use super::record::{FileId, FileRecord};
-use super::writer::FileSpec;
+use crate::file::FileSpec;
 use crate::file::samples::Samples;
 
 /// How long samples wait.

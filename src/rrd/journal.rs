@@ -28,7 +28,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::cache::Cache;
 use super::packed::{push_number, step};
 use super::record::FileId;
-use super::writer::FileSpec;
+use crate::file::FileSpec;
 use crate::file::samples::Kind;
 
 /// Of which a segment is at most made, beside the frame that goes over it.

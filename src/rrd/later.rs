@@ -13,9 +13,11 @@ use super::journal::Journal;
 use super::packed::pack;
 use super::record::FileId;
 use super::replay::{self, End, FileName, Record};
-use super::writer::{FileSpec, Writer, count, exists};
 use crate::file::samples::Samples;
+use crate::file::{FileSpec, exists};
 use crate::tree::paths::PathBuffer;
+use crate::writer::Writer;
+use crate::writer::counters::count;
 use gmetad_config::{Config, RrdConfig};
 use gmetad_core::source::SourceConfig;
 

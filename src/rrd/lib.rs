@@ -29,8 +29,8 @@ pub mod rrdcached;
 mod tree;
 mod writer;
 
-pub use tree::former::other_archives;
-pub use writer::RrdCounters;
+pub use tree::existing_rras::other_archives;
+pub use writer::counters::RrdCounters;
 
 /// A sample as a journal has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,7 +66,7 @@ pub fn journal_samples(segment: &[u8]) -> Vec<JournalSample> {
 /// Does with a round-robin file all that is ever done with one, if it is sound; whether it is. Any
 /// bytes may be in it, and none may end the process.
 pub fn exercise_file(path: &std::path::Path) -> bool {
-    file::exercise::exercise(path)
+    file::exercise(path)
 }
 
 /// The plugins `rrd` and `rrdsummary`, which share what they know of files, and what answers at the
@@ -75,7 +75,7 @@ pub fn plugins(
     config: &Config,
     counters: &Arc<RrdCounters>,
 ) -> ([Box<dyn Plugin>; 2], RrdcachedServer) {
-    let archive = tree::archive::SharedArchive::new(config, Arc::clone(counters));
+    let archive = tree::SharedTree::new(config, Arc::clone(counters));
     let server = RrdcachedServer::new(archive.clone(), &config.rrd.rootdir);
     let expiry = tree::expire::Expiry::new(config);
     let plugins: [Box<dyn Plugin>; 2] = [

@@ -8,7 +8,7 @@ use flate2::Crc;
 
 use super::journal::{FILE, FOLDER, FORGET, FRAME_BYTES, HEADER};
 use super::packed::{stepped, take_number, unpack};
-use super::writer::FileSpec;
+use crate::file::FileSpec;
 use crate::file::samples::Kind;
 use crate::tree::paths;
 

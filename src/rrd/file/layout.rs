@@ -10,7 +10,7 @@ pub(crate) const STAT_HEAD: usize = 128;
 pub(crate) const DS_DEF: usize = 120;
 pub(crate) const RRA_DEF: usize = 120;
 const LIVE_HEAD: usize = 16;
-const PDP_PREP: usize = 112;
+pub(crate) const PDP_PREP: usize = 112;
 pub(crate) const CDP_PREP: usize = 80;
 const RRA_PTR: usize = 8;
 

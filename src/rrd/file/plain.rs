@@ -1,26 +1,28 @@
 //! The update of a plain round-robin file: what librrd would make of it, but for the rounding of a
 //! value's last bits, in less time. librrd maps the file into memory for each call, which costs.
 //!
-//! Plain is what gmetad itself has created: gauges, counters and derives without limits, averaged.
-//! Everything else, and everything that goes wrong, is left to librrd. No rule of what to write is
-//! here, and no `unsafe`: fields are read and written as bytes.
+//! Plain is what gmetad itself creates: gauges, counters and derives without limits, averaged.
+//! Everything else, and everything that goes wrong, is left to librrd. What is reckoned is
+//! [`arithmetic`](crate::file::arithmetic)'s matter. Fields are read and written as bytes.
 
-use std::ffi::{CStr, OsStr};
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
-use crate::file::layout::{
-    CDP_PREP, DS_HEARTBEAT, DS_MAX, DS_MIN, DS_TYPE, LAST_DS, NAME, RRA_PAR, RRA_ROWS, RRA_STEPS,
-    STAT_HEAD, Shape, float, put, put_float, text, whole,
+use crate::file::arithmetic::{
+    CDP_PRIMARY, CDP_SECONDARY, Consolidation, Interval, SourceKind, UNKNOWN,
 };
+use crate::file::as_path;
+use crate::file::layout::{
+    CDP_PREP, DS_HEARTBEAT, DS_MAX, DS_MIN, DS_TYPE, LAST_DS, NAME, PDP_PREP, RRA_PAR, RRA_ROWS,
+    RRA_STEPS, STAT_HEAD, Shape, float, put, text, whole,
+};
+use crate::file::open::{Access, open};
 use crate::file::samples::Samples;
-use gmetad_core::model::parse_number;
 
 /// Enough for the header of nearly every file, and for rows of the finest archive; a longer header
 /// is read a second time.
@@ -29,20 +31,13 @@ const FRONT: usize = 4096;
 /// Longest header that is handled here.
 const MAX_HEADER: usize = 64 << 10;
 
-/// Offsets inside those parts.
-const PDP_UNKNOWN_SECS: usize = 32;
-const PDP_VALUE: usize = 40;
-const CDP_VALUE: usize = 0;
-const CDP_UNKNOWN: usize = 8;
-const CDP_PRIMARY: usize = 64;
-const CDP_SECONDARY: usize = 72;
-
-/// What librrd writes for a value that is not known: a NaN with its sign set.
-const UNKNOWN: f64 = f64::from_bits(0xfff8_0000_0000_0000);
+/// Most archives and data sources of a plain file.
+const MAX_ARCHIVES: usize = 32;
+const MAX_SOURCES: usize = 2;
 
 /// Writes samples into the file, if both are plain. `false`: nothing was written, ask librrd. An
-/// error is the system's while it was written, and librrd would do no better: with a file mapped
-/// into memory, the same would be a signal that ends the process.
+/// error is the system's while the file was written. librrd must not be asked then: it maps the file
+/// into memory, where the same error is a signal that ends the process.
 pub(crate) fn update(path: &CStr, samples: &Samples) -> io::Result<bool> {
     if cfg!(not(all(
         target_pointer_width = "64",
@@ -56,10 +51,9 @@ pub(crate) fn update(path: &CStr, samples: &Samples) -> io::Result<bool> {
     }
 }
 
-/// None where either is not plain; then nothing was written.
+/// `None` where either is not plain; then nothing was written.
 fn try_update(path: &CStr, samples: &Samples) -> Option<io::Result<()>> {
-    let path = OsStr::from_bytes(path.to_bytes());
-    let mut file = open(Path::new(path)).ok()?;
+    let (file, about) = open(as_path(path), Access::Update).ok()?;
     lock(&file)?;
     let mut guess = [0; FRONT];
     let mut longer = Vec::new();
@@ -72,26 +66,11 @@ fn try_update(path: &CStr, samples: &Samples) -> Option<io::Result<()>> {
         file.read_exact_at(&mut longer, 0).ok()?;
         &mut longer[..]
     };
-    let size = file.seek(SeekFrom::End(0)).ok()?;
-    let mut update = Update::new(shape, front, size)?;
+    let mut update = Update::new(shape, front, about.len())?;
     for (time, value) in samples.iter() {
         update.sample(time.into(), value)?;
     }
     Some(update.write(&file))
-}
-
-/// Opens without noting that the file was read, which would be one more write; only the owner may.
-fn open(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    #[cfg(target_os = "linux")]
-    match options.custom_flags(libc::O_NOATIME).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            options.custom_flags(0);
-        }
-        opened => return opened,
-    }
-    options.open(path)
 }
 
 /// The lock that librrd takes; it goes when the file is closed.
@@ -113,35 +92,55 @@ fn plain_shape(bytes: &[u8]) -> Option<Shape> {
     }
     let shape = Shape::of(bytes).ok()?;
     let plain = shape.version == 3
-        && shape.sources <= 2
-        && shape.archives <= 32
+        && shape.sources <= MAX_SOURCES
+        && shape.archives <= MAX_ARCHIVES
         && shape.header_len() <= MAX_HEADER;
     plain.then_some(shape)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Gauge,
-    Counter,
-    Derive,
-}
-
 #[derive(Clone, Copy)]
 struct Source {
-    kind: Kind,
+    kind: SourceKind,
     heartbeat: f64,
 }
 
+impl Source {
+    /// By its definition; `None` where that is not plain.
+    fn of(def: &[u8]) -> Option<Source> {
+        let kind = SourceKind::named(text(&def[DS_TYPE..DS_TYPE + NAME]))?;
+        let is_limited = !float(def, DS_MIN).is_nan() || !float(def, DS_MAX).is_nan();
+        (!is_limited).then_some(Source {
+            kind,
+            heartbeat: whole(def, DS_HEARTBEAT) as f64,
+        })
+    }
+}
+
 struct Archive {
+    consolidation: Consolidation,
     rows: u64,
-    /// Steps that one row sums up.
-    steps: u64,
-    /// Share of them that may be unknown.
-    xff: f64,
     /// Where its rows start in the file.
     start: u64,
     /// Rows filled by the samples of this call.
     filled: u64,
+}
+
+impl Archive {
+    /// By its definition; `None` where that is not plain.
+    fn of(def: &[u8], start: u64) -> Option<Archive> {
+        let consolidation = Consolidation {
+            steps: whole(def, RRA_STEPS),
+            xff: float(def, RRA_PAR),
+        };
+        let averages = text(&def[..NAME]) == b"AVERAGE";
+        let sane = consolidation.steps > 0 && (0.0..1.0).contains(&consolidation.xff);
+        (averages && sane).then_some(Archive {
+            consolidation,
+            rows: whole(def, RRA_ROWS),
+            start,
+            filled: 0,
+        })
+    }
 }
 
 /// A run of bytes that goes into the file at `at`.
@@ -157,86 +156,27 @@ struct Update<'a> {
     front: &'a mut [u8],
     /// Where the part of `front` ends that changes.
     front_end: usize,
-    sources: [Source; 2],
+    sources: [Source; MAX_SOURCES],
     archives: Vec<Archive>,
     /// What changes behind `front`.
     runs: Vec<Run>,
-}
-
-/// The time between two samples, cut at the ends of steps.
-#[derive(Clone, Copy)]
-struct Interval {
-    secs: f64,
-    /// Before the last end of a step in it.
-    before: f64,
-    /// After that.
-    after: f64,
-    /// Ends of steps in it.
-    ended: u64,
-    /// The number of the step it started in.
-    first: u64,
-}
-
-impl Interval {
-    /// The step that went on, if it had begun before, and those after it: librrd takes them apart.
-    fn parts(self, step: u64) -> [Option<Interval>; 2] {
-        let rest = self.ended - 1;
-        let rest_secs = (rest * step) as f64;
-        let begun = self.before - rest_secs;
-        if rest == 0 || begun >= step as f64 {
-            return [Some(self), None];
-        }
-        let first = Interval {
-            before: begun,
-            after: 0.0,
-            ended: 1,
-            ..self
-        };
-        let later = Interval {
-            before: rest_secs,
-            ended: rest,
-            first: self.first + 1,
-            ..self
-        };
-        [Some(first), Some(later)]
-    }
 }
 
 impl<'a> Update<'a> {
     /// `None` where anything is not as gmetad creates it.
     fn new(shape: Shape, front: &'a mut [u8], size: u64) -> Option<Update<'a>> {
         let mut sources = [Source {
-            kind: Kind::Gauge,
+            kind: SourceKind::Gauge,
             heartbeat: 0.0,
-        }; 2];
+        }; MAX_SOURCES];
         for (at, source) in sources.iter_mut().enumerate().take(shape.sources) {
-            let def = Shape::ds_def(at);
-            source.kind = match text(&front[def + DS_TYPE..def + DS_TYPE + NAME]) {
-                b"GAUGE" => Kind::Gauge,
-                b"COUNTER" => Kind::Counter,
-                b"DERIVE" => Kind::Derive,
-                _ => return None,
-            };
-            source.heartbeat = whole(front, def + DS_HEARTBEAT) as f64;
-            if !float(front, def + DS_MIN).is_nan() || !float(front, def + DS_MAX).is_nan() {
-                return None;
-            }
+            *source = Source::of(&front[Shape::ds_def(at)..])?;
         }
         let mut archives = Vec::with_capacity(shape.archives);
         let mut start = shape.header_len() as u64;
         for at in 0..shape.archives {
-            let def = shape.rra_def(at);
-            let archive = Archive {
-                rows: whole(front, def + RRA_ROWS),
-                steps: whole(front, def + RRA_STEPS),
-                xff: float(front, def + RRA_PAR),
-                start,
-                filled: 0,
-            };
-            let pointer = whole(front, shape.pointer(at));
-            let average = text(&front[def..def + NAME]) == b"AVERAGE";
-            let sane = archive.steps > 0 && (0.0..1.0).contains(&archive.xff);
-            if !average || !sane || pointer >= archive.rows {
+            let archive = Archive::of(&front[shape.rra_def(at)..], start)?;
+            if whole(front, shape.pointer(at)) >= archive.rows {
                 return None;
             }
             let bytes = archive.rows.checked_mul(shape.sources as u64 * 8)?;
@@ -262,8 +202,8 @@ impl<'a> Update<'a> {
         if time <= last {
             return None;
         }
-        let interval = self.interval(last, time);
-        let mut grown = [UNKNOWN; 2];
+        let interval = Interval::between(last, time, self.shape.step);
+        let mut grown = [UNKNOWN; MAX_SOURCES];
         for (source, grown) in grown.iter_mut().enumerate().take(self.shape.sources) {
             *grown = self.grown(source, words.next()?, interval.secs)?;
         }
@@ -271,35 +211,22 @@ impl<'a> Update<'a> {
             return None;
         }
         if interval.ended == 0 {
-            self.gather(&interval, &grown);
+            for (source, &grown) in grown.iter().enumerate().take(self.shape.sources) {
+                interval.gather(self.pdp(source), grown);
+            }
         } else {
             for part in interval.parts(self.shape.step).into_iter().flatten() {
-                let rates = self.end_steps(&part, &grown);
-                for archive in 0..self.shape.archives {
-                    self.consolidate(archive, &part, &rates)?;
-                }
+                self.end_steps(&part, &grown)?;
             }
         }
         put(self.front, self.shape.live(), time);
         Some(())
     }
 
-    fn interval(&self, last: u64, time: u64) -> Interval {
-        let step = self.shape.step;
-        let (first, now) = (last / step, time / step);
-        let secs = (time - last) as f64;
-        let (before, after) = if now > first {
-            ((now * step - last) as f64, (time % step) as f64)
-        } else {
-            (secs, 0.0)
-        };
-        Interval {
-            secs,
-            before,
-            after,
-            ended: now - first,
-            first,
-        }
+    /// What is kept of a data source between two samples.
+    fn pdp(&mut self, source: usize) -> &mut [u8] {
+        let at = self.shape.pdp(source);
+        &mut self.front[at..at + PDP_PREP]
     }
 
     /// What a value adds, as rate times seconds; NaN where that is unknown. Keeps its text.
@@ -309,135 +236,67 @@ impl<'a> Update<'a> {
         if word.is_empty() || word.len() >= LAST_DS || secs > heartbeat {
             return None;
         }
-        let at = self.shape.pdp(source);
-        let last = text(&self.front[at..at + LAST_DS]);
-        let grown = if word == b"U" {
-            UNKNOWN
-        } else if kind == Kind::Gauge {
-            decimal(word)? * secs
-        } else {
-            let value = digits(word)?;
-            if last.first() == Some(&b'U') {
-                UNKNOWN
-            } else {
-                counted(value, digits(last)?, kind)?
-            }
-        };
-        let kept = &mut self.front[at..at + LAST_DS];
+        let kept = &mut self.pdp(source)[..LAST_DS];
+        let grown = kind.grown(word, text(kept), secs)?;
         kept.fill(0);
         kept[..word.len()].copy_from_slice(word);
         Some(grown)
     }
 
-    /// Adds to the step that goes on.
-    fn gather(&mut self, interval: &Interval, grown: &[f64; 2]) {
-        for (source, &grown) in grown.iter().enumerate().take(self.shape.sources) {
-            let at = self.shape.pdp(source);
-            if grown.is_nan() {
-                let unknown = whole(self.front, at + PDP_UNKNOWN_SECS);
-                put(
-                    self.front,
-                    at + PDP_UNKNOWN_SECS,
-                    unknown.wrapping_add(interval.secs as u64),
-                );
-            } else {
-                let so_far = float(self.front, at + PDP_VALUE);
-                let sum = if so_far.is_nan() {
-                    grown
-                } else {
-                    so_far + grown
-                };
-                put_float(self.front, at + PDP_VALUE, sum);
-            }
-        }
-    }
-
-    /// Ends the step that went on and starts the one that goes on; the rate of those that ended.
-    fn end_steps(&mut self, interval: &Interval, grown: &[f64; 2]) -> [f64; 2] {
-        let step = self.shape.step as f64;
-        let mut rates = [UNKNOWN; 2];
+    /// Ends the steps of an interval, and carries their rates into the archives.
+    fn end_steps(&mut self, interval: &Interval, grown: &[f64; MAX_SOURCES]) -> Option<()> {
+        let step = self.shape.step;
+        let mut rates = [UNKNOWN; MAX_SOURCES];
         for (source, rate) in rates.iter_mut().enumerate().take(self.shape.sources) {
-            let at = self.shape.pdp(source);
-            let grown = grown[source];
-            let unknown = whole(self.front, at + PDP_UNKNOWN_SECS);
-            let mut value = float(self.front, at + PDP_VALUE);
-            let mut unknown_before = 0.0;
-            if grown.is_nan() {
-                unknown_before = interval.before;
-            } else {
-                value = if value.is_nan() { 0.0 } else { value };
-                value += grown / interval.secs * interval.before;
-            }
-            if step / 2.0 >= unknown as f64 {
-                let known = (interval.ended * self.shape.step) as i64 - unknown as i64;
-                *rate = value / (known as f64 - unknown_before);
-            }
-            let (value, unknown) = if grown.is_nan() {
-                (UNKNOWN, interval.after as u64)
-            } else {
-                (grown / interval.secs * interval.after, 0)
-            };
-            put_float(self.front, at + PDP_VALUE, value);
-            put(self.front, at + PDP_UNKNOWN_SECS, unknown);
+            *rate = interval.end_steps(self.pdp(source), grown[source], step);
         }
-        rates
+        for archive in 0..self.shape.archives {
+            self.consolidate(archive, interval, &rates)?;
+        }
+        Some(())
     }
 
     /// Carries the rates of the steps that ended into an archive, and keeps the rows they fill.
     /// `None` where the samples of one call go all the way round.
-    fn consolidate(&mut self, archive: usize, interval: &Interval, rates: &[f64; 2]) -> Option<()> {
-        let Archive {
-            rows,
-            steps,
-            xff,
-            start,
-            ..
-        } = self.archives[archive];
-        let to_row_end = steps - interval.first % steps;
-        let filled = match interval.ended.checked_sub(to_row_end) {
-            Some(more) => more / steps + 1,
-            None => 0,
-        };
-        self.archives[archive].filled += filled;
-        if self.archives[archive].filled > rows {
+    fn consolidate(
+        &mut self,
+        archive: usize,
+        interval: &Interval,
+        rates: &[f64; MAX_SOURCES],
+    ) -> Option<()> {
+        let of = &mut self.archives[archive];
+        let (consolidation, rows) = (of.consolidation, interval.rows(of.consolidation.steps));
+        of.filled += rows.filled;
+        if of.filled > of.rows {
             return None;
         }
         for (source, &rate) in rates.iter().enumerate().take(self.shape.sources) {
             let at = self.shape.cdp(archive, source);
-            let cdp = &mut self.front[at..at + CDP_PREP];
-            if steps > 1 {
-                sum_up(
-                    cdp,
-                    rate,
-                    interval.ended,
-                    to_row_end,
-                    steps,
-                    xff,
-                    filled > 0,
-                );
-            } else {
-                put_float(cdp, CDP_PRIMARY, rate);
-                if interval.ended > 1 {
-                    put_float(cdp, CDP_SECONDARY, rate);
-                }
-            }
+            consolidation.carry(&mut self.front[at..at + CDP_PREP], rate, rows);
         }
+        self.put_rows(archive, rows.filled);
+        Some(())
+    }
+
+    /// Puts so many rows into an archive: what was in the making, and the same rate in each after it.
+    fn put_rows(&mut self, archive: usize, filled: u64) {
+        let Archive { rows, start, .. } = self.archives[archive];
+        let sources = self.shape.sources;
         let mut row = whole(self.front, self.shape.pointer(archive));
         for nth in 0..filled {
             row = (row + 1) % rows;
             let field = if nth == 0 { CDP_PRIMARY } else { CDP_SECONDARY };
-            for source in 0..self.shape.sources {
+            for source in 0..sources {
                 let from = self.shape.cdp(archive, source) + field;
-                let at = start + (row * self.shape.sources as u64 + source as u64) * 8;
-                self.put_row(at, from);
+                let at = start + (row * sources as u64 + source as u64) * 8;
+                self.put_value(at, from);
             }
         }
         put(self.front, self.shape.pointer(archive), row);
-        Some(())
     }
 
     /// Puts the value that is at `from` in the header into the file's row at `at`.
-    fn put_row(&mut self, at: u64, from: usize) {
+    fn put_value(&mut self, at: u64, from: usize) {
         let end = at + 8;
         if end <= self.front.len() as u64 {
             self.front.copy_within(from..from + 8, at as usize);
@@ -458,53 +317,6 @@ impl<'a> Update<'a> {
     }
 }
 
-/// Adds the steps that ended to a row of several.
-fn sum_up(
-    cdp: &mut [u8],
-    rate: f64,
-    ended: u64,
-    to_row_end: u64,
-    steps: u64,
-    xff: f64,
-    fills: bool,
-) {
-    let value = float(cdp, CDP_VALUE);
-    let mut unknown = whole(cdp, CDP_UNKNOWN);
-    if !fills {
-        if rate.is_nan() {
-            put(cdp, CDP_UNKNOWN, unknown.wrapping_add(ended));
-        } else {
-            let more = rate * ended as f64;
-            put_float(
-                cdp,
-                CDP_VALUE,
-                if value.is_nan() { more } else { value + more },
-            );
-        }
-        return;
-    }
-    let left = (ended - to_row_end) % steps;
-    if rate.is_nan() {
-        unknown = unknown.wrapping_add(to_row_end);
-    }
-    put_float(cdp, CDP_SECONDARY, rate);
-    let primary = if unknown as f64 > steps as f64 * xff {
-        UNKNOWN
-    } else {
-        let so_far = if value.is_nan() { 0.0 } else { value };
-        let rate = if rate.is_nan() { 0.0 } else { rate };
-        (so_far + rate * to_row_end as f64) / (steps - unknown) as f64
-    };
-    put_float(cdp, CDP_PRIMARY, primary);
-    let carried = if rate.is_nan() || left == 0 {
-        0.0
-    } else {
-        rate * left as f64
-    };
-    put_float(cdp, CDP_VALUE, carried);
-    put(cdp, CDP_UNKNOWN, if rate.is_nan() { left } else { 0 });
-}
-
 /// Adds bytes to the run they continue, or starts one.
 fn push_run(runs: &mut Vec<Run>, at: u64, bytes: &[u8]) {
     let last = runs
@@ -520,43 +332,14 @@ fn push_run(runs: &mut Vec<Run>, at: u64, bytes: &[u8]) {
     }
 }
 
-/// How much a value has gone on. `None` where a counter has wrapped around, or an `f64` does not
-/// hold it exactly: librrd knows what to make of that, and of values below zero.
-fn counted(value: u64, last: u64, kind: Kind) -> Option<f64> {
-    const EXACT: u64 = 1 << 53;
-    let more = value.abs_diff(last);
-    if more >= EXACT || (value < last && kind == Kind::Counter) {
-        return None;
-    }
-    Some(if value < last {
-        -(more as f64)
-    } else {
-        more as f64
-    })
-}
-
-/// A number in plain decimals, as both librrd and Rust read it.
-fn decimal(word: &[u8]) -> Option<f64> {
-    let plain = word.iter().all(|b| matches!(b, b'0'..=b'9' | b'.' | b'-'));
-    let number = plain.then(|| parse_number(word))?;
-    number.map(|number| number.value)
-}
-
-fn digits(word: &[u8]) -> Option<u64> {
-    let plain = !word.is_empty() && word.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(word)
-        .ok()
-        .filter(|_| plain)?
-        .parse()
-        .ok()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::ffi::{CString, OsStr};
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
     use super::*;
     use crate::file::{librrd, sound};
-    use std::ffi::CString;
-    use std::path::Path;
 
     const START: i64 = 1_700_000_003;
 

@@ -9,21 +9,18 @@
 //! between, or while librrd has it mapped, can still do harm: nothing but librrd's lock, which it
 //! takes too late, would hinder that, and only programs that use librrd heed the lock.
 
-use std::ffi::{CStr, OsStr};
-use std::fs::{File, OpenOptions};
+use std::ffi::CStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::FileExt;
 
-use nix::libc;
 use thiserror::Error;
 
 use crate::file::layout::{
     CDP_PREP, DS_DEF, DS_TYPE, Flaw, IS_OURS, LAST_DS, NAME, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS,
     STAT_HEAD, Shape, float, text, whole,
 };
-use crate::file::room;
+use crate::file::open::{Access, OpenError, open};
+use crate::file::{as_path, room};
 
 /// Enough for the header of nearly every file.
 const FRONT: usize = 4096;
@@ -64,12 +61,8 @@ impl<'a> Sound<'a> {
     /// Has the disk make room for all of it.
     pub(crate) fn without_holes(self) -> Result<Solid<'a>, Unsound> {
         if let Some(len) = self.to_fill {
-            let name = Path::new(OsStr::from_bytes(self.path.to_bytes()));
-            let filled = OpenOptions::new()
-                .write(true)
-                .open(name)
-                .and_then(|file| room::take(&file, len));
-            filled.map_err(|cause| Unsound::System {
+            let (file, _) = open(as_path(self.path), Access::Write)?;
+            room::take(&file, len).map_err(|cause| Unsound::System {
                 what: "it cannot be written to",
                 cause,
             })?;
@@ -92,8 +85,8 @@ pub(crate) enum Unsound {
         what: &'static str,
         cause: io::Error,
     },
-    #[error("it is no regular file")]
-    NotRegular,
+    #[error("it is {0}, not a regular file; remove it to have the file created")]
+    NotRegular(&'static str),
     #[error(
         "it is damaged: it ends after {has} bytes of {needs}; restore it, or remove it to have it \
          begun anew"
@@ -101,6 +94,15 @@ pub(crate) enum Unsound {
     Cut { has: u64, needs: u64 },
     #[error("it is damaged at byte {at}: {what}; restore it, or remove it to have it begun anew")]
     Damaged { at: usize, what: &'static str },
+}
+
+impl From<OpenError> for Unsound {
+    fn from(error: OpenError) -> Unsound {
+        match error {
+            OpenError::System { what, cause } => Unsound::System { what, cause },
+            OpenError::NotRegular(kind) => Unsound::NotRegular(kind),
+        }
+    }
 }
 
 impl From<Flaw> for Unsound {
@@ -112,11 +114,7 @@ impl From<Flaw> for Unsound {
 /// Reads a file's header and checks all that librrd would believe.
 pub(crate) fn examine(path: &CStr) -> Result<Sound<'_>, Unsound> {
     let system = |what| move |cause| Unsound::System { what, cause };
-    let file = open(path).map_err(system("it cannot be opened"))?;
-    let about = file.metadata().map_err(system("it cannot be looked at"))?;
-    if !about.is_file() {
-        return Err(Unsound::NotRegular);
-    }
+    let (file, about) = open(as_path(path), Access::Read)?;
     let sound = Sound {
         path,
         to_fill: room::has_holes(&file, about.len()).then_some(about.len()),
@@ -150,14 +148,6 @@ pub(crate) fn examine(path: &CStr) -> Result<Sound<'_>, Unsound> {
         check(&longer, shape, about.len())?;
     }
     Ok(sound)
-}
-
-fn open(path: &CStr) -> io::Result<File> {
-    // A pipe of that name is not waited for.
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(Path::new(OsStr::from_bytes(path.to_bytes())))
 }
 
 fn flaw<T>(at: usize, what: &'static str) -> Result<T, Flaw> {
@@ -385,7 +375,8 @@ const _: () = assert!(
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::CString;
+    use std::ffi::{CString, OsStr};
+    use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
 
     use super::*;
@@ -526,7 +517,7 @@ mod tests {
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         for path in [folder.path(), &pipe] {
             let path = c(path.as_os_str().as_bytes());
-            assert!(matches!(examine(&path), Err(Unsound::NotRegular)));
+            assert!(matches!(examine(&path), Err(Unsound::NotRegular(_))));
         }
         let missing = c(folder.path().join("missing").as_os_str().as_bytes());
         let said = examine(&missing).unwrap_err().to_string();

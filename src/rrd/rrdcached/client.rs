@@ -9,8 +9,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::file::samples::Samples;
-use crate::tree::behind::Refusals;
-use crate::writer::RrdCounters;
+use crate::writer::counters::RrdCounters;
+use crate::writer::refusals::Refusals;
 use gmetad_config::{ExportConfig, RrdcachedAddress};
 use gmetad_core::plugin::PluginError;
 use gmetad_core::status::ExportCounters;

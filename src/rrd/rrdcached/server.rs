@@ -14,10 +14,11 @@ use crate::cache::Held;
 use crate::file::librrd::{self, RrdError};
 use crate::file::samples::Kind;
 use crate::file::sound::{self, Sound, Unsound};
+use crate::file::{FileSpec, exists};
 use crate::later::Later;
-use crate::tree::archive::SharedArchive;
+use crate::tree::SharedTree;
 use crate::tree::paths::{PathBuffer, is_inside};
-use crate::writer::{FileSpec, Writer, exists};
+use crate::writer::Writer;
 
 /// Rows of an answer at most; C gmetad's largest archive has half as many.
 const ROWS: u64 = 100_000;
@@ -71,7 +72,7 @@ impl SessionAnswer {
 /// All connections' sessions, on the plugin thread.
 #[derive(Debug)]
 pub struct RrdcachedServer {
-    archive: SharedArchive,
+    archive: SharedTree,
     sessions: HashMap<u64, Session>,
     /// As it is called, and as it is when links are followed, which rrdtool does.
     roots: [PathBuf; 2],
@@ -85,7 +86,7 @@ struct Counts {
 }
 
 impl RrdcachedServer {
-    pub(crate) fn new(archive: SharedArchive, root: &Path) -> RrdcachedServer {
+    pub(crate) fn new(archive: SharedTree, root: &Path) -> RrdcachedServer {
         RrdcachedServer {
             archive,
             sessions: HashMap::new(),

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::file::samples::Kind;
-use crate::tree::archive::FolderWriter;
+use crate::tree::folder_writer::FolderWriter;
 use gmetad_core::model::{Contributors, Mono, Summary, SummaryMetric};
 
 /// What is known of a folder that was not written to for this long is let go; its files are then

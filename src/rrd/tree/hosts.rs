@@ -1,26 +1,27 @@
 //! The plugin `rrd`: every numeric metric of every host into a file of its own.
 //!
-//! Which values are worth keeping is decided here; how they get into files is the archive's.
+//! Which values are worth keeping is decided here; how they get into files is the tree's.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::tree::archive::{Moment, SharedArchive};
+use crate::tree::SharedTree;
 use crate::tree::expire::Expiry;
+use crate::tree::moment::Moment;
 use gmetad_core::model::{Node, Now};
 use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
 use gmetad_core::status::ExportCounters;
 
 /// Writes hosts' metrics.
 pub(crate) struct HostFiles {
-    archive: SharedArchive,
+    tree: SharedTree,
     /// Removes old files, if it is to.
     expiry: Option<Expiry>,
 }
 
 impl HostFiles {
-    pub(crate) fn new(archive: SharedArchive, expiry: Option<Expiry>) -> HostFiles {
-        HostFiles { archive, expiry }
+    pub(crate) fn new(tree: SharedTree, expiry: Option<Expiry>) -> HostFiles {
+        HostFiles { tree, expiry }
     }
 }
 
@@ -30,23 +31,23 @@ impl Plugin for HostFiles {
     }
 
     fn start(&mut self) -> Result<(), PluginError> {
-        self.archive.lock().open()
+        self.tree.lock().open()
     }
 
     /// Written is what the newest document had, of hosts that are up, where it is a number and its
     /// time has not passed. A file's trouble is told by the writer; it is not the plugin's.
     fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
-        let mut archive = self.archive.lock();
+        let mut tree = self.tree.lock();
         let Now { mono, .. } = update.now;
         let Node::Cluster(cluster) = &update.node else {
             return Ok(());
         };
-        if !archive.writes() || !update.up {
-            archive.keep(&cluster.name, mono);
+        if !tree.writes() || !update.up {
+            tree.keep(&cluster.name, mono);
             return Ok(());
         }
         let moment = Moment::of(cluster.localtime, update);
-        let Some(mut hosts) = archive.hosts(cluster, moment, mono) else {
+        let Some(mut hosts) = tree.hosts(cluster, moment, mono) else {
             return Ok(());
         };
         for host in &cluster.hosts {
@@ -67,26 +68,26 @@ impl Plugin for HostFiles {
             folder.finish();
         }
         hosts.finish();
-        archive.hand_over();
+        tree.hand_over();
         Ok(())
     }
 
     fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
-        self.archive.lock().export()
+        self.tree.lock().export()
     }
 
     fn stop(&mut self) {
-        self.archive.lock().close();
+        self.tree.lock().close();
     }
 
     fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
-        self.archive.lock().sweep(root.now.mono);
+        self.tree.lock().sweep(root.now.mono);
         Ok(())
     }
 
     fn tick(&mut self) -> Option<Duration> {
         let expiry = self.expiry.as_mut().map(Expiry::step);
-        let archive = self.archive.lock().step();
-        [expiry, archive].into_iter().flatten().min()
+        let tree = self.tree.lock().step();
+        [expiry, tree].into_iter().flatten().min()
     }
 }

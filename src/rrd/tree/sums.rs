@@ -4,8 +4,9 @@
 
 use std::time::Duration;
 
-use crate::tree::archive::{Moment, SharedArchive};
+use crate::tree::SharedTree;
 use crate::tree::growth::Growth;
+use crate::tree::moment::Moment;
 use gmetad_core::model::{Node, StoreTime};
 use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
 
@@ -14,14 +15,14 @@ const ROOT_STEP: Duration = Duration::from_secs(15);
 
 /// Writes sums.
 pub(crate) struct SumFiles {
-    archive: SharedArchive,
+    tree: SharedTree,
     growth: Growth,
 }
 
 impl SumFiles {
-    pub(crate) fn new(archive: SharedArchive) -> SumFiles {
+    pub(crate) fn new(tree: SharedTree) -> SumFiles {
         SumFiles {
-            archive,
+            tree,
             growth: Growth::default(),
         }
     }
@@ -33,16 +34,16 @@ impl Plugin for SumFiles {
     }
 
     fn start(&mut self) -> Result<(), PluginError> {
-        self.archive.lock().open()
+        self.tree.lock().open()
     }
 
     fn stop(&mut self) {
-        self.archive.lock().close();
+        self.tree.lock().close();
     }
 
     fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
-        let mut archive = self.archive.lock();
-        if !archive.writes() || !update.up {
+        let mut tree = self.tree.lock();
+        if !tree.writes() || !update.up {
             return Ok(());
         }
         let localtime = match &update.node {
@@ -50,34 +51,34 @@ impl Plugin for SumFiles {
             Node::Grid(grid) => grid.localtime,
         };
         let moment = Moment::of(localtime, update);
-        let folder = archive.node_sums(update.node.name(), moment, update.now.mono);
+        let folder = tree.node_sums(update.node.name(), moment, update.now.mono);
         if let Some(folder) = folder {
             let (name, summary) = (update.node.name(), update.node.summary());
             (self.growth).put_all(Some(name), folder, summary, update.now.mono);
-            archive.hand_over();
+            tree.hand_over();
         }
         Ok(())
     }
 
     fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
-        let mut archive = self.archive.lock();
-        if !archive.writes() {
+        let mut tree = self.tree.lock();
+        if !tree.writes() {
             return Ok(());
         }
         let moment = Moment {
             time: StoreTime::Ours(root.now.epoch),
             step: ROOT_STEP,
         };
-        if let Some(folder) = archive.root_sums(moment, root.now.mono) {
+        if let Some(folder) = tree.root_sums(moment, root.now.mono) {
             (self.growth).put_all(None, folder, &root.summary, root.now.mono);
-            archive.hand_over();
+            tree.hand_over();
         }
-        archive.sweep(root.now.mono);
+        tree.sweep(root.now.mono);
         self.growth.sweep(root.now.mono);
         Ok(())
     }
 
     fn tick(&mut self) -> Option<Duration> {
-        self.archive.lock().step()
+        self.tree.lock().step()
     }
 }

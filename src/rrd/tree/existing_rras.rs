@@ -4,12 +4,11 @@
 //! Reads a few headers itself, never through librrd; looks at so many names and for so long at
 //! most, as a root may have a million files.
 
-use std::fs::{self, DirEntry, File};
-use std::os::unix::fs::FileExt;
+use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::file::layout::{self, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS, STAT_HEAD, Shape};
+use crate::file::{Rra, rras};
 use gmetad_config::RrdConfig;
 
 /// Names looked at in a folder.
@@ -21,35 +20,27 @@ const FOLDERS: usize = 3;
 /// How long is looked.
 const TIME: Duration = Duration::from_millis(500);
 
-/// Archives of a file that are read; gmetad's own files have few.
-const ARCHIVES: usize = 64;
-
-/// A consolidation function, the steps of a row, the rows.
-type Archive = (String, u64, u64);
-
 /// What to say where the newest file of the root has other archives than a new one would get.
 pub fn other_archives(rrd: &RrdConfig) -> Option<String> {
     if !rrd.write {
         return None;
     }
-    let wanted: Vec<Archive> = rrd
+    let wanted: Vec<Rra> = rrd
         .rras
         .iter()
         .map(|rra| defined(rra))
         .collect::<Option<_>>()?;
-    let file = newest_file(&rrd.rootdir, Instant::now() + TIME)?;
-    let (found, shares): (Vec<Archive>, Vec<f64>) = archives_of(&file)?.into_iter().unzip();
+    let newest = newest_file(&rrd.rootdir, Instant::now() + TIME)?;
+    let (found, shares): (Vec<Rra>, Vec<f64>) = rras(&newest)?.into_iter().unzip();
     if found == wanted {
         return None;
     }
     let lines = found.iter().zip(shares);
-    let lines: Vec<String> = lines
-        .map(|(archive, share)| written(archive, share))
-        .collect();
+    let lines: Vec<String> = lines.map(|(rra, share)| written(rra, share)).collect();
     Some(format!(
         "new files get other archives than the newest ones have: {} has {}; new ones get {}; to go \
          on as before, write RRAs {}",
-        file.display(),
+        newest.display(),
         listed(&found),
         listed(&wanted),
         lines.join(" ")
@@ -57,20 +48,29 @@ pub fn other_archives(rrd: &RrdConfig) -> Option<String> {
 }
 
 /// An archive as the configuration has it; none where its steps or rows are times.
-fn defined(rra: &str) -> Option<Archive> {
+fn defined(rra: &str) -> Option<Rra> {
     let mut fields = rra.split(':').skip(1);
     let function = fields.next()?.to_owned();
     let (steps, rows) = (fields.nth(1)?, fields.next()?);
-    Some((function, steps.parse().ok()?, rows.parse().ok()?))
+    Some(Rra {
+        function,
+        steps: steps.parse().ok()?,
+        rows: rows.parse().ok()?,
+    })
 }
 
-fn listed(archives: &[Archive]) -> String {
+fn listed(archives: &[Rra]) -> String {
     let texts = archives.iter();
-    let texts = texts.map(|(function, steps, rows)| format!("{function}:{steps}:{rows}"));
+    let texts = texts.map(|rra| format!("{}:{}:{}", rra.function, rra.steps, rra.rows));
     texts.collect::<Vec<_>>().join(" ")
 }
 
-fn written((function, steps, rows): &Archive, unknown_share: f64) -> String {
+fn written(rra: &Rra, unknown_share: f64) -> String {
+    let Rra {
+        function,
+        steps,
+        rows,
+    } = rra;
     format!("RRA:{function}:{unknown_share}:{steps}:{rows}")
 }
 
@@ -113,38 +113,10 @@ fn made(entry: &DirEntry) -> Option<SystemTime> {
     metadata.created().or_else(|_| metadata.modified()).ok()
 }
 
-/// The archives, each with the share of its steps that may be unknown.
-fn archives_of(file: &Path) -> Option<Vec<(Archive, f64)>> {
-    if !layout::IS_OURS {
-        return None;
-    }
-    let file = File::open(file).ok()?;
-    let mut head = [0; STAT_HEAD];
-    file.read_exact_at(&mut head, 0).ok()?;
-    let shape = Shape::of(&head).ok()?;
-    if shape.archives > ARCHIVES {
-        return None;
-    }
-    let mut defs = vec![0; shape.archives * RRA_DEF];
-    file.read_exact_at(&mut defs, shape.rra_def(0) as u64)
-        .ok()?;
-    let archives = defs.chunks_exact(RRA_DEF).map(|def| {
-        let function = String::from_utf8_lossy(layout::text(&def[..layout::NAME]));
-        let is_name = function.bytes().all(|byte| byte.is_ascii_uppercase());
-        let archive = (
-            function.into_owned(),
-            layout::whole(def, RRA_STEPS),
-            layout::whole(def, RRA_ROWS),
-        );
-        is_name.then(|| (archive, layout::float(def, RRA_PAR)))
-    });
-    archives.collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gmetad_config::RrdConfig;
+    use crate::file::layout::{self, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS, STAT_HEAD};
 
     /// The front of a file with these archives, as far as it is looked at.
     fn header(archives: &[(&str, u64, u64)]) -> Vec<u8> {

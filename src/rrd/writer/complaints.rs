@@ -1,21 +1,15 @@
-//! Why a file does not take its samples, and what is said of that: a line for each cause, however
-//! many files it has.
+//! What is logged of files that do not take their samples: a line for each cause, however many
+//! files it has.
 //!
 //! Nothing is written here, and nothing is tried again.
 
 use std::collections::BTreeMap;
 use std::ffi::CStr;
-use std::fmt;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::unistd::{User, geteuid};
-
-use crate::file::librrd::RrdError;
-use crate::file::sound::Unsound;
+use crate::file::FileError;
+use crate::writer::creation::CREATE_WITHIN;
+use crate::writer::failure::Failure;
 use gmetad_core::model::Mono;
 
 /// Lines in one `PERIOD`; the causes over that are counted in one more line.
@@ -23,150 +17,6 @@ const LINES: usize = 10;
 
 /// A cause that has been told is told again, with the files it has gained, after that.
 const PERIOD: Duration = Duration::from_secs(60);
-
-/// Why samples were not written.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// The file is not there, and there was no time to create it.
-    Postponed,
-    /// The file is there, and librrd refuses the samples.
-    Librrd(RrdError),
-    /// The file is none that librrd can be given.
-    Unsound(Unsound),
-    /// The file is not there, and librrd could not create it.
-    NotCreated(RrdError),
-    /// A folder takes no files.
-    Folder {
-        /// The one that is at fault: of those that were to be made, the first.
-        folder: PathBuf,
-        cause: io::Error,
-    },
-    /// The system refuses something else.
-    System {
-        what: &'static str,
-        cause: io::Error,
-    },
-}
-
-impl Failure {
-    /// Of a folder in which nothing could be made, whether it is there or not.
-    pub(crate) fn of_folder(folder: &Path, cause: io::Error) -> Failure {
-        let there = folder.ancestors().find(|it| fs::metadata(it).is_ok());
-        Failure::Folder {
-            folder: there.unwrap_or(folder).into(),
-            cause,
-        }
-    }
-
-    /// Whether the same file may take the same samples later: it is locked, the disk is full or
-    /// away. A file that is no round-robin file stays what it is.
-    pub(crate) fn may_pass(&self) -> bool {
-        match self {
-            Failure::Postponed
-            | Failure::NotCreated(_)
-            | Failure::Folder { .. }
-            | Failure::System { .. } => true,
-            Failure::Unsound(unsound) => matches!(unsound, Unsound::System { .. }),
-            Failure::Librrd(_) => self.is_lock(),
-        }
-    }
-
-    /// Whether another process was writing the file at that moment.
-    pub(crate) fn is_lock(&self) -> bool {
-        matches!(self, Failure::Librrd(error) if error.is_lock())
-    }
-
-    /// What is said, without the file's name, so that files with one cause have one text. What is
-    /// wrong with a file itself is nobody else's: of each, the name is told.
-    fn cause(&self, path: &str) -> Cause {
-        match self {
-            Failure::Unsound(unsound) if !matches!(unsound, Unsound::System { .. }) => {
-                Cause::Own(path.into(), unsound.to_string())
-            }
-            failure => Cause::Shared(failure.to_string().replace(path, "it")),
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Failure::Postponed => f.write_str("it will be created with the next update"),
-            Failure::Librrd(error) | Failure::NotCreated(error) => error.fmt(f),
-            Failure::Unsound(unsound) => unsound.fmt(f),
-            Failure::Folder { cause, .. } | Failure::System { cause, .. } if is_wide(cause) => {
-                f.write_str(&reason(cause))
-            }
-            Failure::Folder { folder, cause } => write!(
-                f,
-                "nothing can be made in {}{}: {}",
-                folder.display(),
-                by_whom(cause),
-                reason(cause)
-            ),
-            Failure::System { what, cause } => {
-                write!(f, "{what}{}: {}", by_whom(cause), reason(cause))
-            }
-        }
-    }
-}
-
-impl From<RrdError> for Failure {
-    fn from(error: RrdError) -> Failure {
-        Failure::Librrd(error)
-    }
-}
-
-impl From<Unsound> for Failure {
-    fn from(unsound: Unsound) -> Failure {
-        match unsound {
-            Unsound::System { what, cause } => Failure::System { what, cause },
-            unsound => Failure::Unsound(unsound),
-        }
-    }
-}
-
-/// Whether a reason is no single folder's or file's: the disk is full, or cannot be written at all.
-fn is_wide(cause: &io::Error) -> bool {
-    let errno = cause.raw_os_error().map(Errno::from_raw);
-    matches!(
-        errno,
-        Some(
-            Errno::ENOSPC
-                | Errno::EDQUOT
-                | Errno::EROFS
-                | Errno::EIO
-                | Errno::EMFILE
-                | Errno::ENFILE
-                | Errno::ENOMEM
-        )
-    )
-}
-
-/// The system's words, without its number.
-pub(crate) fn reason(cause: &io::Error) -> String {
-    match cause.raw_os_error() {
-        Some(number) => Errno::from_raw(number).desc().into(),
-        None => cause.to_string(),
-    }
-}
-
-/// Who is refused, where that matters.
-fn by_whom(cause: &io::Error) -> String {
-    if cause.kind() != io::ErrorKind::PermissionDenied {
-        return String::new();
-    }
-    format!(" by {}", user())
-}
-
-/// Who this process is.
-pub(crate) fn user() -> String {
-    let id = geteuid();
-    match User::from_uid(id) {
-        Ok(Some(user)) => format!("user {}", user.name),
-        _ => format!("user {id}"),
-    }
-}
 
 /// What files have in common that are not written.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -178,6 +28,17 @@ enum Cause {
 }
 
 impl Cause {
+    /// Of a file's failure, without its name, so that files with one cause have one text. What is
+    /// wrong with a file itself is nobody else's: of each, the name is told.
+    fn of(failure: &Failure, path: &str) -> Cause {
+        match failure {
+            Failure::File(FileError::Unsound(unsound)) => {
+                Cause::Own(path.into(), unsound.to_string())
+            }
+            failure => Cause::Shared(failure.to_string().replace(path, "it")),
+        }
+    }
+
     fn text(&self) -> &str {
         match self {
             Cause::Own(_, text) | Cause::Shared(text) => text,
@@ -226,8 +87,9 @@ impl Complaints {
         let postponed = std::mem::take(&mut self.postponed);
         if postponed > 0 {
             log::error!(
-                "{postponed} values had no RRD file yet: so many are new that each update creates \
-                 a part"
+                "{postponed} values were not stored: their RRD files do not exist yet, and an update \
+                 creates new files for {} s at most; the next updates create the rest",
+                CREATE_WITHIN.as_secs()
             );
         }
     }
@@ -236,7 +98,7 @@ impl Complaints {
     pub(crate) fn failed(&mut self, path: &CStr, failure: &Failure, loses: bool) {
         let path = path.to_string_lossy();
         self.broken_since.get_or_insert(self.now);
-        let hit = self.hits.entry(failure.cause(&path)).or_insert(Hit {
+        let hit = self.hits.entry(Cause::of(failure, &path)).or_insert(Hit {
             path: path.into_owned(),
             files: 0,
             loses,
@@ -278,7 +140,7 @@ impl Complaints {
         if rest.len() > LINES {
             let files: u64 = rest.values().map(|hit| hit.files).sum();
             log::error!(
-                "{files} more RRD files cannot be written, for {} other reasons",
+                "{files} more RRD files cannot be written, for {} reasons that are not logged",
                 rest.len()
             );
             rest.clear();
@@ -297,43 +159,47 @@ impl Complaints {
         // What begins anew is told anew.
         self.told.retain(|cause| matches!(cause, Cause::Own(..)));
         let them = match back {
-            1 => "an RRD file is written again".into(),
+            1 => "1 RRD file is written again".into(),
             back => format!("{back} RRD files are written again"),
         };
         if broken > 0 {
-            gmetad_core::recovered!(error: "{them}; {broken} cannot be yet");
+            gmetad_core::recovered!(error: "{them}; {broken} still cannot be written");
             return;
         }
         let since = self.broken_since.take().unwrap_or(self.now);
         let span = gmetad_core::complaint::span(self.now.since(since));
-        gmetad_core::recovered!(error: "{them}, after {span}: all are");
+        gmetad_core::recovered!(error: "{them}, after {span}; no RRD file fails any more");
     }
 }
 
 fn line(cause: &Cause, hit: &Hit) -> String {
     let Hit { path, files, loses } = hit;
     let text = cause.text();
-    let values = match (loses, files) {
-        (true, 1) => "its values are lost until it can",
-        (true, _) => "their values are lost until they can",
-        (false, 1) => "its values wait for some minutes",
-        (false, _) => "their values wait for some minutes",
+    let values = if *loses {
+        "values are lost until then"
+    } else {
+        "values wait for some minutes"
     };
     match files {
-        1 => format!("RRD file {path} cannot be written, {values}: {text}"),
-        _ => format!("{files} RRD files cannot be written, {path} for one, {values}: {text}"),
+        1 => format!("RRD file {path} cannot be written, its {values}: {text}"),
+        _ => format!("{files} RRD files cannot be written, such as {path}, their {values}: {text}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::path::PathBuf;
+
     use super::*;
+    use crate::file::librrd::RrdError;
+    use crate::file::sound::Unsound;
 
     fn full() -> Failure {
-        Failure::System {
+        Failure::File(FileError::System {
             what: "it cannot be created",
             cause: io::Error::from_raw_os_error(nix::libc::ENOSPC),
-        }
+        })
     }
 
     fn path(number: u32) -> std::ffi::CString {
@@ -350,8 +216,8 @@ mod tests {
         let (cause, hit) = complaints.hits.first_key_value().unwrap();
         assert_eq!(
             line(cause, hit),
-            "1000 RRD files cannot be written, /r/c/h/m0.rrd for one, their values are lost until \
-             they can: No space left on device"
+            "1000 RRD files cannot be written, such as /r/c/h/m0.rrd, their values are lost until \
+             then: No space left on device; free space or inodes on its filesystem"
         );
         complaints.tell(1000);
         assert_eq!((complaints.hits.len(), complaints.told.len()), (0, 1));
@@ -375,7 +241,7 @@ mod tests {
         for number in 0..3 {
             let name = path(number);
             let text = format!("mmaping file '{}': it failed", name.to_string_lossy());
-            complaints.failed(&name, &Failure::Librrd(RrdError::new(text)), true);
+            complaints.failed(&name, &Failure::from(RrdError::new(text)), true);
         }
         assert_eq!(complaints.hits.len(), 1);
     }
@@ -383,7 +249,7 @@ mod tests {
     #[test]
     fn damaged_files_are_named_one_by_one_but_not_without_end() {
         let mut complaints = Complaints::default();
-        let damaged = || Failure::Unsound(Unsound::NotRegular);
+        let damaged = || Failure::from(Unsound::NotRegular("a FIFO"));
         for number in 0..5 {
             complaints.failed(&path(number), &damaged(), true);
         }
@@ -440,18 +306,5 @@ mod tests {
         complaints.failed(&path(0), &full(), true);
         complaints.tell(0);
         assert_eq!((complaints.hits.len(), complaints.broken_since), (0, None));
-    }
-
-    #[test]
-    fn the_folder_at_fault_is_the_last_that_is_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let missing = folder.path().join("a/b/c");
-        let failure = Failure::of_folder(&missing, io::ErrorKind::PermissionDenied.into());
-        let text = failure.to_string();
-        let wanted = format!(
-            "nothing can be made in {} by user ",
-            folder.path().display()
-        );
-        assert!(text.starts_with(&wanted), "{text}");
     }
 }

@@ -1,0 +1,174 @@
+//! Opens what has a round-robin file's name. All of the crate's files are opened here.
+//!
+//! Only a regular file is taken. A FIFO, a device or a socket in its place is refused without
+//! waiting for it, as whoever waits is the thread that writes all files.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::libc;
+use thiserror::Error;
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// To be read. That is noted in its access time, as for any reader.
+    Read,
+    /// To be written, or to find out whether it could be.
+    Write,
+    /// To be read and written. That it was read is not noted, which would be one more write.
+    Update,
+}
+
+/// Why a file was not opened.
+#[derive(Debug, Error)]
+pub(crate) enum OpenError {
+    /// The system refuses.
+    #[error("{what}: {cause}")]
+    System {
+        what: &'static str,
+        cause: io::Error,
+    },
+    /// It is something else, which is named here with its article.
+    #[error("it is {0}, not a regular file")]
+    NotRegular(&'static str),
+}
+
+/// Opens a regular file; follows links, as librrd does.
+pub(crate) fn open(path: &Path, access: Access) -> Result<(File, Metadata), OpenError> {
+    let opened = match access {
+        Access::Read | Access::Write => options(access, 0).open(path),
+        Access::Update => open_unnoted(path),
+    };
+    let file = opened.map_err(|cause| refusal(path, cause))?;
+    let about = file.metadata().map_err(|cause| OpenError::System {
+        what: "it cannot be examined",
+        cause,
+    })?;
+    match other_kind(&about) {
+        None => Ok((file, about)),
+        Some(kind) => Err(OpenError::NotRegular(kind)),
+    }
+}
+
+fn options(access: Access, more_flags: i32) -> OpenOptions {
+    // Neither waits for the other end of a FIFO, nor makes a terminal this process's own.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | more_flags;
+    let mut options = OpenOptions::new();
+    options
+        .read(access != Access::Write)
+        .write(access != Access::Read)
+        .custom_flags(flags);
+    options
+}
+
+/// Only a file's owner may open it without having that noted.
+fn open_unnoted(path: &Path) -> io::Result<File> {
+    #[cfg(target_os = "linux")]
+    match options(Access::Update, libc::O_NOATIME).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        opened => return opened,
+    }
+    options(Access::Update, 0).open(path)
+}
+
+/// What is said of a file that the system does not open.
+fn refusal(path: &Path, cause: io::Error) -> OpenError {
+    // A socket cannot be opened, a folder not be written.
+    let kind = fs::metadata(path).ok().and_then(|it| other_kind(&it));
+    if let Some(kind) = kind {
+        return OpenError::NotRegular(kind);
+    }
+    let is_missing = cause.raw_os_error() == Some(Errno::ENOENT as i32);
+    let what = if is_missing && fs::symlink_metadata(path).is_ok() {
+        "it is a link to a missing file"
+    } else {
+        "it cannot be opened"
+    };
+    OpenError::System { what, cause }
+}
+
+/// What it is, if it is no regular file.
+fn other_kind(about: &Metadata) -> Option<&'static str> {
+    let kind = about.file_type();
+    if kind.is_file() {
+        return None;
+    }
+    Some(if kind.is_dir() {
+        "a directory"
+    } else if kind.is_fifo() {
+        "a FIFO"
+    } else if kind.is_socket() {
+        "a socket"
+    } else if kind.is_char_device() {
+        "a character device"
+    } else if kind.is_block_device() {
+        "a block device"
+    } else {
+        "of an unknown kind"
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::*;
+
+    const ALL: [Access; 3] = [Access::Read, Access::Write, Access::Update];
+
+    fn refused(path: &Path, access: Access) -> String {
+        open(path, access).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_regular_file_is_opened_also_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("f"), folder.path().join("l"));
+        fs::write(&file, "abc").unwrap();
+        symlink(&file, &link).unwrap();
+        for access in ALL {
+            for path in [&file, &link] {
+                assert_eq!(open(path, access).unwrap().1.len(), 3, "{access:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_opened_or_waited_for_and_each_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        mkfifo(&at("fifo"), Mode::S_IRWXU).unwrap();
+        let _socket = UnixListener::bind(at("socket")).unwrap();
+        symlink(at("fifo"), at("link")).unwrap();
+        symlink(at("missing"), at("dangling")).unwrap();
+        for access in ALL {
+            for (path, text) in [
+                (at("fifo"), "it is a FIFO, not a regular file"),
+                (at("link"), "it is a FIFO, not a regular file"),
+                (at("socket"), "it is a socket, not a regular file"),
+                (at(""), "it is a directory, not a regular file"),
+                (
+                    "/dev/null".into(),
+                    "it is a character device, not a regular file",
+                ),
+            ] {
+                assert_eq!(refused(&path, access), text, "{access:?}");
+            }
+            let dangling = refused(&at("dangling"), access);
+            assert!(
+                dangling.starts_with("it is a link to a missing file: "),
+                "{dangling}"
+            );
+            let missing = refused(&at("missing"), access);
+            assert!(missing.starts_with("it cannot be opened: "), "{missing}");
+        }
+    }
+}

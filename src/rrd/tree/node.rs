@@ -1,0 +1,73 @@
+//! What is remembered of a cluster's or nested grid's folder.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+
+use crate::file::samples::Kind;
+use crate::tree::acceptance::Acceptance;
+use crate::tree::folder::Dir;
+use crate::tree::moment::{Moment, TimeTrouble};
+use crate::tree::names::Names;
+use gmetad_core::model::{MetricDef, Mono};
+
+/// A cluster's or nested grid's folder.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    /// What `columns` was worked out from, not held: the node may be no more.
+    pub(super) defs: Weak<Vec<Arc<MetricDef>>>,
+    /// By definition: what it means for files, if it has any.
+    pub(super) columns: Vec<Option<Column>>,
+    /// Hosts, by component.
+    pub(super) hosts: HashMap<Box<str>, Dir>,
+    pub(super) sums: Dir,
+    /// When it was last updated.
+    pub(super) seen: Mono,
+    /// Counts updates of its hosts, so that hosts no longer named can be told.
+    pub(super) round: u32,
+    /// What was last told of its time.
+    time_trouble: Option<TimeTrouble>,
+    /// Whether its files take its values.
+    pub(super) acceptance: Acceptance,
+}
+
+/// What a definition means for files.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    /// Number of its name.
+    pub(super) name: u32,
+    pub(super) kind: Kind,
+    /// Seconds after which a value is to be forgotten; 0 = never.
+    pub(crate) dmax: u32,
+}
+
+impl Node {
+    pub(super) fn dirs(&mut self) -> impl Iterator<Item = &mut Dir> {
+        self.hosts.values_mut().chain([&mut self.sums])
+    }
+
+    /// Works out what each definition means for files, where the definitions are not those of
+    /// last time.
+    pub(super) fn learn(&mut self, defs: &Arc<Vec<Arc<MetricDef>>>, names: &mut Names) {
+        if Weak::as_ptr(&self.defs) == Arc::as_ptr(defs) {
+            return;
+        }
+        let columns = defs.iter().map(|def| {
+            def.ty().is_numeric().then(|| Column {
+                name: names.number(def.name()),
+                kind: Kind::of(def.slope()),
+                dmax: def.fields().dmax,
+            })
+        });
+        self.columns = columns.collect();
+        self.defs = Arc::downgrade(defs);
+    }
+
+    /// The time that files are given; `None` where there is none. What is wrong is logged once.
+    pub(super) fn usable_time(&mut self, name: &str, moment: Moment) -> Option<u32> {
+        let trouble = moment.trouble();
+        if std::mem::replace(&mut self.time_trouble, trouble) != trouble {
+            TimeTrouble::tell(trouble, name, moment.time.epoch());
+        }
+        moment.time()
+    }
+}

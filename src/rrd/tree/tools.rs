@@ -1,0 +1,188 @@
+//! What it takes to get from a name and a value to a file.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::cache::Held;
+use crate::file::FileSpec;
+use crate::file::samples::Samples;
+use crate::later::Later;
+use crate::record::{FileEntry, FileState};
+use crate::tree::acceptance::{Acceptance, AcceptanceChange};
+use crate::tree::names::Names;
+use crate::tree::paths::{PathBuffer, SUMMARY_DIR};
+use crate::writer::Writer;
+use gmetad_core::complaint::span;
+use gmetad_core::model::Mono;
+
+/// What it takes to get from a name and a value to a file; apart, as folders are borrowed beside.
+#[derive(Debug)]
+pub(super) struct Tools {
+    pub(super) names: Names,
+    pub(super) paths: PathBuffer,
+    pub(super) samples: Samples,
+    pub(super) writer: Writer,
+    /// Where samples wait, if any ever do.
+    pub(super) later: Option<Later>,
+    /// A component in the making.
+    pub(super) component: String,
+}
+
+/// Whose files take values or do not.
+#[derive(Clone, Copy)]
+pub(super) enum Whose<'a> {
+    /// A cluster's or grid's: its name, and the folder it makes.
+    Node(&'a str, &'a str),
+    /// The sums of everything.
+    Root,
+}
+
+impl Tools {
+    /// Before an update of that time: says whether what was written before it was refused, where
+    /// that has changed.
+    pub(super) fn follow(
+        &mut self,
+        acceptance: &mut Acceptance,
+        whose: Whose<'_>,
+        time: u32,
+        step: Duration,
+    ) {
+        let folder = match whose {
+            Whose::Node(_, folder) => folder,
+            Whose::Root => SUMMARY_DIR,
+        };
+        let refused = self.writer.refusals.take(folder);
+        let before = acceptance.is_refused();
+        if refused.is_none() && !before {
+            return;
+        }
+        let delay = match &self.later {
+            Some(later) if later.holds() => later.longest_wait(),
+            _ if self.writer.rrdcached.is_some() => 2 * step,
+            _ => Duration::ZERO,
+        };
+        let turn = acceptance.follow(refused, time, Instant::now(), delay);
+        let refusing = &self.writer.counters().refusing;
+        match (before, acceptance.is_refused()) {
+            (false, true) => drop(refusing.fetch_add(1, Ordering::Relaxed)),
+            (true, false) => drop(refusing.fetch_sub(1, Ordering::Relaxed)),
+            _ => {}
+        }
+        if let Some(turn) = turn {
+            self.tell(whose, turn, &self.writer.refusals.folder(folder));
+        }
+    }
+
+    fn tell(&self, whose: Whose<'_>, turn: AcceptanceChange, folder: &Path) {
+        let (files, clock) = match whose {
+            Whose::Node(name, _) => (format!("RRD files of {name:?}"), "its clock"),
+            Whose::Root => (
+                "RRD files of the sums of everything".into(),
+                "this machine's clock",
+            ),
+        };
+        match turn {
+            AcceptanceChange::Taken(lasted) => {
+                gmetad_core::recovered!(error: "{files} take values again, after {}", span(lasted));
+            }
+            AcceptanceChange::Refused { files: count, wait } => {
+                let too = if self.writer.rrdcached.is_some() {
+                    " and restart rrdcached"
+                } else {
+                    ""
+                };
+                log::error!(
+                    "{files}, {count} so far, take no values for the next {}: they have newer ones, \
+                     from when {clock} was ahead; set {clock} if it is wrong now, else wait, or move \
+                     the files in {} away{too}",
+                    span(wait),
+                    folder.display()
+                );
+            }
+        }
+    }
+
+    /// Holds the samples of a file in the folder entered; whether the last of them was taken.
+    pub(super) fn hold(&mut self, entry: &mut FileEntry, spec: FileSpec) -> bool {
+        let Tools {
+            samples,
+            paths,
+            writer,
+            names,
+            later,
+            ..
+        } = self;
+        let Some(later) = later else {
+            unreachable!("only a cache holds samples")
+        };
+        let id = match entry.state() {
+            FileState::Held(id) => id,
+            FileState::Direct(_) => {
+                let name = names.component(entry.name());
+                let id = later.use_file(paths.folder(), name, spec);
+                entry.set(FileState::Held(id));
+                id
+            }
+        };
+        let mut taken = false;
+        for (time, value) in samples.iter() {
+            let held = later.put(id, spec, time, value, writer);
+            taken = held != Held::Stale;
+        }
+        taken
+    }
+
+    /// Writes the samples of a file in the folder entered; the time of its newest then.
+    pub(super) fn write_through(&mut self, entry: &mut FileEntry, spec: FileSpec) -> Option<u32> {
+        let Tools {
+            samples,
+            paths,
+            writer,
+            names,
+            later,
+            ..
+        } = self;
+        let name = names.component(entry.name());
+        if let Some(later) = later
+            && later.waiting_files() > 0
+            && let Some(id) = later.find(paths.folder(), name)
+        {
+            // Older ones, of the last run's journal.
+            later.write_and_tidy(id, writer);
+        }
+        let FileState::Direct(mut record) = entry.state() else {
+            unreachable!("no file is held where updates are written as they come")
+        };
+        writer.write_of_update(paths.file(name), &mut record, spec, samples);
+        entry.set(FileState::Direct(record));
+        record.last()
+    }
+
+    /// Lets go of a node that is no more.
+    pub(super) fn forget_acceptance(&self, acceptance: &Acceptance) {
+        if acceptance.is_refused() {
+            let refusing = &self.writer.counters().refusing;
+            refusing.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells the time to those who want it.
+    pub(super) fn begin(&mut self, now: Mono) {
+        self.writer.begin(now);
+        if let Some(later) = &mut self.later {
+            later.tell_time(&self.writer);
+        }
+    }
+
+    /// Lets go of what is remembered of files that are no longer written to.
+    pub(super) fn forget(&mut self, files: &[FileEntry]) {
+        for file in files {
+            match (file.state(), &mut self.later) {
+                (FileState::Direct(record), _) => self.writer.forget(record),
+                (FileState::Held(id), Some(later)) => later.release(id, &self.writer),
+                (FileState::Held(_), None) => unreachable!("only a cache holds files"),
+            }
+        }
+    }
+}
