@@ -116,7 +116,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::testing::{Memory, Random, is_read_again_as_the_same};
+    use crate::testing::{Memory, Random, SAMPLES, is_read_again_as_the_same, sample};
     use crate::written::quoted;
     use crate::{Config, ConfigErrors, Effective, Overrides, parse};
 
@@ -129,72 +129,13 @@ mod tests {
         Printed(&read(text).expect("sound")).to_string()
     }
 
-    /// A value of each directive that is not its default, as it is printed, and what must stand
-    /// beside it to be in force.
-    const SAMPLES: &[(&str, &str, &str)] = &[
-        ("data_source", "\"a b\" 10 h:1 [::1]:2", ""),
-        ("gridname", "\"My Grid\"", ""),
-        ("authority", "http://g/x", ""),
-        ("scalable", "off", ""),
-        ("trusted_hosts", "192.0.2.0/24 web.example", ""),
-        ("all_trusted", "on", ""),
-        ("bind_address", "::1", ""),
-        ("xml_port", "1", ""),
-        ("interactive_port", "2", ""),
-        ("setuid", "off", ""),
-        ("setuid_username", "ganglia", ""),
-        ("umask", "077", ""),
-        ("debug_level", "4", ""),
-        ("daemonize", "off", ""),
-        ("logfile", "\"/l og\"", ""),
-        ("plugins_dir", "/p", ""),
-        ("python_host", "/h", ""),
-        ("plugins", "a rrd", ""),
-        ("rrd_rootdir", "/r", ""),
-        ("RRAs", "RRA:MAX:0:2:3 RRA:MIN:0:2:3", ""),
-        ("write_rrds", "off", ""),
-        ("case_sensitive_hostnames", "off", ""),
-        ("unsummarized_metrics", "disk_ \"/^a b$/\"", ""),
-        ("summarized_metrics", "x \"/^y/\"", ""),
-        ("summary_rule", "exclude \"/^z/\"", ""),
-        ("summary_default", "exclude", ""),
-        ("unsummarized_sflow_vm_metrics", "on", ""),
-        ("rrdcached_address", "unix:/s", ""),
-        ("carbon_server", "c", ""),
-        ("carbon_port", "1", "carbon_server c"),
-        ("carbon_protocol", "udp", ""),
-        ("carbon_timeout", "250", ""),
-        ("graphite_prefix", "p", ""),
-        ("graphite_path", "%s.%h.%m", ""),
-        (
-            "memcached_parameters",
-            "\"--SERVER=m:1 --SERVER=[::1]:2\"",
-            "",
-        ),
-        ("memcached_include_cluster_in_key", "on", ""),
-        ("riemann_server", "r", ""),
-        ("riemann_port", "1", "riemann_server r"),
-        ("riemann_protocol", "tcp", ""),
-        ("riemann_attributes", "\"a=b c,d=\"", ""),
-        ("write_timeout", "300", "rrd"),
-        ("write_jitter", "100", "rrd"),
-        ("flush_interval", "600", "rrd"),
-        ("cache_limit_mb", "64", "rrd"),
-        ("journal_dir", "/j", "rrd"),
-        ("listen", "/s", "rrd"),
-        ("expire_rrds", "400", "rrd"),
-    ];
-
     #[test]
     fn every_directive_is_shown_as_it_is_written_and_by_t_too() {
         let all = at_top_level().chain(in_rrd_section_only());
         for known in all.filter(|known| !matches!(known.effect, Effect::None)) {
             let name = known.name;
-            let (_, value, beside) = SAMPLES
-                .iter()
-                .find(|(sample, ..)| *sample == name)
-                .unwrap_or_else(|| panic!("{name}: which value is not its default?"));
-            let (text, line) = if *beside == "rrd" {
+            let (_, value, beside) = sample(name);
+            let (text, line) = if beside == "rrd" {
                 let line = format!("# g.conf:2\n  {name} {value}\n");
                 (format!("rrd {{\n{name} {value}\n}}"), line)
             } else {
@@ -210,7 +151,7 @@ mod tests {
                 "{name}"
             );
             // As -t shows it: otherwise than without the line.
-            let without = match *beside {
+            let without = match beside {
                 "rrd" => "rrd {\n}",
                 beside => beside,
             };

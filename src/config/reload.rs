@@ -129,6 +129,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::testing::sample;
     use crate::{Disk, Overrides, parse};
 
     fn config(text: &str) -> Config {
@@ -180,78 +181,24 @@ mod tests {
 
     #[test]
     fn each_directive_holds_at_once_or_from_the_next_start_on() {
-        let at_once = [
-            "gridname x",
-            "authority http://x/",
-            "scalable off",
-            "trusted_hosts 192.0.2.1",
-            "all_trusted on",
-            "summary_rule include a",
-            "summary_default exclude",
-            "summarized_metrics a",
-            "summarized_metrics /a/",
-            "unsummarized_metrics a",
-            "unsummarized_metrics /a/",
-            "unsummarized_sflow_vm_metrics on",
-            "case_sensitive_hostnames 0",
-            "debug_level 4",
-            "logfile /x",
-        ];
-        for line in at_once {
-            let plan = changes("", line);
-            let name = line.split(' ').next().expect("a word");
-            assert_eq!(plan.applied, [name], "{line}");
-            assert!(plan.has(name) && plan.later.is_empty());
-            assert_eq!(plan.config, config(line), "{line}");
-        }
-        let at_start = [
-            "bind_address ::1",
-            "xml_port 1",
-            "interactive_port 1",
-            "setuid off",
-            "setuid_username x",
-            "umask 077",
-            "daemonize off",
-            "plugins_dir /x",
-            "python_host /x",
-            "plugins x",
-            "write_rrds off",
-            "rrd_rootdir /x",
-            "RRAs RRA:AVERAGE:0.5:1:2",
-            "carbon_server x",
-            "carbon_protocol udp",
-            "carbon_timeout 1",
-            "graphite_prefix x",
-            "graphite_path x",
-            "memcached_parameters --SERVER=x",
-            "memcached_include_cluster_in_key on",
-            "riemann_server x",
-            "riemann_protocol tcp",
-            "riemann_attributes a=b",
-            "rrdcached_address unix:/x",
-        ];
-        for line in at_start {
-            let plan = changes("", line);
-            let name = line.split(' ').next().expect("a word");
-            assert_eq!(plan.later, [name], "{line}");
-            assert!(plan.is_empty(), "{line}");
-            assert_eq!(plan.config, config(""), "{line}: it goes on as it was");
-        }
-        // What changes nothing alone, or is tested below.
-        let others = [
-            "data_source",
-            "server_threads",
-            "carbon_port",
-            "riemann_port",
-            "Include",
-        ];
-        for name in crate::directive_names() {
-            let tested = [&at_once[..], &at_start[..]].concat();
-            let covered = others.contains(&name)
-                || tested
-                    .iter()
-                    .any(|line| line.split(' ').next() == Some(name));
-            assert!(covered, "{name}");
+        for known in settings().filter(|known| !matches!(known.effect, Effect::None)) {
+            let (name, value, beside) = sample(known.name);
+            let line = format!("{name} {value}");
+            let (old, new) = (beside, format!("{line}\n{beside}"));
+            let plan = changes(old, &new);
+            match known.effect {
+                Effect::AtReload(_) => {
+                    assert_eq!(plan.applied, [name], "{line}");
+                    assert!(plan.has(name) && plan.later.is_empty());
+                    assert_eq!(plan.config, config(&new), "{line}");
+                }
+                Effect::AtStart => {
+                    assert_eq!(plan.later, [name], "{line}");
+                    assert!(plan.is_empty(), "{line}");
+                    assert_eq!(plan.config, config(old), "{line}: it goes on as it was");
+                }
+                Effect::None => unreachable!("filtered out"),
+            }
         }
     }
 

@@ -123,6 +123,68 @@ pub(super) fn is_read_again_as_the_same(loaded: Loaded) {
     assert_eq!(placeless(again), placeless(loaded), "{text}");
 }
 
+/// For each directive a value that is not its default, as it is printed, and what must stand beside
+/// it to be in force. A new directive needs a line here.
+pub(super) const SAMPLES: &[(&str, &str, &str)] = &[
+    ("data_source", "\"a b\" 10 h:1 [::1]:2", ""),
+    ("gridname", "\"My Grid\"", ""),
+    ("authority", "http://g/x", ""),
+    ("scalable", "off", ""),
+    ("trusted_hosts", "192.0.2.0/24 web.example", ""),
+    ("all_trusted", "on", ""),
+    ("bind_address", "::1", ""),
+    ("xml_port", "1", ""),
+    ("interactive_port", "2", ""),
+    ("setuid", "off", ""),
+    ("setuid_username", "ganglia", ""),
+    ("umask", "077", ""),
+    ("debug_level", "4", ""),
+    ("daemonize", "off", ""),
+    ("logfile", "\"/l og\"", ""),
+    ("plugins_dir", "/p", ""),
+    ("python_host", "/h", ""),
+    ("plugins", "a rrd", ""),
+    ("rrd_rootdir", "/r", ""),
+    ("RRAs", "RRA:MAX:0:2:3 RRA:MIN:0:2:3", ""),
+    ("write_rrds", "off", ""),
+    ("case_sensitive_hostnames", "off", ""),
+    ("unsummarized_metrics", "disk_ \"/^a b$/\"", ""),
+    ("summarized_metrics", "x \"/^y/\"", ""),
+    ("summary_rule", "exclude \"/^z/\"", ""),
+    ("summary_default", "exclude", ""),
+    ("unsummarized_sflow_vm_metrics", "on", ""),
+    ("rrdcached_address", "unix:/s", ""),
+    ("carbon_server", "c", ""),
+    ("carbon_port", "1", "carbon_server c"),
+    ("carbon_protocol", "udp", ""),
+    ("carbon_timeout", "250", ""),
+    ("graphite_prefix", "p", ""),
+    ("graphite_path", "%s.%h.%m", ""),
+    (
+        "memcached_parameters",
+        "\"--SERVER=m:1 --SERVER=[::1]:2\"",
+        "",
+    ),
+    ("memcached_include_cluster_in_key", "on", ""),
+    ("riemann_server", "r", ""),
+    ("riemann_port", "1", "riemann_server r"),
+    ("riemann_protocol", "tcp", ""),
+    ("riemann_attributes", "\"a=b c,d=\"", ""),
+    ("write_timeout", "300", "rrd"),
+    ("write_jitter", "100", "rrd"),
+    ("flush_interval", "600", "rrd"),
+    ("cache_limit_mb", "64", "rrd"),
+    ("journal_dir", "/j", "rrd"),
+    ("listen", "/s", "rrd"),
+    ("expire_rrds", "400", "rrd"),
+];
+
+/// The sample of a directive.
+pub(super) fn sample(name: &str) -> (&'static str, &'static str, &'static str) {
+    let found = SAMPLES.iter().find(|(sample, ..)| *sample == name);
+    *found.unwrap_or_else(|| panic!("{name}: add a line to testing::SAMPLES"))
+}
+
 /// A small generator (xorshift64*), so that a failure names its seed.
 pub(super) struct Random(u64);
 

@@ -63,7 +63,8 @@ pub fn directive_names() -> impl Iterator<Item = &'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::directive_names;
+    use super::{at_top_level, directive_names};
+    use crate::draft::Effect;
     use crate::testing::{Memory, config, config_with, defaults, notices};
     use crate::{DEFAULT_RRAS, GMETAD_PYTHON_RRAS};
 
@@ -131,6 +132,20 @@ mod tests {
             });
             assert!(is_there, "{name} is missing");
         }
+    }
+
+    #[test]
+    fn the_manual_tells_which_directives_take_effect_at_a_reload() {
+        let list = MANUAL
+            .split_once("\nThese directives take effect at once:\n")
+            .and_then(|(_, rest)| rest.split_once("\nAll other directives"))
+            .expect("the manual has the list")
+            .0;
+        let names = list.lines().filter_map(|line| line.strip_prefix(".Ic "));
+        let told: Vec<&str> = names.filter_map(|name| name.split(' ').next()).collect();
+        let at_reload = at_top_level().filter(|it| matches!(it.effect, Effect::AtReload(_)));
+        let expected: Vec<&str> = at_reload.map(|known| known.name).collect();
+        assert_eq!(told, expected);
     }
 
     #[test]
