@@ -103,7 +103,7 @@ mod tests {
             let is_there = text
                 .lines()
                 .any(|line| line.split_whitespace().next() == Some(name));
-            assert!(is_there, "{name} is missing");
+            assert!(is_there, "{name} is missing in contrib/gmetad.conf");
         }
     }
 
@@ -130,7 +130,7 @@ mod tests {
                     .and_then(|rest| rest.split(' ').next())
                     == Some(name)
             });
-            assert!(is_there, "{name} is missing");
+            assert!(is_there, "{name} is missing in man/gmetad.conf.5");
         }
     }
 
@@ -158,7 +158,7 @@ mod tests {
             };
             assert!(
                 COMPATIBILITY.lines().find_map(first_cell).is_some(),
-                "{name} is missing"
+                "{name} is missing in docs/COMPATIBILITY.md"
             );
         }
     }
