@@ -21,11 +21,11 @@ pub use user::{Account, UserError, account_to_become};
 pub enum Exit {
     /// All done, or ended as asked; for a parent, the daemon is up.
     Ok = 0,
-    /// The plugin that was to be tested has failed, or there was nothing to show it.
+    /// The tested plugin has failed, or there was no document for it.
     Plugin = 1,
-    /// The command line cannot be followed.
+    /// The command line is wrong.
     Usage = 64,
-    /// A port or the pid file is held by another process.
+    /// Another process holds a port or the pid file.
     Unavailable = 69,
     /// A bug in gmetad.
     Software = 70,
@@ -35,7 +35,7 @@ pub enum Exit {
     CannotCreate = 73,
     /// Reading or writing failed.
     Io = 74,
-    /// The user may not do it: bind a low port, become another user.
+    /// Not permitted: listening on a low port, becoming another user.
     NoPermission = 77,
     /// The configuration is wrong.
     Config = 78,
@@ -46,7 +46,7 @@ pub fn exit_of_listening(kind: io::ErrorKind) -> Exit {
     match kind {
         io::ErrorKind::AddrInUse => Exit::Unavailable,
         io::ErrorKind::PermissionDenied => Exit::NoPermission,
-        // The address in the configuration is not one of this machine's.
+        // The configured address is not one of this machine.
         io::ErrorKind::AddrNotAvailable => Exit::Config,
         _ => Exit::System,
     }

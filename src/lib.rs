@@ -1,7 +1,7 @@
 //! gmetad, the Ganglia Meta Daemon: what `main` puts together around the core.
 //!
-//! The core, in a crate of its own, has no sockets, clock, threads or files; what runs what it
-//! decides is here. `docs/ARCHITECTURE.md` has the picture.
+//! The core, a crate of its own, decides without sockets, clock, threads and files; the code here
+//! carries it out. See `docs/ARCHITECTURE.md`.
 
 pub mod cli;
 pub mod daemon;

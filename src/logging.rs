@@ -1,7 +1,7 @@
 //! Where log lines go: to syslog, the log file and the console, through a thread of their own.
 //!
-//! Does not decide what is worth a line; [`Complaint`] helps those who do. Nobody who logs waits:
-//! a line is queued, and where the queue is full, it is counted as lost instead.
+//! Does not decide what is worth a line; [`Complaint`] helps with that. Logging never waits: a line
+//! is queued, and if the queue is full, it is counted as lost instead.
 
 mod line;
 mod sinks;
@@ -23,12 +23,12 @@ use line::Escaped;
 pub use line::Severity;
 use sinks::Sinks;
 
-/// Target of what is said everywhere whatever the level.
+/// Target of lines that are logged at every level.
 const INSISTED: &str = "gmetad::insisted";
 
-/// Lines that may wait for a slow disk or console; more are lost, counted and told.
+/// Lines that may wait for a slow disk or console; further ones are lost, and their number is logged.
 const QUEUE_LIMIT: usize = 1024;
-/// How long the end of the process waits for the last lines to be written.
+/// How long [`flush`] waits for lines to be written.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
 /// What to log, and where to, beside syslog.
@@ -38,14 +38,14 @@ pub struct Settings {
     pub level: u8,
     /// Appended to; its lines are those of syslog.
     pub file: Option<PathBuf>,
-    /// Who shall own a log file that does not exist yet: the user the daemon becomes.
+    /// Owner of a log file that does not exist yet: the user the daemon becomes.
     pub owner: Option<(Uid, Gid)>,
 }
 
 /// Why logging cannot start.
 #[derive(Debug, Error)]
 pub enum LogError {
-    /// The log file.
+    /// The log file cannot be opened.
     #[error(
         "log file {path} cannot be opened for appending: {source}; make its folder writable, or \
          name another one with logfile or -l"
@@ -56,22 +56,22 @@ pub enum LogError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// The thread.
+    /// The thread cannot be started.
     #[error("the thread that writes the log cannot be started: {0}")]
     Thread(std::io::Error),
 }
 
-/// What is asked of the thread that writes.
+/// A job for the thread that writes.
 enum Job {
     /// A line, already escaped.
     Line(Line),
-    /// Open the log file anew: something has moved it away.
+    /// Reopen the log file, as it may have been rotated.
     Reopen,
     /// From now on, log to this file, or to none.
     LogTo(Option<PathBuf>),
-    /// The terminal is no longer ours.
+    /// Stop writing to the console.
     LeaveConsole,
-    /// Answer when everything before this is written.
+    /// Report when everything before this is written.
     Flush(SyncSender<()>),
 }
 
@@ -87,10 +87,10 @@ static LEVEL: AtomicU8 = AtomicU8::new(2);
 static LOST: AtomicU64 = AtomicU64::new(0);
 static QUEUE: OnceLock<SyncSender<Job>> = OnceLock::new();
 
-/// Starts logging, with the console until [`leave_console`]; to be called once in a process, after
-/// its last fork.
+/// Starts logging, to the console too until [`leave_console`]. Call it once in a process, after its
+/// last fork.
 ///
-/// A machine without syslog gets one warning, whatever the level, and logging goes on.
+/// Without syslog, one warning is logged at every level, and logging goes on.
 pub fn start(settings: &Settings) -> Result<(), LogError> {
     let (sinks, syslog) = Sinks::open(settings)?;
     let (queue, jobs) = sync_channel(QUEUE_LIMIT);
@@ -100,7 +100,7 @@ pub fn start(settings: &Settings) -> Result<(), LogError> {
         .spawn(move || write_all(sinks, &jobs))
         .map_err(LogError::Thread)?;
     if QUEUE.set(queue).is_ok() {
-        // Fails only when a logger is set already, which the line above has ruled out.
+        // Fails only if a logger is set already, which the line above rules out.
         let _ = fern::Dispatch::new()
             .filter(wanted)
             .format(|out, message, _| out.finish(format_args!("{}", Escaped(message))))
@@ -123,7 +123,7 @@ pub fn start(settings: &Settings) -> Result<(), LogError> {
     Ok(())
 }
 
-/// Logs from this level on, 0 (fatal only) to 5 and over (everything).
+/// Sets the level up to which lines are logged: 0 (fatal only) to 5 and over (everything).
 pub fn set_level(level: u8) {
     LEVEL.store(level, Ordering::Relaxed);
     log::set_max_level(match level {
@@ -135,7 +135,7 @@ pub fn set_level(level: u8) {
     });
 }
 
-/// Opens the log file anew, as after a rotation. A failure is logged, and the old file kept.
+/// Reopens the log file, as after a rotation. A failure is logged, and the old file kept.
 pub fn reopen() {
     submit(Job::Reopen);
 }
@@ -145,13 +145,13 @@ pub fn log_to(file: Option<PathBuf>) {
     submit(Job::LogTo(file));
 }
 
-/// Ends writing to the console: the terminal belongs to whoever started the daemon.
+/// Stops writing to the console: the terminal belongs to whoever started the daemon.
 pub fn leave_console() {
     submit(Job::LeaveConsole);
     flush();
 }
 
-/// Logs everywhere whatever the level: what someone has asked for, or must know.
+/// Logs at every level: what somebody has asked for, or must know.
 pub fn insist(level: log::Level, text: fmt::Arguments<'_>) {
     log::logger().log(
         &Record::builder()
@@ -162,8 +162,8 @@ pub fn insist(level: log::Level, text: fmt::Arguments<'_>) {
     );
 }
 
-/// Logs a remark about what somebody has just asked for: a warning whatever the level, as they do
-/// not know of their mistake.
+/// Logs a remark about something in the configuration. Warnings are logged at every level: whoever
+/// has just changed it wants to know of mistakes.
 pub fn remark(level: log::Level, text: fmt::Arguments<'_>) {
     if level <= log::Level::Warn {
         insist(level, text);
@@ -172,14 +172,14 @@ pub fn remark(level: log::Level, text: fmt::Arguments<'_>) {
     }
 }
 
-/// As [`remark`], of what may have several lines: each is one of the log.
+/// As [`remark`], for a text of several lines: each becomes a line of the log.
 pub fn remark_lines(level: log::Level, text: &str) {
     for line in text.lines() {
         remark(level, format_args!("{line}"));
     }
 }
 
-/// Waits until what was logged so far is written, but not for long.
+/// Waits until all lines so far are written, for up to `FLUSH_LIMIT`.
 pub fn flush() {
     let Some(queue) = QUEUE.get() else { return };
     let deadline = Instant::now() + FLUSH_LIMIT;
@@ -225,7 +225,7 @@ fn submit(job: Job) {
     }
 }
 
-/// The thread: does every job in order until the process ends.
+/// The thread: does all jobs in order until the process ends.
 fn write_all(mut sinks: Sinks, jobs: &Receiver<Job>) {
     for job in jobs {
         match job {
@@ -234,7 +234,7 @@ fn write_all(mut sinks: Sinks, jobs: &Receiver<Job>) {
             Job::LogTo(file) => sinks.log_to(file, Instant::now()),
             Job::LeaveConsole => sinks.leave_console(),
             Job::Flush(done) => {
-                // Who asked may have stopped waiting.
+                // Nobody may be waiting any more.
                 let _ = done.try_send(());
             }
         }
@@ -248,7 +248,7 @@ fn write_all(mut sinks: Sinks, jobs: &Receiver<Job>) {
 }
 
 impl Line {
-    /// What logging has to say about itself.
+    /// A line about logging itself.
     fn own(severity: Severity, text: String) -> Self {
         Line {
             at: SystemTime::now(),

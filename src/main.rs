@@ -32,14 +32,14 @@ fn main() -> ExitCode {
         Role::Starter => start().unwrap_or_else(ExitCode::from),
         Role::Daemon => {
             let exit = run_detached();
-            // Once the daemon is ready nobody listens any more, and this says nothing.
+            // Has no effect once the daemon is ready: nobody reads it any more.
             daemon::report(exit);
             exit.into()
         }
     }
 }
 
-/// Runs in the foreground, or has the daemon started.
+/// Runs in the foreground, or starts the daemon.
 fn start() -> Result<ExitCode, Exit> {
     let options = arguments()?;
     let prepared = prepare(&options)?;
@@ -53,7 +53,7 @@ fn start() -> Result<ExitCode, Exit> {
     Ok(daemon::start_detached())
 }
 
-/// What must be known before anything is started.
+/// What is known before anything is started.
 struct Prepared {
     loaded: Loaded,
     origin: Origin,
@@ -66,7 +66,7 @@ const FAILED_SOURCES_MAX: usize = 63;
 /// What happens to the terminal once the daemon is ready.
 #[derive(Clone, Copy)]
 enum Terminal {
-    /// It stays the console.
+    /// It stays the console for log lines.
     Kept,
     /// It is given back.
     Left,
@@ -253,7 +253,7 @@ fn poll_once(prepared: &Prepared) -> Result<ExitCode, Exit> {
 /// Becomes the user, who may not make a missing RRD root: root makes it first.
 fn become_user(account: &Account, config: &Config) -> Result<(), UserError> {
     if plugins::write_rrd_files(config) {
-        // What is wrong with the folder is logged by those who write there.
+        // The writer logs what is wrong with the folder.
         let _ = account.make_folder(&config.rrd.rootdir);
     }
     account.assume()
@@ -278,8 +278,8 @@ fn serve(prepared: &Prepared, terminal: Terminal) -> Result<(), Failure> {
     if let Terminal::Left = terminal {
         logging::leave_console();
     }
-    // Where the system has chosen the ports, only this line tells them; so it is in the log before
-    // whoever has started a daemon goes on.
+    // If the system has chosen the ports, only this line tells them. It is in the log before the
+    // command that starts a daemon returns.
     gmetad_core::life!(
         "gmetad {} has started: pid {}, {}, {}; listening: xml {}, interactive {}",
         env!("CARGO_PKG_VERSION"),
@@ -309,7 +309,7 @@ fn sources(count: usize) -> String {
     }
 }
 
-/// Why the daemon did not start, or ended without being asked.
+/// Why the daemon did not start, or ended by itself.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]

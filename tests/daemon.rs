@@ -13,7 +13,9 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User, geteuid};
 
-use support::{Gmetad, configure, gmetad, listening, read, skipped, wait_for, wait_until};
+use support::{
+    Gmetad, configure, copy_of_gmetad, gmetad, listening, read, skipped, wait_for, wait_until,
+};
 
 /// A daemon that has left its terminal, ended when dropped.
 struct Detached {
@@ -88,17 +90,6 @@ fn wait_for_line(log: &Path, part: &str) -> String {
         let mut whole = text.split_inclusive('\n').filter(|it| it.ends_with('\n'));
         whole.find(|line| line.contains(part)).map(String::from)
     })
-}
-
-/// Copies the program to where anybody may run it.
-fn copy_of_gmetad(to: &Path) {
-    // By a process of its own: what this one has open for writing, a child of another test could
-    // inherit for a moment, and the system does not start a file that somebody writes to.
-    let status = std::process::Command::new("cp")
-        .arg(env!("CARGO_BIN_EXE_gmetad"))
-        .arg(to)
-        .status();
-    assert!(status.expect("cp").success());
 }
 
 /// The exit code and what was said on standard output and standard error.

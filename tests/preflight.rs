@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use nix::unistd::geteuid;
-use support::{Gmetad, configure, gmetad, skipped};
+use support::{Gmetad, configure, copy_of_gmetad, gmetad, skipped};
 
 /// The exit code of `gmetad ARGUMENTS`, what it prints, and what it complains of.
 #[track_caller]
@@ -282,12 +282,7 @@ fn who_is_not_root_is_told_what_was_not_checked() {
     );
     // A copy that nobody may run, whatever the folder it was built in.
     let program = folder.path().join("gmetad");
-    // By another program: a file that this process had open for writing may still be so in a child
-    // of another test's, and then cannot be run.
-    let copied = std::process::Command::new("cp")
-        .args([env!("CARGO_BIN_EXE_gmetad"), text(&program)])
-        .status();
-    assert!(copied.is_ok_and(|status| status.success()), "copied");
+    copy_of_gmetad(&program);
     let output = std::process::Command::new(&program)
         .args(["-t", "-c", text(&conf)])
         .uid(nobody.uid.as_raw())

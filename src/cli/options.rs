@@ -1,11 +1,11 @@
-//! The options: what getopts is told of them, and the text of `--help`. One table for both.
+//! The options: one table for the parser and for the text of `--help`.
 
 use super::DEFAULT_CONF;
 
-/// Loads a plugin and shows it one document.
+/// The option that runs a plugin over one document.
 pub(super) const TEST_PLUGIN: &str = "test-plugin";
 
-/// Where the texts begin.
+/// Column at which descriptions begin.
 const TEXT_COLUMN: usize = 31;
 
 /// An option.
@@ -15,7 +15,7 @@ struct Entry {
     long: &'static str,
     /// What its value is called; empty where it takes none.
     value: &'static str,
-    /// What it does, broken into lines; empty where it is another spelling of one that is told.
+    /// What it does, broken into lines; empty for another spelling of an option that has a text.
     text: &'static str,
 }
 
@@ -143,7 +143,7 @@ const GROUPS: [(&str, &[Entry]); 3] = [
     ),
 ];
 
-/// For the parser. Each may come several times.
+/// The options for the parser. Each may be given several times.
 pub(super) fn known() -> getopts::Options {
     let mut options = getopts::Options::new();
     for it in GROUPS.iter().flat_map(|(_, entries)| *entries) {

@@ -1,13 +1,13 @@
-//! Leaving the terminal without a shared address space: the program starts itself anew.
+//! Detaching from the terminal: the program executes itself again instead of only forking.
 //!
-//! Three processes play a part. The *starter*, which the terminal waits for, starts a *leader*;
-//! that opens a new session and starts the *daemon*, which is no session leader and thus never
-//! gets a terminal again. Both starts are fork and exec at once, as the standard library does
-//! them: the double fork without `unsafe`, and each part begins with one thread and a clean slate.
+//! Three processes play a part. The *starter*, which the terminal waits for, starts a *leader*.
+//! That opens a new session and starts the *daemon*, which does not lead the session and so never
+//! gets a terminal again. Both starts are fork and exec in one call of the standard library: the
+//! usual double fork without `unsafe`, and each process begins with one thread and fresh memory.
 //!
-//! Leader and daemon have the starter's pipe as standard output. What is said on it until all have
-//! closed it ends the starter: `ready`, or `exit` and the code. Standard error stays the terminal
-//! until then.
+//! Standard output of leader and daemon is a pipe to the starter. The starter reads it until both
+//! have closed it, and ends by what it has read: `ready`, or `exit` and a code. Standard error is
+//! the terminal until then.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -22,11 +22,11 @@ use super::Exit;
 
 /// Environment variable that tells a process the part it plays.
 const PART: &str = "GMETAD_DETACH";
-/// What the daemon says once its ports are bound.
+/// What the daemon reports once its ports are bound.
 const READY: &str = "ready";
-/// Begins what the daemon says when it could not start.
+/// Begins what the daemon reports when it cannot start.
 const EXIT: &str = "exit ";
-/// Where there is no list of open descriptors, those above are not looked for.
+/// Highest descriptor that is closed where the system has no list of open ones.
 const DESCRIPTOR_LIMIT: u64 = 65_536;
 
 /// The part this process plays.
@@ -66,7 +66,7 @@ fn daemon_part(session: unistd::Pid) -> String {
 
 /// The starter's part: returns when the daemon is ready or has failed, with the code to exit with.
 ///
-/// The daemon has said its reason on the terminal by then.
+/// By then the daemon has printed the reason on the terminal.
 pub fn start_detached() -> ExitCode {
     let leader = start_as(&leader_part(unistd::getpid()), Stdio::piped());
     let mut leader = match leader {
@@ -75,7 +75,7 @@ pub fn start_detached() -> ExitCode {
     };
     let mut answer = String::new();
     if let Some(mut pipe) = leader.stdout.take() {
-        // Bytes that are no text are no answer, as none is.
+        // Bytes that are not text count as no answer.
         let _ = pipe.read_to_string(&mut answer);
     }
     // It has ended, or is about to: it does not outlive the start of the daemon.
@@ -101,19 +101,19 @@ pub fn lead_session() -> Exit {
     }
 }
 
-/// The daemon's first step: closes what it was left open by whoever started it, and goes to `/`,
-/// so that no file system is kept in use.
+/// The daemon's first step: closes inherited descriptors, and goes to `/`, so that it keeps no file
+/// system busy.
 pub fn settle() -> io::Result<()> {
     close_inherited();
     unistd::chdir("/").map_err(io::Error::from)
 }
 
-/// The daemon failed before it was ready: lets the starter exit with this code.
+/// Reports that the daemon cannot start: the starter exits with this code.
 pub fn report(exit: Exit) {
     say(&format!("{EXIT}{}", exit as u8));
 }
 
-/// The daemon is ready: lets the starter exit well, and gives up terminal and pipe.
+/// Reports that the daemon is ready: the starter exits with 0. Gives up the terminal and the pipe.
 pub fn leave_terminal() -> io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     unistd::dup2_stdin(&null)?;
@@ -124,7 +124,7 @@ pub fn leave_terminal() -> io::Result<()> {
 }
 
 fn say(word: &str) {
-    // A starter that was interrupted does not listen; the daemon was asked for all the same.
+    // A starter that was interrupted does not read it; the daemon runs all the same.
     let _ = io::stdout().write_all(format!("{word}\n").as_bytes());
     let _ = io::stdout().flush();
 }
@@ -153,13 +153,15 @@ fn start_as(part: &str, output: Stdio) -> io::Result<Child> {
 }
 
 fn cannot_start(error: &io::Error) -> Exit {
-    eprintln!("gmetad: cannot start the daemon's process: {error}; with -f it runs without");
+    eprintln!(
+        "gmetad: cannot start the daemon's process: {error}; with -f it runs in the foreground"
+    );
     Exit::System
 }
 
 /// Closes all descriptors but the standard streams.
 ///
-/// To be called before anything is opened: none of these is known to this process.
+/// Call it before anything is opened: it would close that as well.
 fn close_inherited() {
     let open: Vec<i32> = if let Ok(entries) = fs::read_dir("/proc/self/fd") {
         entries
@@ -171,7 +173,7 @@ fn close_inherited() {
         (0..limit.min(DESCRIPTOR_LIMIT) as i32).collect()
     };
     for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
-        // The listing's own one is closed already.
+        // Fails for the descriptor of the listing, which is closed already.
         let _ = unistd::close(descriptor);
     }
 }

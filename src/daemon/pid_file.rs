@@ -1,6 +1,6 @@
 //! The pid file: one per daemon, locked as long as it runs.
 //!
-//! Sends no signals: who reads the file does.
+//! Sends no signals.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
@@ -11,12 +11,12 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use thiserror::Error;
 
-/// How often a file that another daemon removes while it is being locked is tried anew.
+/// How often to try again when another daemon removes the file while it is being locked.
 const TRIES: usize = 10;
-/// More than a pid and a newline; whoever wrote more did not write a pid.
+/// Longer than any pid with a newline.
 const READ_LIMIT_BYTES: u64 = 32;
 
-/// A pid file that is ours: locked, and removed when dropped.
+/// A pid file of this process: locked, and removed when dropped.
 #[derive(Debug)]
 pub struct PidFile {
     path: PathBuf,
@@ -59,11 +59,10 @@ pub enum PidFileError {
 }
 
 impl PidFile {
-    /// Makes the file ours, or says which live daemon has it. It holds no pid yet.
+    /// Opens and locks the file, or says which live daemon has it. Writes no pid yet.
     ///
-    /// A file whose lock is free is stale and taken over; only where the pid in it is that of a
-    /// live process with this program's name is it left alone, since C gmetad does not lock its
-    /// own.
+    /// A file that nobody has locked is stale and taken over, unless the pid in it belongs to a live
+    /// process with this program's name: C gmetad does not lock its pid file.
     pub fn claim(path: &Path) -> Result<Self, PidFileError> {
         let create = |source| PidFileError::Create {
             path: path.into(),
@@ -110,7 +109,7 @@ impl PidFile {
         read(&mut file).filter(|pid| is_another_gmetad(*pid))
     }
 
-    /// Writes our pid in it.
+    /// Writes the pid of this process.
     pub fn write(&mut self) -> Result<(), PidFileError> {
         let pid = std::process::id();
         self.file
@@ -125,8 +124,8 @@ impl PidFile {
 }
 
 impl Drop for PidFile {
-    /// Removes the file. The user we have become may not do that in a folder of root's, such as
-    /// /run: then the file is left empty, which nobody takes for a live daemon.
+    /// Removes the file. Without root's rights that fails in a folder such as /run; the file is then
+    /// left empty, which nobody takes for a live daemon.
     fn drop(&mut self) {
         if is_at(&self.file, &self.path) && fs::remove_file(&self.path).is_err() {
             let _ = self.file.set_len(0);
@@ -141,7 +140,7 @@ fn open(path: &Path) -> io::Result<File> {
         .create(true)
         .truncate(false)
         .mode(0o644)
-        // Root does not follow a link that someone has put there.
+        // Root must not follow a link that somebody else has put there.
         .custom_flags(OFlag::O_NOFOLLOW.bits())
         .open(path)
 }
@@ -168,8 +167,8 @@ fn is_another_gmetad(pid: u32) -> bool {
     if pid == std::process::id() {
         return false;
     }
-    // As in proc_pid_stat(5): `pid (name) state …`. One that has ended and that nobody asks after,
-    // as in a container without an init, is dead.
+    // As in proc_pid_stat(5): `pid (name) state …`. A zombie, as in a container whose init reaps
+    // nobody, is dead.
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|line| {
         line.split_once(" (gmetad) ")
             .is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))

@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-/// No more processes are looked through: a message must not keep anybody waiting.
+/// Most processes that are looked through: a message must not keep anybody waiting.
 const PROCESSES_LIMIT: usize = 100_000;
 
 /// The state LISTEN in proc_net_tcp(5).
@@ -17,14 +17,14 @@ const LISTEN: &str = "0A";
 /// Who has a port, or the pid file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PortHolder {
-    /// A process that we may look into.
+    /// A process whose descriptors we may see.
     Process {
         /// Its name, as ps(1) shows it.
         name: String,
         /// Its pid.
         pid: u32,
     },
-    /// A process of a user whose processes we may not look into.
+    /// A process whose descriptors we may not see, as it is another user's.
     OfUser {
         /// The user's number.
         uid: u32,
@@ -72,7 +72,7 @@ pub fn cannot_listen(
     }
 }
 
-/// Who listens on that TCP port, at the address or at one that shuts it out.
+/// Who listens on that TCP port, at the address or at one that conflicts with it.
 pub fn port_holder(address: SocketAddr) -> Option<PortHolder> {
     holder_in(Path::new("/proc"), address)
 }
@@ -123,7 +123,7 @@ fn listening(table: &str, address: SocketAddr) -> Vec<Socket> {
     table.lines().skip(1).filter_map(socket).collect()
 }
 
-/// An address as the tables have it: words of four bytes, each as the machine keeps it.
+/// An address from a table: words of four bytes, each in the byte order of the machine.
 fn ip(hex: &str) -> Option<IpAddr> {
     let mut bytes = [0; 16];
     for (at, word) in bytes.chunks_exact_mut(4).enumerate() {
@@ -160,7 +160,7 @@ fn name_of(proc: &Path, pid: u32) -> String {
     if name.is_empty() {
         return "a process".into();
     }
-    // A process may call itself anything.
+    // A process may give itself any name.
     name.escape_debug().to_string()
 }
 

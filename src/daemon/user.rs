@@ -1,7 +1,7 @@
 //! The user the daemon becomes when root has started it.
 //!
-//! Files and folders that are there are not changed: they must be that user's to write. Only a
-//! folder that is missing is made and given to it.
+//! Existing files and folders are not changed: that user must be able to write them. A missing
+//! folder can be made for it.
 
 use std::ffi::CString;
 use std::fs::{self, Permissions};
@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::Exit;
 
-/// The rights to get at what is in a folder by its name.
+/// The permission bits that let all users pass through a folder.
 const PASS_THROUGH: u32 = 0o111;
 
 /// A user that exists.
@@ -25,7 +25,7 @@ pub struct Account {
     pub name: String,
     /// Its id.
     pub user: Uid,
-    /// Its main group; the others are looked up when it is become.
+    /// Its primary group; the others are looked up by [`Account::assume`].
     pub group: Gid,
 }
 
@@ -45,7 +45,7 @@ pub enum UserError {
         /// What the system says.
         errno: Errno,
     },
-    /// The system does not allow it.
+    /// The system refuses it.
     #[error("cannot become the user {name}: {what}: {errno}; say `setuid off` to go on as root")]
     Become {
         /// As configured.
@@ -55,7 +55,7 @@ pub enum UserError {
         /// What the system says.
         errno: Errno,
     },
-    /// It was allowed and did not last.
+    /// It could be undone afterwards.
     #[error("privileges of root were not dropped for good on becoming user {0}; refusing to start")]
     NotKept(String),
 }
@@ -71,7 +71,7 @@ impl UserError {
     }
 }
 
-/// Whom to become: nobody else unless root has started us and the configuration names someone.
+/// The user to become: `None` unless started by root with a user in the configuration.
 pub fn account_to_become(name: Option<&str>) -> Result<Option<Account>, UserError> {
     match name {
         Some(name) if Uid::effective().is_root() => Account::named(name).map(Some),
@@ -87,7 +87,7 @@ impl Account {
                 user: user.uid,
                 group: user.gid,
             }),
-            // Some sources of users say so where others say that there is none.
+            // Some name services return these errors where others return no user.
             Ok(None) | Err(Errno::ENOENT | Errno::ESRCH) => Err(UserError::Unknown(name.into())),
             Err(errno) => Err(UserError::LookUp {
                 name: name.into(),
@@ -96,9 +96,9 @@ impl Account {
         }
     }
 
-    /// Makes a folder that is missing and gives it to this user. Folders above that are missing are
-    /// made too and stay root's; whatever the umask, all may pass through them. A folder that is
-    /// there stays as it is.
+    /// Makes a missing folder and gives it to this user. Missing folders above it are made too; they
+    /// stay root's, and whatever the umask, everybody may pass through them. An existing folder stays
+    /// as it is.
     pub fn make_folder(&self, folder: &Path) -> io::Result<()> {
         if fs::symlink_metadata(folder).is_ok() {
             return Ok(());
@@ -113,7 +113,7 @@ impl Account {
         lchown(folder, Some(self.user.as_raw()), Some(self.group.as_raw()))
     }
 
-    /// Becomes this user for good, with all of its groups and none of root's.
+    /// Becomes this user irrevocably, with all of its groups and none of root's.
     pub fn assume(&self) -> Result<(), UserError> {
         let failed = |what| {
             move |errno| UserError::Become {

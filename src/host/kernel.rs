@@ -1,19 +1,19 @@
-//! Figures read out of the kernel's texts.
+//! Figures from the text files of the kernel.
 //!
-//! Opens no file: texts come in. Who opens them is `sampler`.
+//! Opens no file: `sampler` reads them and passes the texts in.
 
 use gmetad_core::status::host::{MEMORY, Network};
 
-/// Ticks of the processors since the machine started, of which percentages are differences.
+/// CPU ticks since the host was booted. Percentages come from differences between two of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CpuTicks([u64; 8]);
 
 impl CpuTicks {
-    /// What the ticks since `earlier` were spent on.
+    /// What the ticks since `earlier` were spent on, in percent.
     pub fn percent_since(self, earlier: CpuTicks) -> [f64; 8] {
         let mut spent = [0.0; 8];
         for (at, spent) in spent.iter_mut().enumerate() {
-            // The kernel lets some of them go back now and then.
+            // Some counters of the kernel go back now and then.
             *spent = self.0[at].saturating_sub(earlier.0[at]) as f64;
         }
         let all: f64 = spent.iter().sum();
@@ -24,14 +24,14 @@ impl CpuTicks {
         }
     }
 
-    /// The share of idle ticks since the machine started.
+    /// The share of idle ticks since the host was booted.
     pub fn idle_percent(self) -> f64 {
-        // The fourth column.
+        // Idle is the fourth column.
         self.percent_since(CpuTicks::default())[3]
     }
 }
 
-/// /proc/stat: ticks, processors, and when the machine started.
+/// /proc/stat: ticks, number of CPUs, time of boot.
 pub fn read_stat(text: &str) -> (CpuTicks, u64, u64) {
     let mut ticks = CpuTicks::default();
     let (mut cpus, mut boottime) = (0, 0);
@@ -51,7 +51,7 @@ pub fn read_stat(text: &str) -> (CpuTicks, u64, u64) {
     (ticks, cpus, boottime)
 }
 
-/// /proc/cpuinfo: the first processor's speed in MHz, where it tells.
+/// /proc/cpuinfo: the first CPU's speed in MHz, if it is given.
 pub fn read_cpuinfo(text: &str) -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with("cpu MHz"))?;
     let (_, mhz) = line.split_once(':')?;
@@ -73,7 +73,7 @@ pub fn read_meminfo(text: &str) -> [f64; 8] {
     memory
 }
 
-/// /proc/loadavg: loads, threads that run, threads.
+/// /proc/loadavg: load averages, running threads, all threads.
 pub fn read_loadavg(text: &str) -> ([f64; 3], u64, u64) {
     let mut words = text.split_ascii_whitespace();
     let mut load = [0.0; 3];
@@ -85,7 +85,7 @@ pub fn read_loadavg(text: &str) -> ([f64; 3], u64, u64) {
     (load, run.parse().unwrap_or(0), total.parse().unwrap_or(0))
 }
 
-/// What all interfaces but the loopback have moved since the machine started.
+/// Traffic of all interfaces but the loopback since the host was booted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     bytes_in: u64,
@@ -95,11 +95,11 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// By the second, over so many since `earlier`.
+    /// Rates per second, over the `secs` since `earlier`.
     pub fn since(self, earlier: Traffic, secs: f64, mtu: u64) -> Network {
         let rate = |now: u64, then: u64| {
             if secs > 0.0 {
-                // An interface that went away takes its count along.
+                // When an interface goes away, its count is missing.
                 now.saturating_sub(then) as f64 / secs
             } else {
                 0.0
@@ -139,7 +139,7 @@ pub fn read_net_dev(text: &str) -> Traffic {
     all
 }
 
-/// The mount points of local file systems in /proc/mounts that can be written, each device once.
+/// /proc/mounts: mount points of writable local file systems, one for each device.
 pub fn local_mounts(text: &str) -> Vec<&str> {
     let mut devices = Vec::new();
     let mut points = Vec::new();
@@ -151,7 +151,7 @@ pub fn local_mounts(text: &str) -> Vec<&str> {
             continue;
         };
         let writable = options.split(',').all(|option| option != "ro");
-        // What has no device is memory or another machine's, and another machine may not answer.
+        // Without a device it is in memory or on a server, and a server may not answer.
         if device.starts_with("/dev/") && writable && !devices.contains(&device) {
             devices.push(device);
             points.push(point);
@@ -160,12 +160,12 @@ pub fn local_mounts(text: &str) -> Vec<&str> {
     points
 }
 
-/// /proc/self/stat: processor time in ticks, threads, bytes of address space, pages in memory.
+/// /proc/self/stat: CPU time in ticks, threads, bytes of address space, resident pages.
 pub fn read_self_stat(text: &str) -> Option<(u64, u64, u64, u64)> {
-    // The name before may hold anything, spaces and parentheses too.
+    // The name before it may contain anything, even spaces and parentheses.
     let (_, rest) = text.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split(' ').collect();
-    // Counted from the state, which is field 3 in proc(5).
+    // The first field here is the state, which is field 3 in proc(5).
     let field = |number: usize| fields.get(number - 3)?.trim_end().parse::<u64>().ok();
     Some((field(14)? + field(15)?, field(20)?, field(23)?, field(24)?))
 }

@@ -1,7 +1,7 @@
-//! Figures of this machine and of this process, as the kernel has them.
+//! Statistics of this host and of this process, from the kernel.
 //!
-//! What they are and in which units is `gmetad_core::status::host`'s; a thread looks for them, so
-//! that nobody who asks waits for a disk.
+//! `gmetad_core::status::host` says which, and in which units. A thread of its own reads them, so
+//! that no request waits for a disk.
 
 mod kernel;
 mod sampler;

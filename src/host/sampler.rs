@@ -1,7 +1,6 @@
-//! The thread that looks at this machine now and then.
+//! The thread that reads the host's statistics periodically.
 //!
-//! Files of the kernel do not block, but a file system whose disk hangs does, when it is asked how
-//! full it is; so that is not for the loop.
+//! Asking a file system how full it is blocks if its disk hangs, so the loop must not do it.
 
 use std::fs;
 use std::io;
@@ -17,26 +16,26 @@ use nix::unistd::{SysconfVar, sysconf};
 use super::kernel::{self, CpuTicks, Traffic};
 use gmetad_core::status::host::{Cpu, Disk, HostStatus, Process};
 
-/// Between two looks.
+/// Time between two samples.
 const PERIOD: Duration = Duration::from_secs(15);
 
-/// To the second look, so that what is a difference is one soon.
+/// Time to the second sample: short, so that there are rates soon.
 const FIRST_PERIOD: Duration = Duration::from_secs(1);
 
-/// What the thread needs and a little more.
+/// Enough for the thread.
 const STACK_BYTES: usize = 128 * 1024;
 
-/// The newest figures, for the loop.
+/// The newest sample, for the loop.
 #[derive(Debug)]
 pub struct Sampler {
     shared: Arc<Mutex<Sample>>,
     /// As last read.
     last: Sample,
-    /// The thread ends with it.
+    /// The thread ends when this is dropped.
     _ends: SyncSender<()>,
 }
 
-/// One look.
+/// One sample.
 type Sample = (HostStatus, Process);
 
 impl Sampler {
@@ -46,7 +45,7 @@ impl Sampler {
         let theirs = Arc::clone(&shared);
         let (ends, ended) = sync_channel(0);
         thread::Builder::new()
-            .name("machine".into())
+            .name("host".into())
             .stack_size(STACK_BYTES)
             .spawn(move || run(&theirs, &ended))?;
         Ok(Sampler {
@@ -56,7 +55,7 @@ impl Sampler {
         })
     }
 
-    /// The newest figures. Never waits: while the thread writes new ones, these are the old ones.
+    /// The newest sample. Never waits: while the thread writes a new one, this is the one before.
     pub fn figures(&mut self) -> (HostStatus, Process) {
         if let Ok(sample) = self.shared.try_lock() {
             self.last.clone_from(&sample);
@@ -66,10 +65,10 @@ impl Sampler {
 }
 
 fn run(shared: &Mutex<Sample>, ended: &Receiver<()>) {
-    let mut eye = Eye::new();
+    let mut reader = Reader::new();
     let mut pause = FIRST_PERIOD;
     loop {
-        let sample = (eye.host(), eye.process());
+        let sample = (reader.host(), reader.process());
         if let Ok(mut shared) = shared.lock() {
             *shared = sample;
         }
@@ -80,8 +79,8 @@ fn run(shared: &Mutex<Sample>, ended: &Receiver<()>) {
     }
 }
 
-/// What is kept from look to look.
-struct Eye {
+/// What is kept between samples.
+struct Reader {
     ticks: CpuTicks,
     traffic: Option<(Traffic, Instant)>,
     speed: u64,
@@ -91,10 +90,10 @@ struct Eye {
     page_bytes: u64,
 }
 
-impl Eye {
-    fn new() -> Eye {
+impl Reader {
+    fn new() -> Reader {
         let system = |var: SysconfVar, usual: i64| sysconf(var).ok().flatten().unwrap_or(usual);
-        Eye {
+        Reader {
             ticks: CpuTicks::default(),
             traffic: None,
             speed: speed(),
@@ -144,7 +143,7 @@ impl Eye {
             resident_bytes: pages * self.page_bytes,
             virtual_bytes,
             threads,
-            // The listing itself is open while it is counted.
+            // Minus the descriptor of the listing itself.
             open_fds: fs::read_dir("/proc/self/fd")
                 .map_or(0, |all| (all.count() as u64).saturating_sub(1)),
             max_fds: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft),
@@ -152,13 +151,13 @@ impl Eye {
     }
 }
 
-/// A file's text; nothing where there is none to be had.
+/// A file's text; empty if it cannot be read.
 fn text(path: &str) -> String {
     let bytes = fs::read(path).unwrap_or_default();
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// The first processor's, in MHz: the most it can do, or what it does now.
+/// The first CPU's speed in MHz: its maximum, or else its current one.
 fn speed() -> u64 {
     let most = text("/sys/devices/system/cpu/cpu0/cpufreq/scaling_max_freq");
     match most.trim().parse::<u64>() {
@@ -170,7 +169,7 @@ fn speed() -> u64 {
 fn disk() -> Disk {
     let mut disk = Disk::default();
     for point in kernel::local_mounts(&text("/proc/mounts")) {
-        // One that was unmounted meanwhile is not counted.
+        // A file system that was unmounted meanwhile is not counted.
         if let Ok(stat) = statvfs(point) {
             let unit = stat.fragment_size() as f64;
             disk.add(
@@ -182,7 +181,7 @@ fn disk() -> Disk {
     disk
 }
 
-/// The smallest of the interfaces that are up; the loopback's where there is no other.
+/// The smallest MTU of the interfaces that are up; the loopback's if there is no other.
 fn mtu() -> u64 {
     const UP: u64 = 1;
     const LOOPBACK: u64 = 8;
@@ -219,15 +218,15 @@ mod tests {
 
     #[test]
     fn this_machine_has_figures() {
-        let mut eye = Eye::new();
-        let host = eye.host();
+        let mut reader = Reader::new();
+        let host = reader.host();
         assert!(host.cpu.num > 0);
         assert!((host.cpu.percent.iter().sum::<f64>() - 100.0).abs() < 0.01);
         assert!(host.memory[0] > 1000.0 && host.memory[0] >= host.memory[2]);
         assert!(host.proc_total > 0 && host.boottime > 1_000_000_000);
         assert_eq!(host.os_name, "Linux");
         assert!(!host.os_release.is_empty());
-        let process = eye.process();
+        let process = reader.process();
         assert!(process.threads > 0 && process.resident_bytes > 1000 && process.open_fds > 2);
         assert!(process.max_fds >= process.open_fds);
     }

@@ -1,4 +1,4 @@
-//! What one log line looks like: its severity, its time, its text made harmless.
+//! One log line: its severity, its time, its text without control characters.
 //!
 //! No I/O: see `sinks`.
 
@@ -9,10 +9,11 @@ use log::{Level, Metadata};
 
 use gmetad_core::complaint::{CRITICAL, FATAL, LIFE, OVER_CRITICAL, OVER_ERROR, OVER_WARNING};
 
-/// A longer text is cut: a peer's bytes may stand in it.
+/// Longer texts are cut: they may contain a peer's bytes.
 const TEXT_LIMIT_BYTES: usize = 4096;
 
-/// The six levels of the log, the order of gmetad-python's `-d`, and what has none of its own.
+/// The six levels of the log, in the order of gmetad-python's `-d`, and notices, which have no level
+/// of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// 0: the daemon ends.
@@ -21,19 +22,19 @@ pub enum Severity {
     Critical,
     /// 2: something asked for was not done.
     Error,
-    /// Something begins, ends, or is well again: said at every level, or at every one at which it
-    /// was said that something is wrong.
+    /// The daemon starts or stops, or a fault is over: logged at every level, or at every level at
+    /// which the fault was logged.
     Notice,
-    /// 3: something is not as it should be.
+    /// 3: something is odd, and may be a mistake.
     Warning,
     /// 4: something has changed.
     Info,
-    /// 5: what only a developer asks for.
+    /// 5: details for a developer.
     Debug,
 }
 
 impl Severity {
-    /// The `log` crate knows no fatal and no critical errors: their targets tell.
+    /// The `log` crate has no fatal and critical errors and no notices: they are told by target.
     pub fn of(metadata: &Metadata<'_>) -> Self {
         match (metadata.level(), metadata.target()) {
             (_, LIFE | OVER_CRITICAL | OVER_ERROR | OVER_WARNING) => Severity::Notice,
@@ -59,7 +60,7 @@ impl Severity {
         least <= level
     }
 
-    /// As it stands in a line.
+    /// The word in a log line.
     pub fn word(self) -> &'static str {
         match self {
             Severity::Fatal => "FATAL",
@@ -129,7 +130,7 @@ pub(super) struct Stamp(pub SystemTime);
 
 impl fmt::Display for Stamp {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A clock before 1970 is told as 1970: the line matters more.
+        // A clock before 1970 counts as 1970: the line matters more.
         let since_epoch = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
         let seconds = since_epoch.as_secs();
         let (year, month, day) = date(seconds / 86_400);

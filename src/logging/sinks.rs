@@ -1,6 +1,6 @@
-//! The places a log line is written to, each one's failures told to the others.
+//! The destinations of log lines. When one fails, the others are told.
 //!
-//! Runs on the log thread only, so that a full disk or a stuck syslog stops nobody else.
+//! Runs only on the log thread, so that a full disk or a stuck syslog holds up nobody else.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -17,24 +17,24 @@ use super::line::{Severity, Stamp};
 use super::{Line, LogError, Settings};
 use gmetad_core::complaint::{Complaint, Say, span};
 
-/// Where the systems at hand have their syslog listen.
+/// Where syslog listens on the supported systems.
 const SYSLOG_SOCKETS: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
-/// How long a syslog that does not read may hold up the log.
+/// Longest wait for a syslog that does not read.
 const SYSLOG_PATIENCE: Duration = Duration::from_millis(250);
-/// How long a syslog that failed is left alone.
+/// How long a syslog that failed is not tried again.
 const SYSLOG_PAUSE: Duration = Duration::from_secs(5);
 
 /// Syslog, the log file and the console, each where there is one.
 pub(super) struct Sinks {
     syslog: Syslog,
     file: Option<LogFile>,
-    /// A file that is to take the place of that one, but could not be opened.
+    /// The file that is to replace it, but could not be opened.
     wanted: Option<PathBuf>,
     console: bool,
 }
 
 impl Sinks {
-    /// Opens all; beside them, why there is no syslog, if so.
+    /// Opens all of them. The second part is the reason if there is no syslog.
     pub fn open(settings: &Settings) -> Result<(Self, io::Result<()>), LogError> {
         let file = match &settings.file {
             None => None,
@@ -58,7 +58,7 @@ impl Sinks {
         ))
     }
 
-    /// Writes a line everywhere it goes to.
+    /// Writes a line to every destination.
     pub fn write(&mut self, line: &Line, now: Instant) {
         let mut troubles = Vec::new();
         troubles.extend(self.syslog.write(line, now));
@@ -71,7 +71,7 @@ impl Sinks {
         }
     }
 
-    /// Opens the log file anew, or says why the old one is kept.
+    /// Reopens the log file, or logs why the old one is kept.
     pub fn reopen(&mut self, now: Instant) {
         if let Some(path) = self.wanted.take() {
             self.log_to(Some(path), now);
@@ -96,7 +96,7 @@ impl Sinks {
         }
     }
 
-    /// Logs to another file from here on, or says why the old one is kept.
+    /// Logs to another file from now on, or logs why the old one is kept.
     pub fn log_to(&mut self, path: Option<PathBuf>, now: Instant) {
         self.wanted = None;
         let Some(path) = path else {
@@ -118,12 +118,12 @@ impl Sinks {
         }
     }
 
-    /// From here on there is no console.
+    /// Writes nothing to the console any more.
     pub fn leave_console(&mut self) {
         self.console = false;
     }
 
-    /// Says what is wrong with one sink on those that work; their own failures are told later.
+    /// Logs a failure of one destination to the others. Failures of this line itself are ignored.
     fn tell(&mut self, trouble: &Line) {
         let _ = self.syslog.send(trouble);
         if let Some(file) = &mut self.file {
@@ -134,13 +134,13 @@ impl Sinks {
 
     fn print(&self, line: &Line) {
         if self.console {
-            // A console that has gone away takes its lines with it.
+            // There is nowhere to report that the console is gone.
             let _ = io::stderr().write_all(full(line).as_bytes());
         }
     }
 }
 
-/// A line as the file and the console have it: one write, so that two writers do not mix.
+/// A line for the file and the console: written in one call, so that two writers do not mix.
 fn full(line: &Line) -> String {
     format!(
         "{} {} {}\n",
@@ -150,7 +150,7 @@ fn full(line: &Line) -> String {
     )
 }
 
-/// The log file, opened to append.
+/// The log file, opened for appending.
 struct LogFile {
     path: PathBuf,
     owner: Option<(Uid, Gid)>,
@@ -189,8 +189,8 @@ impl LogFile {
     }
 }
 
-/// A file that is created here belongs to `owner`, who is to write it after root is given up. One
-/// that exists stays whose it is: it may be a link to anything.
+/// A file that is created here is given to `owner`, who writes it once root's rights are dropped. An
+/// existing one keeps its owner: it may be a link to anything.
 fn open_to_append(path: &Path, owner: Option<(Uid, Gid)>) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).mode(0o644);
@@ -202,7 +202,7 @@ fn open_to_append(path: &Path, owner: Option<(Uid, Gid)>) -> io::Result<File> {
             Ok(file)
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match options.open(path) {
-            // A link to nothing: what it names is to be made, but is nobody's to give away.
+            // A dangling link: its target is made, but not given to anybody.
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound
                     && fs::symlink_metadata(path).is_ok() =>
@@ -219,7 +219,7 @@ fn open_to_append(path: &Path, owner: Option<(Uid, Gid)>) -> io::Result<File> {
 struct Syslog {
     sockets: Vec<PathBuf>,
     link: Link,
-    /// Whether it has ever taken a line: one that was never there is not missed.
+    /// Whether it has ever taken a line. One that was never there is not reported.
     known: bool,
     complaint: Complaint,
 }
@@ -227,12 +227,12 @@ struct Syslog {
 enum Link {
     /// It took the last line.
     Up(Box<syslog::Logger<LoggerBackend, Plain>>),
-    /// It did not, and is left alone until then.
+    /// It did not, and is not tried again before then.
     Down { until: Instant },
 }
 
 impl Syslog {
-    /// Beside it, why there is none, if so; it may come later.
+    /// The second part is the reason if there is none. It may come later.
     fn connect(sockets: &[PathBuf]) -> (Self, io::Result<()>) {
         let (link, outcome) = match connect(sockets) {
             Ok(logger) => (Link::Up(Box::new(logger)), Ok(())),
@@ -259,7 +259,7 @@ impl Syslog {
         let outcome = match &self.link {
             Link::Down { until } if now < *until => return None,
             Link::Down { .. } => self.send_anew(line),
-            // A syslog that was restarted has a new socket under the old name.
+            // After a restart, syslog has a new socket under the old name.
             Link::Up(_) => self.send(line).or_else(|_| self.send_anew(line)),
         };
         if outcome.is_ok() {
@@ -303,7 +303,7 @@ impl Syslog {
     }
 }
 
-/// The first socket that is there, as datagrams or, where it wants that, as a stream.
+/// Connects to the first socket that exists, with datagrams or, if it refuses those, as a stream.
 fn connect(sockets: &[PathBuf]) -> io::Result<syslog::Logger<LoggerBackend, Plain>> {
     let mut outcome = Err(io::ErrorKind::NotFound.into());
     for path in sockets {
@@ -335,8 +335,8 @@ fn connect_to(path: &Path) -> io::Result<LoggerBackend> {
     }
 }
 
-/// RFC 3164 without the time: every local syslog then takes that of arrival, in its own zone,
-/// while the crate's own formatter tells UTC where local time is expected.
+/// RFC 3164 without the time: a local syslog then takes the time of arrival, in its own zone. The
+/// crate's own formatter writes UTC where local time is expected.
 #[derive(Clone, Debug)]
 struct Plain {
     pid: u32,
@@ -354,7 +354,7 @@ impl<T: std::fmt::Display> LogFormat<T> for Plain {
     }
 }
 
-/// What to tell the other sinks about the outcome of a write to this one.
+/// The line for the other destinations about the outcome of a write to this one, if any.
 fn told(
     complaint: &mut Complaint,
     sink: &str,

@@ -1,6 +1,6 @@
-//! The plugins in their order, each kept from hurting the others.
+//! The plugins in their order. A failure in one does not affect the others.
 //!
-//! No thread and no queue: the worker calls this, a test may too.
+//! No thread and no queue: the worker calls this, as do tests.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,13 +16,13 @@ use gmetad_config::Config;
 use gmetad_core::plugin::{Directive, Plugin, PluginError, RootUpdate, Update};
 use gmetad_loader::LeftOut;
 
-/// How soon a plugin whose work between updates has failed is asked for it again.
+/// Pause after a plugin's work between updates has failed.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
 
-/// Failures in a row that cost a plugin the rest.
+/// Failures in a row after which a plugin is disabled.
 const DISABLE_AFTER: u32 = 10;
 
-/// What is told beside the plugins under this name, so that no file has it for itself.
+/// The name under which the status shows the rrdcached; no plugin in a file gets it alone.
 const RESERVED: &str = "rrdcached";
 
 /// All plugins, in order.
@@ -33,11 +33,11 @@ pub(super) struct Chain {
 
 struct Link {
     plugin: Box<dyn Plugin>,
-    /// What it is called in the log: no two have the same.
+    /// Its name in the log, which no other plugin has.
     name: String,
     directives: Vec<Directive>,
-    /// Failures since the last success, of updates of sources and of the root: one that fails with
-    /// all of the former is not forgiven for the latter.
+    /// Failures since the last success, by what it was called for: a plugin that fails with every
+    /// source is disabled, even if the root's updates succeed.
     in_a_row: [u32; 3],
     part: Part,
 }
@@ -47,13 +47,13 @@ struct Link {
 enum Part {
     /// Not started, left out, disabled or stopped.
     None,
-    /// It sees all.
+    /// It sees every update.
     Runs,
-    /// Built in, and in the place of it another does its work.
+    /// It is built in, and a plugin in a file does its work.
     Replaced,
 }
 
-/// What a plugin is called for; the place in `in_a_row`.
+/// What a plugin is called for; an index into `in_a_row`.
 #[derive(Clone, Copy)]
 enum About {
     Source = 0,
@@ -63,8 +63,8 @@ enum About {
 }
 
 impl Chain {
-    /// These plugins: by the `plugins` directive if there is one, else as they come. They are told
-    /// of in `status`, and so are the files that were left out.
+    /// A chain of these plugins, in the order of the directive `plugins` or else as given. `status`
+    /// then lists them, and behind them the files that were left out.
     pub(super) fn new(
         config: &Config,
         plugins: Vec<Box<dyn Plugin>>,
@@ -106,9 +106,9 @@ impl Chain {
         &self.status
     }
 
-    /// Configures and starts every plugin; leaves out, with a line, those that cannot.
+    /// Configures and starts every plugin; logs those that fail and leaves them out.
     pub(super) fn start(&mut self) {
-        // A file that does a built-in plugin's work does so only if it could be started.
+        // Files first: a built-in plugin makes way only for one that has started.
         for built_in in [false, true] {
             for place in 0..self.links.len() {
                 if self.links[place].plugin.file().is_none() == built_in {
@@ -125,7 +125,7 @@ impl Chain {
         let file = other.plugin.file().map(|it| it.display().to_string());
         let file = file.unwrap_or_default();
         let link = &mut self.links[place];
-        // Whatever the level: whoever copied the file may not expect it.
+        // At every level: who copied the file may not expect it.
         logging::remark(
             log::Level::Warn,
             format_args!(
@@ -139,7 +139,7 @@ impl Chain {
             .set_state_for(PluginState::Replaced, Some(&file));
     }
 
-    /// The plugin that does the work of this one, which is built in.
+    /// The plugin in a file that does the work of this built-in one.
     fn replacement(&self, place: usize) -> Option<&Link> {
         let plugin = &self.links[place].plugin;
         let replaces = |link: &&Link| link.part == Part::Runs && link.plugin.replaces(plugin.id());
@@ -170,7 +170,7 @@ impl Chain {
         }
     }
 
-    /// Starts those whose replacement has been disabled.
+    /// Starts built-in plugins whose replacement has been disabled.
     fn take_back(&mut self) {
         for place in 0..self.links.len() {
             let is_alone = self.replacement(place).is_none();
@@ -198,7 +198,7 @@ impl Chain {
         self.each(About::Root, |plugin| plugin.notify_root(root));
     }
 
-    /// Lets every plugin do what it does between updates; when it next wants to.
+    /// Lets every plugin do its work between updates. Returns how long until the next such call.
     pub(super) fn tick(&mut self) -> Option<Duration> {
         let mut soonest = None;
         for place in 0..self.links.len() {
@@ -213,7 +213,7 @@ impl Chain {
             });
             if let Err(reason) = result {
                 self.failed(place, About::Tick, &reason);
-                // Not at once, or one that always fails would keep the thread busy.
+                // A pause, or a plugin that always fails would keep the thread busy.
                 next = Some(AFTER_PANIC);
             } else {
                 self.links[place].succeeded(About::Tick);
@@ -284,7 +284,7 @@ impl Link {
         }
     }
 
-    /// Says the first of several failures, and the last that is let pass.
+    /// Logs the first failure in a row, and the one that disables the plugin.
     fn failed(&mut self, about: About, reason: &str) {
         let in_a_row = &mut self.in_a_row[about as usize];
         *in_a_row += 1;
@@ -301,14 +301,14 @@ impl Link {
     }
 }
 
-/// Calls into the plugin at that place; a panic is an error like any other.
+/// Calls into the plugin at that place; a panic is returned as an error.
 fn call(
     status: &Status,
     place: usize,
     work: impl FnOnce() -> Result<(), PluginError>,
 ) -> Result<(), String> {
     status.begin(place);
-    // A plugin that panicked may be left in any state of its own; it has no part in ours.
+    // A panic may leave the plugin's own state inconsistent, but not ours: it has no access to it.
     let result = catch_unwind(AssertUnwindSafe(work));
     status.end();
     match result {
@@ -327,8 +327,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// The plugins the directive names, as it orders them: an id stands for all that have it, in the
-/// order they came in, the name of a file for one.
+/// The plugins that the directive names, in its order. An id names all plugins that have it; a file
+/// name names one.
 fn in_order(names: &[String], plugins: Vec<Box<dyn Plugin>>) -> Vec<Box<dyn Plugin>> {
     let mut plugins = plugins;
     let mut chosen: Vec<Box<dyn Plugin>> = Vec::with_capacity(plugins.len());
@@ -347,7 +347,7 @@ fn in_order(names: &[String], plugins: Vec<Box<dyn Plugin>>) -> Vec<Box<dyn Plug
     chosen
 }
 
-/// What each is called: by its id, and where another has that as well, by its file too.
+/// The name of each: its id, with its file's name where another plugin has the same id.
 fn names(plugins: &[Box<dyn Plugin>]) -> Vec<String> {
     let with_id = |id: &str| {
         let ids = plugins.iter().map(|plugin| plugin.id()).chain([RESERVED]);

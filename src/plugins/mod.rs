@@ -1,6 +1,6 @@
-//! What is done with every update beside serving it: plugins, in a chain, on a thread of their own.
+//! The plugins: a chain that sees every update, on a thread of its own.
 //!
-//! The loop does not wait for any of it: it hands snapshots to a [`PluginHandle`] and goes on.
+//! The loop never waits for them: it hands snapshots to a [`PluginHandle`] and goes on.
 
 use std::io;
 use std::path::Path;
@@ -31,18 +31,19 @@ pub use status::{PluginState, PluginStatus, QueueStatus};
 /// Wakes the loop, which then calls [`PluginHandle::pump`].
 pub type Waker = Box<dyn Fn() + Send>;
 
-/// As a program's first thread has it, by which Python measures how deep it may go before it raises
-/// RecursionError; what is not used costs nothing.
+/// The usual stack of a program's first thread. Python's limit of recursion is made for that size;
+/// memory that is not used costs nothing.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
 /// Starts the plugin thread with the chain that the configuration asks for.
 ///
-/// Plugins are loaded, configured and started on it, so this returns at once, and one that hangs
-/// keeps nobody but the others; one that cannot is named in the log and left out. `waker` is called
-/// from there when a queue that was full has room again, and when all has ended. Fails only where the system gives no thread.
+/// Plugins are loaded, configured and started on that thread, so this returns at once, and a plugin
+/// that hangs holds up only other plugins. One that fails is logged and left out. The thread calls
+/// `waker` when a full queue has room again, and when all plugins have been stopped. Fails only
+/// where the system gives no thread.
 pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     let counters = Arc::new(RrdCounters::default());
-    // An alert does not wait for files.
+    // First, so that an alert does not wait for files.
     let mut built_in = Vec::from_iter(alert::plugin(config));
     let (files, rrdcached) = gmetad_rrd::plugins(config, &counters);
     built_in.extend(files);
@@ -59,7 +60,7 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     start_chain(chain, rrdcached, counters, waker)
 }
 
-/// Whether RRD files are written, by the built-in plugins or by one in a file in their place.
+/// Whether RRD files are written, by the built-in plugins or by a plugin in a file.
 pub fn write_rrd_files(config: &Config) -> bool {
     let is_for_files = |name: &String| name.to_ascii_lowercase().starts_with("rrd");
     let names = config.plugins.as_ref();

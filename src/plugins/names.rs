@@ -9,8 +9,8 @@ use gmetad_export::{EXPORTS, ListedExport, Switch};
 
 use super::file_name;
 
-/// Built-in plugins that have a section, but for exports; a gmetad always has them, but for `alert`,
-/// which its section asks for.
+/// Built-in plugins with a section that are no exports. All are always there but `alert`, which
+/// exists only with its section.
 const WITH_SECTION: [&str; 3] = ["alert", "rrd", "rrdsummary"];
 
 /// What is known of the plugins in the files of plugins_dir.
@@ -34,7 +34,7 @@ impl PluginFiles for [Box<dyn Plugin>] {
     }
 }
 
-/// A name that does nothing: what, why and what may have been meant, in a line.
+/// A name that does nothing: a line that says why, and what may have been meant.
 #[derive(Debug, PartialEq, Eq)]
 pub enum UnusedName {
     /// Nobody reads the section.
@@ -129,7 +129,7 @@ fn directive_of(id: &str) -> Option<&'static str> {
     }
 }
 
-/// That a name was looked for in vain, and where.
+/// Says that a name was not found, and where it was looked for.
 fn nobody(config: &Config) -> String {
     match &config.plugins_dir {
         Some(folder) => format!(

@@ -1,6 +1,6 @@
-//! The loop's end of the queue to the plugin thread: bounded, and never waited for.
+//! The loop's side of the queue to the plugin thread: bounded, and never waited for.
 //!
-//! What does not fit is held back here, the newest of a node in place of its older one. No plugin
+//! Updates that do not fit are held back here; a newer one of a node replaces the older. No plugin
 //! is called here.
 
 use std::collections::{BTreeMap, HashMap};
@@ -21,25 +21,25 @@ use gmetad_rrd::rrdcached::{SessionAnswer, SessionRequest};
 /// Updates in the channel at most.
 pub(super) const CHANNEL_EVENTS: usize = 128;
 
-/// Bytes of snapshots in the channel at most, unless one alone has more: the store may have let go of
-/// them long ago.
+/// Bytes of snapshots in the channel at most, unless one alone has more. The store may have dropped
+/// them long ago, so nothing else bounds their memory.
 const CHANNEL_BYTES: usize = 64 << 20;
 
-/// Bytes of snapshots held back at most, unless one alone has more, and how many they may be: a
-/// source may name its clusters otherwise each time.
+/// Bytes of snapshots held back at most, unless one alone has more, and their number at most: a
+/// source could name its clusters differently in each document.
 const HELD_BACK_BYTES: usize = 1 << 30;
 const HELD_BACK_EVENTS: usize = 1 << 16;
 
-/// What a sum takes, about.
+/// Approximate size of one metric's sum.
 const SUM_BYTES: usize = 1024;
 
-/// A call that takes longer than this is worth telling.
+/// A call that takes longer than this is reported.
 const STALL_LIMIT: Duration = Duration::from_secs(10);
 
-/// How often a stop that waits looks whether there is room for what is held back.
+/// While stopping: pause between looks for room for what is held back.
 const STOP_STEP: Duration = Duration::from_millis(5);
 
-/// What the plugin thread is sent.
+/// What is sent to the plugin thread.
 #[derive(Debug)]
 pub(super) enum Event {
     /// A source was polled.
@@ -48,12 +48,12 @@ pub(super) enum Event {
     Root(RootUpdate),
     /// There are requests of the rrdcached socket, in their own channel.
     Requests,
-    /// Nothing comes after this.
+    /// Stop all plugins; nothing comes after this.
     Stop,
 }
 
 impl Event {
-    /// Memory that it keeps, about.
+    /// Approximate memory that it keeps.
     pub(super) fn bytes(&self) -> usize {
         match self {
             Event::Node(update) => match &update.node {
@@ -75,7 +75,7 @@ impl Event {
     }
 }
 
-/// What an event is the newest of.
+/// What an event is about: a newer event with the same key replaces it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     /// A source's node: by data_source and name.
@@ -88,7 +88,7 @@ enum Key {
     Stop,
 }
 
-/// Events that found no room, oldest first.
+/// Events that did not fit into the channel, oldest first.
 #[derive(Debug, Default)]
 struct HeldBack {
     by_age: BTreeMap<u64, Event>,
@@ -98,8 +98,8 @@ struct HeldBack {
 }
 
 impl HeldBack {
-    /// Takes an event, in the place of an older one of its kind; how many had to go, that one
-    /// included.
+    /// Adds an event, in the place of an older one with its key. Returns how many were dropped, that
+    /// one included.
     fn put(&mut self, event: Event) -> u64 {
         let next = self.next;
         let age = *self.age_of.entry(event.key()).or_insert(next);
@@ -116,9 +116,9 @@ impl HeldBack {
         gone
     }
 
-    /// Whether there was one that could go.
+    /// Returns whether there was one to drop.
     fn drop_oldest(&mut self) -> bool {
-        // The end is not to be lost.
+        // Stop is never dropped.
         let mut ages = self.by_age.iter();
         let oldest = ages.find(|(_, event)| !matches!(event, Event::Stop));
         let Some(age) = oldest.map(|(age, _)| *age) else {

@@ -1,6 +1,6 @@
-//! One plugin over one document, with everything told: `gmetad --test-plugin`, for its author.
+//! `gmetad --test-plugin`: runs one plugin over one document and prints all it does, for its author.
 //!
-//! Serves and stores nothing, and no other plugin takes part.
+//! Serves and stores nothing, and runs no other plugin.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -27,13 +27,13 @@ use gmetad_core::source::{HostPort, SourceConfig};
 use gmetad_core::store::Store;
 use gmetad_loader::{self as shared_object, LoadError};
 
-/// For connecting, and for each read.
+/// Timeout for connecting, and for each read.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why a rehearsal did not go well.
+/// Why a rehearsal failed.
 #[derive(Debug, Error)]
 pub enum RehearsalError {
-    /// No plugin.
+    /// The plugin cannot be loaded.
     #[error("{file} is not loaded: {reason}")]
     Load {
         /// Its file.
@@ -41,7 +41,7 @@ pub enum RehearsalError {
         /// What is wrong with it.
         reason: LoadError,
     },
-    /// The document that was saved.
+    /// The saved document cannot be read.
     #[error("{file} cannot be read: {reason}")]
     Input {
         /// Its file.
@@ -49,16 +49,16 @@ pub enum RehearsalError {
         /// What the system says.
         reason: io::Error,
     },
-    /// No document.
+    /// There is nowhere to get a document from.
     #[error("there is no data_source to poll; give a saved document with --input")]
     NoSource,
-    /// No document from any source.
+    /// No source has sent a document.
     #[error("no data_source can be polled: {0}")]
     Poll(String),
-    /// Something else than a document.
+    /// What was read or received is not a document.
     #[error("the document cannot be read: {0}")]
     Parse(#[from] ParseError),
-    /// Of the plugin's calls.
+    /// A call into the plugin has failed.
     #[error("{call} failed: {reason}")]
     Call {
         /// Which.
@@ -68,7 +68,7 @@ pub enum RehearsalError {
     },
 }
 
-/// Shows a plugin one document, and tells all of it on standard output.
+/// Runs a plugin over one document, and prints what it does on standard output.
 pub fn rehearse(rehearsal: &Rehearsal, config: &Config) -> Result<(), RehearsalError> {
     listen();
     let file = &rehearsal.plugin;
@@ -114,7 +114,7 @@ fn saved(file: &Path, config: &Config) -> Result<Document, RehearsalError> {
     })
 }
 
-/// What is shown to the plugin.
+/// The document that the plugin is shown.
 struct Document {
     from: String,
     source: Arc<str>,
@@ -203,7 +203,7 @@ fn show(
         .map(|node| (Arc::clone(&document.source), node.name().into()));
     let present = present.collect();
     for node in nodes {
-        let mut update = Update {
+        let update = Update {
             source: Arc::clone(&document.source),
             interval: document.interval,
             up: true,
@@ -211,14 +211,9 @@ fn show(
             now,
             invented: Invented::default(),
         };
-        tell(format_args!("{}", titled(&update.node)));
-        let before = listing(&mut Tree::of_update(&mut update, &mut DefTable::default()));
-        plugin.arrived(&update);
-        call("notify", || plugin.notify(&mut update))?;
-        let after = listing(&mut Tree::of_update(&mut update, &mut DefTable::default()));
-        tell_difference(&before, &after);
+        show_node(plugin, update)?;
     }
-    let mut root = RootUpdate {
+    let root = RootUpdate {
         gridname: config.gridname.as_str().into(),
         authority: config.authority.as_str().into(),
         summary: store.summarize(),
@@ -226,6 +221,20 @@ fn show(
         present,
         invented: Invented::default(),
     };
+    show_root(plugin, root)
+}
+
+fn show_node(plugin: &mut dyn Plugin, mut update: Update) -> Result<(), RehearsalError> {
+    tell(format_args!("{}", titled(&update.node)));
+    let before = listing(&mut Tree::of_update(&mut update, &mut DefTable::default()));
+    plugin.arrived(&update);
+    call("notify", || plugin.notify(&mut update))?;
+    let after = listing(&mut Tree::of_update(&mut update, &mut DefTable::default()));
+    tell_difference(&before, &after);
+    Ok(())
+}
+
+fn show_root(plugin: &mut dyn Plugin, mut root: RootUpdate) -> Result<(), RehearsalError> {
     tell(format_args!("GRID:{} (the root)", root.gridname));
     let before = listing(&mut Tree::of_root(&mut root, &mut DefTable::default()));
     plugin.root_arrived(&root);
@@ -255,7 +264,7 @@ fn titled(node: &Node) -> String {
     }
 }
 
-/// Makes a call, and tells how long it took and how it went.
+/// Makes a call, and prints how long it took.
 fn call(
     name: &'static str,
     work: impl FnOnce() -> Result<(), PluginError>,
@@ -301,7 +310,7 @@ fn list(tree: &Tree<'_>, node: NodeId, above: &str, entries: &mut Vec<Entry>) {
         let _ = write!(path, ":{name}");
     }
     if node == NodeId::Top {
-        // So that a change of its name is a change, and not another tree.
+        // Without its name: a new name is a change to the tree, not another tree.
         path = kind.name().into();
     }
     let below = if node == NodeId::Top {
@@ -317,7 +326,7 @@ fn list(tree: &Tree<'_>, node: NodeId, above: &str, entries: &mut Vec<Entry>) {
     }
 }
 
-/// Tells what is in one listing and not in the other: `+` added, `-` removed, `~` changed.
+/// Prints the differences between two listings: `+` added, `-` removed, `~` changed.
 fn tell_difference(before: &[Entry], after: &[Entry]) {
     let lines = difference(before, after);
     for line in &lines {
@@ -355,7 +364,7 @@ fn difference(before: &[Entry], after: &[Entry]) -> Vec<String> {
     }
     let mut last: Option<&str> = None;
     for (path, _) in before.iter().filter(|(path, _)| !kept.contains_key(path)) {
-        // What is below something that is gone needs no line of its own.
+        // Nodes below a removed node need no line of their own.
         let is_below = last.is_some_and(|last| {
             path.strip_prefix(last)
                 .is_some_and(|rest| rest.starts_with('/'))
@@ -369,11 +378,11 @@ fn difference(before: &[Entry], after: &[Entry]) -> Vec<String> {
 }
 
 fn tell(line: std::fmt::Arguments<'_>) {
-    // Whoever does not read on has seen enough.
+    // A reader that has closed the pipe has seen enough.
     let _ = writeln!(io::stdout(), "{line}");
 }
 
-/// The log, told as it comes.
+/// Prints log lines as they come.
 struct Told;
 
 impl log::Log for Told {
@@ -390,7 +399,7 @@ impl log::Log for Told {
 }
 
 fn listen() {
-    // Only one can be set; in a test the first stays.
+    // Only one logger can be set; among tests the first one stays.
     if log::set_logger(&Told).is_ok() {
         log::set_max_level(log::LevelFilter::Debug);
     }

@@ -1,6 +1,6 @@
-//! What the loop may know of the plugin thread without waiting for it: counters.
+//! Counters of the plugin thread, which the loop reads without waiting for it.
 //!
-//! No rules here: both sides only add up and read.
+//! No rules here: both sides only count and read.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use gmetad_loader::LeftOut;
 
 use super::file_name;
 
-/// In place of a plugin's: a file is being loaded.
+/// Sentinel for `busy`: a file is being loaded.
 const LOADING: usize = usize::MAX;
 
 /// Shared by the loop and the plugin thread.
@@ -21,39 +21,39 @@ const LOADING: usize = usize::MAX;
 pub struct Status {
     /// Events in the channel or in work.
     pub(super) sent: AtomicUsize,
-    /// Memory that the events in the channel or in work keep, about.
+    /// Approximate memory that the events in the channel or in work keep.
     pub(super) bytes: AtomicUsize,
     /// Set by the loop while it holds events back; cleared by the thread, which then wakes it.
     pub(super) held_back: AtomicBool,
     /// Place of the plugin in work, counted from 1; 0 while the chain is idle.
     busy: AtomicUsize,
-    /// Counts calls, so that two moments in one call can be told from two calls.
+    /// Number of calls, which tells two looks at one call from looks at two calls.
     calls: AtomicU64,
     /// Set when the chain has been stopped.
     pub(super) ended: AtomicBool,
-    /// What is being loaded, before there is a chain.
+    /// The file that is being loaded, before there is a chain.
     loading: Mutex<String>,
-    /// Once all files are loaded.
+    /// Set once all files are loaded.
     roster: OnceLock<Roster>,
 }
 
 /// All plugins that there are.
 #[derive(Debug)]
 struct Roster {
-    /// In the order of the chain, and behind them the files that could not be loaded.
+    /// In the order of the chain, followed by the files that could not be loaded.
     plugins: Vec<Counters>,
-    /// Of the plugins that send values on: to whom, and what they count.
+    /// Of the plugins that send values on: the export's id and its counters.
     exports: Vec<(&'static str, Arc<ExportCounters>)>,
 }
 
-/// Of one plugin.
+/// Counters of one plugin.
 #[derive(Debug)]
 pub(super) struct Counters {
     id: Box<str>,
     name: Box<str>,
     file: Option<Box<str>>,
     state: AtomicU8,
-    /// Why it is in that state, where there is more to say.
+    /// Why it is in that state, where that is known.
     reason: Mutex<Option<Box<str>>>,
     pub(super) notified: AtomicU64,
     pub(super) failed: AtomicU64,
@@ -78,7 +78,7 @@ impl Counters {
 
     /// Counts an update that is done.
     pub(super) fn count(&self, took: Duration) {
-        // A clock set before 1970 gives the time of day as 1970.
+        // A clock set before 1970 counts as 1970.
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -93,7 +93,7 @@ impl Counters {
         self.set_state_for(state, None);
     }
 
-    /// With the reason.
+    /// Sets the state with its reason.
     pub(super) fn set_state_for(&self, state: PluginState, reason: Option<&str>) {
         *self.reason.lock().unwrap_or_else(PoisonError::into_inner) = reason.map(Into::into);
         self.state.store(state as u8, Ordering::Relaxed);
@@ -109,13 +109,13 @@ pub enum PluginState {
     Running = 1,
     /// Could not be configured or started; sees nothing.
     Refused = 2,
-    /// Failed too often in a row; sees nothing any more.
+    /// Failed too often in a row; sees nothing until the next start.
     Disabled = 3,
-    /// Has ended in good order.
+    /// Was stopped when the daemon ended.
     Stopped = 4,
     /// A file that could not be loaded.
     NotLoaded = 5,
-    /// Built in, and sees nothing: a file of plugins_dir writes what it would write.
+    /// Built in, and sees nothing: a plugin in plugins_dir writes the same files.
     Replaced = 6,
 }
 
@@ -133,19 +133,19 @@ impl PluginState {
     }
 }
 
-/// How one plugin does.
+/// The state and counters of one plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PluginStatus {
-    /// That of its section; of a file that could not be loaded, the file's name.
+    /// The id of its section; of a file that could not be loaded, the file's name.
     pub id: String,
-    /// What it is called in the log, which no other plugin is: its id, and if others have that as
-    /// well, its file's name too.
+    /// Its unique name in the log: its id, with its file's name where another plugin has the same
+    /// id.
     pub name: String,
-    /// Where it was loaded from; `None`: it is built in.
+    /// The file it was loaded from; `None` if it is built in.
     pub file: Option<String>,
     /// Whether it takes part.
     pub state: PluginState,
-    /// Why, of one that was left out, disabled or replaced.
+    /// Why it was left out, disabled or replaced.
     pub reason: Option<String>,
     /// Updates it has seen, of sources and of the root.
     pub notified: u64,
@@ -157,19 +157,20 @@ pub struct PluginStatus {
     pub last_ms: u64,
 }
 
-/// How the queue to the plugin thread does.
+/// The queue to the plugin thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueStatus {
     /// Updates that wait or are in work.
     pub length: usize,
-    /// Those of them that found no room with the thread yet.
+    /// Those of them that do not fit into the channel yet.
     pub held_back: usize,
-    /// Updates that a newer one has replaced, of the same node or for want of room, since the start.
+    /// Updates dropped since the start: replaced by a newer one of the same node, or for want of
+    /// room.
     pub replaced: u64,
 }
 
 impl Status {
-    /// Sets who there is, by name; once.
+    /// Sets the plugins, with their names; once.
     pub(super) fn set_plugins<'a>(
         &self,
         plugins: impl Iterator<Item = (&'a str, &'a dyn Plugin)>,
@@ -200,7 +201,7 @@ impl Status {
         let _ = self.roster.set(roster);
     }
 
-    /// Of the plugin at that place of the chain.
+    /// The counters of the plugin at that place of the chain.
     pub(super) fn counters(&self, place: usize) -> &Counters {
         &self.all()[place]
     }
@@ -222,12 +223,12 @@ impl Status {
         self.busy.store(LOADING, Ordering::Release);
     }
 
-    /// What has begun is over.
+    /// The call or the loading is over.
     pub(super) fn end(&self) {
         self.busy.store(0, Ordering::Release);
     }
 
-    /// The call that is made, by its number, and the plugin's or the file's name.
+    /// The number of the call that is being made, and the plugin's or the file's name.
     pub(super) fn at_work(&self) -> Option<(u64, String)> {
         let calls = self.calls.load(Ordering::Acquire);
         let name = match self.busy.load(Ordering::Acquire) {

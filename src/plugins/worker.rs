@@ -1,6 +1,6 @@
-//! The plugin thread: takes what the loop sends and hands it down the chain.
+//! The plugin thread: takes what the loop sends and passes it down the chain.
 //!
-//! All of a plugin's work is done here, so it may take its time; what fails is the chain's matter.
+//! All work of plugins is done here, so it may block. Their failures are handled by the chain.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -83,7 +83,8 @@ pub(super) fn run(
     waker();
 }
 
-/// Waits for an event, and lets the plugins do what they do meanwhile; `None` when the loop is gone.
+/// Waits for an event, and meanwhile lets the plugins do their work between updates. `None` when the
+/// loop is gone.
 fn next(
     chain: &mut Chain,
     events: &Receiver<Event>,

@@ -1,7 +1,7 @@
-//! What a start with a configuration would trip over on this machine, for `gmetad -t`.
+//! For `gmetad -t`: what would make a start with a configuration fail on this machine.
 //!
-//! No I/O here: rules ask a [`World`] and give a verdict. `world` looks at this machine; nothing is
-//! made, changed or kept there.
+//! No I/O here: the rules ask a [`World`]. `world` looks at this machine, and makes, changes and
+//! keeps nothing there.
 
 use std::fmt;
 use std::io;
@@ -28,32 +28,32 @@ const INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// Names that are told one by one; the others are counted.
 const NAMES_TOLD: usize = 8;
 
-/// Something that was found.
+/// Something that a start would trip over.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// What it would do to a start.
+    /// What it means for a start.
     pub weight: Weight,
     /// What, where and what to do, in a line.
     pub text: String,
 }
 
-/// What a finding would do to a start.
+/// What a finding means for a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weight {
-    /// It would fail, with this code.
+    /// It would fail with this code.
     Fatal(Exit),
-    /// It would run without a part of what is written.
+    /// It would run without a part of the configuration.
     LeftOut,
     /// It would run, and something would not work.
     Warning,
-    /// Whether it would matter could not be found out.
+    /// It could not be checked.
     Unchecked,
 }
 
-/// Who would do something.
+/// Whose rights are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who<'a> {
-    /// The user that this process is.
+    /// The user of this process.
     Us,
     /// The user that the daemon becomes.
     User(&'a str),
@@ -68,29 +68,29 @@ impl fmt::Display for Who<'_> {
     }
 }
 
-/// What is to be done to a path.
+/// A right to a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// Read it, and if it is a folder, what is in it.
+    /// Read a file, or list a folder and get to its files.
     Read,
-    /// Pass through a folder to what is in it.
+    /// Pass through a folder.
     Enter,
     /// Write to a file.
     WriteFile,
     /// Make and remove something in a folder.
     WriteFolder,
-    /// Run it.
+    /// Execute a program.
     Run,
 }
 
-/// Whether something is allowed.
+/// Whether somebody has a right.
 #[derive(Debug)]
 pub enum May {
-    /// It is.
+    /// Yes.
     Yes,
-    /// It is not, as the system says.
+    /// No, with the system's error.
     No(io::Error),
-    /// It could not be asked, and why.
+    /// The system could not be asked, and why.
     Unknown(String),
 }
 
@@ -99,11 +99,11 @@ pub enum May {
 pub enum Kind {
     /// A folder.
     Folder,
-    /// A file with content.
+    /// A regular file.
     File,
     /// A socket.
     Socket,
-    /// A device, a pipe.
+    /// A device or a pipe.
     Other,
 }
 
@@ -112,7 +112,7 @@ pub enum Kind {
 pub enum NameTrouble {
     /// The resolver says so.
     Unknown(String),
-    /// It did not answer in time.
+    /// The resolver did not answer in time.
     NoAnswer,
 }
 
@@ -126,7 +126,7 @@ pub trait World {
     fn kind(&self, path: &Path) -> io::Result<Kind>;
     /// Whether the path itself is a link.
     fn is_link(&self, path: &Path) -> bool;
-    /// Whether somebody may do something.
+    /// Whether somebody has a right to a path.
     fn may(&self, who: Who<'_>, need: Need, path: &Path) -> May;
     /// Whether the port can be listened on; if not, the address that was tried.
     fn port(&self, address: Option<IpAddr>, port: u16) -> Result<(), (SocketAddr, io::Error)>;
@@ -136,13 +136,13 @@ pub trait World {
     fn owner_of_pid_file(&self, path: &Path) -> Option<u32>;
     /// Whether somebody listens at the socket.
     fn answers(&self, socket: &Path) -> bool;
-    /// Those of the names that have no address.
+    /// The names among these that have no address.
     fn unresolved(&self, names: &[&str]) -> Vec<(String, NameTrouble)>;
     /// Names of the plugin files in the folder that have this text in them.
     fn files_naming(&self, folder: &Path, id: &str) -> Vec<String>;
 }
 
-/// All that is found, in the order in which a start would come to it.
+/// All findings, in the order in which a start would meet them.
 pub fn findings(config: &Config, world: &dyn World) -> Vec<Finding> {
     let mut look = Look {
         config,
@@ -163,7 +163,7 @@ pub fn findings(config: &Config, world: &dyn World) -> Vec<Finding> {
     look.findings
 }
 
-/// What is found of the user alone, where the rest of a configuration is not sound.
+/// The finding about the user alone, for a configuration that has errors.
 pub fn finding_of_user(name: &str, world: &dyn World) -> Option<Finding> {
     if !world.is_root() {
         return None;
@@ -175,10 +175,10 @@ pub fn finding_of_user(name: &str, world: &dyn World) -> Option<Finding> {
     })
 }
 
-/// What comes of a check.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// In a few words, for behind the file's name.
+    /// A few words that follow the name of the file.
     pub text: &'static str,
     /// What the check exits with.
     pub exit: Exit,
@@ -240,8 +240,8 @@ impl<'a> Look<'a> {
         };
         if !self.world.is_root() {
             self.unchecked(format!(
-                "started by root, gmetad becomes user {name}: what that user may read and write is \
-                 checked only by root; here it is this user's rights that are checked"
+                "started by root, gmetad becomes user {name}; run this check as root to check that \
+                 user's rights: here it checks those of this user"
             ));
             return Who::Us;
         }
@@ -350,18 +350,17 @@ impl<'a> Look<'a> {
             let of = of.map_or("", |(of, _)| of);
             match trouble {
                 NameTrouble::Unknown(reason) => self.warn(format!(
-                    "{of}: the name {name} has no address now ({reason}); until it has one, it is as \
-                     if that host were down"
+                    "{of}: the name {name} has no address now ({reason}); until it has one, that \
+                     host counts as down"
                 )),
                 NameTrouble::NoAnswer => self.unchecked(format!(
-                    "{of}: whether the name {name} has an address is not known, the resolver does \
-                     not answer"
+                    "{of}: whether the name {name} has an address: the resolver does not answer"
                 )),
             }
         }
         let left = unresolved.len().saturating_sub(NAMES_TOLD);
         if left > 0 {
-            self.warn(format!("and {left} more names that have no address"));
+            self.warn(format!("{left} more names have no address"));
         }
     }
 
@@ -369,9 +368,9 @@ impl<'a> Look<'a> {
         for source in &self.config.sources {
             if source.interval > INTERVAL_MAX {
                 self.warn(format!(
-                    "data_source \"{}\" is polled every {} s: hosts of a gmond, with their TMAX of \
-                     20, look down once nothing was heard of them for 80 s; poll every {} s or more \
-                     often, or have gmond's host_tmax raised",
+                    "data_source \"{}\" is polled every {} s: hosts of a gmond, whose TMAX is 20, \
+                     count as down when they were not heard of for 80 s; poll every {} s or more \
+                     often, or raise host_tmax in gmond.conf",
                     source.name,
                     source.interval.as_secs(),
                     INTERVAL_MAX.as_secs()

@@ -1,6 +1,6 @@
 //! The rules about files, folders, programs and sockets.
 //!
-//! A start makes what is missing where it may; these say where it may not.
+//! A start makes what is missing, where it has the rights. These rules find where it has not.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use super::{Kind, Look, May, Need, Who, World};
 use crate::daemon::{Exit, PortHolder, exit_of_listening};
 use crate::plugins::{PluginFiles, UnusedName, unused_names, write_rrd_files};
 
-/// The plugins in the files of plugins_dir, as far as that can be told without running them.
+/// The plugins in the files of plugins_dir, as far as is known without running them.
 struct Files<'a> {
     world: &'a dyn World,
     folder: Option<&'a Path>,
 }
 
 impl PluginFiles for Files<'_> {
-    /// What a plugin calls itself is known only when it runs; most have it in their text.
+    /// A plugin's id is known only when it runs, but most files contain it as text.
     fn with_id(&self, id: &str) -> Vec<String> {
         let named = self
             .folder
@@ -36,14 +36,14 @@ impl PluginFiles for Files<'_> {
 
 /// Why a path cannot be used.
 enum Trouble {
-    /// It cannot, and why.
+    /// It cannot be used, and why.
     Certain(String),
-    /// That could not be asked, and why.
+    /// It is not known, and why.
     Unknown(String),
 }
 
 impl Trouble {
-    /// With what to do.
+    /// Adds what to do.
     fn with(self, remedy: &str) -> Trouble {
         match self {
             Trouble::Certain(reason) => Trouble::Certain(reason + remedy),
@@ -53,7 +53,7 @@ impl Trouble {
 }
 
 impl Look<'_> {
-    /// Opened before the user is become; opened anew, after a rotation, as that user.
+    /// Opened before the change of user; reopened after a rotation, as that user.
     pub(super) fn log_file(&mut self, user: Who<'_>) {
         let Some(path) = self.config.logfile.as_deref() else {
             return;
@@ -111,10 +111,10 @@ impl Look<'_> {
         match self.world.kind(path) {
             Ok(Kind::Socket) if self.world.answers(path) => {
                 let text = format!(
-                    "{text}somebody listens there already; choose another name, unless that is the \
-                     gmetad that this one takes the place of"
+                    "{text}a process listens there already; choose another name, unless it is the \
+                     gmetad that this one is to replace"
                 );
-                // Who listens at a socket is not shown; that of a port is.
+                // Unlike for a port, the system does not tell who listens on a socket.
                 if self.is_running {
                     self.warn(text);
                 } else {
@@ -140,7 +140,7 @@ impl Look<'_> {
         }
     }
 
-    /// Loaded as the user that is become.
+    /// Loaded after the change of user.
     pub(super) fn plugins(&mut self, user: Who<'_>) {
         let folder = self.config.plugins_dir.as_deref();
         if let Some(folder) = folder {
@@ -189,8 +189,8 @@ impl Look<'_> {
             && let Some(trouble) = self.folder_to_make(user, folder)
         {
             let text = format!(
-                "no journal would be kept in journal_dir {}, and what waits would be lost in a \
-                 crash: ",
+                "no journal would be kept in journal_dir {}, and a crash would lose the values in \
+                 the cache: ",
                 folder.display()
             );
             self.tell(None, &text, trouble.with(&remedy));
@@ -229,13 +229,13 @@ impl Look<'_> {
         }
     }
 
-    /// Fatal with that code, or a warning.
+    /// Adds an error with that exit code, or a warning.
     fn tell(&mut self, exit: Option<Exit>, text: &str, trouble: Trouble) {
         match (trouble, exit) {
             (Trouble::Certain(reason), Some(exit)) => self.fatal(exit, format!("{text}{reason}")),
             (Trouble::Certain(reason), None) => self.warn(format!("{text}{reason}")),
             (Trouble::Unknown(reason), _) => {
-                self.unchecked(format!("it could not be asked whether {text}{reason}"));
+                self.unchecked(format!("perhaps {text}{reason}"));
             }
         }
     }
@@ -258,7 +258,7 @@ impl Look<'_> {
         }
     }
 
-    /// A file of ours, which is made if it is not there.
+    /// A file that a start makes if it is missing.
     fn file_to_make(&self, path: &Path) -> Option<Trouble> {
         match self.world.kind(path) {
             Ok(Kind::Folder) => Some(Trouble::Certain("it is a folder".into())),
@@ -270,7 +270,7 @@ impl Look<'_> {
         }
     }
 
-    /// A folder that must be there.
+    /// A folder that must exist.
     fn folder_to_write(&self, who: Who<'_>, folder: &Path) -> Option<Trouble> {
         match self.world.kind(folder) {
             Ok(Kind::Folder) => self.not_allowed(who, Need::WriteFolder, folder),
@@ -286,7 +286,7 @@ impl Look<'_> {
         }
     }
 
-    /// A folder that is made, with all above it, if it is not there.
+    /// A folder that a start makes, with all above it, if it is missing.
     fn folder_to_make(&self, who: Who<'_>, folder: &Path) -> Option<Trouble> {
         if !is_missing(self.world.kind(folder).err()) {
             return self.folder_to_write(who, folder);
@@ -300,7 +300,7 @@ impl Look<'_> {
         })
     }
 
-    /// The nearest folder above that is there.
+    /// The nearest folder above that exists.
     fn nearest_above<'p>(&self, path: &'p Path) -> &'p Path {
         let mut above = path.ancestors().skip(1);
         above
@@ -313,7 +313,7 @@ fn is_missing(error: Option<io::Error>) -> bool {
     error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-/// As the system says it, without its number.
+/// The system's message without its number.
 fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error ") {

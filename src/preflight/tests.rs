@@ -147,8 +147,8 @@ fn what_only_root_can_check_is_said() {
     assert_eq!(
         found("setuid_username ganglia", &Fake::with(&[])),
         [
-            "unchecked started by root, gmetad becomes user ganglia: what that user may read and \
-             write is checked only by root; here it is this user's rights that are checked"
+            "unchecked started by root, gmetad becomes user ganglia; run this check as root to \
+             check that user's rights: here it checks those of this user"
         ]
     );
 }
@@ -320,8 +320,8 @@ fn values_are_stored_by_the_user_that_is_become() {
         [
             "warn no values would be stored in the RRD root /rrds: user nobody may not write to \
              /rrds: permission denied; make it, and chown it to nobody",
-            "warn no journal would be kept in journal_dir /j/d, and what waits would be lost in a \
-             crash: user nobody may not write to /j/d: permission denied; make it, and chown it to \
+            "warn no journal would be kept in journal_dir /j/d, and a crash would lose the values in \
+             the cache: user nobody may not write to /j/d: permission denied; make it, and chown it to \
              nobody",
         ]
     );
@@ -383,7 +383,7 @@ fn what_could_not_be_asked_is_said_and_decides_nothing() {
     let said = found("", &world);
     assert_eq!(said.len(), 1);
     assert!(
-        said[0].starts_with("unchecked it could not be asked whether no values"),
+        said[0].starts_with("unchecked perhaps no values would be stored in the RRD root"),
         "{said:?}"
     );
     assert!(said[0].ends_with("no process can be started"), "{said:?}");
@@ -489,12 +489,11 @@ fn names_without_an_address_are_told_with_where_they_stand() {
         found(conf, &world),
         [
             "warn data_source \"a b\": the name gone has no address now (Name or service not \
-             known); until it has one, it is as if that host were down",
-            "warn trusted_hosts: the name web has no address now (Name or service not known); \
-             until \
-             it has one, it is as if that host were down",
-            "unchecked carbon_server: whether the name carbon has an address is not known, the \
-             resolver does not answer",
+             known); until it has one, that host counts as down",
+            "warn trusted_hosts: the name web has no address now (Name or service not known); until \
+             it has one, that host counts as down",
+            "unchecked carbon_server: whether the name carbon has an address: the resolver does not \
+             answer",
         ]
     );
 }

@@ -1,7 +1,7 @@
-//! This machine, as the rules see it.
+//! This machine, for the rules.
 //!
-//! What another user may do is asked by a process that has become that user: only the system knows
-//! of access lists, of file systems that are read-only, and of servers that do not trust root.
+//! To find out what another user may do, a process becomes that user and asks the system: only the
+//! system knows access lists, read-only file systems and servers that do not trust root.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -25,17 +25,17 @@ use crate::daemon::{PidFile, PortHolder, UserError, account_to_become, port_hold
 use crate::reactor;
 use gmetad_loader as shared_object;
 
-/// How long all names together may take.
+/// Time for looking up all names together.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Names that are looked up at a time.
+/// Names that are looked up at the same time.
 const RESOLVERS: usize = 16;
 
-/// So much of a plugin file is looked through.
+/// How much of a plugin file is searched.
 const PLUGIN_LIMIT_BYTES: u64 = 16 << 20;
 
-/// What the process that asks for another user ends with where it could not become that user; no
-/// error number of the system's is as high.
+/// Exit code of the process that asks as another user, if it cannot become that user. No error
+/// number of the system is as high.
 const NOT_ASKED: u8 = 255;
 
 /// The machine that this runs on.
@@ -100,7 +100,7 @@ impl World for ThisMachine {
         let (sender, answers) = channel();
         for _ in 0..names.len().min(RESOLVERS) {
             let (queue, sender) = (Arc::clone(&queue), sender.clone());
-            // One that cannot be started answers nothing. None is waited for at the end.
+            // A thread that cannot be started answers nothing, and at the end none is waited for.
             let _ = thread::Builder::new().spawn(move || {
                 let next = || {
                     queue
@@ -139,7 +139,7 @@ impl World for ThisMachine {
     }
 
     fn files_naming(&self, folder: &Path, id: &str) -> Vec<String> {
-        // A folder that cannot be read is a finding of its own.
+        // A folder that cannot be read has a finding of its own.
         let files = shared_object::files_in(folder).unwrap_or_default();
         let naming = files.iter().filter(|file| has_text(file, id));
         let names = naming.filter_map(|file| file.file_name());
@@ -176,7 +176,7 @@ const NEEDS: [(Need, &str); 5] = [
     (Need::Run, "run"),
 ];
 
-/// Has another process become the user and ask.
+/// Lets another process become the user and ask.
 fn asked_as(user: &str, need: Need, path: &Path) -> May {
     let word = NEEDS
         .iter()
@@ -201,7 +201,7 @@ fn asked_as(user: &str, need: Need, path: &Path) -> May {
     }
 }
 
-/// The process that asks: becomes the user, and says by its exit code what the system says.
+/// The process that asks: becomes the user, and returns the system's answer as an exit code.
 pub fn answer_as([user, need, path]: [PathBuf; 3]) -> u8 {
     let need = NEEDS.iter().find(|(_, word)| need == Path::new(word));
     let account = account_to_become(user.to_str());

@@ -31,6 +31,19 @@ pub fn gmetad() -> Command {
     Command::new(env!("CARGO_BIN_EXE_gmetad"))
 }
 
+/// Copies the program to another place, from where it can be run at once.
+#[track_caller]
+pub fn copy_of_gmetad(to: &Path) {
+    // In a process of its own: while this one writes to a file, a test in another thread may start
+    // a child, which inherits the descriptor for a moment, and a program that is open for writing
+    // does not start.
+    let status = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_gmetad"))
+        .arg(to)
+        .status();
+    assert!(status.expect("cp").success());
+}
+
 /// What runs plugins in Python, built once.
 pub fn python_host() -> &'static Path {
     static HOST: OnceLock<PathBuf> = OnceLock::new();

@@ -1,6 +1,6 @@
-//! What there is to say about an alert, as a program is given it.
+//! The facts of an alert, as they are passed to a program.
 //!
-//! The one place that makes text from the network harmless: no control character, no great length.
+//! The one place that makes text from the network harmless: without control characters, and cut.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use std::time::Duration;
 use gmetad_config::AlertRule;
 use gmetad_core::model::Now;
 
-/// No name or value is longer, in bytes.
+/// Longest name or value, in bytes.
 const LIMIT_BYTES: usize = 200;
 
 /// What has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// The condition holds, for as long as the rule asks.
+    /// The condition has held for as long as the rule asks.
     Begin,
-    /// It does not hold any more.
+    /// It no longer holds.
     Over,
-    /// The host or the metric is forgotten.
+    /// The host or the metric is no longer reported.
     Gone,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Facts {
     pub(super) event: Event,
     pub(super) cluster: String,
     pub(super) host: String,
-    /// Empty where the host is gone, as are value and units.
+    /// Empty, as value and units are, where the host is gone.
     pub(super) ip: String,
     pub(super) metric: String,
     pub(super) value: String,
@@ -54,7 +54,7 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// Without what the host's own values say.
+    /// Without the host's address, value and units.
     pub(super) fn new(
         event: Event,
         rule: &AlertRule,
@@ -89,7 +89,7 @@ impl Facts {
         Facts::new(Event::Gone, rule, cluster, host, now, since)
     }
 
-    /// For a person, on one line.
+    /// One line for a person.
     pub(super) fn sentence(&self) -> String {
         let Facts {
             message,
@@ -147,7 +147,8 @@ impl Facts {
     }
 }
 
-/// On one line, without anything that a terminal or a header would follow, and not too long.
+/// One line without control characters, so that no terminal or mail header obeys it, cut to
+/// `LIMIT_BYTES`.
 pub(super) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len().min(LIMIT_BYTES));
     for c in text.chars() {
@@ -155,7 +156,7 @@ pub(super) fn plain(text: &str) -> String {
             plain.push('…');
             break;
         }
-        // The two separators end a line for some programs.
+        // Some programs take the two separators for ends of lines.
         let is_blank = c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
         plain.push(if is_blank { ' ' } else { c });
     }

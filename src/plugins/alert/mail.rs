@@ -1,6 +1,6 @@
 //! An alert as a mail message, for sendmail's standard input.
 //!
-//! Addresses come from the configuration alone, which has checked them.
+//! Addresses come only from the configuration, which has checked them.
 
 use std::fmt::Write as _;
 
@@ -9,13 +9,12 @@ use super::run::Job;
 use gmetad_config::AlertConfig;
 use gmetad_core::complaint::span;
 
-/// Bytes of a subject's encoded word that stand for text: with its frame it stays within the 75 that
-/// RFC 2047 gives it.
+/// Bytes of text in one encoded word: with its frame it stays within the 75 bytes of RFC 2047.
 const ENCODED_BYTES: usize = 60;
 
-/// Sends it.
+/// The run of sendmail that delivers it.
 pub(super) fn job(config: &AlertConfig, facts: &Facts) -> Job {
-    // A dot on a line of its own is text.
+    // -i: a line with only a dot does not end the message.
     let mut program = vec![config.sendmail.display().to_string(), "-i".to_owned()];
     if let Some(from) = &config.from {
         program.extend(["-f".to_owned(), from.clone()]);
@@ -49,7 +48,7 @@ fn message(config: &AlertConfig, facts: &Facts) -> String {
     )
 }
 
-/// Text as a header can carry it: as it is, or in RFC 2047's encoded words.
+/// Text for a header: as it is, or as encoded words of RFC 2047.
 fn header(text: &str) -> String {
     let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) && !text.contains("=?");
     if is_plain {

@@ -1,11 +1,11 @@
 //! The plugin `alert`: says once when a metric of a host becomes alarming, and once when it is over.
 //!
-//! Changes nothing of an update. What is alarming, and who is told, is the configuration's; programs
+//! Changes nothing in an update. The configuration says what is alarming and who is told; programs
 //! are run in `run`.
 //!
-//! Silence decides nothing: while a source does not answer, a host is down, a metric is not renewed
-//! or a condition cannot be told, an alert neither begins nor ends, and the time that a condition
-//! must hold starts anew. A host or metric that is forgotten (DMAX) ends its alerts, as gone.
+//! Missing data decides nothing: while a source does not answer, a host is down, a metric is not
+//! renewed or a condition cannot be evaluated, an alert neither begins nor ends, and the time that a
+//! condition must hold starts anew. When a host or metric is dropped (DMAX), its alerts end as gone.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -22,7 +22,7 @@ mod facts;
 mod mail;
 mod run;
 
-/// A cluster whose source has said nothing of it for this long is gone, or for so many of the source's
+/// A cluster is gone when no source has reported it for this long, or for so many of the source's
 /// intervals if that is longer.
 const GONE_AFTER: Duration = Duration::from_secs(3600);
 const GONE_AFTER_INTERVALS: u32 = 4;
@@ -35,53 +35,53 @@ pub(super) fn plugin(config: &Config) -> Option<Box<dyn Plugin>> {
 
 struct Alert {
     config: AlertConfig,
-    /// What is not as it should be, by cluster.
+    /// Rules that hold now, by cluster.
     clusters: HashMap<Box<str>, WatchedCluster>,
-    /// By rule: values that no condition can be told of.
+    /// By rule: whether it cannot be evaluated.
     untold: Vec<Complaint>,
-    /// Counts updates, so that what one did not have is found.
+    /// Number of updates, by which entries that the newest one lacks are found.
     round: u64,
     runner: Option<Runner>,
 }
 
 struct WatchedCluster {
     hosts: Watched,
-    /// When it is gone if no source tells of it before, be it that it is down.
+    /// When the cluster is gone, unless a source reports it before, even as down.
     until: Mono,
 }
 
-/// By host.
+/// Entries by host.
 type Watched = HashMap<Box<str>, Vec<Entry>>;
 
 /// A rule that holds for a host.
 struct Entry {
-    /// Place of the rule.
+    /// Index of the rule.
     rule: usize,
-    state: State,
+    state: AlertState,
     /// When the condition began to hold.
     since: Now,
-    /// Of the update that last had it.
+    /// The update that last had the host's metric.
     round: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// Not for long enough to be told.
+enum AlertState {
+    /// The condition has not held for long enough.
     Pending,
-    /// Told.
+    /// The alert has begun and was sent.
     Active,
 }
 
-/// What an update says of a rule and a host.
+/// Result of a rule for a host in an update.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sight {
     Holds,
     HoldsNot,
-    /// Nothing that could be decided on.
+    /// Undecided: no fresh value, or the condition cannot be evaluated.
     Nothing,
 }
 
-/// Whose metric it is.
+/// A metric with its host and cluster.
 struct Place<'a> {
     cluster: &'a Cluster,
     host: &'a Host,
@@ -100,7 +100,7 @@ impl Alert {
         }
     }
 
-    /// Holds every rule against every host, and gives what there is to say.
+    /// Evaluates every rule for every host. Returns the alerts that begin or end.
     fn look(&mut self, cluster: &Cluster, now: Now, interval: Duration) -> Vec<Facts> {
         self.round += 1;
         let mut news = Vec::new();
@@ -133,7 +133,7 @@ impl Alert {
         news
     }
 
-    /// Ends what was watched of clusters that are gone.
+    /// Ends the alerts of clusters that are gone.
     fn forget(&mut self, now: Now) -> Vec<Facts> {
         let mut news = Vec::new();
         let rules = &self.config.rules;
@@ -141,7 +141,9 @@ impl Alert {
             let stays = now.mono < watched.until;
             let gone = watched.hosts.iter().filter(|_| !stays);
             for (host, entries) in gone {
-                let told = entries.iter().filter(|entry| entry.state == State::Active);
+                let told = entries
+                    .iter()
+                    .filter(|entry| entry.state == AlertState::Active);
                 news.extend(told.map(|entry| {
                     Facts::of_gone(&rules[entry.rule], cluster, host, now, entry.since)
                 }));
@@ -170,7 +172,7 @@ impl Alert {
             (Sight::Holds, None) => {
                 let mut entry = Entry {
                     rule,
-                    state: State::Pending,
+                    state: AlertState::Pending,
                     since: place.now,
                     round: self.round,
                 };
@@ -187,13 +189,13 @@ impl Alert {
             }
             (Sight::HoldsNot, Some(at)) => {
                 let entry = entries.swap_remove(at);
-                let was_told = entry.state == State::Active;
+                let was_told = entry.state == AlertState::Active;
                 was_told.then(|| self.facts(Event::Over, rule, place, entry.since))
             }
             (Sight::Nothing, Some(at)) => {
                 match entries[at].state {
-                    State::Pending => drop(entries.swap_remove(at)),
-                    State::Active => entries[at].round = self.round,
+                    AlertState::Pending => drop(entries.swap_remove(at)),
+                    AlertState::Active => entries[at].round = self.round,
                 }
                 None
             }
@@ -238,12 +240,12 @@ impl Alert {
         }
     }
 
-    /// Ends what this update did not have any more.
+    /// Ends the alerts of hosts and metrics that this update lacks.
     fn drop_gone(&self, cluster: &str, now: Now, watched: &mut Watched, news: &mut Vec<Facts>) {
         watched.retain(|host, entries| {
             entries.retain(|entry| {
                 let is_there = entry.round == self.round;
-                if !is_there && entry.state == State::Active {
+                if !is_there && entry.state == AlertState::Active {
                     let rule = &self.config.rules[entry.rule];
                     news.push(Facts::of_gone(rule, cluster, host, now, entry.since));
                 }
@@ -273,7 +275,7 @@ impl Alert {
 
     fn tell(&mut self, facts: &Facts) {
         let lasted = span(facts.lasted);
-        // Errors, so that the default level has them.
+        // Errors, so that they are logged at the default level.
         match facts.event {
             Event::Begin => log::error!("alert: {}", facts.sentence()),
             Event::Over => log::error!("alert over after {lasted}: {}", facts.sentence()),
@@ -296,11 +298,11 @@ impl Alert {
 }
 
 impl Entry {
-    /// Whether it has held for long enough just now.
+    /// Whether it becomes active now, having held for long enough.
     fn ripen(&mut self, hold: Duration, now: Now) -> bool {
-        let is_new = self.state == State::Pending && now.mono.since(self.since.mono) >= hold;
+        let is_new = self.state == AlertState::Pending && now.mono.since(self.since.mono) >= hold;
         if is_new {
-            self.state = State::Active;
+            self.state = AlertState::Active;
         }
         is_new
     }
@@ -310,7 +312,7 @@ fn gone_at(now: Now, interval: Duration) -> Mono {
     now.mono + GONE_AFTER.max(interval * GONE_AFTER_INTERVALS)
 }
 
-/// The rules, by place, for each of the cluster's definitions.
+/// For each of the cluster's definitions, the indexes of its rules.
 fn rules_by_def(rules: &[AlertRule], cluster: &Cluster) -> Vec<Vec<usize>> {
     let of_name = |name: &str| {
         let of_name = rules.iter().enumerate().filter(|(_, it)| it.metric == name);

@@ -1,7 +1,7 @@
 //! Runs programs beside the plugin thread: a few at once, none for long, every one reaped.
 //!
-//! No shell: a program and its arguments are the configuration's, the rest is environment and
-//! standard input.
+//! No shell: program and arguments come from the configuration; the facts are passed in the
+//! environment and on standard input.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -22,32 +22,32 @@ use nix::unistd::Pid;
 use super::super::counted;
 use gmetad_core::complaint::{Complaint, Say, span};
 
-/// How many wait at most; more are dropped, with a line.
+/// Most jobs that wait; further ones are dropped, and that is logged.
 const WAITING_LIMIT: usize = 1000;
 
-/// How often programs that run are looked after.
+/// How often running programs are checked.
 const STEP: Duration = Duration::from_millis(20);
 
-/// How long those that run or wait have when the daemon ends.
+/// Time for running and waiting programs when the daemon ends.
 const END_WITHIN: Duration = Duration::from_secs(3);
 
-/// Room for spawning a process.
+/// Enough for spawning a process.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// A program gets no more of the daemon's environment than where programs are.
+/// The only variable besides the alert's: a program does not get the daemon's environment.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// A program to run.
 pub(super) struct Job {
     /// Its path, then its arguments; never empty.
     pub(super) program: Vec<String>,
-    /// Beside `PATH`.
+    /// Variables besides `PATH`.
     pub(super) environment: Vec<(String, String)>,
     /// Its standard input.
     pub(super) input: Vec<u8>,
 }
 
-/// The plugin thread's end: hands jobs over and never waits.
+/// The plugin thread's side: hands jobs over and never waits.
 pub(super) struct Runner {
     jobs: Sender<Job>,
     waiting: Arc<AtomicUsize>,
@@ -86,11 +86,11 @@ impl Runner {
         }
         self.full.recovered(now);
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        // The other end is there for as long as this one, unless it has panicked, which was logged.
+        // The receiver lives as long as this, unless it has panicked, and a panic is logged.
         let _ = self.jobs.send(job);
     }
 
-    /// Returns when all is done, or is not in time.
+    /// Returns when all programs have ended, or the time for them is over.
     pub(super) fn stop(self) {
         drop(self.jobs);
         // A panic there has been logged.
@@ -98,12 +98,12 @@ impl Runner {
     }
 }
 
-/// The other end.
+/// The side of the thread that runs programs.
 struct Runs {
     limit: usize,
     timeout: Duration,
     waiting: VecDeque<Job>,
-    /// Of those that wait, in the channel or here.
+    /// Number of jobs that wait, in the channel or here.
     count: Arc<AtomicUsize>,
     running: Vec<Running>,
     trouble: Complaint,
@@ -127,7 +127,7 @@ impl Runs {
         }
     }
 
-    /// Until there are no jobs any more, and a little longer.
+    /// Runs jobs until the plugin thread's side is dropped, then ends what is left.
     fn go_on(&mut self, jobs: &Receiver<Job>) {
         loop {
             let next = if self.running.is_empty() {
@@ -217,7 +217,7 @@ impl Runs {
 }
 
 impl Running {
-    /// How it ended, if it has; one that runs for too long ends now.
+    /// How it ended, if it has. Kills it if it has run for too long.
     fn outcome(&mut self, now: Instant, timeout: Duration) -> Option<Result<(), String>> {
         match self.child.try_wait() {
             Ok(Some(status)) if status.success() => Some(Ok(())),
@@ -231,10 +231,10 @@ impl Running {
         }
     }
 
-    /// Ends it and what it has started, and reaps it.
+    /// Kills it and what it has started, and reaps it.
     fn kill(&mut self) {
-        // It leads a group of its own, and is not reaped yet: the number is still its own. What has
-        // ended in this moment needs no signal.
+        // It leads a process group of its own and is not reaped yet, so the number is still its
+        // own. A failure means that it has just ended.
         let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
         let _ = self.child.wait();
     }
@@ -254,7 +254,7 @@ fn start(job: &Job) -> io::Result<Child> {
         .spawn()
 }
 
-/// A pipe that holds the text already, so that nobody waits for a program to read it.
+/// A pipe that already holds the text, so that nobody waits for the program to read it.
 fn input(text: &[u8]) -> io::Result<OwnedFd> {
     let (reader, writer) = io::pipe()?;
     // One without the room is an error, not a wait.
