@@ -92,7 +92,7 @@ pub enum Request {
 
 /// Serves one connection.
 pub struct Client {
-    state: State,
+    state: ClientState,
     actions: Vec<Action>,
     /// Whether the client has closed its side.
     ended: bool,
@@ -100,7 +100,7 @@ pub struct Client {
     written_bytes: u64,
 }
 
-enum State {
+enum ClientState {
     /// Waits for the request line.
     Request { line: Vec<u8>, deadline: Mono },
     /// The first line is HTTP; waits for the rest of the head.
@@ -138,21 +138,21 @@ impl Client {
     pub fn of_xml_port(now: Mono) -> Client {
         let deadline = now + REQUEST_LIMIT;
         Client::new(
-            State::Asked { deadline },
+            ClientState::Asked { deadline },
             vec![Action::Request(Request::All)],
         )
     }
 
     /// A client of the interactive port.
     pub fn of_interactive_port(now: Mono) -> Client {
-        let request = State::Request {
+        let request = ClientState::Request {
             line: Vec::new(),
             deadline: now + REQUEST_LIMIT,
         };
         Client::new(request, Vec::new())
     }
 
-    fn new(state: State, actions: Vec<Action>) -> Client {
+    fn new(state: ClientState, actions: Vec<Action>) -> Client {
         Client {
             state,
             actions,
@@ -170,16 +170,16 @@ impl Client {
     /// When to call `timeout` if nothing happens before.
     pub fn deadline(&self) -> Option<Mono> {
         match &self.state {
-            State::Request { deadline, .. }
-            | State::Head { deadline, .. }
-            | State::Asked { deadline }
-            | State::Pending { deadline, .. }
-            | State::Lingering { deadline } => Some(*deadline),
-            State::Writing(writing) => {
+            ClientState::Request { deadline, .. }
+            | ClientState::Head { deadline, .. }
+            | ClientState::Asked { deadline }
+            | ClientState::Pending { deadline, .. }
+            | ClientState::Lingering { deadline } => Some(*deadline),
+            ClientState::Writing(writing) => {
                 let stalled = writing.taken + STALL_LIMIT;
                 Some(stalled.min(writing.slow_at(self.written_bytes)))
             }
-            State::Closed => None,
+            ClientState::Closed => None,
         }
     }
 
@@ -188,27 +188,27 @@ impl Client {
     pub fn wants_bytes(&self) -> bool {
         let waits = matches!(
             self.state,
-            State::Request { .. }
-                | State::Head { .. }
-                | State::Pending { .. }
-                | State::Lingering { .. }
+            ClientState::Request { .. }
+                | ClientState::Head { .. }
+                | ClientState::Pending { .. }
+                | ClientState::Lingering { .. }
         );
         waits && !self.ended
     }
 
     /// Whether there is something to send.
     pub fn wants_to_write(&self) -> bool {
-        matches!(self.state, State::Writing(_))
+        matches!(self.state, ClientState::Writing(_))
     }
 
     /// Whether another thread is making the answer.
     pub fn is_pending(&self) -> bool {
-        matches!(self.state, State::Pending { .. })
+        matches!(self.state, ClientState::Pending { .. })
     }
 
     /// Whether the connection is closed.
     pub fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed)
+        matches!(self.state, ClientState::Closed)
     }
 
     /// Bytes sent so far.
@@ -219,8 +219,8 @@ impl Client {
     /// Takes bytes that the client has sent, at least one.
     pub fn bytes(&mut self, bytes: &[u8], now: Mono) {
         let (line, deadline) = match &mut self.state {
-            State::Request { line, deadline } => (line, *deadline),
-            State::Head { .. } => return self.head_bytes(bytes, now),
+            ClientState::Request { line, deadline } => (line, *deadline),
+            ClientState::Head { .. } => return self.head_bytes(bytes, now),
             _ => return self.stray(bytes.len()),
         };
         if line.is_empty() && bytes.first() == Some(&TLS_HANDSHAKE) {
@@ -243,7 +243,7 @@ impl Client {
         let Some(end) = end else { return };
         let line = std::mem::take(line);
         if http::is_request_line(&line) {
-            self.state = State::Head {
+            self.state = ClientState::Head {
                 head: line,
                 deadline: now + HEAD_LIMIT,
             };
@@ -256,7 +256,7 @@ impl Client {
 
     /// More of the head of an HTTP request.
     fn head_bytes(&mut self, bytes: &[u8], now: Mono) {
-        let State::Head { head, deadline } = &mut self.state else {
+        let ClientState::Head { head, deadline } = &mut self.state else {
             return;
         };
         // The empty line may have begun in earlier bytes.
@@ -276,8 +276,8 @@ impl Client {
         self.ended = true;
         match &mut self.state {
             // A port check: no request was sent.
-            State::Request { line, .. } if line.is_empty() => self.close(None),
-            State::Request { line, deadline } => {
+            ClientState::Request { line, .. } if line.is_empty() => self.close(None),
+            ClientState::Request { line, deadline } => {
                 let line = std::mem::take(line);
                 let deadline = *deadline;
                 let request = if http::is_request_line(&line) {
@@ -287,20 +287,23 @@ impl Client {
                 };
                 self.asked(request, deadline, now);
             }
-            State::Head { head, deadline } => {
+            ClientState::Head { head, deadline } => {
                 let request = Request::Http(Head::parse(head));
                 let deadline = *deadline;
                 self.asked(request, deadline, now);
             }
-            State::Lingering { .. } => self.close(None),
+            ClientState::Lingering { .. } => self.close(None),
             // It may still read: `printf ... | nc -N` closes this side and waits for the answer.
-            State::Asked { .. } | State::Pending { .. } | State::Writing(_) | State::Closed => {}
+            ClientState::Asked { .. }
+            | ClientState::Pending { .. }
+            | ClientState::Writing(_)
+            | ClientState::Closed => {}
         }
     }
 
     /// The answer to the request.
     pub fn answer(&mut self, body: Box<dyn Body>, now: Mono) {
-        if matches!(self.state, State::Asked { .. }) {
+        if matches!(self.state, ClientState::Asked { .. }) {
             self.write(body, now);
         }
     }
@@ -309,8 +312,8 @@ impl Client {
     /// takes longer than `PENDING_LIMIT`. Closing the connection drops `wait`, which cancels the
     /// errand.
     pub fn wait(&mut self, wait: Wait, late: Box<dyn Body>, now: Mono) {
-        if matches!(self.state, State::Asked { .. }) {
-            self.state = State::Pending {
+        if matches!(self.state, ClientState::Asked { .. }) {
+            self.state = ClientState::Pending {
                 wait,
                 late,
                 deadline: now + PENDING_LIMIT,
@@ -321,7 +324,8 @@ impl Client {
     /// Delivers the outcome of an errand. Returns whether this client was waiting for it; if not,
     /// the outcome is dropped.
     pub fn deliver(&mut self, errand: &Errand, body: Box<dyn Body>, now: Mono) -> bool {
-        let waited = matches!(&self.state, State::Pending { wait, .. } if wait.is_for(errand));
+        let waited =
+            matches!(&self.state, ClientState::Pending { wait, .. } if wait.is_for(errand));
         if waited {
             self.write(body, now);
         }
@@ -329,7 +333,7 @@ impl Client {
     }
 
     fn write(&mut self, body: Box<dyn Body>, now: Mono) {
-        self.state = State::Writing(Writing {
+        self.state = ClientState::Writing(Writing {
             body,
             more: true,
             out: Vec::new(),
@@ -341,7 +345,7 @@ impl Client {
 
     /// The next bytes to send; empty once all of the answer is sent.
     pub fn output(&mut self) -> &[u8] {
-        let State::Writing(writing) = &mut self.state else {
+        let ClientState::Writing(writing) = &mut self.state else {
             return &[];
         };
         while writing.at == writing.out.len() && writing.more {
@@ -354,7 +358,7 @@ impl Client {
 
     /// Notes that `len` bytes of `output` were sent.
     pub fn written(&mut self, len: usize, now: Mono) {
-        let State::Writing(writing) = &mut self.state else {
+        let ClientState::Writing(writing) = &mut self.state else {
             return;
         };
         writing.at += len;
@@ -370,7 +374,7 @@ impl Client {
         if self.ended {
             self.close(None);
         } else {
-            self.state = State::Lingering {
+            self.state = ClientState::Lingering {
                 deadline: now + LINGER_LIMIT,
             };
             self.actions.push(Action::CloseWrite);
@@ -381,12 +385,12 @@ impl Client {
     /// The connection broke.
     pub fn broken(&mut self) {
         let fault = match self.state {
-            State::Lingering { .. } | State::Closed => None,
-            State::Request { .. }
-            | State::Head { .. }
-            | State::Asked { .. }
-            | State::Pending { .. }
-            | State::Writing(_) => Some(Fault::Gone),
+            ClientState::Lingering { .. } | ClientState::Closed => None,
+            ClientState::Request { .. }
+            | ClientState::Head { .. }
+            | ClientState::Asked { .. }
+            | ClientState::Pending { .. }
+            | ClientState::Writing(_) => Some(Fault::Gone),
         };
         self.close(fault);
     }
@@ -397,28 +401,32 @@ impl Client {
             return;
         }
         let fault = match &self.state {
-            State::Request { line, deadline } if http::begins_request_line(line) => {
+            ClientState::Request { line, deadline } if http::begins_request_line(line) => {
                 let head = Head::refused(line, Refusal::Late(REQUEST_LIMIT.as_secs()));
                 let deadline = *deadline;
                 return self.asked(Request::Http(head), deadline, now);
             }
-            State::Request { .. } => Some(Fault::NoRequest),
-            State::Head { head, deadline } => {
+            ClientState::Request { .. } => Some(Fault::NoRequest),
+            ClientState::Head { head, deadline } => {
                 let request = Request::Http(Head::parse(head));
                 let deadline = *deadline;
                 return self.asked(request, deadline, now);
             }
-            State::Pending { .. } => return self.give_up_waiting(now),
-            State::Writing(writing) if writing.taken + STALL_LIMIT <= now => Some(Fault::Stalled),
-            State::Writing(_) => Some(Fault::Slow),
-            State::Asked { .. } | State::Lingering { .. } | State::Closed => None,
+            ClientState::Pending { .. } => return self.give_up_waiting(now),
+            ClientState::Writing(writing) if writing.taken + STALL_LIMIT <= now => {
+                Some(Fault::Stalled)
+            }
+            ClientState::Writing(_) => Some(Fault::Slow),
+            ClientState::Asked { .. } | ClientState::Lingering { .. } | ClientState::Closed => None,
         };
         self.close(fault);
     }
 
     /// Sends `late` instead of the pending answer, and so cancels the errand.
     fn give_up_waiting(&mut self, now: Mono) {
-        if let State::Pending { late, .. } = std::mem::replace(&mut self.state, State::Closed) {
+        if let ClientState::Pending { late, .. } =
+            std::mem::replace(&mut self.state, ClientState::Closed)
+        {
             self.write(late, now);
         }
     }
@@ -438,7 +446,7 @@ impl Client {
     }
 
     fn asked(&mut self, request: Request, deadline: Mono, now: Mono) {
-        self.state = State::Asked {
+        self.state = ClientState::Asked {
             deadline: deadline.max(now + Duration::from_secs(1)),
         };
         self.actions.push(Action::Request(request));
@@ -453,7 +461,7 @@ impl Client {
 
     fn close(&mut self, fault: Option<Fault>) {
         if !self.is_closed() {
-            self.state = State::Closed;
+            self.state = ClientState::Closed;
             self.actions.clear();
             self.actions.push(Action::Close(fault));
         }
@@ -470,13 +478,13 @@ impl Writing {
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = match &self.state {
-            State::Request { .. } => "Request",
-            State::Head { .. } => "Head",
-            State::Asked { .. } => "Asked",
-            State::Pending { .. } => "Pending",
-            State::Writing(_) => "Writing",
-            State::Lingering { .. } => "Lingering",
-            State::Closed => "Closed",
+            ClientState::Request { .. } => "Request",
+            ClientState::Head { .. } => "Head",
+            ClientState::Asked { .. } => "Asked",
+            ClientState::Pending { .. } => "Pending",
+            ClientState::Writing(_) => "Writing",
+            ClientState::Lingering { .. } => "Lingering",
+            ClientState::Closed => "Closed",
         };
         f.debug_struct("Client")
             .field("state", &state)

@@ -1,6 +1,6 @@
 //! Accepts clients on the ports and the rrdcached socket, and closes those that hold old snapshots.
 //!
-//! Accepted clients are served in `clients` and `cached`.
+//! Accepted clients are served in `clients` and `rrdcached`.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
@@ -12,10 +12,10 @@ use nix::libc;
 use nix::sys::socket::setsockopt;
 
 use super::Reactor;
-use super::cached::CachedClient;
 use super::clients::Connection;
 use super::listen::Port;
 use super::nuisance::Nuisance;
+use super::rrdcached::RrdcachedClient;
 use super::slot::Slot;
 use super::slots::{Key, Turn};
 use gmetad_core::complaint::span;
@@ -47,11 +47,11 @@ const ACCEPTED_A_TURN: usize = 64;
 const REST: Duration = Duration::from_secs(1);
 
 /// Most clients of the rrdcached socket at a time.
-const MAX_CACHED_CLIENTS: usize = 32;
+const MAX_RRDCACHED_CLIENTS: usize = 32;
 
 /// Pause of the rrdcached socket after a failed accept, or at its limit of clients. Waiting clients
 /// are accepted afterwards.
-const CACHED_REST: Duration = Duration::from_millis(100);
+const RRDCACHED_REST: Duration = Duration::from_millis(100);
 
 impl Reactor {
     /// Accepts clients that wait at a port.
@@ -162,46 +162,46 @@ impl Reactor {
     }
 
     /// Accepts clients that wait at the rrdcached socket.
-    pub(super) fn accept_cached(&mut self, listener: Key) -> Turn {
+    pub(super) fn accept_rrdcached(&mut self, listener: Key) -> Turn {
         loop {
-            if self.is_cached_full() {
+            if self.is_rrdcached_full() {
                 // rrdtool treats a closed connection as an error, but waits for one that is not yet
                 // accepted.
-                return self.rest_cached(listener);
+                return self.rest_rrdcached(listener);
             }
-            let Some(Slot::CachedListener(open)) = self.slots.get_mut(listener) else {
+            let Some(Slot::RrdcachedListener(open)) = self.slots.get_mut(listener) else {
                 return Turn::Waits;
             };
             match open.socket().accept() {
-                Ok((stream, _)) => self.admit_cached(stream),
+                Ok((stream, _)) => self.admit_rrdcached(stream),
                 Err(err) => match err.kind() {
                     ErrorKind::WouldBlock => return Turn::Waits,
                     ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
-                    _ => return self.rest_cached(listener),
+                    _ => return self.rest_rrdcached(listener),
                 },
             }
         }
     }
 
-    fn is_cached_full(&self) -> bool {
+    fn is_rrdcached_full(&self) -> bool {
         let clients = self.slots.iter();
-        let clients = clients.filter(|slot| matches!(slot, Slot::CachedClient(_)));
-        clients.count() >= MAX_CACHED_CLIENTS
+        let clients = clients.filter(|slot| matches!(slot, Slot::RrdcachedClient(_)));
+        clients.count() >= MAX_RRDCACHED_CLIENTS
     }
 
-    fn rest_cached(&mut self, listener: Key) -> Turn {
-        let again = self.shared.now.mono + CACHED_REST;
+    fn rest_rrdcached(&mut self, listener: Key) -> Turn {
+        let again = self.shared.now.mono + RRDCACHED_REST;
         self.shared.set_deadline(listener, Some(again));
         Turn::Waits
     }
 
-    fn admit_cached(&mut self, mut stream: UnixStream) {
+    fn admit_rrdcached(&mut self, mut stream: UnixStream) {
         let (registry, now) = (&self.shared.registry, self.shared.now.mono);
         let added = self.slots.try_add_with(|key| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             registry.register(&mut stream, key.token(), interest)?;
-            let client = CachedClient::new(key, stream, now);
-            Ok(Slot::CachedClient(Box::new(client)))
+            let client = RrdcachedClient::new(key, stream, now);
+            Ok(Slot::RrdcachedClient(Box::new(client)))
         });
         match added {
             Ok(key) => self.make_ready(key),

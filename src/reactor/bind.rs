@@ -16,7 +16,7 @@ use super::listen::{self, Listener, Port};
 use super::reload::Reloading;
 use super::shared::{Chore, Shared};
 use super::slot::{Slot, Slots};
-use super::{Reactor, cached};
+use super::{Reactor, rrdcached};
 use crate::daemon::{PortHolder, cannot_listen, port_holder};
 use gmetad_config::Config;
 
@@ -133,7 +133,7 @@ impl Reactor {
     }
 
     fn listen_as_rrdcached(&mut self, path: &Path, config: &Config) -> Result<(), BindError> {
-        let opened = cached::open(path, config).map_err(|source| BindError::Socket {
+        let opened = rrdcached::open(path, config).map_err(|source| BindError::Socket {
             path: path.into(),
             source,
         });
@@ -141,7 +141,7 @@ impl Reactor {
         let registry = &self.shared.registry;
         self.slots.try_add_with(|key| {
             registry.register(listener.socket(), key.token(), Interest::READABLE)?;
-            Ok(Slot::CachedListener(listener))
+            Ok(Slot::RrdcachedListener(listener))
         })?;
         Ok(())
     }

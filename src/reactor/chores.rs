@@ -121,7 +121,7 @@ impl Reactor {
     /// Closes listeners and stops polls. Clients with an answer under way may finish.
     fn end_slot(&mut self, key: Key) {
         match self.slots.get_mut(key) {
-            Some(Slot::Listener(_) | Slot::CachedListener(_) | Slot::CachedClient(_)) => {
+            Some(Slot::Listener(_) | Slot::RrdcachedListener(_) | Slot::RrdcachedClient(_)) => {
                 self.remove(key);
             }
             Some(Slot::Source(source)) => {

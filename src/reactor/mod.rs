@@ -6,7 +6,7 @@
 mod admission;
 mod arrivals;
 mod bind;
-mod cached;
+
 mod chores;
 mod clients;
 mod clock;
@@ -18,6 +18,7 @@ mod once;
 mod reload;
 mod report;
 mod resolver;
+mod rrdcached;
 mod shared;
 mod slot;
 mod slots;
@@ -182,8 +183,8 @@ impl Reactor {
             None | Some(Slot::Chore(_)) => return,
             Some(Slot::Source(source)) => source.event(event),
             Some(Slot::Client(client)) => client.event(event),
-            Some(Slot::CachedClient(client)) => client.event(event),
-            Some(Slot::Signals | Slot::Waker | Slot::Listener(_) | Slot::CachedListener(_)) => {}
+            Some(Slot::RrdcachedClient(client)) => client.event(event),
+            Some(Slot::Signals | Slot::Waker | Slot::Listener(_) | Slot::RrdcachedListener(_)) => {}
         }
         self.make_ready(key);
     }
@@ -199,7 +200,7 @@ impl Reactor {
             Some(Slot::Source(source)) => source.timeout(&mut self.shared),
             Some(Slot::Client(client)) => client.machine.timeout(self.shared.now.mono),
             // These check it in their turn.
-            Some(Slot::Listener(_) | Slot::CachedListener(_) | Slot::CachedClient(_)) => {}
+            Some(Slot::Listener(_) | Slot::RrdcachedListener(_) | Slot::RrdcachedClient(_)) => {}
         }
         self.make_ready(key);
     }
@@ -213,14 +214,14 @@ impl Reactor {
             Some(Slot::Waker) => self.take_answers(),
             Some(Slot::Chore(_)) => self.expire_one(),
             Some(Slot::Listener(_)) => self.accept(key),
-            Some(Slot::CachedListener(_)) => self.accept_cached(key),
+            Some(Slot::RrdcachedListener(_)) => self.accept_rrdcached(key),
             Some(Slot::Source(source)) => source.turn(&mut self.shared),
             Some(Slot::Client(client)) => {
                 let turn = client.turn(&mut self.shared);
                 self.shared.set_deadline(key, client.machine.deadline());
                 turn
             }
-            Some(Slot::CachedClient(client)) => {
+            Some(Slot::RrdcachedClient(client)) => {
                 let turn = client.turn(&mut self.shared);
                 self.shared.set_deadline(key, client.deadline());
                 turn
@@ -286,7 +287,7 @@ impl Reactor {
         }
         while let Some(answer) = self.shared.plugins.as_mut().and_then(PluginHandle::answer) {
             let key = Key::of_number(answer.client);
-            if let Some(Slot::CachedClient(client)) = self.slots.get_mut(key) {
+            if let Some(Slot::RrdcachedClient(client)) = self.slots.get_mut(key) {
                 client.answer(answer, now);
                 self.make_ready(key);
             }

@@ -30,7 +30,7 @@ pub(super) struct Question {
 
 /// The outcome of a lookup.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ResolverAnswer {
     pub(super) asker: Asker,
     pub(super) name: String,
     pub(super) found: Result<Vec<SocketAddr>, String>,
@@ -42,8 +42,8 @@ pub(super) struct Answer {
 pub(super) struct Resolver {
     waker: Arc<Waker>,
     questions: Option<Sender<Question>>,
-    answers: Receiver<Answer>,
-    answer_to: Sender<Answer>,
+    answers: Receiver<ResolverAnswer>,
+    answer_to: Sender<ResolverAnswer>,
 }
 
 impl Resolver {
@@ -70,13 +70,13 @@ impl Resolver {
             self.questions = None;
             let found = Err("the thread that looks names up cannot be started".into());
             // Cannot fail: `self` holds the receiver.
-            let _ = self.answer_to.send(Answer { asker, name, found });
+            let _ = self.answer_to.send(ResolverAnswer { asker, name, found });
             let _ = self.waker.wake();
         }
     }
 
     /// The next answer, if there is one.
-    pub(super) fn answer(&mut self) -> Option<Answer> {
+    pub(super) fn answer(&mut self) -> Option<ResolverAnswer> {
         self.answers.try_recv().ok()
     }
 
@@ -94,13 +94,16 @@ impl Resolver {
 }
 
 /// The thread: answers questions in order until the loop is gone.
-fn answer_all(asked: &Receiver<Question>, answer_to: &Sender<Answer>, waker: &Waker) {
+fn answer_all(asked: &Receiver<Question>, answer_to: &Sender<ResolverAnswer>, waker: &Waker) {
     for Question { asker, name, port } in asked {
         let found = (name.as_str(), port)
             .to_socket_addrs()
             .map(Iterator::collect)
             .map_err(|err| super::reason(&err));
-        if answer_to.send(Answer { asker, name, found }).is_err() {
+        if answer_to
+            .send(ResolverAnswer { asker, name, found })
+            .is_err()
+        {
             return;
         }
         // If the loop cannot be woken, it is ending, and so is this thread.

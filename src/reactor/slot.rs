@@ -2,9 +2,9 @@
 //!
 //! No behaviour here: each kind has a file of its own.
 
-use super::cached::{CachedClient, CachedListener};
 use super::clients::Connection;
 use super::listen::Listener;
+use super::rrdcached::{RrdcachedClient, RrdcachedListener};
 use super::shared::Chore;
 use super::slots::Lane;
 use super::sources::Source;
@@ -27,9 +27,9 @@ pub(super) enum Slot {
     /// A client of one of the ports.
     Client(Box<Connection>),
     /// The listening rrdcached socket.
-    CachedListener(CachedListener),
+    RrdcachedListener(RrdcachedListener),
     /// A client of the rrdcached socket.
-    CachedClient(Box<CachedClient>),
+    RrdcachedClient(Box<RrdcachedClient>),
 }
 
 impl Slot {
@@ -42,8 +42,8 @@ impl Slot {
             | Slot::Signals
             | Slot::Waker
             | Slot::Listener(_)
-            | Slot::CachedListener(_)
-            | Slot::CachedClient(_) => Lane::Prompt,
+            | Slot::RrdcachedListener(_)
+            | Slot::RrdcachedClient(_) => Lane::Prompt,
         }
     }
 }

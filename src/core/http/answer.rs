@@ -67,7 +67,7 @@ impl Status {
 }
 
 /// An answer before it is written.
-struct Answer {
+struct HttpAnswer {
     status: Status,
     /// Header fields beside those of every answer.
     fields: &'static str,
@@ -88,8 +88,8 @@ const ANY_ORIGIN: &str = "Access-Control-Allow-Origin: *\r\n";
 /// Answers a request, well formed or not.
 pub fn answer(asked: &Asked, context: &mut Context<'_>) -> Box<dyn Body> {
     let answer = match &asked.route {
-        Ok(route) => Answer::of(route, context),
-        Err(refusal) => Answer::refusal(refusal),
+        Ok(route) => HttpAnswer::of(route, context),
+        Err(refusal) => HttpAnswer::refusal(refusal),
     };
     answer.into_body(asked.method)
 }
@@ -110,7 +110,7 @@ pub struct Later {
 pub fn later(method: Method, errands: &Errands) -> Result<Later, Box<dyn Body>> {
     let Some((wait, errand)) = errands.begin() else {
         let text = "too many answers are being made at a time";
-        let answer = Answer::text(Status::Unavailable, "Retry-After: 1\r\n", text);
+        let answer = HttpAnswer::text(Status::Unavailable, "Retry-After: 1\r\n", text);
         return Err(answer.into_body(method));
     };
     let text = format!(
@@ -119,26 +119,26 @@ pub fn later(method: Method, errands: &Errands) -> Result<Later, Box<dyn Body>> 
     );
     Ok(Later {
         wait,
-        late: Answer::text(Status::GatewayTimeout, "", &text).into_body(method),
+        late: HttpAnswer::text(Status::GatewayTimeout, "", &text).into_body(method),
         errand,
     })
 }
 
-impl Answer {
-    fn of(route: &Route, context: &mut Context<'_>) -> Answer {
+impl HttpAnswer {
+    fn of(route: &Route, context: &mut Context<'_>) -> HttpAnswer {
         match route {
-            Route::Xml(query) => Answer::xml(query, context),
-            Route::Json(query) => Answer::json(query, context),
-            Route::Status(callback) => Answer::status(callback.as_deref(), context),
-            Route::Metrics(scope) => Answer::metrics(scope, context),
-            Route::Health => Answer::health(context),
+            Route::Xml(query) => HttpAnswer::xml(query, context),
+            Route::Json(query) => HttpAnswer::json(query, context),
+            Route::Status(callback) => HttpAnswer::status(callback.as_deref(), context),
+            Route::Metrics(scope) => HttpAnswer::metrics(scope, context),
+            Route::Health => HttpAnswer::health(context),
         }
     }
 
-    fn xml(query: &Query, context: &mut Context<'_>) -> Answer {
+    fn xml(query: &Query, context: &mut Context<'_>) -> HttpAnswer {
         let (selection, found) = Selection::resolve_strict(&context.snapshot, query);
         let snapshot = Arc::clone(&context.snapshot);
-        Answer {
+        HttpAnswer {
             status: if found { Status::Ok } else { Status::NotFound },
             fields: ANY_ORIGIN,
             content_type: "application/xml",
@@ -146,10 +146,10 @@ impl Answer {
         }
     }
 
-    fn json(query: &Query, context: &mut Context<'_>) -> Answer {
+    fn json(query: &Query, context: &mut Context<'_>) -> HttpAnswer {
         let (selection, found) = Selection::resolve_strict(&context.snapshot, query);
         let snapshot = Arc::clone(&context.snapshot);
-        Answer {
+        HttpAnswer {
             status: if found { Status::Ok } else { Status::NotFound },
             fields: ANY_ORIGIN,
             content_type: "application/json",
@@ -157,8 +157,8 @@ impl Answer {
         }
     }
 
-    fn status(callback: Option<&str>, context: &mut Context<'_>) -> Answer {
-        Answer {
+    fn status(callback: Option<&str>, context: &mut Context<'_>) -> HttpAnswer {
+        HttpAnswer {
             status: Status::Ok,
             fields: "",
             content_type: match callback {
@@ -169,10 +169,10 @@ impl Answer {
         }
     }
 
-    fn metrics(scope: &Scope, context: &mut Context<'_>) -> Answer {
+    fn metrics(scope: &Scope, context: &mut Context<'_>) -> HttpAnswer {
         let names = match scope {
             Scope::Daemon => {
-                return Answer {
+                return HttpAnswer {
                     status: Status::Ok,
                     fields: "",
                     content_type: prometheus::CONTENT_TYPE,
@@ -183,7 +183,7 @@ impl Answer {
             Scope::Cluster(names) => Some(names),
         };
         let Some(place) = context.place.take() else {
-            return Answer::text(
+            return HttpAnswer::text(
                 Status::Unavailable,
                 "Retry-After: 1\r\n",
                 "too many scrapes at a time",
@@ -199,13 +199,13 @@ impl Answer {
             found.cloned()
         });
         if wanted == Some(None) {
-            return Answer::text(Status::NotFound, "", "there is no cluster of that name");
+            return HttpAnswer::text(Status::NotFound, "", "there is no cluster of that name");
         }
         let wanted = wanted.flatten();
         let scrape = Scrape::new(&context.snapshot, context.now, place, |cluster| {
             wanted.as_deref().is_none_or(|name| *cluster.name == *name)
         });
-        Answer {
+        HttpAnswer {
             status: Status::Ok,
             fields: "",
             content_type: prometheus::CONTENT_TYPE,
@@ -213,34 +213,34 @@ impl Answer {
         }
     }
 
-    fn health(context: &mut Context<'_>) -> Answer {
+    fn health(context: &mut Context<'_>) -> HttpAnswer {
         let faults = faults(&(context.report)());
         if faults.is_empty() {
-            return Answer::text(Status::Ok, "", "ok");
+            return HttpAnswer::text(Status::Ok, "", "ok");
         }
         let reasons: Vec<String> = faults.iter().map(ToString::to_string).collect();
-        Answer::text(Status::Unavailable, "", &reasons.join("\n"))
+        HttpAnswer::text(Status::Unavailable, "", &reasons.join("\n"))
     }
 
-    fn refusal(refusal: &Refusal) -> Answer {
+    fn refusal(refusal: &Refusal) -> HttpAnswer {
         match refusal {
-            Refusal::Method => Answer::text(
+            Refusal::Method => HttpAnswer::text(
                 Status::MethodNotAllowed,
                 "Allow: GET, HEAD\r\n",
                 &refusal.to_string(),
             ),
-            Refusal::Late(_) => Answer::text(Status::RequestTimeout, "", &refusal.to_string()),
-            Refusal::LongLine(_) => Answer::text(Status::UriTooLong, "", &refusal.to_string()),
+            Refusal::Late(_) => HttpAnswer::text(Status::RequestTimeout, "", &refusal.to_string()),
+            Refusal::LongLine(_) => HttpAnswer::text(Status::UriTooLong, "", &refusal.to_string()),
             Refusal::RequestLine
             | Refusal::Field
             | Refusal::LongHead
             | Refusal::Callback
-            | Refusal::Scope => Answer::text(Status::BadRequest, "", &refusal.to_string()),
+            | Refusal::Scope => HttpAnswer::text(Status::BadRequest, "", &refusal.to_string()),
         }
     }
 
-    fn text(status: Status, fields: &'static str, text: &str) -> Answer {
-        Answer {
+    fn text(status: Status, fields: &'static str, text: &str) -> HttpAnswer {
+        HttpAnswer {
             status,
             fields,
             content_type: "text/plain; charset=utf-8",

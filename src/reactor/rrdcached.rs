@@ -36,12 +36,12 @@ const STALL_LIMIT: Duration = Duration::from_secs(30);
 const SOCKET_UMASK: Mode = Mode::from_bits_truncate(0o117);
 
 /// The socket. Its file is removed when this is dropped.
-pub(super) struct CachedListener {
+pub(super) struct RrdcachedListener {
     socket: UnixListener,
     path: PathBuf,
 }
 
-impl Drop for CachedListener {
+impl Drop for RrdcachedListener {
     fn drop(&mut self) {
         // If this is not permitted, the next start replaces the file.
         let _ = fs::remove_file(&self.path);
@@ -49,17 +49,17 @@ impl Drop for CachedListener {
 }
 
 /// One client's connection.
-pub(super) struct CachedClient {
+pub(super) struct RrdcachedClient {
     /// Its number identifies the client to the plugin thread.
     key: Key,
     stream: UnixStream,
-    state: State,
+    state: RrdcachedState,
     readable: bool,
     writable: bool,
     deadline: Mono,
 }
 
-enum State {
+enum RrdcachedState {
     /// Waits for a request.
     Idle,
     /// The plugin thread has the request.
@@ -69,7 +69,7 @@ enum State {
 }
 
 /// Listens at the path. Replaces a socket file that nobody listens on any more.
-pub(super) fn open(path: &Path, config: &Config) -> io::Result<CachedListener> {
+pub(super) fn open(path: &Path, config: &Config) -> io::Result<RrdcachedListener> {
     if let Ok(found) = fs::symlink_metadata(path) {
         if !found.file_type().is_socket() {
             return Err(io::Error::new(
@@ -91,7 +91,7 @@ pub(super) fn open(path: &Path, config: &Config) -> io::Result<CachedListener> {
     let before = umask(SOCKET_UMASK);
     let opened = UnixListener::bind(path);
     umask(before);
-    let listener = CachedListener {
+    let listener = RrdcachedListener {
         socket: opened?,
         path: path.into(),
     };
@@ -104,19 +104,19 @@ pub(super) fn open(path: &Path, config: &Config) -> io::Result<CachedListener> {
     Ok(listener)
 }
 
-impl CachedListener {
+impl RrdcachedListener {
     pub(super) fn socket(&mut self) -> &mut UnixListener {
         &mut self.socket
     }
 }
 
-impl CachedClient {
+impl RrdcachedClient {
     /// A new connection.
-    pub(super) fn new(key: Key, stream: UnixStream, now: Mono) -> CachedClient {
-        CachedClient {
+    pub(super) fn new(key: Key, stream: UnixStream, now: Mono) -> RrdcachedClient {
+        RrdcachedClient {
             key,
             stream,
-            state: State::Idle,
+            state: RrdcachedState::Idle,
             // Unknown yet. A try costs one system call.
             readable: true,
             writable: true,
@@ -127,7 +127,7 @@ impl CachedClient {
     /// When the connection is closed if nothing happens.
     pub(super) fn deadline(&self) -> Option<Mono> {
         // While the plugin thread works, the client is not at fault.
-        (!matches!(self.state, State::Asked)).then_some(self.deadline)
+        (!matches!(self.state, RrdcachedState::Asked)).then_some(self.deadline)
     }
 
     pub(super) fn event(&mut self, event: &Event) {
@@ -136,7 +136,7 @@ impl CachedClient {
     }
 
     pub(super) fn answer(&mut self, answer: SessionAnswer, now: Mono) {
-        self.state = State::Answered(answer, 0);
+        self.state = RrdcachedState::Answered(answer, 0);
         self.deadline = now + STALL_LIMIT;
     }
 
@@ -146,9 +146,9 @@ impl CachedClient {
         let mut turn = if overdue { Turn::Gone } else { Turn::Again };
         while turn == Turn::Again {
             turn = match &self.state {
-                State::Asked => Turn::Waits,
-                State::Idle => self.read(shared),
-                State::Answered(..) => self.write(shared),
+                RrdcachedState::Asked => Turn::Waits,
+                RrdcachedState::Idle => self.read(shared),
+                RrdcachedState::Answered(..) => self.write(shared),
             };
         }
         if turn == Turn::Gone {
@@ -173,7 +173,7 @@ impl CachedClient {
     }
 
     fn write(&mut self, shared: &mut Shared) -> Turn {
-        let State::Answered(answer, sent) = &mut self.state else {
+        let RrdcachedState::Answered(answer, sent) = &mut self.state else {
             return Turn::Waits;
         };
         let rest = &answer.text.as_bytes()[*sent..];
@@ -199,7 +199,7 @@ impl CachedClient {
         match next {
             SessionNext::Close => Turn::Gone,
             SessionNext::Read => {
-                self.state = State::Idle;
+                self.state = RrdcachedState::Idle;
                 self.deadline = shared.now.mono + IDLE_LIMIT;
                 Turn::Again
             }
@@ -209,7 +209,7 @@ impl CachedClient {
 
     /// Sends bytes to the plugin thread. If the thread has ended, the connection is closed.
     fn ask(&mut self, bytes: Vec<u8>, gone: bool, shared: &mut Shared) -> Turn {
-        self.state = State::Asked;
+        self.state = RrdcachedState::Asked;
         let request = SessionRequest {
             client: self.key.number(),
             bytes,
