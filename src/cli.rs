@@ -6,9 +6,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use gmetad_config::Overrides;
-use gmetad_loader::TRIAL_OPTION;
 use thiserror::Error;
 
+use crate::plugins::parts;
+use crate::plugins::parts::loader::TRIAL_OPTION;
 use options::TEST_PLUGIN;
 
 mod options;
@@ -160,7 +161,7 @@ fn behind<const COUNT: usize>(
 }
 
 fn version() -> String {
-    format!("gmetad {}\n", env!("CARGO_PKG_VERSION"))
+    format!("gmetad {}\n{}", env!("CARGO_PKG_VERSION"), parts::listed())
 }
 
 /// Levels over 255 are the same as 255.
@@ -358,7 +359,7 @@ mod tests {
 
     #[test]
     fn the_version_is_the_crates() {
-        let version = format!("gmetad {}\n", env!("CARGO_PKG_VERSION"));
+        let version = format!("gmetad {}\n{}", env!("CARGO_PKG_VERSION"), parts::listed());
         assert_eq!(asked(&["--version"]), Ok(Request::Print(version.clone())));
         assert_eq!(asked(&["-V"]), Ok(Request::Print(version)));
     }

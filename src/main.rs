@@ -11,18 +11,17 @@ use std::time::Instant;
 use gmetad::cli::{Options, Rehearsal, Request};
 use gmetad::daemon::{Account, Exit, PidFile, PidFileError, Role, UserError};
 use gmetad::logging::{LogError, Settings};
+use gmetad::plugins::parts;
 use gmetad::preflight::{ThisMachine, Verdict};
 use gmetad::reactor::{BindError, Origin, Reactor};
 use gmetad::terminal::{complain, print, show_findings, show_notices};
 use gmetad::{cli, daemon, logging, plugins, preflight};
 use gmetad_config::{Config, Effective, Loaded, Notice, Printed};
-use gmetad_loader::Candidate;
 use nix::sys::stat::{Mode, umask};
-use {gmetad_config as config, gmetad_loader as shared_object};
 
 fn main() -> ExitCode {
-    if let Some([library, file]) = cli::plugin_to_try(std::env::args_os()) {
-        shared_object::attempt(&Candidate { library, file });
+    if let Some(files) = cli::plugin_to_try(std::env::args_os()) {
+        parts::loader::attempt(files);
     }
     if let Some(asked) = cli::access_to_ask(std::env::args_os()) {
         return ExitCode::from(preflight::answer_as(asked));
@@ -104,7 +103,7 @@ fn arguments() -> Result<Options, Exit> {
 fn prepare(options: &Options) -> Result<Prepared, Exit> {
     let mut loaded = load(options)?;
     // Now, as later reading a disk would hold up the loop.
-    let archives = gmetad_rrd::other_archives(&loaded.config.rrd);
+    let archives = parts::rrd::other_archives(&loaded.config.rrd);
     loaded.notices.extend(archives.map(|text| Notice {
         level: log::Level::Warn,
         text,
@@ -127,7 +126,7 @@ fn prepare(options: &Options) -> Result<Prepared, Exit> {
 }
 
 fn load(options: &Options) -> Result<Loaded, Exit> {
-    config::load(&options.conf, &options.overrides, &host_name()).map_err(|errors| {
+    parts::load(&options.conf, &options.overrides, &host_name()).map_err(|errors| {
         show_notices(&errors.notices);
         for error in &errors.errors {
             complain(error, Exit::Config);

@@ -2,6 +2,7 @@
 //! same values, as rrdtool reads them.
 //!
 //! What is served is compared in `against_peers`.
+#![cfg(feature = "rrd")]
 
 mod support;
 

@@ -214,6 +214,7 @@ fn rules_written_for_python_are_in_force_and_those_not_understood_are_named() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "loader"), ignore = "needs the feature loader")]
 fn a_section_written_for_another_plugin_keeps_nothing_from_running() {
     let folder = tempfile::tempdir().unwrap();
     let source = FakeSource::start(Script::Serve(host_with(&[("load_one", "6", "float")])));

@@ -231,6 +231,7 @@ fn the_answers_are_byte_for_byte_those_captured_of_c_gmetad() {
 
 /// Documents at which a C gmetad was seen to end, each beside a sound cluster.
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn what_ends_c_gmetad_costs_only_itself() {
     let two = |val: &str| host("a", 1, &metric("m", val)) + &host("b", 1, &metric("m", val));
     let only = |name: &str, metric: &str| cluster(name, &host("h", 1, metric));
@@ -293,6 +294,7 @@ fn what_ends_c_gmetad_costs_only_itself() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn what_a_document_leaves_out_is_written_as_c_gmetad_writes_it() {
     let now = now();
     let metric = |name: &str, more: &str| format!("<METRIC NAME=\"{name}\" VAL=\"3\"{more}/>\n");
@@ -355,6 +357,7 @@ fn what_a_document_leaves_out_is_written_as_c_gmetad_writes_it() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn a_host_that_is_down_is_shown_and_neither_summed_nor_stored() {
     let hosts = host("up", 79, &metric("m", "1.5")) + &host("down", 80, &metric("m", "2"));
     let (folder, fake) = (folder(), source(&cluster("C", &hosts)));
@@ -376,6 +379,7 @@ fn a_host_that_is_down_is_shown_and_neither_summed_nor_stored() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn a_value_past_its_dmax_is_neither_shown_nor_summed_nor_stored() {
     let metrics = metric_of_age("old", "1", 61, 60)
         + &metric_of_age("young", "2", 20, 3600)
@@ -397,6 +401,7 @@ fn a_value_past_its_dmax_is_neither_shown_nor_summed_nor_stored() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn a_document_may_hold_several_clusters_and_grids_in_grids() {
     let of = |name: &str| cluster(name, &host("h", 1, &metric("m", "1.5")));
     let sums = "<HOSTS UP=\"3\" DOWN=\"2\" SOURCE=\"gmetad\"/>\n\
@@ -578,6 +583,10 @@ fn files(folder: &Path) -> Vec<String> {
 }
 
 #[test]
+#[cfg_attr(
+    not(all(feature = "rrd", feature = "loader")),
+    ignore = "needs the features rrd and loader"
+)]
 fn a_file_of_gmetad_pythons_runs_with_its_sections_and_its_plugins_folder() {
     let folder = folder();
     let fake = source(&cluster("C", &host("h", 1, &metric("m", "1"))));

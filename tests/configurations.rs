@@ -201,6 +201,7 @@ fn what_is_in_force_is_printed_with_where_it_comes_from_and_can_be_run_as_it_is(
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn new_files_have_the_archives_that_the_file_had_where_it_comes_from() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.expect("after 1970").as_secs();

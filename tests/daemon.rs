@@ -159,12 +159,34 @@ fn help_cut_short_by_its_reader_is_no_failure() {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
+/// The lines about the parts, in the order of the documentation.
+fn what_is_built_in() -> String {
+    let parts = [
+        ("rrd", cfg!(feature = "rrd")),
+        ("export", cfg!(feature = "export")),
+        ("loader", cfg!(feature = "loader")),
+    ];
+    let line = |title: &str, built_in| {
+        let parts = parts
+            .iter()
+            .filter(|(_, is_built_in)| *is_built_in == built_in);
+        let parts: Vec<&str> = parts.map(|(part, _)| *part).collect();
+        match parts.as_slice() {
+            [] => String::new(),
+            parts => format!("{title}: {}\n", parts.join(", ")),
+        }
+    };
+    line("built with", true) + &line("built without", false)
+}
+
 #[test]
 fn the_version_goes_to_standard_output() {
     for option in ["-V", "--version"] {
         let (code, output, errors) = outcome(&[option]);
         assert_eq!((code, errors.as_str()), (0, ""));
-        assert_eq!(output, format!("gmetad {}\n", env!("CARGO_PKG_VERSION")));
+        let (first, parts) = output.split_once('\n').expect("lines");
+        assert_eq!(first, format!("gmetad {}", env!("CARGO_PKG_VERSION")));
+        assert_eq!(parts, what_is_built_in());
     }
 }
 

@@ -69,6 +69,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn hosts_that_differ_only_in_case_are_one_where_case_does_not_count() {
     let fake = cluster(&["Web1", "web1", "WEB1", "Other"]);
     let folder = folder();
@@ -96,6 +97,7 @@ fn hosts_that_differ_only_in_case_are_one_where_case_does_not_count() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn hosts_that_differ_in_case_are_two_by_default() {
     let fake = cluster(&["Web1", "web1"]);
     let folder = folder();
@@ -122,6 +124,7 @@ fn without_write_rrds_everything_is_served_and_nothing_stored() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn a_umask_holds_for_files_and_folders() {
     use std::os::unix::fs::PermissionsExt;
     let fake = cluster(&["h"]);
@@ -257,6 +260,7 @@ fn stored_sums_are(folder: &TempDir, expected: &[&str]) -> bool {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn what_is_summed_up_is_what_is_served_and_stored_as_a_sum() {
     let cases: &[(&str, &[&str])] = &[
         ("", &METRICS),
@@ -311,6 +315,7 @@ fn what_is_summed_up_is_what_is_served_and_stored_as_a_sum() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn what_is_summed_up_changes_with_a_reload() {
     let fake = cluster_with(&["h"], &METRICS);
     let folder = folder();

@@ -115,6 +115,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn whatever_sources_send_the_others_are_polled_served_and_stored() {
     let refused = refused();
     let sources: Vec<_> = refused
@@ -192,6 +193,7 @@ fn whatever_sources_send_the_others_are_polled_served_and_stored() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn a_source_with_a_clock_of_its_own_is_stored_by_ours() {
     let name = "a_source_with_a_clock_of_its_own_is_stored_by_ours";
     if !available(name, &["rrdtool"]) {

@@ -499,6 +499,7 @@ fn hostile_data_stays_inside_every_format() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn the_status_is_counted_for_real() {
     let (site, folder) = (Site::start(), folder());
     let gmetad = site.gmetad(&folder);

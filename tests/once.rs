@@ -72,6 +72,7 @@ fn closed_port() -> u16 {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn every_source_is_polled_once_stored_and_told_and_the_exit_code_is_how_many_failed() {
     let (one, two) = (cluster("one", 3), cluster("two", 2));
     let folder = folder();
@@ -175,6 +176,7 @@ fn the_exit_code_stays_below_those_that_say_other_things() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn what_could_not_be_stored_is_told_and_no_success() {
     let one = cluster("one", 1);
     let folder = folder();
@@ -189,6 +191,7 @@ fn what_could_not_be_stored_is_told_and_no_success() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn a_signal_cuts_it_short_and_the_rest_counts_as_failed() {
     let (good, silent) = (cluster("one", 1), FakeSource::start(Script::Silent));
     let folder = folder();

@@ -107,6 +107,7 @@ fn the_code_that_is_printed_is_that_of_the_examples() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "loader"), ignore = "needs the feature loader")]
 fn the_c_tutorial_works_as_printed() {
     let desk = Desk::new();
     desk.write("count_hosts.c", blocks("c")[0]);
@@ -117,6 +118,7 @@ fn the_c_tutorial_works_as_printed() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "loader"), ignore = "needs the feature loader")]
 fn the_rust_tutorial_works_as_printed() {
     let desk = Desk::new();
     let sdk = root().join("contrib/plugins/sdk").display().to_string();

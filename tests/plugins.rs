@@ -1,6 +1,7 @@
 //! Plugins in shared objects, built from their sources and run through the real binary.
 //!
 //! The rules of the tree and of loading are tested next to them; here it is what a person sees.
+#![cfg(feature = "loader")]
 
 mod support;
 

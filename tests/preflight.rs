@@ -47,6 +47,7 @@ fn taken() -> (TcpListener, u16) {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn what_ends_a_start_is_an_error_with_the_same_code() {
     let (_taken, port) = taken();
     let folder = tempfile::tempdir().expect("a folder");
@@ -150,6 +151,10 @@ fn what_is_checked_beside_the_gmetad_that_runs_is_sound() {
 }
 
 #[test]
+#[cfg_attr(
+    not(all(feature = "rrd", feature = "loader")),
+    ignore = "needs the features rrd and loader"
+)]
 fn what_does_not_work_is_a_warning_and_the_start_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("file"), "").expect("written");
@@ -215,6 +220,10 @@ fn a_user_that_is_not_there_is_told_beside_the_other_mistakes() {
 }
 
 #[test]
+#[cfg_attr(
+    not(all(feature = "rrd", feature = "loader")),
+    ignore = "needs the features rrd and loader"
+)]
 fn folders_are_looked_at_as_the_user_that_root_becomes() {
     if !geteuid().is_root() {
         return skipped(

@@ -1,6 +1,7 @@
 //! Plugins in Python, through the real binary and the Python host.
 //!
 //! Needs a library of Python 3.9 or newer; what gmetad says without one is tested as well.
+#![cfg(feature = "loader")]
 
 mod support;
 

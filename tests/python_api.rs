@@ -1,6 +1,7 @@
 //! The API of gmetad-python, through the real binary and the Python host.
 //!
 //! What each use of it gave in gmetad-python itself is in `data/plugin-api`.
+#![cfg(feature = "loader")]
 
 mod support;
 

@@ -2,6 +2,7 @@
 //! that are none, through the real binary.
 //!
 //! Needs a library of Python 3.9 or newer, and rrdtool.
+#![cfg(feature = "loader")]
 
 mod support;
 

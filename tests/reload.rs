@@ -297,6 +297,7 @@ fn a_file_that_has_no_source_any_more_is_not_believed() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn what_a_start_decides_is_named_and_goes_on_as_it_was() {
     let fake = fake("c", 3);
     let folder = folder();
@@ -340,6 +341,7 @@ fn what_a_start_decides_is_named_and_goes_on_as_it_was() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn directives_hold_at_once_or_are_said_to_hold_later() {
     let fake = fake("c", 3);
     let folder = folder();

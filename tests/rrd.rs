@@ -1,4 +1,5 @@
 //! What the RRD plugins leave on disk, read back with rrdtool.
+#![cfg(feature = "rrd")]
 
 use std::collections::BTreeSet;
 use std::fs;

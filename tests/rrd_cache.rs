@@ -1,4 +1,5 @@
 //! Samples that wait in memory: they get into their files all the same, also after a crash.
+#![cfg(feature = "rrd")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

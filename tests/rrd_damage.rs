@@ -1,5 +1,6 @@
 //! Damaged round-robin files, and what else may have the name of one: nothing ends the process or
 //! holds it up, and each costs only itself.
+#![cfg(feature = "rrd")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Values that files or an rrdcached will not have: what is said and counted, and what goes on.
+#![cfg(feature = "rrd")]
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,5 +1,6 @@
 //! An RRD root that takes no files, and a disk that is full: said with the reason, and over when it
 //! is over.
+#![cfg(feature = "rrd")]
 
 mod support;
 

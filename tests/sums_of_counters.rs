@@ -1,5 +1,6 @@
 //! Sums of counters when hosts come, go and begin anew: no rate is ever above the true one, and
 //! little is lost.
+#![cfg(feature = "rrd")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

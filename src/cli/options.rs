@@ -137,7 +137,12 @@ const GROUPS: [(&str, &[Entry]); 3] = [
     (
         "Information",
         &[
-            entry("V", "version", "", "print the version"),
+            entry(
+                "V",
+                "version",
+                "",
+                "print the version and the parts built in",
+            ),
             entry("h", "help", "", "print this text"),
         ],
     ),
@@ -190,9 +195,7 @@ fn add(help: &mut String, entry: &Entry) {
 
 #[cfg(test)]
 mod tests {
-    use gmetad_loader::TRIAL_OPTION;
-
-    use super::super::ACCESS_OPTION;
+    use super::super::{ACCESS_OPTION, TRIAL_OPTION};
     use super::*;
 
     #[test]

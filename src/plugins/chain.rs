@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::names::{UnusedName, unused_names};
+use super::parts::loader::LeftOut;
 use super::status::{PluginState, Status};
 use super::{counted, file_name};
 use crate::logging;
 use gmetad_config::Config;
 use gmetad_core::plugin::{Directive, Plugin, PluginError, RootUpdate, Update};
-use gmetad_loader::LeftOut;
 
 /// Pause after a plugin's work between updates has failed.
 const AFTER_PANIC: Duration = Duration::from_secs(1);

@@ -10,14 +10,15 @@ use std::thread;
 
 use chain::Chain;
 use gmetad_config::Config;
-use gmetad_export::EXPORTS;
-use gmetad_rrd::RrdCounters;
-use gmetad_rrd::rrdcached::RrdcachedServer;
+use parts::export::EXPORTS;
+use parts::rrd::{RrdCounters, RrdcachedServer};
+use parts::{loader, rrd};
 use status::Status;
 
 mod alert;
 mod chain;
 mod names;
+pub mod parts;
 mod queue;
 mod rehearsal;
 mod status;
@@ -42,15 +43,15 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 /// `waker` when a full queue has room again, and when all plugins have been stopped. Fails only
 /// where the system gives no thread.
 pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
-    let counters = Arc::new(RrdCounters::default());
+    let counters = Arc::<RrdCounters>::default();
     // First, so that an alert does not wait for files.
     let mut built_in = Vec::from_iter(alert::plugin(config));
-    let (files, rrdcached) = gmetad_rrd::plugins(config, &counters);
+    let (files, rrdcached) = rrd::plugins(config, &counters);
     built_in.extend(files);
     built_in.extend(EXPORTS.iter().filter_map(|export| export.plugin(config)));
     let config = config.clone();
     let chain = move |status: &Arc<Status>| {
-        let (mut plugins, left_out) = gmetad_loader::load_all(&config, &|file| match file {
+        let (mut plugins, left_out) = loader::load_all(&config, &|file| match file {
             Some(file) => status.begin_loading(file),
             None => status.end(),
         });

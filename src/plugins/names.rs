@@ -5,9 +5,9 @@
 
 use gmetad_config::{Config, meant};
 use gmetad_core::plugin::Plugin;
-use gmetad_export::{EXPORTS, ListedExport, Switch};
 
 use super::file_name;
+use super::parts::export::{EXPORTS, ListedExport, Switch};
 
 /// Built-in plugins with a section that are no exports. All are always there but `alert`, which
 /// exists only with its section.
@@ -178,6 +178,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(feature = "export"), ignore = "needs the feature export")]
     fn a_section_that_no_plugin_reads_is_told_with_what_was_meant() {
         assert_eq!(
             said("alrt {\n}\nrrdsummary {\n}\ncarbon {\n}", &[]),
@@ -212,6 +213,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(not(feature = "export"), ignore = "needs the feature export")]
     fn a_word_of_plugins_that_brings_none_is_told_with_what_to_do() {
         assert_eq!(
             said("plugins rrd alert carbon memcache no.py", &[]),

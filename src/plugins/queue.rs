@@ -11,12 +11,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::counted;
+use super::parts::rrd::{RrdCounters, SessionAnswer, SessionRequest};
 use super::status::{PluginStatus, QueueStatus, Status};
 use gmetad_core::model::{Mono, Node};
 use gmetad_core::plugin::{RootUpdate, Update};
 use gmetad_core::status::{ExportStatus, RrdStatus};
-use gmetad_rrd::RrdCounters;
-use gmetad_rrd::rrdcached::{SessionAnswer, SessionRequest};
 
 /// Updates in the channel at most.
 pub(super) const CHANNEL_EVENTS: usize = 128;
@@ -389,7 +388,7 @@ mod tests {
 
     use gmetad_core::plugin::{Invented, Plugin, PluginError};
 
-    use super::super::{PluginState, chain::Chain, start_chain};
+    use super::super::{PluginState, chain::Chain, parts::rrd, start_chain};
     use super::*;
     use gmetad_config::Config;
     use gmetad_core::model::{Cluster, Now, Summary};
@@ -487,7 +486,7 @@ mod tests {
         let waker = Box::new(move || {
             let _ = woken_sender.send(());
         });
-        let (_, rrdcached) = gmetad_rrd::plugins(&Config::new("test"), &Arc::default());
+        let (_, rrdcached) = rrd::plugins(&Config::new("test"), &Arc::default());
         Rig {
             handle: start_chain(chain, rrdcached, Arc::default(), waker).unwrap(),
             seen,

@@ -17,6 +17,7 @@ use thiserror::Error;
 use super::counted;
 use crate::cli::Rehearsal;
 use crate::logging::Severity;
+use crate::plugins::parts::loader::{LoadError, load_one};
 use gmetad_config::{Config, DEFAULT_INTERVAL};
 use gmetad_core::ingest::ParseError;
 use gmetad_core::ingest::inflate::GZIP_MAGIC;
@@ -25,7 +26,6 @@ use gmetad_core::plugin::tree::{NodeId, Tree};
 use gmetad_core::plugin::{Invented, Plugin, PluginError, RootUpdate, Update};
 use gmetad_core::source::{HostPort, SourceConfig};
 use gmetad_core::store::Store;
-use gmetad_loader::{self as shared_object, LoadError};
 
 /// Timeout for connecting, and for each read.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -72,7 +72,7 @@ pub enum RehearsalError {
 pub fn rehearse(rehearsal: &Rehearsal, config: &Config) -> Result<(), RehearsalError> {
     listen();
     let file = &rehearsal.plugin;
-    let loaded = shared_object::load_one(file, config);
+    let loaded = load_one(file, config);
     let mut plugin = loaded.map_err(|reason| RehearsalError::Load {
         file: file.clone(),
         reason,

@@ -9,9 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gmetad_core::plugin::Plugin;
 use gmetad_core::status::{ExportCounters, ExportStatus};
-use gmetad_loader::LeftOut;
 
 use super::file_name;
+use super::parts::loader::LeftOut;
 
 /// Sentinel for `busy`: a file is being loaded.
 const LOADING: usize = usize::MAX;

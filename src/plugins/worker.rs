@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use super::Waker;
 use super::chain::Chain;
+use super::parts::rrd::{RrdcachedServer, SessionAnswer, SessionRequest};
 use super::queue::Event;
-use gmetad_rrd::rrdcached::{RrdcachedServer, SessionAnswer, SessionRequest};
 
 /// The plugin thread's side of the rrdcached socket.
 pub(super) struct RrdcachedService {

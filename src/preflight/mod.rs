@@ -10,9 +10,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::daemon::{Exit, PortHolder, UserError, cannot_listen, exit_of_listening};
+use crate::plugins::parts::export::{EXPORTS, ExportHost};
 use gmetad_config::{Config, RrdcachedAddress};
 use gmetad_core::trust::TrustEntry;
-use gmetad_export::{EXPORTS, ExportHost};
 
 mod places;
 #[cfg(test)]

@@ -474,6 +474,7 @@ fn an_export_that_is_left_out_is_a_mistake_of_the_file_and_no_failed_start() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "export"), ignore = "needs the feature export")]
 fn names_without_an_address_are_told_with_where_they_stand() {
     let conf = "setuid off\ndata_source \"a b\" here gone 192.0.2.1 [::1]:1\n\
                 trusted_hosts web\ncarbon_server carbon\n";

@@ -22,8 +22,8 @@ use nix::unistd::{AccessFlags, Uid, access};
 use super::{Kind, May, NameTrouble, Need, Who, World};
 use crate::cli::ACCESS_OPTION;
 use crate::daemon::{PidFile, PortHolder, UserError, account_to_become, port_holder};
+use crate::plugins::parts::loader::files_in;
 use crate::reactor;
-use gmetad_loader as shared_object;
 
 /// Time for looking up all names together.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
@@ -140,7 +140,7 @@ impl World for ThisMachine {
 
     fn files_naming(&self, folder: &Path, id: &str) -> Vec<String> {
         // A folder that cannot be read has a finding of its own.
-        let files = shared_object::files_in(folder).unwrap_or_default();
+        let files = files_in(folder).unwrap_or_default();
         let naming = files.iter().filter(|file| has_text(file, id));
         let names = naming.filter_map(|file| file.file_name());
         names.map(|it| it.to_string_lossy().into_owned()).collect()

@@ -20,7 +20,7 @@ use super::slot::Slot;
 use super::slots::Key;
 use super::sources::Source;
 use crate::logging;
-use gmetad_config as config;
+use crate::plugins::parts;
 use gmetad_config::Overrides;
 use gmetad_config::reload::{Changes, plan};
 use gmetad_config::{Config, ConfigErrors, Loaded, Notice, Problem};
@@ -311,7 +311,7 @@ fn read(origin: Origin, waker: Arc<Waker>) -> std::io::Result<Receiver<Reading>>
                 host_name,
             } = origin;
             // Fails only if the loop is gone.
-            let _ = sender.send(config::load(&conf, &overrides, &host_name));
+            let _ = sender.send(parts::load(&conf, &overrides, &host_name));
         })?;
     Ok(outcome)
 }

@@ -1,6 +1,6 @@
 //! The rrdcached socket: carries requests to the plugin thread and its answers back.
 //!
-//! The protocol is in `gmetad_rrd`. Nothing is read from a client while its answer is being made or
+//! The protocol is in the crate `gmetad-rrd`. Nothing is read from a client while its answer is being made or
 //! sent.
 
 use std::fs;
@@ -18,10 +18,9 @@ use nix::unistd::{User, chown};
 use super::TURN_BYTES;
 use super::shared::Shared;
 use super::slots::{Key, Turn};
+use crate::plugins::parts::rrd::{self, SessionAnswer, SessionNext};
 use gmetad_config::Config;
 use gmetad_core::model::Mono;
-use gmetad_rrd::rrdcached::protocol::SessionNext;
-use gmetad_rrd::rrdcached::{SessionAnswer, SessionRequest};
 
 /// Bytes of requests read at a time.
 const REQUEST_BYTES: usize = 16 << 10;
@@ -210,13 +209,9 @@ impl RrdcachedClient {
     /// Sends bytes to the plugin thread. If the thread has ended, the connection is closed.
     fn ask(&mut self, bytes: Vec<u8>, gone: bool, shared: &mut Shared) -> Turn {
         self.state = RrdcachedState::Asked;
-        let request = SessionRequest {
-            client: self.key.number(),
-            bytes,
-            gone,
-        };
-        let plugins = shared.plugins.as_mut();
-        if plugins.is_some_and(|plugins| plugins.ask(request)) {
+        let request = rrd::request(self.key.number(), bytes, gone);
+        let plugins = shared.plugins.as_mut().zip(request);
+        if plugins.is_some_and(|(plugins, request)| plugins.ask(request)) {
             Turn::Again
         } else {
             Turn::Gone

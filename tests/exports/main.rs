@@ -3,6 +3,7 @@
 //!
 //! Most tests run the plugin thread alone, without the loop and without sources, so that they decide
 //! what it gets. Those beside a C gmetad run the real binary.
+#![cfg(all(feature = "export", feature = "rrd"))]
 
 mod beside_c;
 mod rig;

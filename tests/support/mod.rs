@@ -219,10 +219,14 @@ pub fn configure(folder: &Path, directives: &str) -> PathBuf {
     let rrds = folder.join("rrds");
     fs::create_dir_all(&rrds).expect("our own folder");
     let conf = folder.join("gmetad.conf");
+    let files = if cfg!(feature = "rrd") {
+        format!("rrd_rootdir \"{}\"", rrds.display())
+    } else {
+        "write_rrds off".into()
+    };
     let text = format!(
         "setuid off\nbind_address 127.0.0.1\nxml_port 0\ninteractive_port 0\n\
-         rrd_rootdir \"{}\"\n{directives}\n",
-        rrds.display()
+         {files}\n{directives}\n"
     );
     fs::write(&conf, text).expect("our own folder");
     conf

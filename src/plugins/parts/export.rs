@@ -1,0 +1,7 @@
+//! Exports, built in.
+
+use super::Removal;
+
+pub use gmetad_export::{EXPORTS, ExportHost, ListedExport, Switch};
+
+pub(super) const LEFT_OUT: Option<Removal> = None;

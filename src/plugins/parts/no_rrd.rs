@@ -1,0 +1,131 @@
+//! In place of round-robin files in a gmetad that is built without them.
+//!
+//! There are no requests of the rrdcached socket, which their type says: it has no values.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use gmetad_config::{Config, RrdConfig};
+use gmetad_core::plugin::Plugin;
+use gmetad_core::status::RrdStatus;
+
+use super::Removal;
+
+pub(super) const LEFT_OUT: Option<Removal> = Some(remove);
+
+fn remove(config: &mut Config) {
+    // Where files are turned off, none are missed.
+    if config.rrd.write {
+        config.rrd = RrdConfig {
+            write: false,
+            ..Config::new("").rrd
+        };
+        config.exports.rrdcached = None;
+        let is_about_files = |id: &str| ["rrd", "rrdsummary"].contains(&id);
+        config.sections.retain(|it| !is_about_files(&it.id));
+    }
+}
+
+/// A request of the rrdcached socket. There is none.
+#[derive(Debug)]
+pub struct SessionRequest {
+    /// Number of the client.
+    pub client: u64,
+    /// Nothing that there could be.
+    pub none: Infallible,
+}
+
+/// An answer to a client of the rrdcached socket. There is none.
+#[derive(Debug)]
+pub struct SessionAnswer {
+    /// Number of the client.
+    pub client: u64,
+    /// What to send.
+    pub text: String,
+    /// What comes after that.
+    pub next: SessionNext,
+    /// Nothing that there could be.
+    pub none: Infallible,
+}
+
+/// What comes after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionNext {
+    /// The next request.
+    Read,
+    /// Another answer.
+    More,
+    /// The end of the connection.
+    Close,
+}
+
+/// Answers at the rrdcached socket. Nobody asks.
+#[derive(Debug)]
+pub struct RrdcachedServer;
+
+/// Counts what is written to round-robin files. Nothing is.
+#[derive(Debug, Default)]
+pub struct RrdCounters;
+
+/// No request is made.
+pub fn request(_client: u64, _bytes: Vec<u8>, _gone: bool) -> Option<SessionRequest> {
+    None
+}
+
+impl SessionAnswer {
+    /// Is not called, as there is no request to answer.
+    pub fn end(_client: u64) -> SessionAnswer {
+        unreachable!("nobody asks")
+    }
+}
+
+impl RrdcachedServer {
+    /// Is not called, as there is no request to take.
+    pub fn take(&mut self, request: &SessionRequest) -> Option<SessionAnswer> {
+        match request.none {}
+    }
+}
+
+impl RrdCounters {
+    /// All zero.
+    pub fn status(&self) -> RrdStatus {
+        RrdStatus::default()
+    }
+}
+
+/// No plugins.
+pub fn plugins(
+    _config: &Config,
+    _counters: &Arc<RrdCounters>,
+) -> ([Box<dyn Plugin>; 0], RrdcachedServer) {
+    ([], RrdcachedServer)
+}
+
+/// Nothing to say.
+pub fn other_archives(_rrd: &RrdConfig) -> Option<String> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use gmetad_config::{RrdcachedAddress, Section};
+
+    use super::*;
+
+    #[test]
+    fn no_file_is_written_and_no_socket_listened_at() {
+        let mut config = Config::new("test");
+        config.rrd.listen = Some("/run/s".into());
+        config.exports.rrdcached = Some(RrdcachedAddress::Unix("/s".into()));
+        config.sections = ["rrd", "mine"]
+            .map(|id| Section {
+                id: id.into(),
+                directives: Vec::new(),
+            })
+            .into();
+        remove(&mut config);
+        assert!(!config.rrd.write && config.rrd.listen.is_none());
+        assert_eq!(config.exports.rrdcached, None);
+        assert_eq!(config.sections.len(), 1);
+    }
+}
