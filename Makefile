@@ -21,7 +21,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Where rustup puts cargo, for a shell that was opened before it did.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: check help build release plugins python-host install-python-host test demo bench lint fmt deps install uninstall clean
+.PHONY: check help build release plugins python-host install-python-host test features demo bench lint fmt deps install uninstall clean
 
 help: ## list what can be done
 	@echo 'make …'
@@ -48,6 +48,10 @@ python-host: ## build what runs plugins in Python: target/release/libgmetad_pyth
 test: ## install what the tests need, build, run them all
 	@contrib/deps.sh build test
 	@CARGO='$(CARGO)' contrib/test.sh
+
+features: ## check it without each part that can be left out (rrd, export, loader), and without all
+	@contrib/deps.sh build test
+	@CARGO='$(CARGO)' contrib/features.sh
 
 demo: ## install what it needs, build, run a real gmond and gmetad over it (DEMO_SECONDS=N ends it)
 	@contrib/deps.sh build demo
