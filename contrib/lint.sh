@@ -37,7 +37,7 @@ if untested=$(grep -vE '`[^`]+\.rs::[a-z0-9_]+` \|$' <<<"$lines"); then
 fi
 while IFS= read -r test; do
     # Not grep -q, which would leave the one before it with a closed pipe.
-    if ! grep -sA4 '#\[test\]' "${test%::*}" | grep -E "fn ${test#*::}\(" >/dev/null; then
+    if ! grep -sA6 '#\[test\]' "${test%::*}" | grep -E "fn ${test#*::}\(" >/dev/null; then
         printf '%s: there is no test %s\n' "$table" "$test" >&2
         failed=1
     fi
