@@ -1,4 +1,4 @@
-/* Says in the log how many hosts each cluster has: the least that a plugin is. */
+/* Logs how many hosts each cluster has: a minimal plugin. */
 
 #include <gmetad_plugin.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-"""Says in the log how many hosts of each cluster are up, whenever that has changed."""
+"""Logs how many hosts of each cluster are up, whenever that has changed."""
 
 import logging
 

@@ -1,4 +1,4 @@
-//! Gives each host a metric `load_per_cpu`, which gmetad then stores like any other.
+//! Adds a metric `load_per_cpu` to each host, which gmetad stores like any other.
 //!
 //! Its section may name another load than `load_one`:
 //!
@@ -12,7 +12,7 @@ use gmetad_plugin::{Daemon, Directive, Error, Kind, Node, Plugin, Tree, Update, 
 
 struct LoadPerCpu {
     daemon: Daemon,
-    /// Key of the metric that is divided.
+    /// Key of the metric to divide.
     load: String,
 }
 
@@ -59,7 +59,7 @@ impl Plugin for LoadPerCpu {
 }
 
 impl LoadPerCpu {
-    /// `None` where a host says too little, or is a grid's.
+    /// `None` if a host lacks a metric.
     fn per_cpu(&self, tree: &Tree<'_>, host: Node) -> Option<f64> {
         let load = tree.value(tree.find(host, &self.load)?)?;
         let cpus = tree.value(tree.find(host, "METRIC:cpu_num")?)?;
