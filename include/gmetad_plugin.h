@@ -356,8 +356,8 @@ struct gmetad_api {
 
     /* The newest snapshot of each cluster and grid, as received, in the order of the sources.
        Writes up to `room` of them to `out`, each of which must be released, and returns how many
-       there are. `out` may be null if `room` is 0. A cluster or grid that its source no longer has, or
-       whose source is no longer configured, is dropped at the next notify_root. */
+       there are. `out` may be null if `room` is 0. A cluster or grid that its source no longer has,
+       or whose source is no longer configured, is dropped at the next notify_root. */
     size_t (*newest)(const gmetad_api *api, const gmetad_snapshot **out, size_t room);
 
     /* The newest snapshot of this gmetad's own GRID; must be released. Null: there is none yet. */

@@ -1,23 +1,23 @@
-//! `include/gmetad_plugin.h` in Rust's words: the types that cross the boundary, and no code.
+//! `include/gmetad_plugin.h` in Rust: the types that cross the boundary, and no code.
 //!
-//! What each field and function promises is said once, in the header. A test of the daemon holds
-//! the two files to the same sizes, offsets and numbers.
+//! The header documents each field and function. A test of the daemon checks that sizes, offsets and
+//! numbers in both files agree.
 
 #![allow(missing_docs, reason = "the header is the documentation")]
 
 use std::ffi::c_void;
 
-/// `GMETAD_PLUGIN_ABI`: a plugin and a daemon of different numbers refuse each other.
+/// `GMETAD_PLUGIN_ABI`: a plugin and a daemon with different numbers refuse each other.
 pub const ABI: u32 = 1;
 
 /// Name of the one symbol that a plugin exports.
 pub const FACTORY: &str = "gmetad_get_plugin";
 
-/// The name of the function with which a host of plugins in another language looks at a file before
-/// it is loaded, and runs nothing of it. Of the factory's type; gives null.
+/// Name of the function by which the host of plugins in another language inspects a file without
+/// running it. It has the factory's type, and returns null.
 pub const LOOK: &str = "gmetad_look_at_plugin";
 
-/// `gmetad_node`; 0 is no node.
+/// `gmetad_node`; 0: none.
 pub type Node = u64;
 
 /// `gmetad_kind`.
@@ -63,13 +63,13 @@ pub struct Text {
 }
 
 impl Text {
-    /// No text, which counts as an empty one.
+    /// No text; the same as an empty one.
     pub const NONE: Text = Text {
         ptr: std::ptr::null(),
         len: 0,
     };
 
-    /// These bytes, for as long as they stay where they are.
+    /// These bytes, for as long as they stay in place.
     pub const fn of(text: &str) -> Text {
         Text {
             ptr: text.as_ptr(),
@@ -128,7 +128,7 @@ pub struct Source {
     pub interval: f64,
 }
 
-/// `gmetad_snapshot`, of which only pointers are known.
+/// `gmetad_snapshot`, used by pointer only.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Snapshot {

@@ -1,6 +1,6 @@
-//! gmetad as a plugin sees it apart from the tree: its log and its configuration.
+//! gmetad apart from the tree: its log and its configuration.
 //!
-//! All of it may be used on any thread, at any time.
+//! Both may be used on any thread, at any time.
 #![allow(unsafe_code)]
 
 use std::fmt;
@@ -9,31 +9,31 @@ use std::time::Duration;
 use crate::abi::{self, Api, Text, status};
 use crate::{Error, abi::level};
 
-/// How bad it is; the directive `debug_level` says how much is kept.
+/// Severity of a log line; the directive `debug_level` sets what is logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// The daemon ends.
     Fatal,
-    /// A part of the work is no longer done.
+    /// Part of the work has stopped.
     Critical,
-    /// Something asked for was not done.
+    /// Something that was asked for failed.
     Error,
-    /// Something is not as it should be.
+    /// Something is wrong.
     Warning,
     /// Something has changed.
     Info,
-    /// What only a developer asks for.
+    /// Details for developers.
     Debug,
 }
 
-/// The gmetad that has loaded the plugin.
+/// The gmetad that loaded the plugin.
 #[derive(Clone, Copy)]
 pub struct Daemon {
     api: &'static Api,
 }
 
-// SAFETY: the table and what it points to never change; by the header log and configuration may be
-// used on any thread, and whatever else there is in it refuses the wrong one.
+// SAFETY: the table and what it points to never change. By the header, log and configuration may be
+// used on any thread, and the other functions refuse other threads.
 unsafe impl Send for Daemon {}
 // SAFETY: as above.
 unsafe impl Sync for Daemon {}
@@ -51,7 +51,7 @@ pub struct Directive {
     pub name: String,
     /// The rest of the line as written, quotes included, without the comment.
     pub value: String,
-    /// The file it stands in.
+    /// The file that it is in.
     pub file: String,
     /// Counted from 1.
     pub line: u64,
@@ -60,16 +60,16 @@ pub struct Directive {
 /// A data_source of gmetad.conf.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Source {
-    /// Not always that of the cluster that it brings.
+    /// Not always the name of its cluster.
     pub name: String,
-    /// From poll to poll on average.
+    /// Average time between two polls.
     pub interval: Duration,
     /// Each as `host:port`.
     pub hosts: Vec<String>,
 }
 
 impl Directive {
-    /// The value's words: parted by blanks, quotes group and are taken off.
+    /// The words of the value, separated by spaces; quotes group words and are removed.
     pub fn words(&self) -> Vec<String> {
         let mut words = Vec::new();
         let mut rest = self.value.trim_start();
@@ -93,7 +93,7 @@ impl Directive {
     }
 
     fn of(raw: &abi::Directive) -> Directive {
-        // SAFETY: text of the configuration stays where it is until the process ends.
+        // SAFETY: text of the configuration stays in place until the process ends.
         let text = |text| unsafe { text_of(text) }.to_owned();
         Directive {
             name: text(raw.name),
@@ -104,12 +104,12 @@ impl Directive {
     }
 
     /// # Safety
-    /// There are this many directives, if any.
+    /// `count` is the number of directives.
     pub(crate) unsafe fn list(first: *const abi::Directive, count: usize) -> Vec<Directive> {
         if first.is_null() || count == 0 {
             return Vec::new();
         }
-        // SAFETY: by the promise above.
+        // SAFETY: the caller promises it.
         let raw = unsafe { std::slice::from_raw_parts(first, count) };
         raw.iter().map(Directive::of).collect()
     }
@@ -119,7 +119,7 @@ impl Daemon {
     /// # Safety
     /// The table is the one that the plugin was given.
     pub(crate) unsafe fn new(api: *const Api) -> Option<Daemon> {
-        // SAFETY: by the header it stays where it is until the process ends.
+        // SAFETY: by the header it stays in place until the process ends.
         unsafe { api.as_ref() }.map(|api| Daemon { api })
     }
 
@@ -129,11 +129,11 @@ impl Daemon {
 
     /// Its version, such as `0.1.0`.
     pub fn version(self) -> &'static str {
-        // SAFETY: by the header it stays where it is until the process ends.
+        // SAFETY: by the header it stays in place until the process ends.
         unsafe { text_of(self.api.version) }
     }
 
-    /// Writes a line to the log, with the plugin's name in front.
+    /// Logs a line, with the plugin's name in front.
     pub fn log(self, severity: Level, line: impl fmt::Display) {
         let number = match severity {
             Level::Fatal => level::FATAL,
@@ -144,16 +144,16 @@ impl Daemon {
             Level::Debug => level::DEBUG,
         };
         let line = line.to_string();
-        // SAFETY: the table is gmetad's, the line lives through the call.
+        // SAFETY: the table is gmetad's, the line outlives the call.
         unsafe { (self.api.log)(self.api, number, Text::of(&line)) };
     }
 
-    /// Something asked for was not done.
+    /// Something that was asked for failed.
     pub fn error(self, line: impl fmt::Display) {
         self.log(Level::Error, line);
     }
 
-    /// Something is not as it should be.
+    /// Something is wrong.
     pub fn warning(self, line: impl fmt::Display) {
         self.log(Level::Warning, line);
     }
@@ -163,18 +163,18 @@ impl Daemon {
         self.log(Level::Info, line);
     }
 
-    /// What only a developer asks for.
+    /// Details for developers.
     pub fn debug(self, line: impl fmt::Display) {
         self.log(Level::Debug, line);
     }
 
-    /// A directive outside of sections, by its name in lower case: its value, or its default; of
-    /// several lines the first.
+    /// The value in force of a directive outside of sections, by its name in lower case; if it has
+    /// several values, the first.
     pub fn setting(self, name: &str) -> Option<&'static str> {
         let mut value = Text::NONE;
-        // SAFETY: the table is gmetad's, the name and the place live through the call.
+        // SAFETY: the table is gmetad's, the name and the result outlive the call.
         let found = unsafe { (self.api.setting)(self.api, Text::of(name), &raw mut value) };
-        // SAFETY: text of the configuration stays where it is until the process ends.
+        // SAFETY: text of the configuration stays in place until the process ends.
         (found == status::OK).then(|| unsafe { text_of(value) })
     }
 
@@ -182,10 +182,10 @@ impl Daemon {
     pub fn settings(self) -> impl Iterator<Item = (&'static str, &'static str)> {
         (0..).map_while(move |at| {
             let (mut name, mut value) = (Text::NONE, Text::NONE);
-            // SAFETY: the table is gmetad's, the places live through the call.
+            // SAFETY: the table is gmetad's, the results outlive the call.
             let found =
                 unsafe { (self.api.setting_at)(self.api, at, &raw mut name, &raw mut value) };
-            // SAFETY: text of the configuration stays where it is until the process ends.
+            // SAFETY: text of the configuration stays in place until the process ends.
             (found == status::OK).then(|| unsafe { (text_of(name), text_of(value)) })
         })
     }
@@ -199,10 +199,10 @@ impl Daemon {
                 name: Text::NONE,
                 interval: 0.0,
             };
-            // SAFETY: the table is gmetad's, the place lives through the call and says its size.
+            // SAFETY: the table is gmetad's, the result outlives the call and has its size set.
             let found = unsafe { (self.api.source_at)(self.api, at, &raw mut raw) };
             (found == status::OK).then(|| Source {
-                // SAFETY: text of the configuration stays where it is until the process ends.
+                // SAFETY: text of the configuration stays in place until the process ends.
                 name: unsafe { text_of(raw.name) }.to_owned(),
                 interval: Duration::try_from_secs_f64(raw.interval).unwrap_or_default(),
                 hosts: (0..raw.hosts as usize)
@@ -214,41 +214,41 @@ impl Daemon {
 
     fn source_host(self, source: usize, at: usize) -> Option<String> {
         let mut host = Text::NONE;
-        // SAFETY: the table is gmetad's, the place lives through the call.
+        // SAFETY: the table is gmetad's, the result outlives the call.
         let found = unsafe { (self.api.source_host_at)(self.api, source, at, &raw mut host) };
-        // SAFETY: text of the configuration stays where it is until the process ends.
+        // SAFETY: text of the configuration stays in place until the process ends.
         (found == status::OK).then(|| unsafe { text_of(host) }.to_owned())
     }
 
     /// The lines of any section, by its id in any case.
     pub fn section(self, id: &str) -> Option<Vec<Directive>> {
         let (mut first, mut count) = (std::ptr::null(), 0);
-        // SAFETY: the table is gmetad's, the id and the places live through the call.
+        // SAFETY: the table is gmetad's, the id and the results outlive the call.
         let found =
             unsafe { (self.api.section)(self.api, Text::of(id), &raw mut first, &raw mut count) };
-        // SAFETY: by the header there are this many.
+        // SAFETY: by the header there are this many directives.
         (found == status::OK).then(|| unsafe { Directive::list(first, count) })
     }
 
-    /// Says why the call that is being made will fail; what to return.
+    /// Sets the reason of the current call's failure; returns the status to return.
     pub(crate) fn fail(self, reason: &str) -> i32 {
-        // SAFETY: the table is gmetad's, the reason lives through the call.
+        // SAFETY: the table is gmetad's, the reason outlives the call.
         unsafe { (self.api.fail)(self.api, Text::of(reason)) };
         status::FAILED
     }
 }
 
-/// Text of gmetad's.
+/// Text that gmetad gives.
 ///
 /// # Safety
-/// It stays where it is for as long as the result is used.
+/// It stays in place for as long as the result is used.
 pub(crate) unsafe fn text_of<'a>(text: Text) -> &'a str {
     if text.ptr.is_null() || text.len == 0 {
         return "";
     }
-    // SAFETY: by the promise above these bytes are there.
+    // SAFETY: the caller promises these bytes.
     let bytes = unsafe { std::slice::from_raw_parts(text.ptr, text.len) };
-    // gmetad gives UTF-8 only.
+    // gmetad gives only UTF-8.
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 

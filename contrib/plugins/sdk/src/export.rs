@@ -1,6 +1,6 @@
-//! A plugin as the table of functions that crosses the boundary; for [`crate::export_plugin!`].
+//! The table of functions of a plugin, for [`crate::export_plugin!`].
 //!
-//! No panic gets through: it becomes the reason of a failure.
+//! No panic crosses the boundary: it becomes the reason of a failure.
 #![allow(unsafe_code)]
 #![allow(missing_docs, reason = "for the macro alone")]
 
@@ -15,11 +15,11 @@ use crate::abi::{self, status};
 use crate::daemon::{Daemon, text_of};
 use crate::{Directive, Error, Plugin, Tree, Update};
 
-/// What the factory returns a pointer to.
+/// What the factory's result points to.
 #[repr(transparent)]
 pub struct Table(abi::Plugin);
 
-// SAFETY: nothing in it ever changes, and the text it points to is a literal.
+// SAFETY: it never changes, and the text that it points to is a literal.
 unsafe impl Sync for Table {}
 
 impl Table {
@@ -28,7 +28,7 @@ impl Table {
     }
 }
 
-/// What stands behind `instance`.
+/// What `instance` points to.
 struct Instance<P> {
     daemon: Daemon,
     plugin: P,
@@ -56,7 +56,7 @@ unsafe extern "C" fn create<P: Plugin>(
     count: usize,
     place: *mut *mut c_void,
 ) -> i32 {
-    // SAFETY: gmetad keeps what the header says of this call.
+    // SAFETY: gmetad keeps the header's promises about this call.
     let Some(daemon) = (unsafe { Daemon::new(api) }) else {
         return status::FAILED;
     };
@@ -73,14 +73,14 @@ unsafe extern "C" fn create<P: Plugin>(
 }
 
 /// # Safety
-/// The pointer is what `create` gave, and not given to `destroy` yet; calls come one at a time.
+/// The pointer is what `create` returned, and was not passed to `destroy`; calls come one at a time.
 unsafe fn instance<'a, P: Plugin>(instance: *mut c_void) -> &'a mut Instance<P> {
-    // SAFETY: by the promise above it is a box of this type, and nobody else's now.
+    // SAFETY: the caller promises that it is a box of this type, which nobody else uses now.
     unsafe { &mut *instance.cast::<Instance<P>>() }
 }
 
 unsafe extern "C" fn start<P: Plugin>(it: *mut c_void) -> i32 {
-    // SAFETY: gmetad keeps what the header says of this call.
+    // SAFETY: gmetad keeps the header's promises about this call.
     let it = unsafe { instance::<P>(it) };
     guarded(it.daemon, || it.plugin.start())
 }
@@ -90,7 +90,7 @@ unsafe extern "C" fn notify<P: Plugin>(
     top: abi::Node,
     about: *const abi::Update,
 ) -> i32 {
-    // SAFETY: gmetad keeps what the header says of this call.
+    // SAFETY: gmetad keeps the header's promises about this call.
     let (it, update) = unsafe { (instance::<P>(it), update_of(about)) };
     guarded(it.daemon, || {
         // SAFETY: as above; it ends with this call.
@@ -104,7 +104,7 @@ unsafe extern "C" fn notify_root<P: Plugin>(
     top: abi::Node,
     about: *const abi::Update,
 ) -> i32 {
-    // SAFETY: gmetad keeps what the header says of this call.
+    // SAFETY: gmetad keeps the header's promises about this call.
     let (it, update) = unsafe { (instance::<P>(it), update_of(about)) };
     guarded(it.daemon, || {
         // SAFETY: as above; it ends with this call.
@@ -114,7 +114,7 @@ unsafe extern "C" fn notify_root<P: Plugin>(
 }
 
 unsafe extern "C" fn stop<P: Plugin>(it: *mut c_void) {
-    // SAFETY: gmetad keeps what the header says of this call.
+    // SAFETY: gmetad keeps the header's promises about this call.
     let it = unsafe { instance::<P>(it) };
     let daemon = it.daemon;
     let stopped = catch_unwind(AssertUnwindSafe(|| it.plugin.stop()));
@@ -124,7 +124,7 @@ unsafe extern "C" fn stop<P: Plugin>(it: *mut c_void) {
 }
 
 unsafe extern "C" fn destroy<P: Plugin>(it: *mut c_void) {
-    // SAFETY: gmetad keeps what the header says of this call: it is the last.
+    // SAFETY: gmetad keeps the header's promises about this call: it is the last.
     let it = unsafe { Box::from_raw(it.cast::<Instance<P>>()) };
     let daemon = it.daemon;
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(it))) {
@@ -135,7 +135,7 @@ unsafe extern "C" fn destroy<P: Plugin>(it: *mut c_void) {
 /// # Safety
 /// The structure is gmetad's.
 unsafe fn update_of(about: *const abi::Update) -> Update {
-    // SAFETY: by the promise above; the fields are those of the first version.
+    // SAFETY: the caller promises it; the fields are those of the first version.
     unsafe {
         Update {
             source: text_of((*about).source).to_owned(),
@@ -147,7 +147,7 @@ unsafe fn update_of(about: *const abi::Update) -> Update {
 }
 
 fn guarded(daemon: Daemon, work: impl FnOnce() -> Result<(), Error>) -> i32 {
-    // A plugin that panicked may be left in any state of its own; it has no part in ours.
+    // A panic may leave the plugin's own state inconsistent, but not ours.
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(())) => status::OK,
         Ok(Err(error)) => daemon.fail(&error.to_string()),
@@ -160,8 +160,8 @@ thread_local! {
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Panics are told in gmetad's log: by the call that fails, or, on a thread of the plugin's own,
-/// at once. The hook is that of this shared object alone.
+/// Logs panics: the failing call does it, or, on a thread of the plugin's own, the hook at once. The
+/// hook belongs to this shared object alone.
 fn tell_panics(daemon: Daemon) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -1,8 +1,8 @@
 //! Plugins for gmetad, the Ganglia Meta Daemon, written in Rust and loaded as shared objects.
 //!
-//! Depends on nothing but the interface in `gmetad_plugin.h`, so a plugin is built apart from the
-//! daemon. A crate of type `cdylib` with a type that is a [`Plugin`] and one [`export_plugin!`] is
-//! all there is to it; what it builds goes into the folder that `plugins_dir` names.
+//! It depends only on the interface in `gmetad_plugin.h`, so a plugin is built without the daemon. A
+//! plugin is a crate of type `cdylib` with a type that implements [`Plugin`] and one
+//! [`export_plugin!`]. Copy the library that it builds into the directory that `plugins_dir` names.
 //!
 //! ```
 //! use gmetad_plugin::{Daemon, Directive, Error, Plugin, Tree, Update, export_plugin};
@@ -24,9 +24,9 @@
 //! export_plugin!("count_hosts", CountHosts);
 //! ```
 //!
-//! What a plugin is promised, thread by thread and call by call, stands in `gmetad_plugin.h`. The
-//! parts that concern memory are kept by the types here: a text that was read cannot outlive the
-//! next change of the tree, the tree not the call, and a panic ends in the log, not in the daemon.
+//! `gmetad_plugin.h` documents threads and calls. The types here keep its rules about memory: text
+//! cannot be used after the tree has changed, nor the tree after the call. A panic is logged and does
+//! not end the daemon.
 
 pub mod abi;
 mod daemon;
@@ -39,29 +39,28 @@ use std::time::Duration;
 pub use daemon::{Daemon, Directive, Level, Source};
 pub use tree::{Kind, Node, Refusal, Summary, Tree};
 
-/// What a plugin can fail with: any error, or a text.
+/// The error of a plugin: any error, or a text.
 pub type Error = Box<dyn std::error::Error>;
 
-/// Something that wants to see every update.
+/// A plugin, called with every update.
 ///
-/// All calls come from one thread, one at a time. While one is at work the other plugins wait, but
-/// polling and serving do not. An error or a panic costs this plugin one update; ten in a row cost
-/// it the rest.
+/// All calls come from one thread, one at a time. The other plugins wait meanwhile; polling and
+/// serving do not. After an error or a panic the plugin misses one update; ten in a row disable it.
 pub trait Plugin: Send + Sized + 'static {
-    /// Takes the lines of its section of gmetad.conf, in order, repeats kept; none if there is no
-    /// section. An error leaves the plugin out.
+    /// Gets the lines of its section of gmetad.conf, in order, with repeated ones; none if there is no
+    /// section. After an error the plugin does not run.
     fn create(daemon: Daemon, section: &[Directive]) -> Result<Self, Error>;
 
-    /// Called once before the first update. An error leaves the plugin out.
+    /// Called once before the first update. After an error the plugin does not run.
     fn start(&mut self) -> Result<(), Error> {
         Ok(())
     }
 
-    /// A source was polled: its cluster or grid. What is changed is seen by the plugins after this
-    /// one, and stored; it is not served.
+    /// A source was polled: its cluster or grid. The plugins after this one see the changes, which
+    /// are stored but not served.
     fn notify(&mut self, update: &Update, tree: &mut Tree<'_>) -> Result<(), Error>;
 
-    /// All sources that answer were summed up: the root grid.
+    /// All sources that answer were summarised: the root grid.
     fn notify_root(&mut self, update: &Update, tree: &mut Tree<'_>) -> Result<(), Error> {
         let _ = (update, tree);
         Ok(())
@@ -71,21 +70,21 @@ pub trait Plugin: Send + Sized + 'static {
     fn stop(&mut self) {}
 }
 
-/// What a call is about, beside the tree.
+/// The update of a call, besides the tree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Update {
-    /// Name of the data_source, which may bring several nodes, one call each; of the root: empty.
+    /// Name of the data_source, which may have several nodes, one call each; of the root: empty.
     pub source: String,
-    /// How often it is polled on average; of the root: zero.
+    /// Average time between two polls; of the root: zero.
     pub interval: Duration,
-    /// Whether it answered; if not, the tree is what it said last.
+    /// Whether it answered; if not, the tree has its last known state.
     pub up: bool,
-    /// When the document ended, in seconds since the epoch by this machine's clock.
+    /// When the document ended, in seconds since the epoch, by this machine's clock.
     pub now: i64,
 }
 
-/// Exports a type as the plugin of this shared object, under an id: its name in the log, in the
-/// directive `plugins`, and of its section. The id is of letters, digits, `_`, `-` and `.`.
+/// Exports a type as the plugin of this shared object, with an id: its name in the log and in the
+/// directive `plugins`, and the name of its section. An id has letters, digits, `_`, `-` and `.`.
 #[macro_export]
 macro_rules! export_plugin {
     ($id:literal, $plugin:ty) => {

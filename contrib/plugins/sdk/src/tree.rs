@@ -1,6 +1,6 @@
 //! The tree of an update: nodes, their attributes and their children.
 //!
-//! A [`Node`] is a number; the tree that gave it says whether it still stands for something.
+//! A [`Node`] is a number; the tree knows whether it is still valid.
 #![allow(unsafe_code)]
 
 use std::fmt;
@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use crate::abi::{self, Text, status};
 use crate::daemon::{Daemon, text_of};
 
-/// What a node is, with gmetad-python's names.
+/// The kind of a node, named as in gmetad-python.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A nested grid, or the root.
@@ -22,7 +22,7 @@ pub enum Kind {
     Metric,
     /// A sum over hosts.
     Metrics,
-    /// What a metric or a sum holds its EXTRA_ELEMENTs in.
+    /// The parent of a metric's or a sum's EXTRA_ELEMENTs.
     ExtraData,
     /// A name and a value about a metric.
     ExtraElement,
@@ -38,16 +38,16 @@ const KINDS: [(Kind, i32); 7] = [
     (Kind::ExtraElement, abi::kind::EXTRA_ELEMENT),
 ];
 
-/// A node of the tree that is being shown. One kept beyond the call stands for nothing.
+/// A node of the call's tree. It is invalid after the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Node(abi::Node);
 
-/// Hosts, and the sums over them.
+/// Numbers of hosts, and the sums over them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Hosts heard of in time.
+    /// Hosts that are up.
     pub hosts_up: u32,
-    /// The others.
+    /// Hosts that are down.
     pub hosts_down: u32,
     /// One METRICS for each metric, in order.
     pub metrics: Vec<Node>,
@@ -56,15 +56,15 @@ pub struct Summary {
 /// Why a change was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The node was removed, or is of an earlier update.
+    /// The node was removed, or belongs to an earlier update.
     NoNode,
     /// A node of this kind cannot have that.
     NotPossible,
-    /// No number where one is expected, or a name is missing.
+    /// Not a number where one is expected, or a name is missing.
     BadValue,
-    /// There is a child of that kind and name: this one, where one was to be added.
+    /// A child of that kind and name exists: this one, if one was to be added.
     Exists(Option<Node>),
-    /// No tree is being shown, or not on this thread.
+    /// Not in a call of `notify` or `notify_root`, or on another thread.
     NotNow,
     /// An array is at its limit.
     Full,
@@ -101,7 +101,7 @@ fn result(code: i32) -> Result<(), Refusal> {
     })
 }
 
-/// The tree that a call shows: a plugin's own copy of it, which the plugins after it see too.
+/// The tree of a call. The plugins after this one see the changes.
 pub struct Tree<'a> {
     daemon: Daemon,
     top: Node,
@@ -109,12 +109,11 @@ pub struct Tree<'a> {
     _call: PhantomData<&'a mut *mut ()>,
 }
 
-// Text that is read borrows the tree, and every change needs it for itself: so no text outlives
-// what it points to, as the header demands.
+// Text borrows the tree, and every change borrows it mutably: so no text outlives what it points to,
+// as the header demands.
 impl Tree<'_> {
     /// # Safety
-    /// The tree is being shown to the plugin for as long as the result lives, and there is no
-    /// other one of the same call.
+    /// The plugin is in a call for as long as the result lives, and the call has no other `Tree`.
     pub(crate) unsafe fn new(daemon: Daemon, top: abi::Node) -> Self {
         Tree {
             daemon,
@@ -128,7 +127,7 @@ impl Tree<'_> {
         self.top
     }
 
-    /// What a node is; `None`: there is no such node.
+    /// The kind of a node; `None`: there is no such node.
     pub fn kind(&self, node: Node) -> Option<Kind> {
         let api = self.daemon.api();
         // SAFETY: the table is gmetad's; any number may be asked for.
@@ -137,14 +136,14 @@ impl Tree<'_> {
         found.map(|(kind, _)| *kind)
     }
 
-    /// The node that it is a child of; of a METRICS, the top.
+    /// The parent of a node; of a METRICS, the top.
     pub fn parent(&self, node: Node) -> Option<Node> {
         let api = self.daemon.api();
         // SAFETY: the table is gmetad's; any number may be asked for.
         node_of(unsafe { (api.parent)(api, node.0) })
     }
 
-    /// Its first child.
+    /// The first child of a node.
     #[inline]
     pub fn first(&self, node: Node) -> Option<Node> {
         let api = self.daemon.api();
@@ -152,7 +151,7 @@ impl Tree<'_> {
         node_of(unsafe { (api.first)(api, node.0) })
     }
 
-    /// The child of its parent that comes after it; of a METRICS, the next METRICS.
+    /// The next sibling of a node; of a METRICS, the next METRICS.
     #[inline]
     pub fn next(&self, node: Node) -> Option<Node> {
         let api = self.daemon.api();
@@ -163,11 +162,11 @@ impl Tree<'_> {
     /// The child with that key, such as `HOST:web1`, `METRIC:load_one`, `EXTRA_DATA`.
     pub fn find(&self, node: Node, key: &str) -> Option<Node> {
         let api = self.daemon.api();
-        // SAFETY: the table is gmetad's, the key lives through the call.
+        // SAFETY: the table is gmetad's, the key outlives the call.
         node_of(unsafe { (api.find)(api, node.0, Text::of(key)) })
     }
 
-    /// All of its children, in order: a list, so that the tree may be changed meanwhile.
+    /// All children of a node, in order: a list, so that the tree may be changed meanwhile.
     pub fn children(&self, node: Node) -> Vec<Node> {
         let api = self.daemon.api();
         let mut found: Vec<abi::Node> = Vec::new();
@@ -184,7 +183,7 @@ impl Tree<'_> {
         }
     }
 
-    /// The summary of the top; `None`: the node is another.
+    /// The summary of the top; `None`: it is another node.
     pub fn summary(&self, node: Node) -> Option<Summary> {
         let api = self.daemon.api();
         let mut raw = abi::Summary {
@@ -194,7 +193,7 @@ impl Tree<'_> {
             metrics: 0,
             first: 0,
         };
-        // SAFETY: the table is gmetad's, the place lives through the call and says its size.
+        // SAFETY: the table is gmetad's, the result outlives the call and has its size set.
         let code = unsafe { (api.summary)(api, node.0, &raw mut raw) };
         (code == status::OK).then(|| Summary {
             hosts_up: raw.hosts_up,
@@ -203,7 +202,7 @@ impl Tree<'_> {
         })
     }
 
-    /// Sets how many hosts the summary of the top counts.
+    /// Sets the number of hosts up and down in the summary of the top.
     pub fn set_hosts(&mut self, node: Node, up: u32, down: u32) -> Result<(), Refusal> {
         let api = self.daemon.api();
         // SAFETY: the table is gmetad's; any number may be asked for.
@@ -214,37 +213,37 @@ impl Tree<'_> {
     pub fn get(&self, node: Node, name: &str) -> Option<&str> {
         let api = self.daemon.api();
         let mut value = Text::NONE;
-        // SAFETY: the table is gmetad's, the name and the place live through the call.
+        // SAFETY: the table is gmetad's, the name and the result outlive the call.
         let code = unsafe { (api.get)(api, node.0, Text::of(name), &raw mut value) };
         // SAFETY: it is valid until the tree is changed, which the borrow forbids.
         (code == status::OK).then(|| unsafe { text_of(value) })
     }
 
-    /// An attribute as a number, always finite; `None` also where it is none.
+    /// An attribute as a number, always finite; `None` also if it is not a number.
     pub fn number(&self, node: Node, name: &str) -> Option<f64> {
         let api = self.daemon.api();
         let mut value = 0.0;
-        // SAFETY: the table is gmetad's, the name and the place live through the call.
+        // SAFETY: the table is gmetad's, the name and the result outlive the call.
         let code = unsafe { (api.number)(api, node.0, Text::of(name), &raw mut value) };
         (code == status::OK).then_some(value)
     }
 
-    /// `val` of a METRIC or `sum` of a METRICS as a number, faster; `None` also where it is none.
+    /// `val` of a METRIC or `sum` of a METRICS as a number, faster; `None` also if it is not a number.
     #[inline]
     pub fn value(&self, node: Node) -> Option<f64> {
         let api = self.daemon.api();
         let mut value = 0.0;
-        // SAFETY: the table is gmetad's, the place lives through the call.
+        // SAFETY: the table is gmetad's, the result outlives the call.
         let code = unsafe { (api.value)(api, node.0, &raw mut value) };
         (code == status::OK).then_some(value)
     }
 
-    /// All attributes, in the order of a document, those that plugins made up last.
+    /// All attributes, in the order of a document, then those that plugins added.
     pub fn attributes(&self, node: Node) -> impl Iterator<Item = (&str, &str)> {
         let api = self.daemon.api();
         (0..).map_while(move |at| {
             let (mut name, mut value) = (Text::NONE, Text::NONE);
-            // SAFETY: the table is gmetad's, the places live through the call.
+            // SAFETY: the table is gmetad's, the results outlive the call.
             let code =
                 unsafe { (api.attribute_at)(api, node.0, at, &raw mut name, &raw mut value) };
             // SAFETY: they are valid until the tree is changed, which the borrow forbids.
@@ -252,21 +251,21 @@ impl Tree<'_> {
         })
     }
 
-    /// Sets an attribute, or makes one up that only plugins see.
+    /// Sets an attribute, or adds one that only plugins see.
     pub fn set(&mut self, node: Node, name: &str, value: &str) -> Result<(), Refusal> {
         let api = self.daemon.api();
-        // SAFETY: the table is gmetad's, the texts live through the call.
+        // SAFETY: the table is gmetad's, the texts outlive the call.
         result(unsafe { (api.set)(api, node.0, Text::of(name), Text::of(value)) })
     }
 
     /// Sets an attribute to a number.
     pub fn set_number(&mut self, node: Node, name: &str, value: f64) -> Result<(), Refusal> {
         let api = self.daemon.api();
-        // SAFETY: the table is gmetad's, the name lives through the call.
+        // SAFETY: the table is gmetad's, the name outlives the call.
         result(unsafe { (api.set_number)(api, node.0, Text::of(name), value) })
     }
 
-    /// Sets `val` of a METRIC, rounded if its type has no decimals, or `sum` of a METRICS.
+    /// Sets `val` of a METRIC, rounded if its type is an integer, or `sum` of a METRICS.
     #[inline]
     pub fn set_value(&mut self, node: Node, value: f64) -> Result<(), Refusal> {
         let api = self.daemon.api();
@@ -275,7 +274,7 @@ impl Tree<'_> {
     }
 
     /// Adds a child after the others: a HOST or METRICS to the top, a METRIC to a HOST, an
-    /// EXTRA_ELEMENT to a METRIC or METRICS. `name` must be among the attributes.
+    /// EXTRA_ELEMENT to a METRIC or METRICS. The attributes must include `name`.
     pub fn add(
         &mut self,
         parent: Node,
@@ -293,7 +292,7 @@ impl Tree<'_> {
             })
             .collect();
         let mut added = 0;
-        // SAFETY: the table is gmetad's, the list and the place live through the call.
+        // SAFETY: the table is gmetad's, the list and the result outlives the call.
         let code = unsafe {
             (api.add)(
                 api,
@@ -311,7 +310,7 @@ impl Tree<'_> {
         }
     }
 
-    /// Removes a node with all that is below it.
+    /// Removes a node and everything below it.
     pub fn remove(&mut self, node: Node) -> Result<(), Refusal> {
         let api = self.daemon.api();
         // SAFETY: the table is gmetad's; any number may be asked for.
