@@ -169,11 +169,11 @@ fn a_file_that_is_no_plugin_is_told_why_and_the_others_go_on() {
         ("c_nothing", "it has no function get_plugin()"),
         (
             "d_other",
-            "its get_plugin() gave a dict, which is not derived from GmetadPlugin",
+            "its get_plugin() returned a dict, which is not derived from GmetadPlugin",
         ),
         (
             "e_none",
-            "its get_plugin() gave None, which is not derived from GmetadPlugin",
+            "its get_plugin() returned None, which is not derived from GmetadPlugin",
         ),
         (
             "f_raises",

@@ -91,7 +91,7 @@ class Changes:
         self._children(child, place)
 
     def _replace(self, number, wrote, now, tag):
-        """Removes the children that are no more, and adds those that are new."""
+        """Removes the children that are gone, and adds new ones."""
         for key, child in wrote.items():
             if now.get(key) is not child:
                 self._remove(number, key if tag is None else 'METRICS' + key[len('METRIC'):])
@@ -133,7 +133,7 @@ class Changes:
 
 
 class _Place:
-    """Where a node stands, to be looked up when there is something to write."""
+    """The place of a node in the update, looked up only when there is something to write."""
 
     __slots__ = ('_above', '_key', '_number')
 
@@ -168,7 +168,7 @@ def _is_same(one, other):
     try:
         return type(one) is type(other) and bool(one == other)
     except Exception:
-        # What cannot be compared is taken for new.
+        # What cannot be compared counts as changed.
         return False
 
 
@@ -179,7 +179,7 @@ def _name(node, key):
 
 
 def _key(node, key):
-    """By which it is found in the update: its name there, wherever Python has put it."""
+    """The key of a node in the update: its name there, wherever the plugin has put it."""
     if key == 'EXTRA_DATA':
         return key
     return '%s:%s' % (key.partition(':')[0], _name(node, key))
@@ -204,11 +204,11 @@ def _add(parent, id, node, key):
 
 
 def _text(value):
-    """What an update can keep: text, which is what a document has."""
+    """The text of a value, which is all that an update can hold."""
     if value is None:
         return ''
     if isinstance(value, bool):
         return str(int(value))
     text = value if isinstance(value, str) else str(value)
-    # Half of a surrogate pair is nothing that it can keep.
+    # It cannot hold half of a surrogate pair.
     return text.encode('utf-8', 'replace').decode('utf-8')

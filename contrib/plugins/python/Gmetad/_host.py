@@ -18,12 +18,12 @@ from Gmetad import _changes, _nodes, gmetad_config, gmetad_data, gmetad_plugin
 
 ERROR, WARNING, INFO, DEBUG = 2, 3, 4, 5
 
-# By name of the module: for which plugin's sake something is logged on a thread of Python's own.
+# By name of the module: the plugin to name when a thread of Python's own logs.
 _owners = {}
 
 
 class Refused(Exception):
-    """Why a file is no plugin; what is to be said is said in its text."""
+    """Why a file is not loaded, as a text for the log."""
 
 
 class Plugin:
@@ -34,7 +34,7 @@ class Plugin:
         self.replaces = _replaced_by(plugin)
         self._plugin = plugin
         self._fails = False
-        # What cannot be written is said once, whatever the values are.
+        # A value that cannot be written is logged once.
         self._told = False
 
     def start(self):
@@ -45,7 +45,7 @@ class Plugin:
         try:
             self._plugin.notify(node)
         except BaseException as error:
-            # The first of several, as gmetad's own line about it.
+            # Like gmetad, log only the first of several.
             if not self._fails:
                 _log_traceback(error)
             self._fails = True
@@ -79,8 +79,8 @@ class Plugin:
 
 
 class _Shown:
-    """The update that is shown, as nodes: the same for all plugins in Python, as long as no other
-    plugin has changed it in between."""
+    """The current update as nodes, shared by all plugins in Python until another plugin changes it
+    in between."""
 
     def __init__(self):
         self._node = None
@@ -100,7 +100,7 @@ _shown = _Shown()
 
 
 def load(path):
-    """Makes the plugin of a file, or says why there is none."""
+    """Makes the plugin of a file, or raises Refused."""
     folder, name = os.path.split(path)
     if folder not in sys.path:
         sys.path.append(folder)
@@ -117,17 +117,17 @@ def load(path):
         raise Refused('its get_plugin() failed: ' + _in_short(error)) from None
     if not isinstance(plugin, gmetad_plugin.GmetadPlugin):
         raise Refused(
-            'its get_plugin() gave %s, which is not derived from GmetadPlugin'
+            'its get_plugin() returned %s, which is not derived from GmetadPlugin'
             % ('None' if plugin is None else 'a ' + type(plugin).__name__)
         )
-    # One that does not call its base's __init__ has no section, and so no id.
+    # Without a call of the base's __init__ it has no section, and so no id.
     id = getattr(plugin, 'cfgid', None) or re.sub('[^A-Za-z0-9_.-]', '_', stem)
     gmetad_plugin._plugins.append(plugin)
     return Plugin(str(id), plugin)
 
 
 def look_at(path):
-    """Says why a file cannot be a plugin, as far as that can be told without running it."""
+    """Raises Refused if a file cannot be a plugin, as far as that shows without running it."""
     try:
         with open(path, 'rb') as file:
             tree = compile(file.read(), path, 'exec', ast.PyCF_ONLY_AST, dont_inherit=True)
@@ -139,24 +139,24 @@ def look_at(path):
 
 
 def _may_bind(node, name):
-    """Whether code of a module may set a name there, functions and classes in it left out."""
+    """Whether the code of a module may set a name there, apart from its functions and classes."""
     if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return node.name == name
     if isinstance(node, ast.Name):
         return node.id == name and not isinstance(node.ctx, ast.Load)
     if isinstance(node, ast.alias):
         return (node.asname or node.name) in (name, '*')
-    # What sets names in other ways is not looked through.
+    # Other ways to set names are not examined.
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         if node.func.id in ('exec', 'globals', 'setattr'):
             return True
     return any(_may_bind(child, name) for child in ast.iter_child_nodes(node))
 
 
-# By its class: the built-in plugin that does the same work.
+# By class: the built-in plugin that it replaces.
 _JOBS = {'RRDPlugin': 'rrd', 'RRDSummaryPlugin': 'rrdsummary'}
 
-# What one that is derived from them does otherwise if it has its own.
+# Methods by which a derived class does something else.
 _WRITING = {'notify', '_createRRD', '_updateRRD'}
 
 
@@ -178,7 +178,7 @@ def _writes_here(plugin):
     cfg = getattr(plugin, 'cfg', None)
     folder = cfg.get('rrd_rootdir') if isinstance(cfg, dict) else None
     if not isinstance(folder, str):
-        # It has what its section says, as gmetad has.
+        # It reads the same section as gmetad.
         return True
     own = gmetad_config.getConfig()[gmetad_config.GmetadConfig.RRD_ROOTDIR]
     return os.path.realpath(folder) == os.path.realpath(own)
@@ -187,7 +187,7 @@ def _writes_here(plugin):
 def _module(stem, path):
     known = sys.modules.get(stem)
     if known is not None:
-        # Another plugin has imported it already.
+        # Another plugin has already imported it.
         if os.path.realpath(getattr(known, '__file__', None) or '') == os.path.realpath(path):
             _owners[stem] = _gmetad.handle()
             return known
@@ -206,7 +206,7 @@ def _module(stem, path):
 
 
 def describe(error):
-    """An exception on one line, for gmetad to log; its traceback is logged here."""
+    """An exception as one line, for gmetad to log; logs the traceback."""
     if isinstance(error, Refused):
         return str(error)
     if not getattr(error, '_is_told', False):
@@ -240,12 +240,12 @@ def _log(level, text):
     owner = _owner()
     for line in text.splitlines():
         if line.strip():
-            # Half of a surrogate pair is nothing that a log can hold.
+            # A log line cannot contain half of a surrogate pair.
             _gmetad.log(level, line.encode('utf-8', 'replace').decode('utf-8'), owner)
 
 
 def _owner():
-    """The plugin whose code is at work on this thread."""
+    """The plugin whose code runs on this thread."""
     frame = sys._getframe()
     while frame is not None:
         owner = _owners.get(frame.f_globals.get('__name__'))
@@ -256,7 +256,7 @@ def _owner():
 
 
 class _Stream:
-    """Standard output or error, by whole lines."""
+    """Standard output or error, as whole log lines."""
 
     encoding = 'utf-8'
     errors = 'replace'
@@ -264,7 +264,7 @@ class _Stream:
 
     def __init__(self, level):
         self._level = level
-        # Threads do not write into each other's lines.
+        # Threads must not write into each other's lines.
         self._begun = threading.local()
 
     def write(self, text):
@@ -287,7 +287,7 @@ class _Stream:
         _log(self._level, self._take())
 
     def flush(self):
-        """Lines are not cut, so that print(…, end='', flush=True) is one."""
+        """Does not end the line, so that print(…, end='', flush=True) continues it."""
 
     def isatty(self):
         return False
@@ -302,11 +302,11 @@ class _Stream:
         return False
 
     def fileno(self):
-        raise OSError('what is printed goes to the log, which is no file')
+        raise OSError('printed text goes to the log, which is not a file')
 
 
 class _Handler(logging.Handler):
-    """Python's logging in gmetad's log."""
+    """Sends Python's logging to gmetad's log."""
 
     def emit(self, record):
         try:
@@ -326,7 +326,7 @@ class _Handler(logging.Handler):
 
 
 def _set_up():
-    # No __pycache__ in a folder that is not ours.
+    # No __pycache__ in a directory that is not ours.
     sys.dont_write_bytecode = True
     sys.argv = ['gmetad']
     sys.stdout = _Stream(INFO)
@@ -337,7 +337,7 @@ def _set_up():
             setattr(Gmetad, name, module)
     root = logging.getLogger()
     root.addHandler(_Handler())
-    # What is kept is for gmetad to say, and may change while it runs.
+    # gmetad decides which levels are logged, and may change that while it runs.
     root.setLevel(logging.DEBUG)
 
 

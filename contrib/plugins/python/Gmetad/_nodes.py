@@ -13,15 +13,15 @@ def _restored():
 
 
 class _Node(Element):
-    """A node of a snapshot, where it stands as a number."""
+    """A node of a snapshot, which knows it by a number."""
 
-    # By name: what has been made of it so far; None: it was not touched yet.
+    # Children made so far, by name; None: not touched yet.
     __slots__ = ('_snapshot', '_number', '_attrs', '_children', '_found')
 
     lastReportedTime = 0
     gridDepth = -1
 
-    # What the keys of its children begin with.
+    # Prefix of its children's keys.
     _below = None
 
     def __init__(self, snapshot, number):
@@ -63,7 +63,7 @@ class _Node(Element):
         self._children = children
 
     def _made(self):
-        """All of them; those that were looked up already are the same."""
+        """All children; those looked up before are the same objects."""
         snapshot = self._snapshot
         kind = self._below
         if kind is None:
@@ -98,7 +98,7 @@ class _Node(Element):
         return self._attrs.get(attr.lower())
 
     def __reduce_ex__(self, protocol):
-        """As an Element that is on its own, all of it."""
+        """A deep copy as an independent Element."""
         state = {
             'id': self.id,
             'tag': self.tag,
@@ -132,7 +132,7 @@ class _Metric(_Node):
 
 
 class _Sum(_Node):
-    """What is summed up of a metric."""
+    """A sum over a metric."""
 
     __slots__ = ()
     id = 'METRIC'
@@ -151,7 +151,7 @@ class _Host(_Node):
 
     @property
     def lastReportedTime(self):
-        """When it was last heard of, by the clock of its source."""
+        """When the host was last heard of, by the clock of its source."""
         if self._reported is None:
             self._reported = int(self._snapshot.get(self._number, 'reported'))
         return self._reported
@@ -162,7 +162,7 @@ class _Host(_Node):
 
 
 class _Top(_Node):
-    """What is summed up over: a cluster or a grid."""
+    """A node with a summary: a cluster or a grid."""
 
     __slots__ = ('_summary',)
 
@@ -192,7 +192,7 @@ class _Top(_Node):
 
 
 def _copied(summary):
-    """What is kept of it, to see later what was changed."""
+    """What is kept to find later changes."""
     return dict(summary, summary=dict(summary['summary']))
 
 
@@ -203,7 +203,7 @@ class _Cluster(_Top):
 
 
 class _Grid(_Top):
-    """A grid below, of which gmetad has the sums alone."""
+    """A grid below, of which gmetad has only the summary."""
 
     __slots__ = ()
     id = tag = 'GRID'
@@ -213,7 +213,7 @@ _GRID = 1
 
 
 def node_of(snapshot):
-    """The cluster or grid that a snapshot is of."""
+    """The cluster or grid of a snapshot."""
     top = snapshot.top()
     kind = _Grid if snapshot.kind(top) == _GRID else _Cluster
     return kind(snapshot, top)

@@ -1,4 +1,4 @@
-"""gmetad.conf as it was read: directives by name, data sources, and the sections of plugins."""
+"""The configuration: directives by name, data sources, and the sections of plugins."""
 
 import _gmetad
 
@@ -10,7 +10,7 @@ class GmetadDataSource:
         self.name = name
         self.hosts = hosts
         self.interval = interval
-        # gmetad polls by itself, when it is time.
+        # gmetad itself polls, at its own time.
         self.time_to_next_read = 0
 
 
@@ -19,9 +19,9 @@ def _on(value):
 
 
 class GmetadConfig:
-    """All of it; there is one, however often it is made."""
+    """The whole configuration; all instances share their contents."""
 
-    # Of Ganglia, as gmetad's documents say it; gmetad's own is another.
+    # Ganglia's version, as in gmetad's documents; gmetad's own differs.
     VERSION = '3.7.2'
 
     DEBUG_LEVEL = 'debug_level'
@@ -43,7 +43,7 @@ class GmetadConfig:
     SERVER_THREADS = 'server_threads'
     PLUGINS_DIR = 'plugins_dir'
 
-    # Others are text, the level of the log among them.
+    # All others are strings, including debug_level.
     _meanings = {
         DAEMONIZE: _on,
         XML_PORT: int,
@@ -68,7 +68,7 @@ class GmetadConfig:
             self.path = self.cfg.pop('conf', None)
 
     def _read(self):
-        # What gmetad-python always has.
+        # Keys that gmetad-python always has.
         found = {
             self.LOGFILE: None,
             self.PIDFILE: None,
@@ -93,18 +93,18 @@ class GmetadConfig:
         return self.cfg[name]
 
     def __setitem__(self, name, value):
-        """For other plugins in Python; gmetad itself goes by its file."""
+        """Sets a value for the other plugins in Python; gmetad itself ignores it."""
         self.cfg[name] = value
 
     def __contains__(self, name):
         return name in self.cfg
 
     def getSection(self, id):
-        """A section's lines as [directive, raw value], None where there is no such section; those
-        without a value are left out."""
+        """The lines of a section as [directive, raw value], without those that have no value; None if
+        there is no such section."""
         return self.sections.get(id.lower())
 
 
 def getConfig(args=None):
-    """The configuration that gmetad runs by."""
+    """The configuration of the running gmetad."""
     return GmetadConfig()

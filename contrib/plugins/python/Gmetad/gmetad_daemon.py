@@ -1,9 +1,9 @@
-"""What makes gmetad-python a daemon. gmetad has done both itself long before a plugin is loaded."""
+"""The functions that daemonize gmetad-python. gmetad does this itself before it loads plugins."""
 
 
 def setuid():
-    """Does nothing: the process is the user already that `setuid_username` names."""
+    """Does nothing: the process already runs as the user in `setuid_username`."""
 
 
 def daemonize(ignore_fds=[]):
-    """Does nothing: the process is where it is to stay."""
+    """Does nothing: the process is already a daemon, or meant to stay in the foreground."""

@@ -1,4 +1,4 @@
-"""The newest state of everything, as gmetad-python keeps it."""
+"""The newest state of all clusters and grids, as in gmetad-python."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from Gmetad.gmetad_notifier import GmetadNotifier
 
 
 class _Newest:
-    """What gmetad has, as nodes: those of a cluster are the same until it has been polled again."""
+    """gmetad's data as nodes; the nodes of a cluster stay the same until it is polled again."""
 
     def __init__(self):
         self._making = threading.Lock()
@@ -21,7 +21,7 @@ class _Newest:
         self.root = None
 
     def refresh(self):
-        # Read first: what comes in between is found next time.
+        # Read first, so that a change in between is found next time.
         news = _gmetad.news()
         if news == self._news:
             return
@@ -34,7 +34,7 @@ class _Newest:
                     node = node_of(snapshot)
                 known[snapshot.address] = node
                 key = str(node)
-                # Of several sources' the one that answers is taken.
+                # If several sources have it, the one that answers is used.
                 if key not in clusters or node.getAttr('status') == 'up':
                     clusters[key] = node
             root = _gmetad.newest_root()
@@ -46,7 +46,7 @@ class _Newest:
 
 
 class _Live(Element):
-    """A node whose children are always the newest, but while the lock is held."""
+    """A node whose children are always the newest, except while the lock is held."""
 
     def __init__(self, store, id, attrs):
         self._store = store
@@ -58,7 +58,7 @@ class _Live(Element):
 
     @children.setter
     def children(self, children):
-        # There are none of its own.
+        # It has no children of its own.
         pass
 
     def __reduce_ex__(self, protocol):
@@ -71,7 +71,7 @@ class _Live(Element):
 
 
 class _OwnGrid(_Live):
-    """gmetad's own grid, with all clusters and grids in it."""
+    """gmetad's own grid, which contains all clusters and grids."""
 
     @property
     def summaryData(self):
@@ -90,7 +90,7 @@ class _OwnGrid(_Live):
 
 
 class DataStore:
-    """All of it: there is one, however often it is made."""
+    """The newest state of everything; all instances are the same."""
 
     _shared_state = {}
     _beginning = threading.Lock()
@@ -120,7 +120,7 @@ class DataStore:
         self.notifier = GmetadNotifier()
 
     def _current(self):
-        """The newest, or what was the newest when the lock was taken."""
+        """The newest data, or what was newest when the lock was taken."""
         newest = self._newest
         if not self.lock.locked():
             self._refresh()
@@ -139,13 +139,12 @@ class DataStore:
 
     @property
     def rootElement(self):
-        """GANGLIA_XML, with the GRID in it, and in that all clusters and grids."""
+        """GANGLIA_XML, which contains the GRID, which contains all clusters and grids."""
         self._current()
         return self._root
 
     def getNode(self, ancestry=[]):
-        """The node at the end of a path of keys, from GANGLIA_XML on; a key that is not there is
-        passed over."""
+        """The node at the end of a path of keys, from GANGLIA_XML on; missing keys are skipped."""
         keys = list(ancestry)
         node = self.rootElement
         if keys and keys[0] != str(node):
@@ -158,20 +157,20 @@ class DataStore:
         return node
 
     def setNode(self, node, parent=None):
-        """Puts a node under another one of a plugin's own."""
+        """Adds a node to another node that the plugin has made."""
         if parent is None:
             return self.rootElement
         parent[str(node)] = node
         return parent[str(node)]
 
     def updateFinished(self, clusterNode):
-        """Does nothing: gmetad has summed up what it brings, and shows it to plugins by itself."""
+        """Does nothing: gmetad itself summarises, and calls the plugins."""
 
     def shutdown(self):
-        """Does nothing: gmetad ends by itself."""
+        """Does nothing: gmetad itself ends."""
 
     def acquireLock(self, obj):
-        """Waits until nobody else holds the lock; until it is released, everything stays as it is."""
+        """Waits until nobody else holds the lock. The data does not change until it is released."""
         me = threading.get_ident()
         if self._holder == me and self.lock.locked():
             raise RuntimeError('this thread holds the lock of the DataStore already')
@@ -180,7 +179,7 @@ class DataStore:
         self._refresh()
 
     def releaseLock(self, obj):
-        """Lets others have it."""
+        """Releases the lock."""
         self._holder = None
         self.lock.release()
 

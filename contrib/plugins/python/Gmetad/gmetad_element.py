@@ -1,4 +1,4 @@
-"""Nodes: a cluster with its hosts and metrics, or a grid, as gmetad-python has them."""
+"""Nodes, as in gmetad-python: a cluster with its hosts and metrics, or a grid."""
 
 import copy
 
@@ -36,8 +36,8 @@ class Element:
         return self.children[key]
 
     def __setitem__(self, key, node):
-        """Puts a node under this one. One of that key that is there takes the values of the other
-        if that has all of its attributes, and else goes."""
+        """Adds a child. If one with that key exists, it takes the new one's values if that has all of
+        its attributes; otherwise it is replaced."""
         known = self.children.get(key)
         if known is None or not known._takes(node):
             self.children[key] = node
@@ -49,7 +49,7 @@ class Element:
         return all(name in theirs for name in self.getAttrs())
 
     def update(self, elem):
-        """Takes another node's values for the attributes that this one has."""
+        """Takes another node's values of the attributes that this one has."""
         theirs = elem.getAttrs()
         mine = self.getAttrs()
         for name in mine:
@@ -57,19 +57,19 @@ class Element:
                 mine[name] = theirs[name]
 
     def getAttr(self, attr):
-        """An attribute's value, None where there is none of that name in any case."""
+        """An attribute's value, by its name in any case; None if there is none."""
         return self.attrs.get(attr.lower())
 
     def getAttrs(self):
-        """All attributes; what is set in them is set in the node."""
+        """All attributes; changes to the dictionary change the node."""
         return self.attrs
 
     def setAttr(self, attr, val):
-        """Sets an attribute, or makes one up."""
+        """Sets an attribute, also a new one."""
         self.attrs[attr.lower()] = val
 
     def incAttr(self, attr, val):
-        """Adds to an attribute that is a number, or text of one; says so where it is none."""
+        """Adds to an attribute that is a number or a string of one; logs an error if it is neither."""
         value = self.getAttr(attr)
         try:
             if isinstance(value, str):
@@ -79,12 +79,11 @@ class Element:
             print('%s of %s cannot be added to: %s' % (attr, self, error))
 
     def getSummaryData(self):
-        """hosts_up, hosts_down and summary, of a cluster or grid; None for other nodes."""
+        """hosts_up, hosts_down and summary of a cluster or grid; None for other nodes."""
         return getattr(self, 'summaryData', None)
 
     def summaryCopy(self, id=None, tag=None):
-        """A node for a sum over nodes like this one, with nothing summed up yet; the children are
-        this one's."""
+        """An empty node for a sum over nodes like this one, with the same children."""
         names = ('name', 'type', 'units', 'slope', 'source')
         attrs = {name: value for name, value in self.getAttrs().items() if name in names}
         attrs.update(sum=0, num=0)
@@ -93,7 +92,7 @@ class Element:
         return made
 
     def __copy__(self):
-        """A node of the same attributes, without children."""
+        """A node with the same attributes, without children."""
         return Element(self.id, {name: copy.copy(it) for name, it in self.getAttrs().items()})
 
     def __getstate__(self):

@@ -1,4 +1,4 @@
-"""Documents as nodes. gmetad polls by itself; this is for documents that a plugin has by itself."""
+"""Turns documents into nodes. gmetad itself polls; this is for a plugin's own documents."""
 
 import threading
 import xml.sax
@@ -7,7 +7,7 @@ from Gmetad.gmetad_element import Element
 
 
 class GmondContentHandler(xml.sax.ContentHandler):
-    """For xml.sax: makes nodes of a document's elements; the first of them is `root`."""
+    """Handler for xml.sax that turns elements into nodes; the first is `root`."""
 
     def __init__(self):
         xml.sax.ContentHandler.__init__(self)
@@ -34,7 +34,7 @@ class GmondContentHandler(xml.sax.ContentHandler):
 
 
 class GmondReader(threading.Thread):
-    """A data_source's reader, which has nothing to do: gmetad polls it."""
+    """The reader of a data_source. It does nothing, since gmetad polls it."""
 
     def __init__(self, dataSource, name=None, target=None, args=(), kwargs={}):
         threading.Thread.__init__(self, name=name, daemon=True)
@@ -42,7 +42,7 @@ class GmondReader(threading.Thread):
         self.lastKnownGoodHost = 0
 
     def run(self):
-        """Ends at once."""
+        """Returns at once."""
 
     def shutdown(self):
         """Does nothing."""

@@ -1,4 +1,4 @@
-"""Shows plugins what comes in. gmetad does so by itself; this is for nodes of a plugin's own."""
+"""Calls plugins with new data. gmetad does this itself; this is for a plugin's own nodes."""
 
 import copy
 import queue
@@ -8,14 +8,14 @@ from Gmetad.gmetad_plugin import notify_plugins
 
 
 class GmetadNotifier(threading.Thread):
-    """A thread that shows all plugins in Python the nodes that it is given, in order."""
+    """A thread that calls all plugins in Python with the nodes that it gets, in order."""
 
     def __init__(self):
         threading.Thread.__init__(self, daemon=True)
         self._nodes = queue.Queue()
 
     def insertTransaction(self, node):
-        """Takes a node, of which plugins get a copy."""
+        """Queues a node; plugins get a copy."""
         if node is not None:
             self._nodes.put(copy.deepcopy(node))
 
@@ -27,7 +27,7 @@ class GmetadNotifier(threading.Thread):
             notify_plugins(node)
 
     def shutdown(self):
-        """Ends the thread once it has shown what it was given."""
+        """Ends the thread after the queued nodes."""
         self._nodes.put(None)
         if self.is_alive():
             self.join()

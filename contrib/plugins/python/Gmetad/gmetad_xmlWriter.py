@@ -1,4 +1,4 @@
-"""The newest state of everything, or a part of it, as XML."""
+"""The newest state of all clusters and grids, or a part of it, as XML."""
 
 from xml.sax.saxutils import escape
 
@@ -6,12 +6,12 @@ from Gmetad.gmetad_config import GmetadConfig, getConfig
 from Gmetad.gmetad_data import DataStore
 from Gmetad.gmetad_element import Element
 
-# What a path names, level by level.
+# The levels of a path.
 _LEVELS = {'GANGLIA_XML': 'GRID', 'GRID': 'CLUSTER', 'CLUSTER': 'HOST', 'HOST': 'METRIC'}
 
 
 class XmlWriter:
-    """Writes what the DataStore has. What gmetad serves on its ports is not written by this."""
+    """Writes the DataStore as XML. gmetad's own ports do not use it."""
 
     def __init__(self):
         cfg = getConfig()
@@ -40,7 +40,7 @@ class XmlWriter:
         )
         below = list(self._chosen(node, names))
         summary = node.getSummaryData()
-        # A grid below has nothing but its sums.
+        # Of a grid below, gmetad has only the summary.
         is_summed = summary is not None and (
             (is_summary and not names) or (node.id == 'GRID' and not below)
         )
@@ -61,7 +61,7 @@ class XmlWriter:
         lines.append('</%s>' % node.tag)
 
     def _chosen(self, node, names):
-        """The child that the path names, or all of them."""
+        """The child that the path names, or all children."""
         if names and node.id in _LEVELS:
             for id in (_LEVELS[node.id], 'GRID'):
                 key = Element.generateKey([id, names[0]])

@@ -1,6 +1,6 @@
-//! The module `_gmetad`: gmetad's table of functions as functions of Python's.
+//! The module `_gmetad`: gmetad's table of functions as Python functions.
 //!
-//! What is read of nodes is in `snapshot`; here is what changes them. Text is copied as it crosses.
+//! `snapshot` reads nodes; this changes them. Text is copied across the boundary.
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -15,27 +15,27 @@ use pyo3::prelude::*;
 
 use crate::snapshot;
 
-/// A plugin's table, which is there until the process ends.
+/// A plugin's table, valid until the process ends.
 #[derive(Clone, Copy)]
 pub(crate) struct Handle(&'static Api);
 
 thread_local! {
-    /// Of the plugin that this thread is in a call of.
+    /// The plugin that this thread is in a call of.
     static CURRENT: Cell<Option<&'static Api>> = const { Cell::new(None) };
 }
 
-/// That of the last plugin that was loaded: for what threads of Python's own log.
+/// The last plugin loaded: used when threads of Python's own log.
 static ANY: AtomicPtr<Api> = AtomicPtr::new(ptr::null_mut());
 
 impl Handle {
     /// # Safety
     /// The table is null or one that gmetad gave.
     pub(crate) unsafe fn new(api: *const Api) -> Option<Handle> {
-        // SAFETY: by the header a table is there until the process ends.
+        // SAFETY: by the header a table is valid until the process ends.
         let api = unsafe { api.as_ref() }.filter(|api| api.abi == abi::ABI)?;
         if (api.size as usize) < size_of::<Api>() {
-            let reason = "the Python host is newer than gmetad: install both from one source";
-            // SAFETY: the table is gmetad's, the text lives through the call.
+            let reason = "the Python host is newer than gmetad; install both from the same sources";
+            // SAFETY: the table is gmetad's, the text outlives the call.
             unsafe { (api.fail)(api, Text::of(reason)) };
             return None;
         }
@@ -43,7 +43,7 @@ impl Handle {
         Some(Handle(api))
     }
 
-    /// Makes a call in which the module speaks for this plugin.
+    /// Makes a call in which the module acts for this plugin.
     pub(crate) fn enter<R>(self, call: impl FnOnce() -> R) -> R {
         struct Leave(Option<&'static Api>);
         impl Drop for Leave {
@@ -56,44 +56,44 @@ impl Handle {
     }
 
     pub(crate) fn log(self, level: i32, line: &str) -> i32 {
-        // SAFETY: the text lives through the call, which may be made on any thread.
+        // SAFETY: the text outlives the call, which may be made on any thread.
         unsafe { (self.0.log)(self.0, level, Text::of(line)) }
     }
 
-    /// Gives the reason of a failure.
+    /// Sets the reason of a failure.
     pub(crate) fn fail(self, reason: &str) -> i32 {
-        // SAFETY: as above; on any other thread it is refused.
+        // SAFETY: as above; on other threads gmetad refuses it.
         unsafe { (self.0.fail)(self.0, Text::of(reason)) }
     }
 }
 
-/// The table of the call that is made, or else of any plugin.
+/// The table of the current call's plugin, or else of any plugin.
 pub(crate) fn api() -> PyResult<&'static Api> {
     if let Some(api) = CURRENT.get() {
         return Ok(api);
     }
-    // SAFETY: it is null, or a table, which is there until the process ends.
+    // SAFETY: it is null, or a table, which is valid until the process ends.
     let any = unsafe { ANY.load(Ordering::Acquire).as_ref() };
     any.ok_or_else(|| PyRuntimeError::new_err("gmetad has not loaded a plugin yet"))
 }
 
-/// What a function of the table returned, as an exception unless it went well.
+/// The status that a function of the table returned, as an exception unless it is OK.
 pub(crate) fn checked(code: i32) -> PyResult<()> {
     Err(match code {
         status::OK => return Ok(()),
-        status::NO_NODE => PyRuntimeError::new_err("there is no such node in the update any more"),
+        status::NO_NODE => PyRuntimeError::new_err("the node is no longer in the update"),
         status::NOT_NOW => PyRuntimeError::new_err(
             "an update can be changed only while notify is called, on the thread that calls it",
         ),
         status::NOT_POSSIBLE => PyTypeError::new_err("a node of this kind cannot have that"),
         status::BAD_VALUE => PyValueError::new_err("this attribute cannot have that value"),
-        status::EXISTS => PyKeyError::new_err("there is a child of that key already"),
+        status::EXISTS => PyKeyError::new_err("a child with that key exists already"),
         status::FULL => PyRuntimeError::new_err("there is no room for more nodes"),
-        other => PyRuntimeError::new_err(format!("gmetad refuses this, with {other}")),
+        other => PyRuntimeError::new_err(format!("gmetad refused this with status {other}")),
     })
 }
 
-/// Text of gmetad's, as long as it is there.
+/// Text that gmetad gives.
 ///
 /// # Safety
 /// Nothing is changed while the result is used.
@@ -109,11 +109,11 @@ pub(crate) unsafe fn text<'a>(text: Text) -> &'a str {
 #[pyfunction]
 fn find_child(node: u64, key: &str) -> PyResult<u64> {
     let api = api()?;
-    // SAFETY: the text lives through the call.
+    // SAFETY: the text outlives the call.
     Ok(unsafe { (api.find)(api, node, Text::of(key)) })
 }
 
-/// Another after each change of what is shown; 0: nothing is shown.
+/// A number that differs after each change of the update; 0: not in a call.
 #[pyfunction]
 fn revision() -> PyResult<u64> {
     let api = api()?;
@@ -124,7 +124,7 @@ fn revision() -> PyResult<u64> {
 #[pyfunction]
 fn set(node: u64, name: &str, value: &str) -> PyResult<()> {
     let api = api()?;
-    // SAFETY: both texts live through the call, and none of gmetad's is held.
+    // SAFETY: both texts outlive the call, and no text of gmetad's is in use.
     checked(unsafe { (api.set)(api, node, Text::of(name), Text::of(value)) })
 }
 
@@ -144,8 +144,8 @@ fn add(parent: u64, kind: i32, attributes: Vec<(String, String)>) -> PyResult<u6
         })
         .collect();
     let mut added = 0;
-    // SAFETY: the attributes and their texts live through the call, `added` is there to be written
-    // to, and no text of gmetad's is held.
+    // SAFETY: the attributes and their texts outlive the call, `added` may be written to,
+    // and no text of gmetad's is in use.
     checked(unsafe {
         (api.add)(
             api,
@@ -162,19 +162,19 @@ fn add(parent: u64, kind: i32, attributes: Vec<(String, String)>) -> PyResult<u6
 #[pyfunction]
 fn remove(node: u64) -> PyResult<()> {
     let api = api()?;
-    // SAFETY: no text of gmetad's is held.
+    // SAFETY: no text of gmetad's is in use.
     checked(unsafe { (api.remove)(api, node) })
 }
 
 #[pyfunction]
 fn set_hosts(node: u64, up: u32, down: u32) -> PyResult<()> {
     let api = api()?;
-    // SAFETY: no text of gmetad's is held.
+    // SAFETY: no text of gmetad's is in use.
     checked(unsafe { (api.set_hosts)(api, node, up, down) })
 }
 
-/// With the name of the plugin that is called before it; `owner` is the plugin that a thread of its
-/// own speaks for, as `handle` gave it.
+/// Logs a line with the plugin's name in front. `owner` is the plugin that a thread of its own logs
+/// for, as `handle` returned it.
 #[pyfunction]
 #[pyo3(signature = (level, line, owner=0))]
 fn log(level: i32, line: &str, owner: usize) -> PyResult<()> {
@@ -182,27 +182,27 @@ fn log(level: i32, line: &str, owner: usize) -> PyResult<()> {
     let api = if is_inside || owner == 0 {
         api()?
     } else {
-        // SAFETY: `handle` gave it, and only the package hands it back; a table is there until the
+        // SAFETY: `handle` returned it, and only the package hands it back; a table is valid until the
         // process ends.
         unsafe { &*ptr::with_exposed_provenance::<Api>(owner) }
     };
     checked(Handle(api).log(level, line))
 }
 
-/// Stands for the plugin that is called.
+/// A number for the plugin that is called.
 #[pyfunction]
 fn handle() -> PyResult<usize> {
     Ok(ptr::from_ref(api()?).expose_provenance())
 }
 
-/// All that is configured outside of sections, in order, repeats kept.
+/// All settings outside of sections, in order, with repeated ones.
 #[pyfunction]
 fn settings() -> PyResult<Vec<(String, String)>> {
     let api = api()?;
     let mut all = Vec::new();
     loop {
         let (mut name, mut value) = (Text::NONE, Text::NONE);
-        // SAFETY: both are there to be written to.
+        // SAFETY: both may be written to.
         let code = unsafe { (api.setting_at)(api, all.len(), &raw mut name, &raw mut value) };
         if code == status::ABSENT {
             return Ok(all);
@@ -225,7 +225,7 @@ fn sources() -> PyResult<Vec<(String, Vec<String>, f64)>> {
             name: Text::NONE,
             interval: 0.0,
         };
-        // SAFETY: it is there to be written to, as much as its size says.
+        // SAFETY: it may be written to, and has its size set.
         let code = unsafe { (api.source_at)(api, all.len(), &raw mut source) };
         if code == status::ABSENT {
             return Ok(all);
@@ -260,7 +260,7 @@ fn sections() -> PyResult<Vec<Section>> {
         let mut id = Text::NONE;
         let mut lines = ptr::null();
         let mut count = 0;
-        // SAFETY: all three are there to be written to.
+        // SAFETY: all three may be written to.
         let code = unsafe {
             (api.section_at)(api, all.len(), &raw mut id, &raw mut lines, &raw mut count)
         };
@@ -271,7 +271,7 @@ fn sections() -> PyResult<Vec<Section>> {
         let lines: &[abi::Directive] = if count == 0 {
             &[]
         } else {
-            // SAFETY: it went well, so there are that many lines, which never change.
+            // SAFETY: it returned OK, so there are that many lines, which never change.
             unsafe { std::slice::from_raw_parts(lines, count) }
         };
         // SAFETY: the configuration never changes.
@@ -282,14 +282,14 @@ fn sections() -> PyResult<Vec<Section>> {
     }
 }
 
-/// What is being loaded, and what Python knows it by.
+/// A module's name and its source.
 struct Source {
     name: &'static CStr,
     file: &'static CStr,
     code: &'static CStr,
 }
 
-/// In the order in which they need each other.
+/// In the order of their dependencies.
 macro_rules! source {
     ($name:literal, $file:literal) => {
         Source {
@@ -327,7 +327,7 @@ const PACKAGE: [Source; 13] = [
     source!("Gmetad._host", "_host.py"),
 ];
 
-/// Puts the package where `import` finds it, and gives `Gmetad._host`.
+/// Puts the package where `import` finds it, and returns `Gmetad._host`.
 pub(crate) fn install(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     let native = PyModule::new(py, "_gmetad")?;
     native.add_function(wrap_pyfunction!(find_child, &native)?)?;

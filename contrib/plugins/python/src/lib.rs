@@ -1,7 +1,7 @@
-//! Plugins in Python: one `.py` file each, over the same interface as those in shared objects.
+//! Plugins in Python: one `.py` file each, with the same interface as those in shared objects.
 //!
-//! The `Gmetad` package that plugins import is Python, in `../Gmetad`; here is what it stands on. No
-//! library of Python is linked: `gmetad-python-host` loads one, and this file after it.
+//! The package `Gmetad`, which plugins import, is Python code in `../Gmetad`; this is the native part
+//! below it. It does not link a library of Python: `gmetad-python-host` loads one, and then this.
 
 mod gmetad;
 mod plugin;

@@ -1,7 +1,7 @@
-//! A file in Python as the table of functions that gmetad calls.
+//! The table of functions of a Python file, which gmetad calls.
 //!
-//! Each file is a plugin of its own; all are in one interpreter, which is started with the first and
-//! never ended.
+//! Each file is a plugin of its own. All share one interpreter, which starts with the first plugin and
+//! never ends.
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -14,10 +14,10 @@ use pyo3::sync::PyOnceLock;
 
 use crate::gmetad::{Handle, install};
 
-/// One file: the table that gmetad has, and what is behind it.
+/// One file: the table that gmetad has, and the state behind it.
 #[repr(C)]
 struct File {
-    /// First, so that a pointer to it is one to the whole.
+    /// First, so that a pointer to it is a pointer to the whole.
     table: Plugin,
     handle: Handle,
     /// `Gmetad._host.Plugin`.
@@ -27,13 +27,13 @@ struct File {
 /// `Gmetad._host`.
 static HOST: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
-/// gmetad's question for the plugin of a file, passed on.
+/// `gmetad_get_plugin`, passed on by the host.
 ///
 /// # Safety
 /// As `gmetad_plugin.h` says of `gmetad_get_plugin`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmetad_python_get_plugin(api: *const Api, file: Text) -> *const Plugin {
-    // SAFETY: by the promise above.
+    // SAFETY: the caller promises it.
     let Some(handle) = (unsafe { Handle::new(api) }) else {
         return ptr::null();
     };
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn gmetad_python_get_plugin(api: *const Api, file: Text) -
     let path = unsafe { str::from_utf8_unchecked(std::slice::from_raw_parts(file.ptr, file.len)) };
     let mut table = ptr::null();
     guarded(handle, || {
-        // Without handlers for signals, which are gmetad's.
+        // Without signal handlers: signals belong to gmetad.
         Python::initialize();
         Python::attach(|py| {
             let loaded = load(py, handle, path);
@@ -51,8 +51,8 @@ pub unsafe extern "C" fn gmetad_python_get_plugin(api: *const Api, file: Text) -
     table
 }
 
-/// gmetad's question, in a process of its own, whether a file can be read and compiled; what is wrong
-/// with it is said when it is loaded.
+/// Called in the trial process: checks whether a file can be read and compiled. What is wrong with it
+/// is reported when it is loaded.
 ///
 /// # Safety
 /// As `gmetad_plugin.h` says of `gmetad_get_plugin`.
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn gmetad_python_look_at_plugin(
     api: *const Api,
     file: Text,
 ) -> *const Plugin {
-    // SAFETY: by the promise above.
+    // SAFETY: the caller promises it.
     let Some(handle) = (unsafe { Handle::new(api) }) else {
         return ptr::null();
     };
@@ -93,7 +93,7 @@ fn load(py: Python<'_>, handle: Handle, path: &str) -> Result<*const Plugin, Str
     let object = object.map_err(|error| reason_of(py, handle, &error))?;
     let word = |name: &str| -> Result<&'static str, String> {
         let word = object.getattr(name).and_then(|it| it.extract::<String>());
-        // A table is there until the process ends, and so is its text.
+        // A table and its text are valid until the process ends.
         let word = word.map(|word| &*word.leak());
         word.map_err(|error| reason_of(py, handle, &error))
     };
@@ -106,7 +106,7 @@ fn load(py: Python<'_>, handle: Handle, path: &str) -> Result<*const Plugin, Str
             create: Some(create),
             start: Some(start),
             notify: Some(notify),
-            // gmetad-python's plugins do not know it: they ask the DataStore.
+            // Plugins of gmetad-python do not have it: they use the DataStore.
             notify_root: None,
             stop: Some(stop),
             destroy: None,
@@ -118,7 +118,7 @@ fn load(py: Python<'_>, handle: Handle, path: &str) -> Result<*const Plugin, Str
     Ok(ptr::from_ref(file).cast())
 }
 
-/// Calls and says why it failed, if it did; a panic does not get through.
+/// Calls a method, and sets the reason if it fails; catches panics.
 fn guarded(handle: Handle, call: impl FnOnce() -> Result<(), String>) -> i32 {
     let reason = match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(())) => return status::OK,
@@ -128,11 +128,11 @@ fn guarded(handle: Handle, call: impl FnOnce() -> Result<(), String>) -> i32 {
     handle.fail(&reason)
 }
 
-/// An exception on one line; its traceback goes to the log, as far as it is worth that.
+/// An exception as one line; its traceback is logged if it is useful.
 fn reason_of(py: Python<'_>, handle: Handle, error: &PyErr) -> String {
     let told = HOST.get(py).and_then(|host| {
         let host = host.bind(py);
-        // Older Pythons keep it beside the exception until somebody catches it.
+        // Older Pythons keep the traceback beside the exception until it is caught.
         if let Some(traceback) = error.traceback(py) {
             let _ = error.value(py).setattr("__traceback__", traceback);
         }
@@ -140,16 +140,16 @@ fn reason_of(py: Python<'_>, handle: Handle, error: &PyErr) -> String {
         told.and_then(|told| told.extract::<String>()).ok()
     });
     told.unwrap_or_else(|| {
-        // Not even that much works, so this is all there is.
+        // Describing it failed too, so there is nothing better.
         handle.log(level::ERROR, "its exception cannot be described");
         error.to_string()
     })
 }
 
 /// # Safety
-/// The pointer is the instance that `create` gave.
+/// The pointer is the instance that `create` returned.
 unsafe fn file_of(instance: *mut c_void) -> &'static File {
-    // SAFETY: by the promise above it is a file, and those are never freed.
+    // SAFETY: the caller promises that it is a file, and files are never freed.
     unsafe { &*instance.cast::<File>() }
 }
 
@@ -176,25 +176,25 @@ unsafe extern "C" fn create(
     _count: usize,
     instance: *mut *mut c_void,
 ) -> i32 {
-    // The object was made, and so configured, when it was asked for its id.
+    // The object was made, and so configured, to get its id.
     // SAFETY: by the header `plugin` is the table that was returned, which is the start of a file,
-    // and the place is there to be written to.
+    // and `instance` may be written to.
     unsafe { instance.write(plugin.cast_mut().cast()) };
     status::OK
 }
 
 unsafe extern "C" fn start(instance: *mut c_void) -> i32 {
-    // SAFETY: gmetad keeps what the header says of this call.
+    // SAFETY: gmetad keeps the header's promises about this call.
     method(unsafe { file_of(instance) }, "start", None)
 }
 
 unsafe extern "C" fn notify(instance: *mut c_void, top: abi::Node, _about: *const Update) -> i32 {
-    // SAFETY: gmetad keeps what the header says of this call.
+    // SAFETY: gmetad keeps the header's promises about this call.
     method(unsafe { file_of(instance) }, "notify", Some(top))
 }
 
 unsafe extern "C" fn stop(instance: *mut c_void) {
-    // SAFETY: gmetad keeps what the header says of this call.
+    // SAFETY: gmetad keeps the header's promises about this call.
     let file = unsafe { file_of(instance) };
     method(file, "stop", None);
 }

@@ -1,6 +1,6 @@
-//! What Python reads of clusters and grids: moments that stay as they are, on any thread.
+//! Snapshots of clusters and grids, which Python reads on any thread.
 //!
-//! Nodes are numbers here; the package `Gmetad` makes objects of them. Nothing is changed here.
+//! Nodes are numbers here; the package `Gmetad` turns them into objects. Changes nothing.
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -15,7 +15,7 @@ use pyo3::types::{PyDict, PyString};
 
 use crate::gmetad::{api, checked, text};
 
-/// A cluster or grid as it was.
+/// A cluster or grid at one moment.
 #[pyclass(frozen)]
 struct Snapshot {
     api: &'static Api,
@@ -35,13 +35,13 @@ impl Drop for Snapshot {
 }
 
 impl Snapshot {
-    /// `None` for null, which is held by nobody.
+    /// `None` for null.
     fn new(api: &'static Api, held: *const abi::Snapshot) -> Option<Snapshot> {
         (!held.is_null()).then_some(Snapshot { api, held })
     }
 }
 
-/// What an attribute is for Python: text, but SUM and NUM of a sum are numbers.
+/// An attribute for Python: a string, but SUM and NUM of a sum are numbers.
 fn value_of<'py>(
     py: Python<'py>,
     is_sum: bool,
@@ -55,7 +55,7 @@ fn value_of<'py>(
     }
 }
 
-/// The names that a document has are made once.
+/// Names that a document has are interned.
 fn name_of<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
     let known = match name {
         "name" => intern!(py, "name"),
@@ -79,7 +79,7 @@ fn name_of<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
     known.clone()
 }
 
-/// What is gathered in one call of gmetad's, and what went wrong with it.
+/// What one call of gmetad collects, and its error.
 struct Gathered<T> {
     into: T,
     is_sum: bool,
@@ -104,7 +104,7 @@ impl<T> Gathered<T> {
         self.failure.map_or(Ok(self.into), Err)
     }
 
-    /// What is told to gmetad: whether this is enough.
+    /// The result for gmetad: nonzero to stop.
     fn took(&mut self, result: PyResult<()>) -> i32 {
         let enough = i32::from(result.is_err());
         self.failure = result.err();
@@ -113,7 +113,7 @@ impl<T> Gathered<T> {
 }
 
 unsafe extern "C" fn into_dict(context: *mut c_void, name: Text, value: Text) -> i32 {
-    // SAFETY: it is what `attrs` has given, and both texts live through the call.
+    // SAFETY: it is what `attrs` passed, and both texts outlive the call.
     let (gathered, name, value) = unsafe {
         let gathered = &mut *context.cast::<Gathered<Bound<'_, PyDict>>>();
         (gathered, text(name), text(value))
@@ -125,7 +125,7 @@ unsafe extern "C" fn into_dict(context: *mut c_void, name: Text, value: Text) ->
 }
 
 unsafe extern "C" fn into_value(context: *mut c_void, name: Text, value: Text) -> i32 {
-    // SAFETY: it is what `get` has given, and both texts live through the call.
+    // SAFETY: it is what `get` passed, and both texts outlive the call.
     let (gathered, name, value) = unsafe {
         let gathered = &mut *context.cast::<Gathered<(Python<'_>, Option<Bound<'_, PyAny>>)>>();
         (gathered, text(name), text(value))
@@ -151,14 +151,14 @@ unsafe extern "C" fn into_list(
     kind: i32,
     name: Text,
 ) -> i32 {
-    // SAFETY: it is what `children` or `sums` has given, and the text lives through the call.
+    // SAFETY: it is what `children` or `sums` passed, and the text outlives the call.
     let (gathered, name) = unsafe {
         let gathered = &mut *context.cast::<Gathered<Children<'_>>>();
         (gathered, text(name))
     };
     let Children { py, all, key } = &mut gathered.into;
     key.clear();
-    // Sums are metrics for gmetad-python.
+    // gmetad-python calls sums METRIC.
     key.push_str(match kind {
         kind::HOST => "HOST:",
         kind::METRIC | kind::METRICS => "METRIC:",
@@ -172,7 +172,7 @@ unsafe extern "C" fn into_list(
 
 #[pymethods]
 impl Snapshot {
-    /// Tells one from the other.
+    /// Identifies the snapshot.
     #[getter]
     fn address(&self) -> usize {
         self.held.addr()
@@ -190,7 +190,7 @@ impl Snapshot {
 
     /// 0: there is none.
     fn find(&self, node: u64, key: &str) -> u64 {
-        // SAFETY: the snapshot is held, the text lives through the call.
+        // SAFETY: the snapshot is held, the text outlives the call.
         unsafe { (self.api.snapshot_find)(self.api, self.held, node, Text::of(key)) }
     }
 
@@ -198,22 +198,22 @@ impl Snapshot {
     fn children<'py>(&self, py: Python<'py>, node: u64) -> PyResult<Vec<Child<'py>>> {
         let mut gathered = Gathered::new(none(py), false);
         let context = gathered.as_context();
-        // SAFETY: the snapshot is held, and the context is what the function takes.
+        // SAFETY: the snapshot is held, and the context has the type that the function expects.
         let code =
             unsafe { (self.api.snapshot_children)(self.api, self.held, node, into_list, context) };
         Ok(gathered.finished(code)?.all)
     }
 
-    /// The same of what is summed up.
+    /// The same for the sums.
     fn sums<'py>(&self, py: Python<'py>) -> PyResult<Vec<Child<'py>>> {
         let mut gathered = Gathered::new(none(py), false);
         let context = gathered.as_context();
-        // SAFETY: the snapshot is held, and the context is what the function takes.
+        // SAFETY: the snapshot is held, and the context has the type that the function expects.
         let code = unsafe { (self.api.snapshot_sums)(self.api, self.held, into_list, context) };
         Ok(gathered.finished(code)?.all)
     }
 
-    /// How many hosts are up, and down.
+    /// Numbers of hosts up and down.
     fn hosts(&self) -> PyResult<(u32, u32)> {
         let mut found = abi::Summary {
             size: size_of::<abi::Summary>() as u32,
@@ -222,7 +222,7 @@ impl Snapshot {
             metrics: 0,
             first: 0,
         };
-        // SAFETY: the snapshot is held, and the place is there to be written to.
+        // SAFETY: the snapshot is held, and the result may be written to.
         checked(unsafe { (self.api.snapshot_summary)(self.api, self.held, &raw mut found) })?;
         Ok((found.hosts_up, found.hosts_down))
     }
@@ -232,14 +232,14 @@ impl Snapshot {
         let is_sum = self.kind(node) == kind::METRICS;
         let mut gathered = Gathered::new(PyDict::new(py), is_sum);
         let context = gathered.as_context();
-        // SAFETY: the snapshot is held, and the context is what the function takes.
+        // SAFETY: the snapshot is held, and the context has the type that the function expects.
         let code = unsafe {
             (self.api.snapshot_attributes)(self.api, self.held, node, into_dict, context)
         };
         gathered.finished(code)
     }
 
-    /// One of them; `None` where there is none of that name.
+    /// One attribute; `None` if there is none of that name.
     fn get<'py>(
         &self,
         py: Python<'py>,
@@ -250,7 +250,7 @@ impl Snapshot {
         let mut gathered = Gathered::new((py, None), is_sum);
         let context = gathered.as_context();
         let name = Text::of(name);
-        // SAFETY: the snapshot is held, the text lives through the call, and the context is what
+        // SAFETY: the snapshot is held, the text outlives the call, and the context is what
         // the function takes.
         let code = unsafe {
             (self.api.snapshot_attribute)(self.api, self.held, node, name, into_value, context)
@@ -270,7 +270,7 @@ fn none(py: Python<'_>) -> Children<'_> {
     }
 }
 
-/// What is shown to the plugin that is called.
+/// The update of the current call.
 #[pyfunction]
 fn hold() -> PyResult<Option<Snapshot>> {
     let api = api()?;
@@ -278,7 +278,7 @@ fn hold() -> PyResult<Option<Snapshot>> {
     Ok(Snapshot::new(api, unsafe { (api.hold)(api) }))
 }
 
-/// Another whenever something else is the newest.
+/// A number that changes whenever there is newer data.
 #[pyfunction]
 fn news() -> PyResult<u64> {
     let api = api()?;
@@ -286,14 +286,14 @@ fn news() -> PyResult<u64> {
     Ok(unsafe { (api.news)(api) })
 }
 
-/// The newest of each cluster and grid, in order.
+/// The newest snapshot of each cluster and grid, in order.
 #[pyfunction]
 fn newest() -> PyResult<Vec<Snapshot>> {
     let api = api()?;
     let mut room = 64;
     loop {
         let mut all = vec![ptr::null(); room];
-        // SAFETY: there is room for that many.
+        // SAFETY: there is room for that many snapshots.
         let count = unsafe { (api.newest)(api, all.as_mut_ptr(), all.len()) };
         all.truncate(count);
         let all = all.into_iter().filter_map(|it| Snapshot::new(api, it));
@@ -301,12 +301,12 @@ fn newest() -> PyResult<Vec<Snapshot>> {
         if count <= room {
             return Ok(all);
         }
-        // More have come than were asked for; these are given back.
+        // More than fit: these are released, and the loop asks again.
         room = count;
     }
 }
 
-/// The newest sum of all; `None`: there was none yet.
+/// The newest snapshot of the root; `None`: there is none yet.
 #[pyfunction]
 fn newest_root() -> PyResult<Option<Snapshot>> {
     let api = api()?;

@@ -1,7 +1,8 @@
-//! Loads Python, then what links against it: the file that gmetad opens for plugins in Python.
+//! The Python host: gmetad loads it for plugins in Python, and it loads Python and then the library
+//! `gmetad-python`, which does the rest.
 //!
-//! Needs no Python by itself, neither when it is built nor when it is loaded, so that a machine
-//! without one gets a message instead of a linker's complaint. All else is in `gmetad-python`.
+//! It needs no Python to be built or loaded, so that a machine without Python gets a clear message
+//! instead of a linker error.
 #![allow(unsafe_code)]
 
 use std::env;
@@ -14,41 +15,41 @@ use gmetad_plugin::abi::{self, Api, Plugin, Text};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
 use nix::libc;
 
-/// Names the library of Python to take, by path or by name.
+/// Names the library of Python to use, by path or by file name.
 const VARIABLE: &str = "GMETAD_LIBPYTHON";
 
-/// The oldest Python that will do, and one that is not there for long: `3.OLDEST` to `3.NEWEST`.
+/// The Pythons to look for: `3.OLDEST` to `3.NEWEST`, the latter far in the future.
 const OLDEST: u32 = 9;
 const NEWEST: u32 = 40;
 
-/// Stands beside this file.
+/// In the same directory as this file.
 const CORE: &str = "libgmetad_python.so";
 
-/// Exported by it.
+/// Symbols that it exports.
 const FACTORY: &str = "gmetad_python_get_plugin";
 const LOOK: &str = "gmetad_python_look_at_plugin";
 
-/// gmetad's question for the plugin of a file, which is one in Python.
+/// Returns the plugin of a Python file.
 ///
 /// # Safety
 /// As `gmetad_plugin.h` says of the function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmetad_get_plugin(api: *const Api, file: Text) -> *const Plugin {
-    // SAFETY: by the promise above.
+    // SAFETY: the caller promises it.
     unsafe { pass_on(api, file, |core| core.factory) }
 }
 
-/// gmetad's question, in a process of its own, whether a file can be read and compiled.
+/// Called in the trial process: checks whether a file can be read and compiled.
 ///
 /// # Safety
 /// As of [`gmetad_get_plugin`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gmetad_look_at_plugin(api: *const Api, file: Text) -> *const Plugin {
-    // SAFETY: by the promise above.
+    // SAFETY: the caller promises it.
     unsafe { pass_on(api, file, |core| core.look) }
 }
 
-/// What the other library has.
+/// The functions of `gmetad-python`.
 struct Core {
     factory: abi::Factory,
     look: abi::Factory,
@@ -62,16 +63,15 @@ unsafe fn pass_on(
     question: fn(&Core) -> abi::Factory,
 ) -> *const Plugin {
     static LOADED: OnceLock<Result<Core, String>> = OnceLock::new();
-    // SAFETY: by the header the first two fields are those of every version, and the others are
-    // there where the version is ours.
+    // SAFETY: by the header every version has the first two fields, and ours has the others.
     let Some(known) = (unsafe { api.as_ref() }).filter(|api| api.abi == abi::ABI) else {
         return std::ptr::null();
     };
     match LOADED.get_or_init(load) {
-        // SAFETY: the same function by another name.
+        // SAFETY: it has the same contract as this function's callers.
         Ok(core) => unsafe { question(core)(api, file) },
         Err(reason) => {
-            // SAFETY: the table is gmetad's, the text lives through the call.
+            // SAFETY: the table is gmetad's, the text outlives the call.
             unsafe { (known.fail)(api, Text::of(reason)) };
             std::ptr::null()
         }
@@ -85,7 +85,7 @@ fn load() -> Result<Core, String> {
     let opened = unsafe { Library::open(Some(&core), RTLD_NOW | RTLD_LOCAL) };
     let opened = opened.map_err(|error| reason_of(&error))?;
     let function = |name: &str| {
-        // SAFETY: that is the type of both functions, over there.
+        // SAFETY: `gmetad-python` declares both functions with this type.
         let found = unsafe { opened.get::<abi::Factory>(name.as_bytes()) };
         found.map(|it| *it).map_err(|error| reason_of(&error))
     };
@@ -93,12 +93,12 @@ fn load() -> Result<Core, String> {
         factory: function(FACTORY)?,
         look: function(LOOK)?,
     };
-    // Never unmapped: Python is not.
+    // Never unmapped, since Python cannot be.
     std::mem::forget(opened);
     Ok(core)
 }
 
-/// With all of its symbols for everyone: modules of Python's do not say that they need them.
+/// Loads Python with global symbols, since its modules do not declare that they need them.
 fn open_python() -> Result<(), String> {
     let asked = env::var_os(VARIABLE);
     let names: Vec<OsString> = match &asked {
@@ -110,7 +110,7 @@ fn open_python() -> Result<(), String> {
     };
     let mut last = String::new();
     for name in names {
-        // SAFETY: libraries of Python's have no constructors that do anything.
+        // SAFETY: a library of Python has no constructors that do anything.
         match unsafe { Library::open(Some(&name), RTLD_NOW | RTLD_GLOBAL) } {
             Ok(python) => {
                 std::mem::forget(python);
@@ -132,24 +132,24 @@ fn open_python() -> Result<(), String> {
     })
 }
 
-/// The folder of this shared object.
+/// The directory of this shared object.
 fn own_folder() -> Result<PathBuf, String> {
     let unknown = || "the Python host cannot tell which file it is".to_owned();
     // SAFETY: all zeroes are null pointers.
     let mut found: libc::Dl_info = unsafe { std::mem::zeroed() };
     let here = (gmetad_get_plugin as *const ()).cast::<libc::c_void>();
-    // SAFETY: `found` is there to be written to.
+    // SAFETY: `found` may be written to.
     let known = unsafe { libc::dladdr(here, &raw mut found) };
     if known == 0 || found.dli_fname.is_null() {
         return Err(unknown());
     }
-    // SAFETY: the name stays for as long as the object is loaded, which it is.
+    // SAFETY: the name is valid while the object is loaded, which it is.
     let name = unsafe { CStr::from_ptr(found.dli_fname) };
     let path = PathBuf::from(OsStr::from_bytes(name.to_bytes()));
     path.parent().map(PathBuf::from).ok_or_else(unknown)
 }
 
-/// dlerror's text, which is behind the library's own.
+/// dlerror's text, without the library's own words.
 fn reason_of(error: &libloading::Error) -> String {
     match error {
         libloading::Error::DlOpen { source, .. } | libloading::Error::DlSym { source } => {
