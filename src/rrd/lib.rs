@@ -17,14 +17,10 @@ use gmetad_config::Config;
 use gmetad_core::plugin::Plugin;
 use rrdcached::RrdcachedServer;
 
-mod arena;
 mod cache;
 mod file;
 mod journal;
-mod later;
-mod packed;
 mod record;
-mod replay;
 pub mod rrdcached;
 mod tree;
 mod writer;
@@ -47,12 +43,12 @@ pub struct JournalSample {
 /// a replay would find. Any bytes may be given.
 pub fn journal_samples(segment: &[u8]) -> Vec<JournalSample> {
     let mut samples = Vec::new();
-    replay::read(segment, |record| {
-        if let replay::Record::Sample { file, time, packed } = record {
+    journal::replay::read(segment, |record| {
+        if let journal::replay::Record::Sample { file, time, packed } = record {
             let mut rest = packed;
             let mut value = Vec::new();
             // It was found to be whole when it was read.
-            let _ = packed::unpack(&mut rest, &mut value);
+            let _ = cache::packed::unpack(&mut rest, &mut value);
             samples.push(JournalSample {
                 path: format!("{}/{}.rrd", file.folder, file.name),
                 time,

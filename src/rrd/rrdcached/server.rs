@@ -7,15 +7,14 @@ use std::ffi::CString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::protocol::{RrdcachedAnswer, RrdcachedCommands, RrdcachedOutcome, Session, SessionNext};
-use crate::cache::Held;
+use crate::cache::{Held, WriteCache};
 use crate::file::librrd::{self, RrdError};
 use crate::file::samples::Kind;
 use crate::file::sound::{self, Sound, Unsound};
 use crate::file::{FileSpec, exists};
-use crate::later::Later;
 use crate::tree::SharedTree;
 use crate::tree::paths::{PathBuffer, is_inside};
 use crate::writer::Writer;
@@ -109,7 +108,7 @@ impl RrdcachedServer {
         let mut text = String::new();
         let next = match archive.waiting() {
             Some((later, writer, paths)) => {
-                later.tell_time(writer);
+                later.tell_time(Instant::now(), writer);
                 let mut commands = FileCommands {
                     later,
                     writer,
@@ -131,7 +130,7 @@ impl RrdcachedServer {
 
 /// Does one client's commands.
 struct FileCommands<'a> {
-    later: &'a mut Later,
+    later: &'a mut WriteCache,
     writer: &'a mut Writer,
     paths: &'a mut PathBuffer,
     roots: &'a [PathBuf; 2],
@@ -196,10 +195,7 @@ impl FileCommands<'_> {
 
     /// Writes what waits of a file; whether there was anything.
     fn write(&mut self, target: &Target) -> bool {
-        let Some(id) = self.later.find(&target.folder, &target.name) else {
-            return false;
-        };
-        self.later.write_and_tidy(id, self.writer) > 0
+        self.later.flush(&target.folder, &target.name, self.writer) > 0
     }
 
     /// The file at a path, with all its values in it.
@@ -213,8 +209,8 @@ impl FileCommands<'_> {
     fn last_time(&self, target: &Target) -> Result<i64, String> {
         let waiting = self.later.newest(&target.folder, &target.name);
         match waiting {
-            Some(time) if time > 0 => Ok(time.into()),
-            _ => librrd::last_update(target.sound()?).map_err(|error| rrd_error(&error)),
+            Some(time) => Ok(time.into()),
+            None => librrd::last_update(target.sound()?).map_err(|error| rrd_error(&error)),
         }
     }
 }
@@ -273,11 +269,11 @@ impl RrdcachedCommands for FileCommands<'_> {
             if i64::from(time) <= last {
                 return Err(stale());
             }
-            let id = self.later.file(&target.folder, &target.name, SPEC);
-            let spec = self.later.spec(id);
+            let Target { folder, name, .. } = &target;
+            let sample = (time, numbers.as_bytes());
             let held = self
                 .later
-                .put(id, spec, time, numbers.as_bytes(), self.writer);
+                .put_by_name(folder, name, SPEC, sample, self.writer);
             if held == Held::Stale {
                 return Err(stale());
             }

@@ -2,9 +2,9 @@
 //!
 //! What a file is told is the writer's matter, and which values are told at all is the plugins'.
 
+use crate::cache::WriteCache;
 use crate::file::samples::Kind;
 use crate::file::{FileSpec, last_update};
-use crate::later::Later;
 use crate::tree::folder::{Dir, Search};
 use crate::tree::growth::{Gap, LastWrite};
 use crate::tree::node::{Column, Node};
@@ -184,7 +184,7 @@ impl<'a> FolderWriter<'a> {
             kind,
             with_num,
         };
-        if self.tools.later.as_ref().is_some_and(Later::holds) {
+        if self.tools.later.as_ref().is_some_and(WriteCache::holds) {
             self.tools.hold(entry, spec)
         } else {
             self.tools.write_through(entry, spec) == Some(self.time)

@@ -23,10 +23,10 @@ mod tools;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::cache::WriteCache;
 use crate::file::samples::Samples;
-use crate::later::Later;
 use crate::rrdcached::client::RrdcachedClient;
 use crate::writer::Writer;
 use crate::writer::counters::RrdCounters;
@@ -97,7 +97,7 @@ impl Tree {
                 paths: PathBuffer::new(&config.rrd.rootdir),
                 samples: Samples::default(),
                 writer: Writer::new(config, counters),
-                later: Later::new(config),
+                later: WriteCache::new(config, Instant::now()),
                 component: String::new(),
             },
         }
@@ -153,7 +153,7 @@ impl Tree {
     /// Writes what waits and is due, for a little while; when to come again.
     pub(crate) fn step(&mut self) -> Option<Duration> {
         let Tools { later, writer, .. } = &mut self.tools;
-        let next = later.as_mut()?.step(writer);
+        let next = later.as_mut()?.step(writer, Instant::now);
         writer.tell();
         next
     }
@@ -175,7 +175,7 @@ impl Tree {
     }
 
     /// What waits, who writes it, and a buffer for its path; `None` where nothing ever waits.
-    pub(crate) fn waiting(&mut self) -> Option<(&mut Later, &mut Writer, &mut PathBuffer)> {
+    pub(crate) fn waiting(&mut self) -> Option<(&mut WriteCache, &mut Writer, &mut PathBuffer)> {
         let Tools {
             later,
             writer,
@@ -196,7 +196,7 @@ impl Tree {
             rrdcached.close();
         }
         if let Some(later) = later {
-            later.close(writer);
+            later.close(writer, Instant::now);
         }
         writer.tell();
     }

@@ -4,10 +4,9 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::cache::Held;
+use crate::cache::{Held, WriteCache};
 use crate::file::FileSpec;
 use crate::file::samples::Samples;
-use crate::later::Later;
 use crate::record::{FileEntry, FileState};
 use crate::tree::acceptance::{Acceptance, AcceptanceChange};
 use crate::tree::names::Names;
@@ -24,7 +23,7 @@ pub(super) struct Tools {
     pub(super) samples: Samples,
     pub(super) writer: Writer,
     /// Where samples wait, if any ever do.
-    pub(super) later: Option<Later>,
+    pub(super) later: Option<WriteCache>,
     /// A component in the making.
     pub(super) component: String,
 }
@@ -127,7 +126,7 @@ impl Tools {
         };
         let mut taken = false;
         for (time, value) in samples.iter() {
-            let held = later.put(id, spec, time, value, writer);
+            let held = later.put(id, spec, (time, value), writer);
             taken = held != Held::Stale;
         }
         taken
@@ -146,10 +145,9 @@ impl Tools {
         let name = names.component(entry.name());
         if let Some(later) = later
             && later.waiting_files() > 0
-            && let Some(id) = later.find(paths.folder(), name)
         {
             // Older ones, of the last run's journal.
-            later.write_and_tidy(id, writer);
+            later.flush(paths.folder(), name, writer);
         }
         let FileState::Direct(mut record) = entry.state() else {
             unreachable!("no file is held where updates are written as they come")
@@ -171,7 +169,7 @@ impl Tools {
     pub(super) fn begin(&mut self, now: Mono) {
         self.writer.begin(now);
         if let Some(later) = &mut self.later {
-            later.tell_time(&self.writer);
+            later.tell_time(Instant::now(), &self.writer);
         }
     }
 

@@ -19,7 +19,7 @@ const HALVES: [u8; 256] = {
 };
 
 /// Appends a value's text; nothing, and `false`, where it has other characters than numbers have.
-pub(super) fn pack(text: &[u8], out: &mut Vec<u8>) -> bool {
+pub(crate) fn pack(text: &[u8], out: &mut Vec<u8>) -> bool {
     let start = out.len();
     let mut pairs = text.chunks_exact(2);
     for pair in &mut pairs {
@@ -45,7 +45,7 @@ pub(super) fn pack(text: &[u8], out: &mut Vec<u8>) -> bool {
 }
 
 /// Takes a value's text off the front of `bytes`; `None` where they end before it does.
-pub(super) fn unpack(bytes: &mut &[u8], text: &mut Vec<u8>) -> Option<()> {
+pub(crate) fn unpack(bytes: &mut &[u8], text: &mut Vec<u8>) -> Option<()> {
     loop {
         let (byte, rest) = bytes.split_first()?;
         *bytes = rest;
@@ -58,8 +58,17 @@ pub(super) fn unpack(bytes: &mut &[u8], text: &mut Vec<u8>) -> Option<()> {
     }
 }
 
+/// Takes a packed value off the front of `bytes`, still packed; `None` where they end before it does.
+pub(crate) fn take_value<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let ends = |byte: &u8| byte >> 4 == END || byte & 15 == END;
+    let last = bytes.iter().position(ends)?;
+    let (value, rest) = bytes.split_at(last + 1);
+    *bytes = rest;
+    Some(value)
+}
+
 /// Appends a number, seven bits a byte, the lowest first.
-pub(super) fn push_number(mut number: u64, out: &mut Vec<u8>) {
+pub(crate) fn push_number(mut number: u64, out: &mut Vec<u8>) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -68,7 +77,7 @@ pub(super) fn push_number(mut number: u64, out: &mut Vec<u8>) {
 }
 
 /// Takes a number off the front; `None` where there is none, or one of more than 63 bits.
-pub(super) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
+pub(crate) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..63).step_by(7) {
         let (byte, rest) = bytes.split_first()?;
@@ -82,13 +91,13 @@ pub(super) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
 }
 
 /// The step from one number to another, small either way where they are near.
-pub(super) fn step(from: u32, to: u32) -> u64 {
+pub(crate) fn step(from: u32, to: u32) -> u64 {
     let difference = i64::from(to) - i64::from(from);
     ((difference << 1) ^ (difference >> 63)) as u64
 }
 
 /// Where a step leads; `None` where that is no number of 32 bits.
-pub(super) fn stepped(from: u32, step: u64) -> Option<u32> {
+pub(crate) fn stepped(from: u32, step: u64) -> Option<u32> {
     let difference = (step >> 1) as i64 ^ -((step & 1) as i64);
     u32::try_from(i64::from(from).checked_add(difference)?).ok()
 }

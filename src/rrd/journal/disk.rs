@@ -1,0 +1,190 @@
+//! Where segments are kept: a folder of files, or what a test puts in its place.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+
+const PREFIX: &str = "gmetad-";
+const ENDING: &str = ".journal";
+
+/// What the journal asks of a disk. All errors are the system's.
+pub(crate) trait Disk {
+    /// Numbers of the segments there are, in any order.
+    fn segments(&self) -> io::Result<Vec<u32>>;
+
+    /// What is in a segment; from now on, that survives a loss of power.
+    fn read(&self, segment: u32) -> io::Result<Vec<u8>>;
+
+    /// Makes a segment that is not there yet; it is the open one from now on. Its name survives a
+    /// loss of power.
+    fn create(&mut self, segment: u32) -> io::Result<()>;
+
+    /// Appends to the open segment; how many bytes were taken, which may be fewer than given.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Returns when the open segment would survive a loss of power.
+    fn sync(&mut self) -> io::Result<()>;
+
+    fn remove(&mut self, segment: u32) -> io::Result<()>;
+
+    /// Renames a damaged segment, so that a person may look at it and nobody reads it again.
+    fn set_aside(&mut self, segment: u32) -> io::Result<()>;
+
+    /// Where the segments are, for the log.
+    fn folder(&self) -> &Path;
+
+    /// Where a segment is, for the log.
+    fn path(&self, segment: u32) -> PathBuf {
+        self.folder().join(format!("{PREFIX}{segment:010}{ENDING}"))
+    }
+}
+
+/// Where a damaged segment goes.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    path.with_extension("damaged")
+}
+
+/// A folder of files, locked for as long as this lives.
+#[derive(Debug)]
+pub(crate) struct FolderDisk {
+    folder: PathBuf,
+    _lock: Flock<File>,
+    open: Option<File>,
+}
+
+impl FolderDisk {
+    /// Locks the folder, and makes it if it is missing. `mode` is that of new RRD files: whoever may
+    /// read those may enter the folder.
+    pub(crate) fn open(folder: &Path, mode: u32) -> io::Result<FolderDisk> {
+        let folder_mode = 0o750 & (mode | mode >> 2 | 0o110);
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(folder_mode)
+            .create(folder)?;
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o640)
+            .open(folder.join("lock"))?;
+        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
+            if errno == nix::errno::Errno::EWOULDBLOCK {
+                io::Error::other("another gmetad uses it; give each its own")
+            } else {
+                errno.into()
+            }
+        })?;
+        Ok(FolderDisk {
+            folder: folder.into(),
+            _lock: lock,
+            open: None,
+        })
+    }
+
+    fn open_file(&mut self) -> io::Result<&mut File> {
+        self.open
+            .as_mut()
+            .ok_or_else(|| io::Error::other("no segment is open"))
+    }
+}
+
+impl Disk for FolderDisk {
+    fn segments(&self) -> io::Result<Vec<u32>> {
+        let mut numbers = Vec::new();
+        for entry in fs::read_dir(&self.folder)? {
+            numbers.extend(entry?.file_name().to_str().and_then(segment_number));
+        }
+        Ok(numbers)
+    }
+
+    fn read(&self, segment: u32) -> io::Result<Vec<u8>> {
+        let mut file = File::open(self.path(segment))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        // The last run may have been killed before it did so. What the disk does not take can be
+        // read no less.
+        let _ = file.sync_data();
+        Ok(bytes)
+    }
+
+    fn create(&mut self, segment: u32) -> io::Result<()> {
+        self.open = None;
+        let file = OpenOptions::new()
+            .append(true)
+            .create_new(true)
+            .mode(0o640)
+            .open(self.path(segment))?;
+        File::open(&self.folder)?.sync_all()?;
+        self.open = Some(file);
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.open_file()?.write(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.open_file()?.sync_data()
+    }
+
+    fn remove(&mut self, segment: u32) -> io::Result<()> {
+        fs::remove_file(self.path(segment))
+    }
+
+    fn set_aside(&mut self, segment: u32) -> io::Result<()> {
+        let path = self.path(segment);
+        fs::rename(&path, aside(&path))
+    }
+
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+/// The number of a segment, by its file's name.
+fn segment_number(name: &str) -> Option<u32> {
+    let digits = name.strip_prefix(PREFIX)?.strip_suffix(ENDING)?;
+    digits.parse().ok().filter(|number| *number < u32::MAX / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[test]
+    fn a_folder_has_one_user() {
+        let folder = TempDir::new().unwrap();
+        let _first = FolderDisk::open(folder.path(), 0o644).unwrap();
+        let error = FolderDisk::open(folder.path(), 0o644).unwrap_err();
+        assert!(error.to_string().contains("another gmetad"), "{error}");
+    }
+
+    #[test]
+    fn segments_are_found_again_and_other_files_are_left_alone() {
+        let folder = TempDir::new().unwrap();
+        let mut disk = FolderDisk::open(folder.path(), 0o644).unwrap();
+        for segment in [3, 4] {
+            disk.create(segment).unwrap();
+            assert_eq!(disk.append(b"text").unwrap(), 4);
+            disk.sync().unwrap();
+        }
+        assert!(disk.create(3).is_err(), "it is there already");
+        assert!(disk.append(b"text").is_err(), "so nothing is open");
+        for name in ["gmetad-x.journal", "gmetad-9999999999.journal", "other"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let mut found = disk.segments().unwrap();
+        found.sort_unstable();
+        assert_eq!(found, [3, 4]);
+        assert_eq!(disk.read(3).unwrap(), b"text");
+        disk.set_aside(3).unwrap();
+        disk.remove(4).unwrap();
+        assert!(disk.segments().unwrap().is_empty());
+        assert!(folder.path().join("gmetad-0000000003.damaged").exists());
+    }
+}
