@@ -222,6 +222,22 @@ fn fill(disk: &Path) -> PathBuf {
     path
 }
 
+/// Makes a file with that archive, none of whose rows has a place on the disk.
+fn make_sparse(path: &Path, archive: &str) {
+    let status = Command::new("rrdtool")
+        .arg("create")
+        .arg(path)
+        .args(["--step", "1", "DS:sum:GAUGE:800:U:U", archive])
+        .status();
+    assert!(status.expect("rrdtool starts").success());
+    let bytes = fs::read(path).expect("it was made");
+    let rows = bytes.len() - 8 * 4000;
+    fs::write(path, &bytes[..rows]).expect("our own disk");
+    let file = fs::File::options().write(true).open(path);
+    let file = file.expect("our own file");
+    file.set_len(bytes.len() as u64).expect("our own file");
+}
+
 #[test]
 #[ignore = "needs a disk of its own, which a_full_disk_is_told_once… gives it"]
 fn full_disk() {
@@ -231,25 +247,13 @@ fn full_disk() {
     }
     let source = FakeSource::start(Script::Clock(cluster_at));
     let folder = tempdir().expect("a temporary folder");
-    // A file of another kind, with holes: librrd would write through memory to what is not there.
+    // Files with holes, as a sparse copy has them: one that librrd writes, through memory to what is
+    // not there, and one that takes the quick way.
     let host = folder.path().join("rrds/c/h");
     std::os::unix::fs::symlink(&disk, folder.path().join("rrds")).expect("our own folder");
     fs::create_dir_all(&host).expect("our own disk");
-    let sparse = host.join("m0.rrd");
-    let status = Command::new("rrdtool")
-        .arg("create")
-        .arg(&sparse)
-        .args(["--step", "1", "DS:sum:GAUGE:8:U:U", "RRA:MAX:0.5:1:4000"])
-        .status();
-    assert!(status.expect("rrdtool starts").success());
-    let bytes = fs::read(&sparse).expect("it was made");
-    let rows = bytes.len() - 8 * 4000;
-    fs::write(&sparse, &bytes[..rows]).expect("our own disk");
-    let file = fs::File::options()
-        .write(true)
-        .open(&sparse)
-        .expect("our own file");
-    file.set_len(bytes.len() as u64).expect("our own file");
+    make_sparse(&host.join("m0.rrd"), "RRA:MAX:0.5:1:4000");
+    make_sparse(&host.join("m1.rrd"), "RRA:AVERAGE:0.5:1:4000");
     let filler = fill(&disk);
     let conf = format!(
         "data_source \"s\" 1 127.0.0.1:{}\nRRAs \"RRA:AVERAGE:0.5:1:300\"\n",
