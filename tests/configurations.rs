@@ -238,7 +238,7 @@ fn new_files_have_the_archives_that_the_file_had_where_it_comes_from() {
 
 /// Whether it is told, in `-t` and at a start, that new files get other archives.
 fn gmetad_says_others(folder: &TempDir, directives: &str) -> bool {
-    let said = "new files get other archives than the newest ones have: ";
+    let said = "RRAs differ from those of existing files: ";
     let conf = configure(folder.path(), directives);
     let test = support::gmetad().args(["-t", "-c"]).arg(conf).output();
     let checked = text(&test.expect("the binary was built").stderr).contains(said);

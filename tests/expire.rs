@@ -50,7 +50,7 @@ fn files_of_a_host_that_is_gone_go_and_those_of_others_stay() {
     wait_until("the old host's folder to go", || {
         !rrds.join("c/gone").exists()
     });
-    gmetad.wait_for_line("expire_rrds: 1 files of c/gone removed, last written 3 days ago");
+    gmetad.wait_for_line("expire_rrds: removed 1 file of c/gone, last written 3 days ago");
     assert!(fake.polls() >= 5, "not before it is known who is there");
     assert!(quiet.exists() && rrds.join("c/alive/load_one.rrd").exists());
     assert!(rrds.join("c/__SummaryInfo__/load_one.rrd").exists());

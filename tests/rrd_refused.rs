@@ -312,7 +312,7 @@ fn a_clock_that_is_right_again_is_told(rig: &Rig, ahead: u64) {
     wait_until("some repeats", || rig.figure(REPEATED) > 0);
     assert_eq!(rig.figure(REFUSED), 0);
     rig.serve(&cluster("c", ahead - 3600, &[M]));
-    let line = rig.gmetad.wait_for_line("RRD files of \"c\",");
+    let line = rig.gmetad.wait_for_line("RRD files of \"c\" (");
     assert!(line.contains("take no values for the next 1 h:"), "{line}");
     assert!(line.contains("/rrds/c away"), "what to do: {line}");
     for round in 1..3 {
@@ -368,7 +368,7 @@ fn a_clock_that_was_ahead_is_told_through_rrdcached_too_and_counts_as_not_writte
     make_file(&file, ahead, &["DS:sum:GAUGE:8:U:U"]);
     let more = format!("rrdcached_address unix:{}", rrdcached.socket().display());
     let rig = Rig::start_in(folder, &cluster("c", ahead - 3600, &[M]), &more);
-    let line = rig.gmetad.wait_for_line("RRD files of \"c\", 1 so far,");
+    let line = rig.gmetad.wait_for_line("RRD files of \"c\" (1 so far)");
     assert!(line.contains("take no values for the next"), "{line}");
     assert!(line.contains("restart rrdcached"), "{line}");
     let written = "gmetad_output_values_total{plugin=\"rrdcached\",result=\"written\"}";
@@ -420,7 +420,7 @@ fn files_that_are_ten_years_ahead_are_told_at_a_start_and_can_be_moved_away() {
         make_file(&root.join("__SummaryInfo__/m.rrd"), ahead, &sums);
         let rig = Rig::start_in(folder, &cluster("c", epoch(), &[M]), more);
         let mut round = 0;
-        for files in ["of \"c\",", "of the sums of everything,"] {
+        for files in ["of \"c\" (", "of the sums of everything ("] {
             wait_until("the line", || {
                 round += 1;
                 rig.serve(&cluster("c", epoch() + round / 100, &[M]));

@@ -1,5 +1,5 @@
-//! All that is ever done with a round-robin file, one after the other, as a trial of whether damage
-//! to it can end the process.
+//! Everything that is ever done with a round-robin file, one call after the other: tests and fuzzing
+//! find out with it whether damage to a file can end the process.
 
 use std::ffi::{CStr, CString};
 use std::os::unix::ffi::OsStrExt;
@@ -41,7 +41,7 @@ fn write(path: &CStr, time: u32, values: usize) {
     let mut samples = Samples::default();
     let text = vec!["12"; values].join(":");
     samples.push_packed(time, |all| all.extend_from_slice(text.as_bytes()));
-    // What either says is not what is asked here.
+    // An error is fine here; a crash is not.
     let _ = plain::update(path, &samples);
     samples.clear();
     samples.push_packed(time.saturating_add(1), |all| {

@@ -1,8 +1,8 @@
 //! Where the parts of a round-robin file lie, and how its fields are read and written as bytes.
 //!
-//! No I/O, and no rule of what a field may hold but for those that say where the others are.
+//! No I/O. Checked are only the fields that say where the others lie; the rest is `sound`'s matter.
 
-/// Whether librrd lays files out here as this module has it: its longs have eight bytes.
+/// Whether librrd on this machine lays files out as this module does: its longs have eight bytes.
 pub(crate) const IS_OURS: bool = cfg!(target_pointer_width = "64");
 
 /// Sizes of the parts, in the order they come in.
@@ -14,7 +14,7 @@ pub(crate) const PDP_PREP: usize = 112;
 pub(crate) const CDP_PREP: usize = 80;
 const RRA_PTR: usize = 8;
 
-/// The live head before version 3, which knew no parts of a second.
+/// The live head before version 3, which had no microseconds.
 const OLD_LIVE_HEAD: usize = 8;
 
 /// Bytes of a name: of a data source, of its type, of a consolidation function.
@@ -41,17 +41,17 @@ pub(crate) const RRA_ROWS: usize = 24;
 pub(crate) const RRA_STEPS: usize = 32;
 pub(crate) const RRA_PAR: usize = 40;
 
-/// A number that only a file of this machine's own format has.
+/// librrd's float cookie: it reads so only in a file of this machine's byte order and alignment.
 const FLOAT_COOKIE: f64 = 8.642_135E130;
 
 /// Newest version of the format.
 const NEWEST: u32 = 5;
 
-/// Data sources times archives at most: no file has a thousandth of that, and a header stays
+/// Limit of data sources times archives. No real file has a thousandth of that, and a header stays
 /// small enough to be read.
 const PARTS: u64 = 1 << 16;
 
-/// What a file says that no round-robin file does.
+/// A field that no sound round-robin file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Flaw {
     /// Byte of the file.
@@ -74,24 +74,24 @@ impl Shape {
     pub(crate) fn of(bytes: &[u8]) -> Result<Shape, Flaw> {
         let flaw = |at, what| Err(Flaw { at, what });
         if !bytes.starts_with(b"RRD\0") {
-            return flaw(0, "this is no round-robin file");
+            return flaw(0, "not a round-robin file");
         }
         let Some(version) = version(&bytes[VERSION..VERSION + 5]) else {
-            return flaw(VERSION, "no such version of the format");
+            return flaw(VERSION, "unknown version of the format");
         };
         if float(bytes, COOKIE).to_bits() != FLOAT_COOKIE.to_bits() {
-            return flaw(COOKIE, "no mark of this kind of machine");
+            return flaw(COOKIE, "written on another kind of machine");
         }
         let (sources, archives) = (whole(bytes, SOURCES), whole(bytes, ARCHIVES));
         if !(1..=PARTS).contains(&sources) {
-            return flaw(SOURCES, "no such number of data sources");
+            return flaw(SOURCES, "impossible number of data sources");
         }
         if !(1..=PARTS).contains(&archives) || sources * archives > PARTS {
-            return flaw(ARCHIVES, "no such number of archives");
+            return flaw(ARCHIVES, "impossible number of archives");
         }
         let step = whole(bytes, STEP);
         if !(1..=u64::from(u32::MAX)).contains(&step) {
-            return flaw(STEP, "no such step");
+            return flaw(STEP, "impossible step");
         }
         Ok(Shape {
             version,

@@ -2,12 +2,12 @@
 //!
 //! The only `unsafe` on the way to round-robin files. No rule of when or what to write is here.
 //!
-//! Threads: librrd keeps its error text per thread and nothing else between these calls, as none
-//! of them takes an at-style time. The lock on a file while it is written is librrd's own, and
-//! it is not waited for: a file that another process writes at that moment fails.
+//! Threads: librrd keeps nothing between these calls but its error text, and that per thread, as none
+//! of them takes an at-style time. librrd locks a file while it writes it and does not wait for a
+//! lock: an update of a file that another process has locked fails.
 //!
-//! Whatever is in a file, librrd believes it: only one that [`crate::file::sound`] has examined is given
-//! to it.
+//! librrd trusts whatever a file contains, so it is given only files that [`crate::file::sound`] has
+//! examined.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_ulong};
@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use crate::file::sound::{Solid, Sound};
 
-/// What librrd says went wrong; it nearly always names the file.
+/// librrd's error text, which nearly always names the file.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{0}")]
 pub(crate) struct RrdError(String);
@@ -325,7 +325,7 @@ fn each_entry(file: Sound<'_>, mut take: impl FnMut(&CStr, &InfoValue)) -> Resul
     Ok(())
 }
 
-/// What is said after the next call is of that call.
+/// Clears errors of earlier calls, so that the next error is of the next call.
 fn forget_errors() {
     Errno::clear();
     // SAFETY: it takes nothing, and changes this thread's own text alone.
@@ -337,7 +337,7 @@ fn last_error() -> RrdError {
     // SAFETY: librrd returns its thread's own buffer, always terminated; it is copied before
     // another call can change it.
     let text = unsafe { text_of(rrd_sys::rrd_get_error()) };
-    // It has none where a write fails; what the system last said is why.
+    // librrd gives none where a write fails; errno has the reason then.
     if text.is_empty() {
         return RrdError(match reason {
             reason if reason == Errno::from_raw(0) => "librrd gives no reason".into(),

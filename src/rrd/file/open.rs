@@ -4,7 +4,7 @@
 //! waiting for it, as whoever waits is the thread that writes all files.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -19,8 +19,6 @@ pub(crate) enum Access {
     Read,
     /// To be written, or to find out whether it could be.
     Write,
-    /// To be read and written. That it was read is not noted, which would be one more write.
-    Update,
 }
 
 /// Why a file was not opened.
@@ -39,11 +37,8 @@ pub(crate) enum OpenError {
 
 /// Opens a regular file; follows links, as librrd does.
 pub(crate) fn open(path: &Path, access: Access) -> Result<(File, Metadata), OpenError> {
-    let opened = match access {
-        Access::Read | Access::Write => options(access, 0).open(path),
-        Access::Update => open_unnoted(path),
-    };
-    let file = opened.map_err(|cause| refusal(path, cause))?;
+    let options = options(access == Access::Read, access == Access::Write, 0);
+    let file = options.open(path).map_err(|cause| refusal(path, cause))?;
     let about = file.metadata().map_err(|cause| OpenError::System {
         what: "it cannot be examined",
         cause,
@@ -54,25 +49,34 @@ pub(crate) fn open(path: &Path, access: Access) -> Result<(File, Metadata), Open
     }
 }
 
-fn options(access: Access, more_flags: i32) -> OpenOptions {
-    // Neither waits for the other end of a FIFO, nor makes a terminal this process's own.
-    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | more_flags;
-    let mut options = OpenOptions::new();
-    options
-        .read(access != Access::Write)
-        .write(access != Access::Read)
-        .custom_flags(flags);
-    options
+/// Opens a file for the quick way, to be read and written; its length as well. `None` is for
+/// [`open`] to explain.
+///
+/// This is done for every sample, so it costs one cheap call beside the opening: only what has a
+/// length is taken, and a FIFO, a socket or a character device has none.
+pub(crate) fn open_for_update(path: &Path) -> Option<(File, u64)> {
+    let mut file = open_unnoted(path).ok()?;
+    let length = file.seek(SeekFrom::End(0)).ok()?;
+    (length > 0).then_some((file, length))
 }
 
-/// Only a file's owner may open it without having that noted.
+/// That the file was read is not noted, which would be one more write; only its owner may ask for
+/// that.
 fn open_unnoted(path: &Path) -> io::Result<File> {
     #[cfg(target_os = "linux")]
-    match options(Access::Update, libc::O_NOATIME).open(path) {
+    match options(true, true, libc::O_NOATIME).open(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
         opened => return opened,
     }
-    options(Access::Update, 0).open(path)
+    options(true, true, 0).open(path)
+}
+
+fn options(read: bool, write: bool, more_flags: i32) -> OpenOptions {
+    // Neither waits for the other end of a FIFO, nor makes a terminal this process's own.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY | more_flags;
+    let mut options = OpenOptions::new();
+    options.read(read).write(write).custom_flags(flags);
+    options
 }
 
 /// What is said of a file that the system does not open.
@@ -122,7 +126,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Access; 3] = [Access::Read, Access::Write, Access::Update];
+    const ALL: [Access; 2] = [Access::Read, Access::Write];
 
     fn refused(path: &Path, access: Access) -> String {
         open(path, access).unwrap_err().to_string()
@@ -138,6 +142,9 @@ mod tests {
             for path in [&file, &link] {
                 assert_eq!(open(path, access).unwrap().1.len(), 3, "{access:?}");
             }
+        }
+        for path in [&file, &link] {
+            assert_eq!(open_for_update(path).unwrap().1, 3);
         }
     }
 
@@ -170,5 +177,10 @@ mod tests {
             let missing = refused(&at("missing"), access);
             assert!(missing.starts_with("it cannot be opened: "), "{missing}");
         }
+        for name in ["fifo", "link", "socket", "", "dangling", "missing"] {
+            assert!(open_for_update(&at(name)).is_none(), "{name}");
+        }
+        assert!(open_for_update(Path::new("/dev/null")).is_none());
+        assert!(open_for_update(Path::new("/dev/zero")).is_none());
     }
 }

@@ -21,7 +21,7 @@ use crate::file::layout::{
     CDP_PREP, DS_HEARTBEAT, DS_MAX, DS_MIN, DS_TYPE, LAST_DS, NAME, PDP_PREP, RRA_PAR, RRA_ROWS,
     RRA_STEPS, STAT_HEAD, Shape, float, put, text, whole,
 };
-use crate::file::open::{Access, open};
+use crate::file::open::open_for_update;
 use crate::file::samples::Samples;
 
 /// Enough for the header of nearly every file, and for rows of the finest archive; a longer header
@@ -53,7 +53,7 @@ pub(crate) fn update(path: &CStr, samples: &Samples) -> io::Result<bool> {
 
 /// `None` where either is not plain; then nothing was written.
 fn try_update(path: &CStr, samples: &Samples) -> Option<io::Result<()>> {
-    let (file, about) = open(as_path(path), Access::Update).ok()?;
+    let (file, length) = open_for_update(as_path(path))?;
     lock(&file)?;
     let mut guess = [0; FRONT];
     let mut longer = Vec::new();
@@ -66,7 +66,7 @@ fn try_update(path: &CStr, samples: &Samples) -> Option<io::Result<()>> {
         file.read_exact_at(&mut longer, 0).ok()?;
         &mut longer[..]
     };
-    let mut update = Update::new(shape, front, about.len())?;
+    let mut update = Update::new(shape, front, length)?;
     for (time, value) in samples.iter() {
         update.sample(time.into(), value)?;
     }

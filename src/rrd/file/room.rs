@@ -1,14 +1,14 @@
-//! Room on a disk: whether a folder takes another file, and whether a file has all of its room.
+//! Disk space: whether a folder takes another file, and whether a file has holes.
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Bytes of a file's header, as far as anybody has to know.
+/// Bytes of a file's header, roughly.
 const HEADER: u64 = 4096;
 
-/// Bytes of a new file with these definitions of data sources and archives, about.
+/// Approximate size of a new file with these definitions of data sources and archives.
 pub(crate) fn needed(definitions: &[CString]) -> u64 {
     let texts = || definitions.iter().filter_map(|it| it.to_str().ok());
     let sources = texts().filter(|it| it.starts_with("DS:")).count() as u64;
@@ -19,7 +19,7 @@ pub(crate) fn needed(definitions: &[CString]) -> u64 {
     rows.saturating_mul(8 * sources).saturating_add(HEADER)
 }
 
-/// Why a folder takes no new file of so many bytes, if it does not: tries.
+/// Why a folder takes no new file of that size, if it does not. Found out by creating one.
 pub(crate) fn refusal(folder: &Path, bytes: u64) -> Option<io::Error> {
     let path = folder.join(format!(".room-{}", std::process::id()));
     let mut options = OpenOptions::new();
@@ -33,14 +33,14 @@ pub(crate) fn refusal(folder: &Path, bytes: u64) -> Option<io::Error> {
     tried.err()
 }
 
-/// Makes sure that the disk has room for the first bytes of a file; what is in them stays.
+/// Allocates blocks for the first bytes of a file, which keep their content.
 #[cfg(target_os = "linux")]
 pub(crate) fn take(file: &File, bytes: u64) -> io::Result<()> {
     use nix::errno::Errno;
     use nix::fcntl::{FallocateFlags, fallocate};
     let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
     match fallocate(file, FallocateFlags::empty(), 0, bytes) {
-        // A filesystem that promises nothing, as ZFS does.
+        // A filesystem that cannot promise blocks, such as ZFS.
         Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
@@ -51,7 +51,7 @@ pub(crate) fn take(_: &File, _: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether some of a file's bytes have no place on the disk.
+/// Whether a file has holes.
 #[cfg(target_os = "linux")]
 pub(crate) fn has_holes(file: &File, len: u64) -> bool {
     use nix::unistd::{Whence, lseek};

@@ -1,4 +1,4 @@
-//! Values as librrd takes them: text of a kind that a data source can read, several times a call.
+//! Samples as librrd takes them: a time and text that a data source of its kind can read.
 //!
 //! No file and no path here.
 
@@ -27,8 +27,8 @@ impl Kind {
         }
     }
 
-    /// The kind of a data source, by its name. One that C gmetad does not make takes integers, or
-    /// what is no integer as well.
+    /// The kind of a data source, by its name. Types that C gmetad does not create are treated as the
+    /// one whose text they take.
     pub(crate) fn named(name: &str) -> Option<Kind> {
         match name {
             "GAUGE" | "ABSOLUTE" | "DCOUNTER" | "DDERIVE" => Some(Kind::Gauge),
@@ -51,10 +51,10 @@ impl Kind {
 /// A plain decimal longer than this is written anew: librrd keeps 30 bytes of a counter's text.
 const PLAIN_BYTES: usize = 28;
 
-/// From here on an integer's text would not fit either.
+/// Integers from here on would not fit into those bytes.
 const INTEGER_LIMIT: f64 = 1e27;
 
-/// How librrd is told that a value is not known.
+/// An unknown value, as librrd reads it.
 const UNKNOWN: &[u8] = b"U";
 
 /// What a time, its colon and the NUL at the end take.
@@ -106,12 +106,12 @@ impl Samples {
 
     /// Adds a host's value as it came, or that it is not known where the text is no number.
     ///
-    /// librrd refuses most texts, and the next value then stands for that time as well. A counter
-    /// is none the worse for that, as it counts on: of one, only what C gmetad's librrd takes for
-    /// unknown is unknown, and `nan` is not.
+    /// librrd refuses most texts, and the next value then covers that time as well. That does not hurt
+    /// a counter, which keeps counting: for one, only text that C gmetad's librrd takes for unknown
+    /// (empty, or beginning with `U`) is unknown, and `nan` is skipped.
     #[inline]
     pub(crate) fn push_text_or_unknown(&mut self, time: u32, text: &[u8], kind: Kind) {
-        // As it is: what the file takes of it, its kind decides, which may be an older slope's.
+        // As it is: `fit` later makes it what the file takes, whose kind may be of an older slope.
         let good = self.push_text(time, text, Kind::Gauge);
         if !good && (kind == Kind::Gauge || matches!(text, [] | [b'U', ..])) {
             self.push_packed(time, |all| all.extend_from_slice(UNKNOWN));
@@ -167,7 +167,7 @@ impl Samples {
         good
     }
 
-    /// Drops those that are not later than `last`; how many.
+    /// Drops samples that are not later than `last`; returns how many.
     pub(crate) fn drop_through(&mut self, last: i64) -> usize {
         let stale = self.parts[self.first..]
             .iter()
@@ -199,8 +199,8 @@ impl Samples {
         work(&all)
     }
 
-    /// Writes every value anew as a source of this kind takes it; how many it can take none of, which
-    /// are lost.
+    /// Rewrites every value as a source of this kind takes it; returns how many were dropped as it can
+    /// take nothing of the sort.
     pub(crate) fn fit(&mut self, kind: Kind) -> usize {
         // Nearly all counters are.
         if kind == Kind::Gauge || self.iter().all(|(_, value)| is_plain_integer(value)) {

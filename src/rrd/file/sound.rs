@@ -1,13 +1,12 @@
-//! Whether a round-robin file may be given to librrd: what it claims of itself, held against its
-//! length.
+//! Whether a round-robin file may be given to librrd: its header is checked, against its length too.
 //!
-//! librrd believes a header. It divides by its numbers, follows its indices and reads its texts up
-//! to a NUL, so a damaged one ends the process. Its calls therefore take no path but a [`Sound`],
-//! and nothing but [`examine`] makes one. A value of an archive can do no harm and is not looked at.
+//! librrd trusts a header. It divides by its numbers, follows its indices and reads its texts up to
+//! a NUL, so a damaged header ends the process. librrd's calls therefore take a [`Sound`] instead of
+//! a path, and only [`examine`] makes one. The values of archives can do no harm and are not checked.
 //!
-//! librrd opens the file once more, by its name. Another process that damages it in the microseconds
-//! between, or while librrd has it mapped, can still do harm: nothing but librrd's lock, which it
-//! takes too late, would hinder that, and only programs that use librrd heed the lock.
+//! librrd opens the file again, by its name. Another process that damages it in the microseconds
+//! between, or while librrd has it mapped, can still do harm. Only librrd's lock could prevent that;
+//! librrd takes it too late, and only programs that use librrd respect it.
 
 use std::ffi::CStr;
 use std::io;
@@ -25,31 +24,31 @@ use crate::file::{as_path, room};
 /// Enough for the header of nearly every file.
 const FRONT: usize = 4096;
 
-/// Seconds of an archive's row, times its rows, at most: librrd reckons with them as signed longs.
+/// Limit of an archive's seconds in all, which librrd computes as signed longs.
 const SPAN: u64 = 1 << 62;
 
-/// Latest time of a last update; some 35,000 years off.
+/// Limit of the time of the last update, some 35,000 years off.
 const LATEST: u64 = 1 << 40;
 
-/// Violations that an archive of failures keeps at most.
+/// Most violations that an archive of failures keeps.
 const WINDOW: u64 = 28;
 
-/// Numbers of an archive's parameters.
+/// Indices of an archive's parameters.
 const XFF: usize = 0;
 const SMOOTHING_WINDOW: usize = 2;
 const DEPENDENT: usize = 3;
 const WINDOW_LEN: usize = 4;
 
-/// The path of a file that librrd can be given to read.
+/// The path of a file that librrd may read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sound<'a> {
     path: &'a CStr,
-    /// Bytes of it, if any of them may have no place on the disk yet.
+    /// Its length, if it has holes: bytes that have no block on the disk yet.
     to_fill: Option<u64>,
 }
 
-/// The path of a file that librrd can be given to write as well: it writes through memory, where a
-/// disk that is full is a signal that ends the process.
+/// The path of a file that librrd may write as well. librrd writes through a mapping, where a full
+/// disk is a signal that ends the process, so every byte has its block already.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Solid<'a>(&'a CStr);
 
@@ -58,7 +57,7 @@ impl<'a> Sound<'a> {
         self.path
     }
 
-    /// Has the disk make room for all of it.
+    /// Fills the holes, or fails as the disk is full.
     pub(crate) fn without_holes(self) -> Result<Solid<'a>, Unsound> {
         if let Some(len) = self.to_fill {
             let (file, _) = open(as_path(self.path), Access::Write)?;
@@ -88,11 +87,13 @@ pub(crate) enum Unsound {
     #[error("it is {0}, not a regular file; remove it to have the file created")]
     NotRegular(&'static str),
     #[error(
-        "it is damaged: it ends after {has} bytes of {needs}; restore it, or remove it to have it \
-         begun anew"
+        "it is damaged: it ends after {has} bytes of {needs}; restore it, or remove it to \
+         have a new one created"
     )]
     Cut { has: u64, needs: u64 },
-    #[error("it is damaged at byte {at}: {what}; restore it, or remove it to have it begun anew")]
+    #[error(
+        "it is damaged at byte {at}: {what}; restore it, or remove it to have a new one created"
+    )]
     Damaged { at: usize, what: &'static str },
 }
 
@@ -111,7 +112,7 @@ impl From<Flaw> for Unsound {
     }
 }
 
-/// Reads a file's header and checks all that librrd would believe.
+/// Reads a file's header and checks everything in it that librrd trusts.
 pub(crate) fn examine(path: &CStr) -> Result<Sound<'_>, Unsound> {
     let system = |what| move |cause| Unsound::System { what, cause };
     let (file, about) = open(as_path(path), Access::Read)?;
@@ -162,7 +163,7 @@ fn check(header: &[u8], shape: Shape, len: u64) -> Result<(), Unsound> {
     if whole(header, shape.live()) > LATEST {
         return Err(Flaw {
             at: shape.live(),
-            what: "no such time of a last update",
+            what: "impossible time of the last update",
         }
         .into());
     }
@@ -183,22 +184,22 @@ fn check_source(header: &[u8], shape: Shape, source: usize) -> Result<(), Flaw> 
     let at = Shape::ds_def(source);
     let def = &header[at..at + DS_DEF];
     if !def[..NAME].contains(&0) {
-        return flaw(at, "a data source's name without an end");
+        return flaw(at, "unterminated name of a data source");
     }
     match text(&def[DS_TYPE..DS_TYPE + NAME]) {
         b"GAUGE" | b"COUNTER" | b"DERIVE" | b"ABSOLUTE" | b"DCOUNTER" | b"DDERIVE" => {}
         b"COMPUTE" => {
             let program = &def[DS_TYPE + NAME..];
             if !computes(program, shape.sources) {
-                let what = "a computed data source that librrd may not be able to compute";
+                let what = "a COMPUTE program that librrd may not survive";
                 return flaw(at + DS_TYPE + NAME, what);
             }
         }
-        _ => return flaw(at + DS_TYPE, "no such type of a data source"),
+        _ => return flaw(at + DS_TYPE, "unknown type of a data source"),
     }
     let at = shape.pdp(source);
     if !header[at..at + LAST_DS].contains(&0) {
-        return flaw(at, "a last value without an end");
+        return flaw(at, "unterminated last value");
     }
     Ok(())
 }
@@ -208,8 +209,8 @@ const RPN_STEP: usize = 4;
 const RPN_VARIABLE: u8 = 1;
 const RPN_END: u8 = 32;
 
-/// What a step takes off the stack and puts onto it. None for what rrdtool does not create, and for
-/// what takes as many values as a value says.
+/// How many values a step pops and pushes. `None` for what rrdtool does not create, and for what
+/// pops as many values as another value says.
 fn rpn_effect(op: u8) -> Option<(usize, usize)> {
     Some(match op {
         // Numbers, variables, INF, NEGINF, UNKN, NOW, DEPTH.
@@ -228,7 +229,7 @@ fn rpn_effect(op: u8) -> Option<(usize, usize)> {
     })
 }
 
-/// Whether a computed data source's program ends, and uses only what there is.
+/// Whether a COMPUTE program ends, and uses only sources and stack entries that exist.
 fn computes(program: &[u8], sources: usize) -> bool {
     let mut depth = 0;
     for (number, step) in program.chunks_exact(RPN_STEP).enumerate() {
@@ -248,7 +249,7 @@ fn computes(program: &[u8], sources: usize) -> bool {
     false
 }
 
-/// What an archive is made with; those of the last six refer to each other.
+/// An archive's consolidation function. Those for forecasts refer to each other's archives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Function {
     /// AVERAGE, MIN, MAX, LAST.
@@ -274,7 +275,7 @@ impl Function {
         })
     }
 
-    /// What the archive is made with that it refers to.
+    /// The function of the archive that one of this function refers to.
     fn refers_to(self) -> Option<Function> {
         match self {
             Function::Plain => None,
@@ -298,7 +299,7 @@ impl<'a> Archives<'a> {
             let at = shape.rra_def(archive);
             Function::of(text(&header[at..at + NAME])).ok_or(Flaw {
                 at,
-                what: "no such consolidation function",
+                what: "unknown consolidation function",
             })
         });
         Ok(Archives {
@@ -316,48 +317,51 @@ impl<'a> Archives<'a> {
         let (rows, steps) = (whole(def, RRA_ROWS), whole(def, RRA_STEPS));
         // librrd takes rows for an int in places.
         if !(1..=i32::MAX as u64).contains(&rows) {
-            return flaw(at + RRA_ROWS, "no such number of rows");
+            return flaw(at + RRA_ROWS, "impossible number of rows");
         }
         let span = shape.step.checked_mul(rows);
         let span = span.and_then(|secs| secs.checked_mul(steps));
         if steps == 0 || span.is_none_or(|span| span > SPAN) {
-            return flaw(at + RRA_STEPS, "no such number of steps in a row");
+            return flaw(at + RRA_STEPS, "impossible number of steps in a row");
         }
         let pointer = shape.pointer(archive);
         if whole(header, pointer) >= rows {
-            return flaw(pointer, "a current row that is behind the last");
+            return flaw(pointer, "current row beyond the last");
         }
         match self.functions[archive] {
             Function::Plain if !(0.0..=1.0).contains(&float(def, par(XFF))) => {
-                flaw(at + par(XFF), "no such share of unknown values")
+                flaw(at + par(XFF), "impossible share of unknown values (xff)")
             }
             Function::Plain => Ok(rows),
             function => self.check_aberrant(at, def, function).map(|()| rows),
         }
     }
 
-    /// Checks one of those that detect aberrant behaviour.
+    /// Checks an archive for forecasts (aberrant behaviour detection).
     fn check_aberrant(&self, at: usize, def: &[u8], function: Function) -> Result<(), Flaw> {
         if whole(def, RRA_STEPS) != 1 {
-            return flaw(at + RRA_STEPS, "no such number of steps in a row");
+            return flaw(at + RRA_STEPS, "impossible number of steps in a row");
         }
         let other = usize::try_from(whole(def, par(DEPENDENT)));
         let other = other.ok().and_then(|other| self.functions.get(other));
         if other.copied() != function.refers_to() {
-            return flaw(at + par(DEPENDENT), "it refers to no such archive");
+            return flaw(
+                at + par(DEPENDENT),
+                "reference to an archive that does not fit",
+            );
         }
         let seasonal = matches!(function, Function::Seasonal | Function::DevSeasonal);
         if seasonal && whole(def, RRA_ROWS) < 2 {
-            return flaw(at + RRA_ROWS, "no such number of rows");
+            return flaw(at + RRA_ROWS, "impossible number of rows");
         }
         // Older versions have no such parameter.
         let window = float(def, par(SMOOTHING_WINDOW));
         if seasonal && self.shape.version >= 4 && !(0.0..=1.0).contains(&window) {
-            return flaw(at + par(SMOOTHING_WINDOW), "no such smoothing window");
+            return flaw(at + par(SMOOTHING_WINDOW), "impossible smoothing window");
         }
         let kept = whole(def, par(WINDOW_LEN));
         if function == Function::Failures && !(1..=WINDOW).contains(&kept) {
-            return flaw(at + par(WINDOW_LEN), "no such number of violations");
+            return flaw(at + par(WINDOW_LEN), "impossible number of violations");
         }
         Ok(())
     }
@@ -420,22 +424,22 @@ mod tests {
         assert!(examine(&path).is_ok());
         let long = (1_u64 << 62).to_ne_bytes();
         for (at, bytes, what) in [
-            (0, &b"RDR"[..], "this is no round-robin file"),
-            (4, b"0006", "no such version of the format"),
-            (16, &[1], "no mark of this kind of machine"),
-            (24, &[0; 8], "no such number of data sources"),
-            (32, &long, "no such number of archives"),
-            (40, &[0; 8], "no such step"),
-            (128, &[b'x'; 20], "a data source's name without an end"),
-            (148, b"GAUGF", "no such type of a data source"),
-            (248, b"AVERAGF", "no such consolidation function"),
-            (272, &[0; 8], "no such number of rows"),
-            (280, &[0; 8], "no such number of steps in a row"),
-            (280, &long, "no such number of steps in a row"),
-            (288, &[0xff; 8], "no such share of unknown values"),
-            (488, &long, "no such time of a last update"),
-            (504, &[b'7'; 30], "a last value without an end"),
-            (776, &[20], "a current row that is behind the last"),
+            (0, &b"RDR"[..], "not a round-robin file"),
+            (4, b"0006", "unknown version of the format"),
+            (16, &[1], "written on another kind of machine"),
+            (24, &[0; 8], "impossible number of data sources"),
+            (32, &long, "impossible number of archives"),
+            (40, &[0; 8], "impossible step"),
+            (128, &[b'x'; 20], "unterminated name of a data source"),
+            (148, b"GAUGF", "unknown type of a data source"),
+            (248, b"AVERAGF", "unknown consolidation function"),
+            (272, &[0; 8], "impossible number of rows"),
+            (280, &[0; 8], "impossible number of steps in a row"),
+            (280, &long, "impossible number of steps in a row"),
+            (288, &[0xff; 8], "impossible share of unknown values (xff)"),
+            (488, &long, "impossible time of the last update"),
+            (504, &[b'7'; 30], "unterminated last value"),
+            (776, &[20], "current row beyond the last"),
         ] {
             let said = said(&path, at, bytes);
             let wanted = format!("it is damaged at byte {at}: {what};");
@@ -484,7 +488,7 @@ mod tests {
         let window = [f64::NAN, -0.1, 1.5].map(f64::to_ne_bytes);
         for bytes in window {
             let said = said(&path, def(1) + par(SMOOTHING_WINDOW), &bytes);
-            assert!(said.contains("no such smoothing window"), "{said}");
+            assert!(said.contains("impossible smoothing window"), "{said}");
         }
     }
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use crate::writer::refusals::Refused;
 use gmetad_core::complaint::Complaint;
 
-/// Updates of a node, of its hosts and of its sums in turn, before which nothing was refused: then
-/// neither were refused.
+/// After this many updates without a refusal, both the files of hosts and those of sums have been
+/// written, and neither were refused.
 const QUIET: u32 = 3;
 
 /// Whether a node's files take its values.
@@ -17,7 +17,7 @@ const QUIET: u32 = 3;
 pub(crate) struct Acceptance {
     state: AcceptanceState,
     complaint: Complaint,
-    /// Whether the refusal that lasts was spoken of.
+    /// Whether the present refusal was logged.
     told: bool,
 }
 

@@ -1,8 +1,8 @@
-//! Whether the newest files of a root have other archives than new ones will get, for a warning at
+//! Whether the newest files of a root have other archives than new files will get, for a warning at
 //! start and in `gmetad -t`.
 //!
-//! Reads a few headers itself, never through librrd; looks at so many names and for so long at
-//! most, as a root may have a million files.
+//! Reads one header, never through librrd. A root may have a million files, so the names and the time
+//! that are spent on it are limited.
 
 use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::file::{Rra, rras};
 use gmetad_config::RrdConfig;
 
-/// Names looked at in a folder.
+/// Most names that are looked at in a folder.
 const NAMES: usize = 4096;
 
-/// Folders gone into at each level: those in which something was made last.
+/// Folders that are entered at each level: those in which something was created last.
 const FOLDERS: usize = 3;
 
-/// How long is looked.
+/// Time limit of the search.
 const TIME: Duration = Duration::from_millis(500);
 
 /// What to say where the newest file of the root has other archives than a new one would get.
@@ -38,8 +38,8 @@ pub fn other_archives(rrd: &RrdConfig) -> Option<String> {
     let lines = found.iter().zip(shares);
     let lines: Vec<String> = lines.map(|(rra, share)| written(rra, share)).collect();
     Some(format!(
-        "new files get other archives than the newest ones have: {} has {}; new ones get {}; to go \
-         on as before, write RRAs {}",
+        "RRAs differ from those of existing files: {} has {}; new files get {}; to keep the old ones, \
+         set RRAs {}",
         newest.display(),
         listed(&found),
         listed(&wanted),
@@ -159,9 +159,8 @@ mod tests {
         assert_eq!(
             said,
             format!(
-                "new files get other archives than the newest ones have: {} has AVERAGE:1:244; new \
-                 ones get AVERAGE:1:10 MAX:2:20; to go on as before, write RRAs \
-                 RRA:AVERAGE:0.25:1:244",
+                "RRAs differ from those of existing files: {} has AVERAGE:1:244; new files get \
+                 AVERAGE:1:10 MAX:2:20; to keep the old ones, set RRAs RRA:AVERAGE:0.25:1:244",
                 file.display()
             )
         );

@@ -1,12 +1,11 @@
-//! `expire_rrds`: removes the files of hosts that have not been heard of for so many days.
+//! `expire_rrds`: removes the files of hosts that have not been heard of for a number of days.
 //!
-//! Knows nothing of what is written: it looks at the files alone, a folder at a time.
+//! Knows nothing of what is being written: it looks at the files on disk, one folder at a time.
 //!
-//! A host's time is counted against that of its cluster: it is expired when a file of its cluster
-//! was written so many days after the last of its own. So time in which gmetad, or the source, was
-//! away costs nobody anything. A cluster as a whole is expired when gmetad has run for so many days
-//! without a word of it. What is not a round-robin file, and what is reached through a link, is left
-//! alone.
+//! A host is compared with its cluster: its files expire when a file of the cluster was written that
+//! many days after the last of the host's. So nothing expires because gmetad or the source was down.
+//! A whole cluster expires when gmetad has run for that many days without hearing of it. Anything
+//! that is not a round-robin file, or is reached through a link, is left alone.
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
@@ -30,13 +29,13 @@ const PERIOD_SECS: i64 = 6 * 3600;
 /// Polls that every source has had before the first sweep.
 const POLLS_BEFORE: u32 = 10;
 
-/// An rrdcached has written what it was given.
+/// After this time an rrdcached is taken to have written what it was given.
 const RRDCACHED_HOLDS: Duration = Duration::from_secs(86_400);
 
-/// Between two folders: the disk has other things to do.
+/// Pause between two folders, to leave the disk to others.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Longest wait between two looks at the clock, which may be set.
+/// Longest time between two checks of the clock, which may be set.
 const LONGEST_WAIT_SECS: i64 = 600;
 
 /// What a round-robin file begins with.
@@ -47,11 +46,11 @@ const MAGIC: [u8; 4] = *b"RRD\0";
 pub(crate) struct Expiry {
     root: PathBuf,
     limit_secs: i64,
-    /// How long after the start the files tell who is there.
+    /// Time after the start until every source has been polled and its values written.
     settling_secs: i64,
     /// When the first step was.
     started: Option<i64>,
-    state: State,
+    state: SweepState,
     /// Files removed in this sweep.
     removed: u64,
     /// Folders that could not be looked at or emptied in this sweep.
@@ -59,7 +58,7 @@ pub(crate) struct Expiry {
 }
 
 #[derive(Debug)]
-enum State {
+enum SweepState {
     /// Until then.
     Waiting { until: i64 },
     /// A sweep is under way.
@@ -101,7 +100,7 @@ impl Expiry {
             limit_secs: i64::from(days.get()) * 86_400,
             settling_secs: (polls + held).as_secs() as i64,
             started: None,
-            state: State::Waiting { until: i64::MIN },
+            state: SweepState::Waiting { until: i64::MIN },
             removed: 0,
             failures: 0,
         })
@@ -119,7 +118,7 @@ impl Expiry {
         let started = self.started.map_or(now, |started| started.min(now));
         self.started = Some(started);
         let outcome = match &self.state {
-            State::Waiting { until } => {
+            SweepState::Waiting { until } => {
                 let until = (*until).min(now + PERIOD_SECS);
                 let until = until.max(started + self.settling_secs);
                 if now < until {
@@ -128,13 +127,14 @@ impl Expiry {
                 }
                 self.begin(now)
             }
-            State::Sweeping { .. } => self.sweep(now, started),
+            SweepState::Sweeping { .. } => self.sweep(now, started),
         };
         if let Err(errno) = outcome {
             self.failures += 1;
             if self.failures == 1 {
                 log::error!(
-                    "expire_rrds: not all below {} can be looked at or removed: {}",
+                    "expire_rrds: some files below {} cannot be read or removed: {}; the next sweep \
+                     tries again",
                     self.root.display(),
                     errno.desc()
                 );
@@ -145,7 +145,7 @@ impl Expiry {
 
     /// One folder of a sweep.
     fn sweep(&mut self, now: i64, started: i64) -> Result<(), Errno> {
-        let State::Sweeping { root, nodes, node } = &mut self.state else {
+        let SweepState::Sweeping { root, nodes, node } = &mut self.state else {
             return Ok(());
         };
         let Some(current) = node else {
@@ -177,14 +177,14 @@ impl Expiry {
 
     fn begin(&mut self, now: i64) -> Result<(), Errno> {
         // Whatever comes of it, it is not tried again at once.
-        self.state = State::Waiting {
+        self.state = SweepState::Waiting {
             until: now + PERIOD_SECS,
         };
         (self.removed, self.failures) = (0, 0);
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let root = open(&self.root, flags, Mode::empty())?;
         let nodes = folders(&root)?;
-        self.state = State::Sweeping {
+        self.state = SweepState::Sweeping {
             root,
             nodes,
             node: None,
@@ -194,9 +194,9 @@ impl Expiry {
 
     fn finish(&mut self, now: i64) {
         if self.removed > 0 {
-            log::info!("expire_rrds: {} files removed in all", self.removed);
+            log::info!("expire_rrds: sweep done, {} removed", files(self.removed));
         }
-        self.state = State::Waiting {
+        self.state = SweepState::Waiting {
             until: now + PERIOD_SECS,
         };
     }
@@ -218,7 +218,7 @@ impl Node {
         }))
     }
 
-    /// Finds out when a file in the folder was last written; one after `recent` is enough to know.
+    /// Finds out when a file in the folder was last written; stops at the first after `recent`.
     fn look_at(&mut self, folder: CString, recent: i64) -> Result<(), Errno> {
         let fd = match open_folder(&self.fd, &folder) {
             Err(Errno::ENOENT) => return Ok(()),
@@ -234,7 +234,7 @@ impl Node {
                 break;
             }
         }
-        // A folder without files of ours is not ours to judge.
+        // A folder without round-robin files is none of ours.
         let Some(last) = last else { return Ok(()) };
         self.newest = self.newest.max(last);
         if last <= recent {
@@ -257,7 +257,8 @@ impl Node {
         }
         if removed > 0 {
             log::info!(
-                "expire_rrds: {removed} files of {}/{} removed, last written {days} days ago",
+                "expire_rrds: removed {} of {}/{}, last written {days} days ago",
+                files(removed),
                 self.name.to_string_lossy(),
                 folder.to_string_lossy()
             );
@@ -270,7 +271,14 @@ impl Node {
     }
 }
 
-/// Opens a folder in another; a link to one is none.
+fn files(count: u64) -> String {
+    match count {
+        1 => "1 file".into(),
+        count => format!("{count} files"),
+    }
+}
+
+/// Opens a folder in another; a link to a folder is refused.
 fn open_folder(parent: &OwnedFd, name: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     openat(parent, name, flags, Mode::empty())
@@ -362,7 +370,7 @@ mod tests {
 
         /// Sweeps once, at this day.
         fn sweep(&mut self, day: i64) {
-            self.expiry.state = State::Waiting { until: i64::MIN };
+            self.expiry.state = SweepState::Waiting { until: i64::MIN };
             let mut steps = 0;
             while self.expiry.step_at(day * DAY) == PAUSE {
                 steps += 1;

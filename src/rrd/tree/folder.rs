@@ -1,26 +1,26 @@
 //! The files of one folder, in the order in which its source lists its metrics.
 //!
-//! No path and no name: names are numbers here, and the rest of an entry is the writer's matter.
+//! No paths, and numbers in place of names. What else an entry holds is the writer's matter.
 
 use std::collections::HashMap;
 
 use crate::record::FileEntry;
 
-/// Names that were not where they were expected before a large folder is looked through by index.
+/// Searches in one update after which a large folder gets an index.
 const SEARCHES: u32 = 32;
 
-/// Files from which a folder is large: one search costs as much as a few hashes.
+/// A folder with more files is large: searching it costs more than a few hashes.
 const LARGE_FOLDER: usize = 256;
 
 /// A folder's files, in the order of the metrics that were last written there.
 #[derive(Debug, Default)]
 pub(crate) struct Dir {
     pub(crate) files: Vec<FileEntry>,
-    /// Of the node, when it was last named.
+    /// The node's round when this folder was last named.
     pub(crate) round: u32,
 }
 
-/// Where the files of a folder are, once too much of its order has changed: a peer can list its
+/// An index of a folder's files, made once too much of their order has changed: a peer may list its
 /// metrics in another order each time.
 #[derive(Debug, Default)]
 pub(crate) struct Search {
@@ -29,7 +29,7 @@ pub(crate) struct Search {
 }
 
 impl Search {
-    /// The place of a name's record.
+    /// The place of a name's entry.
     fn place(&self, files: &[FileEntry], name: u32) -> Option<usize> {
         match &self.index {
             Some(index) => index.get(&name).copied(),
@@ -45,7 +45,7 @@ impl Search {
 }
 
 impl Dir {
-    /// The record of that name: the next one, nearly always; then `at` moves on.
+    /// The entry of that name, nearly always the next one; `at` then moves on.
     pub(crate) fn find(
         &mut self,
         at: &mut usize,
@@ -67,7 +67,7 @@ impl Dir {
         &mut self.files[found]
     }
 
-    /// The place of a name's record, which is brought to `here` if it is not before.
+    /// The place of a name's entry. One that lies after `here` is moved there.
     fn search(&mut self, here: usize, name: u32, search: &mut Search) -> usize {
         search.misses += 1;
         if search.index.is_none() && search.misses > SEARCHES && self.files.len() > LARGE_FOLDER {

@@ -1,6 +1,6 @@
 //! Values into the files of one folder, at one moment.
 //!
-//! What a file is told is the writer's matter, and which values are told at all is the plugins'.
+//! How a value gets into a file is the writer's matter; which values are stored is the plugins'.
 
 use crate::cache::WriteCache;
 use crate::file::samples::Kind;
@@ -38,7 +38,7 @@ impl<'a> HostsWriter<'a> {
         }
     }
 
-    /// A host's files. A host for which this is not called is one that the cluster no longer has.
+    /// The folder of a host. A host for which this is not called before `finish` is forgotten.
     pub(crate) fn host(&mut self, name: &str) -> FolderWriter<'_> {
         let Node {
             hosts,
@@ -63,7 +63,7 @@ impl<'a> HostsWriter<'a> {
         FolderWriter::new(dir, columns, self.time, self.step_secs, self.tools)
     }
 
-    /// Lets go of what is remembered of hosts that the cluster no longer has. Files stay.
+    /// Forgets hosts that the cluster no longer has. Their files stay.
     pub(crate) fn finish(self) {
         let round = self.node.round;
         let tools = self.tools;
@@ -191,7 +191,7 @@ impl<'a> FolderWriter<'a> {
         }
     }
 
-    /// Lets go of what is remembered of files that were neither written nor passed. Files stay.
+    /// Forgets files that were neither written nor passed. They stay on disk.
     pub(crate) fn finish(self) {
         let files = &mut self.dir.files;
         self.tools.forget(&files[self.at..]);

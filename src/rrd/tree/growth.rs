@@ -1,7 +1,8 @@
 //! Sums of counters: whether their growth since the last sample is that of their values.
 //!
-//! A counter that joins a sum takes it up by all it ever counted, and one that leaves takes it
-//! down. No rate must be worked out over that, so an unknown value is written before it.
+//! A counter that joins a sum raises it by everything it ever counted, and one that leaves lowers it.
+//! Neither is growth, so an unknown value is written before such a sample, and librrd computes no
+//! rate across it.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,20 +11,20 @@ use crate::file::samples::Kind;
 use crate::tree::folder_writer::FolderWriter;
 use gmetad_core::model::{Contributors, Mono, Summary, SummaryMetric};
 
-/// What is known of a folder that was not written to for this long is let go; its files are then
-/// met as after a start.
+/// A folder that was not written to for this long is forgotten; its files are then treated as after
+/// a start.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
 
-/// A sample of which no rate is to be known, or none but its own.
+/// The unknown value that goes with a sample, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Gap {
-    /// It goes on from the last one.
+    /// None: the sample continues from the last one.
     None,
-    /// An unknown value a second before it: the time since the last sample is unknown, and the next
-    /// one goes on from this one.
+    /// A second before it: the time since the last sample is unknown, and the next sample continues
+    /// from this one.
     Before,
-    /// An unknown value in its place, where the last sample is a second old or its time not known:
-    /// the time up to the next sample is unknown too.
+    /// In its place, where the last sample is a second old or its time is not known: the time up to
+    /// the next sample is unknown as well.
     Instead,
 }
 
@@ -86,13 +87,13 @@ impl Growth {
                 folder.put_sum(metric, Gap::None);
             }
         }
-        // One that is gone and comes again is met as after a start.
+        // A metric that goes and comes back is treated as after a start.
         let round = known.round;
         known.by_name.retain(|_, last| last.round == round);
         folder.finish();
     }
 
-    /// Lets go of folders that are no longer written to.
+    /// Forgets folders that are no longer written to.
     pub(crate) fn sweep(&mut self, now: Mono) {
         self.folders
             .retain(|_, folder| now.since(folder.seen) < FORGET_AFTER);
@@ -128,7 +129,7 @@ impl Last {
     fn put(&mut self, folder: &mut FolderWriter<'_>, metric: &SummaryMetric, is_new: bool) {
         let time = folder.time();
         if !is_new && time <= self.time {
-            // The file refuses what is not later than its last, and nothing goes on from that.
+            // The file refuses a sample that is not later than its last one.
             folder.put_sum(metric, Gap::None);
             return;
         }
@@ -137,14 +138,14 @@ impl Last {
         } else {
             self.gap(time, metric)
         };
-        // What the file did not get, the next one does not go on from.
+        // The next sample cannot continue from one that the file did not get.
         if folder.put_sum(metric, gap) {
             self.time = time;
             self.sum = Some((metric.sum, metric.contributors));
         }
     }
 
-    /// What is to stand before a sample that is later than the last.
+    /// The unknown value for a sample that is later than the last.
     fn gap(&self, time: u32, metric: &SummaryMetric) -> Gap {
         let goes_on = self.sum.is_some_and(|(sum, contributors)| {
             let fell = Kind::of(metric.def.slope()) == Kind::Counter && metric.sum < sum;

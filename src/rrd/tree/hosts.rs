@@ -1,6 +1,6 @@
 //! The plugin `rrd`: every numeric metric of every host into a file of its own.
 //!
-//! Which values are worth keeping is decided here; how they get into files is the tree's.
+//! Which values are stored is decided here; how they get into files is the tree's matter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,8 +34,9 @@ impl Plugin for HostFiles {
         self.tree.lock().open()
     }
 
-    /// Written is what the newest document had, of hosts that are up, where it is a number and its
-    /// time has not passed. A file's trouble is told by the writer; it is not the plugin's.
+    /// Stores the numeric metrics of hosts that are up, as far as the newest document brought them and
+    /// their DMAX has not passed. A file that fails is the writer's to log, and no failure of the
+    /// plugin.
     fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
         let mut tree = self.tree.lock();
         let Now { mono, .. } = update.now;

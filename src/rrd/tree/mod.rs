@@ -43,10 +43,10 @@ use node::Node;
 use paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
 use tools::{Tools, Whose};
 
-/// A node that was not heard of for this long is forgotten; its files stay, of course.
+/// A node that was not heard of for this long is forgotten. Its files stay.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
 
-/// The same where there are more nodes than any site has: a source names new ones all the time.
+/// The same where there are more nodes than any site has, as a source keeps naming new ones.
 const FORGET_OF_MANY_AFTER: Duration = Duration::from_secs(60);
 const MANY_NODES: usize = 1 << 15;
 
@@ -70,7 +70,7 @@ impl SharedTree {
 pub(crate) struct Tree {
     /// Off: nothing is written.
     writes: bool,
-    /// Whether `open` has been done for one of the plugins, and why it failed if it did.
+    /// The outcome of `open`, which the first plugin calls for all of them.
     opened: Option<Result<(), String>>,
     closed: bool,
     root: PathBuf,
@@ -108,8 +108,8 @@ impl Tree {
         self.writes
     }
 
-    /// Makes sure that there is a root, and that librrd takes what files are to be made of; once for
-    /// all plugins.
+    /// Checks that files can be created in the root, and that librrd takes the configured archives;
+    /// once for all plugins.
     pub(crate) fn open(&mut self) -> Result<(), PluginError> {
         if !self.writes {
             return Ok(());
@@ -125,7 +125,7 @@ impl Tree {
     fn open_now(&mut self) -> Result<(), PluginError> {
         let Tools { later, writer, .. } = &mut self.tools;
         if let Some(later) = later {
-            // Whatever the root's state: what is held from now on is to be noted.
+            // Whatever state the root is in: values held from now on go into the journal.
             later.open(writer);
         }
         if let Some(rrdcached) = &mut writer.rrdcached {
@@ -137,7 +137,7 @@ impl Tree {
         match writer.probe(probe) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(failure)) => {
-                // It may be mounted, made or given to us later: each update tries.
+                // It may be mounted, created or chowned later: each update tries again.
                 log::error!(
                     "RRD root {} takes no files, nothing is stored until it does: {failure}",
                     self.root.display()
@@ -145,7 +145,7 @@ impl Tree {
                 Ok(())
             }
             Err(reason) => Err(PluginError::Failed(format!(
-                "RRD files cannot be made: {reason}"
+                "RRD files cannot be created: {reason}"
             ))),
         }
     }
@@ -272,7 +272,7 @@ impl Tree {
         }
     }
 
-    /// Lets go of what is remembered of nodes and names that are no more. Files stay.
+    /// Forgets nodes and names that are gone. Their files stay.
     pub(crate) fn sweep(&mut self, now: Mono) {
         let Tree {
             nodes,
@@ -402,7 +402,7 @@ mod tests {
         };
         for _ in 0..2 {
             let error = tree.open().unwrap_err().to_string();
-            assert!(error.contains("RRD files cannot be made"), "{error}");
+            assert!(error.contains("RRD files cannot be created"), "{error}");
         }
     }
 }

@@ -3,13 +3,12 @@
 //! Nothing is looked up on disk: whatever a name is, the path it makes stays below the root, and
 //! no two names share one.
 //!
-//! A name becomes one component of a path. Percent-encoded, as `%` and two capital hexadecimal
-//! digits a byte, are `/`, control characters with NUL among them, a dot in front, a `%` that
-//! would otherwise read as an encoded byte, and the first byte of a name that is the folder of
-//! summaries'. What is over 200 bytes then is cut there, and `~` and 128 bits of the whole name's
-//! SHA-256 follow. Nothing else changes, so a plain name stays as it is. Text that is not ASCII
-//! stays UTF-8: C gmetad reads its Latin-1 through expat, which gives UTF-8 too, so old files are
-//! found again.
+//! A name becomes one component of a path. These bytes are written as `%` and two capital
+//! hexadecimal digits: `/`; control characters, NUL among them; a leading dot; a `%` that would
+//! otherwise read as an encoded byte; and the first byte of a name that is the summaries' folder. A
+//! component of more than 200 bytes is cut there, and `~` and 128 bits of the whole name's SHA-256
+//! are appended. Nothing else changes, so a plain name stays as it is. Text that is not ASCII stays
+//! UTF-8, as C gmetad gets it from expat, so its files are found again.
 
 use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
@@ -20,11 +19,11 @@ use sha2::{Digest, Sha256};
 /// The folder of a node's or of the root's sums.
 pub(crate) const SUMMARY_DIR: &str = "__SummaryInfo__";
 
-/// Bytes of a component before it is cut; below the 255 a filesystem takes there must be room for
-/// the hash, `.rrd`, and what librrd adds to it for the time of writing.
+/// Bytes of a component before it is cut. Filesystems take 255, and the hash, `.rrd` and the suffix
+/// of librrd's temporary files must fit as well.
 const CUT_BYTES: usize = 200;
 
-/// Bytes of any component that is taken: what a filesystem takes, less `.rrd` and what librrd adds.
+/// Longest component accepted from elsewhere: 255 less `.rrd` and librrd's suffix.
 const COMPONENT_BYTES: usize = 240;
 
 /// The root as its own node: no node's name encodes to this.
@@ -37,7 +36,7 @@ pub(crate) fn encode(name: &str, out: &mut String) {
         return;
     }
     if name.is_empty() {
-        // No byte to encode; a `%` alone is no other name's, as that one's is encoded.
+        // There is no byte to encode. No other name becomes a lone `%`, as `%` itself is encoded.
         out.push('%');
         return;
     }
@@ -110,7 +109,7 @@ pub(crate) fn is_inside(path: &str) -> bool {
     path.split('/').all(is_component)
 }
 
-/// One path at a time, in a buffer that is used again and again.
+/// One path at a time, in a buffer that is reused.
 #[derive(Debug)]
 pub(crate) struct PathBuffer {
     /// `ROOT/NODE/DIR/FILE.rrd` and a NUL, as far as entered.
@@ -120,8 +119,7 @@ pub(crate) struct PathBuffer {
 }
 
 impl PathBuffer {
-    /// Of a root without a NUL in it; one that has any was refused by the configuration or leads
-    /// nowhere.
+    /// For a root without a NUL, which the configuration refuses; any would be left out.
     pub(crate) fn new(root: &Path) -> PathBuffer {
         let mut bytes: Vec<u8> = root.as_os_str().as_bytes().to_vec();
         bytes.retain(|byte| *byte != 0);

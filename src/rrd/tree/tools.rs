@@ -15,7 +15,8 @@ use crate::writer::Writer;
 use gmetad_core::complaint::span;
 use gmetad_core::model::Mono;
 
-/// What it takes to get from a name and a value to a file; apart, as folders are borrowed beside.
+/// What it takes to get from a name and a value to a file. Apart from the tree, whose folders are
+/// borrowed at the same time.
 #[derive(Debug)]
 pub(super) struct Tools {
     pub(super) names: Names,
@@ -38,8 +39,8 @@ pub(super) enum Whose<'a> {
 }
 
 impl Tools {
-    /// Before an update of that time: says whether what was written before it was refused, where
-    /// that has changed.
+    /// Before an update of that time: logs whether the values before it were refused, if that has
+    /// changed.
     pub(super) fn follow(
         &mut self,
         acceptance: &mut Acceptance,
@@ -92,9 +93,9 @@ impl Tools {
                     ""
                 };
                 log::error!(
-                    "{files}, {count} so far, take no values for the next {}: they have newer ones, \
-                     from when {clock} was ahead; set {clock} if it is wrong now, else wait, or move \
-                     the files in {} away{too}",
+                    "{files} ({count} so far) take no values for the next {}: they have newer values, \
+                     from when {clock} was ahead; correct {clock} if it is wrong now, else wait, or \
+                     move the files in {} away{too}",
                     span(wait),
                     folder.display()
                 );
@@ -157,7 +158,7 @@ impl Tools {
         record.last()
     }
 
-    /// Lets go of a node that is no more.
+    /// Forgets a node.
     pub(super) fn forget_acceptance(&self, acceptance: &Acceptance) {
         if acceptance.is_refused() {
             let refusing = &self.writer.counters().refusing;
@@ -165,7 +166,7 @@ impl Tools {
         }
     }
 
-    /// Tells the time to those who want it.
+    /// An update begins at that time.
     pub(super) fn begin(&mut self, now: Mono) {
         self.writer.begin(now);
         if let Some(later) = &mut self.later {
@@ -173,7 +174,7 @@ impl Tools {
         }
     }
 
-    /// Lets go of what is remembered of files that are no longer written to.
+    /// Forgets files that are no longer written to.
     pub(super) fn forget(&mut self, files: &[FileEntry]) {
         for file in files {
             match (file.state(), &mut self.later) {

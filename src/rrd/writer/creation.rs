@@ -1,4 +1,4 @@
-//! Missing files are created, and the folders they are in, for a limited time in each update.
+//! Creates missing files, and their folders, for a limited time in each update.
 
 use std::ffi::CStr;
 use std::fs;
@@ -10,8 +10,8 @@ use crate::file::{FileError, FileMaker, FileSpec, MakeError, as_path};
 use crate::writer::failure::Failure;
 use gmetad_config::Config;
 
-/// Time for creating files in one update; what is missing then comes with the next. Files that are
-/// written wait for it, and a heartbeat is four times as long.
+/// Time for creating files in one update; the next update creates the rest. Existing files are not
+/// written meanwhile, and a heartbeat is four times as long.
 pub(super) const CREATE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Creates files.

@@ -1,6 +1,7 @@
-//! Samples into files: updates what is there, creates what is missing, lives with what is broken.
+//! Writes samples into files: updates those that exist, creates those that are missing, and copes with
+//! those that are broken.
 //!
-//! Does not know where a path comes from or which values are worth keeping.
+//! Does not know where a path comes from or which values are worth storing.
 
 mod complaints;
 pub(crate) mod counters;
