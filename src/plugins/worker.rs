@@ -31,7 +31,7 @@ impl RrdcachedService {
                     "rrdcached socket: a client's request ran into a bug in gmetad, logged above; \
                      its connection is closed"
                 );
-                Some(SessionAnswer::end(request.client))
+                Some(SessionAnswer::close(request.client))
             });
             if let Some(answer) = answer {
                 answered = true;

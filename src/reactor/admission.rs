@@ -18,6 +18,7 @@ use super::nuisance::Nuisance;
 use super::rrdcached::RrdcachedClient;
 use super::slot::Slot;
 use super::slots::{Key, Turn};
+use crate::plugins::parts::rrd::Admission;
 use gmetad_core::complaint::span;
 
 /// One address may take this fraction of all clients: one half.
@@ -46,11 +47,8 @@ const ACCEPTED_A_TURN: usize = 64;
 /// Pause after an accept that failed for want of a descriptor.
 const REST: Duration = Duration::from_secs(1);
 
-/// Most clients of the rrdcached socket at a time.
-const MAX_RRDCACHED_CLIENTS: usize = 32;
-
-/// Pause of the rrdcached socket after a failed accept, or at its limit of clients. Waiting clients
-/// are accepted afterwards.
+/// Pause of the rrdcached socket after a failed accept, or while all of its clients are busy.
+/// Newcomers are accepted afterwards.
 const RRDCACHED_REST: Duration = Duration::from_millis(100);
 
 impl Reactor {
@@ -163,17 +161,21 @@ impl Reactor {
 
     /// Accepts clients that wait at the rrdcached socket.
     pub(super) fn accept_rrdcached(&mut self, listener: Key) -> Turn {
-        loop {
-            if self.is_rrdcached_full() {
-                // rrdtool treats a closed connection as an error, but waits for one that is not yet
-                // accepted.
+        for _ in 0..ACCEPTED_A_TURN {
+            let admission = self.decide_rrdcached();
+            if admission == Admission::Full {
                 return self.rest_rrdcached(listener);
             }
             let Some(Slot::RrdcachedListener(open)) = self.slots.get_mut(listener) else {
                 return Turn::Waits;
             };
             match open.socket().accept() {
-                Ok((stream, _)) => self.admit_rrdcached(stream),
+                Ok((stream, _)) => {
+                    if let Admission::InPlaceOf(client) = admission {
+                        self.replace_rrdcached(Key::of_number(client));
+                    }
+                    self.admit_rrdcached(stream);
+                }
                 Err(err) => match err.kind() {
                     ErrorKind::WouldBlock => return Turn::Waits,
                     ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
@@ -181,12 +183,24 @@ impl Reactor {
                 },
             }
         }
+        Turn::Again
     }
 
-    fn is_rrdcached_full(&self) -> bool {
-        let clients = self.slots.iter();
-        let clients = clients.filter(|slot| matches!(slot, Slot::RrdcachedClient(_)));
-        clients.count() >= MAX_RRDCACHED_CLIENTS
+    /// Whether the rrdcached socket has a place for another client.
+    fn decide_rrdcached(&self) -> Admission {
+        let open = self.slots.iter().filter_map(|slot| match slot {
+            Slot::RrdcachedClient(client) => Some(&client.machine),
+            _ => None,
+        });
+        Admission::decide(open, self.shared.now.mono)
+    }
+
+    /// Closes a client of the rrdcached socket for a newcomer.
+    fn replace_rrdcached(&mut self, key: Key) {
+        if let Some(Slot::RrdcachedClient(client)) = self.slots.get_mut(key) {
+            client.machine.replace();
+            self.turn(key);
+        }
     }
 
     fn rest_rrdcached(&mut self, listener: Key) -> Turn {

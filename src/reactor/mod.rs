@@ -223,7 +223,7 @@ impl Reactor {
             }
             Some(Slot::RrdcachedClient(client)) => {
                 let turn = client.turn(&mut self.shared);
-                self.shared.set_deadline(key, client.deadline());
+                self.shared.set_deadline(key, client.machine.deadline());
                 turn
             }
         };
@@ -288,7 +288,7 @@ impl Reactor {
         while let Some(answer) = self.shared.plugins.as_mut().and_then(PluginHandle::answer) {
             let key = Key::of_number(answer.client);
             if let Some(Slot::RrdcachedClient(client)) = self.slots.get_mut(key) {
-                client.answer(answer, now);
+                client.machine.answer(answer.turn, now);
                 self.make_ready(key);
             }
         }

@@ -1,14 +1,13 @@
-//! The rrdcached socket: carries requests to the plugin thread and its answers back.
+//! The rrdcached socket: carries the bytes that each client's state machine asks for, and its
+//! requests to the plugin thread.
 //!
-//! The protocol is in the crate `gmetad-rrd`. Nothing is read from a client while its answer is being made or
-//! sent.
+//! What is read, asked and sent, and for how long, is decided in `gmetad_rrd`.
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net as unix;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use mio::event::Event;
 use mio::net::{UnixListener, UnixStream};
@@ -18,18 +17,12 @@ use nix::unistd::{User, chown};
 use super::TURN_BYTES;
 use super::shared::Shared;
 use super::slots::{Key, Turn};
-use crate::plugins::parts::rrd::{self, SessionAnswer, SessionNext};
+use crate::plugins::parts::rrd::{ConnectionAction, RrdcachedConnection};
 use gmetad_config::Config;
 use gmetad_core::model::Mono;
 
 /// Bytes of requests read at a time.
 const REQUEST_BYTES: usize = 16 << 10;
-
-/// Time for a client to send a request.
-const IDLE_LIMIT: Duration = Duration::from_secs(600);
-
-/// Time for a client to take some bytes of an answer.
-const STALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// Permission bits cleared on the socket: it is for the user and the group.
 const SOCKET_UMASK: Mode = Mode::from_bits_truncate(0o117);
@@ -49,22 +42,8 @@ impl Drop for RrdcachedListener {
 
 /// One client's connection.
 pub(super) struct RrdcachedClient {
-    /// Its number identifies the client to the plugin thread.
-    key: Key,
+    pub(super) machine: RrdcachedConnection,
     stream: UnixStream,
-    state: RrdcachedState,
-    readable: bool,
-    writable: bool,
-    deadline: Mono,
-}
-
-enum RrdcachedState {
-    /// Waits for a request.
-    Idle,
-    /// The plugin thread has the request.
-    Asked,
-    /// Sends the answer, from this byte on.
-    Answered(SessionAnswer, usize),
 }
 
 /// Listens at the path. Replaces a socket file that nobody listens on any more.
@@ -110,121 +89,79 @@ impl RrdcachedListener {
 }
 
 impl RrdcachedClient {
-    /// A new connection.
+    /// A new connection. The number of its key identifies it to the plugin thread.
     pub(super) fn new(key: Key, stream: UnixStream, now: Mono) -> RrdcachedClient {
         RrdcachedClient {
-            key,
+            machine: RrdcachedConnection::new(key.number(), now),
             stream,
-            state: RrdcachedState::Idle,
-            // Unknown yet. A try costs one system call.
-            readable: true,
-            writable: true,
-            deadline: now + IDLE_LIMIT,
         }
     }
 
-    /// When the connection is closed if nothing happens.
-    pub(super) fn deadline(&self) -> Option<Mono> {
-        // While the plugin thread works, the client is not at fault.
-        (!matches!(self.state, RrdcachedState::Asked)).then_some(self.deadline)
-    }
-
+    /// Notes what the system says of the connection.
     pub(super) fn event(&mut self, event: &Event) {
-        self.readable |= event.is_readable() || event.is_error();
-        self.writable |= event.is_writable() || event.is_error();
+        if event.is_readable() || event.is_error() {
+            self.machine.readable();
+        }
+        if event.is_writable() || event.is_error() {
+            self.machine.writable();
+        }
     }
 
-    pub(super) fn answer(&mut self, answer: SessionAnswer, now: Mono) {
-        self.state = RrdcachedState::Answered(answer, 0);
-        self.deadline = now + STALL_LIMIT;
-    }
-
-    /// One turn: reads a request or writes some of an answer.
+    /// Does what the machine asks for, up to the turn's budget.
     pub(super) fn turn(&mut self, shared: &mut Shared) -> Turn {
-        let overdue = self.deadline().is_some_and(|at| at <= shared.now.mono);
-        let mut turn = if overdue { Turn::Gone } else { Turn::Again };
-        while turn == Turn::Again {
-            turn = match &self.state {
-                RrdcachedState::Asked => Turn::Waits,
-                RrdcachedState::Idle => self.read(shared),
-                RrdcachedState::Answered(..) => self.write(shared),
-            };
+        let now = shared.now.mono;
+        let mut written = 0;
+        while let Some(action) = self.machine.action(now) {
+            match action {
+                ConnectionAction::Read => self.read(&mut shared.buffer),
+                ConnectionAction::Write(_) if written >= TURN_BYTES => return Turn::Again,
+                ConnectionAction::Write(bytes) => {
+                    let outcome = self.stream.write(bytes);
+                    written += self.written(&outcome, now);
+                }
+                ConnectionAction::Ask(request) => {
+                    let plugins = shared.plugins.as_mut();
+                    if !plugins.is_some_and(|plugins| plugins.ask(request)) {
+                        self.machine.broken();
+                    }
+                }
+                ConnectionAction::Close(fault) => {
+                    if let Some(fault) = fault {
+                        log::debug!("rrdcached socket: a client was closed: {fault}");
+                    }
+                    return Turn::Gone;
+                }
+            }
         }
-        if turn == Turn::Gone {
-            self.ask(Vec::new(), true, shared);
-        }
-        turn
+        Turn::Waits
     }
 
-    fn read(&mut self, shared: &mut Shared) -> Turn {
-        if !self.readable {
-            return Turn::Waits;
-        }
-        let buffer = &mut shared.buffer[..REQUEST_BYTES];
+    fn read(&mut self, buffer: &mut [u8]) {
+        let buffer = &mut buffer[..REQUEST_BYTES];
         match self.stream.read(buffer) {
-            Ok(0) => Turn::Gone,
+            Ok(0) => self.machine.end(),
+            Ok(len) => self.machine.bytes(&buffer[..len]),
+            Err(err) => match err.kind() {
+                ErrorKind::WouldBlock => self.machine.read_blocked(),
+                ErrorKind::Interrupted => {}
+                _ => self.machine.broken(),
+            },
+        }
+    }
+
+    /// Tells the machine what came of a write. Returns how many bytes were sent.
+    fn written(&mut self, outcome: &io::Result<usize>, now: Mono) -> usize {
+        match outcome {
             Ok(len) => {
-                let bytes = buffer[..len].to_vec();
-                self.ask(bytes, false, shared)
+                self.machine.written(*len, now);
+                return *len;
             }
-            Err(err) => after_failure(&err, &mut self.readable),
+            Err(err) => match err.kind() {
+                ErrorKind::WouldBlock => self.machine.write_blocked(),
+                ErrorKind::Interrupted => {}
+                _ => self.machine.broken(),
+            },
         }
+        0
     }
-
-    fn write(&mut self, shared: &mut Shared) -> Turn {
-        let RrdcachedState::Answered(answer, sent) = &mut self.state else {
-            return Turn::Waits;
-        };
-        let rest = &answer.text.as_bytes()[*sent..];
-        if rest.is_empty() {
-            let next = answer.next;
-            return self.sent(next, shared);
-        }
-        if !self.writable {
-            return Turn::Waits;
-        }
-        match self.stream.write(&rest[..rest.len().min(TURN_BYTES)]) {
-            Ok(len) => {
-                *sent += len;
-                self.deadline = shared.now.mono + STALL_LIMIT;
-                Turn::Again
-            }
-            Err(err) => after_failure(&err, &mut self.writable),
-        }
-    }
-
-    /// An answer is sent completely.
-    fn sent(&mut self, next: SessionNext, shared: &mut Shared) -> Turn {
-        match next {
-            SessionNext::Close => Turn::Gone,
-            SessionNext::Read => {
-                self.state = RrdcachedState::Idle;
-                self.deadline = shared.now.mono + IDLE_LIMIT;
-                Turn::Again
-            }
-            SessionNext::More => self.ask(Vec::new(), false, shared),
-        }
-    }
-
-    /// Sends bytes to the plugin thread. If the thread has ended, the connection is closed.
-    fn ask(&mut self, bytes: Vec<u8>, gone: bool, shared: &mut Shared) -> Turn {
-        self.state = RrdcachedState::Asked;
-        let request = rrd::request(self.key.number(), bytes, gone);
-        let plugins = shared.plugins.as_mut().zip(request);
-        if plugins.is_some_and(|(plugins, request)| plugins.ask(request)) {
-            Turn::Again
-        } else {
-            Turn::Gone
-        }
-    }
-}
-
-/// What follows from a failed read or write. Clears `ready` where the socket would block.
-fn after_failure(err: &io::Error, ready: &mut bool) -> Turn {
-    match err.kind() {
-        ErrorKind::WouldBlock => *ready = false,
-        ErrorKind::Interrupted => {}
-        _ => return Turn::Gone,
-    }
-    Turn::Again
 }

@@ -1,11 +1,18 @@
-//! rrdcached, both ways: a running one that gets the updates in place of the files, and its protocol
-//! on a socket of our own, so that rrdtool sees values that wait.
+//! rrdcached as client and as server: a running one may get the updates in place of the files, and
+//! its protocol is served on a socket of our own, so that rrdtool sees values that wait.
 //!
-//! `client` is the former; `connection`, `protocol` and `server` are the latter, from the bytes of a
-//! client to the files.
+//! `client` is the one. The other goes from a client's bytes to the files through `connection`,
+//! `server`, `protocol`, `commands` and `target`; only the last three know of files.
 
 pub(crate) mod client;
+mod commands;
+pub mod connection;
 pub mod protocol;
 mod server;
+#[cfg(test)]
+mod simulation;
+mod target;
+#[cfg(test)]
+mod testing;
 
-pub use server::{RrdcachedServer, SessionAnswer, SessionRequest};
+pub use server::{RrdcachedServer, SessionAnswer, SessionInput, SessionRequest};
