@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use gmetad_rrd::{JournalSample, journal_samples};
 use nix::sys::signal::Signal;
+use support::stores::Rrdcached;
 use support::{Gmetad, wait_until};
 use tempfile::TempDir;
 
@@ -566,33 +567,233 @@ fn a_socket_that_cannot_be_had_is_told_with_the_remedy() {
     assert_eq!(fs::read_to_string(&taken).unwrap(), "precious");
 }
 
+/// Connects, sends something, and waits for the first byte of the answer.
+fn begin(socket: &Path, commands: &str) -> UnixStream {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(support::DEADLINE)).unwrap();
+    stream.write_all(commands.as_bytes()).unwrap();
+    stream.read_exact(&mut [0]).unwrap();
+    stream
+}
+
 #[test]
-fn who_comes_when_the_socket_is_full_waits_for_a_place() {
+fn a_hundred_idle_clients_do_not_keep_rrdtool_out() {
+    let test = "a_hundred_idle_clients_do_not_keep_rrdtool_out";
+    if !support::peers::available(test, &["rrdtool"]) {
+        return;
+    }
     let folder = TempDir::new().unwrap();
     let source = Clockwork::start();
     let (_gmetad, socket) = waiting_gmetad(folder.path(), &source);
-    let ping = |mut stream: &UnixStream| {
-        stream.write_all(b"PING\n").unwrap();
-    };
-    let expect_answer = |mut stream: &UnixStream| {
-        let mut answer = [0; 7];
-        stream.set_read_timeout(Some(support::DEADLINE)).unwrap();
-        stream.read_exact(&mut answer).unwrap();
-        assert_eq!(&answer, b"0 PONG\n");
-    };
-    let all: Vec<UnixStream> = (0..32)
-        .map(|_| UnixStream::connect(&socket).unwrap())
+    let file = folder.path().join("rrds/c/h/m0.rrd");
+    wait_until("a file", || file.exists());
+    let file = file.to_str().unwrap();
+    let before = rrdtool(&["last", file]);
+    // The first has asked for something, most others for nothing, some for a part of a line.
+    let first = begin(&socket, "PING\n");
+    let others: Vec<UnixStream> = (0..99)
+        .map(|number| {
+            let mut stream = UnixStream::connect(&socket).unwrap();
+            if number % 3 == 0 {
+                stream.write_all(b"PIN").unwrap();
+            }
+            stream
+        })
         .collect();
-    for stream in &all {
-        ping(stream);
-        expect_answer(stream);
-    }
-    let late = UnixStream::connect(&socket).unwrap();
-    ping(&late);
+    let daemon = format!("unix:{}", socket.display());
+    rrdtool(&["flushcached", "--daemon", &daemon, file]);
+    assert_ne!(rrdtool(&["last", file]), before);
+    // The first has waited longest: it had its answer, and then made room.
+    let mut rest = Vec::new();
+    (&first).read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b" PONG\n");
+    drop(others);
+}
+
+#[test]
+fn who_comes_when_all_clients_are_busy_waits_for_a_place() {
+    let folder = TempDir::new().unwrap();
+    let source = Clockwork::start();
+    let (_gmetad, socket) = waiting_gmetad(folder.path(), &source);
+    // More is answered than a socket holds, and they read no more than a byte of it.
+    let many = "HELP\n".repeat(3000);
+    let busy: Vec<UnixStream> = (0..32).map(|_| begin(&socket, &many)).collect();
+    let mut late = UnixStream::connect(&socket).unwrap();
+    late.set_read_timeout(Some(support::DEADLINE)).unwrap();
+    late.write_all(b"PING\n").unwrap();
     late.set_nonblocking(true).unwrap();
-    let too_early = (&late).read(&mut [0; 7]).unwrap_err();
+    let too_early = late.read(&mut [0; 7]).unwrap_err();
     assert_eq!(too_early.kind(), std::io::ErrorKind::WouldBlock);
     late.set_nonblocking(false).unwrap();
-    drop(all);
-    expect_answer(&late);
+    drop(busy);
+    let mut answer = [0; 7];
+    late.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"0 PONG\n");
+}
+
+/// A gmetad whose root is a link to `real`, and its socket.
+fn gmetad_with_linked_root(folder: &Path, source: &Clockwork) -> (Gmetad, PathBuf) {
+    fs::create_dir(folder.join("real")).unwrap();
+    symlink("real", folder.join("rrds")).unwrap();
+    waiting_gmetad(folder, source)
+}
+
+#[test]
+fn a_root_that_is_a_link_has_two_names_and_no_link_below_it_leads_out() {
+    let test = "a_root_that_is_a_link_has_two_names";
+    if !support::peers::available(test, &["rrdtool"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let source = Clockwork::start();
+    let (_gmetad, socket) = gmetad_with_linked_root(folder.path(), &source);
+    let at = |path: &str| folder.path().canonicalize().unwrap().join(path);
+    let one = |command: String| ask(&socket, &format!("{command}\n"), "\n");
+    for (metric, root) in ["rrds", "real"].iter().enumerate() {
+        let path = at(&format!("{root}/c/h/m{metric}.rrd"));
+        let path = path.to_str().unwrap();
+        wait_until("a file", || Path::new(path).exists());
+        let before = rrdtool(&["last", path]);
+        let pending = ask(&socket, &format!("PENDING {path}\nPING\n"), "0 PONG\n");
+        assert!(pending.lines().count() > 2, "{pending}");
+        // rrdtool follows links before it asks.
+        let daemon = format!("unix:{}", socket.display());
+        rrdtool(&["flushcached", "--daemon", &daemon, path]);
+        assert_ne!(rrdtool(&["last", path]), before, "{path}");
+    }
+
+    fs::create_dir(at("outside")).unwrap();
+    let outside = at("outside/o.rrd");
+    fs::copy(at("real/c/h/m0.rrd"), &outside).unwrap();
+    let bytes = fs::read(&outside).unwrap();
+    symlink("../outside", at("real/out")).unwrap();
+    symlink(&outside, at("real/c/h/link.rrd")).unwrap();
+    let time = T0 + 1_000_000;
+    for path in ["out/o.rrd", "c/h/link.rrd", "out/new.rrd"] {
+        let root = folder.path().join("rrds");
+        let denied = format!(
+            "-1 {path}: Permission denied: a link leads out of {}\n",
+            root.display()
+        );
+        assert_eq!(one(format!("UPDATE {path} {time}:1")), denied);
+        assert_eq!(one(format!("FLUSH {path}")), denied);
+        assert_eq!(one(format!("INFO {path}")), denied);
+        assert_eq!(one(format!("FETCH {path} AVERAGE")), denied);
+    }
+    assert_eq!(fs::read(&outside).unwrap(), bytes);
+}
+
+#[test]
+fn an_update_of_a_time_that_has_not_come_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let source = Clockwork::start();
+    let (_gmetad, socket) = waiting_gmetad(folder.path(), &source);
+    let file = folder.path().join("rrds/c/h/m0.rrd");
+    wait_until("a file", || file.exists());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.unwrap().as_secs();
+    let one = |command: String| ask(&socket, &format!("{command}\n"), "\n");
+    let refused = |time: u64| {
+        format!(
+            "illegal attempt to update using time {time}, which is more than 24 hours ahead of \
+             this machine's clock; set the clock that is wrong\n"
+        )
+    };
+    // In 2106, after it, and the day after tomorrow.
+    for time in [u64::from(u32::MAX), 1 << 40, now + 2 * 86_400] {
+        let answer = one(format!("UPDATE c/h/m0.rrd {time}:1"));
+        assert_eq!(answer, format!("-1 {}", refused(time)));
+    }
+    let batch = format!("BATCH\nUPDATE c/h/m0.rrd {}:1\n.\n", u32::MAX);
+    let answer = ask(&socket, &batch, "wrong\n");
+    let errors = format!("1 errors\n1 {}", refused(u32::MAX.into()));
+    assert!(answer.ends_with(&errors), "{answer}");
+    // The file takes others still.
+    let soon = now + 3600;
+    assert_eq!(
+        one(format!("UPDATE c/h/m0.rrd {soon}:1")),
+        "0 errors, enqueued 1 value(s).\n"
+    );
+}
+
+/// Answers to one command, without what is known to differ: the folder, and the sign of NaN.
+fn answer_in(socket: &Path, folder: &Path, command: &str) -> String {
+    let folder = folder.to_str().unwrap();
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(support::DEADLINE)).unwrap();
+    let command = command.replace("DIR", folder);
+    stream
+        .write_all(format!("{command}\nPING\n").as_bytes())
+        .unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"0 PONG\n") {
+        let mut part = [0; 4096];
+        let length = stream.read(&mut part).unwrap();
+        assert_ne!(length, 0, "{command}: {}", String::from_utf8_lossy(&answer));
+        answer.extend_from_slice(&part[..length]);
+    }
+    let answer = String::from_utf8_lossy(&answer);
+    answer.replace(folder, "DIR").replace("-nan", "nan")
+}
+
+#[test]
+fn odd_questions_are_answered_as_by_a_real_rrdcached() {
+    let test = "odd_questions_are_answered_as_by_a_real_rrdcached";
+    if !support::peers::available(test, &["rrdtool", "rrdcached"]) {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let source = Clockwork::start();
+    let (_gmetad, ours) = waiting_gmetad(folder.path(), &source);
+    let rrdcached = Rrdcached::start();
+    let (theirs, own) = (TempDir::new().unwrap(), folder.path().join("rrds/own"));
+    fs::create_dir(&own).unwrap();
+    let start = T0.to_string();
+    for folder in [&*own, theirs.path()] {
+        let file = folder.join("a.rrd");
+        let file = file.to_str().unwrap();
+        let sources = ["DS:a:GAUGE:80:U:U", "DS:b:GAUGE:80:U:U"];
+        let archive = "RRA:AVERAGE:0.5:1:10";
+        let create = ["create", file, "--start", &start, "--step", "10"];
+        rrdtool(&[&create[..], &sources, &[archive]].concat());
+    }
+    let (t1, t2) = (T0 + 10, T0 + 20);
+    let fetch = format!("FETCH DIR/a.rrd AVERAGE {T0} {t2}");
+    for command in [
+        "PENDING DIR/a.rrd",
+        "PENDING DIR/no.rrd",
+        "FLUSH DIR/no.rrd",
+        "FORGET DIR/no.rrd",
+        "INFO DIR/no.rrd",
+        "LAST DIR/no.rrd",
+        "FIRST DIR/no.rrd 0",
+        "FIRST DIR/a.rrd 7",
+        "UPDATE DIR/no.rrd 1:2",
+        "UPDATE DIR/a.rrd x",
+        "UPDATE DIR/a.rrd",
+        &format!("UPDATE DIR/a.rrd {t1}:1:2"),
+        "PENDING DIR/a.rrd",
+        "FLUSH DIR/a.rrd",
+        "PENDING DIR/a.rrd",
+        &fetch,
+        &format!("{fetch} b a"),
+        &format!("{fetch} b b"),
+        "FETCH DIR/a.rrd BLAH",
+        "FETCH DIR/no.rrd AVERAGE",
+        "FETCH DIR/a.rrd AVERAGE x",
+        "FETCH DIR/a.rrd AVERAGE 1 x",
+        "PENDING",
+        "FETCH",
+        "BLAH",
+    ] {
+        let wanted = answer_in(&rrdcached.socket(), theirs.path(), command);
+        assert_eq!(answer_in(&ours, &own, command), wanted, "{command}");
+    }
+    // rrdcached names no file, but whatever is in memory there.
+    let command = format!("{fetch} a no");
+    let wanted = "-1 field no not found in ";
+    let theirs = answer_in(&rrdcached.socket(), theirs.path(), &command);
+    assert!(theirs.starts_with(wanted), "{theirs}");
+    let ours = answer_in(&ours, &own, &command);
+    assert_eq!(ours, format!("{wanted}DIR/a.rrd\n0 PONG\n"));
 }
