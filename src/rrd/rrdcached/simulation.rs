@@ -345,7 +345,9 @@ impl World {
                 return;
             };
             match action {
-                ConnectionAction::Read if peer.vanished => connection.broken(),
+                ConnectionAction::Read | ConnectionAction::Write(_) if peer.vanished => {
+                    connection.broken();
+                }
                 ConnectionAction::Read => {
                     let len = (peer.sent.len() - peer.read).min(300);
                     if len > 0 {
@@ -357,7 +359,6 @@ impl World {
                         connection.read_blocked();
                     }
                 }
-                ConnectionAction::Write(_) if peer.vanished => connection.broken(),
                 ConnectionAction::Write(bytes) => {
                     let len = bytes.len().min(SOCKET_BYTES - peer.unread);
                     assert!(!bytes.is_empty());
