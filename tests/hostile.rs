@@ -58,7 +58,7 @@ fn refused() -> Vec<(&'static str, Script, &'static str)> {
             Script::Serve(gzipped(&bomb)),
             "rejected as a decompression bomb",
         ),
-        ("endless", Script::Serve(endless), "a tag at byte"),
+        ("endless", Script::Serve(endless), "without </GANGLIA_XML>"),
         (
             "deep",
             Script::Serve(document("gmetad", &"<GRID NAME=\"g\">".repeat(100))),
@@ -190,6 +190,51 @@ fn whatever_sources_send_the_others_are_polled_served_and_stored() {
             .contains("</GANGLIA_XML>")
     );
     assert!(begun.elapsed() < Duration::from_secs(5), "and in time");
+}
+
+#[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
+fn an_element_that_is_too_large_costs_itself_and_is_counted() {
+    let metric = |name: &str, val: &str| {
+        format!(
+            "<METRIC NAME=\"{name}\" VAL=\"{val}\" TYPE=\"uint32\" TN=\"1\" TMAX=\"60\" SLOPE=\"both\"/>\n"
+        )
+    };
+    let large = "7".repeat(100_000);
+    let mut host = "<HOST NAME=\"h\" TN=\"1\" TMAX=\"20\">\n".to_owned();
+    for at in 0..32 {
+        host += &metric(&format!("m{at}"), "1");
+        if at == 15 {
+            host += &metric("large", &large);
+        }
+    }
+    host += "</HOST>\n";
+    let lost = format!(
+        "<HOST NAME=\"lost\" TAGS=\"{large}\">{}</HOST>\n",
+        metric("m", "1")
+    );
+    let hosts = host + &lost + "<HOST NAME=\"last\" TN=\"1\" TMAX=\"20\"></HOST>\n";
+    let localtime = epoch();
+    let xml = format!("<CLUSTER NAME=\"c\" LOCALTIME=\"{localtime}\">\n{hosts}</CLUSTER>\n");
+    let source = FakeSource::start(Script::Serve(document("gmond", &xml)));
+    let folder = tempdir().expect("a temporary folder");
+    let directives = format!(
+        "debug_level 4\ndata_source c 1 127.0.0.1:{}\n",
+        source.port()
+    );
+    let gmetad = Gmetad::start(folder.path(), &directives);
+    gmetad.wait_for_line("source \"c\": 2 places in its document");
+    let answer = wait_for("the document", || {
+        let answer = gmetad.query("/c");
+        answer.contains("<HOST NAME=\"h\"").then_some(answer)
+    });
+    assert_eq!(answer.matches("<METRIC NAME=").count(), 32, "{answer}");
+    assert_eq!(answer.matches("<HOST NAME=").count(), 2, "{answer}");
+    wait_until("a file for each metric", || {
+        let all = files(&folder.path().join("rrds/c/h"));
+        all.len() == 32
+    });
+    assert!(!gmetad.log().contains("is down"), "{}", gmetad.log());
 }
 
 #[test]

@@ -40,8 +40,7 @@ fuzz_target!(|data: &[u8]| {
         (store, id)
     };
     let ((mut fast, id), (mut full, _)) = (store(true), store(false));
-    // A tag that never ends is looked through with each piece: a long document has longer ones.
-    let piece = (usize::from(first) + 1) * (1 + xml.len() / 4096);
+    let piece = usize::from(first) + 1;
     for _ in 0..2 {
         let a = poll(&mut fast, id, xml, piece);
         let b = poll(&mut full, id, xml, usize::MAX);

@@ -11,6 +11,7 @@ use super::attributes::{age, each_attribute, signed, unsigned};
 use super::build::{ClusterBuilder, ClusterHead, HostHead};
 use super::document::{Document, ParseError, Previous};
 use super::nodes::Nodes;
+use super::scan::Husk;
 use super::settings::{MAX_DEPTH, MAX_EXTRA, MAX_EXTRA_BYTES, ParseSettings};
 use crate::model::latin1::from_latin1;
 use crate::model::{
@@ -213,8 +214,25 @@ impl Elements {
         }
     }
 
-    fn start(&mut self, tag: &BytesStart<'_>) -> Result<(), ParseError> {
-        let name = tag.name().0;
+    /// Reads a tag that is too large. Its element is left out, with all that is inside.
+    pub fn too_large(&mut self, husk: &Husk, table: &mut DefTable) -> Result<(), ParseError> {
+        let (Husk::Start(name) | Husk::Empty(name) | Husk::End(name)) = husk else {
+            return Ok(());
+        };
+        let name = from_latin1(name);
+        self.note_damage();
+        if !matches!(husk, Husk::End(_)) && self.enter(&name)? {
+            self.scopes.push(Scope::Unknown);
+        }
+        if matches!(husk, Husk::Start(_)) {
+            return Ok(());
+        }
+        self.end(&name, table)
+    }
+
+    /// Checks that an element of that name may come here. Returns false if it is the root, which is
+    /// open then.
+    fn enter(&mut self, name: &str) -> Result<bool, ParseError> {
         if !self.has_begun {
             if name != "GANGLIA_XML" {
                 let short = name.chars().take(64).collect();
@@ -222,10 +240,18 @@ impl Elements {
             }
             self.has_begun = true;
             self.scopes.push(Scope::GangliaXml);
-            return Ok(());
+            return Ok(false);
         }
         if self.scopes.len() >= MAX_DEPTH {
             return Err(self.limit("the nesting of elements", MAX_DEPTH as u64));
+        }
+        Ok(true)
+    }
+
+    fn start(&mut self, tag: &BytesStart<'_>) -> Result<(), ParseError> {
+        let name = tag.name().0;
+        if !self.enter(name)? {
+            return Ok(());
         }
         let inside = *self.scopes.last().unwrap_or(&Scope::Unknown);
         let scope = match (inside, name) {

@@ -6,6 +6,7 @@
 use memchr::memchr;
 
 use super::build::ClusterBuilder;
+use super::scan::looked_at;
 use crate::model::{DefId, SmallText, Wire};
 
 /// Longest value that the fast path reads.
@@ -36,6 +37,7 @@ pub(super) fn compare(bytes: &[u8], wire: &Wire, id: DefId) -> Fast {
             }
         }};
     }
+    looked_at(bytes.len());
     let rest = expect!(bytes, wire.head());
     let Some(end) = rest.iter().take(MAX_FAST_VALUE).position(|&b| !is_plain(b)) else {
         return if rest.len() < MAX_FAST_VALUE {

@@ -12,8 +12,8 @@ use memchr::memchr;
 use super::document::{Document, ParseError, Previous};
 use super::elements::Elements;
 use super::fast::{self, Fast};
-use super::scan::{mend, tag};
-use super::settings::{MAX_DOCTYPE_BYTES, MAX_DOCUMENT_BYTES, MAX_TAG_BYTES, ParseSettings};
+use super::scan::{Scan, mend};
+use super::settings::{MAX_DOCUMENT_BYTES, MAX_TAG_BYTES, ParseSettings};
 use crate::model::{DefTable, Mono, Vocabulary};
 
 /// Bytes first joined to a tag that began in an earlier piece.
@@ -25,12 +25,33 @@ pub struct Parser {
     elements: Elements,
     /// Whether METRICs are compared first.
     fast: bool,
-    /// An unfinished tag.
+    /// An unfinished tag; if it is too large, only its end that needs another look.
     pending: Vec<u8>,
+    /// How far the last piece's end was looked through.
+    unfinished: Unfinished,
     /// Bytes read as whole elements so far.
     position: u64,
     /// Bytes that arrived so far.
     bytes: u64,
+}
+
+/// What the last piece ended with.
+#[derive(Debug)]
+enum Unfinished {
+    /// A whole element, or white space.
+    Nothing,
+    /// Text, which is counted.
+    Text,
+    /// A tag that was looked through so far, or compared with known METRICs up to that length.
+    Tag { scan: Scan, compared: usize },
+}
+
+/// How far one element was read.
+enum Step {
+    /// To its end, after so many bytes.
+    Read(usize),
+    /// It is not complete; so many bytes need not be kept.
+    Unfinished(usize),
 }
 
 impl Parser {
@@ -40,6 +61,7 @@ impl Parser {
             fast: settings.fast,
             elements: Elements::new(settings, previous),
             pending: Vec::new(),
+            unfinished: Unfinished::Nothing,
             position: 0,
             bytes: 0,
         }
@@ -89,6 +111,12 @@ impl Parser {
         Ok(bytes)
     }
 
+    /// Bytes kept of an unfinished tag.
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Bytes read so far.
     pub fn byte_count(&self) -> u64 {
         self.bytes
@@ -117,7 +145,13 @@ impl Parser {
 
     /// Reads as many whole elements as there are. Returns how many bytes that took.
     fn read(&mut self, bytes: &[u8], table: &mut DefTable) -> Result<usize, ParseError> {
-        let mut at = 0;
+        let mut at = match self.read_unfinished(bytes, table)? {
+            Step::Read(len) => len,
+            Step::Unfinished(len) => {
+                self.position += len as u64;
+                return Ok(len);
+            }
+        };
         loop {
             at += bytes[at..]
                 .iter()
@@ -128,50 +162,113 @@ impl Parser {
                 at = bytes.len();
                 break;
             }
-            if self.fast
-                && let Some(cluster) = self.elements.cluster_of_open_host()
-            {
-                match fast::metric(cluster, rest) {
-                    Fast::Hit(len, id, tn, val) => {
-                        cluster.metric(id, tn, val);
-                        at += len;
-                        continue;
-                    }
-                    Fast::More if rest.len() <= MAX_TAG_BYTES => break,
-                    Fast::More | Fast::Miss => {}
+            match self.compare(rest) {
+                Some(Step::Read(len)) => {
+                    at += len;
+                    continue;
                 }
+                Some(Step::Unfinished(_)) => {
+                    self.unfinished = Unfinished::Tag {
+                        scan: Scan::default(),
+                        compared: rest.len(),
+                    };
+                    break;
+                }
+                None => {}
             }
-            match self.read_slowly(rest, self.position + at as u64, table)? {
-                Some(len) => at += len,
-                None => break,
+            let offset = self.position + at as u64;
+            match self.read_slowly(rest, offset, Scan::default(), rest.len(), table)? {
+                Step::Read(len) => at += len,
+                Step::Unfinished(len) => {
+                    at += len;
+                    break;
+                }
             }
         }
         self.position += at as u64;
         Ok(at)
     }
 
+    /// Goes on with what the last piece ended with.
+    ///
+    /// No byte is looked at again and again, however small the pieces are: a scan goes on where it
+    /// stopped, and what was compared is compared again only when it has doubled.
+    fn read_unfinished(&mut self, bytes: &[u8], table: &mut DefTable) -> Result<Step, ParseError> {
+        if bytes.is_empty() {
+            return Ok(Step::Unfinished(0));
+        }
+        match std::mem::replace(&mut self.unfinished, Unfinished::Nothing) {
+            Unfinished::Nothing => Ok(Step::Read(0)),
+            Unfinished::Text => Ok(self.read_text(bytes)),
+            Unfinished::Tag { scan, mut compared } => {
+                if !scan.is_dropping() && bytes.len() >= 2 * compared {
+                    compared = bytes.len();
+                    match self.compare(bytes) {
+                        Some(Step::Unfinished(len)) => {
+                            self.unfinished = Unfinished::Tag { scan, compared };
+                            return Ok(Step::Unfinished(len));
+                        }
+                        Some(read) => return Ok(read),
+                        None => {}
+                    }
+                }
+                self.read_slowly(bytes, self.position, scan, compared, table)
+            }
+        }
+    }
+
+    /// Reads the METRIC at the start of `bytes`, if it looks like one seen before.
+    #[inline]
+    fn compare(&mut self, bytes: &[u8]) -> Option<Step> {
+        if !self.fast {
+            return None;
+        }
+        let cluster = self.elements.cluster_of_open_host()?;
+        match fast::metric(cluster, bytes) {
+            Fast::Hit(len, id, tn, val) if len <= MAX_TAG_BYTES => {
+                cluster.metric(id, tn, val);
+                Some(Step::Read(len))
+            }
+            Fast::More if bytes.len() < MAX_TAG_BYTES => Some(Step::Unfinished(0)),
+            _ => None,
+        }
+    }
+
     /// Reads the tag or text at the start of `bytes`, which are not empty, at that offset in the
-    /// document. Returns its length; `None`: the tag is not complete.
+    /// document. `scan` has looked at the tag before.
     fn read_slowly(
         &mut self,
         bytes: &[u8],
         offset: u64,
+        mut scan: Scan,
+        compared: usize,
         table: &mut DefTable,
-    ) -> Result<Option<usize>, ParseError> {
+    ) -> Result<Step, ParseError> {
+        if scan.is_dropping() {
+            return self.drop_on(bytes, scan, table);
+        }
         if bytes[0] != b'<' {
             if !self.elements.has_begun() {
                 return Err(ParseError::NotXml);
             }
             // Text has no meaning between Ganglia's elements.
             self.elements.note_damage();
-            return Ok(Some(memchr(b'<', bytes).unwrap_or(bytes.len())));
+            return Ok(self.read_text(bytes));
         }
         self.elements.set_offset(offset);
-        let Some(tag) = tag(bytes) else {
-            if bytes.len() > MAX_TAG_BYTES.max(MAX_DOCTYPE_BYTES) {
-                return Err(self.elements.limit("a tag", MAX_TAG_BYTES as u64));
+        // The limit holds for the tag, not for how much of it happens to be there.
+        let most = &bytes[..bytes.len().min(MAX_TAG_BYTES)];
+        let Some(tag) = scan.tag(most) else {
+            if bytes.len() < MAX_TAG_BYTES {
+                self.unfinished = Unfinished::Tag { scan, compared };
+                return Ok(Step::Unfinished(0));
             }
-            return Ok(None);
+            let dropped = scan.drop_bytes(most);
+            let step = self.drop_on(&bytes[dropped..], scan, table)?;
+            return Ok(match step {
+                Step::Read(len) => Step::Read(dropped + len),
+                Step::Unfinished(len) => Step::Unfinished(dropped + len),
+            });
         };
         let bytes = &bytes[..tag.len];
         if let Some(broken_at) = tag.broken_at {
@@ -180,6 +277,32 @@ impl Parser {
         } else {
             self.elements.tag(bytes, table)?;
         }
-        Ok(Some(tag.len))
+        Ok(Step::Read(tag.len))
+    }
+
+    /// Reads text up to the next tag.
+    fn read_text(&mut self, bytes: &[u8]) -> Step {
+        if let Some(len) = memchr(b'<', bytes) {
+            return Step::Read(len);
+        }
+        self.unfinished = Unfinished::Text;
+        Step::Unfinished(bytes.len())
+    }
+
+    /// Goes on to the end of a tag that is too large. What it costs is its own element.
+    fn drop_on(
+        &mut self,
+        bytes: &[u8],
+        mut scan: Scan,
+        table: &mut DefTable,
+    ) -> Result<Step, ParseError> {
+        let Some(tag) = scan.tag(bytes) else {
+            let dropped = scan.drop_bytes(bytes);
+            self.unfinished = Unfinished::Tag { scan, compared: 0 };
+            return Ok(Step::Unfinished(dropped));
+        };
+        self.elements
+            .too_large(&scan.husk(&bytes[..tag.len]), table)?;
+        Ok(Step::Read(tag.len))
     }
 }

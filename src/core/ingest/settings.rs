@@ -9,11 +9,9 @@ use crate::summary::SummaryFilter;
 /// Most bytes of one document.
 pub const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
 
-/// Most bytes of one tag. Those of a gmond are below 2 KB.
+/// Most bytes of one tag; those of a gmond are below 2 KB. A larger one costs its element, not the
+/// document. A larger comment or declaration costs nothing.
 pub const MAX_TAG_BYTES: usize = 64 << 10;
-
-/// Most bytes of the document type declaration.
-pub(super) const MAX_DOCTYPE_BYTES: usize = 64 << 10;
 
 /// Deepest nesting of elements.
 pub(super) const MAX_DEPTH: usize = 64;
