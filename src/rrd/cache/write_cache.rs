@@ -208,7 +208,7 @@ impl<D: Disk> WriteCache<D> {
                 self.packed.extend_from_slice(packed);
                 let held = self.hold(id, time, Origin::Journal(segment), files);
                 if held == Held::Stale {
-                    count(&files.counters().stale, 1);
+                    count(&files.counters().repeated, 1);
                 }
                 self.tidy(id, files);
                 matches!(held, Held::First | Held::More)
@@ -364,7 +364,7 @@ impl<D: Disk> WriteCache<D> {
     fn refuse(&mut self, id: FileId, time: u32, files: &impl RrdFiles) {
         match self.held.files().newest(id) {
             Some(newest) if time < newest => files.refuse(self.path(id), newest, 1),
-            _ => count(&files.counters().stale, 1),
+            _ => count(&files.counters().repeated, 1),
         }
     }
 

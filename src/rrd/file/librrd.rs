@@ -159,64 +159,108 @@ pub(crate) fn fetch(
     end: i64,
     limit: u64,
 ) -> Result<Rows, RrdError> {
-    let function = CString::new(function).unwrap_or_default();
-    let (mut from, mut to, mut step, mut count) = (start, end, 1, 0);
-    let mut names = ptr::null_mut();
-    let mut data = ptr::null_mut();
-    // SAFETY: path and function are NUL-terminated and live through the call, and the others are
-    // variables of the types that librrd fills in.
-    let status = unsafe {
-        forget_errors();
-        rrd_sys::rrd_fetch_r(
-            file.path().as_ptr(),
-            function.as_ptr(),
-            &raw mut from,
-            &raw mut to,
-            &raw mut step,
-            &raw mut count,
-            &raw mut names,
-            &raw mut data,
-        )
-    };
-    if status != 0 {
-        return Err(last_error());
-    }
-    let columns = count as usize;
-    let step_secs = i64::try_from(step).unwrap_or(i64::MAX).max(1);
-    let rows = u64::try_from((to - from) / step_secs).unwrap_or(0);
-    let length = if rows <= limit {
-        rows as usize * columns
-    } else {
-        0
-    };
-    // SAFETY: librrd has filled in `count` names, each NUL-terminated, and as many values for each
-    // row from `from` to `to`; all are copied before they are freed, once, by librrd's own
-    // function.
-    let (texts, values) = unsafe {
-        let pointers = std::slice::from_raw_parts(names.cast_const(), columns);
-        let texts: Vec<String> = pointers.iter().map(|name| text_of(*name)).collect();
-        let values = if length == 0 {
-            Vec::new()
-        } else {
-            std::slice::from_raw_parts(data.cast_const(), length).to_vec()
-        };
-        for name in pointers {
-            rrd_sys::rrd_freemem(name.cast());
-        }
-        rrd_sys::rrd_freemem(names.cast());
-        rrd_sys::rrd_freemem(data.cast());
-        (texts, values)
-    };
+    let fetched = Fetched::of(file, function, start, end)?;
+    let rows = fetched.rows();
     if rows > limit {
         return Err(RrdError(format!("{rows} rows are more than {limit}")));
     }
     Ok(Rows {
-        start: from,
-        end: to,
-        step: step_secs,
-        names: texts,
-        values,
+        start: fetched.start,
+        end: fetched.end,
+        step: fetched.step,
+        names: fetched.names(),
+        values: fetched.values(rows),
     })
+}
+
+/// What librrd has fetched, in its own memory until this is dropped.
+struct Fetched {
+    start: i64,
+    end: i64,
+    /// At least 1.
+    step: i64,
+    columns: usize,
+    /// So many pointers to texts, each text and the list allocated by librrd.
+    names: *mut *mut c_char,
+    /// As many values for each row, allocated by librrd.
+    data: *mut f64,
+}
+
+impl Fetched {
+    fn of(file: Sound<'_>, function: &str, start: i64, end: i64) -> Result<Fetched, RrdError> {
+        let function = CString::new(function).unwrap_or_default();
+        let (mut from, mut to, mut step, mut count) = (start, end, 1, 0);
+        let mut names = ptr::null_mut();
+        let mut data = ptr::null_mut();
+        // SAFETY: path and function are NUL-terminated and live through the call, and the others are
+        // variables of the types that librrd fills in.
+        let status = unsafe {
+            forget_errors();
+            rrd_sys::rrd_fetch_r(
+                file.path().as_ptr(),
+                function.as_ptr(),
+                &raw mut from,
+                &raw mut to,
+                &raw mut step,
+                &raw mut count,
+                &raw mut names,
+                &raw mut data,
+            )
+        };
+        if status != 0 {
+            return Err(last_error());
+        }
+        Ok(Fetched {
+            start: from,
+            end: to,
+            step: i64::try_from(step).unwrap_or(i64::MAX).max(1),
+            columns: count as usize,
+            names,
+            data,
+        })
+    }
+
+    fn rows(&self) -> u64 {
+        u64::try_from((self.end - self.start) / self.step).unwrap_or(0)
+    }
+
+    fn name_pointers(&self) -> &[*mut c_char] {
+        if self.columns == 0 {
+            return &[];
+        }
+        // SAFETY: librrd has filled in so many pointers, which live until `self` is dropped.
+        unsafe { std::slice::from_raw_parts(self.names.cast_const(), self.columns) }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let pointers = self.name_pointers().iter();
+        // SAFETY: each is a text that librrd has terminated with a NUL.
+        pointers.map(|name| unsafe { text_of(*name) }).collect()
+    }
+
+    /// The values of the first so many rows, of which there are no more than `self.rows()`.
+    fn values(&self, rows: u64) -> Vec<f64> {
+        let length = rows.min(self.rows()) as usize * self.columns;
+        if length == 0 {
+            return Vec::new();
+        }
+        // SAFETY: librrd has filled in a value for each column of each row from `start` to `end`.
+        unsafe { std::slice::from_raw_parts(self.data.cast_const(), length) }.to_vec()
+    }
+}
+
+impl Drop for Fetched {
+    fn drop(&mut self) {
+        // SAFETY: librrd has allocated all of these, nothing borrowed from them is left, and each is
+        // freed once, by librrd's own function.
+        unsafe {
+            for name in self.name_pointers() {
+                rrd_sys::rrd_freemem(name.cast());
+            }
+            rrd_sys::rrd_freemem(self.names.cast());
+            rrd_sys::rrd_freemem(self.data.cast());
+        }
+    }
 }
 
 /// Seconds between two values of a file.

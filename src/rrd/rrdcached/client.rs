@@ -225,7 +225,7 @@ impl Dialect for Batches {
                 None => {}
                 Some(Late::Repeated) => {
                     // Most likely the same batch, whose answer was lost.
-                    self.files.stale.fetch_add(1, Ordering::Relaxed);
+                    self.files.repeated.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
                 Some(Late::Behind { newest }) => {

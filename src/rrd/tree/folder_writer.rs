@@ -140,14 +140,14 @@ impl<'a> FolderWriter<'a> {
             names,
             paths,
             writer,
-            later,
+            cache,
             ..
         } = &mut *self.tools;
         let number = names.number(metric.def.name());
         let component = names.component(number);
-        let waiting = later
+        let waiting = cache
             .as_ref()
-            .and_then(|later| later.newest(paths.folder(), component));
+            .and_then(|cache| cache.newest(paths.folder(), component));
         match last_update(paths.file(component)).ok() {
             _ if let Some(newest) = waiting => LastWrite::At(newest),
             None => LastWrite::Never,
@@ -184,7 +184,7 @@ impl<'a> FolderWriter<'a> {
             kind,
             with_num,
         };
-        if self.tools.later.as_ref().is_some_and(WriteCache::holds) {
+        if self.tools.cache.as_ref().is_some_and(WriteCache::holds) {
             self.tools.hold(entry, spec)
         } else {
             self.tools.write_through(entry, spec) == Some(self.time)

@@ -97,7 +97,7 @@ impl Tree {
                 paths: PathBuffer::new(&config.rrd.rootdir),
                 samples: Samples::default(),
                 writer: Writer::new(config, counters),
-                later: WriteCache::new(config, Instant::now()),
+                cache: WriteCache::new(config, Instant::now()),
                 component: String::new(),
             },
         }
@@ -123,10 +123,10 @@ impl Tree {
     }
 
     fn open_now(&mut self) -> Result<(), PluginError> {
-        let Tools { later, writer, .. } = &mut self.tools;
-        if let Some(later) = later {
+        let Tools { cache, writer, .. } = &mut self.tools;
+        if let Some(cache) = cache {
             // Whatever state the root is in: values held from now on go into the journal.
-            later.open(writer);
+            cache.open(writer);
         }
         if let Some(rrdcached) = &mut writer.rrdcached {
             rrdcached.start()?;
@@ -137,7 +137,7 @@ impl Tree {
         match writer.probe(probe) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(failure)) => {
-                // It may be mounted, created or chowned later: each update tries again.
+                // It may be mounted, created or chowned cache: each update tries again.
                 log::error!(
                     "RRD root {} takes no files, nothing is stored until it does: {failure}",
                     self.root.display()
@@ -152,8 +152,8 @@ impl Tree {
 
     /// Writes what waits and is due, for a little while; when to come again.
     pub(crate) fn step(&mut self) -> Option<Duration> {
-        let Tools { later, writer, .. } = &mut self.tools;
-        let next = later.as_mut()?.step(writer, Instant::now);
+        let Tools { cache, writer, .. } = &mut self.tools;
+        let next = cache.as_mut()?.step(writer, Instant::now);
         writer.tell();
         next
     }
@@ -177,12 +177,12 @@ impl Tree {
     /// What waits, who writes it, and a buffer for its path; `None` where nothing ever waits.
     pub(crate) fn waiting(&mut self) -> Option<(&mut WriteCache, &mut Writer, &mut PathBuffer)> {
         let Tools {
-            later,
+            cache,
             writer,
             paths,
             ..
         } = &mut self.tools;
-        Some((later.as_mut()?, writer, paths))
+        Some((cache.as_mut()?, writer, paths))
     }
 
     /// No update comes any more: what waits is written, as far as there is time; once for all
@@ -191,12 +191,12 @@ impl Tree {
         if std::mem::replace(&mut self.closed, true) {
             return;
         }
-        let Tools { later, writer, .. } = &mut self.tools;
+        let Tools { cache, writer, .. } = &mut self.tools;
         if let Some(rrdcached) = &mut writer.rrdcached {
             rrdcached.close();
         }
-        if let Some(later) = later {
-            later.close(writer, Instant::now);
+        if let Some(cache) = cache {
+            cache.close(writer, Instant::now);
         }
         writer.tell();
     }

@@ -24,7 +24,7 @@ pub(super) struct Tools {
     pub(super) samples: Samples,
     pub(super) writer: Writer,
     /// Where samples wait, if any ever do.
-    pub(super) later: Option<WriteCache>,
+    pub(super) cache: Option<WriteCache>,
     /// A component in the making.
     pub(super) component: String,
 }
@@ -57,8 +57,8 @@ impl Tools {
         if refused.is_none() && !before {
             return;
         }
-        let delay = match &self.later {
-            Some(later) if later.holds() => later.longest_wait(),
+        let delay = match &self.cache {
+            Some(cache) if cache.holds() => cache.longest_wait(),
             _ if self.writer.rrdcached.is_some() => 2 * step,
             _ => Duration::ZERO,
         };
@@ -110,24 +110,24 @@ impl Tools {
             paths,
             writer,
             names,
-            later,
+            cache,
             ..
         } = self;
-        let Some(later) = later else {
+        let Some(cache) = cache else {
             unreachable!("only a cache holds samples")
         };
         let id = match entry.state() {
             FileState::Held(id) => id,
             FileState::Direct(_) => {
                 let name = names.component(entry.name());
-                let id = later.use_file(paths.folder(), name, spec);
+                let id = cache.use_file(paths.folder(), name, spec);
                 entry.set(FileState::Held(id));
                 id
             }
         };
         let mut taken = false;
         for (time, value) in samples.iter() {
-            let held = later.put(id, spec, (time, value), writer);
+            let held = cache.put(id, spec, (time, value), writer);
             taken = held != Held::Stale;
         }
         taken
@@ -140,15 +140,15 @@ impl Tools {
             paths,
             writer,
             names,
-            later,
+            cache,
             ..
         } = self;
         let name = names.component(entry.name());
-        if let Some(later) = later
-            && later.waiting_files() > 0
+        if let Some(cache) = cache
+            && cache.waiting_files() > 0
         {
             // Older ones, of the last run's journal.
-            later.flush(paths.folder(), name, writer);
+            cache.flush(paths.folder(), name, writer);
         }
         let FileState::Direct(mut record) = entry.state() else {
             unreachable!("no file is held where updates are written as they come")
@@ -169,17 +169,17 @@ impl Tools {
     /// An update begins at that time.
     pub(super) fn begin(&mut self, now: Mono) {
         self.writer.begin(now);
-        if let Some(later) = &mut self.later {
-            later.tell_time(Instant::now(), &self.writer);
+        if let Some(cache) = &mut self.cache {
+            cache.tell_time(Instant::now(), &self.writer);
         }
     }
 
     /// Forgets files that are no longer written to.
     pub(super) fn forget(&mut self, files: &[FileEntry]) {
         for file in files {
-            match (file.state(), &mut self.later) {
+            match (file.state(), &mut self.cache) {
                 (FileState::Direct(record), _) => self.writer.forget(record),
-                (FileState::Held(id), Some(later)) => later.release(id, &self.writer),
+                (FileState::Held(id), Some(cache)) => cache.release(id, &self.writer),
                 (FileState::Held(_), None) => unreachable!("only a cache holds files"),
             }
         }

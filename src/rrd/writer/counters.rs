@@ -9,7 +9,7 @@ use gmetad_core::status::RrdStatus;
 pub struct RrdCounters {
     pub(crate) written: AtomicU64,
     pub(crate) created: AtomicU64,
-    pub(crate) stale: AtomicU64,
+    pub(crate) repeated: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) refusing: AtomicU64,
     pub(crate) failed: AtomicU64,
@@ -28,7 +28,7 @@ impl RrdCounters {
         RrdStatus {
             written: read(&self.written),
             created: read(&self.created),
-            repeated: read(&self.stale),
+            repeated: read(&self.repeated),
             refused: read(&self.refused),
             refusing: read(&self.refusing),
             failed: read(&self.failed),

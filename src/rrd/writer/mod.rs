@@ -211,7 +211,7 @@ impl Writer {
         if newest < last {
             self.refuse(path, last, dropped);
         } else {
-            count(&self.counters.stale, dropped);
+            count(&self.counters.repeated, dropped);
         }
         dropped
     }
