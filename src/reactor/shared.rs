@@ -189,7 +189,10 @@ pub(super) fn identity(config: &Config) -> GridIdentity {
 
 /// How documents are parsed.
 pub(super) fn settings(config: &Config) -> Arc<ParseSettings> {
-    Arc::new(config.parse_settings())
+    Arc::new(ParseSettings {
+        own_grid: Some(identity(config)),
+        ..config.parse_settings()
+    })
 }
 
 /// Raises the descriptor limit to the hard limit. Returns how many clients fit into it.

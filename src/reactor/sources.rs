@@ -38,6 +38,8 @@ pub(super) struct Source {
     hung_up: bool,
     down: Complaint,
     damaged: Complaint,
+    /// Whether its last document held this gmetad's own grid.
+    has_own_grid: bool,
     late: Complaint,
     restless: Complaint,
 }
@@ -55,6 +57,7 @@ impl Source {
             hung_up: false,
             down: Complaint::new(),
             damaged: Complaint::new(),
+            has_own_grid: false,
             late: Complaint::new(),
             restless: Complaint::new(),
         }
@@ -203,6 +206,7 @@ impl Source {
             moved,
         } = answer;
         let (bytes, damage, metrics) = (document.bytes, document.damage, document.metrics);
+        let has_own_grid = document.has_own_grid;
         let was_up = shared.store.is_up(self.id);
         let start = Instant::now();
         let nodes = shared.store.commit(self.id, document, shared.now);
@@ -228,6 +232,7 @@ impl Source {
             self.tell_host(&host, failures, moved, now);
         }
         self.tell_damage(damage, now);
+        self.tell_own_grid(has_own_grid);
         if log::log_enabled!(log::Level::Debug) {
             self.log_document(&nodes, bytes, &host, took);
         }
@@ -335,6 +340,19 @@ impl Source {
                  are kept as well as they can be read",
                 self.name
             );
+        }
+    }
+
+    /// Says once that the source hands this gmetad's own grid back.
+    fn tell_own_grid(&mut self, has_own_grid: bool) {
+        if has_own_grid && !self.has_own_grid {
+            log::error!(
+                "source \"{}\": its document holds this gmetad's own grid (same gridname and \
+                 authority): the source is this gmetad or polls it; that grid is left out of the \
+                 sums and not shown; if it is another gmetad's, set a gridname of its own there",
+                self.name
+            );
+            self.has_own_grid = true;
         }
     }
 

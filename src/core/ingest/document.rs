@@ -24,6 +24,8 @@ pub struct Document {
     pub vocabularies: HashMap<Box<str>, Vocabulary>,
     /// Malformed places, recovered where possible.
     pub damage: u64,
+    /// Whether it holds this gmetad's own grid, which is left out.
+    pub has_own_grid: bool,
     /// Values of hosts, including those of clusters in grids below.
     pub metrics: u64,
     /// Length in bytes.

@@ -333,8 +333,19 @@ impl Elements {
             "LOCALTIME" => grid.localtime = unsigned(val, damage).into(),
             _ => {}
         });
+        if self.is_own(&grid) {
+            self.document.has_own_grid = true;
+            return Scope::Unknown;
+        }
         self.grids.push(grid);
         Scope::Grid
+    }
+
+    /// Whether it is this gmetad's own grid, handed back by itself or by one that polls it. To sum it
+    /// up again would make the sums grow at every poll.
+    fn is_own(&self, grid: &GridDraft) -> bool {
+        let own = self.settings.own_grid.as_ref();
+        own.is_some_and(|own| own.name == grid.name && own.authority == grid.authority)
     }
 
     fn end_grid(&mut self) -> Result<(), ParseError> {

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::model::GridIdentity;
 use crate::summary::SummaryFilter;
 
 /// Most bytes of one document.
@@ -60,6 +61,8 @@ pub struct ParseSettings {
     pub filter: Arc<SummaryFilter>,
     /// Limits per document.
     pub limits: Limits,
+    /// This gmetad's own grid, which is left out where a source hands it back. `None`: none is.
+    pub own_grid: Option<GridIdentity>,
     /// Off: every element is parsed in full. For tests and fuzzers.
     pub fast: bool,
 }
@@ -71,6 +74,7 @@ impl Default for ParseSettings {
             lower_case_hosts: false,
             filter: Arc::default(),
             limits: Limits::default(),
+            own_grid: None,
             fast: true,
         }
     }
