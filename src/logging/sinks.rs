@@ -285,7 +285,7 @@ impl Syslog {
         let Link::Up(logger) = &mut self.link else {
             return Ok(());
         };
-        let text = format_args!("{} {}", line.severity.word(), line.text);
+        let text = format!("{} {}", line.severity.word(), line.text);
         let sent = match line.severity {
             // Not LOG_EMERG, which is written to every terminal.
             Severity::Fatal => logger.alert(text),

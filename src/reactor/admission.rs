@@ -140,8 +140,11 @@ impl Reactor {
         let room = shared.max_clients;
         if of_address >= (room / SHARE_OF_ONE_ADDRESS).max(1) || all >= room {
             shared.clients.crowded_out += 1;
-            let what = format_args!("turned away, there is room for {room} clients");
-            shared.tell(address, Nuisance::Crowd, &what);
+            shared.tell(
+                address,
+                Nuisance::Crowd,
+                &format_args!("turned away, there is room for {room} clients"),
+            );
             return false;
         }
         true

@@ -207,8 +207,11 @@ impl Connection {
 
     fn tell_ignored(&self, ignored: Option<&str>, shared: &mut Shared) {
         if let Some(ignored) = ignored {
-            let what = format_args!("its \"{ignored}\" is not understood and ignored");
-            shared.tell(self.address, Nuisance::Request, &what);
+            shared.tell(
+                self.address,
+                Nuisance::Request,
+                &format_args!("its \"{ignored}\" is not understood and ignored"),
+            );
         }
     }
 }

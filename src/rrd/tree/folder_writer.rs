@@ -148,11 +148,11 @@ impl<'a> FolderWriter<'a> {
         let waiting = cache
             .as_ref()
             .and_then(|cache| cache.newest(paths.folder(), component));
-        match last_update(paths.file(component)).ok() {
-            _ if let Some(newest) = waiting => LastWrite::At(newest),
-            None => LastWrite::Never,
-            Some(_) if writer.rrdcached.is_some() => LastWrite::NotKnown,
-            Some(last) => LastWrite::At(u32::try_from(last.max(0)).unwrap_or(u32::MAX)),
+        match (waiting, last_update(paths.file(component)).ok()) {
+            (Some(newest), _) => LastWrite::At(newest),
+            (None, None) => LastWrite::Never,
+            (None, Some(_)) if writer.rrdcached.is_some() => LastWrite::NotKnown,
+            (None, Some(last)) => LastWrite::At(u32::try_from(last.max(0)).unwrap_or(u32::MAX)),
         }
     }
 
