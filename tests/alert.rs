@@ -200,7 +200,7 @@ fn rules_written_for_python_are_in_force_and_those_not_understood_are_named() {
     let named = health.matches("a rule of the section alert is left out: ");
     assert_eq!(named.count(), 2, "{health}");
     gmetad.signal(Signal::SIGHUP);
-    gmetad.wait_for_line("configuration read again");
+    gmetad.wait_for_line("configuration reloaded");
     let again = gmetad
         .log()
         .matches("the condition must be in quotes")

@@ -592,7 +592,10 @@ fn each_level_logs_its_own_lines_only() {
     assert!(warnings.contains("section nobody"), "{warnings}");
     assert!(!warnings.contains(" INFO "), "{warnings}");
     let infos = lines("4");
-    assert!(infos.contains(" INFO stopping: "), "{infos}");
+    assert!(
+        infos.contains(" INFO SIGTERM received, stopping"),
+        "{infos}"
+    );
 }
 
 #[test]

@@ -368,7 +368,8 @@ fn a_filter_that_is_not_known_is_ignored_and_logged_as_in_the_plain_form() {
         let answer = get(address, &format!("{target}?filter=h1"));
         assert_eq!((answer.code, &answer.fields), (200, &whole.fields));
         let line = gmetad.wait_for_line("not understood");
-        let told = "client 127.0.0.1: its \"filter=h1\" is not understood and ignored";
+        let told =
+            "client 127.0.0.1: \"filter=h1\" in its request is not understood and was ignored";
         assert!(line.ends_with(told), "{line}");
     }
 }

@@ -54,7 +54,7 @@ fn a_life(level: u8) {
     let more = directives(folder.path(), &source, level, "gridname \"another\"");
     configure(folder.path(), &more);
     gmetad.signal(Signal::SIGHUP);
-    has("read again");
+    has("reloaded");
     gmetad.signal(Signal::SIGTERM);
     assert!(gmetad.wait().success());
 
@@ -72,7 +72,7 @@ fn a_life(level: u8) {
         format!("NOTICE source \"s\" answers for the first time, from {host}"),
         format!("ERROR source \"s\" is down: {host}: "),
         "NOTICE source \"s\" is back after ".into(),
-        "NOTICE configuration read again; directives changed: gridname".into(),
+        "NOTICE configuration reloaded; directives changed: gridname".into(),
         "NOTICE gmetad has stopped, on SIGTERM, after ".into(),
     ];
     let lines = lines(folder.path());

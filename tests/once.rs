@@ -210,5 +210,8 @@ fn a_signal_cuts_it_short_and_the_rest_counts_as_failed() {
     assert_eq!(status.code(), Some(1));
     let output = child.wait_with_output().expect("it has ended");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(said.contains("ended before it had answered"), "{said}");
+    assert!(
+        said.contains("gmetad was stopped before it answered"),
+        "{said}"
+    );
 }

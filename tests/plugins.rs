@@ -165,6 +165,7 @@ fn the_c_example_says_in_the_log_what_it_counts() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn the_rust_example_gives_each_host_a_metric_that_is_stored() {
     let rig = Rig::new();
     rig.cargo(
@@ -283,6 +284,7 @@ fn every_wrong_call_is_refused_and_hurts_nobody() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn what_a_plugin_changes_is_stored_and_not_served() {
     let rig = Rig::new();
     rig.build("tests/data/plugins/probe.c", "probe.so");
@@ -312,6 +314,7 @@ fn last_value(file: &Path) -> f64 {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn each_file_that_is_no_plugin_is_named_with_the_reason_and_the_rest_go_on() {
     let rig = Rig::new();
     let plugins = rig.plugins();
@@ -439,11 +442,11 @@ fn a_plugin_that_hangs_is_reported_while_polling_and_serving_go_on() {
     rig.build("tests/data/plugins/probe.c", "probe.so");
     let gate = rig.folder.path().join("gate");
     let gmetad = rig.start(&format!("probe {{\n hang {}\n}}\n", gate.display()));
-    gmetad.wait_for_line("plugin probe has been at one update for");
+    gmetad.wait_for_line("plugin probe has been busy with one update for");
     rig.source.wait_for_polls(2);
     assert!(gmetad.document().contains("NAME=\"load_one\" VAL=\"1.50\""));
     fs::write(&gate, "").expect("our own folder");
-    gmetad.wait_for_line("the plugins go on after");
+    gmetad.wait_for_line("the plugins are at work again, after");
     gmetad.wait_for_line("plugin probe: call 2 of fake");
     assert!(gmetad.end().success());
 }

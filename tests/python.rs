@@ -22,6 +22,7 @@ fn cluster_with_memory() -> Vec<u8> {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn a_plugin_of_gmetad_pythons_finds_every_name_that_it_uses() {
     let rig = Rig::new();
     rig.copy("tests/data/plugins/vocabulary.py");
@@ -58,6 +59,7 @@ fn a_plugin_of_gmetad_pythons_finds_every_name_that_it_uses() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn the_examples_do_what_they_say() {
     let rig = Rig::new();
     rig.source.script(Script::Serve(cluster_with_memory()));
@@ -249,6 +251,7 @@ fn a_recursion_without_end_is_an_exception_and_not_the_end_of_gmetad() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn what_one_changes_is_seen_by_the_next_and_stored() {
     let rig = Rig::new();
     let body = "for hostNode in clusterNode:\n    hostNode['METRIC:m0'].setAttr('val', 99)";

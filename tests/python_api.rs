@@ -139,6 +139,7 @@ fn every_use_of_the_api_gives_what_it_gave_in_gmetad_python() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn plugins_in_the_style_of_public_ones_do_what_they_do_in_gmetad_python() {
     let rig = Rig::new();
     for name in [
@@ -268,6 +269,7 @@ fn a_plugin_finds_all_clusters_in_the_datastore_from_a_thread_of_its_own() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn values_keep_their_types_for_the_next_plugin_in_python_and_are_text_for_others() {
     let rig = Rig::new();
     rig.write(
@@ -407,6 +409,7 @@ fn a_plugin_sends_plain_json_of_its_nodes_to_a_database() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn what_an_update_cannot_hold_is_said_once_and_the_rest_is_written() {
     let rig = Rig::new();
     rig.write(

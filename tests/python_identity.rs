@@ -138,6 +138,7 @@ fn health(gmetad: &Gmetad) -> String {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn plugins_may_share_a_section_also_a_built_in_ones() {
     let rig = Rig::new();
     let body = format!("def _parseConfig(self, cfgdata): print('reads', cfgdata)\n{SEES}");
@@ -207,6 +208,7 @@ fn plugins_may_share_a_section_also_a_built_in_ones() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn the_directive_names_all_of_an_id_or_one_file() {
     let rig = Rig::new();
     for name in ["a.py", "b.py", "c.py"] {
@@ -228,6 +230,7 @@ fn the_directive_names_all_of_an_id_or_one_file() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn a_file_that_writes_the_same_files_has_the_built_in_one_leave_them() {
     let rig = Rig::new();
     rig.copy("rrd_plugin.py");
@@ -297,6 +300,7 @@ fn a_file_that_writes_the_same_files_has_the_built_in_one_leave_them() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn a_file_that_writes_elsewhere_has_nobody_leave_anything() {
     let rig = Rig::new();
     fs::create_dir(rig.path("theirs")).expect("our own folder");
@@ -321,6 +325,7 @@ fn a_file_that_writes_elsewhere_has_nobody_leave_anything() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn the_built_in_one_writes_where_the_file_could_not_start_or_is_disabled() {
     for (method, line) in [
         (
@@ -386,7 +391,7 @@ fn a_factory_that_hangs_keeps_neither_polling_nor_serving() {
     let gmetad = rig.start("");
     rig.source.wait_for_polls(3);
     wait_until("the document", || gmetad.document().contains("\"h0\""));
-    gmetad.wait_for_line("plugin a.py (being loaded) has been at one update for");
+    gmetad.wait_for_line("plugin a.py (being loaded) has been busy with one update for");
     let said = health(&gmetad);
     assert!(
         said.contains("503") && said.contains("a.py (being loaded)"),
@@ -395,6 +400,7 @@ fn a_factory_that_hangs_keeps_neither_polling_nor_serving() {
 }
 
 #[test]
+#[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn a_file_that_is_left_out_stands_in_the_status_and_the_health() {
     let rig = Rig::new();
     rig.write("broken.py", "def get_plugin(:\n");

@@ -84,7 +84,7 @@ fn polls(gmetad: &Gmetad) -> BTreeMap<String, [u64; 3]> {
     let before = gmetad.log().len();
     gmetad.signal(Signal::SIGUSR1);
     wait_until("the status", || {
-        gmetad.log()[before..].contains("updates wait for the plugins")
+        gmetad.log()[before..].contains("updates wait, ")
     });
     let log = gmetad.log();
     let lines = log[before..].lines();
@@ -148,7 +148,7 @@ fn sources_come_change_and_go_while_the_others_miss_no_poll_and_lose_no_host() {
         // A panic here must not leave the clients asking for ever.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for turn in 0..ROUNDS {
-                let said = "configuration read again; sources added: ";
+                let said = "configuration reloaded; sources added: ";
                 reload(&gmetad, &folder, &after, said);
                 wait_until("the new one and the one that moved", || {
                     let answer = gmetad.document();
@@ -177,7 +177,7 @@ fn sources_come_change_and_go_while_the_others_miss_no_poll_and_lose_no_host() {
         }
     });
     assert!(asked.load(Ordering::SeqCst) > 3, "there was load");
-    let line = gmetad.wait_for_line("configuration read again; ");
+    let line = gmetad.wait_for_line("configuration reloaded; ");
     for part in [
         "sources added: \"comes\"",
         "sources changed: \"moves\", \"slower\"",
@@ -218,12 +218,7 @@ fn a_source_is_shown_where_it_stands_in_the_file() {
         answer.find("NAME=\"one\"") < answer.find("NAME=\"two\"")
     };
     assert!(order());
-    reload(
-        &gmetad,
-        &folder,
-        &(second + &first),
-        "sources in another order",
-    );
+    reload(&gmetad, &folder, &(second + &first), "sources reordered");
     assert!(!order());
 }
 
@@ -236,7 +231,12 @@ fn a_configuration_that_is_wrong_changes_nothing_and_is_said() {
     let gmetad = Gmetad::start(folder.path(), &good);
     wait_until("its hosts", || hosts(&gmetad.document()) == 3);
     let wrong = "gridname other\ndata_source \"new\" 1 127.0.0.1:0\nxml_port x\n";
-    reload(&gmetad, &folder, wrong, "the configuration is not applied");
+    reload(
+        &gmetad,
+        &folder,
+        wrong,
+        "reload failed, the old configuration stays in force",
+    );
     let log = gmetad.log();
     let conf = folder.path().join("gmetad.conf");
     for (line, what) in [(7, "data_source \"new\": "), (8, "xml_port: \"x\" ")] {
@@ -272,10 +272,10 @@ fn a_wrong_configuration_is_said_at_any_level_and_not_without_end() {
         &gmetad,
         &folder,
         &(good + &wrong),
-        "is not applied, what ran before goes on",
+        "reload failed, the old configuration stays in force",
     );
     assert_eq!(gmetad.log().matches("scalable: \"maybe\"").count(), 50);
-    gmetad.wait_for_line("and 10 more mistakes; gmetad -t lists them all");
+    gmetad.wait_for_line("and 10 more errors; gmetad -t lists all of them");
     fake.wait_for_polls(1);
     assert_eq!(hosts(&gmetad.document()), 3);
 }
@@ -290,10 +290,10 @@ fn a_file_that_has_no_source_any_more_is_not_believed() {
     // As it is for a moment where it is written in place.
     fs::write(folder.path().join("gmetad.conf"), "").expect("our own folder");
     gmetad.signal(Signal::SIGHUP);
-    gmetad.wait_for_line("the configuration has no data_source line any more");
+    gmetad.wait_for_line("the new one has no data_source line");
     fake.wait_for_polls(2);
     assert_eq!(hosts(&gmetad.document()), 3);
-    reload(&gmetad, &folder, &good, "nothing to change");
+    reload(&gmetad, &folder, &good, "nothing has changed");
 }
 
 #[test]
@@ -374,12 +374,12 @@ fn directives_hold_at_once_or_are_said_to_hold_later() {
             && !answer.contains("load_one")
     });
     wait_until("lines in the new log file", || {
-        read(&log).contains("configuration read again; ")
+        read(&log).contains("configuration reloaded; ")
     });
     // Those that hold later are said as long as they do.
     let later = "write_rrds has changed";
     reload(&gmetad, &folder, &new, later);
-    gmetad.wait_for_line("configuration read again: nothing to change");
+    gmetad.wait_for_line("configuration reloaded: nothing has changed");
 }
 
 #[test]
@@ -466,8 +466,8 @@ fn what_the_new_user_may_not_read_is_said_and_costs_no_source() {
     let gmetad = Gmetad::start(folder.path(), conf);
     wait_until("its hosts", || hosts(&gmetad.document()) == 3);
     gmetad.signal(Signal::SIGHUP);
-    let line = gmetad.wait_for_line("the configuration is not applied");
-    assert!(line.contains("has been user nobody"), "{line}");
+    let line = gmetad.wait_for_line("reload failed, the old configuration stays in force");
+    assert!(line.contains("gmetad runs as user nobody"), "{line}");
     let line = gmetad.wait_for_line("cannot list");
     assert!(line.contains("conf.d"), "{line}");
     // A file that is named, and the first file itself.
@@ -481,7 +481,7 @@ fn what_the_new_user_may_not_read_is_said_and_costs_no_source() {
     assert_eq!(hosts(&gmetad.document()), 3);
     set_mode(&included.join("a.conf"), 0o644);
     set_mode(&folder.path().join("gmetad.conf"), 0o644);
-    reload(&gmetad, &folder, conf, "nothing to change");
+    reload(&gmetad, &folder, conf, "nothing has changed");
 }
 
 #[test]
@@ -556,9 +556,7 @@ fn a_disk_that_does_not_answer_is_said_and_stops_nothing() {
     mkfifo(&conf, Mode::S_IRWXU).expect("our own folder");
     wait_until("the line", || {
         gmetad.signal(Signal::SIGHUP);
-        gmetad
-            .log()
-            .contains("the configuration is still being read, for ")
+        gmetad.log().contains(" is being read for ")
     });
     // It is being read all the while, and the loop does not wait.
     fake.wait_for_polls(3);

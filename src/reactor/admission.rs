@@ -81,14 +81,15 @@ impl Reactor {
     fn descriptors_are_back(&mut self) {
         let now = self.shared.instant();
         if let Some(lasted) = self.shared.no_descriptors.recovered(now) {
-            gmetad_core::recovered!(error: "clients are let in again, after {}", span(lasted));
+            gmetad_core::recovered!(error: "clients are accepted again, after {}", span(lasted));
         }
     }
 
     fn rest(&mut self, listener: Key, err: &io::Error) {
         let now = self.shared.instant();
         if self.shared.no_descriptors.failed(now).is_some() {
-            log::error!("clients cannot be let in: {}", super::reason(err));
+            let reason = super::reason(err);
+            log::error!("cannot accept clients: {reason}{}", remedy(err));
         }
         let again = self.shared.now.mono + REST;
         self.shared.set_deadline(listener, Some(again));
@@ -116,7 +117,10 @@ impl Reactor {
                 // The first turn sets the deadline.
                 self.make_ready(key);
             }
-            Err(err) => log::error!("a client cannot be waited for: {}", super::reason(&err)),
+            Err(err) => log::error!(
+                "cannot register a client's socket: {}; its connection is closed",
+                super::reason(&err)
+            ),
         }
     }
 
@@ -125,7 +129,7 @@ impl Reactor {
         let shared = &mut self.shared;
         if !shared.trust.allows(address) {
             shared.clients.untrusted += 1;
-            let what = "turned away, it is not in trusted_hosts";
+            let what = "refused, it is not in trusted_hosts";
             shared.tell(address, Nuisance::Untrusted, &what);
             shared.look_up_names_soon();
             return false;
@@ -143,7 +147,9 @@ impl Reactor {
             shared.tell(
                 address,
                 Nuisance::Crowd,
-                &format_args!("turned away, there is room for {room} clients"),
+                &format_args!(
+                    "refused, the limit is {room} clients, half of them from one address"
+                ),
             );
             return false;
         }
@@ -223,9 +229,18 @@ impl Reactor {
         match added {
             Ok(key) => self.make_ready(key),
             Err(err) => log::error!(
-                "an rrdcached client cannot be waited for: {}",
+                "rrdcached socket: cannot register a client's connection: {}; it is closed",
                 super::reason(&err)
             ),
         }
+    }
+}
+
+/// What to do where clients cannot be accepted.
+fn remedy(err: &io::Error) -> &'static str {
+    match err.raw_os_error() {
+        Some(libc::EMFILE) => "; raise gmetad's limit of open files (LimitNOFILE, ulimit -n)",
+        Some(libc::ENFILE) => "; raise the system's limit of open files (fs.file-max)",
+        _ => "",
     }
 }

@@ -44,7 +44,7 @@ pub enum BindError {
         source: io::Error,
     },
     /// A descriptor for the loop itself cannot be created.
-    #[error("the loop cannot be set up: {0}")]
+    #[error("cannot set up the event loop: {0}")]
     SetUp(#[from] io::Error),
 }
 

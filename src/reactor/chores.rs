@@ -81,13 +81,14 @@ impl Reactor {
         if let Some((id, taken)) = plugins.stalled(mono) {
             match self.shared.stalled.failed(now) {
                 Some(Say::First | Say::Still { .. }) => log::error!(
-                    "plugin {id} has been at one update for {}; polling and serving go on",
+                    "plugin {id} has been busy with one update for {}; the other plugins wait, polling and \
+                     serving go on",
                     span(taken)
                 ),
                 None => {}
             }
         } else if let Some(lasted) = self.shared.stalled.recovered(now) {
-            gmetad_core::recovered!(error: "the plugins go on after {}", span(lasted));
+            gmetad_core::recovered!(error: "the plugins are at work again, after {}", span(lasted));
         }
     }
 
@@ -99,7 +100,7 @@ impl Reactor {
             ending.at_once = true;
             return;
         }
-        log::info!("stopping: {why} received");
+        log::info!("{why} received, stopping");
         self.shared.ending = Some(Ending {
             why,
             plugins_until: now + PLUGINS_END_WITHIN,
@@ -175,7 +176,9 @@ impl Reactor {
             }
         }
         if left > 0 {
-            log::info!("{left} clients did not have all of their answers at the end");
+            log::info!(
+                "closed {left} connections at the end: the clients did not take their answers in time"
+            );
         }
         self.shared.set_chore(Chore::Ending, Some(until));
     }

@@ -210,7 +210,7 @@ impl Connection {
             shared.tell(
                 self.address,
                 Nuisance::Request,
-                &format_args!("its \"{ignored}\" is not understood and ignored"),
+                &format_args!("\"{ignored}\" in its request is not understood and was ignored"),
             );
         }
     }

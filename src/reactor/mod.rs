@@ -61,10 +61,10 @@ const EVENTS: usize = 256;
 #[derive(Debug, Error)]
 pub enum RunError {
     /// Waiting for readiness failed.
-    #[error("the loop cannot wait for its sockets: {0}")]
+    #[error("the event loop cannot wait for its sockets: {0}")]
     Wait(io::Error),
     /// No thread could be started.
-    #[error("the plugin thread cannot be started: {0}")]
+    #[error("cannot start the plugin thread: {0}")]
     Plugins(io::Error),
 }
 
@@ -104,7 +104,9 @@ impl Reactor {
     pub fn run(mut self) -> Result<&'static str, RunError> {
         self.start_plugins()?;
         self.shared.sampler = Sampler::start()
-            .inspect_err(|err| log::warn!("this machine's figures are not looked at: {err}"))
+            .inspect_err(|err| {
+                log::warn!("host statistics disabled, cannot start their thread: {err}");
+            })
             .ok();
         self.add_sources();
         self.start_chores();

@@ -83,7 +83,7 @@ impl Shared {
             Ok(addresses) => {
                 if let Some(lasted) = known.failing.recovered(now) {
                     let lasted = span(lasted);
-                    gmetad_core::recovered!(warning: "trusted_hosts: {name} is resolved again, after {lasted}");
+                    gmetad_core::recovered!(warning: "trusted_hosts: {name} has an address again, after {lasted}");
                 }
                 let addresses: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
                 self.trust.set_addresses(name, &addresses);
@@ -91,10 +91,12 @@ impl Shared {
             // Addresses from earlier lookups stay trusted.
             Err(reason) => match known.failing.failed(now) {
                 Some(Say::First) => {
-                    log::warn!("trusted_hosts: {name} cannot be resolved: {reason}");
+                    log::warn!(
+                        "trusted_hosts: {name} has no address: {reason}; addresses that it had stay trusted"
+                    );
                 }
                 Some(Say::Still { lasted, times }) => log::warn!(
-                    "trusted_hosts: {name} has not been resolved for {}, {times} times: {reason}",
+                    "trusted_hosts: {name} has had no address for {}, in {times} lookups: {reason}",
                     span(lasted)
                 ),
                 None => {}

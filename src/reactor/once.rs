@@ -172,7 +172,7 @@ impl super::Shared {
                     metrics,
                 }),
                 SourceState::Down => Err(reason().unwrap_or_default()),
-                SourceState::New => Err("ended before it had answered".into()),
+                SourceState::New => Err("gmetad was stopped before it answered".into()),
             },
         }
     }
@@ -186,10 +186,10 @@ impl Round {
         for plugin in plugins.plugins() {
             let trouble = match plugin.state {
                 PluginState::Refused => "was left out: it could not be configured or started",
-                PluginState::Disabled => "failed too often in a row, and then saw nothing more",
-                PluginState::Starting | PluginState::Running => "has not ended",
+                PluginState::Disabled => "was disabled: it failed too often in a row",
+                PluginState::Starting | PluginState::Running => "did not stop in time",
                 PluginState::NotLoaded => "was left out: it could not be loaded",
-                PluginState::Stopped if plugin.failed > 0 => "failed with some updates",
+                PluginState::Stopped if plugin.failed > 0 => "failed on some updates",
                 PluginState::Stopped | PluginState::Replaced => continue,
             };
             self.troubles
@@ -235,13 +235,13 @@ mod tests {
             ],
             samples: 396,
             files_created: 4,
-            troubles: vec!["plugin alert failed with some updates".into()],
+            troubles: vec!["plugin alert failed on some updates".into()],
         };
         assert_eq!(
             round.to_string(),
             "my cluster  ok          12 hosts      396 metrics    0.41 s  from localhost:8649\n\
              down        FAILED  after 10.00 s: h:1: cannot connect: Connection refused\n\
-             plugin alert failed with some updates\n\
+             plugin alert failed on some updates\n\
              2 sources, 1 failed; 12 hosts, 396 metrics; 396 samples written, 4 files created\n"
         );
         assert_eq!(round.failed(), 1);

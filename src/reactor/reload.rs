@@ -82,10 +82,10 @@ impl Reactor {
                 logging::insist(
                     Level::Error,
                     format_args!(
-                        "the configuration is still being read, for {}: {}, or a file that it \
-                         includes, is on a disk that does not answer",
-                        span(lasted),
-                        origin.conf.display()
+                        "reload: {} is being read for {} already; it, or a file that it includes, \
+                         is on a disk that does not respond",
+                        origin.conf.display(),
+                        span(lasted)
                     ),
                 );
             }
@@ -101,7 +101,7 @@ impl Reactor {
                 };
             }
             Err(err) => log::error!(
-                "the configuration is not read again, there is no thread for it: {}",
+                "reload failed, the old configuration stays in force: cannot start a thread: {}",
                 super::reason(&err)
             ),
         }
@@ -128,7 +128,10 @@ impl Reactor {
             _ if self.shared.ending.is_some() => {}
             Some(Ok(loaded)) => self.take(&loaded),
             Some(Err(errors)) => refuse(&errors, &self.shared.config),
-            None => log::error!("the configuration was not read again: what ran before goes on"),
+            None => log::error!(
+                "reload failed, the old configuration stays in force: reading the new one caused a \
+                 panic; please report this"
+            ),
         }
     }
 
@@ -137,8 +140,8 @@ impl Reactor {
             logging::insist(
                 Level::Error,
                 format_args!(
-                    "the configuration has no data_source line any more, as if it were not whole: \
-                     it is not applied, what ran before goes on; to poll nothing, start gmetad anew"
+                    "reload failed, the old configuration stays in force: the new one has no \
+                     data_source line and may be incomplete; to poll nothing, restart gmetad"
                 ),
             );
             return;
@@ -328,7 +331,7 @@ fn refuse(errors: &ConfigErrors, running: &Config) {
     if left > 0 {
         logging::insist(
             Level::Error,
-            format_args!("and {left} more mistakes; gmetad -t lists them all"),
+            format_args!("and {left} more errors; gmetad -t lists all of them"),
         );
     }
     let unreadable = errors.errors.iter().any(|error| {
@@ -342,18 +345,18 @@ fn refuse(errors: &ConfigErrors, running: &Config) {
         .as_ref()
         .filter(|_| unreadable && !Uid::effective().is_root());
     let hint = user.map_or(String::new(), |user| {
-        format!("; since the start gmetad has been user {user}, who must be able to read it")
+        format!("; gmetad runs as user {user}, who must be able to read it")
     });
     logging::insist(
         Level::Error,
-        format_args!("the configuration is not applied, what ran before goes on{hint}"),
+        format_args!("reload failed, the old configuration stays in force{hint}"),
     );
 }
 
 /// The applied changes in one line.
 fn told(changes: &Changes) -> String {
     if changes.is_empty() {
-        return "configuration read again: nothing to change".into();
+        return "configuration reloaded: nothing has changed".into();
     }
     let of = |sources: &[SourceConfig]| -> Vec<String> {
         sources
@@ -377,9 +380,9 @@ fn told(changes: &Changes) -> String {
         }
     }
     if parts.is_empty() {
-        parts.push("sources in another order".into());
+        parts.push("sources reordered".into());
     }
-    format!("configuration read again; {}", parts.join("; "))
+    format!("configuration reloaded; {}", parts.join("; "))
 }
 
 fn listed(names: &[String]) -> String {

@@ -105,9 +105,9 @@ impl Shared {
     fn log_clients(&self) {
         let clients = &self.clients;
         say(format_args!(
-            "status: {} clients connected, {} let in, {} turned away as untrusted, {} for want of \
-             room, {} at fault; {} requests on the XML port, {} on the interactive port; {} bytes \
-             sent",
+            "status: clients: {} connected, {} accepted, {} refused as untrusted, {} refused at the \
+             limit, {} closed for a fault; {} requests on the XML port, {} on the interactive \
+             port; {} bytes sent",
             clients.connected,
             clients.accepted,
             clients.untrusted,
@@ -126,15 +126,15 @@ fn say(text: fmt::Arguments<'_>) {
 
 fn log_source(status: &SourceStatus) {
     say(format_args!(
-        "status: source \"{}\" is {}: {} polls good, {} failed, {} missed; {} bytes of \
-         documents in {} bytes, {} damaged places; {} ms of work",
+        "status: source \"{}\" is {}: polls: {} succeeded, {} failed, {} missed; received {} \
+         bytes ({} unpacked), {} repairs, {} ms of processing",
         status.name,
         status.state.word(),
         status.polls_ok.num,
         status.polls_failed.num,
         status.missed,
-        status.document_bytes,
         status.wire_bytes,
+        status.document_bytes,
         status.damage,
         status.busy.as_millis()
     ));
@@ -143,13 +143,13 @@ fn log_source(status: &SourceStatus) {
 fn log_plugins(plugins: &PluginHandle) {
     let queue = plugins.queue();
     say(format_args!(
-        "status: {} updates wait for the plugins, {} were replaced by newer ones",
+        "status: plugins: {} updates wait, {} were replaced by newer ones",
         queue.length, queue.replaced
     ));
     let files = plugins.rrd();
     say(format_args!(
-        "status: {} values in {} calls into RRD files, {} files created, {} values repeated, \
-         {} refused for newer ones, {} failed, {} files cannot be written",
+        "status: RRD files: {} values in {} writes, {} files created; values skipped: {} repeated, \
+         {} older than the file's last; {} values failed, {} files cannot be written",
         files.written,
         files.calls,
         files.created,
@@ -159,8 +159,8 @@ fn log_plugins(plugins: &PluginHandle) {
         files.broken
     ));
     say(format_args!(
-        "status: {} values wait in {} bytes, {} bytes went into the journal, {} files were \
-         written early for want of room",
+        "status: RRD cache: {} values wait in {} bytes, {} bytes written to the journal, {} files \
+         written early because the cache was full",
         files.held, files.held_bytes, files.journal_bytes, files.forced
     ));
 }

@@ -68,7 +68,7 @@ impl Resolver {
         };
         if let Some(Question { asker, name, .. }) = unasked {
             self.questions = None;
-            let found = Err("the thread that looks names up cannot be started".into());
+            let found = Err("cannot start the thread that looks up names".into());
             // Cannot fail: `self` holds the receiver.
             let _ = self.answer_to.send(ResolverAnswer { asker, name, found });
             let _ = self.waker.wake();

@@ -259,11 +259,11 @@ impl Source {
                 );
             }
             Some(Say::Still { lasted, times }) => log::error!(
-                "source \"{}\" is down for {} and {times} polls: {reasons}",
+                "source \"{}\" has been down for {} and {times} polls: {reasons}",
                 self.name,
                 span(lasted)
             ),
-            None => log::debug!("source \"{}\": no answer: {reasons}", self.name),
+            None => log::debug!("source \"{}\": poll failed: {reasons}", self.name),
         }
         let nodes = shared.store.nodes_of(self.id).to_vec();
         self.hand_on(nodes, false, shared);
@@ -303,11 +303,11 @@ impl Source {
             self.restless.recovered(now);
         } else if self.restless.failed(now).is_some() {
             let why = if failures.is_empty() {
-                "its name stands for another address".into()
+                "its name has another address".into()
             } else {
                 listed(failures)
             };
-            log::warn!("source \"{}\" is now read from {host}: {why}", self.name);
+            log::warn!("source \"{}\" is now polled at {host}: {why}", self.name);
         }
     }
 
@@ -318,10 +318,11 @@ impl Source {
             self.late.recovered(now);
         } else if self.late.failed(now).is_some() {
             log::warn!(
-                "source \"{}\": a poll took {}, longer than until its next start; \
-                 {missed_so_far} starts are missed so far",
+                "source \"{}\": a poll took {}, longer than its interval of {}; polls missed so \
+                 far: {missed_so_far}",
                 self.name,
-                span(shared.now.mono.since(outcome.started))
+                span(shared.now.mono.since(outcome.started)),
+                span(self.interval)
             );
         }
     }
@@ -330,14 +331,13 @@ impl Source {
         if damage == 0 {
             if let Some(lasted) = self.damaged.recovered(now) {
                 let lasted = span(lasted);
-                gmetad_core::recovered!(warning: "source \"{}\" is sound again after {lasted}", self.name);
+                gmetad_core::recovered!(warning: "source \"{}\": its document is well formed again, after {lasted}", self.name);
             }
             return;
         }
         if self.damaged.failed(now).is_some() {
             log::warn!(
-                "source \"{}\": {damage} places in its document are not as they should be; they \
-                 are kept as well as they can be read",
+                "source \"{}\": {damage} malformed places in its document, recovered where possible",
                 self.name
             );
         }
