@@ -695,8 +695,8 @@ fn an_update_of_a_time_that_has_not_come_is_refused() {
     let one = |command: String| ask(&socket, &format!("{command}\n"), "\n");
     let refused = |time: u64| {
         format!(
-            "illegal attempt to update using time {time}, which is more than 24 hours ahead of \
-             this machine's clock; set the clock that is wrong\n"
+            "time {time} is more than 24 hours ahead of this machine's clock; set the clock that is \
+             wrong\n"
         )
     };
     // In 2106, after it, and the day after tomorrow.

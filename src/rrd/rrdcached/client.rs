@@ -1,7 +1,7 @@
-//! A running rrdcached, which is given the updates in place of the files.
+//! Sends updates to a running rrdcached instead of writing them to the files.
 //!
-//! Creates no file: that is done here as without it, so an rrdcached must see the same files. How
-//! the link is kept is `export`'s matter.
+//! Files are still created here, so rrdcached has to see them by the same paths. The link to it is
+//! in `gmetad_export`.
 
 use std::collections::HashSet;
 use std::ffi::CStr;
@@ -19,36 +19,36 @@ use gmetad_export::link::{
     Target, target,
 };
 
-/// What it is called in the log and in the status.
+/// Its name in the log and in the status.
 const ID: &str = "rrdcached";
 
-/// What begins a batch, and what ends it.
+/// First and last line of a batch.
 const OPENING: &[u8] = b"BATCH\n";
 const CLOSING: &[u8] = b".\n";
 
-/// Longest line rrdcached reads, its end included.
+/// Longest line that rrdcached reads, with its end.
 const LINE_BYTES: usize = 4096;
 
-/// Longest line it answers with: at most a path and what is wrong with it.
+/// Longest line of its answers: a path, and what is wrong with it.
 const ANSWER_BYTES: usize = 3 * LINE_BYTES;
 
-/// Files that rrdcached did not find, at most; of more, the others are found missing later.
+/// Most files that are remembered as missing. Others are found missing again later.
 const MISSING_LIMIT: usize = 100_000;
 
-/// The connection to it, and what it said of files.
+/// The link to rrdcached, and what it has said about files.
 #[derive(Debug)]
 pub(crate) struct RrdcachedClient {
     address: RrdcachedAddress,
     counters: Arc<ExportCounters>,
     files: Arc<RrdCounters>,
     refusals: Refusals,
-    /// None before the start and after the end.
+    /// `None` before the start and after the end.
     link: Option<Link>,
     missing: Missing,
     line: Vec<u8>,
 }
 
-/// Paths of the files that it did not find.
+/// Paths of files that rrdcached did not find.
 #[derive(Clone, Debug, Default)]
 struct Missing(Arc<Mutex<HashSet<Vec<u8>>>>);
 
@@ -60,7 +60,7 @@ impl Missing {
 }
 
 impl RrdcachedClient {
-    /// As configured; none if it is not.
+    /// As configured; `None` if none is.
     pub(crate) fn new(
         config: &ExportConfig,
         files: &Arc<RrdCounters>,
@@ -97,12 +97,12 @@ impl RrdcachedClient {
         Ok(())
     }
 
-    /// What is counted of the updates it is given.
+    /// Name and counters of the updates sent.
     pub(crate) fn export(&self) -> (&'static str, Arc<ExportCounters>) {
         (ID, Arc::clone(&self.counters))
     }
 
-    /// Puts the samples of one file in; how many were too long for a line.
+    /// Adds the samples of one file. Returns how many were too long for a line.
     pub(crate) fn put(&mut self, path: &CStr, samples: &Samples) -> usize {
         let Some(link) = &mut self.link else {
             return samples.len();
@@ -111,26 +111,26 @@ impl RrdcachedClient {
         samples.with(|samples| lines(path, samples, buffer, |line| link.put(line)))
     }
 
-    /// Whether it was that file it did not find; told once each time.
+    /// Whether rrdcached did not find this file. Says so once each time.
     pub(crate) fn has_missed(&self, path: &CStr) -> bool {
         let mut missing = self.missing.lock();
         !missing.is_empty() && missing.remove(path.to_bytes())
     }
 
-    /// Sends what was put in: an update is over.
+    /// Sends what was added, at the end of an update.
     pub(crate) fn hand_over(&mut self) {
         if let Some(link) = &mut self.link {
             link.hand_over();
         }
     }
 
-    /// Ends the connection, once all is taken or it is clear that it will not be.
+    /// Closes the link, once rrdcached has taken everything or it is clear that it will not.
     pub(crate) fn close(&mut self) {
         link::close(self.link.take().into_iter().collect());
     }
 }
 
-/// `UPDATE path time:value …`, in as many lines as it takes; how many samples fit into none.
+/// `UPDATE path time:value …`, in as many lines as needed. Returns how many samples fit into no line.
 fn lines(path: &CStr, samples: &[&CStr], line: &mut Vec<u8>, mut each: impl FnMut(&[u8])) -> usize {
     let mut lost = 0;
     line.clear();
@@ -158,8 +158,8 @@ fn lines(path: &CStr, samples: &[&CStr], line: &mut Vec<u8>, mut each: impl FnMu
     lost
 }
 
-/// A path as one field of a command, as rrdcached(1) has it: white space and backslashes with a
-/// backslash in front.
+/// Appends a path as one field of a command: with a backslash before white space and backslashes, as
+/// in rrdcached(1).
 fn escape(path: &[u8], line: &mut Vec<u8>) {
     for &byte in path {
         if matches!(byte, b'\t'..=b'\r' | b' ' | b'\\') {
@@ -169,7 +169,7 @@ fn escape(path: &[u8], line: &mut Vec<u8>) {
     }
 }
 
-/// The path in a line that was made here.
+/// The path in a line made by `lines`.
 fn path_of(line: &[u8]) -> Vec<u8> {
     let mut path = Vec::new();
     let mut bytes = line.strip_prefix(b"UPDATE ").unwrap_or(line).iter();
@@ -211,7 +211,7 @@ impl Dialect for Batches {
             return Err(LinkError::Protocol(greeting));
         }
         let head = reader.line(ANSWER_BYTES)?;
-        // No more than there were lines, whatever it says.
+        // At most one per line, whatever it says.
         let errors = number(&head).filter(|errors| *errors <= frame.values);
         let errors = errors.ok_or(LinkError::Protocol(head))?;
         let mut answer = BatchAnswer::default();
@@ -221,29 +221,7 @@ impl Dialect for Batches {
                 return Err(LinkError::Protocol(line));
             };
             let (_, reason) = line.split_once(' ').unwrap_or_default();
-            match Late::of(reason) {
-                None => {}
-                Some(Late::Repeated) => {
-                    // Most likely the same batch, whose answer was lost.
-                    self.files.repeated.fetch_add(1, Ordering::Relaxed);
-                    continue;
-                }
-                Some(Late::Behind { newest }) => {
-                    self.files.refused.fetch_add(1, Ordering::Relaxed);
-                    answer.left_out += 1;
-                    if let Some(path) = path_at(frame, at) {
-                        self.refusals.note(&path, newest);
-                    }
-                    continue;
-                }
-            }
-            if reason.starts_with("No such file") {
-                self.note_missing(frame, at);
-            }
-            if answer.refused.is_empty() {
-                answer.reason = named(frame, at, reason);
-            }
-            answer.refused.push(at.wrapping_sub(1));
+            self.note_error(frame, at, reason, &mut answer);
         }
         Ok(answer)
     }
@@ -253,17 +231,17 @@ impl Dialect for Batches {
     }
 }
 
-/// How a value is not later than what rrdcached has of its file.
+/// Why a value comes too late for its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Late {
-    /// It has one of that time.
+    /// rrdcached has a value of the same time.
     Repeated,
-    /// It has one of this time, which is later.
+    /// rrdcached has a value of this later time.
     Behind { newest: u32 },
 }
 
 impl Late {
-    /// As rrdcached says it: `illegal attempt to update using time 1.000000 when last update time
+    /// From rrdcached's words: `illegal attempt to update using time 1.000000 when last update time
     /// is 2.000000 (minimum one second step)`.
     fn of(reason: &str) -> Option<Late> {
         let rest = reason.strip_prefix("illegal attempt to update using time ")?;
@@ -282,6 +260,30 @@ impl Late {
 }
 
 impl Batches {
+    /// Notes what rrdcached says of a line.
+    fn note_error(&self, frame: &Frame, at: u32, reason: &str, answer: &mut BatchAnswer) {
+        match Late::of(reason) {
+            // Most likely the same batch again, whose answer was lost.
+            Some(Late::Repeated) => drop(self.files.repeated.fetch_add(1, Ordering::Relaxed)),
+            Some(Late::Behind { newest }) => {
+                self.files.refused.fetch_add(1, Ordering::Relaxed);
+                answer.left_out += 1;
+                if let Some(path) = path_at(frame, at) {
+                    self.refusals.note(&path, newest);
+                }
+            }
+            None => {
+                if reason.starts_with("No such file") {
+                    self.note_missing(frame, at);
+                }
+                if answer.refused.is_empty() {
+                    answer.reason = named(frame, at, reason);
+                }
+                answer.refused.push(at.wrapping_sub(1));
+            }
+        }
+    }
+
     fn note_missing(&self, frame: &Frame, at: u32) {
         let Some(path) = path_at(frame, at) else {
             return;
@@ -293,13 +295,13 @@ impl Batches {
     }
 }
 
-/// The path in a frame's line, counted from 1.
+/// The path in a line of a frame. Lines count from 1.
 fn path_at(frame: &Frame, at: u32) -> Option<Vec<u8>> {
     let at = (at as usize).checked_sub(1)?;
     lines_of(frame).nth(at).map(path_of)
 }
 
-/// A frame's updates.
+/// The updates of a frame.
 fn lines_of(frame: &Frame) -> impl Iterator<Item = &[u8]> {
     let lines = frame.bytes.strip_prefix(OPENING).unwrap_or(&frame.bytes);
     let lines = lines.strip_suffix(CLOSING).unwrap_or(lines);
@@ -308,7 +310,7 @@ fn lines_of(frame: &Frame) -> impl Iterator<Item = &[u8]> {
         .take(frame.values as usize)
 }
 
-/// What rrdcached says of a line, with the file's name, which it does not always say.
+/// What rrdcached says of a line, with the path, which it sometimes leaves out.
 fn named(frame: &Frame, at: u32, reason: &str) -> String {
     let path = path_at(frame, at).unwrap_or_default();
     let path = String::from_utf8_lossy(&path);
@@ -434,6 +436,8 @@ mod tests {
         );
         assert_eq!(of("x", "y"), repeated);
         assert_eq!(Late::of("No such file: /r/c/h/m.rrd"), None);
+        let ahead = "time 4294967295 is more than 24 hours ahead of this machine's clock";
+        assert_eq!(Late::of(ahead), None, "another gmetad's socket says so");
     }
 
     #[test]

@@ -338,8 +338,8 @@ fn usable_time(secs: &str, now: i64) -> Result<u32, String> {
     match u32::try_from(epoch) {
         Ok(time) if !matches!(of_sender, StoreTime::NotTheirs(_)) => Ok(time),
         _ => Err(format!(
-            "illegal attempt to update using time {secs}, which is more than {} hours ahead of this \
-             machine's clock; set the clock that is wrong",
+            "time {secs} is more than {} hours ahead of this machine's clock; set the clock that is \
+             wrong",
             MOST_APART_SECS / 3600
         )),
     }
@@ -373,7 +373,7 @@ mod tests {
         let in_2106 = i64::from(u32::MAX);
         for time in [limit + 1, in_2106, in_2106 + 1, i64::MAX] {
             let reason = at(time, NOW).unwrap_err();
-            let wanted = format!("time {time}, which is more than 24 hours ahead of this machine");
+            let wanted = format!("time {time} is more than 24 hours ahead of this machine");
             assert!(reason.contains(&wanted), "{reason}");
         }
         let endless = format!("{}:1", "9".repeat(40));
