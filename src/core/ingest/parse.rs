@@ -42,8 +42,8 @@ enum Unfinished {
     Nothing,
     /// Text, which is counted.
     Text,
-    /// A tag that was looked through so far, or compared with known METRICs up to that length.
-    Tag { scan: Scan, compared: usize },
+    /// A tag that was looked through so far, and its length when that started.
+    Tag { scan: Scan, seen: usize },
 }
 
 /// How far one element was read.
@@ -170,7 +170,7 @@ impl Parser {
                 Some(Step::Unfinished(_)) => {
                     self.unfinished = Unfinished::Tag {
                         scan: Scan::default(),
-                        compared: rest.len(),
+                        seen: rest.len(),
                     };
                     break;
                 }
@@ -192,7 +192,7 @@ impl Parser {
     /// Goes on with what the last piece ended with.
     ///
     /// No byte is looked at again and again, however small the pieces are: a scan goes on where it
-    /// stopped, and what was compared is compared again only when it has doubled.
+    /// stopped, and starts anew only when there is twice as much as when it started.
     fn read_unfinished(&mut self, bytes: &[u8], table: &mut DefTable) -> Result<Step, ParseError> {
         if bytes.is_empty() {
             return Ok(Step::Unfinished(0));
@@ -200,19 +200,12 @@ impl Parser {
         match std::mem::replace(&mut self.unfinished, Unfinished::Nothing) {
             Unfinished::Nothing => Ok(Step::Read(0)),
             Unfinished::Text => Ok(self.read_text(bytes)),
-            Unfinished::Tag { scan, mut compared } => {
-                if !scan.is_dropping() && bytes.len() >= 2 * compared {
-                    compared = bytes.len();
-                    match self.compare(bytes) {
-                        Some(Step::Unfinished(len)) => {
-                            self.unfinished = Unfinished::Tag { scan, compared };
-                            return Ok(Step::Unfinished(len));
-                        }
-                        Some(read) => return Ok(read),
-                        None => {}
-                    }
-                }
-                self.read_slowly(bytes, self.position, scan, compared, table)
+            // From its start, so that it is compared again.
+            Unfinished::Tag { scan, seen } if !scan.is_dropping() && bytes.len() >= 2 * seen => {
+                Ok(Step::Read(0))
+            }
+            Unfinished::Tag { scan, seen } => {
+                self.read_slowly(bytes, self.position, scan, seen, table)
             }
         }
     }
@@ -235,13 +228,13 @@ impl Parser {
     }
 
     /// Reads the tag or text at the start of `bytes`, which are not empty, at that offset in the
-    /// document. `scan` has looked at the tag before.
+    /// document. `scan` has looked at the tag before, first when it had `seen` bytes.
     fn read_slowly(
         &mut self,
         bytes: &[u8],
         offset: u64,
         mut scan: Scan,
-        compared: usize,
+        seen: usize,
         table: &mut DefTable,
     ) -> Result<Step, ParseError> {
         if scan.is_dropping() {
@@ -260,7 +253,7 @@ impl Parser {
         let most = &bytes[..bytes.len().min(MAX_TAG_BYTES)];
         let Some(tag) = scan.tag(most) else {
             if bytes.len() < MAX_TAG_BYTES {
-                self.unfinished = Unfinished::Tag { scan, compared };
+                self.unfinished = Unfinished::Tag { scan, seen };
                 return Ok(Step::Unfinished(0));
             }
             let dropped = scan.drop_bytes(most);
@@ -298,7 +291,7 @@ impl Parser {
     ) -> Result<Step, ParseError> {
         let Some(tag) = scan.tag(bytes) else {
             let dropped = scan.drop_bytes(bytes);
-            self.unfinished = Unfinished::Tag { scan, compared: 0 };
+            self.unfinished = Unfinished::Tag { scan, seen: 0 };
             return Ok(Step::Unfinished(dropped));
         };
         self.elements

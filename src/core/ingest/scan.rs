@@ -313,6 +313,13 @@ enum Found {
 impl After {
     /// What follows, and where. `None`: more bytes are needed to tell.
     fn seek(&mut self, bytes: &[u8]) -> Option<(usize, Found)> {
+        // The usual case, without looking at the state for each byte.
+        if let (After::Quote, [b' ', rest @ ..]) = (*self, bytes) {
+            let len = rest.iter().take_while(|byte| is_name(**byte)).count();
+            if len > 0 && rest[len..].starts_with(b"=\"") {
+                return Some((len + 2, Found::Attribute));
+            }
+        }
         for (at, &byte) in bytes.iter().enumerate() {
             *self = match (*self, byte) {
                 (After::Quote | After::Blank | After::Slash, b'>') => {

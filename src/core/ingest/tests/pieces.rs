@@ -252,3 +252,81 @@ fn no_byte_is_looked_at_again_and_again_however_small_the_pieces_are() {
         );
     }
 }
+
+/// A tag of random parts, up to a little more than the limit or far from it.
+fn random_tag(dice: &mut Dice) -> String {
+    const PARTS: [&str; 20] = [
+        "\"",
+        "'",
+        ">",
+        "/>",
+        "\n",
+        " ",
+        "<",
+        "=",
+        "?",
+        "/",
+        " A=\"b\"",
+        "\" B=\"",
+        ">\n",
+        "><",
+        "</METRIC>",
+        "<METRIC NAME=\"n\" VAL=\"1\"/>",
+        "</HOST>",
+        "<!--",
+        "-->",
+        "&",
+    ];
+    let starts = [
+        "<METRIC NAME=\"m\" VAL=\"",
+        "<HOST NAME=\"",
+        "<FOO ",
+        "</METRIC ",
+        "<!--",
+        "<?",
+    ];
+    let mut tag = starts[dice.below(starts.len())].to_owned();
+    let pad = [
+        0,
+        30_000,
+        MAX_TAG_BYTES - 60,
+        MAX_TAG_BYTES - 30,
+        MAX_TAG_BYTES + 30,
+    ];
+    let (pad, fill) = (pad[dice.below(pad.len())], ["x", " ", "y "][dice.below(3)]);
+    let at = dice.below(8);
+    for part in 0..8 + dice.below(16) {
+        if part == at {
+            tag += &fill.repeat(pad / fill.len());
+        }
+        tag += PARTS[dice.below(PARTS.len())];
+    }
+    tag
+}
+
+#[test]
+fn the_pieces_that_a_large_and_broken_tag_comes_in_make_no_difference() {
+    for seed in 0..300 {
+        let dice = &mut Dice(seed);
+        let xml = around(&random_tag(dice));
+        let pieces = [
+            usize::MAX,
+            1 + dice.below(50),
+            MAX_TAG_BYTES - 3 + dice.below(6),
+        ];
+        let mut all = Vec::new();
+        for (piece, fast) in pieces.into_iter().flat_map(|it| [(it, true), (it, false)]) {
+            let mut bench = Bench::new();
+            bench.settings.fast = fast;
+            bench.follow(bench_of_known());
+            let read = bench.poll(&xml, piece);
+            all.push(read.map(|document| seen(&document)));
+        }
+        assert!(all.iter().all(|it| *it == all[0]), "seed {seed}: {all:?}");
+    }
+}
+
+/// What `around` leaves, so that METRICs can be compared.
+fn bench_of_known() -> Document {
+    Bench::new().poll(&around(""), usize::MAX).unwrap()
+}
