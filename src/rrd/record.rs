@@ -7,21 +7,21 @@ use crate::file::samples::Kind;
 /// What the writer remembers of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileRecord {
-    /// Time of the newest sample in the file; 0 where it is not known.
+    /// Time of the newest sample in the file; 0 if it is not known.
     last: u32,
     kind: Option<Kind>,
     broken: bool,
 }
 
 impl FileRecord {
-    /// Of a file of which nothing is known.
+    /// The record of a file of which nothing is known.
     pub(super) const UNKNOWN: FileRecord = FileRecord {
         last: 0,
         kind: None,
         broken: false,
     };
 
-    /// Time of the newest sample in the file, if it is known. `None` is less than any time.
+    /// Time of the newest sample in the file, if it is known.
     pub(super) fn last(self) -> Option<u32> {
         (self.last > 0).then_some(self.last)
     }
@@ -42,8 +42,7 @@ impl FileRecord {
         self.last = last;
     }
 
-    /// What the file has is not known any more: it was removed, or samples on their way to it were
-    /// lost.
+    /// Forgets what the file has: it was removed, or samples on their way to it were lost.
     pub(super) fn clear_last(&mut self) {
         self.last = 0;
     }
@@ -59,8 +58,8 @@ impl FileRecord {
         self.kind = Some(kind);
     }
 
-    /// What the file stores of a value, as far as that is known: what it was created for, which a
-    /// slope that has changed since does not change.
+    /// What the file stores of a value, if that is known. It stays what the file was created for, even
+    /// if the metric's slope changes.
     pub(super) fn kind(self) -> Option<Kind> {
         self.kind
     }
@@ -79,12 +78,12 @@ impl FileRecord {
     }
 }
 
-/// Number of a file in the cache.
+/// The number of a file in the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct FileId(u32);
 
 impl FileId {
-    /// For the cache and its journal.
+    /// Only the cache and its journal give numbers to files.
     #[inline]
     pub(super) fn new(number: u32) -> FileId {
         FileId(number)
@@ -101,19 +100,19 @@ impl FileId {
     }
 }
 
-/// Where what is remembered of a file is.
+/// How the samples of a file are written, and where its record is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileState {
-    /// Here: its samples are written as they come.
+    /// They are written as they come, and the record is here.
     Direct(FileRecord),
-    /// In the cache: its samples wait there.
+    /// The cache holds them, and has the record too.
     Held(FileId),
 }
 
-/// A folder's entry of a file: the number of its name, and its state.
+/// A folder's entry for a file: the number of its name, and its state.
 ///
-/// Packed into eight bytes. What the first four mean is told by a flag in the others, so both are
-/// read and written together or not at all.
+/// Both are packed into eight bytes. A flag says whether the first four are a time or a number in the
+/// cache, so they are only read and written through [`FileState`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FileEntry {
     /// Time of the newest sample, or the file's number in the cache.
@@ -131,11 +130,11 @@ const KINDS: [Option<Kind>; 4] = [
     Some(Kind::Derive),
 ];
 
-/// Names that there can be at once.
+/// Numbers of names are below this.
 const NAME_LIMIT: u32 = HELD;
 
 impl FileEntry {
-    /// Of a file of which nothing is known but its name.
+    /// The entry of a file of which only the name is known.
     pub(super) fn new(name: u32) -> FileEntry {
         debug_assert!(name < NAME_LIMIT, "names are counted below the flags");
         FileEntry {

@@ -1,9 +1,9 @@
-//! Bytes of many small queues, each a chain of chunks out of one store.
+//! An allocator for many small queues of bytes: each is a chain of chunks of one size.
 //!
-//! Knows nothing of what the bytes mean. There may be millions of queues that grow by a few bytes
-//! at a time; from the system's allocator, each would cost more than it holds.
+//! It does not know what the bytes mean. There may be millions of queues that grow by a few bytes
+//! at a time; with the system's allocator, each would take more memory than it holds.
 
-/// With its link, half a cache line: six samples or so.
+/// With its link, a chunk is half a cache line: about six samples.
 const CHUNK_BYTES: usize = 28;
 
 /// Chunks taken from the system at a time.
@@ -17,13 +17,13 @@ struct Chunk {
     bytes: [u8; CHUNK_BYTES],
 }
 
-/// A queue; to be given back with [`Arena::free`].
+/// A queue; [`Arena::free`] takes its chunks back.
 ///
-/// Its last bytes are in itself: chunks are anywhere in memory, and so only each sixth sample or so
-/// has to go there.
+/// The last bytes are in the chain itself: chunks are all over the memory, and only about every sixth
+/// sample has to touch one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chain {
-    /// First and last chunk, all of them full.
+    /// First and last chunk. All chunks of a chain are full.
     head: u32,
     tail: u32,
     last: [u8; CHUNK_BYTES],
@@ -66,14 +66,14 @@ impl Arena {
         self.slabs.len() * SLAB_CHUNKS * size_of::<Chunk>()
     }
 
-    /// Whether less than a tenth of what was taken is free; where nothing was, nothing can be
-    /// given back.
+    /// Whether less than a tenth of the memory taken is free. Not if none was taken: then writing
+    /// files would free none.
     pub(super) fn is_nearly_full(&self) -> bool {
         !self.slabs.is_empty() && self.used * 10 >= self.slabs.len() * SLAB_CHUNKS * 9
     }
 
-    /// Appends to a chain; nothing, and `false`, where there is no chunk left and `limit_bytes`
-    /// allows for no more. The first slab is always allowed.
+    /// Appends all of the bytes to a chain. If chunks are missing and `limit_bytes` allows no more
+    /// memory, appends none and returns `false`. The first slab is always allowed.
     pub(super) fn append(
         &mut self,
         chain: &mut Chain,
@@ -101,7 +101,7 @@ impl Arena {
         true
     }
 
-    /// Makes a chunk of a chain's last bytes.
+    /// Moves a chain's last bytes to a chunk.
     fn put_away(&mut self, chain: &mut Chain) {
         let new = self.take();
         self.chunk(new).bytes = chain.last;
@@ -125,7 +125,7 @@ impl Arena {
         out.extend_from_slice(&chain.last[..usize::from(chain.last_bytes)]);
     }
 
-    /// Takes a chain's chunks back.
+    /// Empties a chain and takes its chunks back.
     pub(super) fn free(&mut self, chain: &mut Chain) {
         let mut at = chain.head;
         while at != NONE {

@@ -18,17 +18,17 @@ use crate::record::{FileId, FileRecord};
 pub(super) struct Delay {
     /// From a file's oldest sample on.
     pub(super) timeout_secs: u32,
-    /// Added to that, at most this and different from file to file.
+    /// At most this is added, a different part of it for each file.
     pub(super) jitter_secs: u32,
 }
 
 impl Delay {
-    /// The longest that a sample is held where nothing hinders the file.
+    /// The longest that a sample is held, unless its file cannot be written.
     pub(super) fn longest_secs(self) -> u64 {
         u64::from(self.timeout_secs) + u64::from(self.jitter_secs)
     }
 
-    /// How long a file's samples are held, from the oldest on.
+    /// How long a file's samples are held, counted from the oldest.
     ///
     /// The first time, the jitter is anything up to the limit, so that the files are spread. Later
     /// it is most of the limit, since fewer writes cost the disk less: a page of a file is written
@@ -47,42 +47,42 @@ impl Delay {
     }
 }
 
-/// Files that were created one after the other: ext4 has inodes for so many in a block.
+/// Files created one after the other whose inodes share a block on ext4.
 const NEIGHBOURS: u32 = 16;
 
-/// From its second write on, a file is spread over one in so many seconds of the jitter.
+/// From the second write on, files are spread over this part of the jitter: one in so many seconds.
 const LATER_SPREAD: u32 = 4;
 
-/// What has become of a sample.
+/// What happened to a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// It is held, as its file's first.
+    /// It is held. Its file held none before.
     First,
-    /// It is held behind others.
+    /// It is held. Its file holds older ones too.
     More,
-    /// Its file has a newer one, or one of the same time.
+    /// It is refused: its file has a newer sample, or one of the same time.
     Stale,
-    /// There is no room; its file should be written.
+    /// It is not held for want of room. Writing its file makes some.
     Full,
 }
 
-/// Who needs what is known of a file.
+/// Who needs a file's number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum User {
-    /// A folder's entry, until it is released.
+    /// An entry of a folder, until it releases the file.
     Entry,
-    /// Its samples alone, if it has any.
+    /// Nobody but its own samples, if it has any.
     None,
-    /// Nobody: the number stands for no file, and is free once the wheel has passed it.
+    /// Nobody: the file is gone. The number is used again as soon as the wheel has left it.
     Gone,
 }
 
-/// Whether somebody wanted to know if a file is on disk.
+/// Whether the file was looked for on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OnDisk {
-    /// Not since it is in the cache.
+    /// Not since it came into the cache.
     Unasked,
-    /// It was looked for, and made if it was missing, or will be soon.
+    /// It was, or will be soon; then it is created if it is missing.
     Asked,
 }
 
@@ -91,35 +91,35 @@ enum OnDisk {
 enum Journalled {
     /// All of it, or there is no journal.
     Whole,
-    /// Less: the journal could not be written at some time.
+    /// Not all of it, as the journal could not be written for a while.
     Partly,
 }
 
-/// Samples of one file. Nobody else has the hold on the segment of the first, so both go together.
+/// Samples of one file, and what keeps them in the journal: one does not go without the other.
 #[derive(Debug, Default)]
 struct Queue {
     samples: Chain,
     /// Time of the newest; 0 for none.
     newest: u32,
     count: u32,
-    /// On the journal's segment with the oldest, if there is a journal.
+    /// Keeps the journal segment with the oldest sample, if there is a journal.
     hold: Option<SegmentHold>,
 }
 
-/// A file with samples, or one whose metric is being sent.
+/// A file that holds samples, or whose metric is still being sent.
 #[derive(Debug)]
 struct HeldFile {
     record: FileRecord,
     /// Number of its folder and of its name there.
     folder: u32,
     name: u32,
-    /// What it is to be, if it is to be created.
+    /// How to create it if it is missing.
     spec: FileSpec,
     queue: Queue,
     slot: Slot,
     /// The last segment of the journal that says who the file is.
     named_in: u32,
-    /// How often in a row it did not take its samples.
+    /// Attempts in a row at which the file did not take its samples.
     tries: u8,
     user: User,
     on_disk: OnDisk,
@@ -150,7 +150,7 @@ pub(super) struct Target<'a> {
     pub(super) name: &'a str,
     pub(super) spec: FileSpec,
     pub(super) record: &'a mut FileRecord,
-    /// How often in a row it did not take its samples.
+    /// Attempts in a row at which the file did not take its samples.
     pub(super) tries: u8,
 }
 
@@ -311,8 +311,8 @@ impl HeldFiles {
         held.max(file.record.last())
     }
 
-    /// Holds a sample whose value is packed already. `hold` is called for a file's first: what the
-    /// journal is to keep as long as the file has samples.
+    /// Holds a sample whose value is packed already. If the file held none before, `hold` is called
+    /// for what keeps the sample in the journal.
     #[inline]
     pub(super) fn put(
         &mut self,
@@ -382,8 +382,8 @@ impl HeldFiles {
         }
     }
 
-    /// Lets go of a file's samples: they are written, lost or not wanted. What is returned is to be
-    /// given back to the journal.
+    /// Drops a file's samples, which are written, lost or not wanted. The hold that is returned goes
+    /// back to the journal.
     #[must_use]
     pub(super) fn take_samples(&mut self, id: FileId) -> Option<SegmentHold> {
         self.set_lacking(id, false);
@@ -396,27 +396,27 @@ impl HeldFiles {
         queue.hold
     }
 
-    /// A file did not take its samples, which are held on and tried again in that second.
+    /// Keeps the samples of a file that did not take them, to be tried again in that second.
     pub(super) fn retry_at(&mut self, id: FileId, second: u32) {
         let file = &mut self.files[id.index()];
         file.tries = file.tries.saturating_add(1);
         self.put_off(id, second);
     }
 
-    /// Whether nothing is known of a file on disk, and this is the first time to ask.
+    /// Whether this is the first time to ask, and nothing is known of the file on disk.
     pub(super) fn is_first_look(&mut self, id: FileId) -> bool {
         let file = &mut self.files[id.index()];
         let before = std::mem::replace(&mut file.on_disk, OnDisk::Asked);
         before == OnDisk::Unasked && file.record.last().is_none()
     }
 
-    /// Ends the use of a file; its record if the file is gone with that, as it has no samples.
+    /// Ends the use of a file. If it holds no samples, it is gone, and this is its record.
     pub(super) fn release(&mut self, id: FileId) -> Option<FileRecord> {
         self.files[id.index()].user = User::None;
         self.tidy(id)
     }
 
-    /// Lets go of a file that has no samples and no user; its record if there was one.
+    /// Drops a file that has no samples and no user. If there was one, this is its record.
     pub(super) fn tidy(&mut self, id: FileId) -> Option<FileRecord> {
         let file = &mut self.files[id.index()];
         if file.user != User::None || file.queue.count > 0 {
@@ -443,7 +443,7 @@ impl HeldFiles {
         self.wheel.soonest(&mut self.files, &mut self.free)
     }
 
-    /// Has a file be due in that second.
+    /// Makes a file due in that second.
     pub(super) fn put_off(&mut self, id: FileId, until: u32) {
         self.wheel.set(&mut self.files, id, until);
     }
@@ -454,12 +454,12 @@ impl HeldFiles {
         numbered.filter_map(|(id, file)| file.is_waiting().then_some(id))
     }
 
-    /// Whether every byte that the limit allows is taken, or nearly.
+    /// Whether nearly all of the memory that the limit allows is taken.
     pub(super) fn is_crowded(&self) -> bool {
         self.bytes() > self.limit_bytes - self.limit_bytes / 10 && self.arena.is_nearly_full()
     }
 
-    /// How a file is called, for the journal.
+    /// The name of a file, for the journal.
     pub(super) fn identity(&self, id: FileId) -> Identity<'_> {
         let file = &self.files[id.index()];
         Identity {
@@ -506,7 +506,7 @@ impl HeldFiles {
         }
     }
 
-    /// A segment of the journal cannot be relied on: it lacks the samples of every file it names.
+    /// Marks all files that a journal segment names last, as that segment cannot be relied on.
     pub(super) fn set_lacking_in(&mut self, segment: u32) {
         for number in 0..self.len() {
             let id = FileId::new(number);

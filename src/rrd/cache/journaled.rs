@@ -1,6 +1,7 @@
 //! Held files, and the journal of what they hold.
 //!
-//! Every change is made through here, in both. No clock, and no I/O but the journal's.
+//! Every change to what is held goes through here, so that memory and journal stay in step. No clock,
+//! and no I/O but the journal's.
 
 use super::files::{Held, HeldFiles, Target};
 use crate::file::FileSpec;
@@ -8,16 +9,16 @@ use crate::file::samples::Samples;
 use crate::journal::{Disk, Journal, Lost, OldSegment};
 use crate::record::{FileId, FileRecord};
 
-/// Files that are looked at in one commit for samples that the journal lacks: so that updates need
-/// not wait for the rest.
+/// Files checked in one commit for samples that the journal lacks. Updates have their turn before the
+/// next.
 const MENDED_AT_ONCE: u32 = if cfg!(test) { 5 } else { 4096 };
 
-/// What has become of samples that their file was given.
+/// What happened to samples that were given to their file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// They are written, or lost and counted: nobody needs them any more.
+    /// They are written, or lost and counted, and can be dropped.
     Done,
-    /// The file may take them in that second.
+    /// The file did not take them. It is tried again in that second.
     RetryAt(u32),
 }
 
@@ -26,7 +27,7 @@ pub(super) enum Verdict {
 pub(super) enum Origin<'a> {
     /// From an update or the socket: it is to be noted.
     Update,
-    /// From the journal of an earlier run, where it stays noted.
+    /// From the journal of an earlier run, which has it already.
     Journal(&'a OldSegment),
 }
 
@@ -51,7 +52,7 @@ impl<D: Disk> JournaledFiles<D> {
         }
     }
 
-    /// From now on, what is put is noted in that journal.
+    /// Sets the journal that everything put from now on is noted in.
     pub(super) fn set_journal(&mut self, journal: Journal<D>) {
         self.journal = Some(journal);
     }
@@ -64,7 +65,7 @@ impl<D: Disk> JournaledFiles<D> {
         self.journal.as_mut()
     }
 
-    /// What is held, to be looked at.
+    /// What is held, read-only.
     pub(super) fn files(&self) -> &HeldFiles {
         &self.files
     }
@@ -94,7 +95,7 @@ impl<D: Disk> JournaledFiles<D> {
         self.files.tidy(id)
     }
 
-    /// What the file has is not known any more: it was removed.
+    /// Forgets what the file has: it was removed.
     pub(super) fn clear_last(&mut self, id: FileId) {
         self.files.target(id).record.clear_last();
     }
@@ -114,7 +115,7 @@ impl<D: Disk> JournaledFiles<D> {
         origin: Origin<'_>,
     ) -> Held {
         let journal = &mut self.journal;
-        // Held first: a note may be what begins another segment.
+        // The segment is held before the note, as the note may begin the next.
         let segment_hold = || match origin {
             Origin::Update => Some(journal.as_mut()?.hold_current()),
             Origin::Journal(segment) => journal.as_mut()?.hold(segment),
@@ -151,8 +152,7 @@ impl<D: Disk> JournaledFiles<D> {
         self.files.target(id)
     }
 
-    /// Calls with a file and its samples, if it has any, to have them written; how many of them are
-    /// done with.
+    /// Has `write` write a file's samples, if it holds any. Returns how many were dropped then.
     pub(super) fn write(
         &mut self,
         id: FileId,
@@ -178,7 +178,7 @@ impl<D: Disk> JournaledFiles<D> {
         }
     }
 
-    /// Drops a file's samples, which nobody wants written; whether there were any.
+    /// Drops a file's samples without writing them. Returns whether there were any.
     pub(super) fn forget(&mut self, id: FileId, now: u32, origin: Origin<'_>) -> bool {
         if self.files.count(id) == 0 {
             return false;
@@ -207,7 +207,7 @@ impl<D: Disk> JournaledFiles<D> {
             return;
         };
         if self.files.is_lacking(id) {
-            // It is noted with all that the file holds, in time.
+            // It is noted later, with all other samples of the file.
             return;
         }
         let segment = journal.current();
@@ -217,7 +217,7 @@ impl<D: Disk> JournaledFiles<D> {
         self.noted(id, segment, noted);
     }
 
-    /// A record of a file was to be noted in that segment.
+    /// Takes down what happened to a record of a file in that segment.
     #[inline]
     fn noted(&mut self, id: FileId, segment: u32, noted: Result<(), Lost>) {
         match noted {
@@ -237,8 +237,8 @@ impl<D: Disk> JournaledFiles<D> {
         }
     }
 
-    /// Writes what was noted to the disk, and mends a journal that lacks some of what is held, a
-    /// part at a time.
+    /// Writes what was noted to the disk. If the journal lacks some of what is held, notes a part of
+    /// that.
     pub(super) fn commit(&mut self, now: u32) {
         let Some(journal) = &mut self.journal else {
             return;
@@ -249,7 +249,7 @@ impl<D: Disk> JournaledFiles<D> {
         self.mend();
     }
 
-    /// Ends the journal; what is held still is left to it. Whether it has all of that.
+    /// Closes the journal. Returns whether it has all samples that are still held.
     pub(super) fn close(&mut self, now: u32) -> bool {
         let Some(journal) = &mut self.journal else {
             return false;
@@ -268,7 +268,8 @@ impl<D: Disk> JournaledFiles<D> {
         self.journal.as_ref().is_some_and(Journal::is_mending)
     }
 
-    /// Notes some of what a journal lacks that is being mended, and ends that when it is all.
+    /// If the journal is being mended, notes some of what it lacks. After the last of it, the journal
+    /// is sound.
     fn mend(&mut self) {
         if !self.is_mending() {
             self.mend_from = 0;
@@ -289,8 +290,8 @@ impl<D: Disk> JournaledFiles<D> {
         }
     }
 
-    /// Notes all samples of a file, of some of which the journal need not know. What it does know is
-    /// there twice then, and read once.
+    /// Notes all samples of a file. Those that the journal has already are in it twice then; the
+    /// second is skipped when it is read.
     fn note_all(&mut self, id: FileId) {
         self.files.set_lacking(id, false);
         let mut bytes = std::mem::take(&mut self.scratch);

@@ -1,13 +1,13 @@
-//! Samples in few bytes: a time as what it adds to the one before, a value's own digits in halves
-//! of bytes.
+//! Samples in few bytes: a time is the difference to the one before, and a value is its text, half a
+//! byte a character.
 //!
 //! Nothing is rounded or converted: the text that goes in is the text that comes out.
 
-/// What a half byte stands for; the last ends a value.
+/// What the half bytes 0 to 14 stand for; 15 ends a value.
 const SYMBOLS: &[u8; 15] = b"0123456789.-:Ue";
 const END: u8 = 15;
 
-/// Half bytes by character; 255 for what no value has.
+/// Half bytes by character; 255 for a character that no value has.
 const HALVES: [u8; 256] = {
     let mut halves = [255; 256];
     let mut at = 0;
@@ -18,7 +18,8 @@ const HALVES: [u8; 256] = {
     halves
 };
 
-/// Appends a value's text; nothing, and `false`, where it has other characters than numbers have.
+/// Appends a value's text. If it has characters that no number has, appends nothing and returns
+/// `false`.
 pub(crate) fn pack(text: &[u8], out: &mut Vec<u8>) -> bool {
     let start = out.len();
     let mut pairs = text.chunks_exact(2);
@@ -44,7 +45,7 @@ pub(crate) fn pack(text: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// Takes a value's text off the front of `bytes`; `None` where they end before it does.
+/// Takes a value's text off the front of `bytes`; `None` if they end before the value does.
 pub(crate) fn unpack(bytes: &mut &[u8], text: &mut Vec<u8>) -> Option<()> {
     loop {
         let (byte, rest) = bytes.split_first()?;
@@ -58,7 +59,7 @@ pub(crate) fn unpack(bytes: &mut &[u8], text: &mut Vec<u8>) -> Option<()> {
     }
 }
 
-/// Takes a packed value off the front of `bytes`, still packed; `None` where they end before it does.
+/// Takes a value off the front of `bytes`, still packed; `None` if they end before the value does.
 pub(crate) fn take_value<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let ends = |byte: &u8| byte >> 4 == END || byte & 15 == END;
     let last = bytes.iter().position(ends)?;
@@ -76,7 +77,7 @@ pub(crate) fn push_number(mut number: u64, out: &mut Vec<u8>) {
     out.push(number as u8);
 }
 
-/// Takes a number off the front; `None` where there is none, or one of more than 63 bits.
+/// Takes a number off the front; `None` if there is none, or one of more than 63 bits.
 pub(crate) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..63).step_by(7) {
@@ -90,13 +91,13 @@ pub(crate) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// The step from one number to another, small either way where they are near.
+/// The step from one number to another, up or down. It is small if they are near each other.
 pub(crate) fn step(from: u32, to: u32) -> u64 {
     let difference = i64::from(to) - i64::from(from);
     ((difference << 1) ^ (difference >> 63)) as u64
 }
 
-/// Where a step leads; `None` where that is no number of 32 bits.
+/// The number that a step leads to; `None` if it does not fit 32 bits.
 pub(crate) fn stepped(from: u32, step: u64) -> Option<u32> {
     let difference = (step >> 1) as i64 ^ -((step & 1) as i64);
     u32::try_from(i64::from(from).checked_add(difference)?).ok()

@@ -1,14 +1,14 @@
 //! Which file is due in which second: a timing wheel.
 //!
-//! No clock: seconds come in as arguments. What is looked up stays in its place until it has no
-//! samples or is put off, so no caller can lose a file.
+//! No clock: seconds come in as arguments. A file that is looked up stays in its place until it holds
+//! no samples or is put off, so no caller can lose one.
 
 use crate::record::FileId;
 
 /// A file's place in the wheel; a part of the file.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot {
-    /// Second at which the file is due. It is never 0 once the file was due at all.
+    /// Second at which the file is due; 0 only if it never was.
     due: u32,
     /// Number of the next file in the same place of the wheel.
     next: u32,
@@ -33,7 +33,7 @@ pub(super) trait Timed {
     /// Whether the file has samples that wait. A file without any leaves the wheel when its place
     /// is passed.
     fn is_waiting(&self) -> bool;
-    /// Whether the number stands for no file any more, and waits only for the wheel to leave it.
+    /// Whether the file is gone, and its number is used again once the wheel leaves it.
     fn is_gone(&self) -> bool;
 }
 
@@ -48,9 +48,9 @@ pub(super) struct Wheel {
 }
 
 impl Wheel {
-    /// Of files that are due at most so many seconds ahead.
+    /// A wheel for files that are due at most so many seconds ahead.
     pub(super) fn new(longest_secs: u64) -> Wheel {
-        // One for now, and one so that what is put off for a moment goes to another place.
+        // One place is for now, and one for a file that is put off for a second.
         let places = longest_secs + 2;
         Wheel {
             places: vec![NONE; places as usize],
@@ -58,7 +58,8 @@ impl Wheel {
         }
     }
 
-    /// Has a file come up in that second, or in the last there is; in the next where it is past.
+    /// Makes a file due in that second. It comes up at once if that has passed, and is put off again
+    /// if it is further ahead than the wheel goes.
     #[inline]
     pub(super) fn set<T: Timed>(&mut self, files: &mut [T], id: FileId, due: u32) {
         let slot = files[id.index()].slot();
@@ -69,8 +70,8 @@ impl Wheel {
         }
     }
 
-    /// A file that is due by now, the longest overdue first. It stays where it is. Numbers that are
-    /// met and stand for no file are added to `free`.
+    /// A file that is due by now, the longest overdue first. It stays where it is. Numbers of files
+    /// that are gone are added to `free` as they leave the wheel.
     pub(super) fn due<T: Timed>(
         &mut self,
         files: &mut [T],

@@ -1,4 +1,4 @@
-//! Where segments are kept: a folder of files, or what a test puts in its place.
+//! Where segments are stored: in a folder, or in what a test puts in its place.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -15,22 +15,21 @@ pub(crate) trait Disk {
     /// Numbers of the segments there are, in any order.
     fn segments(&self) -> io::Result<Vec<u32>>;
 
-    /// What is in a segment; from now on, that survives a loss of power.
+    /// What is in a segment. It survives a loss of power from now on.
     fn read(&self, segment: u32) -> io::Result<Vec<u8>>;
 
-    /// Makes a segment that is not there yet; it is the open one from now on. Its name survives a
-    /// loss of power.
+    /// Creates and opens a segment, which must not exist. Its name survives a loss of power.
     fn create(&mut self, segment: u32) -> io::Result<()>;
 
-    /// Appends to the open segment; how many bytes were taken, which may be fewer than given.
+    /// Appends to the open segment. Returns how many bytes were taken, which may be fewer than given.
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Returns when the open segment would survive a loss of power.
+    /// Waits until what is in the open segment survives a loss of power.
     fn sync(&mut self) -> io::Result<()>;
 
     fn remove(&mut self, segment: u32) -> io::Result<()>;
 
-    /// Renames a damaged segment, so that a person may look at it and nobody reads it again.
+    /// Renames a damaged segment, so that a person can look at it and no start reads it again.
     fn set_aside(&mut self, segment: u32) -> io::Result<()>;
 
     /// Where the segments are, for the log.
@@ -47,7 +46,7 @@ pub(crate) fn aside(path: &Path) -> PathBuf {
     path.with_extension("damaged")
 }
 
-/// A folder of files, locked for as long as this lives.
+/// A folder with a file for each segment. It is locked for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct FolderDisk {
     folder: PathBuf,
@@ -56,8 +55,8 @@ pub(crate) struct FolderDisk {
 }
 
 impl FolderDisk {
-    /// Locks the folder, and makes it if it is missing. `mode` is that of new RRD files: whoever may
-    /// read those may enter the folder.
+    /// Locks the folder, and creates it if it is missing. `mode` is that of new RRD files: whoever may
+    /// read those may list the folder.
     pub(crate) fn open(folder: &Path, mode: u32) -> io::Result<FolderDisk> {
         let folder_mode = 0o750 & (mode | mode >> 2 | 0o110);
         fs::DirBuilder::new()
@@ -104,8 +103,8 @@ impl Disk for FolderDisk {
         let mut file = File::open(self.path(segment))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        // The last run may have been killed before it did so. What the disk does not take can be
-        // read no less.
+        // The last run may have been killed before its sync. If this one fails, what was read is as
+        // good.
         let _ = file.sync_data();
         Ok(bytes)
     }
@@ -144,7 +143,7 @@ impl Disk for FolderDisk {
     }
 }
 
-/// The number of a segment, by its file's name.
+/// The number of a segment from its file's name.
 fn segment_number(name: &str) -> Option<u32> {
     let digits = name.strip_prefix(PREFIX)?.strip_suffix(ENDING)?;
     digits.parse().ok().filter(|number| *number < u32::MAX / 2)

@@ -1,6 +1,6 @@
-//! Records on their way into a segment, a frame of them at a time.
+//! Encodes records into a frame of a segment.
 //!
-//! No I/O. What the bytes mean is told in [`super`].
+//! No I/O. The format is described in [`super`].
 
 use flate2::Crc;
 
@@ -10,13 +10,13 @@ use crate::file::FileSpec;
 use crate::file::samples::Kind;
 use crate::record::FileId;
 
-/// Of the payload: its length and its checksum.
+/// The payload's length and checksum.
 const HEAD_BYTES: usize = 8;
 
-/// Number of a file that the cache need not know any more, and of its folder.
+/// Number for a file that may not be in the cache any more, and for its folder.
 const NOT_HELD: u32 = u32::MAX;
 
-/// What is said of such a file; nobody creates it for that.
+/// A file record has to say something. No file is created from this.
 const ANY_SPEC: FileSpec = FileSpec {
     step_secs: 15,
     kind: Kind::Gauge,
@@ -25,11 +25,11 @@ const ANY_SPEC: FileSpec = FileSpec {
 
 #[derive(Debug)]
 pub(super) struct Frame {
-    /// Room for the head, and the payload.
+    /// Room for the head, then the payload.
     bytes: Vec<u8>,
     last_id: u32,
     last_time: u32,
-    /// By folder of the cache: the segment that names it, and what it was named.
+    /// By number of a folder: the last segment that names it, and its path.
     folders: Vec<(u32, Box<str>)>,
 }
 
@@ -54,7 +54,7 @@ impl Frame {
         self.bytes.len() - HEAD_BYTES
     }
 
-    /// Says who a file is, in that segment.
+    /// Names a file in that segment, and its folder if the segment does not name it yet.
     pub(super) fn file(&mut self, id: FileId, file: Identity<'_>, segment: u32) {
         let Identity {
             folder_number,
@@ -88,7 +88,7 @@ impl Frame {
         self.tag(FORGET, id.number());
     }
 
-    /// The same for a file that the cache need not know any more.
+    /// The same for a file that may not be in the cache any more.
     pub(super) fn forget_by_name(&mut self, file: &ForgottenFile) {
         self.folder_record(NOT_HELD, &file.folder);
         let identity = Identity {
@@ -101,7 +101,7 @@ impl Frame {
         self.tag(FORGET, NOT_HELD);
     }
 
-    /// The whole frame; to be cleared when it is written.
+    /// The whole frame. It is to be cleared when it is written.
     pub(super) fn finish(&mut self) -> &[u8] {
         let (head, payload) = self.bytes.split_at_mut(HEAD_BYTES);
         let mut crc = Crc::new();

@@ -1,6 +1,6 @@
-//! The journal: samples that are held in memory, noted in files that are only ever appended to.
+//! The journal: notes samples that are held in memory, in files that are only ever appended to.
 //!
-//! It knows which of its segments may go, and not what has been written to RRD files.
+//! It knows which of its segments may be removed, and not what is in the RRD files.
 //!
 //! A segment is a header and frames. A frame is its payload's length and CRC-32, four bytes each,
 //! lowest first, and the payload: records, each a number whose lowest two bits say what it is.
@@ -13,12 +13,11 @@
 //! forget   step of the file's number << 2 | 3
 //! ```
 //!
-//! Steps start from 0 in each frame. A number means what its newest record in the segment says, so
-//! each segment can be read alone.
+//! Steps start from 0 in each frame. The newest file or folder record in the segment says what a
+//! number means, so each segment can be read alone.
 //!
-//! A forget is of all samples of its file that come before it, also of those that were written to
-//! the file: these can be lost where the power fails before the system has given the file to the
-//! disk.
+//! A forget is for all samples of its file before it, also for those that were written to the file
+//! already. These are lost if the power fails before the system has given the file to the disk.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -41,7 +40,7 @@ mod segments;
 pub(crate) use disk::{Disk, FolderDisk};
 pub(crate) use segments::SegmentHold;
 
-/// No frame's payload is longer; a reader that sees more sees damage.
+/// Longest payload of a frame. A reader takes a longer one for damage.
 const FRAME_BYTES: usize = 1 << 20;
 
 const HEADER: &[u8; 16] = b"gmetad journal 1";
@@ -51,7 +50,7 @@ const FILE: u64 = 1;
 const FOLDER: u64 = 2;
 const FORGET: u64 = 3;
 
-/// How a file is called.
+/// The name of a file, and how to create it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity<'a> {
     /// Number of its folder in the cache.
@@ -63,21 +62,21 @@ pub(crate) struct Identity<'a> {
     pub(crate) spec: FileSpec,
 }
 
-/// When the journal does what takes a moment.
+/// When the journal writes, syncs and goes on to the next segment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
-    /// A segment that is older takes in no more.
+    /// Age at which a segment is ended.
     pub(crate) segment_secs: u32,
-    /// Nor does one that is larger.
+    /// Size at which a segment is ended.
     pub(crate) segment_bytes: u64,
-    /// The disk has what is older than that.
+    /// Time between two syncs.
     pub(crate) sync_secs: u32,
-    /// Records that are more than that are written whatever the time. A frame is hardly longer.
+    /// Size at which records are written before the next commit. A frame is hardly longer.
     pub(crate) frame_bytes: usize,
 }
 
 impl Pace {
-    /// Of a journal that begins another segment so often, and is synced so often.
+    /// The pace of a journal that begins a segment and is synced that often.
     pub(crate) fn new(segment_secs: u32, sync_secs: u32) -> Pace {
         Pace {
             segment_secs,
@@ -88,21 +87,21 @@ impl Pace {
     }
 }
 
-/// A file whose samples are not to be written, while the disk need not have that yet.
+/// A file whose samples were forgotten, until the disk has the record of that.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct ForgottenFile {
     folder: Box<str>,
     name: Box<str>,
 }
 
-/// What a failure costs the journal. Whoever has the samples is to note them once more when the
-/// journal [is being mended](Journal::is_mending).
+/// What the journal lacks after a failure. The caller notes it again while the journal
+/// [is being mended](Journal::is_mending).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "the journal lacks samples"]
 pub(crate) enum Lost {
-    /// The record that was to be noted.
+    /// The record that the call was for.
     This,
-    /// Records of that segment, the newest among them.
+    /// Any records of that segment, and the one that the call was for.
     Some { segment: u32 },
 }
 
@@ -111,14 +110,14 @@ pub(crate) enum Lost {
 enum State {
     /// It has everything.
     Sound,
-    /// It could not be written, and takes no records until the disk takes a new segment.
+    /// It could not be written. It takes no records until the disk takes a new segment.
     Failing {
         /// Second of the first failure.
         since: u32,
-        /// Second of the last.
+        /// Second of the newest.
         tried: u32,
     },
-    /// It is written again, but lacks what came in between.
+    /// It is written again, but lacks what came in since it failed.
     Mending {
         /// Second of the first failure.
         since: u32,
@@ -135,29 +134,29 @@ pub(crate) struct Journal<D> {
     pace: Pace,
     segments: Segments,
     state: State,
-    /// Records that are not yet in the current segment.
+    /// Records that are not in the current segment yet.
     frame: Frame,
     /// Whether the current segment was made on the disk.
     is_made: bool,
     segment_bytes: u64,
     /// Second at which the current segment was begun.
     begun: u32,
-    /// Whether there is something that the disk need not have yet.
+    /// Whether the current segment was written to since the last sync.
     unsynced: bool,
     /// Second of the last sync.
     synced: u32,
-    /// What was forgotten since then.
+    /// Files whose samples were forgotten since then.
     forgotten: BTreeSet<ForgottenFile>,
-    /// Whether a segment could not be removed.
+    /// Whether the oldest segment could not be removed when that was last tried.
     is_stuck: bool,
-    /// As of the last commit.
+    /// Second of the last commit.
     now: u32,
     written_bytes: u64,
 }
 
 impl<D: Disk> Journal<D> {
-    /// A journal on that disk, and what earlier runs left there, oldest first. That is to be read
-    /// before anything is noted.
+    /// Opens the journal on that disk. The segments that earlier runs left there, oldest first, have
+    /// to be read before anything is noted.
     pub(crate) fn open(disk: D, pace: Pace) -> io::Result<(Journal<D>, Vec<OldSegment>)> {
         let mut old = disk.segments()?;
         old.sort_unstable();
@@ -190,8 +189,8 @@ impl<D: Disk> Journal<D> {
         self.disk.path(segment.0)
     }
 
-    /// Keeps a segment that could not be read as it was written for a person to look at; where, once
-    /// it is not needed any more.
+    /// Marks a segment that could not be read as it was written. It is kept for a person to look at;
+    /// returns where, once it is not needed any more.
     pub(crate) fn set_damaged(&mut self, segment: &OldSegment) -> PathBuf {
         self.segments.set_damaged(segment.0);
         aside(&self.disk.path(segment.0))
@@ -223,23 +222,23 @@ impl<D: Disk> Journal<D> {
         self.segments.release(hold, now);
     }
 
-    /// Whether the journal has everything that it was given, but for what the next commit writes.
+    /// Whether the journal has everything that it was given. The next commit writes the newest of it.
     pub(crate) fn is_sound(&self) -> bool {
         self.state == State::Sound
     }
 
-    /// Whether the journal lacks samples that were given to it, and takes them now.
+    /// Whether the journal lacks samples that it was given, and can be written again.
     pub(crate) fn is_mending(&self) -> bool {
         matches!(self.state, State::Mending { .. })
     }
 
-    /// Whether a commit before long has something to do.
+    /// Whether the next commit has something to do.
     pub(crate) fn is_dirty(&self) -> bool {
         self.unsynced || !self.frame.is_empty() || !self.is_sound()
     }
 
-    /// Notes a sample of a file that was last named in the segment `named_in`. From now on, that is
-    /// the current one.
+    /// Notes a sample of a file. `named_in` is the last segment that names the file; after this, it
+    /// is the current one.
     #[inline]
     pub(crate) fn sample<'a>(
         &mut self,
@@ -254,7 +253,7 @@ impl<D: Disk> Journal<D> {
         self.spill()
     }
 
-    /// Notes that a file's samples up to here are not to be written; the rest as above.
+    /// Notes that the samples of a file up to here are not to be written. `named_in` is as above.
     pub(crate) fn forget(
         &mut self,
         id: FileId,
@@ -295,10 +294,10 @@ impl<D: Disk> Journal<D> {
         self.write_frame().map_err(|error| self.fail(&error))
     }
 
-    /// Writes what was noted, has the disk take it once a poll round, begins another segment if it
-    /// is time to, and removes those that are not needed any more.
+    /// Writes what was noted. At its [`Pace`], syncs it and begins another segment. Removes segments
+    /// that are not needed any more.
     ///
-    /// A failure is logged once. From then on, nothing is noted until the disk takes a new segment.
+    /// A failure is logged once. After it, nothing is noted until the disk takes a new segment.
     pub(crate) fn commit(&mut self, now: u32) -> Result<(), Lost> {
         self.now = now;
         let done = match self.state {
@@ -315,7 +314,7 @@ impl<D: Disk> Journal<D> {
         done
     }
 
-    /// All that the journal lacked has been noted: it is sound once the disk has it.
+    /// Ends the mending: all that the journal lacked has been noted. It is sound once the disk has it.
     pub(crate) fn finish_mending(&mut self) -> Result<(), Lost> {
         let State::Mending { since } = self.state else {
             return Ok(());
@@ -332,14 +331,15 @@ impl<D: Disk> Journal<D> {
         Ok(())
     }
 
-    /// Tries once more to write a journal that fails, whenever that was last tried.
+    /// If the journal fails, tries once more to write it.
     pub(crate) fn try_at_the_end(&mut self) {
         if let State::Failing { since, .. } = self.state {
             self.try_again(since);
         }
     }
 
-    /// Writes and syncs what there is, and removes what nobody needs, the current segment with it.
+    /// Writes and syncs what was noted, and removes all segments that are not held, also the current
+    /// one.
     pub(crate) fn close(&mut self, now: u32) -> Result<(), Lost> {
         self.now = now;
         let done = match self.state {
@@ -412,7 +412,7 @@ impl<D: Disk> Journal<D> {
         self.unsynced = false;
     }
 
-    /// Logs a failure, the first time, and leaves the segment, which may end in half a frame.
+    /// Logs a failure, if it is the first, and leaves the segment, which may end in half a frame.
     fn fail(&mut self, error: &io::Error) -> Lost {
         let since = match self.state {
             State::Sound => {
@@ -435,8 +435,8 @@ impl<D: Disk> Journal<D> {
         Lost::Some { segment }
     }
 
-    /// Has the disk take a new segment that begins with what was forgotten and may not be known
-    /// there: the samples that are noted next are not meant.
+    /// Tries to write a new segment. It begins with the files whose samples were forgotten, if the disk
+    /// need not have that yet: before the samples that came after that are noted again.
     fn try_again(&mut self, since: u32) {
         let done = self.note_forgotten().and_then(|()| self.sync());
         if done.is_ok() {
@@ -451,7 +451,7 @@ impl<D: Disk> Journal<D> {
             tried: self.now,
         };
         match self.disk.remove(self.current()) {
-            // Else the number is used again, so that no try leaves anything to be remembered.
+            // Otherwise the number is used again, so that attempts do not add up to segments.
             Err(error) if error.kind() != io::ErrorKind::NotFound => self.begin_segment(),
             _ => {}
         }
@@ -471,8 +471,8 @@ impl<D: Disk> Journal<D> {
         done.and_then(|()| self.write_frame())
     }
 
-    /// Removes the oldest segments, as far as nobody needs them; one that cannot be removed keeps
-    /// those after it, and is tried again.
+    /// Removes the oldest segments, up to the first that is needed. If one cannot be removed, those
+    /// after it stay too, and the next commit tries again.
     fn remove_unneeded(&mut self, waits: Wait) {
         while let Some(segment) = self.segments.unneeded(self.now, waits) {
             let done = if segment.damaged {
@@ -481,7 +481,7 @@ impl<D: Disk> Journal<D> {
                 self.disk.remove(segment.number)
             };
             match done {
-                // A segment that nothing was written to was never made.
+                // A segment is made when it is first written to, so it may not exist.
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     if !std::mem::replace(&mut self.is_stuck, true) {
                         let path = self.disk.path(segment.number);

@@ -1,6 +1,6 @@
-//! What a journal's segment says, record by record, as far as it can be read.
+//! Reads a segment of the journal, record by record, as far as it can be read.
 //!
-//! No I/O and no cache: bytes go in, samples come out. Any bytes at all may come.
+//! No I/O and no cache: bytes go in, samples come out. The bytes may be anything.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ use crate::file::FileSpec;
 use crate::file::samples::Kind;
 use crate::tree::paths;
 
-/// Seconds between two values that a file is created for at most: a year.
+/// Longest step of a file: a year.
 const STEP_LIMIT_SECS: u64 = 365 * 86_400;
 
-/// Who a sample is of.
+/// The file that a sample is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FileName {
     /// Below the root.
@@ -25,7 +25,7 @@ pub(crate) struct FileName {
     pub(crate) spec: FileSpec,
 }
 
-/// What a record asks for.
+/// What a record says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Record<'a> {
     /// A sample, its value packed.
@@ -34,7 +34,7 @@ pub(crate) enum Record<'a> {
         time: u32,
         packed: &'a [u8],
     },
-    /// That file's samples up to here are not wanted.
+    /// That file's samples up to here are not to be written.
     Forget(&'a FileName),
 }
 
@@ -43,13 +43,13 @@ pub(crate) enum Record<'a> {
 pub(crate) enum End {
     /// All.
     Whole,
-    /// All but a frame that was being written when the writer ended.
+    /// All but the last frame, which was being written when gmetad or the machine stopped.
     Torn,
-    /// Less.
+    /// Not all, and other parts are wrong.
     Damaged,
 }
 
-/// Reads a segment, and hands each record over.
+/// Reads a segment and calls `take` with each record.
 pub(crate) fn read(segment: &[u8], mut take: impl FnMut(Record<'_>)) -> End {
     let Some(mut rest) = segment.strip_prefix(HEADER) else {
         let written = segment.iter().zip(HEADER).take_while(|(is, was)| is == was);
@@ -61,7 +61,7 @@ pub(crate) fn read(segment: &[u8], mut take: impl FnMut(Record<'_>)) -> End {
     while !rest.is_empty() {
         let Some((payload, sum, after)) = frame(rest) else {
             let length = rest.first_chunk().map_or(0, |it| u32::from_le_bytes(*it));
-            // What is left is less than the frame says.
+            // The frame is longer than what is left.
             let cut = length as usize <= FRAME_BYTES;
             return if cut && end == End::Whole {
                 End::Torn
@@ -72,7 +72,7 @@ pub(crate) fn read(segment: &[u8], mut take: impl FnMut(Record<'_>)) -> End {
         let mut crc = Crc::new();
         crc.update(payload);
         rest = after;
-        // A fuzzer would never find the sum, and so never get behind it.
+        // A fuzzer would never guess the sum, and so never get past it.
         if !cfg!(fuzzing) && crc.sum() != sum {
             if end == End::Whole && is_blank(rest) {
                 return End::Torn;
@@ -85,8 +85,8 @@ pub(crate) fn read(segment: &[u8], mut take: impl FnMut(Record<'_>)) -> End {
     end
 }
 
-/// Whether nothing was written there: the disk may have taken the length of a file before what is
-/// in it.
+/// Whether nothing was written there. After a loss of power, a file may have its length and not yet
+/// its contents.
 fn is_blank(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
 }

@@ -1,21 +1,21 @@
-//! Which segments of the journal there are, and which may go.
+//! Which segments of the journal exist, and which may be removed.
 //!
 //! No I/O: numbers and seconds come in, numbers go out.
 
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 
-/// A segment stays for so long after the last of it was written to its file: by then the system has
-/// given the file to the disk, which it does after half a minute by itself.
+/// Time that a segment stays after the last of its samples was written to an RRD file. By then the
+/// system has given the file to the disk: it does that by itself after half a minute.
 pub(super) const SETTLE_SECS: u32 = 60;
 
-/// Keeps a segment, and all after it, as long as a file has samples in it.
+/// Keeps a segment, and all after it, while a file holds samples that are in it.
 ///
-/// Neither copied nor made elsewhere: a segment is let go exactly as often as it was held.
+/// It cannot be copied, or made elsewhere, so a segment is released exactly as often as it was held.
 #[derive(Debug)]
 #[must_use = "it is to be given back to `Segments::release`"]
 pub(crate) struct SegmentHold(
-    /// The segment's number and one.
+    /// One more than the segment's number.
     NonZeroU32,
 );
 
@@ -24,7 +24,7 @@ impl SegmentHold {
         SegmentHold(NonZeroU32::MIN.saturating_add(segment))
     }
 
-    /// Ends the hold; the segment's number.
+    /// Ends the hold. Returns the segment's number.
     fn end(self) -> u32 {
         self.0.get() - 1
     }
@@ -35,9 +35,9 @@ struct Segment {
     number: u32,
     /// Files whose oldest sample is in it.
     holds: u64,
-    /// Second at which the last hold was given back, if there ever was one.
+    /// Second at which a hold was last released, if there ever was one.
     emptied: Option<u32>,
-    /// Whether some of it could not be read, so that it is kept for a person to look at.
+    /// Whether some of it could not be read. Then it is kept for a person to look at.
     damaged: bool,
 }
 
@@ -52,7 +52,7 @@ impl Segment {
     }
 }
 
-/// Whether what was written has to settle before a segment goes.
+/// Whether a segment stays until what was written from it has settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wait {
     ToSettle,
@@ -63,7 +63,7 @@ pub(super) enum Wait {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unneeded {
     pub(super) number: u32,
-    /// Whether a person should look at it.
+    /// Whether it is to be kept for a person to look at.
     pub(super) damaged: bool,
 }
 
@@ -128,10 +128,9 @@ impl Segments {
         }
     }
 
-    /// The oldest segment, if nobody needs it: it is not held, and what was in it has settled, which
-    /// is not waited for at the end.
+    /// The oldest segment, if it is not held and what was written from it has settled.
     ///
-    /// Never one behind another that is there: what a segment says may undo what an older one says.
+    /// Never a newer one, as a segment may undo what an older one says.
     pub(super) fn unneeded(&self, now: u32, waits: Wait) -> Option<Unneeded> {
         let oldest = self.old.front()?;
         let has_settled = match (waits, oldest.emptied) {
@@ -144,7 +143,7 @@ impl Segments {
         })
     }
 
-    /// A segment that nobody needs is not there any more.
+    /// Takes down that the oldest segment was removed.
     pub(super) fn removed(&mut self, segment: Unneeded) {
         let oldest = self.old.pop_front();
         debug_assert_eq!(oldest.map(|it| it.number), Some(segment.number));

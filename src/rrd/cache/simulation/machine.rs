@@ -15,6 +15,7 @@ use crate::cache::rrd_files::RrdFiles;
 use crate::file::FileSpec;
 use crate::file::samples::Samples;
 use crate::journal::Disk;
+use crate::journal::replay::{self, Record};
 use crate::record::FileRecord;
 use crate::writer::counters::{RrdCounters, count};
 
@@ -72,6 +73,8 @@ pub(super) enum Event {
 #[derive(Debug)]
 pub(super) struct Machine {
     pub(super) random: Rng,
+    /// Whether what happens is printed.
+    pub(super) tells: bool,
     pub(super) millis: u64,
     pub(super) faults: Faults,
     /// Operations until the process is killed, in the middle of the last.
@@ -102,6 +105,7 @@ impl Machine {
     fn new(seed: u64) -> Machine {
         Machine {
             random: Rng::with_seed(seed),
+            tells: false,
             millis: 0,
             faults: Faults::default(),
             dies_after: None,
@@ -113,6 +117,33 @@ impl Machine {
             done: BTreeSet::new(),
             events: Vec::new(),
             operations: 0,
+        }
+    }
+
+    /// Prints what happens, where that was asked for.
+    pub(super) fn tell(&self, what: impl FnOnce() -> String) {
+        if self.tells {
+            println!("{:6}.{:03} {}", self.secs(), self.millis % 1000, what());
+        }
+    }
+
+    /// Prints what is in the journal: how much of each segment is durable, and each record.
+    pub(super) fn tell_segments(&self) {
+        for (number, segment) in &self.segments {
+            let mut records = Vec::new();
+            let end = replay::read(&segment.bytes, |record| {
+                records.push(match record {
+                    Record::Sample { file, time, .. } => {
+                        format!("{}/{}:{time}", file.folder, file.name)
+                    }
+                    Record::Forget(file) => format!("-{}/{}", file.folder, file.name),
+                });
+            });
+            let Segment { bytes, durable, .. } = segment;
+            self.tell(|| {
+                let (all, records) = (bytes.len(), records.join(" "));
+                format!("  segment {number}, {durable} of {all} bytes: {end:?} {records}")
+            });
         }
     }
 
@@ -346,6 +377,10 @@ impl Machine {
             Fate::Done => all.len(),
         };
         let now = self.secs();
+        self.tell(|| {
+            let times: Vec<u32> = all.iter().map(|(time, _)| *time).collect();
+            format!("  {path} takes {taken} of {times:?}")
+        });
         let rrd = self.rrds.entry(path.into()).or_default();
         for (time, value) in &all[..taken] {
             if *time > rrd.last {
@@ -394,19 +429,30 @@ impl Disk for Shared {
     }
 
     fn create(&mut self, segment: u32) -> io::Result<()> {
-        self.machine().create(segment)
+        let done = self.machine().create(segment);
+        self.machine()
+            .tell(|| format!("  create segment {segment}: {done:?}"));
+        done
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.machine().append(bytes)
+        let done = self.machine().append(bytes);
+        self.machine()
+            .tell(|| format!("  append {} bytes: {done:?}", bytes.len()));
+        done
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.machine().sync()
+        let done = self.machine().sync();
+        self.machine().tell(|| format!("  sync: {done:?}"));
+        done
     }
 
     fn remove(&mut self, segment: u32) -> io::Result<()> {
-        self.machine().remove(segment)
+        let done = self.machine().remove(segment);
+        self.machine()
+            .tell(|| format!("  remove segment {segment}: {done:?}"));
+        done
     }
 
     fn set_aside(&mut self, segment: u32) -> io::Result<()> {

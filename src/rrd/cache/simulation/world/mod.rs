@@ -1,14 +1,16 @@
 //! What happens to the cache, and what it has promised.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use gmetad_config::Config;
 
 use super::machine::{Event, Faults, Machine, Rrds, Shared};
+use super::sample::{End, Place, Promise, Sample};
+use super::tally::Tally;
+
+mod ends;
 use crate::cache::files::Held;
-use crate::cache::rrd_files::RrdFiles;
 use crate::cache::write_cache::WriteCache;
 use crate::file::FileSpec;
 use crate::file::samples::Kind;
@@ -42,95 +44,6 @@ const FILES: [(&str, &str); 12] = [
     ("__SummaryInfo__", "load_five"),
 ];
 
-/// How a process ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// In order, and then the system has given everything to the disk.
-    Close,
-    Kill,
-    PowerLoss,
-}
-
-/// Which ends a sample, or that it was forgotten, is promised to survive.
-#[derive(Clone, Copy, Debug, Default)]
-struct Promise {
-    kill: bool,
-    power_loss: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
-    Held,
-    Written,
-    Forgotten,
-    /// Nobody had promised anything, or its file lost it. As long as a segment has it, it may come
-    /// back.
-    Lost,
-}
-
-#[derive(Clone, Debug)]
-struct Sample {
-    value: String,
-    place: Place,
-    promise: Promise,
-    /// The file has newer ones, or may have: its file may refuse it.
-    is_late: bool,
-    /// A sync of the segment it is in has failed in an earlier run, which nobody can know now.
-    is_doubtful: bool,
-}
-
-impl Sample {
-    fn survives(&self, end: End) -> bool {
-        if self.is_late {
-            return false;
-        }
-        match end {
-            End::Close | End::Kill => self.promise.kill,
-            End::PowerLoss => self.promise.power_loss,
-        }
-    }
-}
-
-/// How often what happened.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Tally(BTreeMap<&'static str, u64>);
-
-/// All that is counted.
-const COUNTED: [&str; 13] = [
-    "closed",
-    "disk operations",
-    "forgotten",
-    "forgotten, and back as nobody had promised it",
-    "held",
-    "journal fails",
-    "journal is mended",
-    "killed",
-    "lost by their file",
-    "lost power",
-    "refused",
-    "written",
-    "written for want of room",
-];
-
-impl Tally {
-    fn count(&mut self, what: &'static str, more: u64) {
-        assert!(COUNTED.contains(&what), "{what}");
-        *self.0.entry(what).or_default() += more;
-    }
-
-    pub(super) fn add(&mut self, other: &Tally) {
-        for (what, more) in &other.0 {
-            self.count(what, *more);
-        }
-    }
-
-    pub(super) fn assert_that_all_of_it_happened(&self) {
-        for what in COUNTED {
-            assert!(self.0.get(what).is_some_and(|count| *count > 0), "{what}");
-        }
-    }
-}
-
 pub(super) struct World {
     shared: Shared,
     rrds: Rrds,
@@ -160,8 +73,10 @@ fn file_at(path_of_file: &str) -> usize {
 }
 
 impl World {
-    pub(super) fn new(seed: u64) -> World {
+    /// Of that seed; `tells` everything that happens.
+    pub(super) fn new(seed: u64, tells: bool) -> World {
         let shared = Shared::new(seed);
+        shared.machine().tells = tells;
         let mut config = Config::new("simulation");
         config.rrd.rootdir = "/r".into();
         config.rrd.journal_dir = Some("/journal".into());
@@ -303,12 +218,14 @@ impl World {
     fn change_faults(&mut self) {
         let faults = [0; 4].map(|_: u8| self.machine().one_in(3));
         let [journal_is_full, syncs_fail, folder_fails, rrds_fail] = faults;
-        self.machine().faults = Faults {
+        let faults = Faults {
             journal_is_full,
             syncs_fail,
             folder_fails,
             rrds_fail,
         };
+        self.machine().tell(|| format!("{faults:?}"));
+        self.machine().faults = faults;
     }
 
     /// A source's update: a sample of many files.
@@ -352,6 +269,8 @@ impl World {
         let held = put(self, (time, value.as_bytes()));
         let in_file = self.machine().rrds.get(&path(file)).map(|rrd| rrd.last);
         let newest = self.samples[file].last_key_value().map(|(time, _)| *time);
+        self.machine()
+            .tell(|| format!("put {time} of {}: {held:?}", path(file)));
         if held == Held::Stale {
             self.tally.count("refused", 1);
             if !self.machine().is_dead() {
@@ -387,6 +306,7 @@ impl World {
     }
 
     fn flush(&mut self, file: usize) {
+        self.machine().tell(|| format!("flush {}", path(file)));
         let (folder, name) = FILES[file];
         self.cache.tell_time(self.now(), &self.rrds);
         self.cache.flush(folder, name, &mut self.rrds);
@@ -399,6 +319,7 @@ impl World {
         if !had_some {
             return;
         }
+        self.machine().tell(|| format!("forgotten: {}", path(file)));
         self.tally.count("forgotten", 1);
         for (time, sample) in &mut self.samples[file] {
             if sample.place == Place::Held {
@@ -444,6 +365,7 @@ impl World {
             kill: journal.is_sound(),
             power_loss: journal.is_sound() && !journal.is_dirty(),
         };
+        self.machine().tell(|| format!("promised: {promise:?}"));
         for sample in self.samples.iter_mut().flat_map(BTreeMap::values_mut) {
             if matches!(sample.place, Place::Held | Place::Forgotten) {
                 sample.promise.kill |= promise.kill;
@@ -501,182 +423,5 @@ impl World {
         let wanted: Vec<String> = wanted.collect();
         let found = self.cache.waiting_values(folder, name);
         assert_eq!(found, wanted, "{folder}/{name}");
-    }
-
-    /// The process ends that way, and another begins.
-    fn end(&mut self, end: End) {
-        self.count_forced();
-        let durable = |world: &World, file: usize, time: u32| {
-            let machine = world.machine();
-            match end {
-                End::Close => true,
-                End::Kill => {
-                    let rrd = machine.rrds.get(&path(file));
-                    rrd.is_some_and(|rrd| rrd.samples.contains_key(&time))
-                }
-                End::PowerLoss => machine.is_durable(&path(file), time),
-            }
-        };
-        let mut promised = Vec::new();
-        for file in 0..FILES.len() {
-            for (time, sample) in &self.samples[file] {
-                let is_promised = match sample.place {
-                    Place::Held => sample.survives(end),
-                    Place::Written => sample.survives(end) || durable(self, file, *time),
-                    Place::Forgotten | Place::Lost => false,
-                };
-                if is_promised {
-                    promised.push((file, *time));
-                }
-            }
-        }
-        match end {
-            End::Close => {
-                self.machine().sync_all();
-                self.tally.count("closed", 1);
-            }
-            End::Kill => self.tally.count("killed", 1),
-            End::PowerLoss => {
-                self.machine().lose_power();
-                self.tally.count("lost power", 1);
-            }
-        }
-        let is_doubtful = self.machine().has_poisoned_segments();
-        let given = self.start();
-        for file in 0..FILES.len() {
-            self.find_again(file, end, is_doubtful, &given);
-        }
-        for (file, time) in promised {
-            let is_there = self.samples[file][&time].place != Place::Lost;
-            assert!(
-                is_there || given.get(&(file, time)) == Some(&true),
-                "{time} of {:?} is lost by {end:?}",
-                FILES[file]
-            );
-        }
-    }
-
-    /// Finds out which samples are left of a file.
-    fn find_again(
-        &mut self,
-        file: usize,
-        end: End,
-        is_doubtful: bool,
-        given: &BTreeMap<(usize, u32), bool>,
-    ) {
-        let (folder, name) = FILES[file];
-        let texts = self.cache.waiting_values(folder, name);
-        let mut held = BTreeMap::new();
-        for text in &texts {
-            let (time, value) = text.split_once(':').expect("time and value");
-            held.insert(time.parse::<u32>().expect("a time"), value.to_owned());
-        }
-        let shared = self.shared.clone();
-        let machine = shared.machine();
-        let written = machine.rrds.get(&path(file)).map(|rrd| &rrd.samples);
-        let mut came_back = 0;
-        for (time, sample) in &mut self.samples[file] {
-            sample.is_doubtful |= is_doubtful && !sample.promise.power_loss;
-            let is_held = held.remove(time).map(|value| {
-                assert_eq!(value, sample.value, "{time} of {folder}/{name}");
-            });
-            if sample.place == Place::Forgotten {
-                assert!(
-                    is_held.is_none() || !sample.survives(end),
-                    "{time} of {folder}/{name} is back after {end:?}"
-                );
-                // Or it was written for want of room before it was read that it is forgotten.
-                if is_held.is_some() || given.contains_key(&(file, *time)) {
-                    sample.place = Place::Lost;
-                    came_back += 1;
-                }
-            }
-            // Of one that comes back, newer ones may have been written.
-            sample.is_late |= sample.place == Place::Lost;
-            if is_held.is_some() {
-                sample.place = Place::Held;
-                sample.promise = Promise {
-                    kill: true,
-                    power_loss: !sample.is_doubtful,
-                };
-                continue;
-            }
-            let is_written = written.is_some_and(|written| written.contains_key(time));
-            if is_written {
-                sample.place = Place::Written;
-                sample.promise = Promise {
-                    kill: true,
-                    power_loss: false,
-                };
-            } else if sample.place != Place::Forgotten {
-                sample.place = Place::Lost;
-                sample.promise = Promise::default();
-            }
-        }
-        let what = "forgotten, and back as nobody had promised it";
-        self.tally.count(what, came_back);
-        assert!(
-            held.is_empty(),
-            "{held:?} of {folder}/{name} come from nowhere"
-        );
-    }
-
-    fn count_forced(&mut self) {
-        let forced = self.rrds.counters().forced.load(Ordering::Relaxed);
-        self.tally.count("written for want of room", forced);
-    }
-
-    fn close(&mut self) {
-        let epoch = self.epoch;
-        let shared = self.shared.clone();
-        let clock = move || epoch + Duration::from_millis(shared.machine().millis);
-        self.cache.close(&mut self.rrds, clock);
-        self.take_events();
-        if self.machine().is_dead() {
-            // The end removes the journal of what the system has and the disk need not have yet, so
-            // a loss of power within half a minute is not survived.
-            self.end(End::Kill);
-            return;
-        }
-        self.promise();
-        self.end(End::Close);
-    }
-
-    /// Everything heals, and everything gets into its file.
-    fn finish(mut self) -> Tally {
-        self.machine().faults = Faults::default();
-        self.machine().die_after(u32::MAX);
-        for _ in 0..1000 {
-            let is_done = self.cache.held.files().samples() == 0 && self.is_sound();
-            if is_done {
-                break;
-            }
-            let pause = if self.is_crowded { 100_000 } else { 1000 };
-            self.machine().millis += pause;
-            self.work();
-        }
-        assert_eq!(
-            self.cache.held.files().samples(),
-            0,
-            "some is never written"
-        );
-        assert!(self.is_sound(), "the journal is not mended");
-        for _ in 0..3 {
-            self.machine().millis += 61_000;
-            self.work();
-        }
-        assert!(self.machine().segments() <= 1, "segments are left");
-        self.close();
-        assert_eq!(self.machine().segments(), 0, "a segment is left");
-        for file in 0..FILES.len() {
-            let left = self.samples[file]
-                .values()
-                .filter(|it| it.place == Place::Held);
-            assert_eq!(left.count(), 0);
-        }
-        self.count_forced();
-        let operations = self.machine().operations;
-        self.tally.count("disk operations", operations);
-        self.tally
     }
 }

@@ -1,62 +1,65 @@
 //! The write cache: holds samples, notes them in the journal, and has them written in time.
 //!
-//! Which samples there are is the caller's matter; how they get into a file is the writer's. No
-//! clock: the time comes in.
+//! Callers decide which samples there are, and the writer how they get into a file. No clock: callers
+//! pass the time in.
+
+mod recovery;
 
 use std::collections::VecDeque;
 use std::ffi::CStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::files::{Delay, Held, HeldFiles, Target};
-use super::journaled::{JournaledFiles, Origin, Verdict};
-use super::packed::{pack, unpack};
-use super::rrd_files::RrdFiles;
+use crate::cache::files::{Delay, Held, HeldFiles, Target};
+use crate::cache::journaled::{JournaledFiles, Origin, Verdict};
+use crate::cache::packed::{pack, unpack};
+use crate::cache::rrd_files::RrdFiles;
 use crate::file::FileSpec;
 use crate::file::samples::Samples;
-use crate::journal::replay::{self, End, FileName, Record};
-use crate::journal::{Disk, FolderDisk, Journal, OldSegment, Pace};
+use crate::journal::{Disk, FolderDisk, Journal, Pace};
 use crate::record::FileId;
 use crate::tree::paths::PathBuffer;
 use crate::writer::counters::{RrdCounters, count};
 use gmetad_config::{Config, RrdConfig};
 use gmetad_core::source::SourceConfig;
 
-/// Spent on writing files before updates have their turn.
+/// Time spent on writing files before updates have their turn.
 const STEP: Duration = Duration::from_millis(20);
 
-/// When there is nothing to do at once, how soon there may be.
+/// Time until the next step if there is nothing to do at once.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// Files created in a second at most: after a first start a million may be missing, and to create
-/// one costs as much as to write to several.
+/// Most files created in a second. After a first start a million may be missing, and creating one
+/// costs as much as writing to several.
 const CREATIONS_A_SECOND: u64 = 4000;
 
-/// Longest time between two moments at which the disk has the whole journal.
+/// Longest time between two syncs of the journal.
 const SYNC_SECS: u32 = 15;
 
-/// Pause before a file that did not take its samples is tried again, and how often it is: its samples
-/// take memory and keep the journal from being shortened.
+/// Pause before a file that did not take its samples is tried again, and how often it is tried. There
+/// is a limit, as its samples take memory and keep the journal from being shortened.
 const RETRY_SECS: u32 = 60;
 const RETRIES: u8 = 10;
 
-/// Spent on writing at the end: the loop waits for ten seconds in all.
+/// Time spent on writing at the end. The loop waits for ten seconds in all.
 const CLOSE_WITHIN: Duration = Duration::from_secs(8);
 
-/// A segment of the journal is no younger than this when the next is begun.
+/// Youngest age of a journal segment at which the next is begun.
 const SEGMENT_MIN_SECS: u32 = 10;
 
-/// Held samples, their journal, and when what is to be done.
+/// Held samples, their journal, and what is to be done when.
 #[derive(Debug)]
 pub(crate) struct WriteCache<D = FolderDisk> {
     pub(super) held: JournaledFiles<D>,
     journal_dir: Option<PathBuf>,
     pub(super) pace: Pace,
-    /// Off: what is held comes from the journal or the socket alone, and is written at once.
+    /// Whether samples of updates are held. If not, only the journal and the socket bring samples
+    /// here, and they are written at once.
     holds: bool,
     delay: Delay,
     paths: PathBuffer,
     samples: Samples,
+    /// The value that is being put.
     packed: Vec<u8>,
     started: Instant,
     /// Whole seconds since the start, as of the last time that was told.
@@ -65,32 +68,15 @@ pub(crate) struct WriteCache<D = FolderDisk> {
     created_before: u64,
     /// Permission bits of new RRD files.
     mode: u32,
-    /// Files still to be written before their time.
+    /// Files left to write of those that `flush_all` was for.
     to_flush: u64,
-    /// Files that may be missing. They are created long before they are written, as whoever draws a
-    /// graph looks for a file before asking for what waits of it.
+    /// Files that may be missing. They are created long before they are written: programs that draw
+    /// graphs look for a file before they ask for its held samples.
     unseen: VecDeque<FileId>,
 }
 
-impl WriteCache {
-    /// Opens the journal, if there is to be one, and takes in what the last run left there.
-    pub(crate) fn open(&mut self, files: &mut impl RrdFiles) {
-        let Some(folder) = self.journal_dir.clone() else {
-            return;
-        };
-        let opened = FolderDisk::open(&folder, self.mode);
-        if let Err(error) = opened.and_then(|disk| self.open_on(disk, files)) {
-            log::error!(
-                "journal: {} cannot be opened: {error}; a crash would lose the values held in \
-                 memory; correct that and restart gmetad",
-                folder.display()
-            );
-        }
-    }
-}
-
 impl<D: Disk> WriteCache<D> {
-    /// `None` where nothing is ever held: neither asked for, nor left to an rrdcached.
+    /// `None` if nothing is ever held: it is not configured, or an rrdcached writes the files.
     pub(crate) fn new(config: &Config, now: Instant) -> Option<WriteCache<D>> {
         let Config {
             rrd: config,
@@ -123,7 +109,7 @@ impl<D: Disk> WriteCache<D> {
         })
     }
 
-    /// How long a sample is held at most, where nothing hinders it.
+    /// The longest that a sample is held, unless its file cannot be written.
     pub(crate) fn longest_wait(&self) -> Duration {
         Duration::from_secs(self.delay.longest_secs())
     }
@@ -133,100 +119,12 @@ impl<D: Disk> WriteCache<D> {
         self.holds
     }
 
-    /// Reads the journal on that disk, and notes in it what is held from now on.
-    pub(super) fn open_on(&mut self, disk: D, files: &mut impl RrdFiles) -> std::io::Result<()> {
-        let (journal, old) = Journal::open(disk, self.pace)?;
-        self.held.set_journal(journal);
-        let mut taken = 0;
-        for segment in &old {
-            taken += self.replay_segment(segment, files);
-        }
-        if taken > 0 {
-            log::info!(
-                "journal: {taken} values of the last run were read back, and are written to their \
-                 RRD files in time"
-            );
-        }
-        // Segments that hold nothing go at once.
-        self.held.commit(self.now);
-        Ok(())
-    }
-
-    /// Takes in what a segment of an earlier run says; how many samples are held of it.
-    fn replay_segment(&mut self, segment: &OldSegment, files: &mut impl RrdFiles) -> u64 {
-        let Some(journal) = self.held.journal() else {
-            return 0;
-        };
-        let path = journal.path(segment);
-        let mut taken = 0;
-        let end = match journal.read(segment) {
-            Ok(bytes) => replay::read(&bytes, |record| {
-                taken += u64::from(self.replay(segment, record, files));
-            }),
-            Err(error) => {
-                log::error!("journal: {} cannot be read: {error}", path.display());
-                End::Damaged
-            }
-        };
-        self.judge(segment, &path, end);
-        taken
-    }
-
-    fn judge(&mut self, segment: &OldSegment, path: &Path, end: End) {
-        match end {
-            End::Whole => {}
-            End::Torn => log::info!(
-                "journal: the last write to {} is incomplete, as after a crash; what came before \
-                 it was read",
-                path.display()
-            ),
-            End::Damaged => {
-                let journal = self.held.journal_mut();
-                let aside = journal.map(|it| it.set_damaged(segment));
-                log::error!(
-                    "journal: {} is damaged; what can be read of it is written to the RRD files, \
-                     and it is then kept as {}",
-                    path.display(),
-                    aside.unwrap_or_default().display()
-                );
-            }
-        }
-    }
-
-    /// Takes a record in; whether it is a sample that is held now.
-    fn replay(
-        &mut self,
-        segment: &OldSegment,
-        record: Record<'_>,
-        files: &mut impl RrdFiles,
-    ) -> bool {
-        match record {
-            Record::Sample { file, time, packed } => {
-                let FileName { folder, name, spec } = file;
-                let id = self.held.find_or_add(folder, name, *spec);
-                self.packed.clear();
-                self.packed.extend_from_slice(packed);
-                let held = self.hold(id, time, Origin::Journal(segment), files);
-                if held == Held::Stale {
-                    count(&files.counters().repeated, 1);
-                }
-                self.tidy(id, files);
-                matches!(held, Held::First | Held::More)
-            }
-            Record::Forget(file) => {
-                let origin = Origin::Journal(segment);
-                self.forget_from(&file.folder, &file.name, origin, files);
-                false
-            }
-        }
-    }
-
-    /// The file of that name in that folder below the root, until it is released.
+    /// The file of that name in that folder below the root, used until it is released.
     pub(crate) fn use_file(&mut self, folder: &str, name: &str, spec: FileSpec) -> FileId {
         self.held.use_file(folder, name, spec)
     }
 
-    /// Ends the use of a file, which is written in time nevertheless.
+    /// Ends the use of a file. What it holds is written when it is due.
     pub(crate) fn release(&mut self, id: FileId, files: &impl RrdFiles) {
         if let Some(record) = self.held.release(id) {
             files.forget(record);
@@ -268,12 +166,12 @@ impl<D: Disk> WriteCache<D> {
         self.held.journal().map_or(0, Journal::written_bytes)
     }
 
-    /// Segments of the journal that there have been.
+    /// Number of the newest journal segment.
     pub(crate) fn journal_segments(&self) -> u64 {
         self.held.journal().map_or(0, |it| it.current().into())
     }
 
-    /// Drops a file's samples that are held; whether there were any.
+    /// Drops a file's held samples. Returns whether there were any.
     pub(crate) fn forget(&mut self, folder: &str, name: &str, files: &impl RrdFiles) -> bool {
         self.forget_from(folder, name, Origin::Update, files)
     }
@@ -293,12 +191,12 @@ impl<D: Disk> WriteCache<D> {
         had_some
     }
 
-    /// Has every file written that has samples now, in the steps that follow.
+    /// Has the next steps write every file that holds samples now.
     pub(crate) fn flush_all(&mut self) {
         self.to_flush = self.held.files().waiting_files();
     }
 
-    /// Writes a file's samples before their time; how many there were.
+    /// Writes a file's samples before they are due. Returns how many were dropped then.
     pub(crate) fn flush(&mut self, folder: &str, name: &str, files: &mut impl RrdFiles) -> u32 {
         let Some(id) = self.held.files().find(folder, name) else {
             return 0;
@@ -306,8 +204,8 @@ impl<D: Disk> WriteCache<D> {
         self.write_and_tidy(id, files)
     }
 
-    /// Holds a sample of a file that need not be in use. The file becomes `spec` if it is not known
-    /// here and has to be created.
+    /// Holds a sample of a file that nobody may be using. `spec` is for a file that is not known here
+    /// and has to be created.
     pub(crate) fn put_by_name(
         &mut self,
         folder: &str,
@@ -338,7 +236,7 @@ impl<D: Disk> WriteCache<D> {
         let (time, value) = sample;
         self.packed.clear();
         if !pack(value, &mut self.packed) {
-            // No text that the samples let through is like that.
+            // Samples have checked the text, so this does not happen.
             count(&files.counters().failed, 1);
             return Held::Stale;
         }
@@ -354,13 +252,13 @@ impl<D: Disk> WriteCache<D> {
         Held::Stale
     }
 
-    /// Whether a file that is said to have newer values than of that time was removed.
+    /// Whether a file whose record has newer samples than that time was removed from the disk.
     fn is_removed(&mut self, id: FileId, time: u32, files: &impl RrdFiles) -> bool {
         let held = self.held.files();
         held.count(id) == 0 && held.record(id).is_after(time) && !files.exists(self.path(id))
     }
 
-    /// Counts a value that is not later than the newest of its file.
+    /// Counts a sample that is not later than the newest of its file.
     fn refuse(&mut self, id: FileId, time: u32, files: &impl RrdFiles) {
         match self.held.files().newest(id) {
             Some(newest) if time < newest => files.refuse(self.path(id), newest, 1),
@@ -373,7 +271,7 @@ impl<D: Disk> WriteCache<D> {
         path(&mut self.paths, held.folder(id), held.name(id))
     }
 
-    /// Holds the value that is packed; makes room by writing the file where there is none.
+    /// Holds the packed value. If there is no room, writes the file to make some.
     #[inline]
     fn hold(
         &mut self,
@@ -400,7 +298,7 @@ impl<D: Disk> WriteCache<D> {
         held
     }
 
-    /// Writes the one value that is packed, for which there is no room at all.
+    /// Writes the packed value at once, as there is no room to hold it.
     fn write_through(&mut self, id: FileId, time: u32, files: &mut impl RrdFiles) {
         let mut rest = self.packed.as_slice();
         self.samples.clear();
@@ -411,14 +309,15 @@ impl<D: Disk> WriteCache<D> {
         files.write(path, target.record, target.spec, &mut self.samples);
     }
 
-    /// Writes a file's samples and lets go of the file if it has no user; how many are done with.
+    /// Writes a file's samples, and drops the file if it has no user. Returns how many samples were
+    /// dropped.
     fn write_and_tidy(&mut self, id: FileId, files: &mut impl RrdFiles) -> u32 {
         let written = self.write(id, Keep::Some, files);
         self.tidy(id, files);
         written
     }
 
-    /// Writes a file's samples, if it has any; how many of them are done with.
+    /// Writes a file's samples, if it holds any. Returns how many were dropped then.
     fn write(&mut self, id: FileId, keep: Keep, files: &mut impl RrdFiles) -> u32 {
         let has_room = !self.held.files().is_crowded();
         let retry_at = self.now + RETRY_SECS;
@@ -451,8 +350,8 @@ impl<D: Disk> WriteCache<D> {
         }
     }
 
-    /// Commits the journal and writes what is due, for a little while by that clock; when there may
-    /// be more. `None`: not before there are samples again.
+    /// Commits the journal and writes what is due, for [`STEP`] by that clock. Returns when to come
+    /// again; `None` if that is not needed before there are new samples.
     pub(crate) fn step(
         &mut self,
         files: &mut impl RrdFiles,
@@ -476,7 +375,8 @@ impl<D: Disk> WriteCache<D> {
         }
     }
 
-    /// Writes a file that is due, or the next where room is short; whether there was one.
+    /// Writes a file that is due, or if room is short the one that is due next. Returns whether there
+    /// may be another.
     fn write_one(&mut self, files: &mut impl RrdFiles) -> bool {
         let mut id = self.held.due(self.now);
         if id.is_none() && self.to_flush > 0 {
@@ -492,7 +392,7 @@ impl<D: Disk> WriteCache<D> {
         };
         if self.must_wait(id, files) {
             self.held.put_off(id, self.now + 1);
-            // The one that is due next may be this one again.
+            // In a forced write, the file that is due next may be this one again.
             return !forced;
         }
         count(&files.counters().forced, usize::from(forced));
@@ -500,17 +400,17 @@ impl<D: Disk> WriteCache<D> {
         true
     }
 
-    /// Creates a file that is missing, without its samples; whether there was one to look for.
+    /// Creates a file that is missing, without its samples. Returns whether there may be another.
     fn make_one(&mut self, files: &mut impl RrdFiles) -> bool {
         if self.has_created_enough(files) {
             return false;
         }
         let Some(id) = self.unseen.pop_front() else {
-            // A first start leaves room for all files there are.
+            // After a first start, the queue has memory for all files.
             self.unseen = VecDeque::new();
             return false;
         };
-        // Else it has been written, or is gone.
+        // Otherwise the file has been written, or is gone.
         if self.held.files().count(id) > 0 && self.held.files().record(id).last().is_none() {
             self.samples.clear();
             self.held.read(id, &mut self.samples);
@@ -529,13 +429,13 @@ impl<D: Disk> WriteCache<D> {
         created(files) - self.created_before >= CREATIONS_A_SECOND
     }
 
-    /// Whether a file is to be created when enough have been in this second.
+    /// Whether a file is missing and enough have been created in this second.
     fn must_wait(&mut self, id: FileId, files: &impl RrdFiles) -> bool {
         let is_known = self.held.files().record(id).last().is_some();
         !is_known && self.has_created_enough(files) && !files.exists(self.path(id))
     }
 
-    /// Writes everything, as far as there is time by that clock, and ends the journal.
+    /// Writes everything that [`CLOSE_WITHIN`] by that clock leaves time for, and closes the journal.
     pub(crate) fn close(&mut self, files: &mut impl RrdFiles, clock: impl Fn() -> Instant) {
         let begun = clock();
         self.tell_time(begun, files);
@@ -579,12 +479,12 @@ impl<D: Disk> WriteCache<D> {
     }
 }
 
-/// Whether samples that their file does not take now may be held on.
+/// Whether samples that their file does not take are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Keep {
-    /// A few times, and as long as there is room.
+    /// For [`RETRIES`] attempts, as long as there is room.
     Some,
-    /// Their room is needed.
+    /// No, as their room is needed.
     Never,
 }
 
@@ -600,13 +500,13 @@ fn created(files: &impl RrdFiles) -> u64 {
         .load(std::sync::atomic::Ordering::Relaxed)
 }
 
-/// The shortest interval of these sources, in seconds, and no more than it is by default.
+/// The shortest interval of these sources, in seconds, but not more than [`SYNC_SECS`].
 fn sync_secs(sources: &[SourceConfig]) -> u32 {
     let shortest = sources.iter().map(|source| source.interval.as_secs()).min();
     u32::try_from(shortest.unwrap_or(1)).map_or(SYNC_SECS, |secs| secs.clamp(1, SYNC_SECS))
 }
 
-/// How long samples wait by that configuration.
+/// How long samples are held by that configuration.
 fn delay(config: &RrdConfig) -> Delay {
     let secs = |time: Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX / 4);
     let timeout = secs(config.write_timeout);
@@ -628,6 +528,7 @@ mod tests {
     use tempfile::TempDir;
 
     use std::fs;
+    use std::path::Path;
 
     use super::*;
     use crate::file::samples::Kind;
