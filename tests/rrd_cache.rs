@@ -1,7 +1,7 @@
 //! Samples that wait in memory: they get into their files all the same, also after a crash.
 #![cfg(feature = "rrd")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use gmetad_rrd::{JournalSample, journal_samples};
 use nix::sys::signal::Signal;
+use support::small_disk::{fill, with_a_small_disk};
 use support::stores::Rrdcached;
 use support::{Gmetad, wait_until};
 use tempfile::TempDir;
@@ -261,6 +262,47 @@ fn what_is_in_the_journal_survives_kills_at_any_moment() {
     }
     assert!(checked > METRICS * kills);
     println!("{checked} values of {seconds} seconds, {kills} kills");
+}
+
+#[test]
+fn a_journal_that_has_room_again_has_all_that_was_held_meanwhile() {
+    with_a_small_disk(
+        "a_journal_that_has_room_again_has_all_that_was_held_meanwhile",
+        "journal_on_a_full_disk",
+    );
+}
+
+#[test]
+#[ignore = "needs a disk of its own, which a_journal_that_has_room_again… gives it"]
+fn journal_on_a_full_disk() {
+    let disk = PathBuf::from(std::env::var_os("DISK").expect("the test that starts this"));
+    let journal = disk.join("journal");
+    let folder = TempDir::new().unwrap();
+    let socket = folder.path().join("socket");
+    let source = Clockwork::start();
+    let more = format!(" write_timeout 3000\n listen \"{}\"", socket.display());
+    let directives = directives(&source, &journal, &more);
+    let mut gmetad = Gmetad::start(folder.path(), &directives);
+    wait_until("a journal", || !journaled(&journal).is_empty());
+    let filler = fill(&disk);
+    gmetad.wait_for_line("cannot be written: No space left on device");
+    source.wait_for_polls(3);
+    fs::remove_file(filler).unwrap();
+    gmetad.wait_for_line("is written again, after");
+    let pending = || ask(&socket, "PENDING c/h/m7.rrd\nPING\n", "0 PONG\n");
+    let values = |answer: &str| -> BTreeSet<String> {
+        let lines = answer.lines().filter(|line| line.contains(':'));
+        lines.map(str::to_owned).collect()
+    };
+    let held = values(&pending());
+    // The journal is written once a second.
+    source.wait_for_polls(3);
+    gmetad.signal(Signal::SIGKILL);
+    gmetad.wait();
+    let _again = Gmetad::start(folder.path(), &directives);
+    let found = values(&pending());
+    assert!(held.len() > 4, "{held:?}");
+    assert!(found.is_superset(&held), "{held:?} {found:?}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::{Uid, User, geteuid};
 use support::peers::{FakeSource, Script, available, document};
+use support::small_disk::{fill, with_a_small_disk};
 use support::web::get;
 use support::{Gmetad, gmetad, listening, read, skipped, wait_until};
 use tempfile::{TempDir, tempdir};
@@ -180,46 +181,12 @@ fn a_root_that_is_not_the_users_is_told_with_the_reason_and_a_chown_heals_it() {
     gmetad.wait_for_line("1 RRD file is written again, after");
 }
 
-/// Runs the test of that name, which is ignored otherwise, where a small disk can be mounted.
-fn with_a_small_disk(test: &str, inner: &str) {
-    let folder = tempdir().expect("a temporary folder");
-    let script = "mount -t tmpfs -o size=2m none \"$DISK\" || exit 77; \
-                  exec \"$0\" --exact --ignored \"$INNER\" --nocapture";
-    let flags = if geteuid().is_root() { "-m" } else { "-rm" };
-    let outcome = Command::new("unshare")
-        .args([flags, "sh", "-c", script])
-        .arg(std::env::current_exe().expect("it runs"))
-        .env("DISK", folder.path())
-        .env("INNER", inner)
-        .output();
-    let Ok(outcome) = outcome else {
-        return skipped(test, "unshare is not installed");
-    };
-    let said = String::from_utf8_lossy(&outcome.stdout).into_owned()
-        + &String::from_utf8_lossy(&outcome.stderr);
-    if outcome.status.code() == Some(77) || said.contains("unshare: ") {
-        return skipped(test, "no filesystem can be mounted here");
-    }
-    assert!(
-        outcome.status.success() && said.contains("1 passed"),
-        "{said}"
-    );
-}
-
 #[test]
 fn a_full_disk_is_told_once_with_its_reason_and_over_when_there_is_room() {
     with_a_small_disk(
         "a_full_disk_is_told_once_with_its_reason_and_over_when_there_is_room",
         "full_disk",
     );
-}
-
-/// A file that fills what is left of a disk.
-fn fill(disk: &Path) -> PathBuf {
-    let path = disk.join("filler");
-    let mut file = fs::File::create(&path).expect("the disk is ours");
-    while std::io::Write::write_all(&mut file, &[7; 512]).is_ok() {}
-    path
 }
 
 /// Makes a file with that archive, none of whose rows has a place on the disk.

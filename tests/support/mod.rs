@@ -8,6 +8,7 @@
 pub mod peers;
 pub mod python;
 pub mod side_by_side;
+pub mod small_disk;
 pub mod stores;
 pub mod web;
 
