@@ -1,4 +1,5 @@
-//! Opens what has a round-robin file's name. All of the crate's files are opened here.
+//! Opens what has a round-robin file's name, to be read or written. `tree::expire` alone opens such
+//! names itself, below folders that it holds open and without following links.
 //!
 //! Only a regular file is taken. A FIFO, a device or a socket in its place is refused without
 //! waiting for it, as whoever waits is the thread that writes all files.
