@@ -42,4 +42,48 @@ while IFS= read -r test; do
         failed=1
     fi
 done < <(grep -oE '[A-Za-z_./-]+\.rs::[a-z0-9_]+' "$table" | sort -u)
+
+# docs/LOG.md has every line that can be logged. Of a literal in the code, placeholders stand for
+# anything: its constant parts must be there, in order, in one line of the page.
+page=docs/LOG.md
+literal='"(?:[^"\\]|\\.)*"'
+calls='(?:log::(?:error|warn|info|debug)!|(?:recovered|life|fatal|critical)!|\b(?:insist|remark|say)\()[^";]*'
+# Files whose literals become lines elsewhere: of these, all of three words and more.
+makers=(src/daemon/{pid_file,port_holder,user}.rs src/export/link/remark.rs src/logging.rs
+    src/logging/sinks.rs src/main.rs src/plugins/names.rs src/reactor/{bind,mod,reload}.rs
+    src/rrd/writer/complaints.rs)
+if ! ls "${makers[@]}" >/dev/null; then
+    failed=1
+fi
+# A file without its comments and tests, in one line, its literals whole.
+joined() {
+    sed -E '/^[[:space:]]*\/\//d' "$1" |
+        sed -z 's/#\[cfg(test)\]\nmod tests {.*//; s/\\\n[[:space:]]*//g; s/\n/ /g'
+}
+lines_logged() {
+    find src -name '*.rs' ! -name tests.rs ! -name testing.rs ! -name complaint.rs |
+        while IFS= read -r file; do
+            joined "$file" | grep -oP "$calls\K$literal" || true
+        done
+    for file in "${makers[@]}"; do
+        joined "$file" | grep -oP "$literal" | grep -E '[[:alpha:]].* .*[[:alpha:]].* .*[[:alpha:]]'
+    done
+}
+if echo a | grep -qP a 2>/dev/null; then
+    while IFS= read -r line; do
+        # shellcheck disable=SC2016 # Nothing is to be expanded.
+        pattern=$(sed -E 's/^"//; s/"$//; s/\\"/"/g; s/\{[^}]*\}/\x01/g; s/[][\\.*^$()+?|]/\\&/g
+            s/^\x01?[;:] |^\x01|\x01$//g; s/\x01/.*/g' <<<"$line")
+        if [[ $pattern == *[[:alpha:]][[:alpha:]]* ]] && ! grep -qE -- "$pattern" "$page"; then
+            printf '%s: this line of the log is missing: %s\n' "$page" "$line" >&2
+            failed=1
+        fi
+        if [[ $line == *'  '* ]]; then
+            printf 'a line of the log has a gap: %s\n' "$line" >&2
+            failed=1
+        fi
+    done < <(lines_logged | sort -u)
+else
+    echo 'lint: no grep -P here; lines of the log were not checked' >&2
+fi
 exit "$failed"
