@@ -457,11 +457,15 @@ impl<D: Disk> WriteCache<D> {
         }
         if is_journaled {
             log::warn!(
-                "{samples} values of {waiting} RRD files were not written, for want of time or                  because the files did not take them; they are in the journal, and the next start                  writes them"
+                "{samples} values of {waiting} RRD files were not written, for want of time or because \
+                 the files did not take them; they are in the journal, and the next start writes \
+                 them"
             );
         } else {
             log::error!(
-                "{samples} values of {waiting} RRD files are lost: there was no time to write them,                  or the files did not take them, and no journal has them; set journal_dir to a                  folder that can be written to"
+                "{samples} values of {waiting} RRD files are lost: there was no time to write them, or \
+                 the files did not take them, and no journal has them; set journal_dir to a folder \
+                 that can be written to"
             );
         }
     }
