@@ -390,8 +390,8 @@ fn an_over_long_line_is_closed_with_one_line_in_the_log() {
         let _ = stream.write_all(&[b'x'; 3000]);
         assert!(rest_of(stream).is_empty());
     }
-    gmetad.wait_for_line("its request is longer than 2048 bytes");
-    let told = gmetad.log().matches("its request is longer").count();
+    gmetad.wait_for_line("its request line is longer than 2048 bytes");
+    let told = gmetad.log().matches("its request line is longer").count();
     assert_eq!(told, 1);
     // At the limit it is still a request.
     assert!(

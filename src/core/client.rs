@@ -46,10 +46,10 @@ const TLS_HANDSHAKE: u8 = 0x16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// The request line is too long.
-    #[error("its request is longer than {MAX_LINE_BYTES} bytes")]
+    #[error("its request line is longer than {MAX_LINE_BYTES} bytes")]
     LongLine,
     /// A TLS handshake, which is neither a request nor the start of a name.
-    #[error("it speaks TLS, as for https; there is none on this port")]
+    #[error("it speaks TLS, as for https; this port has no TLS")]
     Tls,
     /// No request within the time limit.
     #[error("it sent no request for {} s", REQUEST_LIMIT.as_secs())]
@@ -58,10 +58,10 @@ pub enum Fault {
     #[error("it took nothing of its answer for {} s", STALL_LIMIT.as_secs())]
     Stalled,
     /// It takes its answer too slowly.
-    #[error("it takes its answer too slowly, less than {MIN_BYTES_PER_SEC} bytes a second")]
+    #[error("it took its answer too slowly, less than {MIN_BYTES_PER_SEC} bytes a second")]
     Slow,
     /// It is slow, and its snapshot is one of too many old ones.
-    #[error("it takes its answer so slowly that many newer ones were begun meanwhile")]
+    #[error("it took its answer too slowly: too many old snapshots were kept for such clients")]
     Outlived,
     /// It closed the connection.
     #[error("it closed the connection before it had its answer")]

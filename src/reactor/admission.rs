@@ -1,13 +1,13 @@
-//! Accepts clients on the ports and the rrdcached socket, and closes those that hold old snapshots.
+//! Accepts clients on the ports, and closes those that hold old snapshots.
 //!
-//! Accepted clients are served in `clients` and `rrdcached`.
+//! Accepted clients are served in `clients`.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use mio::Interest;
-use mio::net::{TcpStream, UnixStream};
+use mio::net::TcpStream;
 use nix::libc;
 use nix::sys::socket::setsockopt;
 
@@ -15,10 +15,8 @@ use super::Reactor;
 use super::clients::Connection;
 use super::listen::Port;
 use super::nuisance::Nuisance;
-use super::rrdcached::RrdcachedClient;
 use super::slot::Slot;
 use super::slots::{Key, Turn};
-use crate::plugins::parts::rrd::Admission;
 use gmetad_core::complaint::span;
 
 /// One address may take this fraction of all clients: one half.
@@ -42,14 +40,10 @@ nix::setsockopt_impl!(
 );
 
 /// Most connections accepted in one turn.
-const ACCEPTED_A_TURN: usize = 64;
+pub(super) const ACCEPTED_A_TURN: usize = 64;
 
 /// Pause after an accept that failed for want of a descriptor.
 const REST: Duration = Duration::from_secs(1);
-
-/// Pause of the rrdcached socket after a failed accept, or while all of its clients are busy.
-/// Newcomers are accepted afterwards.
-const RRDCACHED_REST: Duration = Duration::from_millis(100);
 
 impl Reactor {
     /// Accepts clients that wait at a port.
@@ -165,73 +159,6 @@ impl Reactor {
                 client.machine.outlive();
                 self.make_ready(key);
             }
-        }
-    }
-
-    /// Accepts clients that wait at the rrdcached socket.
-    pub(super) fn accept_rrdcached(&mut self, listener: Key) -> Turn {
-        for _ in 0..ACCEPTED_A_TURN {
-            let admission = self.decide_rrdcached();
-            if admission == Admission::Full {
-                return self.rest_rrdcached(listener);
-            }
-            let Some(Slot::RrdcachedListener(open)) = self.slots.get_mut(listener) else {
-                return Turn::Waits;
-            };
-            match open.socket().accept() {
-                Ok((stream, _)) => {
-                    if let Admission::InPlaceOf(client) = admission {
-                        self.replace_rrdcached(Key::of_number(client));
-                    }
-                    self.admit_rrdcached(stream);
-                }
-                Err(err) => match err.kind() {
-                    ErrorKind::WouldBlock => return Turn::Waits,
-                    ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
-                    _ => return self.rest_rrdcached(listener),
-                },
-            }
-        }
-        Turn::Again
-    }
-
-    /// Whether the rrdcached socket has a place for another client.
-    fn decide_rrdcached(&self) -> Admission {
-        let open = self.slots.iter().filter_map(|slot| match slot {
-            Slot::RrdcachedClient(client) => Some(&client.machine),
-            _ => None,
-        });
-        Admission::decide(open, self.shared.now.mono)
-    }
-
-    /// Closes a client of the rrdcached socket for a newcomer.
-    fn replace_rrdcached(&mut self, key: Key) {
-        if let Some(Slot::RrdcachedClient(client)) = self.slots.get_mut(key) {
-            client.machine.replace();
-            self.turn(key);
-        }
-    }
-
-    fn rest_rrdcached(&mut self, listener: Key) -> Turn {
-        let again = self.shared.now.mono + RRDCACHED_REST;
-        self.shared.set_deadline(listener, Some(again));
-        Turn::Waits
-    }
-
-    fn admit_rrdcached(&mut self, mut stream: UnixStream) {
-        let (registry, now) = (&self.shared.registry, self.shared.now.mono);
-        let added = self.slots.try_add_with(|key| {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            registry.register(&mut stream, key.token(), interest)?;
-            let client = RrdcachedClient::new(key, stream, now);
-            Ok(Slot::RrdcachedClient(Box::new(client)))
-        });
-        match added {
-            Ok(key) => self.make_ready(key),
-            Err(err) => log::error!(
-                "rrdcached socket: cannot register a client's connection: {}; it is closed",
-                super::reason(&err)
-            ),
         }
     }
 }

@@ -1,24 +1,26 @@
-//! Sources that answer for the first time: each is told, and of very many at once, how many.
+//! Sources that answer for the first time: which are logged by name, and how many more there were.
 //!
-//! No clock: the caller passes the time in and logs what it is told to.
+//! No clock and no log: the caller passes the time in and does the logging.
 
 use std::time::{Duration, Instant};
 
-/// Sources told by name in one [`PERIOD`]; the others are counted in one more line.
+/// Most sources logged by name in one [`PERIOD`]. One more line says how many others there were.
 const TOLD_BY_NAME: u32 = 20;
+
+/// Time over which they are counted.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Counts them.
+/// Sources of the period under way.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
-    /// When the period began, if one is under way.
+    /// When the period began; `None` if none is under way.
     since: Option<Instant>,
     by_name: u32,
     others: u32,
 }
 
 impl Arrivals {
-    /// A source has come; whether it is to be told by name.
+    /// Notes a source. Returns whether to log it by name.
     pub(super) fn is_told(&mut self, now: Instant) -> bool {
         self.since.get_or_insert(now);
         if self.by_name < TOLD_BY_NAME {
@@ -30,7 +32,7 @@ impl Arrivals {
         }
     }
 
-    /// How many more there were, once the period is over.
+    /// The number of sources that were not logged by name, once the period is over.
     pub(super) fn others(&mut self, now: Instant) -> Option<u32> {
         let since = self.since?;
         if now.saturating_duration_since(since) < PERIOD {

@@ -4,7 +4,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use mio::{Interest, Poll, Waker};
@@ -12,11 +12,11 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
+use super::Reactor;
 use super::listen::{self, Listener, Port};
 use super::reload::Reloading;
 use super::shared::{Chore, Shared};
 use super::slot::{Slot, Slots};
-use super::{Reactor, rrdcached};
 use crate::daemon::{PortHolder, cannot_listen, port_holder};
 use gmetad_config::Config;
 
@@ -130,19 +130,5 @@ impl Reactor {
             Ok(Slot::Listener(Listener { socket, port }))
         })?;
         Ok(address)
-    }
-
-    fn listen_as_rrdcached(&mut self, path: &Path, config: &Config) -> Result<(), BindError> {
-        let opened = rrdcached::open(path, config).map_err(|source| BindError::Socket {
-            path: path.into(),
-            source,
-        });
-        let mut listener = opened?;
-        let registry = &self.shared.registry;
-        self.slots.try_add_with(|key| {
-            registry.register(listener.socket(), key.token(), Interest::READABLE)?;
-            Ok(Slot::RrdcachedListener(listener))
-        })?;
-        Ok(())
     }
 }

@@ -6,11 +6,11 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use gmetad_core::model::{Mono, Now};
 
-/// Both clocks, the monotonic one counted from the daemon's start.
+/// Both clocks. The monotonic one counts from the daemon's start.
 #[derive(Debug)]
 pub(super) struct Clock {
     start: Instant,
-    /// The time of day then, in milliseconds since the epoch.
+    /// The time of day at the start, in milliseconds since the epoch.
     boot_ms: u64,
 }
 
@@ -22,7 +22,7 @@ impl Clock {
         }
     }
 
-    /// One reading of both.
+    /// Reads both clocks.
     pub(super) fn now(&self) -> Now {
         Now {
             mono: self.mono(),
@@ -43,12 +43,12 @@ impl Clock {
         self.boot_ms
     }
 
-    /// The monotonic one alone.
+    /// Reads the monotonic clock.
     pub(super) fn mono(&self) -> Mono {
         Mono(self.start.elapsed().as_millis() as u64)
     }
 
-    /// That time as the standard library has it.
+    /// Converts a time for the standard library.
     pub(super) fn instant(&self, at: Mono) -> Instant {
         self.start + at.since(Mono(0))
     }

@@ -16,7 +16,7 @@ use nix::sys::socket::{
 /// Connections waiting to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 1024;
 
-/// What is served there.
+/// What a port serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Port {
     /// The whole document, without a request.
@@ -32,8 +32,8 @@ pub(super) struct Listener {
     pub(super) port: Port,
 }
 
-/// Listens on `address`; without one, on all of both families, or of IPv4 alone where the machine
-/// has no IPv6. On failure, what was tried.
+/// Listens on `address`; if there is none, on all IPv4 and IPv6 addresses, or on all IPv4 addresses
+/// where the machine has no IPv6. An error comes with the address that was tried.
 pub(super) fn open(
     address: Option<IpAddr>,
     port: u16,
@@ -56,7 +56,7 @@ fn at_one_of<T>(
     }
 }
 
-/// Whether [`open`] would go well, without anybody being able to connect meanwhile.
+/// Whether [`open`] would succeed. Only binds, so nobody can connect meanwhile.
 pub(super) fn try_out(address: Option<IpAddr>, port: u16) -> Result<(), (SocketAddr, io::Error)> {
     at_one_of(address, port, |address| bound_to(address).map(drop))
 }
@@ -76,7 +76,7 @@ fn bound_to(address: SocketAddr) -> Result<OwnedFd, Errno> {
     let listener = socket(family, SockType::Stream, flags, None)?;
     setsockopt(&listener, sockopt::ReuseAddr, &true)?;
     if family == AddressFamily::Inet6 {
-        // One socket for both families, whatever the system's default: port 0 is one port then.
+        // One socket for both families, whatever the system's default, so that port 0 is one port.
         setsockopt(&listener, sockopt::Ipv6V6Only, &false)?;
     }
     bind(listener.as_raw_fd(), &*address)?;

@@ -18,6 +18,10 @@ mod once;
 mod reload;
 mod report;
 mod resolver;
+#[cfg(feature = "rrd")]
+mod rrdcached;
+#[cfg(not(feature = "rrd"))]
+#[path = "no_rrdcached.rs"]
 mod rrdcached;
 mod shared;
 mod slot;
@@ -36,7 +40,6 @@ use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
 use crate::host::Sampler;
-use crate::plugins::PluginHandle;
 use crate::{logging, plugins};
 
 pub use bind::{BindError, try_port};
@@ -225,7 +228,7 @@ impl Reactor {
             }
             Some(Slot::RrdcachedClient(client)) => {
                 let turn = client.turn(&mut self.shared);
-                self.shared.set_deadline(key, client.machine.deadline());
+                self.shared.set_deadline(key, client.deadline());
                 turn
             }
         };
@@ -287,13 +290,7 @@ impl Reactor {
                 Asker::Trust => self.shared.name_looked_up(&answer.name, answer.found),
             }
         }
-        while let Some(answer) = self.shared.plugins.as_mut().and_then(PluginHandle::answer) {
-            let key = Key::of_number(answer.client);
-            if let Some(Slot::RrdcachedClient(client)) = self.slots.get_mut(key) {
-                client.machine.answer(answer.turn, now);
-                self.make_ready(key);
-            }
-        }
+        self.take_rrdcached_answers();
         Turn::Waits
     }
 }

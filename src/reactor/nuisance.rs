@@ -25,7 +25,7 @@ pub(super) enum Nuisance {
     Request,
 }
 
-/// Who did what.
+/// Faults so far, by address and kind.
 #[derive(Debug, Default)]
 pub(super) struct Nuisances {
     known: HashMap<(IpAddr, Nuisance), Complaint>,

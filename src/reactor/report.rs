@@ -15,10 +15,10 @@ use gmetad_core::status::{
 };
 use gmetad_core::store::SourceId;
 
-/// The plugins that write round-robin files, in one set of counters.
+/// The built-in plugins that write round-robin files. They share one set of counters.
 const RRD: [&str; 2] = ["rrd", "rrdsummary"];
 
-/// Who may write them in their place.
+/// What may write the files instead: both plugins send their values to it.
 const RRDCACHED: &str = "rrdcached";
 
 impl Shared {
@@ -165,7 +165,7 @@ fn log_plugins(plugins: &PluginHandle) {
     ));
 }
 
-/// The first line of what was said of each; what shows the place is in the log.
+/// The first line about each alert rule that was left out. The log also shows the place.
 fn rules_left_out(config: &Config) -> Vec<String> {
     let left_out = config.alert.iter().flat_map(|alert| &alert.left_out);
     let lines = left_out.map(|error| error.to_string().lines().next().map(String::from));
@@ -197,7 +197,7 @@ fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginReport> {
             reason: plugin.reason,
         })
         .collect();
-    // What an rrdcached is given, it is given by those that write the files.
+    // Values reach an rrdcached through the plugin that writes the files, which has no other output.
     let rrdcached = exports.iter().find(|it| it.id == RRDCACHED);
     let writer = reports
         .iter()
@@ -213,7 +213,7 @@ fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginReport> {
     reports
 }
 
-/// Whether it is one of the two that are built in.
+/// Whether this is one of the built-in plugins that write round-robin files.
 fn writes_files(plugin: &PluginStatus) -> bool {
     plugin.file.is_none() && RRD.contains(&plugin.id.as_str())
 }
@@ -255,7 +255,7 @@ fn export(export: &ExportStatus) -> OutputReport {
     }
 }
 
-/// Whether nobody has to do anything about it.
+/// Whether the plugin is as it should be.
 fn works(state: PluginState) -> bool {
     match state {
         PluginState::Starting

@@ -6,7 +6,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use gmetad_config::{Config, RrdConfig};
-use gmetad_core::model::Mono;
 use gmetad_core::plugin::Plugin;
 use gmetad_core::status::RrdStatus;
 
@@ -42,37 +41,7 @@ pub struct SessionAnswer {
     /// Number of the client.
     pub client: u64,
     /// Nothing that there could be.
-    pub turn: Infallible,
-}
-
-/// A client of the rrdcached socket. There is none, as nobody listens.
-#[derive(Debug)]
-pub struct RrdcachedConnection {
-    none: Infallible,
-}
-
-/// What a client's connection asks its owner to do.
-#[derive(Debug)]
-pub enum ConnectionAction<'a> {
-    /// Read from it.
-    Read,
-    /// Send some of these bytes.
-    Write(&'a [u8]),
-    /// Hand this to the plugin thread.
-    Ask(SessionRequest),
-    /// Close it.
-    Close(Option<Infallible>),
-}
-
-/// Whether there is a place for another client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// There is.
-    Admitted,
-    /// There is if this client is closed first.
-    InPlaceOf(u64),
-    /// There is none.
-    Full,
+    pub none: Infallible,
 }
 
 /// Answers at the rrdcached socket. Nobody asks.
@@ -87,83 +56,6 @@ impl SessionAnswer {
     /// Is not called, as there is no request to answer.
     pub fn close(_client: u64) -> SessionAnswer {
         unreachable!("nobody asks")
-    }
-}
-
-impl RrdcachedConnection {
-    /// Is not called, as nobody listens.
-    pub fn new(_client: u64, _now: Mono) -> RrdcachedConnection {
-        unreachable!("nobody listens")
-    }
-
-    /// Is not called.
-    pub fn deadline(&self) -> Option<Mono> {
-        match self.none {}
-    }
-
-    /// Is not called.
-    pub fn action(&mut self, _now: Mono) -> Option<ConnectionAction<'_>> {
-        match self.none {}
-    }
-
-    /// Is not called.
-    pub fn readable(&mut self) {
-        match self.none {}
-    }
-
-    /// Is not called.
-    pub fn writable(&mut self) {
-        match self.none {}
-    }
-
-    /// Is not called.
-    pub fn read_blocked(&mut self) {
-        match self.none {}
-    }
-
-    /// Is not called.
-    pub fn write_blocked(&mut self) {
-        match self.none {}
-    }
-
-    /// Is not called.
-    pub fn bytes(&mut self, _bytes: &[u8]) {
-        match self.none {}
-    }
-
-    /// Is not called.
-    pub fn written(&mut self, _len: usize, _now: Mono) {
-        match self.none {}
-    }
-
-    /// Is not called.
-    pub fn end(&mut self) {
-        match self.none {}
-    }
-
-    /// Is not called.
-    pub fn broken(&mut self) {
-        match self.none {}
-    }
-
-    /// Is not called.
-    pub fn replace(&mut self) {
-        match self.none {}
-    }
-
-    /// Is not called.
-    pub fn answer(&mut self, turn: Infallible, _now: Mono) {
-        match turn {}
-    }
-}
-
-impl Admission {
-    /// Is not called, as nobody listens.
-    pub fn decide<'a>(
-        _open: impl Iterator<Item = &'a RrdcachedConnection>,
-        _now: Mono,
-    ) -> Admission {
-        Admission::Full
     }
 }
 

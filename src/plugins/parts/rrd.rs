@@ -2,7 +2,6 @@
 
 use super::Removal;
 
-pub use gmetad_rrd::rrdcached::connection::{Admission, ConnectionAction, RrdcachedConnection};
 pub use gmetad_rrd::rrdcached::{RrdcachedServer, SessionAnswer, SessionRequest};
 pub use gmetad_rrd::{RrdCounters, other_archives, plugins};
 
