@@ -10,7 +10,8 @@ while IFS=: read -r file name; do
     files[$name]+="$file "
 done < <(find src tests contrib -name '*.rs' -exec awk '
     FNR == 1 { armed = 0 }
-    /#\[test\]/ { armed = 4; next }
+    # Behind it may stand other attributes, of several lines.
+    /#\[test\]/ { armed = 8; next }
     armed > 0 && match($0, /fn [a-z0-9_]+\(/) {
         print FILENAME ":" substr($0, RSTART + 3, RLENGTH - 4); armed = 0; next
     }
@@ -23,6 +24,10 @@ for document in docs/*.md; do
         file=${test%::*} name=${test#*::}
         read -ra found <<<"${files[$name]-}"
         if [[ " ${found[*]-} " == *" $file "* ]]; then continue; fi
+        if ((${#found[@]} > 1)); then
+            # Of several, the one that is of the same kind: tests/ or src/.
+            mapfile -t found < <(printf '%s\n' "${found[@]}" | grep "^${file%%/*}/")
+        fi
         if ((${#found[@]} == 1)); then
             sed -i "s|$test\\b|${found[0]}::$name|g" "$document"
             echo "$document: $test is now in ${found[0]}"

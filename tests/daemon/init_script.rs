@@ -1,0 +1,164 @@
+//! The System V init script, over the real binary.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{configure, read};
+
+/// The script with this test's own binary, configuration and pid file.
+struct InitScript {
+    path: PathBuf,
+    folder: PathBuf,
+}
+
+impl InitScript {
+    fn new(folder: &Path) -> Self {
+        let conf = configure(folder, "");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/init.d/gmetad");
+        let text = fs::read_to_string(source).expect("it is part of the project");
+        let ours = [
+            ("/usr/sbin/gmetad", env!("CARGO_BIN_EXE_gmetad")),
+            ("/etc/ganglia/gmetad.conf", conf.to_str().expect("text")),
+            (
+                "/run/gmetad.pid",
+                folder.join("pid").to_str().expect("text"),
+            ),
+            (
+                "/etc/default/gmetad",
+                folder.join("default").to_str().expect("text"),
+            ),
+        ]
+        .into_iter()
+        .fold(text, |text, (theirs, ours)| {
+            assert!(text.contains(theirs), "{theirs} is not in the script");
+            text.replace(theirs, ours)
+        });
+        let path = folder.join("init");
+        fs::write(&path, ours).expect("our own folder");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("our own file");
+        InitScript {
+            path,
+            folder: folder.into(),
+        }
+    }
+
+    /// The exit code of an action, and what it said.
+    #[track_caller]
+    fn run(&self, action: &str) -> (Option<i32>, String) {
+        let output = Command::new("sh")
+            .arg(&self.path)
+            .arg(action)
+            .output()
+            .expect("a shell");
+        let said = [output.stdout, output.stderr].concat();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    }
+
+    fn pid(&self) -> String {
+        read(&self.folder.join("pid")).trim().into()
+    }
+}
+
+impl Drop for InitScript {
+    fn drop(&mut self) {
+        self.run("stop");
+    }
+}
+
+#[test]
+fn it_starts_reloads_restarts_and_stops_with_the_codes_lsb_asks_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = InitScript::new(folder.path());
+    assert_eq!(script.run("status").0, Some(3));
+    assert_eq!(
+        script.run("stop").0,
+        Some(0),
+        "what does not run is stopped"
+    );
+    assert_eq!(script.run("reload").0, Some(7));
+
+    let (code, said) = script.run("start");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("gmetad started\n"), "{said}");
+    let first = script.pid();
+    assert_eq!(
+        script.run("status"),
+        (Some(0), format!("gmetad is running, pid {first}\n"))
+    );
+    assert_eq!(script.run("start").0, Some(0), "what runs is started");
+    assert_eq!(script.run("reload").0, Some(0));
+    assert_eq!(script.pid(), first);
+
+    assert_eq!(script.run("restart").0, Some(0));
+    assert_ne!(script.pid(), first);
+    assert_eq!(script.run("stop"), (Some(0), "gmetad ended\n".into()));
+    assert_eq!(script.run("status").0, Some(3));
+    assert_eq!(script.run("try-restart").0, Some(0));
+    assert_eq!(script.run("status").0, Some(3));
+    assert_eq!(script.run("frobnicate").0, Some(2));
+}
+
+#[test]
+fn a_mistake_in_the_configuration_fails_the_start_and_keeps_what_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = InitScript::new(folder.path());
+    assert_eq!(script.run("start").0, Some(0));
+    let pid = script.pid();
+    configure(folder.path(), "xml_port sesame");
+    let (code, said) = script.run("restart");
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains("sesame"), "{said}");
+    assert_eq!(script.pid(), pid, "the old one still runs");
+    assert_eq!(script.run("status").0, Some(0));
+    script.run("stop");
+    assert_eq!(script.run("start").0, Some(78));
+}
+
+#[test]
+fn a_killed_gmetad_is_told_from_a_stopped_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = InitScript::new(folder.path());
+    fs::write(folder.path().join("pid"), "1\n").expect("written");
+    assert_eq!(script.run("status").0, Some(1), "another program's pid");
+    assert_eq!(script.run("start").0, Some(0));
+    assert_eq!(script.run("status").0, Some(0));
+}
+
+#[test]
+fn what_install_adds_uninstall_removes_and_what_is_a_package_s_own_stays() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let etc = folder.path().join("etc");
+    let script = etc.join("init.d/gmetad");
+    let run = |action: &str, init: &str| {
+        let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/install-init.sh");
+        let status = Command::new(tool)
+            .args([action, init])
+            .arg(folder.path())
+            .args(["/etc", "/opt/sbin"])
+            .status();
+        status.expect("bash").code()
+    };
+    for (init, place) in [
+        ("systemd", "systemd/system/gmetad.service"),
+        ("sysv", "init.d/gmetad"),
+        ("openrc", "init.d/gmetad"),
+    ] {
+        assert_eq!(run("install", init), Some(0));
+        let place = etc.join(place);
+        assert!(read(&place).contains("/opt/sbin/gmetad"), "{init}");
+        assert!(etc.join("logrotate.d/gmetad").exists());
+        assert_eq!(run("uninstall", "all"), Some(0));
+        assert!(!place.exists(), "{init}");
+        assert!(!etc.join("logrotate.d/gmetad").exists());
+    }
+    assert_eq!(run("check", "upstart"), Some(64));
+    let theirs = "#!/bin/sh\n/opt/sbin/gmetad -c /etc/ganglia/gmetad.conf\n";
+    fs::write(&script, theirs).expect("its folder is there");
+    assert_eq!(run("uninstall", "all"), Some(0));
+    assert_eq!(read(&script), theirs);
+}

@@ -1,0 +1,15 @@
+//! The process: its start and end, options, configuration, reload, log, and what `-t` finds.
+//!
+//! Each module is a subject; one program, so that it is linked once.
+
+mod configurations;
+mod directives;
+mod init_script;
+mod life;
+mod once;
+mod parts;
+mod preflight;
+mod process;
+mod reload;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,69 @@
+//! A gmetad that is built without some of its parts: it runs, and says which directives do nothing.
+
+use crate::support::{Gmetad, configure, gmetad};
+
+/// Whether each part is built in, and a directive that needs it.
+const PARTS: [(&str, bool, &str); 3] = [
+    ("rrd", cfg!(feature = "rrd"), "write_rrds on"),
+    (
+        "export",
+        cfg!(feature = "export"),
+        "carbon_server 127.0.0.1",
+    ),
+    (
+        "loader",
+        cfg!(feature = "loader"),
+        "plugins_dir /nonexistent",
+    ),
+];
+
+/// The lines that say that a part is missing.
+fn missing(text: &str) -> Vec<&str> {
+    let is_about_parts = |line: &&str| line.contains("this gmetad was built without");
+    text.lines().filter(is_about_parts).collect()
+}
+
+fn checked(directives: &str) -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let conf = configure(folder.path(), directives);
+    let output = gmetad().arg("-t").arg("-c").arg(conf).output();
+    let output = output.expect("built");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_directive_of_a_part_that_is_not_built_in_is_a_warning_of_the_check() {
+    for (feature, is_built_in, directive) in PARTS {
+        let errors = checked(directive);
+        let name = directive.split(' ').next().expect("a word");
+        let said = missing(&errors);
+        if is_built_in {
+            assert_eq!(said, [""; 0]);
+            continue;
+        }
+        let [line] = said.as_slice() else {
+            panic!("one line about {feature} in\n{errors}")
+        };
+        assert!(line.starts_with("gmetad: warn: "), "{line}");
+        assert!(line.contains(&format!("; {name} ")), "{line}");
+        let remedy = format!("use one that was built with the feature {feature}, ");
+        assert!(line.contains(&remedy), "{line}");
+    }
+}
+
+#[test]
+fn without_such_a_directive_there_is_no_warning() {
+    assert_eq!(missing(&checked("gridname g")), [""; 0]);
+}
+
+#[test]
+fn it_starts_and_serves_whatever_is_missing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let directives = PARTS.map(|(_, _, directive)| directive).join("\n");
+    let gmetad = Gmetad::start(folder.path(), &directives);
+    assert!(gmetad.document().contains("<GANGLIA_XML "));
+    let left_out = PARTS.iter().filter(|(_, is_built_in, _)| !is_built_in);
+    assert_eq!(missing(&gmetad.log()).len(), left_out.count());
+    assert!(gmetad.end().success());
+}

@@ -1,0 +1,13 @@
+//! Plugins: shared objects, Python, alerts; documents about them.
+//!
+//! Each module is a subject; one program, so that it is linked once.
+
+mod alert;
+mod conditions;
+mod plugin_docs;
+mod python;
+mod python_api;
+mod python_identity;
+mod shared_objects;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,125 @@
+//! Gmetads that poll themselves or each other, through the real binary: what they sum up stays what
+//! there is.
+
+use crate::support::peers::{FakeSource, Script, document};
+use crate::support::web::get;
+use crate::support::{Gmetad, configure, wait_until};
+use tempfile::{TempDir, tempdir};
+
+use nix::sys::signal::Signal;
+
+/// Polls of the other one, after which a growth shows.
+const POLLS: u64 = 6;
+
+/// A gmond with two hosts that are up.
+fn gmond(name: &str) -> FakeSource {
+    let host = |host: &str| {
+        format!(
+            "<HOST NAME=\"{host}\" TN=\"1\" TMAX=\"20\"><METRIC NAME=\"m\" VAL=\"10\" \
+             TYPE=\"int32\" TN=\"1\" TMAX=\"60\" SLOPE=\"both\"/></HOST>\n"
+        )
+    };
+    let hosts = host("one") + &host("two");
+    let cluster = format!("<CLUSTER NAME=\"{name}\" LOCALTIME=\"1\">\n{hosts}</CLUSTER>\n");
+    FakeSource::start(Script::Serve(document("gmond", &cluster)))
+}
+
+/// A gmetad whose second source is named later, since its port is not known before.
+struct Circle {
+    folder: TempDir,
+    directives: String,
+    gmetad: Gmetad,
+    _gmond: FakeSource,
+}
+
+impl Circle {
+    fn start(name: &str, more: &str) -> Circle {
+        let folder = tempdir().expect("a temporary folder");
+        let gmond = gmond(&format!("of {name}"));
+        let directives = format!(
+            "gridname {name}\nauthority http://{name}.example.org/\n{more}\n\
+             data_source gmond 1 127.0.0.1:{}\n",
+            gmond.port()
+        );
+        let gmetad = Gmetad::start(folder.path(), &directives);
+        Circle {
+            folder,
+            directives,
+            gmetad,
+            _gmond: gmond,
+        }
+    }
+
+    /// From now on it polls that one too.
+    fn poll(&self, other: &Circle) {
+        let port = other.gmetad.xml().port();
+        let directives = format!("{}data_source other 1 127.0.0.1:{port}\n", self.directives);
+        configure(self.folder.path(), &directives);
+        self.gmetad.signal(Signal::SIGHUP);
+    }
+
+    /// How often it has read the other one, and the hosts that it counts.
+    fn status(&self) -> (u64, u64) {
+        let status = get(self.gmetad.interactive(), "/status").json();
+        let other = &status["sources"][1]["polls"]["ok"]["num"];
+        let hosts = status["store"]["hosts_up"].as_u64();
+        (other.as_u64().unwrap_or(0), hosts.expect("a number"))
+    }
+
+    /// The sum of its metric and the number of hosts in it, as the root's summary has them.
+    fn sum(&self) -> Option<(String, String)> {
+        let answer = self.gmetad.query("/?filter=summary");
+        let (_, rest) = answer.split_once("<METRICS NAME=\"m\" SUM=\"")?;
+        let (sum, rest) = rest.split_once("\" NUM=\"")?;
+        let (num, _) = rest.split_once('"')?;
+        Some((sum.to_owned(), num.to_owned()))
+    }
+}
+
+#[test]
+fn two_that_poll_each_other_count_each_host_once() {
+    for (of_a, of_b) in [
+        ("", ""),
+        ("", "scalable off"),
+        ("scalable off", "scalable off"),
+    ] {
+        let (a, b) = (Circle::start("A", of_a), Circle::start("B", of_b));
+        a.poll(&b);
+        b.poll(&a);
+        for circle in [&a, &b] {
+            wait_until("many polls of the other one", || {
+                let (polls, hosts) = circle.status();
+                assert!(hosts <= 4, "{hosts} hosts after {polls} polls");
+                polls >= POLLS && hosts == 4
+            });
+            wait_until("the sums of both", || {
+                circle.sum() == Some(("40".into(), "4".into()))
+            });
+        }
+        let scalable = of_a.is_empty() && of_b.is_empty();
+        let told = |circle: &Circle| circle.gmetad.log().matches("own grid").count();
+        assert_eq!([told(&a), told(&b)], [usize::from(scalable); 2]);
+        if scalable {
+            let answer = a.gmetad.document();
+            assert_eq!(answer.matches("<GRID NAME=\"A\"").count(), 1, "{answer}");
+            assert_eq!(answer.matches("<GRID NAME=\"B\"").count(), 1, "{answer}");
+        }
+    }
+}
+
+#[test]
+fn one_that_polls_itself_counts_its_hosts_once() {
+    for (more, told) in [("", 1), ("scalable off", 0)] {
+        let own = Circle::start("Own", more);
+        own.poll(&own);
+        wait_until("many polls of itself", || {
+            let (polls, hosts) = own.status();
+            assert!(hosts <= 2, "{hosts} hosts after {polls} polls");
+            polls >= POLLS && hosts == 2
+        });
+        assert_eq!(own.sum(), Some(("20".into(), "2".into())));
+        assert_eq!(own.gmetad.log().matches("own grid").count(), told);
+        let answer = own.gmetad.document();
+        assert_eq!(answer.matches("<CLUSTER NAME=").count(), 1, "{answer}");
+    }
+}

@@ -1,0 +1,16 @@
+//! What is answered: XML, HTTP, JSON, Prometheus, through levels of gmetads and beside C gmetad.
+//!
+//! Each module is a subject; one program, so that it is linked once.
+
+mod against_peers;
+mod asked;
+mod compatibility;
+mod cycles;
+mod hostile;
+mod http;
+mod peers_themselves;
+mod prometheus;
+#[path = "../support/mod.rs"]
+mod support;
+mod three_levels;
+mod unsigned_numbers;
