@@ -10,7 +10,7 @@ parts=(rrd export loader)
 # Tests of a whole file are compiled out; cargo lists single ones as ignored, with the reason.
 left_out() {
     local part=$1
-    grep -lE "^#!\[cfg\(.*feature = \"$part\"" tests/*.rs tests/*/main.rs || true
+    grep -lE "^#!\[cfg\(.*feature = \"$part\"" tests/*.rs tests/*/*.rs || true
 }
 
 check() {
