@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use crate::support::small_disk::{fill, with_a_small_disk};
 use crate::support::stores::Rrdcached;
-use crate::support::{Gmetad, wait_until};
+use crate::support::{Gmetad, full_name, wait_until};
 use gmetad_rrd::{JournalSample, journal_samples};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -266,7 +266,7 @@ fn what_is_in_the_journal_survives_kills_at_any_moment() {
 fn a_journal_that_has_room_again_has_all_that_was_held_meanwhile() {
     with_a_small_disk(
         "a_journal_that_has_room_again_has_all_that_was_held_meanwhile",
-        "journal_on_a_full_disk",
+        &full_name(module_path!(), "journal_on_a_full_disk"),
     );
 }
 

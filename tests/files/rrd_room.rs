@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use crate::support::peers::{FakeSource, Script, available, document};
 use crate::support::small_disk::{fill, with_a_small_disk};
 use crate::support::web::get;
-use crate::support::{Gmetad, gmetad, listening, read, skipped, wait_until};
+use crate::support::{Gmetad, full_name, gmetad, listening, read, skipped, wait_until};
 use nix::unistd::{Uid, User, geteuid};
 use tempfile::{TempDir, tempdir};
 
@@ -183,7 +183,7 @@ fn a_root_that_is_not_the_users_is_told_with_the_reason_and_a_chown_heals_it() {
 fn a_full_disk_is_told_once_with_its_reason_and_over_when_there_is_room() {
     with_a_small_disk(
         "a_full_disk_is_told_once_with_its_reason_and_over_when_there_is_room",
-        "full_disk",
+        &full_name(module_path!(), "full_disk"),
     );
 }
 

@@ -27,6 +27,14 @@ use nix::unistd::Pid;
 /// No condition takes longer to come true, on a machine that has other things to do too.
 pub const DEADLINE: Duration = Duration::from_secs(30);
 
+/// A test's name as its program knows it, by `module_path!()` of where it stands.
+pub fn full_name(module: &str, test: &str) -> String {
+    match module.split_once("::") {
+        Some((_, inside)) => format!("{inside}::{test}"),
+        None => test.into(),
+    }
+}
+
 /// The binary under test.
 pub fn gmetad() -> Command {
     Command::new(env!("CARGO_BIN_EXE_gmetad"))

@@ -1,8 +1,9 @@
 //! What a file says of itself, as far as its writer wants to know.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -61,11 +62,13 @@ pub(crate) struct Rra {
 }
 
 /// A file's archives, each with the share of its steps that may be unknown. Its header alone is
-/// read, and librrd is not asked; `None` where that tells nothing.
+/// read, and librrd is not asked; `None` where that tells nothing, as of a damaged file.
 pub(crate) fn rras(file: &Path) -> Option<Vec<(Rra, f64)>> {
     if !layout::IS_OURS {
         return None;
     }
+    let path = CString::new(file.as_os_str().as_bytes()).ok()?;
+    sound::examine(&path).ok()?;
     let (file, _) = open(file, Access::Read).ok()?;
     let mut head = [0; STAT_HEAD];
     file.read_exact_at(&mut head, 0).ok()?;

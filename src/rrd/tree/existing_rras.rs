@@ -116,24 +116,17 @@ fn made(entry: &DirEntry) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::layout::{self, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS, STAT_HEAD};
+    use crate::file::librrd;
+    use std::ffi::{CString, OsStr};
+    use std::os::unix::ffi::OsStrExt;
 
-    /// The front of a file with these archives, as far as it is looked at.
-    fn header(archives: &[(&str, u64, u64)]) -> Vec<u8> {
-        let mut bytes = vec![0; STAT_HEAD + layout::DS_DEF + archives.len() * RRA_DEF];
-        bytes[..8].copy_from_slice(b"RRD\x000003");
-        layout::put_float(&mut bytes, layout::COOKIE, 8.642_135E130);
-        layout::put(&mut bytes, layout::SOURCES, 1);
-        layout::put(&mut bytes, layout::ARCHIVES, archives.len() as u64);
-        layout::put(&mut bytes, layout::STEP, 15);
-        for (at, (function, steps, rows)) in archives.iter().enumerate() {
-            let def = STAT_HEAD + layout::DS_DEF + at * RRA_DEF;
-            bytes[def..def + function.len()].copy_from_slice(function.as_bytes());
-            layout::put(&mut bytes, def + RRA_ROWS, *rows);
-            layout::put(&mut bytes, def + RRA_STEPS, *steps);
-            layout::put_float(&mut bytes, def + RRA_PAR, 0.25);
-        }
-        bytes
+    /// Makes a file with these archives, in place of one that is there.
+    fn create(file: &Path, archives: &[&str]) {
+        let c_string = |text: &OsStr| CString::new(text.as_bytes()).unwrap();
+        let mut definitions = vec![c_string("DS:sum:GAUGE:120:U:U".as_ref())];
+        definitions.extend(archives.iter().map(|rra| c_string(rra.as_ref())));
+        let _ = fs::remove_file(file);
+        librrd::create(&c_string(file.as_os_str()), 15, 1_700_000_000, &definitions).unwrap();
     }
 
     #[test]
@@ -152,9 +145,9 @@ mod tests {
             fs::write(&file, nothing).unwrap();
             assert_eq!(other_archives(&rrd), None, "no file of ours");
         }
-        fs::write(&file, header(&[("AVERAGE", 1, 10), ("MAX", 2, 20)])).unwrap();
+        create(&file, &["RRA:AVERAGE:0.5:1:10", "RRA:MAX:0.5:2:20"]);
         assert_eq!(other_archives(&rrd), None, "the same");
-        fs::write(&file, header(&[("AVERAGE", 1, 244)])).unwrap();
+        create(&file, &["RRA:AVERAGE:0.25:1:244"]);
         let said = other_archives(&rrd).expect("something to say");
         assert_eq!(
             said,
@@ -164,6 +157,11 @@ mod tests {
                 file.display()
             )
         );
+        // Steps of the archive's row: what a damaged header says is no reason for anything.
+        let mut bytes = fs::read(&file).unwrap();
+        bytes[280..288].fill(0xff);
+        fs::write(&file, bytes).unwrap();
+        assert_eq!(other_archives(&rrd), None, "a damaged file");
         let off = RrdConfig {
             write: false,
             ..rrd
