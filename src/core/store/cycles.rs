@@ -1,4 +1,5 @@
 //! Gmetads that poll themselves or each other, as stores that read what the other one serves.
+#![cfg(test)]
 
 use std::sync::Arc;
 

@@ -2,7 +2,6 @@
 //!
 //! No I/O, no clock, no lock: the loop owns it. Readers get a [`Snapshot`].
 
-#[cfg(test)]
 mod cycles;
 mod expiry;
 mod merge;
