@@ -221,7 +221,7 @@ fn an_element_that_is_too_large_costs_itself_and_is_counted() {
         source.port()
     );
     let gmetad = Gmetad::start(folder.path(), &directives);
-    gmetad.wait_for_line("source \"c\": 2 places in its document");
+    gmetad.wait_for_line("source \"c\": 2 malformed places in its document");
     let answer = wait_for("the document", || {
         let answer = gmetad.query("/c");
         answer.contains("<HOST NAME=\"h\"").then_some(answer)
