@@ -162,6 +162,13 @@ pub(super) struct PackedSamples<'a> {
     time: u32,
 }
 
+impl PackedSamples<'_> {
+    /// What they take in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.rest.len()
+    }
+}
+
 impl<'a> Iterator for PackedSamples<'a> {
     type Item = (u32, &'a [u8]);
 

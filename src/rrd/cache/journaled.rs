@@ -6,7 +6,7 @@
 use super::files::{Held, HeldFiles, Target};
 use crate::file::FileSpec;
 use crate::file::samples::Samples;
-use crate::journal::{Disk, Journal, Lost, OldSegment};
+use crate::journal::{Disk, ForgottenFile, Journal, Lost, OldSegment};
 use crate::record::{FileId, FileRecord};
 
 /// Files checked in one commit for samples that the journal lacks. Updates have their turn before the
@@ -275,6 +275,9 @@ impl<D: Disk> JournaledFiles<D> {
             self.mend_from = 0;
             return;
         }
+        while let Some(file) = self.journal.as_mut().and_then(Journal::next_forgotten) {
+            self.forget_again(file);
+        }
         for id in self.files.lacking(self.mend_from, MENDED_AT_ONCE) {
             self.note_all(id);
         }
@@ -288,6 +291,31 @@ impl<D: Disk> JournaledFiles<D> {
         {
             self.lost(lost);
         }
+    }
+
+    /// Notes once more that a file's samples were forgotten, and all that it holds now.
+    fn forget_again(&mut self, file: ForgottenFile) {
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
+        let found = self.files.find(&file.folder, &file.name);
+        let Some(id) = found.filter(|id| self.files.count(*id) > 0) else {
+            if let Err(lost) = journal.forget_again(file, None, std::iter::empty()) {
+                self.lost(lost);
+            }
+            return;
+        };
+        let samples = self.files.packed(id, &mut self.scratch);
+        if !Journal::<D>::fits_in_a_frame(self.files.count(id), samples.bytes()) {
+            // Better that forgotten samples come back after a crash than that others are lost.
+            self.files.set_lacking(id, true);
+            return;
+        }
+        self.files.set_lacking(id, false);
+        let segment = journal.current();
+        let held = Some((id, self.files.identity(id)));
+        let noted = journal.forget_again(file, held, samples);
+        self.noted(id, segment, noted);
     }
 
     /// Notes all samples of a file. Those that the journal has already are in it twice then; the

@@ -12,7 +12,7 @@ const ENDING: &str = ".journal";
 
 /// What the journal asks of a disk. All errors are the system's.
 pub(crate) trait Disk {
-    /// Numbers of the segments there are, in any order.
+    /// Numbers of the segments there are, in any order. After a loss of power, there are no others.
     fn segments(&self) -> io::Result<Vec<u32>>;
 
     /// What is in a segment. It survives a loss of power from now on.
@@ -92,6 +92,8 @@ impl FolderDisk {
 
 impl Disk for FolderDisk {
     fn segments(&self) -> io::Result<Vec<u32>> {
+        // What the last run removed must not come back. If the sync fails, the list is as good.
+        let _ = File::open(&self.folder)?.sync_all();
         let mut numbers = Vec::new();
         for entry in fs::read_dir(&self.folder)? {
             numbers.extend(entry?.file_name().to_str().and_then(segment_number));

@@ -43,6 +43,9 @@ pub(crate) use segments::SegmentHold;
 /// Longest payload of a frame. A reader takes a longer one for damage.
 const FRAME_BYTES: usize = 1 << 20;
 
+/// What a sample takes at most, beside its value and its time.
+const SAMPLE_BYTES: usize = 12;
+
 const HEADER: &[u8; 16] = b"gmetad journal 1";
 
 const SAMPLE: u64 = 0;
@@ -89,9 +92,11 @@ impl Pace {
 
 /// A file whose samples were forgotten, until the disk has the record of that.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct ForgottenFile {
-    folder: Box<str>,
-    name: Box<str>,
+pub(crate) struct ForgottenFile {
+    /// Its folder below the root.
+    pub(crate) folder: Box<str>,
+    /// Without the ending.
+    pub(crate) name: Box<str>,
 }
 
 /// What the journal lacks after a failure. The caller notes it again while the journal
@@ -147,6 +152,8 @@ pub(crate) struct Journal<D> {
     synced: u32,
     /// Files whose samples were forgotten since then.
     forgotten: BTreeSet<ForgottenFile>,
+    /// The same, where the record of that may be lost.
+    forgotten_and_lost: BTreeSet<ForgottenFile>,
     /// Whether the oldest segment could not be removed when that was last tried.
     is_stuck: bool,
     /// Second of the last commit.
@@ -172,6 +179,7 @@ impl<D: Disk> Journal<D> {
             unsynced: false,
             synced: 0,
             forgotten: BTreeSet::new(),
+            forgotten_and_lost: BTreeSet::new(),
             is_stuck: false,
             now: 0,
             written_bytes: 0,
@@ -260,13 +268,52 @@ impl<D: Disk> Journal<D> {
         named_in: u32,
         identity: Identity<'_>,
     ) -> Result<(), Lost> {
-        self.forgotten.insert(ForgottenFile {
+        let file = ForgottenFile {
             folder: identity.folder.into(),
             name: identity.name.into(),
-        });
-        self.begin_record(id, named_in, || identity)?;
+        };
+        if let Err(lost) = self.begin_record(id, named_in, || identity) {
+            self.forgotten_and_lost.insert(file);
+            return Err(lost);
+        }
+        self.forgotten.insert(file);
         self.frame.forget(id);
         self.spill()
+    }
+
+    /// While the journal is being mended: a file whose samples were forgotten, and the record of that
+    /// may be lost. It is to be [noted again](Journal::forget_again).
+    pub(crate) fn next_forgotten(&mut self) -> Option<ForgottenFile> {
+        if !self.is_mending() {
+            return None;
+        }
+        self.forgotten_and_lost.pop_first()
+    }
+
+    /// Notes once more that a file's samples were forgotten, and all samples that it has got since.
+    /// They are in one frame, so that no crash separates them. They must fit:
+    /// [`Journal::fits_in_a_frame`].
+    pub(crate) fn forget_again<'a>(
+        &mut self,
+        file: ForgottenFile,
+        held: Option<(FileId, Identity<'_>)>,
+        samples: impl Iterator<Item = (u32, &'a [u8])>,
+    ) -> Result<(), Lost> {
+        match held {
+            None => self.frame.forget_by_name(&file),
+            Some((id, identity)) => {
+                self.frame.file(id, identity, self.segments.current());
+                self.frame.forget(id);
+                samples.for_each(|(time, packed)| self.frame.sample(id, time, packed));
+            }
+        }
+        self.forgotten.insert(file);
+        self.spill()
+    }
+
+    /// Whether so many samples of so many bytes in all fit in one frame, beside what it may have.
+    pub(crate) fn fits_in_a_frame(samples: u32, bytes: usize) -> bool {
+        bytes + samples as usize * SAMPLE_BYTES <= FRAME_BYTES / 2
     }
 
     #[inline]
@@ -431,19 +478,18 @@ impl<D: Disk> Journal<D> {
         };
         let segment = self.current();
         self.frame.clear();
+        self.forgotten_and_lost.append(&mut self.forgotten);
         self.begin_segment();
         Lost::Some { segment }
     }
 
-    /// Tries to write a new segment. It begins with the files whose samples were forgotten, if the disk
-    /// need not have that yet: before the samples that came after that are noted again.
+    /// Tries to write a new segment.
     fn try_again(&mut self, since: u32) {
-        let done = self.note_forgotten().and_then(|()| self.sync());
+        let done = self.make_segment().and_then(|()| self.sync());
         if done.is_ok() {
             self.state = State::Mending { since };
             return;
         }
-        self.frame.clear();
         self.is_made = false;
         self.unsynced = false;
         self.state = State::Failing {
@@ -455,20 +501,6 @@ impl<D: Disk> Journal<D> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => self.begin_segment(),
             _ => {}
         }
-    }
-
-    fn note_forgotten(&mut self) -> io::Result<()> {
-        self.make_segment()?;
-        let forgotten = std::mem::take(&mut self.forgotten);
-        let done = forgotten.iter().try_for_each(|file| {
-            self.frame.forget_by_name(file);
-            if self.frame.payload_bytes() < self.pace.frame_bytes {
-                return Ok(());
-            }
-            self.write_frame()
-        });
-        self.forgotten = forgotten;
-        done.and_then(|()| self.write_frame())
     }
 
     /// Removes the oldest segments, up to the first that is needed. If one cannot be removed, those

@@ -416,7 +416,13 @@ impl Shared {
 
 impl Disk for Shared {
     fn segments(&self) -> io::Result<Vec<u32>> {
-        Ok(self.machine().segments.keys().copied().collect())
+        let mut machine = self.machine();
+        machine.removed.clear();
+        machine
+            .segments
+            .values_mut()
+            .for_each(|segment| segment.is_named = true);
+        Ok(machine.segments.keys().copied().collect())
     }
 
     fn read(&self, segment: u32) -> io::Result<Vec<u8>> {

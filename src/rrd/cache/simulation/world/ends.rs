@@ -117,6 +117,9 @@ impl World {
         if self.machine().is_dead() {
             // The end removes the journal of what the system has and the disk need not have yet, so
             // a loss of power within half a minute is not survived.
+            for sample in self.samples.iter_mut().flat_map(BTreeMap::values_mut) {
+                sample.promise.power_loss = false;
+            }
             self.end(End::Kill);
             return;
         }
