@@ -8,6 +8,7 @@ pub mod answer;
 pub mod client;
 pub mod complaint;
 pub mod condition;
+pub mod history;
 pub mod http;
 pub mod ingest;
 pub mod model;

@@ -439,7 +439,10 @@ fn files_that_are_ten_years_ahead_are_told_at_a_start_and_can_be_moved_away() {
             rig.lines_with("take values again") == 2
         });
         assert_eq!(rig.figure(REFUSING), 0);
-        assert!(last(&rig.file("c/h/m.rrd")).0.abs_diff(epoch()) < 60);
+        // What is taken into the cache is in a file a little later.
+        let file = rig.file("c/h/m.rrd");
+        wait_until("the new file", || file.exists());
+        assert!(last(&file).0.abs_diff(epoch()) < 60);
         assert!(rig.gmetad.end().success());
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! No I/O; the data is handed in.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use crate::answer::query::{Query, Selection};
 use crate::answer::walk::Body;
 use crate::answer::xml::Render;
 use crate::answer::{json, prometheus};
+use crate::history::{self, Question, Refused};
 use crate::model::{Now, Snapshot};
 use crate::pending::{Errand, Errands, PENDING_LIMIT, Wait};
 use crate::status::{Report, faults, own_metrics, page};
@@ -39,14 +41,30 @@ pub fn place(scrapes: &Arc<()>) -> Option<Arc<()>> {
 
 /// The status of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Status {
+pub enum Status {
+    /// 200
     Ok,
+    /// 303: the page is at `Location`.
+    SeeOther,
+    /// 400
     BadRequest,
+    /// 403: this client may not have it.
+    Forbidden,
+    /// 404
     NotFound,
+    /// 405
     MethodNotAllowed,
+    /// 408
     RequestTimeout,
+    /// 413: the body of the request is too large.
+    TooLarge,
+    /// 414
     UriTooLong,
+    /// 421: the name in `Host` is none of ours.
+    Misdirected,
+    /// 503
     Unavailable,
+    /// 504
     GatewayTimeout,
 }
 
@@ -55,11 +73,15 @@ impl Status {
     fn line(self) -> &'static str {
         match self {
             Status::Ok => "HTTP/1.0 200 OK\r\n",
+            Status::SeeOther => "HTTP/1.0 303 See Other\r\n",
             Status::BadRequest => "HTTP/1.0 400 Bad Request\r\n",
+            Status::Forbidden => "HTTP/1.0 403 Forbidden\r\n",
             Status::NotFound => "HTTP/1.0 404 Not Found\r\n",
             Status::MethodNotAllowed => "HTTP/1.0 405 Method Not Allowed\r\n",
             Status::RequestTimeout => "HTTP/1.0 408 Request Timeout\r\n",
+            Status::TooLarge => "HTTP/1.0 413 Content Too Large\r\n",
             Status::UriTooLong => "HTTP/1.0 414 URI Too Long\r\n",
+            Status::Misdirected => "HTTP/1.0 421 Misdirected Request\r\n",
             Status::Unavailable => "HTTP/1.0 503 Service Unavailable\r\n",
             Status::GatewayTimeout => "HTTP/1.0 504 Gateway Timeout\r\n",
         }
@@ -67,15 +89,33 @@ impl Status {
 }
 
 /// An answer before it is written.
-struct HttpAnswer {
-    status: Status,
-    /// Header fields beside those of every answer.
-    fields: &'static str,
-    content_type: &'static str,
-    content: Content,
+#[expect(missing_debug_implementations, reason = "it holds a body")]
+pub struct HttpAnswer {
+    /// Its status.
+    pub status: Status,
+    /// Header fields beside those of every answer, each ended by CR LF.
+    pub fields: Cow<'static, str>,
+    /// `Content-Type`.
+    pub content_type: &'static str,
+    /// What follows the head.
+    pub content: Content,
 }
 
-enum Content {
+/// What a room of pages (`gmetad-web`, `gmetad-graphite`) says to a request.
+#[expect(missing_debug_implementations, reason = "it holds a function")]
+pub enum Reply {
+    /// The answer.
+    Ready(HttpAnswer),
+    /// History is needed first; the function then makes the answer, on the thread that read it.
+    Ask(Question, Continue),
+}
+
+/// Makes an answer of what was read.
+pub type Continue = Box<dyn FnOnce(Result<history::Answer, Refused>) -> HttpAnswer + Send>;
+
+/// The content of an answer.
+#[expect(missing_debug_implementations, reason = "it holds a body")]
+pub enum Content {
     /// Made while it is sent.
     Body(Box<dyn Body>),
     /// Complete.
@@ -140,7 +180,7 @@ impl HttpAnswer {
         let snapshot = Arc::clone(&context.snapshot);
         HttpAnswer {
             status: if found { Status::Ok } else { Status::NotFound },
-            fields: ANY_ORIGIN,
+            fields: ANY_ORIGIN.into(),
             content_type: "application/xml",
             content: Content::Body(Box::new(Render::new(snapshot, selection, context.now))),
         }
@@ -151,7 +191,7 @@ impl HttpAnswer {
         let snapshot = Arc::clone(&context.snapshot);
         HttpAnswer {
             status: if found { Status::Ok } else { Status::NotFound },
-            fields: ANY_ORIGIN,
+            fields: ANY_ORIGIN.into(),
             content_type: "application/json",
             content: Content::Body(json::body(snapshot, selection, context.now)),
         }
@@ -160,7 +200,7 @@ impl HttpAnswer {
     fn status(callback: Option<&str>, context: &mut Context<'_>) -> HttpAnswer {
         HttpAnswer {
             status: Status::Ok,
-            fields: "",
+            fields: "".into(),
             content_type: match callback {
                 Some(_) => "application/javascript",
                 None => "application/json",
@@ -174,7 +214,7 @@ impl HttpAnswer {
             Scope::Daemon => {
                 return HttpAnswer {
                     status: Status::Ok,
-                    fields: "",
+                    fields: "".into(),
                     content_type: prometheus::CONTENT_TYPE,
                     content: Content::Bytes(own_metrics(&(context.report)())),
                 };
@@ -207,7 +247,7 @@ impl HttpAnswer {
         });
         HttpAnswer {
             status: Status::Ok,
-            fields: "",
+            fields: "".into(),
             content_type: prometheus::CONTENT_TYPE,
             content: Content::Body(Box::new(scrape)),
         }
@@ -239,16 +279,18 @@ impl HttpAnswer {
         }
     }
 
-    fn text(status: Status, fields: &'static str, text: &str) -> HttpAnswer {
+    /// A short plain text.
+    pub fn text(status: Status, fields: &'static str, text: &str) -> HttpAnswer {
         HttpAnswer {
             status,
-            fields,
+            fields: fields.into(),
             content_type: "text/plain; charset=utf-8",
             content: Content::Bytes(format!("{text}\n").into_bytes()),
         }
     }
 
-    fn into_body(self, method: Method) -> Box<dyn Body> {
+    /// The bytes to send; for HEAD without the content.
+    pub fn into_body(self, method: Method) -> Box<dyn Body> {
         let mut head = self.status.line().as_bytes().to_vec();
         head.extend_from_slice(b"Server: gmetad/");
         head.extend_from_slice(env!("CARGO_PKG_VERSION").as_bytes());

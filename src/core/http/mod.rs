@@ -6,6 +6,8 @@ mod answer;
 mod head;
 mod route;
 
-pub use answer::{Context, Later, MAX_SCRAPES, answer, later, place};
+pub use answer::{
+    Content, Context, Continue, HttpAnswer, Later, MAX_SCRAPES, Reply, Status, answer, later, place,
+};
 pub use head::{Head, MAX_HEAD_BYTES, Method, Refusal, begins_request_line, is_request_line};
 pub use route::{Asked, Route, Scope};
