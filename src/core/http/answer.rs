@@ -304,8 +304,8 @@ impl HttpAnswer {
         head.extend_from_slice(b"Connection: close\r\n\r\n");
         let body = match (method, self.content) {
             (Method::Head, _) => None,
-            (Method::Get, Content::Body(body)) => Some(body),
-            (Method::Get, Content::Bytes(bytes)) => {
+            (Method::Get | Method::Post, Content::Body(body)) => Some(body),
+            (Method::Get | Method::Post, Content::Bytes(bytes)) => {
                 head.extend_from_slice(&bytes);
                 None
             }

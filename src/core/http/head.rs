@@ -14,6 +14,8 @@ pub enum Method {
     Get,
     /// The head of the answer only.
     Head,
+    /// As GET, with arguments in the body of the request. Only Graphite's API has it.
+    Post,
 }
 
 /// A request.

@@ -4,10 +4,12 @@
 
 mod answer;
 mod head;
+mod page;
 mod route;
 
 pub use answer::{
     Content, Context, Continue, HttpAnswer, Later, MAX_SCRAPES, Reply, Status, answer, later, place,
 };
 pub use head::{Head, MAX_HEAD_BYTES, Method, Refusal, begins_request_line, is_request_line};
+pub use page::{MAX_BODY_BYTES, PageContext, PageRequest, Room, decoded, form};
 pub use route::{Asked, Route, Scope};
