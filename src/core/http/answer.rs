@@ -273,6 +273,7 @@ impl HttpAnswer {
             Refusal::LongLine(_) => HttpAnswer::text(Status::UriTooLong, "", &refusal.to_string()),
             Refusal::RequestLine
             | Refusal::Field
+            | Refusal::Hosts
             | Refusal::LongHead
             | Refusal::Callback
             | Refusal::Scope => HttpAnswer::text(Status::BadRequest, "", &refusal.to_string()),

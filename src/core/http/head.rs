@@ -1,6 +1,6 @@
-//! The head of an HTTP request: method and target. Header fields are only checked for their form.
+//! The head of an HTTP request: method, target and header fields.
 //!
-//! No header field changes an answer, so none is kept.
+//! What a field's value means is decided where it is used; here its form is checked.
 
 use thiserror::Error;
 
@@ -25,6 +25,10 @@ pub struct Head {
     pub method: Method,
     /// Path and query as sent, beginning with a slash; or why the request is refused.
     pub target: Result<Vec<u8>, Refusal>,
+    /// Lines of the header fields; empty where the request is refused.
+    fields: Vec<u8>,
+    /// The authority of a target in the absolute form.
+    authority: Option<Vec<u8>>,
 }
 
 /// Why a request is refused.
@@ -36,6 +40,9 @@ pub enum Refusal {
     /// A header field is malformed.
     #[error("a header field is not NAME: VALUE")]
     Field,
+    /// There are several Host fields (RFC 9112, 3.2).
+    #[error("Host is given more than once")]
+    Hosts,
     /// The request line is longer than this many bytes.
     #[error("the request line is longer than {0} bytes")]
     LongLine(usize),
@@ -73,18 +80,38 @@ pub fn begins_request_line(line: &[u8]) -> bool {
 impl Head {
     /// Parses a head up to its empty line, which may be missing.
     pub fn parse(bytes: &[u8]) -> Head {
-        Head {
-            method: method(bytes),
-            target: target(bytes),
+        match parts(bytes) {
+            Ok((target, fields)) => Head {
+                method: method(bytes),
+                authority: authority(target).map(<[u8]>::to_vec),
+                target: Ok(without_authority(target).to_vec()),
+                fields: fields.to_vec(),
+            },
+            Err(refusal) => Head::refused(bytes, refusal),
         }
     }
 
-    /// A request that is refused before its first line is complete.
-    pub fn refused(line: &[u8], refusal: Refusal) -> Head {
+    /// A request that is refused, given as much of its head as is known.
+    pub fn refused(head: &[u8], refusal: Refusal) -> Head {
         Head {
-            method: method(line),
+            method: method(head),
             target: Err(refusal),
+            fields: Vec::new(),
+            authority: None,
         }
+    }
+
+    /// The value of the first header field of that name, which is compared without case. Blanks
+    /// around the value are left out.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        value(&self.fields, name)
+    }
+
+    /// Whom the request is addressed to, with any port: the authority of the target where it has one,
+    /// else the field Host (RFC 9112, 3.2.2). `None` where neither says anything.
+    pub fn host(&self) -> Option<&[u8]> {
+        let host = self.authority.as_deref().or_else(|| self.field("Host"));
+        host.filter(|host| !host.is_empty())
     }
 }
 
@@ -96,21 +123,47 @@ fn method(head: &[u8]) -> Method {
     }
 }
 
-fn target(head: &[u8]) -> Result<Vec<u8>, Refusal> {
+/// The target as sent, and the lines of the header fields.
+fn parts(head: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
     if head.len() > MAX_HEAD_BYTES {
         return Err(Refusal::LongHead);
     }
-    let mut lines = head
-        .split(|&b| b == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    let target = target_of_line(lines.next().unwrap_or_default())?;
-    for field in lines.take_while(|line| !line.is_empty()) {
-        let name = field.iter().position(|&b| b == b':').map(|at| &field[..at]);
-        if !name.is_some_and(is_token) {
-            return Err(Refusal::Field);
+    let end = head.iter().position(|&b| b == b'\n');
+    let (first, rest) = head.split_at(end.map_or(head.len(), |end| end + 1));
+    let target = target_of_line(lines(first).next().unwrap_or_default())?;
+    let mut hosts = 0;
+    for line in lines(rest) {
+        match field(line) {
+            Some((name, _)) if is_token(name) => {
+                hosts += usize::from(name.eq_ignore_ascii_case(b"Host"));
+            }
+            _ => return Err(Refusal::Field),
         }
     }
-    Ok(target.to_vec())
+    if hosts > 1 {
+        return Err(Refusal::Hosts);
+    }
+    Ok((target, rest))
+}
+
+/// The lines up to an empty one, without their ends.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes
+        .split(|&b| b == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .take_while(|line| !line.is_empty())
+}
+
+fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = line.iter().position(|&b| b == b':')?;
+    Some((&line[..colon], line[colon + 1..].trim_ascii()))
+}
+
+fn value<'a>(fields: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    lines(fields)
+        .filter_map(field)
+        .find(|(it, _)| it.eq_ignore_ascii_case(name.as_bytes()))
+        .map(|(_, value)| value)
 }
 
 fn target_of_line(line: &[u8]) -> Result<&[u8], Refusal> {
@@ -129,27 +182,37 @@ fn target_of_line(line: &[u8]) -> Result<&[u8], Refusal> {
         method if is_token(method) => return Err(Refusal::Method),
         _ => return Err(Refusal::RequestLine),
     }
-    let target = without_authority(&line[first + 1..last]);
-    if !target.starts_with(b"/") || target.iter().any(u8::is_ascii_control) {
+    let target = &line[first + 1..last];
+    if !without_authority(target).starts_with(b"/") || target.iter().any(u8::is_ascii_control) {
         return Err(Refusal::RequestLine);
     }
     Ok(target)
 }
 
-/// Path and query of a target in the absolute form, as sent to a proxy: `http://host:8652/path`.
-fn without_authority(target: &[u8]) -> &[u8] {
+/// What follows the scheme of a target in the absolute form, as sent to a proxy:
+/// `http://host:8652/path`.
+fn after_scheme(target: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"http://";
-    let is_absolute = target
-        .get(..SCHEME.len())
-        .is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME));
-    if !is_absolute {
+    let (scheme, rest) = target.split_at_checked(SCHEME.len())?;
+    scheme.eq_ignore_ascii_case(SCHEME).then_some(rest)
+}
+
+/// Path and query of a target.
+fn without_authority(target: &[u8]) -> &[u8] {
+    let Some(rest) = after_scheme(target) else {
         return target;
-    }
-    let rest = &target[SCHEME.len()..];
+    };
     match rest.iter().position(|&b| b == b'/') {
         Some(at) => &rest[at..],
         None => b"/",
     }
+}
+
+/// The authority of a target in the absolute form.
+fn authority(target: &[u8]) -> Option<&[u8]> {
+    let rest = after_scheme(target)?;
+    let end = rest.iter().position(|&b| b == b'/');
+    Some(&rest[..end.unwrap_or(rest.len())])
 }
 
 /// Whether this is a token of RFC 9110, as method and field names are.
@@ -263,6 +326,31 @@ mod tests {
         }
         let head = Head::refused(b"HEAD /xx", Refusal::LongLine(8));
         assert_eq!(head.method, Method::Head);
+    }
+
+    #[test]
+    fn a_field_is_found_by_its_name_in_any_case() {
+        let head = Head::parse(b"GET / HTTP/1.1\r\nA: b c \r\nACCEPT:x\na: d\r\n\r\nB: x\r\n");
+        assert_eq!(head.field("a"), Some(&b"b c"[..]));
+        assert_eq!(head.field("Accept"), Some(&b"x"[..]));
+        assert_eq!(head.field("B"), None, "that is behind the head");
+        assert_eq!(head.host(), None);
+    }
+
+    #[test]
+    fn a_request_is_addressed_to_its_authority_else_to_its_host() {
+        let host = |head: &str| {
+            let head = Head::parse(head.as_bytes());
+            head.host().map(|host| String::from_utf8_lossy(host).into())
+        };
+        let of_line = |line: &str| host(&format!("GET {line} HTTP/1.1\r\nHOST:  h:1\r\n\r\n"));
+        let some = |host: &str| Some(host.to_owned());
+        assert_eq!(of_line("/"), some("h:1"));
+        assert_eq!(of_line("http://other:8652/x"), some("other:8652"));
+        assert_eq!(of_line("HTTP://other"), some("other"));
+        assert_eq!(host("GET / HTTP/1.1\r\nHost:\r\n\r\n"), None);
+        let twice = Head::parse(b"GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n");
+        assert_eq!(twice.target, Err(Refusal::Hosts));
     }
 
     #[test]
