@@ -15,11 +15,11 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use gmetad_core::complaint::{LIFE, OVER_CRITICAL, OVER_ERROR, OVER_WARNING};
+use gmetad_core::model::Readable;
 use log::{LevelFilter, Metadata, Record};
 use nix::unistd::{Gid, Uid};
 use thiserror::Error;
 
-use line::Escaped;
 pub use line::Severity;
 use sinks::Sinks;
 
@@ -103,7 +103,7 @@ pub fn start(settings: &Settings) -> Result<(), LogError> {
         // Fails only if a logger is set already, which the line above rules out.
         let _ = fern::Dispatch::new()
             .filter(wanted)
-            .format(|out, message, _| out.finish(format_args!("{}", Escaped(message))))
+            .format(|out, message, _| out.finish(format_args!("{}", Readable::line(message))))
             .chain(fern::Output::call(enqueue))
             .apply();
         std::panic::set_hook(Box::new(|panic| {

@@ -14,7 +14,7 @@ use gmetad::logging::{LogError, Settings};
 use gmetad::plugins::parts;
 use gmetad::preflight::{ThisMachine, Verdict};
 use gmetad::reactor::{BindError, Origin, Reactor};
-use gmetad::terminal::{complain, print, show_findings, show_notices};
+use gmetad::terminal::{complain, print, show, show_findings, show_notices};
 use gmetad::{cli, daemon, logging, plugins, preflight};
 use gmetad_config::{Config, Effective, Loaded, Notice, Printed};
 use nix::sys::stat::{Mode, umask};
@@ -169,7 +169,10 @@ fn check(options: &Options, loaded: &Loaded) -> Exit {
     show_findings(&findings);
     let Verdict { text, exit } = preflight::verdict(&loaded.config, &findings);
     let conf = options.conf.display();
-    match print(&format!("{conf}: {text}\n{}", Effective(&loaded.config))) {
+    match show(&format_args!(
+        "{conf}: {text}\n{}",
+        Effective(&loaded.config)
+    )) {
         Exit::Ok => exit,
         failed => failed,
     }
@@ -239,7 +242,7 @@ fn poll_once(prepared: &Prepared) -> Result<ExitCode, Exit> {
         }
         Ok(reactor.run_once()?)
     })?;
-    let printed = print(&round.to_string());
+    let printed = show(&round);
     if printed != Exit::Ok {
         return Err(printed);
     }

@@ -8,16 +8,18 @@ use gmetad_config::Notice;
 
 use crate::daemon::Exit;
 use crate::preflight::{Finding, Weight};
+use gmetad_core::model::Readable;
 
 /// Says what went wrong; the exit code that was given.
 pub fn complain(reason: &dyn Display, exit: Exit) -> Exit {
-    eprintln!("gmetad: {reason}");
+    eprintln!("gmetad: {}", Readable::lines(reason));
     exit
 }
 
 /// Says what is odd in the configuration and keeps nobody from starting.
 pub fn show_notices(notices: &[Notice]) {
     for Notice { level, text } in notices {
+        let text = Readable::lines(text);
         eprintln!("gmetad: {}: {text}", level.as_str().to_lowercase());
     }
 }
@@ -30,11 +32,16 @@ pub fn show_findings(findings: &[Finding]) {
             Weight::Warning => "warn: ",
             Weight::Unchecked => "info: not checked: ",
         };
-        eprintln!("gmetad: {level}{text}");
+        eprintln!("gmetad: {level}{}", Readable::lines(text));
     }
 }
 
-/// Prints what was asked for. A reader who has seen enough, as in `gmetad --help | head -1`, is no
+/// Prints what people read, without the control characters of those who wrote it.
+pub fn show(text: &dyn Display) -> Exit {
+    print(&Readable::lines(text).to_string())
+}
+
+/// Prints what was asked for, as it is. A reader who has seen enough, as in `gmetad --help | head -1`, is no
 /// failure.
 pub fn print(text: &str) -> Exit {
     let mut output = io::stdout();

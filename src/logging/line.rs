@@ -1,16 +1,13 @@
-//! One log line: its severity, its time, its text without control characters.
+//! One log line: its severity and its time.
 //!
 //! No I/O: see `sinks`.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use log::{Level, Metadata};
 
 use gmetad_core::complaint::{CRITICAL, FATAL, LIFE, OVER_CRITICAL, OVER_ERROR, OVER_WARNING};
-
-/// Longer texts are cut: they may contain a peer's bytes.
-const TEXT_LIMIT_BYTES: usize = 4096;
 
 /// The six levels of the log, in the order of gmetad-python's `-d`, and notices, which have no level
 /// of their own.
@@ -72,57 +69,6 @@ impl Severity {
             Severity::Debug => "DEBUG",
         }
     }
-}
-
-/// Displays a text of any origin as one line of bounded length, without control characters.
-///
-/// This is the one place where log lines are escaped.
-pub(super) struct Escaped<T>(pub T);
-
-impl<T: fmt::Display> fmt::Display for Escaped<T> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut escaper = Escaper {
-            out,
-            room_bytes: TEXT_LIMIT_BYTES,
-            cut: false,
-        };
-        write!(escaper, "{}", self.0)?;
-        if escaper.cut {
-            out.write_str("…")
-        } else {
-            Ok(())
-        }
-    }
-}
-
-struct Escaper<'a, 'b> {
-    out: &'a mut fmt::Formatter<'b>,
-    room_bytes: usize,
-    cut: bool,
-}
-
-impl fmt::Write for Escaper<'_, '_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            if self.cut || self.room_bytes < character.len_utf8() {
-                self.cut = true;
-                return Ok(());
-            }
-            self.room_bytes -= character.len_utf8();
-            if misleads(character) {
-                write!(self.out, "{}", character.escape_default())?;
-            } else {
-                self.out.write_char(character)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Control characters, and those that break a line or reorder it on a terminal.
-fn misleads(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Displays a time of day as RFC 3339 has it, in UTC, to the millisecond.
@@ -207,23 +153,6 @@ mod tests {
             assert_eq!(shown, usize::from(level) + 1);
         }
         assert!(Severity::Debug.logged_at(255));
-    }
-
-    #[test]
-    fn no_control_character_reaches_the_log() {
-        let hostile = "a\nb\r\x1b[2J\0\u{9b}31m\t\u{202e}é";
-        assert_eq!(
-            Escaped(hostile).to_string(),
-            "a\\nb\\r\\u{1b}[2J\\u{0}\\u{9b}31m\\t\\u{202e}é"
-        );
-    }
-
-    #[test]
-    fn a_text_without_end_is_cut() {
-        let text = Escaped("ä".repeat(10_000)).to_string();
-        assert_eq!(text, format!("{}…", "ä".repeat(TEXT_LIMIT_BYTES / 2)));
-        let exact = "x".repeat(TEXT_LIMIT_BYTES);
-        assert_eq!(Escaped(&exact).to_string(), exact);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::plugins::parts::loader::{LoadError, load_one};
 use gmetad_config::{Config, DEFAULT_INTERVAL};
 use gmetad_core::ingest::ParseError;
 use gmetad_core::ingest::inflate::GZIP_MAGIC;
-use gmetad_core::model::{DefTable, GridIdentity, Mono, Node, Now};
+use gmetad_core::model::{DefTable, GridIdentity, Mono, Node, Now, Readable};
 use gmetad_core::plugin::tree::{NodeId, Tree};
 use gmetad_core::plugin::{Invented, Plugin, PluginError, RootUpdate, Update};
 use gmetad_core::source::{HostPort, SourceConfig};
@@ -379,7 +379,7 @@ fn difference(before: &[Entry], after: &[Entry]) -> Vec<String> {
 
 fn tell(line: std::fmt::Arguments<'_>) {
     // A reader that has closed the pipe has seen enough.
-    let _ = writeln!(io::stdout(), "{line}");
+    let _ = writeln!(io::stdout(), "{}", Readable::long_line(line));
 }
 
 /// Prints log lines as they come.

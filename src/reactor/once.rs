@@ -10,6 +10,7 @@ use mio::Events;
 use super::sources::count;
 use super::{EVENTS, Reactor, RunError};
 use crate::plugins::{PluginHandle, PluginState};
+use gmetad_core::model::Readable;
 use gmetad_core::status::SourceState;
 use gmetad_core::store::SourceId;
 
@@ -77,11 +78,14 @@ impl fmt::Display for Round {
                         brought.hosts, brought.metrics, brought.from
                     )?;
                 }
-                Err(reason) => writeln!(f, "{name:width$}  FAILED  after {secs:.2} s: {reason}")?,
+                Err(reason) => {
+                    let reason = Readable::line(reason);
+                    writeln!(f, "{name:width$}  FAILED  after {secs:.2} s: {reason}")?;
+                }
             }
         }
         for trouble in &self.troubles {
-            writeln!(f, "{trouble}")?;
+            writeln!(f, "{}", Readable::line(trouble))?;
         }
         writeln!(
             f,
@@ -230,7 +234,7 @@ mod tests {
                 SourceRound {
                     name: "down".into(),
                     took: Duration::from_secs(10),
-                    outcome: Err("h:1: cannot connect: Connection refused".into()),
+                    outcome: Err("h:1: cannot connect: \x1b[2J\nall is well".into()),
                 },
             ],
             samples: 396,
@@ -240,7 +244,7 @@ mod tests {
         assert_eq!(
             round.to_string(),
             "my cluster  ok          12 hosts      396 metrics    0.41 s  from localhost:8649\n\
-             down        FAILED  after 10.00 s: h:1: cannot connect: Connection refused\n\
+             down        FAILED  after 10.00 s: h:1: cannot connect: \\u{1b}[2J\\nall is well\n\
              plugin alert failed on some updates\n\
              2 sources, 1 failed; 12 hosts, 396 metrics; 396 samples written, 4 files created\n"
         );

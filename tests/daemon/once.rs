@@ -213,3 +213,17 @@ fn a_signal_cuts_it_short_and_the_rest_counts_as_failed() {
         "{said}"
     );
 }
+
+#[test]
+fn what_a_peer_sends_reaches_the_terminal_without_control_characters() {
+    let odd = FakeSource::start(Script::Serve(b"<a\x1b[2J\x9bodd/>".to_vec()));
+    let folder = folder();
+    let output = command(folder.path(), &source("odd", odd.port()))
+        .output()
+        .expect("built");
+    let (code, said) = outcome(&output);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("<a\\u{1b}[2J\\u{9b}odd"), "{said:?}");
+    let is_plain = |c: char| c == '\n' || !c.is_control();
+    assert!(said.chars().all(is_plain), "{said:?}");
+}

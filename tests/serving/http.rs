@@ -624,3 +624,18 @@ fn health_is_what_the_sources_are() {
     )));
     wait_until("a source to be back", || health().code == 200);
 }
+
+#[test]
+fn what_a_source_sends_stands_on_the_health_page_without_control_characters() {
+    let odd = FakeSource::start(Script::Serve(b"<a\x1b[2J\x9bodd/>".to_vec()));
+    let folder = folder();
+    let directives = format!("data_source odd 1 127.0.0.1:{}\n", odd.port());
+    let gmetad = Gmetad::start(folder.path(), &directives);
+    let said = wait_for("the failure of the first poll", || {
+        let text = get(gmetad.interactive(), "/healthz").text();
+        text.contains("no source is up").then_some(text)
+    });
+    assert!(said.contains("<a\\u{1b}[2J\\u{9b}odd"), "{said:?}");
+    let is_plain = |c: char| c == '\n' || !c.is_control();
+    assert!(said.chars().all(is_plain), "{said:?}");
+}

@@ -13,7 +13,7 @@ use crate::answer::walk::Body;
 use crate::answer::xml::Render;
 use crate::answer::{json, prometheus};
 use crate::history::{self, Question, Refused};
-use crate::model::{Now, Snapshot};
+use crate::model::{Now, Readable, Snapshot};
 use crate::pending::{Errand, Errands, PENDING_LIMIT, Wait};
 use crate::status::{Report, faults, own_metrics, page};
 
@@ -258,7 +258,8 @@ impl HttpAnswer {
         if faults.is_empty() {
             return HttpAnswer::text(Status::Ok, "", "ok");
         }
-        let reasons: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let reasons = faults.iter().map(|fault| Readable::line(fault).to_string());
+        let reasons: Vec<String> = reasons.collect();
         HttpAnswer::text(Status::Unavailable, "", &reasons.join("\n"))
     }
 

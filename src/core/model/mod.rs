@@ -8,6 +8,7 @@ pub mod escape;
 pub mod latin1;
 mod metric;
 mod number;
+mod readable;
 mod snapshot;
 mod summary;
 mod table;
@@ -19,6 +20,7 @@ pub use cluster::{Cluster, Grid, Host, HostInfo, Metric, Node, is_up, order_by_n
 pub use contributors::{Contributors, id_of};
 pub use metric::{DEFAULT_SOURCE, MetricDef, MetricFields, MetricType, Slope, Wire};
 pub use number::{Number, parse_number, push_decimal};
+pub use readable::Readable;
 pub use snapshot::{GridIdentity, Snapshot};
 pub use summary::{Summary, SummaryBuilder, SummaryMetric};
 pub use table::DefTable;
