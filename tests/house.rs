@@ -9,8 +9,11 @@ use std::process::Command;
 
 use serde_json::Value;
 
+/// A name, and those that it may use.
+type Arrows = &'static [(&'static str, &'static [&'static str])];
+
 /// Each crate, and those it may know. All others it must not.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: Arrows = &[
     ("gmetad-core", &[]),
     ("gmetad-config", &["gmetad-core"]),
     ("gmetad-web", &["gmetad-core"]),
@@ -40,7 +43,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
 
 /// Each module of the core, from the ground up, and those that it may use. All of these are above it
 /// in this list, so there is no circle.
-const CORE_ARROWS: [(&str, &[&str]); 17] = [
+const CORE_ARROWS: Arrows = &[
     ("model", &[]),
     ("complaint", &[]),
     ("history", &[]),
@@ -58,6 +61,35 @@ const CORE_ARROWS: [(&str, &[&str]); 17] = [
     ("http", &["model", "history", "pending", "answer", "status"]),
     ("client", &["model", "pending", "answer", "http"]),
     ("plugin", &["model", "status"]),
+];
+
+/// The same within the crate that sends values on.
+const EXPORT_ARROWS: Arrows = &[
+    ("select", &[]),
+    ("link", &[]),
+    ("export", &["link", "select"]),
+    ("carbon", &["export", "link", "select"]),
+    ("memcached", &["export", "link", "select"]),
+    ("riemann", &["export", "link", "select"]),
+];
+
+/// The same within the crate that loads plugins.
+const LOADER_ARROWS: Arrows = &[
+    ("error", &[]),
+    ("candidate", &["error"]),
+    ("trial", &["candidate", "error"]),
+    ("boundary", &["candidate", "error"]),
+];
+
+/// The same within the crate of round-robin files.
+const RRD_ARROWS: Arrows = &[
+    ("paths", &[]),
+    ("file", &[]),
+    ("writer", &["file"]),
+    ("journal", &["paths", "file"]),
+    ("cache", &["paths", "file", "writer", "journal"]),
+    ("tree", &["paths", "file", "writer", "cache"]),
+    ("rrdcached", &["paths", "file", "writer", "cache", "tree"]),
 ];
 
 /// What reaches the system, or ties the core to one.
@@ -131,7 +163,7 @@ fn arrows_between_the_crates_point_one_way() {
     let there: BTreeSet<&str> = crates.keys().map(String::as_str).collect();
     assert_eq!(there, named, "each crate has its line in ARROWS");
     for (name, allowed) in ARROWS {
-        let (_, built_with) = &crates[name];
+        let (_, built_with) = &crates[*name];
         for dependency in built_with {
             assert!(
                 allowed.contains(&dependency.as_str()),
@@ -163,22 +195,41 @@ fn the_core_is_built_without_anything_of_the_system() {
     }
 }
 
-/// The modules that a file of the core names as `crate::NAME`, its tests aside.
-fn used_modules(text: &str) -> BTreeSet<String> {
+/// The modules of its crate that a file names, its tests aside: as `crate::NAME`, or with as many
+/// `super::` as lead there from a module of that depth.
+fn used_modules(text: &str, depth: usize) -> BTreeSet<String> {
     let code = text.split("#[cfg(test)]\nmod tests {").next();
-    let code = code.expect("split gives at least one part");
-    let names = code.split("crate::").skip(1).map(|rest| {
+    let mut rest = code.expect("split gives at least one part");
+    let mut used = BTreeSet::new();
+    while let Some(at) = rest
+        .find("crate::")
+        .into_iter()
+        .chain(rest.find("super::"))
+        .min()
+    {
+        let mut supers = 0;
+        let is_crate = rest[at..].starts_with("crate::");
+        rest = &rest[at..];
+        while let Some(after) = rest.strip_prefix("super::") {
+            supers += 1;
+            rest = after;
+        }
+        rest = rest.strip_prefix("crate::").unwrap_or(rest);
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-        rest[..end.unwrap_or(rest.len())].to_owned()
-    });
-    names.collect()
+        if is_crate || supers == depth {
+            used.insert(rest[..end.unwrap_or(rest.len())].to_owned());
+        }
+    }
+    used
 }
 
-/// Adds what the files of a module use.
-fn used_below(path: &Path, used: &mut BTreeSet<String>) {
+/// Adds what the files of a module use. Its depth is 1 if its crate declares it.
+fn used_below(path: &Path, depth: usize, used: &mut BTreeSet<String>) {
     if path.is_dir() {
         for entry in fs::read_dir(path).expect("a folder of the sources") {
-            used_below(&entry.expect("an entry").path(), used);
+            let path = entry.expect("an entry").path();
+            let is_below = !path.ends_with("mod.rs");
+            used_below(&path, depth + usize::from(is_below), used);
         }
     } else if path.extension().is_some_and(|it| it == "rs") && !path.ends_with("tests.rs") {
         let text = fs::read_to_string(path).expect("text");
@@ -189,41 +240,86 @@ fn used_below(path: &Path, used: &mut BTreeSet<String>) {
         );
         // A file of tests alone may use what it likes.
         if !text.contains("#![cfg(test)]") {
-            used.extend(used_modules(&text));
+            used.extend(used_modules(&text, depth));
         }
+    }
+}
+
+/// The modules that a crate declares, those for tests aside.
+fn declared_modules(lib: &str) -> BTreeSet<&str> {
+    let mut before = "";
+    let mut declared = BTreeSet::new();
+    for line in lib.lines() {
+        let name = line.strip_prefix("pub ").unwrap_or(line);
+        let name = name.strip_prefix("mod ");
+        if let Some(name) = name.and_then(|it| it.strip_suffix(';'))
+            && before != "#[cfg(test)]"
+        {
+            declared.insert(name);
+        }
+        before = line;
+    }
+    declared
+}
+
+/// Checks the modules of one crate of `src`.
+fn modules_point_down(name_of_crate: &str, arrows: Arrows) {
+    let folder = root().join("src").join(name_of_crate);
+    let lib = fs::read_to_string(folder.join("lib.rs")).expect("text");
+    let named: BTreeSet<&str> = arrows.iter().map(|(name, _)| *name).collect();
+    assert_eq!(
+        declared_modules(&lib),
+        named,
+        "src/{name_of_crate}/lib.rs and tests/house.rs name the same modules"
+    );
+    let mut below = BTreeSet::new();
+    for (name, allowed) in arrows {
+        for arrow in *allowed {
+            assert!(
+                below.contains(arrow),
+                "{name_of_crate}: {arrow} is not below {name}: a circle?"
+            );
+        }
+        let mut used = BTreeSet::new();
+        let mut path = folder.join(name);
+        if !path.is_dir() {
+            path.set_extension("rs");
+        }
+        used_below(&path, 1, &mut used);
+        for other in &used {
+            assert!(
+                !other.starts_with(char::is_uppercase),
+                "{name_of_crate}: {name} takes {other} from lib.rs: take it from its module, below"
+            );
+            assert!(
+                other == name
+                    || allowed.contains(&other.as_str())
+                    || !named.contains(other.as_str()),
+                "{name_of_crate}: {name} must not use {other}: move what both need down"
+            );
+        }
+        below.insert(*name);
     }
 }
 
 #[test]
 fn arrows_between_the_modules_of_the_core_point_down() {
-    let core = root().join("src/core");
-    let lib = fs::read_to_string(core.join("lib.rs")).expect("text");
-    let there: BTreeSet<&str> = lib
-        .lines()
-        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
-        .collect();
-    let named: BTreeSet<&str> = CORE_ARROWS.iter().map(|(name, _)| *name).collect();
-    assert_eq!(there, named, "each module has its line in CORE_ARROWS");
-    let mut below = BTreeSet::new();
-    for (name, allowed) in CORE_ARROWS {
-        for arrow in allowed {
-            assert!(below.contains(arrow), "{arrow} is above {name}: a circle?");
-        }
-        let mut used = BTreeSet::new();
-        let folder = core.join(name);
-        if folder.is_dir() {
-            used_below(&folder, &mut used);
-        } else {
-            used_below(&folder.with_extension("rs"), &mut used);
-        }
-        for other in used.iter().filter(|it| named.contains(it.as_str())) {
-            assert!(
-                other == name || allowed.contains(&other.as_str()),
-                "core: {name} must not use {other}: move what both need down"
-            );
-        }
-        below.insert(name);
-    }
+    modules_point_down("core", CORE_ARROWS);
+}
+
+#[test]
+fn arrows_between_the_modules_that_send_values_on_point_down() {
+    modules_point_down("export", EXPORT_ARROWS);
+}
+
+#[test]
+fn arrows_between_the_modules_that_load_plugins_point_down() {
+    modules_point_down("loader", LOADER_ARROWS);
+}
+
+#[test]
+fn arrows_between_the_modules_of_round_robin_files_point_down() {
+    modules_point_down("rrd", RRD_ARROWS);
 }
 
 /// Modules that may have `unsafe`, by the attribute that lets them.

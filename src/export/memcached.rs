@@ -217,7 +217,7 @@ fn first_command(commands: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::{Batch, read_slowly};
+    use crate::link::{Batch, encoded, read_slowly};
     use crate::testing::{EDGE_CASES, PLAIN, edge_cases, update_of};
 
     fn all(update: &Update, with_cluster: bool) -> (Vec<String>, u64) {
@@ -266,14 +266,14 @@ mod tests {
             keys.push(target(key));
         });
         assert_eq!(batch.values(), 13);
-        assert_eq!(Text.targets(&Frame::new(&batch, &Text)), keys);
+        assert_eq!(Text.targets(&encoded(&batch, &Text)), keys);
     }
 
     #[test]
     fn answers_are_told_apart_and_name_the_key() {
         let mut batch = Batch::default();
         commands(&edge_cases(), false, |_, command| batch.push(command));
-        let frame = Frame::new(&batch, &Text);
+        let frame = encoded(&batch, &Text);
         let answer = |text: &str| read_slowly(text.as_bytes(), |it| Text.answer(it, &frame));
         let all = "STORED\r\n".repeat(13);
         assert_eq!(answer(&all).unwrap(), BatchAnswer::default());

@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::{Candidate, LoadError};
+use super::candidate::Candidate;
+use super::error::LoadError;
 
 /// The option that makes a process load one plugin and do nothing else.
 pub const TRIAL_OPTION: &str = "--load-check";

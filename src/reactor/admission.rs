@@ -13,7 +13,7 @@ use nix::sys::socket::setsockopt;
 
 use super::Reactor;
 use super::clients::Connection;
-use super::listen::Port;
+use super::listen::{ACCEPTED_A_TURN, Port};
 use super::nuisance::Nuisance;
 use super::slot::Slot;
 use super::slots::{Key, Turn};
@@ -38,9 +38,6 @@ nix::setsockopt_impl!(
     u32,
     nix::sys::socket::sockopt::SetStruct<'_, u32>
 );
-
-/// Most connections accepted in one turn.
-pub(super) const ACCEPTED_A_TURN: usize = 64;
 
 /// Pause after an accept that failed for want of a descriptor.
 const REST: Duration = Duration::from_secs(1);

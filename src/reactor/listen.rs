@@ -16,6 +16,9 @@ use nix::sys::socket::{
 /// Connections waiting to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 1024;
 
+/// Most connections accepted in one turn.
+pub(super) const ACCEPTED_A_TURN: usize = 64;
+
 /// What a port serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Port {

@@ -4,12 +4,12 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::resolver::{Asker, Question};
-use super::shared::{Chore, Shared};
+use super::resolver::{Asker, Question, Resolver};
 use gmetad_core::complaint::{Complaint, Say, span};
 use gmetad_core::model::Mono;
+use gmetad_core::trust::Trust;
 
 /// Time between two lookups of all names.
 const PERIOD: Duration = Duration::from_secs(300);
@@ -33,20 +33,18 @@ struct Name {
     failing: Complaint,
 }
 
-impl Shared {
-    /// Starts a lookup of each name that has none under way.
-    pub(super) fn look_up_names(&mut self) {
-        let Shared {
-            trust,
-            names,
-            resolver,
-            ..
-        } = self;
-        names
-            .known
+impl Names {
+    /// Starts a lookup of each name that has none under way. Returns when to do so again.
+    pub(super) fn look_up(
+        &mut self,
+        trust: &Trust,
+        resolver: &mut Resolver,
+        now: Mono,
+    ) -> Option<Mono> {
+        self.known
             .retain(|name, known| known.asked || trust.names().any(|it| it == name));
         for name in trust.names() {
-            let known = names.known.entry(name.to_owned()).or_default();
+            let known = self.known.entry(name.to_owned()).or_default();
             if !std::mem::replace(&mut known.asked, true) {
                 resolver.ask(Question {
                     asker: Asker::Trust,
@@ -55,27 +53,27 @@ impl Shared {
                 });
             }
         }
-        let now = self.now.mono;
-        self.names.asked = Some(now);
-        let next = self.trust.names().next().map(|_| now + PERIOD);
-        self.set_chore(Chore::Names, next);
+        self.asked = Some(now);
+        trust.names().next().map(|_| now + PERIOD)
     }
 
-    /// A client was refused: a trusted name may have got its address meanwhile.
-    pub(super) fn look_up_names_soon(&mut self) {
-        if self.trust.names().next().is_none() {
-            return;
-        }
-        let at = self.names.asked.map_or(self.now.mono, |asked| {
-            (asked + PERIOD_WHILE_REFUSING).max(self.now.mono)
-        });
-        self.set_chore(Chore::Names, Some(at));
+    /// When to look them up after a client was refused: a trusted name may have got its address
+    /// meanwhile.
+    pub(super) fn look_up_soon(&self, trust: &Trust, now: Mono) -> Option<Mono> {
+        trust.names().next()?;
+        let soon = self.asked.map(|asked| asked + PERIOD_WHILE_REFUSING);
+        Some(soon.map_or(now, |soon| soon.max(now)))
     }
 
     /// A lookup has ended.
-    pub(super) fn name_looked_up(&mut self, name: &str, found: Result<Vec<SocketAddr>, String>) {
-        let now = self.instant();
-        let Some(known) = self.names.known.get_mut(name) else {
+    pub(super) fn looked_up(
+        &mut self,
+        name: &str,
+        found: Result<Vec<SocketAddr>, String>,
+        trust: &mut Trust,
+        now: Instant,
+    ) {
+        let Some(known) = self.known.get_mut(name) else {
             return;
         };
         known.asked = false;
@@ -86,7 +84,7 @@ impl Shared {
                     gmetad_core::recovered!(warning: "trusted_hosts: {name} has an address again, after {lasted}");
                 }
                 let addresses: Vec<IpAddr> = addresses.iter().map(SocketAddr::ip).collect();
-                self.trust.set_addresses(name, &addresses);
+                trust.set_addresses(name, &addresses);
             }
             // Addresses from earlier lookups stay trusted.
             Err(reason) => match known.failing.failed(now) {

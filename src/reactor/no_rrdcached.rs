@@ -5,31 +5,38 @@
 use std::path::Path;
 
 use gmetad_config::Config;
-use gmetad_core::model::Mono;
-use mio::event::Event;
+use socket::{RrdcachedClient, RrdcachedListener};
 
-use super::shared::Shared;
 use super::slot::Slot;
 use super::slots::{Key, Turn};
 use super::{BindError, Reactor};
 
-/// The socket.
-pub(super) enum RrdcachedListener {}
+/// In place of what carries the bytes.
+pub(super) mod socket {
+    use gmetad_core::model::Mono;
+    use mio::event::Event;
 
-/// One client's connection.
-pub(super) enum RrdcachedClient {}
+    use crate::reactor::shared::Shared;
+    use crate::reactor::slots::Turn;
 
-impl RrdcachedClient {
-    pub(super) fn deadline(&self) -> Option<Mono> {
-        match *self {}
-    }
+    /// The socket.
+    pub(in crate::reactor) enum RrdcachedListener {}
 
-    pub(super) fn event(&mut self, _event: &Event) {
-        match *self {}
-    }
+    /// One client's connection.
+    pub(in crate::reactor) enum RrdcachedClient {}
 
-    pub(super) fn turn(&mut self, _shared: &mut Shared) -> Turn {
-        match *self {}
+    impl RrdcachedClient {
+        pub(in crate::reactor) fn deadline(&self) -> Option<Mono> {
+            match *self {}
+        }
+
+        pub(in crate::reactor) fn event(&mut self, _event: &Event) {
+            match *self {}
+        }
+
+        pub(in crate::reactor) fn turn(&mut self, _shared: &mut Shared) -> Turn {
+            match *self {}
+        }
     }
 }
 

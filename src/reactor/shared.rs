@@ -4,7 +4,7 @@
 
 use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -169,6 +169,27 @@ impl Shared {
     /// Sets or clears the deadline of a slot.
     pub(super) fn set_deadline(&mut self, key: Key, at: Option<Mono>) {
         self.timers.set(key.index(), at);
+    }
+
+    /// Looks the trusted names up now, and sets when to do so again.
+    pub(super) fn look_up_names(&mut self) {
+        let now = self.now.mono;
+        let next = self.names.look_up(&self.trust, &mut self.resolver, now);
+        self.set_chore(Chore::Names, next);
+    }
+
+    /// A client was refused: looks the trusted names up earlier.
+    pub(super) fn look_up_names_soon(&mut self) {
+        let soon = self.names.look_up_soon(&self.trust, self.now.mono);
+        if soon.is_some() {
+            self.set_chore(Chore::Names, soon);
+        }
+    }
+
+    /// A lookup of a trusted name has ended.
+    pub(super) fn name_looked_up(&mut self, name: &str, found: Result<Vec<SocketAddr>, String>) {
+        let now = self.instant();
+        self.names.looked_up(name, found, &mut self.trust, now);
     }
 
     /// Logs a fault of a client, unless it was logged too recently.

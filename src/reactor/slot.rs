@@ -4,7 +4,7 @@
 
 use super::clients::Connection;
 use super::listen::Listener;
-use super::rrdcached::{RrdcachedClient, RrdcachedListener};
+use super::rrdcached::socket::{RrdcachedClient, RrdcachedListener};
 use super::shared::Chore;
 use super::slots::Lane;
 use super::sources::Source;

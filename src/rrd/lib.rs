@@ -20,7 +20,7 @@ use rrdcached::RrdcachedServer;
 mod cache;
 mod file;
 mod journal;
-mod record;
+mod paths;
 pub mod rrdcached;
 mod tree;
 mod writer;
@@ -48,7 +48,7 @@ pub fn journal_samples(segment: &[u8]) -> Vec<JournalSample> {
             let mut rest = packed;
             let mut value = Vec::new();
             // It was found to be whole when it was read.
-            let _ = cache::packed::unpack(&mut rest, &mut value);
+            let _ = journal::packed::unpack(&mut rest, &mut value);
             samples.push(JournalSample {
                 path: format!("{}/{}.rrd", file.folder, file.name),
                 time,
@@ -71,12 +71,12 @@ pub fn plugins(
     config: &Config,
     counters: &Arc<RrdCounters>,
 ) -> ([Box<dyn Plugin>; 2], RrdcachedServer) {
-    let archive = tree::SharedTree::new(config, Arc::clone(counters));
-    let server = RrdcachedServer::new(archive.clone(), &config.rrd.rootdir);
+    let tree = tree::SharedTree::new(config, Arc::clone(counters));
+    let server = RrdcachedServer::new(tree.clone(), &config.rrd.rootdir);
     let expiry = tree::expire::Expiry::new(config);
     let plugins: [Box<dyn Plugin>; 2] = [
-        Box::new(tree::hosts::HostFiles::new(archive.clone(), expiry)),
-        Box::new(tree::sums::SumFiles::new(archive)),
+        Box::new(tree::hosts::HostFiles::new(tree.clone(), expiry)),
+        Box::new(tree::sums::SumFiles::new(tree)),
     ];
     (plugins, server)
 }

@@ -1,8 +1,6 @@
-//! Values gathered into a batch, and the batch encoded for the wire.
+//! Values gathered into a batch, and the batch as it goes onto the wire.
 //!
-//! No I/O. A batch is encoded once, before it waits; what waits is sent as it is.
-
-use super::dialect::Dialect;
+//! No I/O. A batch is encoded once, by its dialect, before it waits; what waits is sent as it is.
 
 /// Values of an update, each as its dialect writes one, one after another.
 #[derive(Clone, Debug, Default)]
@@ -47,22 +45,7 @@ pub struct Frame {
     pub values: u32,
 }
 
-/// Room for what a dialect puts around a batch, so that most batches are encoded without growing.
-const AROUND_BYTES: usize = 64;
-
 impl Frame {
-    /// Encodes a batch.
-    pub fn new(batch: &Batch, dialect: &dyn Dialect) -> Frame {
-        let mut bytes = Vec::with_capacity(batch.bytes.len() + AROUND_BYTES);
-        dialect.encode(batch, &mut bytes);
-        // It may wait for hours, and a compressed batch is far smaller than its values.
-        bytes.shrink_to_fit();
-        Frame {
-            bytes,
-            values: batch.values,
-        }
-    }
-
     /// Memory it takes.
     pub(super) fn weight(&self) -> usize {
         self.bytes.capacity() + size_of::<Frame>()

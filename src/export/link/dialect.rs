@@ -7,6 +7,9 @@ use super::batch::{Batch, Frame};
 use super::error::LinkError;
 use super::refusals::Target;
 
+/// Room for what a dialect puts around a batch, so that most batches are encoded without growing.
+const AROUND_BYTES: usize = 64;
+
 /// A protocol. By default the values are sent as they are, and nothing is answered.
 pub trait Dialect: Send + Sync {
     /// Writes a batch as it goes onto the wire. Called once for each batch, on the plugin thread,
@@ -36,5 +39,17 @@ pub trait Dialect: Send + Sync {
     /// learn when the server accepts it again.
     fn targets(&self, frame: &Frame) -> Vec<Target> {
         vec![0; frame.values as usize]
+    }
+}
+
+/// A batch as its dialect writes it.
+pub fn encoded(batch: &Batch, dialect: &dyn Dialect) -> Frame {
+    let mut bytes = Vec::with_capacity(batch.bytes().len() + AROUND_BYTES);
+    dialect.encode(batch, &mut bytes);
+    // It may wait for hours, and a compressed batch is far smaller than its values.
+    bytes.shrink_to_fit();
+    Frame {
+        bytes,
+        values: batch.values(),
     }
 }

@@ -34,7 +34,7 @@ pub(crate) use answer::read_slowly;
 pub use answer::{AnswerReader, BatchAnswer};
 pub use batch::{Batch, Frame};
 pub use connection::{Endpoint, Timeouts};
-pub use dialect::Dialect;
+pub use dialect::{Dialect, encoded};
 pub use error::LinkError;
 pub use pacing::{Backoff, Pacing};
 pub use refusals::{Target, target};
@@ -105,8 +105,7 @@ impl Link {
         if self.batch.values() == 0 {
             return;
         }
-        self.shared
-            .put(Frame::new(&self.batch, self.dialect.as_ref()));
+        self.shared.put(encoded(&self.batch, self.dialect.as_ref()));
         self.batch.clear();
     }
 }

@@ -11,7 +11,7 @@ use fastrand::Rng;
 use super::answer::BatchAnswer;
 use super::batch::{Batch, Frame};
 use super::connection::Endpoint;
-use super::dialect::Dialect;
+use super::dialect::{Dialect, encoded};
 use super::error::LinkError;
 use super::remark::Remark;
 use super::sender::{BURST_DATAGRAMS, BURST_PAUSE, NAME_LIFE, Outcome, Sender, Step};
@@ -186,7 +186,7 @@ impl World {
             self.next_value += 1;
         }
         let dialect = Numbers { answers: false };
-        self.sender.put(Frame::new(&batch, &dialect));
+        self.sender.put(encoded(&batch, &dialect));
     }
 
     /// Does what the thread does, in no time or as long as a server makes it take.
@@ -408,7 +408,7 @@ fn sender(dialect: Numbers) -> (Sender, Arc<ExportCounters>) {
 fn put(sender: &mut Sender, value: u32) {
     let mut batch = Batch::default();
     batch.push(&value.to_be_bytes());
-    sender.put(Frame::new(&batch, &Numbers { answers: false }));
+    sender.put(encoded(&batch, &Numbers { answers: false }));
 }
 
 #[track_caller]

@@ -247,7 +247,7 @@ impl Dialect for Framed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::read_slowly;
+    use crate::link::{encoded, read_slowly};
     use crate::testing::{PLAIN, edge_cases, update_of};
 
     fn riemann(attributes: &[(&str, &str)]) -> Riemann {
@@ -299,7 +299,7 @@ mod tests {
     fn over_tcp_a_message_has_its_length_in_front_and_its_events_are_found_again() {
         let mut batch = Batch::default();
         riemann(&[]).events(&edge_cases(), |event| batch.push(event));
-        let frame = Frame::new(&batch, &Framed);
+        let frame = encoded(&batch, &Framed);
         let (head, message) = frame.bytes.split_first_chunk::<4>().unwrap();
         assert_eq!(u32::from_be_bytes(*head) as usize, message.len());
         assert_eq!(message, batch.bytes());

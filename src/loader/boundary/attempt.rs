@@ -8,7 +8,7 @@ use super::context::Context;
 use super::facts::Facts;
 use super::library::{factory_of, look_of};
 use super::snapshot::Newest;
-use crate::Candidate;
+use crate::candidate::Candidate;
 
 /// Loads the file, asks for its plugin, and ends the process with 0 if it gets that far.
 pub fn attempt(candidate: &Candidate) -> ! {

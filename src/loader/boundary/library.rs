@@ -5,7 +5,7 @@ use std::path::Path;
 use gmetad_plugin::abi;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
-use crate::LoadError;
+use crate::error::LoadError;
 
 /// Maps a library, whose constructors run.
 fn open(library: &Path) -> Result<Library, LoadError> {

@@ -5,13 +5,14 @@
 use std::collections::HashMap;
 
 use super::arena::{Arena, Chain};
-use super::packed::{push_number, take_number, take_value, unpack};
 use super::texts::Texts;
 use super::wheel::{Slot, Timed, Wheel};
 use crate::file::FileSpec;
 use crate::file::samples::Samples;
+use crate::journal::FileId;
+use crate::journal::packed::{push_number, take_number, take_value, unpack};
 use crate::journal::{Identity, SegmentHold};
-use crate::record::{FileId, FileRecord};
+use crate::writer::record::FileRecord;
 
 /// How long samples are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -558,7 +559,7 @@ mod tests {
 
     fn put(cache: &mut HeldFiles, id: FileId, time: u32, now: u32) -> Held {
         let mut packed = Vec::new();
-        assert!(crate::cache::packed::pack(b"1.5", &mut packed));
+        assert!(crate::journal::packed::pack(b"1.5", &mut packed));
         cache.put(id, time, &packed, now, || None)
     }
 

@@ -6,8 +6,9 @@
 use super::files::{Held, HeldFiles, Target};
 use crate::file::FileSpec;
 use crate::file::samples::Samples;
+use crate::journal::FileId;
 use crate::journal::{Disk, ForgottenFile, Journal, Lost, OldSegment};
-use crate::record::{FileId, FileRecord};
+use crate::writer::record::FileRecord;
 
 /// Files checked in one commit for samples that the journal lacks. Updates have their turn before the
 /// next.
@@ -339,8 +340,8 @@ mod tests {
 
     use super::*;
     use crate::cache::files::Delay;
-    use crate::cache::packed::pack;
     use crate::file::samples::Kind;
+    use crate::journal::packed::pack;
     use crate::journal::replay::{self, End, Record};
     use crate::journal::{FolderDisk, Pace};
 

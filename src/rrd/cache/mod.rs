@@ -7,7 +7,6 @@
 mod arena;
 mod files;
 mod journaled;
-pub(crate) mod packed;
 mod rrd_files;
 #[cfg(test)]
 mod simulation;
@@ -15,6 +14,7 @@ mod texts;
 mod wheel;
 mod write_cache;
 
+pub(crate) use crate::journal::FileId;
 pub(crate) use files::Held;
 pub(crate) use write_cache::WriteCache;
 

@@ -4,9 +4,9 @@ use std::ffi::CStr;
 
 use crate::file::samples::Samples;
 use crate::file::{self, FileSpec};
-use crate::record::FileRecord;
 use crate::writer::Writer;
 use crate::writer::counters::RrdCounters;
+use crate::writer::record::FileRecord;
 
 pub(crate) trait RrdFiles {
     /// Writes samples, oldest first. What cannot be written is lost, and counted.

@@ -3,7 +3,7 @@
 //! No clock: seconds come in as arguments. A file that is looked up stays in its place until it holds
 //! no samples or is put off, so no caller can lose one.
 
-use crate::record::FileId;
+use crate::journal::FileId;
 
 /// A file's place in the wheel; a part of the file.
 #[derive(Clone, Copy, Debug, Default)]

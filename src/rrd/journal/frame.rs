@@ -4,11 +4,11 @@
 
 use flate2::Crc;
 
+use super::FileId;
+use super::packed::{push_number, step};
 use super::{FILE, FOLDER, FORGET, ForgottenFile, Identity, SAMPLE};
-use crate::cache::packed::{push_number, step};
 use crate::file::FileSpec;
 use crate::file::samples::Kind;
-use crate::record::FileId;
 
 /// The payload's length and checksum.
 const HEAD_BYTES: usize = 8;

@@ -27,17 +27,19 @@ use std::time::Duration;
 use gmetad_core::complaint::span;
 
 use crate::file::FileSpec;
-use crate::record::FileId;
 use disk::aside;
 use frame::Frame;
 use segments::{Segments, Wait};
 
 mod disk;
+mod file_id;
 mod frame;
+pub(crate) mod packed;
 pub(crate) mod replay;
 mod segments;
 
 pub(crate) use disk::{Disk, FolderDisk};
+pub(crate) use file_id::FileId;
 pub(crate) use segments::SegmentHold;
 
 /// Longest payload of a frame. A reader takes a longer one for damage.

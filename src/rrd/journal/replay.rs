@@ -6,11 +6,11 @@ use std::collections::HashMap;
 
 use flate2::Crc;
 
+use super::packed::{stepped, take_number, take_value};
 use super::{FILE, FOLDER, FORGET, FRAME_BYTES, HEADER};
-use crate::cache::packed::{stepped, take_number, take_value};
 use crate::file::FileSpec;
 use crate::file::samples::Kind;
-use crate::tree::paths;
+use crate::paths;
 
 /// Longest step of a file: a year.
 const STEP_LIMIT_SECS: u64 = 365 * 86_400;
@@ -181,11 +181,11 @@ fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
 mod tests {
     use tempfile::TempDir;
 
+    use super::super::FileId;
+    use super::super::packed::{pack, unpack};
     use super::*;
-    use crate::cache::packed::{pack, unpack};
     use crate::journal::frame::Frame;
     use crate::journal::{Disk, FolderDisk, Identity, Journal, Pace};
-    use crate::record::FileId;
 
     const SPEC: FileSpec = FileSpec {
         step_secs: 15,

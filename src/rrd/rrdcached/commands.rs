@@ -12,7 +12,7 @@ use crate::file::librrd::{self, Rows, RrdError};
 use crate::file::samples::Kind;
 use crate::file::sound::Sound;
 use crate::file::{FileSpec, exists};
-use crate::tree::paths::PathBuffer;
+use crate::paths::PathBuffer;
 use crate::writer::Writer;
 use gmetad_core::model::{MOST_APART_SECS, Now, StoreTime};
 

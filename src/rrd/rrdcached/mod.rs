@@ -1,11 +1,9 @@
-//! rrdcached as client and as server: a running one may get the updates in place of the files, and
-//! its protocol is served on a socket of our own, so that rrdtool sees values that wait.
+//! A socket that speaks the protocol of rrdcached, so that rrdtool sees values that wait.
 //!
-//! `client` is the one. The other is, from a client's bytes to the files: `connection`, in the loop;
-//! `server`, `protocol`, `commands` and `target`, on the plugin thread. `connection` and `protocol`
-//! know no files.
+//! From a client's bytes to the files: `connection`, in the loop; `server`, `protocol`, `commands` and
+//! `target`, on the plugin thread. `connection` and `protocol` know no files. The other direction,
+//! updates given to a running rrdcached, is the writer's.
 
-pub(crate) mod client;
 mod commands;
 pub mod connection;
 pub mod protocol;

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::file::sound::{self, Sound, Unsound};
-use crate::tree::paths::{PathBuffer, is_inside};
+use crate::paths::{PathBuffer, is_inside};
 
 /// The root's two names.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::record::FileEntry;
+use super::entry::FileEntry;
 
 /// Searches in one update after which a large folder gets an index.
 const SEARCHES: u32 = 32;
@@ -96,7 +96,8 @@ impl Dir {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{FileId, FileState};
+    use crate::cache::FileId;
+    use crate::tree::entry::FileState;
 
     fn held(entry: FileEntry) -> Option<u32> {
         match entry.state() {

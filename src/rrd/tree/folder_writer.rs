@@ -5,10 +5,9 @@
 use crate::cache::WriteCache;
 use crate::file::samples::Kind;
 use crate::file::{FileSpec, last_update};
+use crate::paths::encode;
 use crate::tree::folder::{Dir, Search};
-use crate::tree::growth::{Gap, LastWrite};
 use crate::tree::node::{Column, Node};
-use crate::tree::paths::encode;
 use crate::tree::tools::Tools;
 use gmetad_core::model::{DefId, SummaryMetric};
 
@@ -75,6 +74,30 @@ impl<'a> HostsWriter<'a> {
             stays
         });
     }
+}
+
+/// The unknown value that goes with a sample, if any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gap {
+    /// None: the sample continues from the last one.
+    None,
+    /// A second before it: the time since the last sample is unknown, and the next sample continues
+    /// from this one.
+    Before,
+    /// In its place, where the last sample is a second old or its time is not known: the time up to
+    /// the next sample is unknown as well.
+    Instead,
+}
+
+/// What is known of when a file was last written, before anything is written to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LastWrite {
+    /// There is no file.
+    Never,
+    /// At that time.
+    At(u32),
+    /// Someone else may have later samples for it.
+    NotKnown,
 }
 
 /// Writes the files of one folder, at one moment.

@@ -8,36 +8,12 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::file::samples::Kind;
-use crate::tree::folder_writer::FolderWriter;
+use crate::tree::folder_writer::{FolderWriter, Gap, LastWrite};
 use gmetad_core::model::{Contributors, Mono, Summary, SummaryMetric};
 
 /// A folder that was not written to for this long is forgotten; its files are then treated as after
 /// a start.
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
-
-/// The unknown value that goes with a sample, if any.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Gap {
-    /// None: the sample continues from the last one.
-    None,
-    /// A second before it: the time since the last sample is unknown, and the next sample continues
-    /// from this one.
-    Before,
-    /// In its place, where the last sample is a second old or its time is not known: the time up to
-    /// the next sample is unknown as well.
-    Instead,
-}
-
-/// What is known of when a file was last written, before anything is written to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LastWrite {
-    /// There is no file.
-    Never,
-    /// At that time.
-    At(u32),
-    /// Someone else may have later samples for it.
-    NotKnown,
-}
 
 /// The last sample of a file.
 #[derive(Clone, Copy, Debug)]

@@ -7,6 +7,7 @@
 //! source lists its metrics, which hardly ever changes, and no path is kept.
 
 mod acceptance;
+mod entry;
 pub(crate) mod existing_rras;
 pub(crate) mod expire;
 mod folder;
@@ -16,7 +17,6 @@ pub(crate) mod hosts;
 mod moment;
 mod names;
 mod node;
-pub(crate) mod paths;
 pub(crate) mod sums;
 mod tools;
 
@@ -27,9 +27,10 @@ use std::time::{Duration, Instant};
 
 use crate::cache::WriteCache;
 use crate::file::samples::Samples;
-use crate::rrdcached::client::RrdcachedClient;
+use crate::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
 use crate::writer::Writer;
 use crate::writer::counters::RrdCounters;
+use crate::writer::rrdcached::RrdcachedClient;
 use acceptance::Acceptance;
 use folder::Dir;
 use folder_writer::{FolderWriter, HostsWriter};
@@ -40,7 +41,6 @@ use gmetad_core::status::ExportCounters;
 use moment::Moment;
 use names::Names;
 use node::Node;
-use paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
 use tools::{Tools, Whose};
 
 /// A node that was not heard of for this long is forgotten. Its files stay.
@@ -326,7 +326,7 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::growth::Gap;
+    use super::folder_writer::Gap;
     use super::*;
     use gmetad_core::model::{Contributors, MetricDef, MetricFields, StoreTime, SummaryMetric};
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::record::FileEntry;
-use crate::tree::paths::encode;
+use super::entry::FileEntry;
+use crate::paths::encode;
 
 /// How many new names come in before those without users are looked for.
 const SWEEP_EVERY: usize = 4096;

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::entry::{FileEntry, FileState};
 use crate::cache::{Held, WriteCache};
 use crate::file::FileSpec;
 use crate::file::samples::Samples;
-use crate::record::{FileEntry, FileState};
+use crate::paths::{PathBuffer, SUMMARY_DIR};
 use crate::tree::acceptance::{Acceptance, AcceptanceChange};
 use crate::tree::names::Names;
-use crate::tree::paths::{PathBuffer, SUMMARY_DIR};
 use crate::writer::Writer;
 use gmetad_core::complaint::span;
 use gmetad_core::model::Mono;

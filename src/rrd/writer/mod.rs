@@ -7,7 +7,9 @@ mod complaints;
 pub(crate) mod counters;
 mod creation;
 pub(crate) mod failure;
+pub(crate) mod record;
 pub(crate) mod refusals;
+pub(crate) mod rrdcached;
 mod sink;
 
 use std::ffi::CStr;
@@ -20,8 +22,8 @@ use crate::file::{
     FileError, FileSpec, Patience, as_path, exists, last_update, source_kind, update,
     why_not_writable,
 };
-use crate::record::FileRecord;
-use crate::rrdcached::client::RrdcachedClient;
+use crate::writer::record::FileRecord;
+use crate::writer::rrdcached::RrdcachedClient;
 use complaints::Complaints;
 use counters::{RrdCounters, count};
 use creation::Creation;

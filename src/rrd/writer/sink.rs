@@ -7,11 +7,11 @@ use std::ffi::CStr;
 
 use crate::file::samples::Samples;
 use crate::file::{FileSpec, damage, exists, source_kind};
-use crate::record::FileRecord;
-use crate::rrdcached::client::RrdcachedClient;
 use crate::writer::Writer;
 use crate::writer::counters::count;
 use crate::writer::failure::Failure;
+use crate::writer::record::FileRecord;
+use crate::writer::rrdcached::RrdcachedClient;
 
 impl Writer {
     /// Gives samples to rrdcached, for a file that is there or is created now.

@@ -16,8 +16,8 @@ use crate::file::FileSpec;
 use crate::file::samples::Samples;
 use crate::journal::Disk;
 use crate::journal::replay::{self, Record};
-use crate::record::FileRecord;
 use crate::writer::counters::{RrdCounters, count};
+use crate::writer::record::FileRecord;
 
 /// By then the system has given a file to the disk by itself.
 const WRITEBACK_SECS: u64 = 35;

@@ -12,13 +12,13 @@ use std::time::{Duration, Instant};
 
 use crate::cache::files::{Delay, Held, HeldFiles, Target};
 use crate::cache::journaled::{JournaledFiles, Origin, Verdict};
-use crate::cache::packed::{pack, unpack};
 use crate::cache::rrd_files::RrdFiles;
 use crate::file::FileSpec;
 use crate::file::samples::Samples;
+use crate::journal::FileId;
+use crate::journal::packed::{pack, unpack};
 use crate::journal::{Disk, FolderDisk, Journal, Pace};
-use crate::record::FileId;
-use crate::tree::paths::PathBuffer;
+use crate::paths::PathBuffer;
 use crate::writer::counters::{RrdCounters, count};
 use gmetad_config::{Config, RrdConfig};
 use gmetad_core::source::SourceConfig;

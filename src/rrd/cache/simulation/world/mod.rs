@@ -14,8 +14,8 @@ use crate::cache::files::Held;
 use crate::cache::write_cache::WriteCache;
 use crate::file::FileSpec;
 use crate::file::samples::Kind;
+use crate::journal::FileId;
 use crate::journal::Journal;
-use crate::record::FileId;
 
 const T0: u32 = 1_700_000_000;
 

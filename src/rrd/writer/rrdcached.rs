@@ -367,7 +367,7 @@ mod tests {
         for metric in [c"/r/c/h/a b.rrd", c"/r/c/h/b.rrd"] {
             lines(metric, &[c"1:2"], &mut Vec::new(), |line| batch.push(line));
         }
-        let frame = Frame::new(&batch, &dialect);
+        let frame = link::encoded(&batch, &dialect);
         assert_eq!(
             String::from_utf8_lossy(&frame.bytes),
             "BATCH\nUPDATE /r/c/h/a\\ b.rrd 1:2\nUPDATE /r/c/h/b.rrd 1:2\n.\n"
