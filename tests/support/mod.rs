@@ -5,6 +5,7 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod clock;
 pub mod peers;
 pub mod python;
 pub mod side_by_side;
@@ -113,6 +114,17 @@ impl Gmetad {
     /// As [`Gmetad::start`], with more arguments.
     #[track_caller]
     pub fn start_with(folder: &Path, directives: &str, arguments: &[&str]) -> Self {
+        Self::start_in(folder, directives, arguments, &[])
+    }
+
+    /// As [`Gmetad::start_with`], in another environment.
+    #[track_caller]
+    pub fn start_in(
+        folder: &Path,
+        directives: &str,
+        arguments: &[&str],
+        environment: &[(&str, &Path)],
+    ) -> Self {
         let conf = configure(folder, directives);
         let log = folder.join("stderr");
         let mut child = gmetad()
@@ -120,6 +132,7 @@ impl Gmetad {
             .arg("-c")
             .arg(conf)
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(File::create(&log).expect("a file in our own folder"))

@@ -29,6 +29,14 @@ impl Node {
         }
     }
 
+    /// LOCALTIME, in seconds since the epoch; 0 or less: not given.
+    pub fn localtime(&self) -> i64 {
+        match self {
+            Node::Cluster(cluster) => cluster.localtime,
+            Node::Grid(grid) => grid.localtime,
+        }
+    }
+
     /// HOSTS and METRICS.
     pub fn summary(&self) -> &Summary {
         match self {

@@ -39,7 +39,10 @@ impl Plugin for HostFiles {
     /// plugin.
     fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
         let mut tree = self.tree.lock();
-        let Now { mono, .. } = update.now;
+        let Now { mono, epoch } = update.now;
+        if let Some(expiry) = self.expiry.as_mut().filter(|_| update.up) {
+            expiry.heard(update.node.name(), update.node.localtime(), epoch);
+        }
         let Node::Cluster(cluster) = &update.node else {
             return Ok(());
         };
@@ -87,8 +90,8 @@ impl Plugin for HostFiles {
     }
 
     fn tick(&mut self) -> Option<Duration> {
-        let expiry = self.expiry.as_mut().map(Expiry::step);
-        let tree = self.tree.lock().step();
-        [expiry, tree].into_iter().flatten().min()
+        let mut tree = self.tree.lock();
+        let expiry = self.expiry.as_mut().map(|it| it.step(&*tree));
+        [expiry, tree.step()].into_iter().flatten().min()
     }
 }

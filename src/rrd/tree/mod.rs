@@ -32,6 +32,7 @@ use crate::writer::Writer;
 use crate::writer::counters::RrdCounters;
 use crate::writer::rrdcached::RrdcachedClient;
 use acceptance::Acceptance;
+use expire::Waiting;
 use folder::Dir;
 use folder_writer::{FolderWriter, HostsWriter};
 use gmetad_config::Config;
@@ -304,6 +305,18 @@ impl Tree {
             let files = dirs.chain([root_sums]).flat_map(|dir| &mut dir.files);
             tools.names.sweep(files);
         }
+    }
+}
+
+impl Waiting for Tree {
+    fn has(&self, folder: &str, name: &str) -> bool {
+        let cache = self.tools.cache.as_ref();
+        cache.is_some_and(|it| it.has_waiting(folder, name))
+    }
+
+    fn is_unknown(&self) -> bool {
+        let cache = self.tools.cache.as_ref();
+        cache.is_some_and(WriteCache::lacks_its_journal)
     }
 }
 

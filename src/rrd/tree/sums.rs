@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::tree::SharedTree;
 use crate::tree::growth::Growth;
 use crate::tree::moment::Moment;
-use gmetad_core::model::{Node, StoreTime};
+use gmetad_core::model::StoreTime;
 use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
 
 /// Step of the root's files, whatever the sources' intervals.
@@ -46,11 +46,7 @@ impl Plugin for SumFiles {
         if !tree.writes() || !update.up {
             return Ok(());
         }
-        let localtime = match &update.node {
-            Node::Cluster(cluster) => cluster.localtime,
-            Node::Grid(grid) => grid.localtime,
-        };
-        let moment = Moment::of(localtime, update);
+        let moment = Moment::of(update.node.localtime(), update);
         let folder = tree.node_sums(update.node.name(), moment, update.now.mono);
         if let Some(folder) = folder {
             let (name, summary) = (update.node.name(), update.node.summary());

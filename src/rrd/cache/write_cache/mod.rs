@@ -143,6 +143,19 @@ impl<D: Disk> WriteCache<D> {
         self.held.files().newest(id)
     }
 
+    /// Whether samples of a file are held.
+    pub(crate) fn has_waiting(&self, folder: &str, name: &str) -> bool {
+        let files = self.held.files();
+        files
+            .find(folder, name)
+            .is_some_and(|id| files.count(id) > 0)
+    }
+
+    /// Whether there may be a journal that was not read.
+    pub(crate) fn lacks_its_journal(&self) -> bool {
+        self.journal_dir.is_some() && self.held.journal().is_none()
+    }
+
     /// A file's samples that are held, as text.
     pub(crate) fn waiting_values(&mut self, folder: &str, name: &str) -> Vec<String> {
         let Some(id) = self.held.files().find(folder, name) else {
