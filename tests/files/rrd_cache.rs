@@ -5,16 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::Duration;
 
+use crate::support::clockwork::{Clockwork, rows, rrdtool};
 use crate::support::small_disk::{fill, with_a_small_disk};
 use crate::support::stores::Rrdcached;
 use crate::support::{Gmetad, full_name, wait_until};
@@ -25,70 +22,14 @@ use tempfile::TempDir;
 const T0: u32 = 1_700_000_000;
 const METRICS: u32 = 40;
 
-/// A gmond whose clock goes on a second with each poll, and whose values tell the time.
-struct Clockwork {
-    port: u16,
-    polls: Arc<AtomicU32>,
-    ends: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
 /// What a metric has at that time.
 fn value(metric: u32, time: u32) -> u32 {
     (time - T0) * METRICS + metric
 }
 
-impl Clockwork {
-    fn start() -> Clockwork {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (polls, ends) = (
-            Arc::new(AtomicU32::new(0)),
-            Arc::new(AtomicBool::new(false)),
-        );
-        let thread = {
-            let (polls, ends) = (Arc::clone(&polls), Arc::clone(&ends));
-            thread::spawn(move || {
-                for stream in listener.incoming() {
-                    if ends.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    let time = T0 + 1 + polls.load(Ordering::SeqCst);
-                    // The other end may have been killed.
-                    if let Ok(mut stream) = stream {
-                        let _ = stream.write_all(&document(time));
-                        let _ = stream.shutdown(Shutdown::Write);
-                    }
-                    polls.fetch_add(1, Ordering::SeqCst);
-                }
-            })
-        };
-        Clockwork {
-            port,
-            polls,
-            ends,
-            thread: Some(thread),
-        }
-    }
-
-    fn polls(&self) -> u32 {
-        self.polls.load(Ordering::SeqCst)
-    }
-
-    fn wait_for_polls(&self, more: u32) {
-        let until = self.polls() + more;
-        wait_until("polls", || self.polls() >= until);
-    }
-}
-
-impl Drop for Clockwork {
-    fn drop(&mut self) {
-        self.ends.store(true, Ordering::SeqCst);
-        let _ = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
+/// A gmond whose clock goes on a second with each poll, and whose values tell the time.
+fn clockwork() -> Clockwork {
+    Clockwork::start(|polls| document(T0 + 1 + polls))
 }
 
 fn document(time: u32) -> Vec<u8> {
@@ -113,7 +54,7 @@ fn directives(source: &Clockwork, journal: &Path, more: &str) -> String {
     format!(
         "data_source \"s\" 1 127.0.0.1:{}\nRRAs \"RRA:AVERAGE:0:1:5000\"\nrrd {{\n journal_dir \
          \"{}\"\n{more}\n}}",
-        source.port,
+        source.port(),
         journal.display()
     )
 }
@@ -131,25 +72,9 @@ fn journaled(journal: &Path) -> Vec<JournalSample> {
     segments(journal).iter().flat_map(of_segment).collect()
 }
 
-fn rrdtool(arguments: &[&str]) -> String {
-    let output = Command::new("rrdtool").args(arguments).output().unwrap();
-    assert!(output.status.success(), "rrdtool {arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
 /// Every value that a file has, by time.
-fn rows(file: &Path, until: u32) -> BTreeMap<u32, f64> {
-    let (start, end) = (T0.to_string(), until.to_string());
-    let file = file.to_str().unwrap();
-    let text = rrdtool(&["fetch", file, "AVERAGE", "--start", &start, "--end", &end]);
-    let lines = text.lines().filter_map(|line| line.split_once(": "));
-    lines
-        .map(|(time, values)| {
-            let first = values.split(' ').next().unwrap();
-            (time.parse().unwrap(), first.parse().unwrap())
-        })
-        .filter(|(_, value): &(u32, f64)| !value.is_nan())
-        .collect()
+fn values(file: &Path, until: u32) -> BTreeMap<u32, f64> {
+    rows(file, T0, until)
 }
 
 /// A number that differs from run to run, and is told in case the test fails.
@@ -171,16 +96,16 @@ fn what_waits_is_written_at_the_end() {
     }
     let folder = TempDir::new().unwrap();
     let journal = folder.path().join("journal");
-    let source = Clockwork::start();
+    let source = clockwork();
     let directives = directives(&source, &journal, " write_timeout 300");
     let gmetad = Gmetad::start(folder.path(), &directives);
     wait_until("a journal", || !journaled(&journal).is_empty());
     source.wait_for_polls(2);
     let file = folder.path().join("rrds/c/h/m7.rrd");
     wait_until("a file for what waits", || file.exists());
-    assert!(rows(&file, T0 + source.polls()).is_empty(), "it waits");
+    assert!(values(&file, T0 + source.polls()).is_empty(), "it waits");
     assert!(gmetad.end().success());
-    let rows = rows(&file, T0 + source.polls());
+    let rows = values(&file, T0 + source.polls());
     assert!(rows.len() >= 2, "{rows:?}");
     for (time, found) in rows {
         assert_eq!(found, f64::from(value(7, time)));
@@ -204,7 +129,7 @@ fn what_is_in_the_journal_survives_kills_at_any_moment() {
     };
     let folder = TempDir::new().unwrap();
     let journal = folder.path().join("journal");
-    let source = Clockwork::start();
+    let source = clockwork();
     // So short that some files are being written, some wait, and segments come and go.
     let directives = directives(&source, &journal, " write_timeout 2\n write_jitter 3");
     let mut seen = BTreeMap::new();
@@ -245,7 +170,7 @@ fn what_is_in_the_journal_survives_kills_at_any_moment() {
     let mut checked = 0;
     for metric in 0..METRICS {
         let path = format!("c/h/m{metric}.rrd");
-        let rows = rows(&folder.path().join("rrds").join(&path), T0 + seconds);
+        let rows = values(&folder.path().join("rrds").join(&path), T0 + seconds);
         let wanted = seen.range((path.clone(), 0)..=(path.clone(), u32::MAX));
         for ((_, time), text) in wanted {
             // A second without a sample of its own would have the next one's value.
@@ -277,7 +202,7 @@ fn journal_on_a_full_disk() {
     let journal = disk.join("journal");
     let folder = TempDir::new().unwrap();
     let socket = folder.path().join("socket");
-    let source = Clockwork::start();
+    let source = clockwork();
     let more = format!(" write_timeout 3000\n listen \"{}\"", socket.display());
     let directives = directives(&source, &journal, &more);
     let mut gmetad = Gmetad::start(folder.path(), &directives);
@@ -310,7 +235,7 @@ fn a_damaged_journal_costs_what_cannot_be_read_and_is_kept() {
     }
     let folder = TempDir::new().unwrap();
     let journal = folder.path().join("journal");
-    let source = Clockwork::start();
+    let source = clockwork();
     let directives = directives(&source, &journal, " write_timeout 300");
     let mut gmetad = Gmetad::start(folder.path(), &directives);
     wait_until("two seconds in the journal", || {
@@ -343,7 +268,7 @@ fn a_damaged_journal_costs_what_cannot_be_read_and_is_kept() {
     assert!(segments(&journal).is_empty());
     for JournalSample { path, time, value } in readable {
         if path.starts_with("c/h/") {
-            let rows = rows(&folder.path().join("rrds").join(path), time);
+            let rows = values(&folder.path().join("rrds").join(path), time);
             assert_eq!(rows.get(&time), Some(&value.parse().unwrap()));
         }
     }
@@ -357,14 +282,14 @@ fn files_are_written_when_their_time_has_come() {
     }
     let folder = TempDir::new().unwrap();
     let journal = folder.path().join("journal");
-    let source = Clockwork::start();
+    let source = clockwork();
     let more = " write_timeout 1\n write_jitter 0";
     let gmetad = Gmetad::start(folder.path(), &directives(&source, &journal, more));
     let file = folder.path().join("rrds/c/h/m39.rrd");
     wait_until("a file", || file.exists());
     source.wait_for_polls(1);
     assert!(gmetad.end().success());
-    let rows = rows(&file, T0 + source.polls());
+    let rows = values(&file, T0 + source.polls());
     let times: Vec<u32> = rows.keys().copied().collect();
     assert!(
         times.windows(2).all(|pair| pair[1] == pair[0] + 1),
@@ -411,7 +336,7 @@ fn rrdtool_shows_what_is_not_written_yet() {
         return;
     }
     let folder = TempDir::new().unwrap();
-    let source = Clockwork::start();
+    let source = clockwork();
     let (gmetad, socket) = waiting_gmetad(folder.path(), &source);
     let daemon = format!("unix:{}", socket.display());
     let path = |metric: u32| folder.path().join(format!("rrds/c/h/m{metric}.rrd"));
@@ -498,7 +423,7 @@ fn the_socket_speaks_as_rrdcached_does() {
     let folder = TempDir::new().unwrap();
     // Left behind by one that was killed.
     drop(std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap());
-    let source = Clockwork::start();
+    let source = clockwork();
     let (gmetad, socket) = waiting_gmetad(folder.path(), &source);
     let root = folder.path().join("rrds").canonicalize().unwrap();
     let own = root.join("own");
@@ -632,7 +557,7 @@ fn a_hundred_idle_clients_do_not_keep_rrdtool_out() {
         return;
     }
     let folder = TempDir::new().unwrap();
-    let source = Clockwork::start();
+    let source = clockwork();
     let (_gmetad, socket) = waiting_gmetad(folder.path(), &source);
     let file = folder.path().join("rrds/c/h/m0.rrd");
     wait_until("a file", || file.exists());
@@ -662,7 +587,7 @@ fn a_hundred_idle_clients_do_not_keep_rrdtool_out() {
 #[test]
 fn who_comes_when_all_clients_are_busy_waits_for_a_place() {
     let folder = TempDir::new().unwrap();
-    let source = Clockwork::start();
+    let source = clockwork();
     let (_gmetad, socket) = waiting_gmetad(folder.path(), &source);
     // More is answered than a socket holds, and they read no more than a byte of it.
     let many = "HELP\n".repeat(3000);
@@ -695,7 +620,7 @@ fn a_root_that_is_a_link_has_two_names_and_no_link_below_it_leads_out() {
         return;
     }
     let folder = TempDir::new().unwrap();
-    let source = Clockwork::start();
+    let source = clockwork();
     let (_gmetad, socket) = gmetad_with_linked_root(folder.path(), &source);
     let at = |path: &str| folder.path().canonicalize().unwrap().join(path);
     let one = |command: String| ask(&socket, &format!("{command}\n"), "\n");
@@ -736,7 +661,7 @@ fn a_root_that_is_a_link_has_two_names_and_no_link_below_it_leads_out() {
 #[test]
 fn an_update_of_a_time_that_has_not_come_is_refused() {
     let folder = TempDir::new().unwrap();
-    let source = Clockwork::start();
+    let source = clockwork();
     let (_gmetad, socket) = waiting_gmetad(folder.path(), &source);
     let file = folder.path().join("rrds/c/h/m0.rrd");
     wait_until("a file", || file.exists());
@@ -795,7 +720,7 @@ fn odd_questions_are_answered_as_by_a_real_rrdcached() {
         return;
     }
     let folder = TempDir::new().unwrap();
-    let source = Clockwork::start();
+    let source = clockwork();
     let (_gmetad, ours) = waiting_gmetad(folder.path(), &source);
     let rrdcached = Rrdcached::start();
     let (theirs, own) = (TempDir::new().unwrap(), folder.path().join("rrds/own"));

@@ -4,22 +4,18 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::Write;
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
 
+use crate::support::clockwork::{Clockwork, rows, rrdtool};
 use crate::support::stores::Rrdcached;
 use crate::support::{Gmetad, wait_until};
 use tempfile::TempDir;
 
-const T0: u64 = 1_700_000_000;
+const T0: u32 = 1_700_000_000;
 
 /// Seconds that the source's clock goes on with each poll.
-const PACE: u64 = 4;
+const PACE: u32 = 4;
 
 /// What a host's counter grows by in a second.
 const RATE: u64 = 10;
@@ -29,7 +25,7 @@ const RATE: u64 = 10;
 struct Host {
     name: &'static str,
     base: u64,
-    since: u64,
+    since: u32,
 }
 
 fn host(name: &'static str, base: u64) -> Host {
@@ -41,82 +37,66 @@ fn host(name: &'static str, base: u64) -> Host {
 }
 
 impl Host {
-    fn value(&self, time: u64) -> u64 {
-        self.base + RATE * (time - self.since)
+    fn value(&self, time: u32) -> u64 {
+        self.base + RATE * u64::from(time - self.since)
     }
 }
 
-/// A gmetad below: a cluster, a grid with that cluster in full, and one with a summary only.
+/// A gmetad below: a cluster, a grid with that cluster in full, and one with a summary only. Its
+/// clock goes on with each poll.
 struct Source {
-    port: u16,
+    clockwork: Clockwork,
     hosts: Arc<Mutex<Vec<Host>>>,
-    /// Those of each document, by its time.
-    told: Arc<Mutex<BTreeMap<u64, Vec<Host>>>>,
-    ends: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    /// Those of each document, by its time; also of one that is being sent.
+    told: Arc<Mutex<BTreeMap<u32, Vec<Host>>>>,
+}
+
+/// The time in the document for a poll, by how many there were before.
+fn time_of(poll: u32) -> u32 {
+    T0 + PACE * (poll + 1)
 }
 
 impl Source {
     fn start(cluster: &'static str, hosts: Vec<Host>) -> Source {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
         let hosts = Arc::new(Mutex::new(hosts));
-        let told: Arc<Mutex<BTreeMap<u64, Vec<Host>>>> = Arc::default();
-        let ends = Arc::new(AtomicBool::new(false));
-        let thread = {
-            let (hosts, told, ends) = (Arc::clone(&hosts), Arc::clone(&told), Arc::clone(&ends));
-            thread::spawn(move || {
-                for stream in listener.incoming() {
-                    if ends.load(Ordering::SeqCst) {
-                        return;
-                    }
-                    let hosts = hosts.lock().unwrap().clone();
-                    let time = T0 + PACE * (told.lock().unwrap().len() as u64 + 1);
-                    // The other end may have been killed.
-                    if let Ok(mut stream) = stream {
-                        let _ = stream.write_all(&document(cluster, &hosts, time));
-                        let _ = stream.shutdown(Shutdown::Write);
-                    }
-                    told.lock().unwrap().insert(time, hosts);
-                }
+        let told: Arc<Mutex<BTreeMap<u32, Vec<Host>>>> = Arc::default();
+        let clockwork = {
+            let (hosts, told) = (Arc::clone(&hosts), Arc::clone(&told));
+            Clockwork::start(move |polls| {
+                let mut told = told.lock().unwrap();
+                let hosts = hosts.lock().unwrap().clone();
+                let bytes = document(cluster, &hosts, time_of(polls));
+                told.insert(time_of(polls), hosts);
+                bytes
             })
         };
         Source {
-            port,
+            clockwork,
             hosts,
             told,
-            ends,
-            thread: Some(thread),
         }
     }
 
-    fn wait_for_polls(&self, more: usize) {
-        let until = self.told.lock().unwrap().len() + more;
-        wait_until("polls", || self.told.lock().unwrap().len() >= until);
+    /// The hosts of each document that was sent, by its time.
+    fn told(&self) -> BTreeMap<u32, Vec<Host>> {
+        let sent = time_of(self.clockwork.polls());
+        let mut told = self.told.lock().unwrap().clone();
+        told.retain(|time, _| *time < sent);
+        told
     }
 
     /// From the next document on there are those, for some polls.
-    fn change(&self, change: impl FnOnce(&mut Vec<Host>, u64)) {
+    fn change(&self, change: impl FnOnce(&mut Vec<Host>, u32)) {
         {
             let told = self.told.lock().unwrap();
-            let next = T0 + PACE * (told.len() as u64 + 1);
+            let next = time_of(told.len() as u32);
             change(&mut self.hosts.lock().unwrap(), next);
         }
-        self.wait_for_polls(3);
+        self.clockwork.wait_for_polls(3);
     }
 }
 
-impl Drop for Source {
-    fn drop(&mut self) {
-        self.ends.store(true, Ordering::SeqCst);
-        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn document(name: &str, hosts: &[Host], time: u64) -> Vec<u8> {
+fn document(name: &str, hosts: &[Host], time: u32) -> Vec<u8> {
     let mut all = String::new();
     for host in hosts {
         let _ = write!(
@@ -144,40 +124,19 @@ fn document(name: &str, hosts: &[Host], time: u64) -> Vec<u8> {
     crate::support::peers::document("gmetad", &inside)
 }
 
-fn rrdtool(arguments: &[&str]) -> String {
-    let output = Command::new("rrdtool").args(arguments).output().unwrap();
-    assert!(output.status.success(), "rrdtool {arguments:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Every rate that a file has, by second.
-fn rates(file: &Path, until: u64) -> BTreeMap<u64, f64> {
-    let (start, end) = (T0.to_string(), until.to_string());
-    let file = file.to_str().unwrap();
-    let text = rrdtool(&["fetch", file, "AVERAGE", "--start", &start, "--end", &end]);
-    let lines = text.lines().filter_map(|line| line.split_once(": "));
-    lines
-        .map(|(time, values)| {
-            let first = values.split(' ').next().unwrap();
-            (time.parse().unwrap(), first.parse().unwrap())
-        })
-        .filter(|(_, rate): &(u64, f64)| !rate.is_nan())
-        .collect()
-}
-
 /// Holds a file against what was told: each rate is the true one, and of the time between two
 /// documents whose hosts went on all is known, but for `lost` times at most. Where only numbers are
 /// told, other hosts that are as many and have counted more are not to be told from those before.
 fn check(file: &Path, source: &Source, only_numbers: bool, lost: usize) {
-    let told = source.told.lock().unwrap().clone();
+    let told = source.told();
     let end = *told.keys().next_back().unwrap();
-    let rates = rates(file, end);
+    let rates = rows(file, T0, end);
     let mut unknown = Vec::new();
     let mut known = 0;
     for ((_, before), (end, after)) in told.iter().zip(told.iter().skip(1)) {
         let seconds = end - PACE + 1..=*end;
         let found: Vec<f64> = seconds.filter_map(|at| rates.get(&at).copied()).collect();
-        let sum = |hosts: &[Host], at: u64| hosts.iter().map(|host| host.value(at)).sum::<u64>();
+        let sum = |hosts: &[Host], at: u32| hosts.iter().map(|host| host.value(at)).sum::<u64>();
         let looks_the_same = before.len() == after.len() && sum(after, *end) > sum(before, *end);
         let goes_on = before == after;
         if only_numbers && !goes_on && looks_the_same {
@@ -210,10 +169,10 @@ fn a_life(folder: &Path, directives: &str, lost: usize, flush: impl Fn(&Path)) {
     );
     let directives = format!(
         "data_source \"s\" 1 127.0.0.1:{}\nRRAs \"RRA:AVERAGE:0:1:5000\"\n{directives}",
-        source.port
+        source.clockwork.port()
     );
     let gmetad = Gmetad::start(folder, &directives);
-    source.wait_for_polls(3);
+    source.clockwork.wait_for_polls(3);
     source.change(|hosts, _| hosts.push(host("c", 9_000_000_000_000)));
     // As many as before, but others.
     source.change(|hosts, _| hosts[0] = host("d", 8_000_000_000));
@@ -227,7 +186,7 @@ fn a_life(folder: &Path, directives: &str, lost: usize, flush: impl Fn(&Path)) {
     assert!(gmetad.end().success());
     source.hosts.lock().unwrap()[0].base = 6_000_000_000;
     let gmetad = Gmetad::start(folder, &directives);
-    source.wait_for_polls(5);
+    source.clockwork.wait_for_polls(5);
     assert!(gmetad.end().success());
     for node in ["c", "c in full", "c summary"] {
         let file = folder.join(format!("rrds/{node}/__SummaryInfo__/ticks.rrd"));
@@ -310,18 +269,19 @@ fn no_rate_of_the_root_is_above_the_true_one_when_sources_come_and_go() {
         &format!(
             "data_source \"one\" 1 127.0.0.1:{}\ndata_source \"two\" 1 127.0.0.1:{}\n\
              RRAs \"RRA:AVERAGE:0:1:5000\"",
-            one.port, two.port
+            one.clockwork.port(),
+            two.clockwork.port()
         ),
     );
     let file = folder.path().join("rrds/__SummaryInfo__/ticks.rrd");
-    one.wait_for_polls(3);
+    one.clockwork.wait_for_polls(3);
     two.change(|hosts, _| hosts.push(host("z", 9_000_000_000_000)));
     drop(two);
     gmetad.wait_for_line("source \"two\"");
-    one.wait_for_polls(3);
+    one.clockwork.wait_for_polls(3);
     wait_until("a rate", || !rates_by_now(&file).is_empty());
     // A poll a second or more often, three nodes of each source; its root is written twice as often.
-    let most = (6 * PACE * RATE) as f64 * 4.0;
+    let most = (6 * u64::from(PACE) * RATE) as f64 * 4.0;
     for rate in rates_by_now(&file) {
         assert!(rate <= most, "{:?}", rates_by_now(&file));
     }

@@ -6,6 +6,7 @@
 #![allow(dead_code)]
 
 pub mod clock;
+pub mod clockwork;
 pub mod peers;
 pub mod python;
 pub mod side_by_side;
