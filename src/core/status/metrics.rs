@@ -2,7 +2,7 @@
 //!
 //! Names follow its conventions: base units, counters that end in _total.
 
-use super::{Report, RrdStatus, SourceState, SourceStatus, Tally};
+use super::{ClientStatus, QueueReport, Report, RrdStatus, SourceState, SourceStatus, Tally};
 use crate::answer::prometheus::Kind::{Counter, Gauge};
 use crate::answer::prometheus::{Kind, Page};
 
@@ -15,7 +15,9 @@ pub fn own_metrics(report: &Report) -> Vec<u8> {
     sources(&mut page, report);
     store(&mut page, report);
     clients(&mut page, report);
+    queue(&mut page, &report.queue);
     plugins(&mut page, report);
+    outputs(&mut page, report);
     files(&mut page, &report.files);
     page.finish()
 }
@@ -122,9 +124,14 @@ fn sources(page: &mut Page, report: &Report) {
         "Places in documents that could not be read as sent.",
         &|source| source.damage as f64,
     );
+    polls(page, &report.sources);
+}
+
+/// What is counted by how a poll ended.
+fn polls(page: &mut Page, sources: &[SourceStatus]) {
     let mut both = |name: &str, help: &str, value: &dyn Fn(&Tally) -> f64| {
         page.family(name, Counter, help);
-        for source in &report.sources {
+        for source in sources {
             for (result, tally) in [("ok", &source.polls_ok), ("failed", &source.polls_failed)] {
                 let labels = [("source", source.name.as_str()), ("result", result)];
                 page.sample(&labels, value(tally));
@@ -219,6 +226,10 @@ fn clients(page: &mut Page, report: &Report) {
         "Clients let go before they had their answer.",
         clients.faults,
     );
+    requests(page, clients);
+}
+
+fn requests(page: &mut Page, clients: &ClientStatus) {
     page.family(
         "gmetad_requests_total",
         Counter,
@@ -250,8 +261,7 @@ fn clients(page: &mut Page, report: &Report) {
     );
 }
 
-fn plugins(page: &mut Page, report: &Report) {
-    let queue = &report.queue;
+fn queue(page: &mut Page, queue: &QueueReport) {
     page.single(
         "gmetad_queue_length",
         Gauge,
@@ -280,6 +290,9 @@ fn plugins(page: &mut Page, report: &Report) {
         "How long one update has been in work, if for too long.",
         stalled,
     );
+}
+
+fn plugins(page: &mut Page, report: &Report) {
     page.family(
         "gmetad_plugin_works",
         Gauge,
@@ -304,6 +317,9 @@ fn plugins(page: &mut Page, report: &Report) {
     for plugin in &report.plugins {
         page.sample(&[("plugin", &plugin.name)], plugin.failed);
     }
+}
+
+fn outputs(page: &mut Page, report: &Report) {
     page.family(
         "gmetad_output_values_total",
         Counter,
@@ -388,6 +404,10 @@ fn files(page: &mut Page, files: &RrdStatus) {
     for (name, kind, help, value) in figures {
         page.single(name, kind, help, value);
     }
+    skipped_values(page, files);
+}
+
+fn skipped_values(page: &mut Page, files: &RrdStatus) {
     page.family(
         "gmetad_rrd_skipped_values_total",
         Counter,

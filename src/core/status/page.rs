@@ -2,7 +2,7 @@
 //!
 //! Only writes a [`Report`].
 
-use super::{PluginReport, Report, SourceStatus, Tally};
+use super::{ClientStatus, PluginReport, Report, RrdStatus, SourceStatus, Tally};
 use crate::answer::json::Object;
 use crate::status::host::{CPU, MEMORY};
 
@@ -166,17 +166,7 @@ fn ours(page: &mut Object<'_>, report: &Report) {
         store.plain("metrics", sizes.metrics);
         store.plain("definitions", sizes.definitions);
     });
-    page.object("clients", |object| {
-        let clients = &report.clients;
-        object.plain("connected", clients.connected);
-        object.plain("limit", clients.limit);
-        object.plain("accepted", clients.accepted);
-        object.plain("untrusted", clients.untrusted);
-        object.plain("crowdedOut", clients.crowded_out);
-        object.plain("faults", clients.faults);
-        object.plain("httpRequests", clients.http_requests);
-        object.plain("sentBytes", clients.sent_bytes);
-    });
+    page.object("clients", |object| clients(object, &report.clients));
     page.object("queue", |object| {
         let queue = &report.queue;
         object.plain("length", queue.length);
@@ -186,19 +176,7 @@ fn ours(page: &mut Object<'_>, report: &Report) {
         object.text_or_null("stalled", stalled);
     });
     page.objects("plugins", &report.plugins, plugin);
-    page.object("files", |object| {
-        let files = &report.files;
-        object.plain("created", files.created);
-        object.plain("calls", files.calls);
-        object.plain("forced", files.forced);
-        object.plain("broken", files.broken);
-        object.plain("repeated", files.repeated);
-        object.plain("refused", files.refused);
-        object.plain("refusing", files.refusing);
-        object.plain("heldValues", files.held);
-        object.plain("heldBytes", files.held_bytes);
-        object.plain("journalBytes", files.journal_bytes);
-    });
+    page.object("files", |object| files(object, &report.files));
     page.object("self", |object| {
         let process = &report.process;
         object.decimal("cpuSeconds", process.cpu_secs);
@@ -208,6 +186,30 @@ fn ours(page: &mut Object<'_>, report: &Report) {
         object.plain("openFds", process.open_fds);
         object.plain("maxFds", process.max_fds);
     });
+}
+
+fn clients(object: &mut Object<'_>, clients: &ClientStatus) {
+    object.plain("connected", clients.connected);
+    object.plain("limit", clients.limit);
+    object.plain("accepted", clients.accepted);
+    object.plain("untrusted", clients.untrusted);
+    object.plain("crowdedOut", clients.crowded_out);
+    object.plain("faults", clients.faults);
+    object.plain("httpRequests", clients.http_requests);
+    object.plain("sentBytes", clients.sent_bytes);
+}
+
+fn files(object: &mut Object<'_>, files: &RrdStatus) {
+    object.plain("created", files.created);
+    object.plain("calls", files.calls);
+    object.plain("forced", files.forced);
+    object.plain("broken", files.broken);
+    object.plain("repeated", files.repeated);
+    object.plain("refused", files.refused);
+    object.plain("refusing", files.refusing);
+    object.plain("heldValues", files.held);
+    object.plain("heldBytes", files.held_bytes);
+    object.plain("journalBytes", files.journal_bytes);
 }
 
 fn source(object: &mut Object<'_>, source: &SourceStatus) {
