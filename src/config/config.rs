@@ -81,6 +81,10 @@ pub struct Config {
     pub xml_port: u16,
     /// Port of requests by path; 0: the system chooses.
     pub interactive_port: u16,
+    /// Names of this machine in HTTP requests, beside those it knows itself; `*`: any name.
+    pub http_host_names: Vec<String>,
+    /// Whose web pages may read what is served over HTTP, as `scheme://host[:port]`; `*`: all.
+    pub http_allow_origin: Vec<String>,
     /// User to become after the ports are bound, when started as root.
     pub setuid_username: Option<String>,
     /// umask for new files and directories.
@@ -126,6 +130,8 @@ impl Config {
             bind_address: None,
             xml_port: 8651,
             interactive_port: 8652,
+            http_host_names: Vec::new(),
+            http_allow_origin: Vec::new(),
             setuid_username: Some("nobody".into()),
             umask: 0o022,
             debug_level: 2,

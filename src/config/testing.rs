@@ -135,6 +135,8 @@ pub(super) const SAMPLES: &[(&str, &str, &str)] = &[
     ("bind_address", "::1", ""),
     ("xml_port", "1", ""),
     ("interactive_port", "2", ""),
+    ("http_host_names", "web.example \"*\"", ""),
+    ("http_allow_origin", "http://g:3000 \"*\"", ""),
     ("setuid", "off", ""),
     ("setuid_username", "ganglia", ""),
     ("umask", "077", ""),

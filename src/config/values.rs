@@ -135,6 +135,15 @@ pub enum Fault {
     /// Two slashes with nothing between them.
     #[error("is an empty expression; use summary_default to decide about all other metrics")]
     EmptyExpression,
+    /// A name with a port, or an address, where a name of this machine in a request is expected.
+    #[error("is not a name of this machine; give a host name without a port, or * for any name")]
+    ServedName,
+    /// Not an origin of web pages.
+    #[error(
+        "is not an origin; write http://host or https://host, with a port where it is not the usual \
+         one, without a path, or * for all"
+    )]
+    Origin,
     /// An empty value.
     #[error("is empty; give a value, or remove the line")]
     Empty,
@@ -289,6 +298,41 @@ fn host_name(text: &str) -> Result<String, Fault> {
         return Err(Fault::Ipv4);
     }
     Ok(text.into())
+}
+
+/// A name by which HTTP clients know this machine, or `*`.
+pub(super) fn served_name(text: &str) -> Result<String, Fault> {
+    if text == "*" {
+        return Ok(text.into());
+    }
+    let name = host_name(text).map_err(|_| Fault::ServedName)?;
+    Ok(name.to_ascii_lowercase())
+}
+
+/// Where web pages come from, as browsers write it: in lower case and without the usual port; or
+/// `*`.
+pub(super) fn origin(text: &str) -> Result<String, Fault> {
+    if text == "*" {
+        return Ok(text.into());
+    }
+    let origin = text.to_ascii_lowercase();
+    let (scheme, place) = origin.split_once("://").ok_or(Fault::Origin)?;
+    let usual_port = match scheme {
+        "http" => 80,
+        "https" => 443,
+        _ => return Err(Fault::Origin),
+    };
+    let HostPort { host, port } = host_port(place, usual_port).map_err(|_| Fault::Origin)?;
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host
+    };
+    Ok(if port == usual_port {
+        format!("{scheme}://{host}")
+    } else {
+        format!("{scheme}://{host}:{port}")
+    })
 }
 
 /// An IPv6 address, with the zone that a link-local one needs.
@@ -581,6 +625,39 @@ mod tests {
         assert_eq!(host("[::1]"), Ok("::1".into()));
         assert_eq!(host("localhost:1"), Err(Fault::NoPortHere));
         assert_eq!(host("[::1]:1"), Err(Fault::NoPortHere));
+    }
+
+    #[test]
+    fn an_origin_is_as_browsers_write_it() {
+        for (text, is) in [
+            ("*", "*"),
+            ("https://Grafana.example.org", "https://grafana.example.org"),
+            ("https://g:443", "https://g"),
+            ("http://g:443", "http://g:443"),
+            ("http://192.0.2.1:80", "http://192.0.2.1"),
+            ("http://[2001:db8::1]:3000", "http://[2001:db8::1]:3000"),
+        ] {
+            assert_eq!(origin(text).as_deref(), Ok(is), "{text}");
+        }
+        for bad in [
+            "g",
+            "g:80",
+            "https://",
+            "https://g/",
+            "https://g/x",
+            "ftp://g",
+            "http://a b",
+            "null",
+            "http://*.example.org",
+            "http://u@g",
+        ] {
+            assert_eq!(origin(bad), Err(Fault::Origin), "{bad}");
+        }
+        assert_eq!(served_name("Head.example").as_deref(), Ok("head.example"));
+        assert_eq!(served_name("*").as_deref(), Ok("*"));
+        for bad in ["head:8652", "http://head", "*.example", ""] {
+            assert_eq!(served_name(bad), Err(Fault::ServedName), "{bad}");
+        }
     }
 
     #[test]

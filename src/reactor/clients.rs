@@ -179,13 +179,17 @@ impl Connection {
             Request::All => render(Selection::all(), shared),
             Request::Http(head) => {
                 shared.clients.http_requests += 1;
-                if let Err(refusal @ (Refusal::LongLine(_) | Refusal::Late(_))) = &head.target {
+                let head = head.checked(&shared.access);
+                if let Err(
+                    refusal @ (Refusal::LongLine(_) | Refusal::Late(_) | Refusal::Misdirected(_)),
+                ) = &head.target
+                {
                     shared.tell(self.address, Nuisance::Fault, refusal);
                 }
-                self.page(&Asked::of_head(&head), shared)
+                self.page(&Asked::of_head(&head), head.field("Origin"), shared)
             }
             Request::Line(line) => match Asked::of_plain_line(&line) {
-                Some(asked) => self.page(&asked, shared),
+                Some(asked) => self.page(&asked, None, shared),
                 None => self.part(&Query::parse(&line), shared),
             },
         };
@@ -193,9 +197,9 @@ impl Connection {
     }
 
     /// The answer over HTTP.
-    fn page(&self, asked: &Asked, shared: &mut Shared) -> Box<dyn Body> {
+    fn page(&self, asked: &Asked, origin: Option<&[u8]>, shared: &mut Shared) -> Box<dyn Body> {
         self.tell_ignored(asked.ignored(), shared);
-        with_context(shared, |context| http::answer(asked, context))
+        with_context(shared, origin, |context| http::answer(asked, context))
     }
 
     /// The answer in the plain form.
@@ -218,14 +222,17 @@ impl Connection {
 
 fn with_context(
     shared: &mut Shared,
+    origin: Option<&[u8]>,
     answer: impl FnOnce(&mut Context<'_>) -> Box<dyn Body>,
 ) -> Box<dyn Body> {
     let (snapshot, now) = (shared.store.snapshot(), shared.now);
     let place = http::place(&shared.scrapes);
+    let readers = shared.access.fields(origin);
     answer(&mut Context {
         snapshot,
         now,
         report: &mut || shared.report(),
+        readers,
         place,
     })
 }

@@ -184,6 +184,7 @@ impl Reactor {
             shared.trust = Trust::new(&config.trust).with_addresses_of(&shared.trust);
             shared.look_up_names();
         }
+        shared.set_access();
         // The set of sources may differ, so the root summary is out of date.
         shared.set_chore(Chore::Summary, Some(shared.now.mono));
     }

@@ -19,10 +19,11 @@ use super::names::Names;
 use super::nuisance::{Nuisance, Nuisances};
 use super::resolver::Resolver;
 use super::slots::Key;
-use crate::host::Sampler;
+use crate::host::{Sampler, own_names};
 use crate::plugins::PluginHandle;
 use gmetad_config::Config;
 use gmetad_core::complaint::Complaint;
+use gmetad_core::http::Access;
 use gmetad_core::ingest::ParseSettings;
 use gmetad_core::model::{GridIdentity, Mono, Now};
 use gmetad_core::status::{ClientStatus, SourceStatus, SummaryStatus};
@@ -80,6 +81,8 @@ pub(super) struct Shared {
     pub(super) plugins: Option<PluginHandle>,
     pub(super) trust: Trust,
     pub(super) names: Names,
+    /// Which HTTP requests are for this machine, and which web pages may read the answers.
+    pub(super) access: Access,
     /// Sources that answer for the first time.
     pub(super) arrivals: Arrivals,
     pub(super) nuisances: Nuisances,
@@ -96,6 +99,8 @@ pub(super) struct Shared {
     /// A clone of this is held by each scrape under way.
     pub(super) scrapes: Arc<()>,
     pub(super) host_name: String,
+    /// Names that this machine gives itself, as of the start.
+    own_names: Vec<String>,
     pub(super) random: Random,
     /// Read buffer for all sockets; empty between two reads.
     pub(super) buffer: Box<[u8]>,
@@ -118,6 +123,8 @@ impl Shared {
         chores: [Key; Chore::ALL.len()],
     ) -> Shared {
         let clock = Clock::new();
+        let host_name = host_name();
+        let own_names = own_names(&host_name);
         let seed = RandomState::new().hash_one(std::process::id());
         log::debug!("seed of every random decision: {seed}");
         Shared {
@@ -129,6 +136,7 @@ impl Shared {
             plugins: None,
             trust: Trust::new(&config.trust),
             names: Names::default(),
+            access: access(config, &own_names),
             arrivals: Arrivals::default(),
             nuisances: Nuisances::default(),
             no_descriptors: Complaint::new(),
@@ -140,7 +148,8 @@ impl Shared {
             summaries: SummaryStatus::default(),
             sampler: None,
             scrapes: Arc::default(),
-            host_name: host_name(),
+            host_name,
+            own_names,
             random: Random::new(seed),
             buffer: vec![0; TURN_BYTES].into(),
             chores,
@@ -154,6 +163,11 @@ impl Shared {
 
     pub(super) fn instant(&self) -> Instant {
         self.clock.instant(self.now.mono)
+    }
+
+    /// Takes over who may ask over HTTP from the configuration.
+    pub(super) fn set_access(&mut self) {
+        self.access = access(&self.config, &self.own_names);
     }
 
     /// The key of a chore.
@@ -206,6 +220,12 @@ pub(super) fn identity(config: &Config) -> GridIdentity {
         authority: config.authority.clone(),
         scalable: config.scalable,
     }
+}
+
+/// Which HTTP requests are for this machine, and which web pages may read the answers.
+fn access(config: &Config, own_names: &[String]) -> Access {
+    let names = own_names.iter().chain(&config.http_host_names);
+    Access::new(names, config.http_allow_origin.iter().cloned())
 }
 
 /// How documents are parsed.

@@ -8,6 +8,7 @@ mod compatibility;
 mod cycles;
 mod hostile;
 mod http;
+mod other_sites;
 mod peers_themselves;
 mod prometheus;
 #[path = "../support/mod.rs"]

@@ -90,6 +90,34 @@ pub(crate) const DIRECTIVES: &[Known] = &[
     .exact()
     .rows(|it| row("interactive_port", Some(port(it, it.interactive_port)))),
     known(
+        "http_host_names",
+        "host names, or *",
+        |draft, args| {
+            for part in lists::parts(draft, args) {
+                let name = args.check(part, values::served_name)?;
+                draft.config.http_host_names.push(name);
+            }
+            Ok(())
+        },
+        |it| list(&it.http_host_names),
+    )
+    .adding()
+    .at_reload(|it, new| it.http_host_names.clone_from(&new.http_host_names)),
+    known(
+        "http_allow_origin",
+        "origins as https://host:port, or *",
+        |draft, args| {
+            for part in lists::parts(draft, args) {
+                let origin = args.check(part, values::origin)?;
+                draft.config.http_allow_origin.push(origin);
+            }
+            Ok(())
+        },
+        |it| list(&it.http_allow_origin),
+    )
+    .adding()
+    .at_reload(|it, new| it.http_allow_origin.clone_from(&new.http_allow_origin)),
+    known(
         "server_threads",
         "a number",
         |_, args| args.one(values::number).map(drop),

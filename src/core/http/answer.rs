@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::sync::Arc;
 
-use super::{Asked, Method, Refusal, Route, Scope};
+use super::{Access, Asked, Method, Refusal, Route, Scope};
 use crate::answer::prometheus::Scrape;
 use crate::answer::query::{Query, Selection};
 use crate::answer::walk::Body;
@@ -29,6 +29,8 @@ pub struct Context<'a> {
     pub now: Now,
     /// The daemon's statistics; called only where they are needed.
     pub report: &'a mut dyn FnMut() -> Report,
+    /// Header fields that let the page that asks read the answer, see [`Access::fields`].
+    pub readers: Cow<'static, str>,
     /// Permits one more scrape; `None` if [`MAX_SCRAPES`] are under way.
     pub place: Option<Arc<()>>,
 }
@@ -122,13 +124,14 @@ pub enum Content {
     Bytes(Vec<u8>),
 }
 
-/// Any web page may read the answer, as with C gmetad.
-const ANY_ORIGIN: &str = "Access-Control-Allow-Origin: *\r\n";
-
 /// Answers a request, well formed or not.
 pub fn answer(asked: &Asked, context: &mut Context<'_>) -> Box<dyn Body> {
     let answer = match &asked.route {
-        Ok(route) => HttpAnswer::of(route, context),
+        // C gmetad's web pages read it from wherever they are.
+        Ok(route @ Route::Status(_)) => {
+            HttpAnswer::of(route, context).read_by(&Access::fields_for_all())
+        }
+        Ok(route) => HttpAnswer::of(route, context).read_by(&context.readers),
         Err(refusal) => HttpAnswer::refusal(refusal),
     };
     answer.into_body(asked.method)
@@ -180,7 +183,7 @@ impl HttpAnswer {
         let snapshot = Arc::clone(&context.snapshot);
         HttpAnswer {
             status: if found { Status::Ok } else { Status::NotFound },
-            fields: ANY_ORIGIN.into(),
+            fields: "".into(),
             content_type: "application/xml",
             content: Content::Body(Box::new(Render::new(snapshot, selection, context.now))),
         }
@@ -191,7 +194,7 @@ impl HttpAnswer {
         let snapshot = Arc::clone(&context.snapshot);
         HttpAnswer {
             status: if found { Status::Ok } else { Status::NotFound },
-            fields: ANY_ORIGIN.into(),
+            fields: "".into(),
             content_type: "application/json",
             content: Content::Body(json::body(snapshot, selection, context.now)),
         }
@@ -271,6 +274,11 @@ impl HttpAnswer {
                 &refusal.to_string(),
             ),
             Refusal::Late(_) => HttpAnswer::text(Status::RequestTimeout, "", &refusal.to_string()),
+            Refusal::Misdirected(_) => HttpAnswer::text(
+                Status::Misdirected,
+                "",
+                &Readable::line(refusal).to_string(),
+            ),
             Refusal::LongLine(_) => HttpAnswer::text(Status::UriTooLong, "", &refusal.to_string()),
             Refusal::RequestLine
             | Refusal::Field
@@ -279,6 +287,15 @@ impl HttpAnswer {
             | Refusal::Callback
             | Refusal::Scope => HttpAnswer::text(Status::BadRequest, "", &refusal.to_string()),
         }
+    }
+
+    /// The same with header fields that tell whose pages may read it, in front of all others.
+    #[must_use]
+    pub fn read_by(mut self, fields: &str) -> HttpAnswer {
+        if !fields.is_empty() {
+            self.fields.to_mut().insert_str(0, fields);
+        }
+        self
     }
 
     /// A short plain text.
@@ -354,7 +371,18 @@ mod tests {
         answered_with(head, example, &Arc::default())
     }
 
-    fn answered_with(head: &str, mut report: impl FnMut() -> Report, scrapes: &Arc<()>) -> String {
+    fn answered_with(head: &str, report: impl FnMut() -> Report, scrapes: &Arc<()>) -> String {
+        let access = Access::new(["head"], ["http://page"]);
+        answered_by(&access, head, report, scrapes)
+    }
+
+    fn answered_by(
+        access: &Access,
+        head: &str,
+        mut report: impl FnMut() -> Report,
+        scrapes: &Arc<()>,
+    ) -> String {
+        let head = Head::parse(head.as_bytes()).checked(access);
         let mut read = |slice| {
             let mut context = Context {
                 snapshot: snapshot(&[
@@ -364,9 +392,10 @@ mod tests {
                 ]),
                 now: Now::default(),
                 report: &mut report,
+                readers: access.fields(head.field("Origin")),
                 place: place(scrapes),
             };
-            let asked = Asked::of_head(&Head::parse(head.as_bytes()));
+            let asked = Asked::of_head(&head);
             let body = answer(&asked, &mut context);
             all_of(body, slice)
         };
@@ -396,16 +425,58 @@ mod tests {
     }
 
     #[test]
-    fn xml_is_sent_under_the_head_of_c_gmetad() {
+    fn xml_is_sent_under_the_head_of_c_gmetad_where_any_page_may_read_it() {
         let theirs = include_str!("../../../tests/data/c-gmetad/http-root.txt");
         let (theirs, _) = theirs.split_once("<?xml").unwrap();
-        let ours = get("/");
+        let anyone = Access::new([""; 0], [crate::http::ALL]);
+        let ours = answered_by(&anyone, "GET / HTTP/1.0\r\n\r\n", example, &Arc::default());
         let (ours, _) = ours.split_once("<?xml").unwrap();
         let ours = ours.replace(
             concat!("gmetad/", env!("CARGO_PKG_VERSION")),
             "gmetad/3.7.2-1",
         );
         assert!(ours.lines().eq(theirs.lines()), "{ours}");
+    }
+
+    #[test]
+    fn pages_of_other_sites_read_the_status_and_what_they_are_allowed_to() {
+        let asked = |target: &str, origin: &str| {
+            let answer = answered(&format!(
+                "GET {target} HTTP/1.1\r\nOrigin: {origin}\r\n\r\n"
+            ));
+            let (head, _) = answer.split_once("\r\n\r\n").unwrap();
+            let field = head
+                .split("\r\n")
+                .find_map(|it| it.strip_prefix("Access-Control-Allow-Origin: "));
+            field.map(str::to_owned)
+        };
+        for target in ["/status", "/status?callback=f"] {
+            assert_eq!(asked(target, "http://x").as_deref(), Some("*"), "{target}");
+        }
+        for target in [
+            "/",
+            "/nope",
+            "/api/v1/",
+            "/metrics",
+            "/metrics?scope=all",
+            "/healthz",
+        ] {
+            let allowed = asked(target, "http://page");
+            assert_eq!(allowed.as_deref(), Some("http://page"), "{target}");
+            assert_eq!(asked(target, "http://x"), None, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_request_for_another_machine_is_421_and_its_name_harmless() {
+        let answer = answered("GET /status HTTP/1.1\r\nHost: evil\x1b[2J\r\n\r\n");
+        let (first, _, body) = parts(&answer);
+        assert_eq!(first, "HTTP/1.0 421 Misdirected Request");
+        assert!(
+            body.starts_with("\"evil\\u{1b}[2J\" is not a name"),
+            "{body}"
+        );
+        assert!(!answer.contains("Allow-Origin"));
     }
 
     #[test]

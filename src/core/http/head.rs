@@ -4,8 +4,13 @@
 
 use thiserror::Error;
 
+use super::Access;
+
 /// Longest head, with its request line and line ends.
 pub const MAX_HEAD_BYTES: usize = 8 << 10;
+
+/// Most that is repeated of the name in `Host` where it is refused: as long as a name can be.
+const MAX_SHOWN_HOST_BYTES: usize = 255;
 
 /// A supported method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +48,9 @@ pub enum Refusal {
     /// There are several Host fields (RFC 9112, 3.2).
     #[error("Host is given more than once")]
     Hosts,
+    /// It is addressed to a name of some other machine.
+    #[error("\"{0}\" is not a name of this machine; http_host_names in gmetad.conf adds names")]
+    Misdirected(String),
     /// The request line is longer than this many bytes.
     #[error("the request line is longer than {0} bytes")]
     LongLine(usize),
@@ -112,6 +120,22 @@ impl Head {
     pub fn host(&self) -> Option<&[u8]> {
         let host = self.authority.as_deref().or_else(|| self.field("Host"));
         host.filter(|host| !host.is_empty())
+    }
+
+    /// The same, refused if it is addressed to a name that is not this machine's.
+    #[must_use]
+    pub fn checked(self, access: &Access) -> Head {
+        match self.host() {
+            Some(host) if self.target.is_ok() && !access.is_ours(host) => {
+                let host = &host[..host.len().min(MAX_SHOWN_HOST_BYTES)];
+                let refusal = Refusal::Misdirected(String::from_utf8_lossy(host).into_owned());
+                Head {
+                    target: Err(refusal),
+                    ..self
+                }
+            }
+            _ => self,
+        }
     }
 }
 
@@ -351,6 +375,31 @@ mod tests {
         assert_eq!(host("GET / HTTP/1.1\r\nHost:\r\n\r\n"), None);
         let twice = Head::parse(b"GET / HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n");
         assert_eq!(twice.target, Err(Refusal::Hosts));
+    }
+
+    #[test]
+    fn a_request_for_another_machine_is_refused_and_one_that_names_none_is_not() {
+        let access = Access::new(["head"], [""; 0]);
+        let checked = |head: &str| Head::parse(head.as_bytes()).checked(&access).target;
+        for head in [
+            "GET / HTTP/1.0\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: head:8652\r\n\r\n",
+            "GET http://head/ HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+        ] {
+            assert_eq!(checked(head).as_deref(), Ok(&b"/"[..]), "{head}");
+        }
+        let refused = Err(Refusal::Misdirected("evil.example".into()));
+        for head in [
+            "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+            "GET http://evil.example/ HTTP/1.1\r\nHost: head\r\n\r\n",
+        ] {
+            assert_eq!(checked(head), refused, "{head}");
+        }
+        let long = format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", "x".repeat(4000));
+        let said = checked(&long).unwrap_err().to_string();
+        assert!(said.len() < 400, "{said}");
+        assert_eq!(checked("GET"), Err(Refusal::RequestLine));
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //!
 //! No I/O: heads come in as bytes, answers go out as a [`Body`](crate::answer::walk::Body).
 
+mod access;
 mod answer;
 mod head;
 mod page;
 mod route;
 
+pub use access::{ALL, Access};
 pub use answer::{
     Content, Context, Continue, HttpAnswer, Later, MAX_SCRAPES, Reply, Status, answer, later, place,
 };
