@@ -7,16 +7,16 @@ use std::sync::Arc;
 
 use quick_xml::events::{BytesStart, Event};
 
-use super::attributes::{age, each_attribute, signed, unsigned};
-use super::build::{ClusterBuilder, ClusterHead, HostHead};
+use super::build::ClusterBuilder;
 use super::document::{Document, ParseError, Previous};
+use super::drafts::{GridDraft, MetricDraft, cluster_head, host_head, numbers_of_hosts};
 use super::nodes::Nodes;
 use super::scan::Husk;
-use super::settings::{MAX_DEPTH, MAX_EXTRA, MAX_EXTRA_BYTES, ParseSettings};
+use super::settings::{MAX_DEPTH, ParseSettings};
 use crate::model::latin1::from_latin1;
 use crate::model::{
-    Contributors, DEFAULT_SOURCE, DefTable, Grid, HostInfo, MetricFields, Mono, Node, Number,
-    SmallText, SummaryBuilder, Vocabulary, id_of, parse_number,
+    Contributors, DefTable, Grid, Mono, Node, Number, SmallText, SummaryBuilder, Vocabulary, id_of,
+    parse_number,
 };
 
 /// The share of the limit on names that may be carried over into a document that lacks them.
@@ -24,9 +24,6 @@ use crate::model::{
 /// The rest is for the document's own names, and for as many that are known but unused before they
 /// are dropped.
 const CARRIED_NAMES_SHARE: usize = 4;
-
-/// How C gmetad reads a missing text attribute.
-const UNSPECIFIED: &str = "unspecified";
 
 /// An open element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,28 +41,6 @@ enum Scope {
     Leaf,
     /// An element that Ganglia does not have, or does not have here.
     Unknown,
-}
-
-/// A grid below, as far as it was read.
-#[derive(Debug, Default)]
-struct GridDraft {
-    name: String,
-    authority: String,
-    localtime: i64,
-    /// HOSTS and METRICS that the grid gives itself.
-    own: SummaryBuilder,
-    /// The sum of the clusters and grids inside.
-    below: SummaryBuilder,
-}
-
-/// An open METRIC or METRICS element.
-#[derive(Debug, Default)]
-struct MetricDraft {
-    fields: MetricFields,
-    extra_bytes: usize,
-    val: String,
-    tn: u32,
-    num: u32,
 }
 
 /// The elements of one document, read so far.
@@ -325,14 +300,7 @@ impl Elements {
         if !self.settings.scalable {
             return Scope::PlainGrid;
         }
-        let mut grid = GridDraft::default();
-        let damage = &mut self.document.damage;
-        each_attribute(tag, damage, |name, val, damage| match name {
-            "NAME" => val.clone_into(&mut grid.name),
-            "AUTHORITY" => val.clone_into(&mut grid.authority),
-            "LOCALTIME" => grid.localtime = unsigned(val, damage).into(),
-            _ => {}
-        });
+        let grid = GridDraft::read(tag, &mut self.document.damage);
         if self.is_own(&grid) {
             self.document.has_own_grid = true;
             return Scope::Unknown;
@@ -392,22 +360,7 @@ impl Elements {
     }
 
     fn start_cluster(&mut self, tag: &BytesStart<'_>) -> Result<Scope, ParseError> {
-        let mut head = ClusterHead {
-            name: UNSPECIFIED.into(),
-            owner: UNSPECIFIED.into(),
-            latlong: UNSPECIFIED.into(),
-            url: UNSPECIFIED.into(),
-            localtime: 0,
-        };
-        let damage = &mut self.document.damage;
-        each_attribute(tag, damage, |name, val, damage| match name {
-            "NAME" => val.clone_into(&mut head.name),
-            "LOCALTIME" => head.localtime = unsigned(val, damage).into(),
-            "OWNER" => val.clone_into(&mut head.owner),
-            "LATLONG" => val.clone_into(&mut head.latlong),
-            "URL" => val.clone_into(&mut head.url),
-            _ => {}
-        });
+        let head = cluster_head(tag, &mut self.document.damage);
         let filter = Arc::clone(&self.settings.filter);
         if let Some(grid) = self.grids.first() {
             // Clusters inside a grid below are only summed, one after the other.
@@ -449,58 +402,14 @@ impl Elements {
             return Ok(Scope::Unknown);
         };
         cluster.beside(other_bytes);
-        let mut head = HostHead::default();
-        head.info.location = UNSPECIFIED.into();
-        head.info.tags = UNSPECIFIED.into();
-        let mut name = String::new();
-        each_attribute(
-            tag,
-            &mut self.document.damage,
-            |key, val, damage| match key {
-                "NAME" => val.clone_into(&mut name),
-                "IP" => head.info.ip = val.into(),
-                "TAGS" => head.info.tags = val.into(),
-                "LOCATION" => head.info.location = val.into(),
-                "REPORTED" => head.reported = unsigned(val, damage).into(),
-                "TN" => head.tn = age(val, damage),
-                "TMAX" => head.info.tmax = signed(val, damage),
-                "DMAX" => head.info.dmax = unsigned(val, damage),
-                "GMOND_STARTED" => head.info.gmond_started = unsigned(val, damage).into(),
-                _ => {}
-            },
-        );
-        if self.settings.lower_case_hosts {
-            name = name.to_lowercase();
-        }
-        head.info = HostInfo {
-            name: name.into(),
-            ..head.info
-        };
+        let lower_case = self.settings.lower_case_hosts;
+        let head = host_head(tag, lower_case, &mut self.document.damage);
         cluster.start_host(head, self.now);
         Ok(Scope::Host)
     }
 
     fn start_metric(&mut self, tag: &BytesStart<'_>) -> Scope {
-        let draft = &mut self.draft;
-        *draft = MetricDraft::default();
-        draft.fields.source = DEFAULT_SOURCE.into();
-        draft.fields.slope_text = UNSPECIFIED.into();
-        each_attribute(
-            tag,
-            &mut self.document.damage,
-            |key, val, damage| match key {
-                "NAME" => val.clone_into(&mut draft.fields.name),
-                "VAL" => val.clone_into(&mut draft.val),
-                "TYPE" => val.clone_into(&mut draft.fields.type_text),
-                "UNITS" => val.clone_into(&mut draft.fields.units),
-                "TN" => draft.tn = age(val, damage),
-                "TMAX" => draft.fields.tmax = signed(val, damage),
-                "DMAX" => draft.fields.dmax = signed(val, damage),
-                "SLOPE" => val.clone_into(&mut draft.fields.slope_text),
-                "SOURCE" => val.clone_into(&mut draft.fields.source),
-                _ => {}
-            },
-        );
+        self.draft = MetricDraft::of_host(tag, &mut self.document.damage);
         Scope::Metric
     }
 
@@ -522,33 +431,12 @@ impl Elements {
     }
 
     fn extra_element(&mut self, tag: &BytesStart<'_>) -> Scope {
-        let mut pair = (String::new(), String::new());
-        each_attribute(tag, &mut self.document.damage, |key, val, _| match key {
-            "NAME" => val.clone_into(&mut pair.0),
-            "VAL" => val.clone_into(&mut pair.1),
-            _ => {}
-        });
-        let extra = &mut self.draft.fields.extra;
-        self.draft.extra_bytes += pair.0.len() + pair.1.len();
-        if extra.len() < MAX_EXTRA && self.draft.extra_bytes <= MAX_EXTRA_BYTES {
-            extra.push(pair);
-        } else {
-            self.document.damage += 1;
-        }
+        self.draft.add_extra(tag, &mut self.document.damage);
         Scope::Leaf
     }
 
     fn hosts(&mut self, tag: &BytesStart<'_>) -> Scope {
-        let (mut up, mut down) = (0, 0);
-        each_attribute(
-            tag,
-            &mut self.document.damage,
-            |key, val, damage| match key {
-                "UP" => up = unsigned(val, damage),
-                "DOWN" => down = unsigned(val, damage),
-                _ => {}
-            },
-        );
+        let (up, down) = numbers_of_hosts(tag, &mut self.document.damage);
         if let Some(given) = self.given() {
             given.add_hosts(up, down);
         }
@@ -556,24 +444,7 @@ impl Elements {
     }
 
     fn start_metric_sum(&mut self, tag: &BytesStart<'_>) -> Scope {
-        let draft = &mut self.draft;
-        *draft = MetricDraft::default();
-        draft.fields.source = DEFAULT_SOURCE.into();
-        draft.fields.slope_text = UNSPECIFIED.into();
-        each_attribute(
-            tag,
-            &mut self.document.damage,
-            |key, val, damage| match key {
-                "NAME" => val.clone_into(&mut draft.fields.name),
-                "SUM" => val.clone_into(&mut draft.val),
-                "NUM" => draft.num = age(val, damage),
-                "TYPE" => val.clone_into(&mut draft.fields.type_text),
-                "UNITS" => val.clone_into(&mut draft.fields.units),
-                "SLOPE" => val.clone_into(&mut draft.fields.slope_text),
-                "SOURCE" => val.clone_into(&mut draft.fields.source),
-                _ => {}
-            },
-        );
+        self.draft = MetricDraft::of_summary(tag, &mut self.document.damage);
         Scope::Metrics
     }
 

@@ -5,6 +5,7 @@
 mod attributes;
 mod build;
 mod document;
+mod drafts;
 mod elements;
 mod fast;
 pub mod inflate;
