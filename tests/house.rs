@@ -89,6 +89,7 @@ const RRD_ARROWS: Arrows = &[
     ("journal", &["paths", "file"]),
     ("cache", &["paths", "file", "writer", "journal"]),
     ("tree", &["paths", "file", "writer", "cache"]),
+    ("history", &["paths", "file", "cache", "tree"]),
     ("rrdcached", &["paths", "file", "writer", "cache", "tree"]),
 ];
 

@@ -11,12 +11,13 @@ use std::thread;
 use chain::Chain;
 use gmetad_config::Config;
 use parts::export::EXPORTS;
-use parts::rrd::{RrdCounters, RrdcachedServer};
+use parts::rrd::{HistoryReader, RrdCounters, RrdcachedServer};
 use parts::{loader, rrd};
 use status::Status;
 
 mod alert;
 mod chain;
+mod history;
 mod names;
 pub mod parts;
 mod queue;
@@ -24,6 +25,7 @@ mod rehearsal;
 mod status;
 mod worker;
 
+pub use history::{HistoryAnswer, HistoryRequest};
 pub use names::{PluginFiles, UnusedName, unused_names};
 pub use queue::PluginHandle;
 pub use rehearsal::{RehearsalError, rehearse};
@@ -46,8 +48,8 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     let counters = Arc::<RrdCounters>::default();
     // First, so that an alert does not wait for files.
     let mut built_in = Vec::from_iter(alert::plugin(config));
-    let (files, rrdcached) = rrd::plugins(config, &counters);
-    built_in.extend(files);
+    let files = rrd::parts(config, &counters);
+    built_in.extend(files.plugins);
     built_in.extend(EXPORTS.iter().filter_map(|export| export.plugin(config)));
     let config = config.clone();
     let chain = move |status: &Arc<Status>| {
@@ -58,7 +60,7 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
         plugins.extend(built_in);
         Chain::new(&config, plugins, &left_out, Arc::clone(status))
     };
-    start_chain(chain, rrdcached, counters, waker)
+    start_chain(chain, (files.server, files.history), counters, waker)
 }
 
 /// Whether RRD files are written, by the built-in plugins or by a plugin in a file.
@@ -82,7 +84,7 @@ fn counted(count: usize, what: &str) -> String {
 
 fn start_chain(
     chain: impl FnOnce(&Arc<Status>) -> Chain + Send + 'static,
-    server: RrdcachedServer,
+    (server, reader): (RrdcachedServer, HistoryReader),
     counters: Arc<RrdCounters>,
     waker: Waker,
 ) -> io::Result<PluginHandle> {
@@ -96,12 +98,19 @@ fn start_chain(
         requests: asked,
         answers: answered,
     };
+    let (questions, questioned) = channel();
+    let (read, histories) = channel();
+    let history = history::HistoryService::new(reader, questioned, read);
     let thread = thread::Builder::new()
         .name("plugins".into())
         .stack_size(STACK_BYTES)
-        .spawn(move || worker::run(chain(&shared), &events, service, &waker))?;
-    let rrdcached = queue::RrdcachedChannel { requests, answers };
+        .spawn(move || worker::run(chain(&shared), &events, service, history, &waker))?;
+    let channels = queue::Channels {
+        rrdcached: queue::RrdcachedChannel { requests, answers },
+        questions,
+        histories,
+    };
     Ok(PluginHandle::new(
-        sender, rrdcached, status, counters, thread,
+        sender, channels, status, counters, thread,
     ))
 }

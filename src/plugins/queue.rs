@@ -11,6 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::counted;
+use super::history::{HistoryAnswer, HistoryRequest};
 use super::parts::rrd::{RrdCounters, SessionAnswer, SessionRequest};
 use super::status::{PluginStatus, QueueStatus, Status};
 use gmetad_core::model::{Mono, Node};
@@ -45,7 +46,7 @@ pub(super) enum Event {
     Node(Update),
     /// All sources were summed up.
     Root(RootUpdate),
-    /// There are requests of the rrdcached socket, in their own channel.
+    /// There are questions or requests of the rrdcached socket, in their own channels.
     Requests,
     /// Stop all plugins; nothing comes after this.
     Stop,
@@ -81,7 +82,7 @@ enum Key {
     Node(Arc<str>, Box<str>),
     /// The root.
     Root,
-    /// The rrdcached socket.
+    /// Questions, and the rrdcached socket.
     Requests,
     /// The end.
     Stop,
@@ -160,23 +161,35 @@ pub(super) struct RrdcachedChannel {
     pub(super) answers: Receiver<SessionAnswer>,
 }
 
+/// The loop's side of what is asked beside the updates.
+pub(super) struct Channels {
+    pub(super) rrdcached: RrdcachedChannel,
+    /// Bounded by the number of errands, as are their answers.
+    pub(super) questions: Sender<HistoryRequest>,
+    pub(super) histories: Receiver<HistoryAnswer>,
+}
+
 #[cfg(test)]
-impl RrdcachedChannel {
-    /// With nobody at the other end.
-    fn closed() -> RrdcachedChannel {
-        RrdcachedChannel {
-            requests: std::sync::mpsc::channel().0,
-            answers: std::sync::mpsc::channel().1,
+impl Channels {
+    /// With nobody at the other ends.
+    fn closed() -> Channels {
+        use std::sync::mpsc::channel;
+        Channels {
+            rrdcached: RrdcachedChannel {
+                requests: channel().0,
+                answers: channel().1,
+            },
+            questions: channel().0,
+            histories: channel().1,
         }
     }
 }
 
 /// The loop's hold on the plugin thread.
-#[derive(Debug)]
 pub struct PluginHandle {
     /// `None` once the thread is gone.
     sender: Option<SyncSender<Event>>,
-    rrdcached: RrdcachedChannel,
+    channels: Channels,
     status: Arc<Status>,
     rrd: Arc<RrdCounters>,
     thread: Option<JoinHandle<()>>,
@@ -190,14 +203,14 @@ pub struct PluginHandle {
 impl PluginHandle {
     pub(super) fn new(
         sender: SyncSender<Event>,
-        rrdcached: RrdcachedChannel,
+        channels: Channels,
         status: Arc<Status>,
         rrd: Arc<RrdCounters>,
         thread: JoinHandle<()>,
     ) -> PluginHandle {
         PluginHandle {
             sender: Some(sender),
-            rrdcached,
+            channels,
             status,
             rrd,
             thread: Some(thread),
@@ -221,7 +234,7 @@ impl PluginHandle {
     /// Hands over what a client of the rrdcached socket has sent; whether anybody is there to take
     /// it. Never waits, and goes before updates.
     pub fn ask(&mut self, request: SessionRequest) -> bool {
-        if self.stopping || self.rrdcached.requests.send(request).is_err() {
+        if self.stopping || self.channels.rrdcached.requests.send(request).is_err() {
             return false;
         }
         // If there is no room for this word, the thread has work, and looks after each piece of it.
@@ -231,7 +244,27 @@ impl PluginHandle {
 
     /// An answer for a client of the rrdcached socket: to be asked each time the waker was called.
     pub fn answer(&mut self) -> Option<SessionAnswer> {
-        self.rrdcached.answers.try_recv().ok()
+        self.channels.rrdcached.answers.try_recv().ok()
+    }
+
+    /// Has a client's question about history read. Gives it back if nobody is there to read. Never
+    /// waits, and goes before updates.
+    pub fn ask_history(&mut self, request: HistoryRequest) -> Result<(), HistoryRequest> {
+        if self.stopping || self.sender.is_none() {
+            return Err(request);
+        }
+        self.channels
+            .questions
+            .send(request)
+            .map_err(|unsent| unsent.0)?;
+        // As in `ask`.
+        drop(self.offer(Event::Requests));
+        Ok(())
+    }
+
+    /// An answer to such a question: to be asked each time the waker was called.
+    pub fn history_answer(&mut self) -> Option<HistoryAnswer> {
+        self.channels.histories.try_recv().ok()
     }
 
     /// Moves what was held back on, as far as there is room. To be called each turn.
@@ -486,9 +519,10 @@ mod tests {
         let waker = Box::new(move || {
             let _ = woken_sender.send(());
         });
-        let (_, rrdcached) = rrd::plugins(&Config::new("test"), &Arc::default());
+        let files = rrd::parts(&Config::new("test"), &Arc::default());
+        let readers = (files.server, files.history);
         Rig {
-            handle: start_chain(chain, rrdcached, Arc::default(), waker).unwrap(),
+            handle: start_chain(chain, readers, Arc::default(), waker).unwrap(),
             seen,
             go,
             woken,
@@ -596,7 +630,7 @@ mod tests {
         let (sender, events) = sync_channel(CHANNEL_EVENTS);
         let mut handle = PluginHandle::new(
             sender,
-            RrdcachedChannel::closed(),
+            Channels::closed(),
             status,
             Arc::default(),
             thread::spawn(|| ()),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::Waker;
 use super::chain::Chain;
+use super::history::HistoryService;
 use super::parts::rrd::{RrdcachedServer, SessionAnswer, SessionRequest};
 use super::queue::Event;
 
@@ -48,11 +49,12 @@ pub(super) fn run(
     mut chain: Chain,
     events: &Receiver<Event>,
     mut rrdcached: RrdcachedService,
+    mut history: HistoryService,
     waker: &Waker,
 ) {
     chain.start();
     let mut next_tick = chain.tick();
-    while let Some(event) = next(&mut chain, events, &mut next_tick) {
+    while let Some(event) = next(&mut chain, events, &mut history, &mut next_tick, waker) {
         let status = chain.status();
         if status.held_back.swap(false, Ordering::SeqCst) {
             waker();
@@ -77,26 +79,39 @@ pub(super) fn run(
         if rrdcached.serve() {
             waker();
         }
+        if history.work() {
+            waker();
+        }
         next_tick = chain.tick();
     }
+    history.end();
     chain.status().ended.store(true, Ordering::Release);
     waker();
 }
 
-/// Waits for an event, and meanwhile lets the plugins do their work between updates. `None` when the
-/// loop is gone.
+/// Waits for an event, and meanwhile lets the plugins do their work between updates, and questions
+/// be read. `None` when the loop is gone.
 fn next(
     chain: &mut Chain,
     events: &Receiver<Event>,
+    history: &mut HistoryService,
     next_tick: &mut Option<Duration>,
+    waker: &Waker,
 ) -> Option<Event> {
     loop {
-        let Some(wait) = *next_tick else {
-            return events.recv().ok();
+        let wait = match *next_tick {
+            _ if history.is_busy() => Duration::ZERO,
+            Some(wait) => wait,
+            None => return events.recv().ok(),
         };
         match events.recv_timeout(wait) {
             Ok(event) => return Some(event),
-            Err(RecvTimeoutError::Timeout) => *next_tick = chain.tick(),
+            Err(RecvTimeoutError::Timeout) => {
+                if history.work() {
+                    waker();
+                }
+                *next_tick = chain.tick();
+            }
             Err(RecvTimeoutError::Disconnected) => return None,
         }
     }

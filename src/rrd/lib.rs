@@ -19,12 +19,14 @@ use rrdcached::RrdcachedServer;
 
 mod cache;
 mod file;
+mod history;
 mod journal;
 mod paths;
 pub mod rrdcached;
 mod tree;
 mod writer;
 
+pub use history::HistoryReader;
 pub use tree::existing_rras::other_archives;
 pub use writer::counters::RrdCounters;
 
@@ -65,18 +67,26 @@ pub fn exercise_file(path: &std::path::Path) -> bool {
     file::exercise(path)
 }
 
-/// The plugins `rrd` and `rrdsummary`, which share what they know of files, and what answers at the
-/// rrdcached socket from the same.
-pub fn plugins(
-    config: &Config,
-    counters: &Arc<RrdCounters>,
-) -> ([Box<dyn Plugin>; 2], RrdcachedServer) {
+/// What works on round-robin files. All of it shares what is known of them, and is for one thread.
+pub struct Parts {
+    /// The plugins `rrd` and `rrdsummary`.
+    pub plugins: [Box<dyn Plugin>; 2],
+    /// Answers at the rrdcached socket.
+    pub server: RrdcachedServer,
+    /// Reads what the files have.
+    pub history: HistoryReader,
+}
+
+/// All that works on the files of that configuration.
+pub fn parts(config: &Config, counters: &Arc<RrdCounters>) -> Parts {
     let tree = tree::SharedTree::new(config, Arc::clone(counters));
-    let server = RrdcachedServer::new(tree.clone(), &config.rrd.rootdir);
     let expiry = tree::expire::Expiry::new(config);
-    let plugins: [Box<dyn Plugin>; 2] = [
-        Box::new(tree::hosts::HostFiles::new(tree.clone(), expiry)),
-        Box::new(tree::sums::SumFiles::new(tree)),
-    ];
-    (plugins, server)
+    Parts {
+        server: RrdcachedServer::new(tree.clone(), &config.rrd.rootdir),
+        history: HistoryReader::new(config, tree.clone()),
+        plugins: [
+            Box::new(tree::hosts::HostFiles::new(tree.clone(), expiry)),
+            Box::new(tree::sums::SumFiles::new(tree)),
+        ],
+    }
 }

@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use gmetad_config::{Config, RrdConfig};
+use gmetad_core::history::{Refused, Series, Wanted};
 use gmetad_core::plugin::Plugin;
 use gmetad_core::status::RrdStatus;
 
@@ -73,12 +74,34 @@ impl RrdCounters {
     }
 }
 
-/// No plugins.
-pub fn plugins(
-    _config: &Config,
-    _counters: &Arc<RrdCounters>,
-) -> ([Box<dyn Plugin>; 0], RrdcachedServer) {
-    ([], RrdcachedServer)
+/// What works on round-robin files. There are none.
+pub struct Parts {
+    /// No plugins.
+    pub plugins: [Box<dyn Plugin>; 0],
+    /// Nobody asks it.
+    pub server: RrdcachedServer,
+    /// Reads nothing.
+    pub history: HistoryReader,
+}
+
+/// All of it.
+pub fn parts(_config: &Config, _counters: &Arc<RrdCounters>) -> Parts {
+    Parts {
+        plugins: [],
+        server: RrdcachedServer,
+        history: HistoryReader,
+    }
+}
+
+/// Reads what the files have. There are none.
+#[derive(Debug)]
+pub struct HistoryReader;
+
+impl HistoryReader {
+    /// Says so.
+    pub fn read(&mut self, _wanted: &Wanted, _room: usize) -> Result<Option<Series>, Refused> {
+        Err(Refused::NoFiles("it was built without them"))
+    }
 }
 
 /// Nothing to say.

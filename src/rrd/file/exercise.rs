@@ -67,7 +67,7 @@ fn fetch(file: Sound<'_>) {
     let last = librrd::last_update(file).unwrap_or(0).max(10_000);
     for function in ["AVERAGE", "MAX", "SEASONAL"] {
         for (start, end) in [(last - 5000, last + 100), (0, 600)] {
-            let _ = librrd::fetch(file, function, start, end, ROWS);
+            let _ = librrd::fetch(file, function, (start, end), 1, ROWS);
         }
     }
 }

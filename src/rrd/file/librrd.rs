@@ -150,16 +150,16 @@ pub(crate) struct Rows {
     pub(crate) values: Vec<f64>,
 }
 
-/// What the best archive of that function has for that time; an error where that would be more
-/// rows than `limit`.
+/// What the archive of that function has for that time that is best for rows of so many seconds; an
+/// error where that would be more rows than `limit`.
 pub(crate) fn fetch(
     file: Sound<'_>,
     function: &str,
-    start: i64,
-    end: i64,
+    (start, end): (i64, i64),
+    step: u32,
     limit: u64,
 ) -> Result<Rows, RrdError> {
-    let fetched = Fetched::of(file, function, start, end)?;
+    let fetched = Fetched::of(file, function, (start, end), step)?;
     let rows = fetched.rows();
     if rows > limit {
         return Err(RrdError(format!("{rows} rows are more than {limit}")));
@@ -187,9 +187,14 @@ struct Fetched {
 }
 
 impl Fetched {
-    fn of(file: Sound<'_>, function: &str, start: i64, end: i64) -> Result<Fetched, RrdError> {
+    fn of(
+        file: Sound<'_>,
+        function: &str,
+        (mut from, mut to): (i64, i64),
+        step: u32,
+    ) -> Result<Fetched, RrdError> {
         let function = CString::new(function).unwrap_or_default();
-        let (mut from, mut to, mut step, mut count) = (start, end, 1, 0);
+        let (mut step, mut count) = (c_ulong::from(step), 0);
         let mut names = ptr::null_mut();
         let mut data = ptr::null_mut();
         // SAFETY: path and function are NUL-terminated and live through the call, and the others are

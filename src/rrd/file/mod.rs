@@ -9,6 +9,8 @@
 mod arithmetic;
 mod error;
 mod exercise;
+pub(crate) mod fetch;
+mod laid_over;
 pub(crate) mod layout;
 pub(crate) mod librrd;
 mod make;

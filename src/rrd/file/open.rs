@@ -61,6 +61,13 @@ pub(crate) fn open_for_update(path: &Path) -> Option<(File, u64)> {
     (length > 0).then_some((file, length))
 }
 
+/// Opens a file to read some of its rows; its length as well. `None` is for [`open`] to explain.
+pub(crate) fn open_for_rows(path: &Path) -> Option<(File, u64)> {
+    let mut file = options(true, false, 0).open(path).ok()?;
+    let length = file.seek(SeekFrom::End(0)).ok()?;
+    (length > 0).then_some((file, length))
+}
+
 /// That the file was read is not noted, which would be one more write; only its owner may ask for
 /// that.
 fn open_unnoted(path: &Path) -> io::Result<File> {

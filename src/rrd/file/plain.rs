@@ -73,6 +73,18 @@ fn try_update(path: &CStr, samples: &Samples) -> Option<io::Result<()>> {
     Some(update.write(&file))
 }
 
+/// Carries samples into a copy of a file's first bytes, which have its whole header: what the file
+/// would be with them. Returns what would change behind those bytes; `None` where either is not
+/// plain, and then the copy is spoilt.
+pub(crate) fn carry(front: &mut [u8], length: u64, samples: &Samples) -> Option<Vec<Run>> {
+    let shape = plain_shape(front).filter(|shape| shape.header_len() <= front.len())?;
+    let mut update = Update::new(shape, front, length)?;
+    for (time, value) in samples.iter() {
+        update.sample(time.into(), value)?;
+    }
+    Some(update.runs)
+}
+
 /// The lock that librrd takes; it goes when the file is closed.
 fn lock(file: &File) -> Option<()> {
     let whole = libc::flock {
@@ -144,9 +156,9 @@ impl Archive {
 }
 
 /// A run of bytes that goes into the file at `at`.
-struct Run {
-    at: u64,
-    bytes: Vec<u8>,
+pub(crate) struct Run {
+    pub(crate) at: u64,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A file's header while samples go into it.

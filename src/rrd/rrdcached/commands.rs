@@ -206,7 +206,7 @@ impl RrdcachedCommands for FileCommands<'_> {
         let file = target.sound().map_err(failed)?;
         let step = librrd::step(file).map_err(|error| rrd_error(&error))?;
         span.check(step)?;
-        let rows = librrd::fetch(file, function, span.start, span.end, ROWS)
+        let rows = librrd::fetch(file, function, (span.start, span.end), 1, ROWS)
             .map_err(|error| failed(error.to_string()))?;
         let columns = columns(&rows.names, more.get(2..).unwrap_or_default(), &target)?;
         Ok(RrdcachedAnswer {

@@ -169,6 +169,13 @@ impl<D: Disk> WriteCache<D> {
         })
     }
 
+    /// Copies a file's samples that are held, oldest first, after those that `samples` has.
+    pub(crate) fn read_waiting(&mut self, folder: &str, name: &str, samples: &mut Samples) {
+        if let Some(id) = self.held.files().find(folder, name) {
+            self.held.read(id, samples);
+        }
+    }
+
     /// Files with samples that are held.
     pub(crate) fn waiting_files(&self) -> u64 {
         self.held.files().waiting_files()
