@@ -10,7 +10,7 @@ use crate::export::{Export, Switch};
 use crate::link::{Dialect, Endpoint, Link, Server, Timeouts};
 use crate::select;
 use gmetad_config::Config;
-use gmetad_core::model::parse_number;
+use gmetad_core::model::{parse_number, push_carbon_name};
 use gmetad_core::plugin::{PluginError, Update};
 
 /// The export.
@@ -130,8 +130,8 @@ impl Path {
             let last = pieces.len() - 1;
             match part {
                 Part::Text(text) => pieces[last].push_str(text),
-                Part::Source => name(&mut pieces[last], source, |_| false),
-                Part::Host => name(&mut pieces[last], host, |char| char == '.'),
+                Part::Source => push_carbon_name(&mut pieces[last], source, false),
+                Part::Host => push_carbon_name(&mut pieces[last], host, true),
                 Part::Metric => pieces.push(String::new()),
             }
         }
@@ -143,7 +143,7 @@ impl HostPath {
     fn write(&self, line: &mut String, metric: &str) {
         for (at, piece) in self.0.iter().enumerate() {
             if at > 0 {
-                name(line, metric, |_| false);
+                push_carbon_name(line, metric, false);
             }
             line.push_str(piece);
         }
@@ -160,17 +160,6 @@ fn next_macro(text: &str) -> Option<(&str, Part, &str)> {
         };
         Some((&text[..at], part, &text[at + 2..]))
     })
-}
-
-/// Writes a name as part of a path: characters that would end the path or the line become `_`.
-fn name(line: &mut String, name: &str, is_odd: impl Fn(char) -> bool) {
-    line.extend(name.chars().map(|char| {
-        if char.is_whitespace() || char.is_control() || is_odd(char) {
-            '_'
-        } else {
-            char
-        }
-    }));
 }
 
 #[cfg(test)]

@@ -3,10 +3,66 @@
 //! No I/O: whoever calls has parsed the request and checked who may ask, and reads the files.
 #![forbid(unsafe_code)]
 
-use gmetad_core::http::{HttpAnswer, PageContext, PageRequest, Reply, Status};
+mod evaluate;
+mod expression;
+mod functions;
+mod line;
+mod listing;
+mod names_of_paths;
+mod pattern;
+mod render;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod when;
+
+use gmetad_core::http::{Content, HttpAnswer, PageContext, PageRequest, Reply, Status};
+
+pub use functions::{Function, Parameter, all as all_functions};
+pub use render::check;
+
+/// The version of Graphite whose API this is.
+const VERSION: &str = "\"1.1.8\"";
 
 /// Answers a request below `/graphite`.
-pub fn answer(_request: &PageRequest, _context: &mut PageContext<'_>) -> Reply {
-    let text = "there is no such path";
-    Reply::Ready(HttpAnswer::text(Status::NotFound, "", text))
+pub fn answer(request: &PageRequest, context: &mut PageContext<'_>) -> Reply {
+    let parts: Vec<String> = request.parts().collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+    Reply::Ready(match parts[..] {
+        ["render"] => return render::answer(request.arguments(), context),
+        ["metrics", "find"] | ["metrics"] => listing::find(request.arguments(), context),
+        ["metrics", "expand"] => listing::expand(request.arguments(), context),
+        ["functions"] => json(listing::functions()),
+        ["functions", name] => match Function::named(name) {
+            Ok(function) => json(listing::function(function)),
+            Err(fault) => HttpAnswer::text(Status::NotFound, "", &fault.to_string()),
+        },
+        ["version"] => json(VERSION.into()),
+        // There are no tags and no events here; Grafana asks for them all the same.
+        ["tags"] | ["tags", "autoComplete", "tags" | "values"] | ["events", "get_data"] => {
+            json("[]".into())
+        }
+        _ => HttpAnswer::text(
+            Status::NotFound,
+            "",
+            "there is no such path; there are /render, /metrics/find, /metrics/expand, /functions \
+             and /version",
+        ),
+    })
+}
+
+fn json(bytes: Vec<u8>) -> HttpAnswer {
+    HttpAnswer {
+        status: Status::Ok,
+        fields: "".into(),
+        content_type: "application/json",
+        content: Content::Bytes(bytes),
+    }
+}
+
+/// What is wrong with a request, in plain text.
+fn bad_request(reason: &str) -> HttpAnswer {
+    HttpAnswer::text(Status::BadRequest, "", reason)
 }

@@ -2,6 +2,7 @@
 //!
 //! No I/O and no clock: times come in with the data.
 
+mod carbon;
 mod cluster;
 mod contributors;
 pub mod escape;
@@ -16,6 +17,7 @@ mod text;
 mod time;
 mod vocabulary;
 
+pub use carbon::push_carbon_name;
 pub use cluster::{Cluster, Grid, Host, HostInfo, Metric, Node, is_up, order_by_name};
 pub use contributors::{Contributors, id_of};
 pub use metric::{DEFAULT_SOURCE, MetricDef, MetricFields, MetricType, Slope, Wire};
