@@ -49,8 +49,8 @@ page=docs/LOG.md
 literal='"(?:[^"\\]|\\.)*"'
 calls='(?:log::(?:error|warn|info|debug)!|(?:recovered|life|fatal|critical)!|\b(?:insist|remark|say)\()[^";]*'
 # Files whose literals become lines elsewhere: of these, all of three words and more.
-makers=(src/daemon/{pid_file,port_holder,user}.rs src/export/link/remark.rs src/logging.rs
-    src/logging/sinks.rs src/main.rs src/plugins/names.rs src/reactor/{bind,mod,reload}.rs
+makers=(src/daemon/{pid_file,port_holder,user}.rs src/export/link/remark.rs src/loader/boundary/guard.rs
+    src/logging.rs src/logging/sinks.rs src/main.rs src/plugins/names.rs src/reactor/{bind,mod,reload}.rs
     src/rrd/writer/complaints.rs)
 if ! ls "${makers[@]}" >/dev/null; then
     failed=1

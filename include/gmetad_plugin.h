@@ -10,8 +10,9 @@
  * LIFE
  *
  *   gmetad_get_plugin   once when gmetad starts, and once before in a trial process, which only
- *                       checks that loading ends well
- *   create              once, with the lines of the plugin's section of gmetad.conf
+ *                       checks that this and create end well
+ *   create              once, with the lines of the plugin's section of gmetad.conf, and likewise
+ *                       once before in the trial process, which then ends without a destroy
  *   start               once, if set
  *   notify              after each poll of a source, for each of its clusters or grids
  *   notify_root         each time all sources were summarised, if set
@@ -78,7 +79,7 @@
  * reason is what was passed to fail() in the same call. After a failure of create or start the
  * plugin does not run. A failure of notify or notify_root is logged, the first of several in a row;
  * ten in a row disable the plugin. A C++ exception or a longjmp must not leave a plugin's function.
- * A plugin that crashes ends gmetad, since it is the same process.
+ * A plugin that crashes or calls exit() ends gmetad, since it is the same process; the log names it.
  *
  *
  * VERSIONS
@@ -440,8 +441,8 @@ struct gmetad_plugin {
 /*
  * The one function that a plugin exports. `file` is the path of the file in plugins_dir that is
  * being loaded. Returns the plugin, or null after a failure, whose reason is what was passed to
- * fail(). It is also called in a trial process before, so it must do nothing that is expensive or
- * changes anything; that belongs in create or start.
+ * fail(). It is also called in a trial process before, as is create, so both must do nothing that is
+ * expensive or changes anything; that belongs in start.
  */
 const gmetad_plugin *gmetad_get_plugin(const gmetad_api *api, gmetad_text file);
 

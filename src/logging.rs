@@ -3,6 +3,7 @@
 //! Does not decide what is worth a line; [`Complaint`] helps with that. Logging never waits: a line
 //! is queued, and if the queue is full, it is counted as lost instead.
 
+mod last_words;
 mod line;
 mod sinks;
 
@@ -20,6 +21,7 @@ use log::{LevelFilter, Metadata, Record};
 use nix::unistd::{Gid, Uid};
 use thiserror::Error;
 
+pub use last_words::last_words;
 pub use line::Severity;
 use sinks::Sinks;
 
@@ -28,6 +30,8 @@ const INSISTED: &str = "gmetad::insisted";
 
 /// Lines that may wait for a slow disk or console; further ones are lost, and their number is logged.
 const QUEUE_LIMIT: usize = 1024;
+/// Where syslog listens on the supported systems.
+const SYSLOG_SOCKETS: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 /// How long [`flush`] waits for lines to be written.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 

@@ -26,6 +26,13 @@ fn main() -> ExitCode {
     if let Some(asked) = cli::access_to_ask(std::env::args_os()) {
         return ExitCode::from(preflight::answer_as(asked));
     }
+    let exit = work();
+    parts::loader::end_is_asked();
+    exit
+}
+
+/// What this process is for.
+fn work() -> ExitCode {
     match daemon::role() {
         Role::Leader => daemon::lead_session().into(),
         Role::Starter => start().unwrap_or_else(ExitCode::from),

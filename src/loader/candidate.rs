@@ -4,10 +4,12 @@
 //! Loads nothing.
 
 use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nix::libc::O_NONBLOCK;
 use nix::unistd::{Uid, geteuid};
 
 use super::error::LoadError;
@@ -28,7 +30,7 @@ pub struct Candidate {
 }
 
 /// The shared objects and Python files in a directory, in order of name, without hidden ones.
-pub fn files_in(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub fn files_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
@@ -46,7 +48,7 @@ fn has_extension(file: &Path, extension: &str) -> bool {
     file.extension() == Some(OsStr::new(extension))
 }
 
-fn is_python(file: &Path) -> bool {
+pub(super) fn is_python(file: &Path) -> bool {
     has_extension(file, "py")
 }
 
@@ -58,7 +60,9 @@ pub(super) fn is_module(file: &Path, all: &[PathBuf]) -> bool {
         return false;
     }
     let text = |file: &Path| {
-        let bytes = fs::read(file).unwrap_or_default();
+        let mut bytes = Vec::new();
+        // As far as it can be read: what is wrong with it is told when it is loaded.
+        let _ = regular(file).and_then(|mut file| file.read_to_end(&mut bytes));
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let Some(stem) = file.file_stem().and_then(OsStr::to_str) else {
@@ -95,12 +99,14 @@ impl Candidate {
         Ok(Candidate { library, file })
     }
 
-    /// Refuses files that others than root may write, if gmetad runs as root, and files that do not
-    /// begin like a shared object.
+    /// Refuses files that others may write than root and the user that gmetad runs as, and files that
+    /// do not begin like a shared object.
     pub(super) fn check(&self) -> Result<(), LoadError> {
-        is_trusted(&self.library)?;
-        is_trusted(&self.file)?;
-        is_object(&self.library)
+        is_object(trusted(&self.library)?)?;
+        if self.file != self.library {
+            trusted(&self.file)?;
+        }
+        Ok(())
     }
 }
 
@@ -117,48 +123,74 @@ fn python_host(config: &Config) -> Result<PathBuf, LoadError> {
     }
 }
 
-/// Refuses files that others than root may write, if gmetad runs as root.
-fn is_trusted(file: &Path) -> Result<(), LoadError> {
-    if !geteuid().is_root() {
-        return Ok(());
+/// Opens a file that only root and the user that gmetad runs as may write, in a folder of which the
+/// same is true, so that nobody else can put another in its place. What is looked at is what was opened.
+pub(super) fn trusted(path: &Path) -> Result<File, LoadError> {
+    let real = path.canonicalize().map_err(LoadError::Unreadable)?;
+    // A link has a folder of its own.
+    for folder in [path.parent(), real.parent()].into_iter().flatten() {
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        let opened = File::open(folder).map_err(LoadError::Unreadable)?;
+        is_trusted(folder, &opened)?;
     }
-    let file = file.canonicalize().map_err(LoadError::Unreadable)?;
-    for path in [Some(file.as_path()), file.parent()].into_iter().flatten() {
-        let found = fs::metadata(path).map_err(LoadError::Unreadable)?;
-        is_trusted_as(path, found.uid(), found.mode())?;
-    }
-    Ok(())
+    let file = regular(&real).map_err(LoadError::Unreadable)?;
+    is_trusted(&real, &file)?;
+    Ok(file)
 }
 
-fn is_trusted_as(path: &Path, owner: u32, mode: u32) -> Result<(), LoadError> {
+/// Opens a regular file, and waits for nothing: not for a writer of a pipe that is called `x.py`.
+fn regular(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).custom_flags(O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::other("it is not a regular file"))
+    }
+}
+
+fn is_trusted(path: &Path, opened: &File) -> Result<(), LoadError> {
+    let found = opened.metadata().map_err(LoadError::Unreadable)?;
+    is_trusted_as(path, found.uid(), found.mode(), geteuid())
+}
+
+fn is_trusted_as(path: &Path, owner: u32, mode: u32, user: Uid) -> Result<(), LoadError> {
     const OTHERS_WRITE: u32 = 0o002;
-    if !Uid::from_raw(owner).is_root() {
-        let path = path.to_owned();
-        return Err(LoadError::Owner { path, owner });
+    let runs_as = || {
+        if user.is_root() {
+            "root".to_owned()
+        } else {
+            format!("user {user}")
+        }
+    };
+    let path = path.to_owned();
+    if owner != 0 && owner != user.as_raw() {
+        let user = runs_as();
+        return Err(LoadError::Owner { path, owner, user });
     }
     if mode & OTHERS_WRITE != 0 {
-        let path = path.to_owned();
-        return Err(LoadError::Writable { path });
+        let user = runs_as();
+        return Err(LoadError::Writable { path, user });
     }
     Ok(())
 }
 
 /// Refuses files that do not begin like a shared object.
-fn is_object(file: &Path) -> Result<(), LoadError> {
-    use std::io::Read;
+fn is_object(mut file: File) -> Result<(), LoadError> {
     const MAGIC: &[u8; 4] = if cfg!(target_vendor = "apple") {
         b"\xcf\xfa\xed\xfe"
     } else {
         b"\x7fELF"
     };
     let mut start = [0; 4];
-    let mut object = fs::File::open(file).map_err(LoadError::Unreadable)?;
-    match object.read_exact(&mut start) {
+    match file.read_exact(&mut start) {
         Ok(()) if start == *MAGIC => Ok(()),
         Ok(()) => Err(LoadError::NotAnObject),
-        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Err(LoadError::NotAnObject)
-        }
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(LoadError::NotAnObject),
         Err(error) => Err(LoadError::Unreadable(error)),
     }
 }
@@ -209,37 +241,77 @@ mod tests {
     }
 
     #[test]
-    fn root_runs_only_what_root_alone_may_write() {
+    fn only_what_root_and_its_own_user_may_write_is_run() {
         let path = Path::new("/p/x.so");
-        let refusal = |owner, mode| is_trusted_as(path, owner, mode).unwrap_err().to_string();
-        assert!(is_trusted_as(path, 0, 0o100_755).is_ok());
-        assert!(
-            is_trusted_as(path, 0, 0o100_775).is_ok(),
-            "root's group is root's"
-        );
+        let judged = |owner, mode, user| is_trusted_as(path, owner, mode, Uid::from_raw(user));
+        let refusal = |owner, mode, user| judged(owner, mode, user).unwrap_err().to_string();
+        for user in [0, 1000] {
+            assert!(judged(0, 0o100_755, user).is_ok());
+            assert!(judged(user, 0o100_755, user).is_ok());
+            assert!(judged(0, 0o100_775, user).is_ok(), "root's group is root's");
+        }
         assert_eq!(
-            refusal(1000, 0o100_755),
+            refusal(1000, 0o100_755, 0),
             "/p/x.so belongs to user 1000, and gmetad runs as root; chown it to root, or run gmetad as \
              another user"
         );
         assert_eq!(
-            refusal(0, 0o100_757),
+            refusal(1001, 0o100_755, 1000),
+            "/p/x.so belongs to user 1001, and gmetad runs as user 1000; chown it to root, or run \
+             gmetad as another user"
+        );
+        assert_eq!(
+            refusal(0, 0o100_757, 0),
             "anyone may write to /p/x.so, and gmetad runs as root; run chmod o-w /p/x.so"
         );
+        assert_eq!(
+            refusal(1000, 0o100_757, 1000),
+            "anyone may write to /p/x.so, and gmetad runs as user 1000; run chmod o-w /p/x.so"
+        );
+    }
+
+    #[test]
+    fn the_folder_counts_as_the_file_does_and_that_of_a_link_too() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let [open, closed] = ["open", "closed"].map(|it| folder.path().join(it));
+        for (folder, mode) in [(&open, 0o777), (&closed, 0o755)] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("x.so"), "").unwrap();
+            fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        symlink(closed.join("x.so"), open.join("link.so")).unwrap();
+        symlink(open.join("x.so"), closed.join("link.so")).unwrap();
+        assert!(trusted(&closed.join("x.so")).is_ok());
+        for file in ["open/x.so", "open/link.so", "closed/link.so"] {
+            let refused = trusted(&folder.path().join(file));
+            assert!(matches!(refused, Err(LoadError::Writable { .. })), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("x.py");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+        assert!(!is_module(&pipe, std::slice::from_ref(&pipe)));
+        let refusal = trusted(&pipe).unwrap_err().to_string();
+        assert_eq!(refusal, "it cannot be read: it is not a regular file");
     }
 
     #[test]
     fn what_is_no_object_is_told_from_what_cannot_be_read() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.so");
+        let judged = |file: &Path| trusted(file).and_then(is_object);
         for content in ["", "\x7fEL", "#!/bin/sh\n"] {
             fs::write(&file, content).unwrap();
-            assert!(matches!(is_object(&file), Err(LoadError::NotAnObject)));
+            assert!(matches!(judged(&file), Err(LoadError::NotAnObject)));
         }
         fs::write(&file, "\x7fELF and more").unwrap();
-        assert!(is_object(&file).is_ok());
+        assert!(judged(&file).is_ok());
         let missing = folder.path().join("y.so");
-        assert!(matches!(is_object(&missing), Err(LoadError::Unreadable(_))));
+        assert!(matches!(judged(&missing), Err(LoadError::Unreadable(_))));
     }
 
     #[test]

@@ -11,9 +11,9 @@ pub enum LoadError {
     /// It cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(std::io::Error),
-    /// Root would run another user's file.
+    /// gmetad would run another user's file.
     #[error(
-        "{path} belongs to user {owner}, and gmetad runs as root; chown it to root, or run gmetad \
+        "{path} belongs to user {owner}, and gmetad runs as {user}; chown it to root, or run gmetad \
          as another user"
     )]
     Owner {
@@ -21,12 +21,16 @@ pub enum LoadError {
         path: PathBuf,
         /// Its owner.
         owner: u32,
+        /// Who would run it.
+        user: String,
     },
-    /// Root would run a file that anyone may write.
-    #[error("anyone may write to {path}, and gmetad runs as root; run chmod o-w {path}")]
+    /// gmetad would run a file that anyone may write.
+    #[error("anyone may write to {path}, and gmetad runs as {user}; run chmod o-w {path}")]
     Writable {
         /// The file, or the directory it is in.
         path: PathBuf,
+        /// Who would run it.
+        user: String,
     },
     /// Another kind of file with that extension.
     #[error("it is not a shared object")]
@@ -38,11 +42,21 @@ pub enum LoadError {
     )]
     NoPythonHost,
     /// The trial ended by a signal.
-    #[error("it crashed when it was loaded in a trial process ({0})")]
-    Crashes(String),
+    #[error("it crashed when it was {step} in a trial process ({signal})")]
+    Crashes {
+        /// What was done with it then.
+        step: &'static str,
+        /// The signal's name.
+        signal: String,
+    },
     /// The trial ended by itself.
-    #[error("it ended the trial process that loaded it ({0})")]
-    Ends(String),
+    #[error("it ended the trial process that {step} it ({status})")]
+    Ends {
+        /// What was done with it then.
+        step: &'static str,
+        /// How the process ended.
+        status: String,
+    },
     /// The trial did not end.
     #[error("it was not loaded within {0} s in a trial process")]
     Hangs(u64),

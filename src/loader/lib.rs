@@ -13,11 +13,11 @@ mod candidate;
 mod error;
 mod trial;
 
-pub use boundary::attempt;
 use boundary::{Facts, Newest, load};
+pub use boundary::{LastWords, attempt, end_is_asked, watch};
 pub use candidate::Candidate;
 pub use candidate::files_in;
-use candidate::is_module;
+use candidate::{is_module, is_python, trusted};
 pub use error::LoadError;
 pub use trial::TRIAL_OPTION;
 
@@ -51,8 +51,9 @@ pub fn load_all(
     // A plugin may ask for the configuration until the process ends.
     let facts = facts_of(config, !files.is_empty());
     let newest: &'static Newest = Box::leak(Box::default());
+    let modules: Vec<&PathBuf> = files.iter().filter(|it| is_module(it, &files)).collect();
     for file in &files {
-        if is_module(file, &files) {
+        if modules.contains(&file) {
             log::info!(
                 "{} is not loaded: it is a module that plugins import",
                 file.display()
@@ -60,7 +61,12 @@ pub fn load_all(
             continue;
         }
         at_work(Some(file));
-        let loaded = tried(file, config).and_then(|candidate| load(&candidate, facts, newest));
+        // A plugin in Python may import any of the modules.
+        let imported = modules.iter().filter(|_| is_python(file));
+        let loaded = { imported }
+            .try_for_each(|module| trusted(module).map(drop))
+            .and_then(|()| tried(file, config, facts))
+            .and_then(|candidate| load(&candidate, facts, newest));
         at_work(None);
         match loaded {
             Ok(plugin) => {
@@ -81,18 +87,19 @@ pub fn load_all(
 
 /// Loads one file, whatever plugins_dir says.
 pub fn load_one(file: &Path, config: &Config) -> Result<Box<dyn Plugin>, LoadError> {
-    let candidate = tried(file, config)?;
+    let facts = facts_of(config, true);
+    let candidate = tried(file, config, facts)?;
     let newest: &'static Newest = Box::leak(Box::default());
-    let mut plugin = load(&candidate, facts_of(config, true), newest)?;
+    let mut plugin = load(&candidate, facts, newest)?;
     let name = plugin.id().to_owned();
     plugin.name_is(&name);
     Ok(plugin)
 }
 
 /// A file that may be loaded, and that another process has loaded.
-fn tried(file: &Path, config: &Config) -> Result<Candidate, LoadError> {
+fn tried(file: &Path, config: &Config, facts: &Facts) -> Result<Candidate, LoadError> {
     let candidate = Candidate::of(file, config)?;
-    trial::is_passed(&candidate)?;
+    trial::is_passed(&candidate, &facts.to_bytes())?;
     Ok(candidate)
 }
 

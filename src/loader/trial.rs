@@ -1,15 +1,17 @@
 //! A trial: a file is loaded in another process first, where a crash costs nothing.
 //!
-//! It shows only whether loading ends well. What the plugin does later can still crash the daemon.
-//! A Python file is only inspected: none of its code runs before it is loaded for good. The trial
+//! It shows only whether loading and creating end well. What the plugin does later can still crash the
+//! daemon, which `boundary::guard` then tells. A Python file is only inspected: none of its code runs before it is loaded for good. The trial
 //! process's own side is `boundary::attempt`.
 
+use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
 use super::candidate::Candidate;
@@ -22,30 +24,21 @@ pub const TRIAL_OPTION: &str = "--load-check";
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// How often the trial is checked. Most take less than this.
-const STEP: Duration = Duration::from_millis(2);
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// This process's own program, even if its file was replaced.
 const SELF: &str = "/proc/self/exe";
 
-/// Has another process load the file; an error unless that ends well.
-pub(super) fn is_passed(candidate: &Candidate) -> Result<(), LoadError> {
+/// What is done with a plugin. After each of these steps the trial process writes a byte to its standard
+/// output. One that ends without has been ended by the plugin, with whatever status.
+const STEPS: [&str; 2] = ["loaded", "created"];
+
+/// Has another process load the file and create its plugin, with this as standard input; an error if that crashes
+/// or ends the process, or if loading does not end.
+pub(super) fn is_passed(candidate: &Candidate, facts: &[u8]) -> Result<(), LoadError> {
     candidate.check()?;
-    let program = if Path::new(SELF).exists() {
-        Ok(SELF.into())
-    } else {
-        std::env::current_exe()
-    };
-    let trial = program.and_then(|program| {
-        Command::new(program)
-            .arg(TRIAL_OPTION)
-            .args([&candidate.library, &candidate.file])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-    });
-    match trial {
-        Ok(trial) => judge(trial, LIMIT),
+    match begun(candidate, facts) {
+        Ok((trial, steps)) => judge(trial, steps, LIMIT),
         Err(error) => {
             log::warn!(
                 "plugin {} is loaded without a trial: cannot start a process: {error}",
@@ -56,34 +49,72 @@ pub(super) fn is_passed(candidate: &Candidate) -> Result<(), LoadError> {
     }
 }
 
-fn judge(mut trial: Child, limit: Duration) -> Result<(), LoadError> {
+/// Starts the trial process. The pipe has a byte for each step that is done.
+fn begun(candidate: &Candidate, facts: &[u8]) -> io::Result<(Child, PipeReader)> {
+    let program = if Path::new(SELF).exists() {
+        SELF.into()
+    } else {
+        std::env::current_exe()?
+    };
+    let (steps, written) = io::pipe()?;
+    // What the plugin starts may keep the other end open.
+    fcntl(&steps, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    let mut trial = Command::new(program)
+        .arg(TRIAL_OPTION)
+        .args([&candidate.library, &candidate.file])
+        .stdin(Stdio::piped())
+        .stdout(written)
+        .stderr(Stdio::null())
+        .spawn()?;
+    if let Some(mut input) = trial.stdin.take() {
+        // It reads all of it before it does anything else. If it is gone already, that is seen.
+        let _ = input.write_all(facts);
+    }
+    Ok((trial, steps))
+}
+
+fn judge(mut trial: Child, mut steps: PipeReader, limit: Duration) -> Result<(), LoadError> {
     let deadline = Instant::now() + limit;
     loop {
         match trial.try_wait() {
-            Ok(Some(status)) => return verdict(status),
+            Ok(Some(status)) => return verdict(done(&mut steps), status),
             // Its status is lost, so it gets the benefit of the doubt.
             Err(_) => return Ok(()),
-            Ok(None) if Instant::now() < deadline => thread::park_timeout(STEP),
+            Ok(None) if Instant::now() < deadline => thread::park_timeout(PAUSE),
             Ok(None) => {
                 // It may just have ended; either way it is gone after this.
                 let _ = trial.kill();
                 let _ = trial.wait();
-                return Err(LoadError::Hangs(limit.as_secs()));
+                // In the daemon, create may take its time, which is reported there.
+                return match done(&mut steps) {
+                    0 => Err(LoadError::Hangs(limit.as_secs())),
+                    _ => Ok(()),
+                };
             }
         }
     }
 }
 
-fn verdict(status: ExitStatus) -> Result<(), LoadError> {
-    if status.success() {
+/// How many steps are done.
+fn done(steps: &mut PipeReader) -> usize {
+    let mut told = [0; STEPS.len()];
+    // Nothing yet, or never anything: no step.
+    steps.read(&mut told).unwrap_or(0)
+}
+
+fn verdict(done: usize, status: ExitStatus) -> Result<(), LoadError> {
+    let Some(step) = STEPS.get(done) else {
         return Ok(());
-    }
+    };
     let signal = status.signal().map(|number| {
         Signal::try_from(number).map_or_else(|_| number.to_string(), |it| it.to_string())
     });
     Err(match signal {
-        Some(signal) => LoadError::Crashes(signal),
-        None => LoadError::Ends(status.to_string()),
+        Some(signal) => LoadError::Crashes { step, signal },
+        None => LoadError::Ends {
+            step,
+            status: status.to_string(),
+        },
     })
 }
 
@@ -92,29 +123,50 @@ mod tests {
     use super::*;
 
     fn judged(script: &str, limit: Duration) -> String {
+        let (steps, written) = io::pipe().unwrap();
+        fcntl(&steps, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
         let trial = Command::new("/bin/sh")
             .arg("-c")
             .arg(script)
+            .stdout(written)
             .spawn()
             .unwrap();
-        judge(trial, limit).map_or_else(|error| error.to_string(), |()| "passed".into())
+        judge(trial, steps, limit).map_or_else(|error| error.to_string(), |()| "passed".into())
     }
 
     #[test]
     fn a_trial_tells_a_crash_an_end_and_a_hang_apart() {
         let long = Duration::from_secs(60);
-        assert_eq!(judged("exit 0", long), "passed");
-        assert_eq!(
-            judged("kill -SEGV $$", long),
-            "it crashed when it was loaded in a trial process (SIGSEGV)"
-        );
-        assert_eq!(
-            judged("exit 3", long),
-            "it ended the trial process that loaded it (exit status: 3)"
-        );
+        for (script, told) in [
+            ("printf ++; exit 0", "passed"),
+            (
+                "kill -SEGV $$",
+                "it crashed when it was loaded in a trial process (SIGSEGV)",
+            ),
+            (
+                "printf +; kill -ABRT $$",
+                "it crashed when it was created in a trial process (SIGABRT)",
+            ),
+            (
+                "exit 3",
+                "it ended the trial process that loaded it (exit status: 3)",
+            ),
+            (
+                "exit 0",
+                "it ended the trial process that loaded it (exit status: 0)",
+            ),
+            (
+                "printf +; exit 0",
+                "it ended the trial process that created it (exit status: 0)",
+            ),
+        ] {
+            assert_eq!(judged(script, long), told, "{script}");
+        }
         assert_eq!(
             judged("while :; do :; done", Duration::from_millis(20)),
             "it was not loaded within 0 s in a trial process"
         );
+        let slow = "printf +; exec sleep 600";
+        assert_eq!(judged(slow, Duration::from_secs(2)), "passed");
     }
 }

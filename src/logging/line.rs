@@ -9,6 +9,11 @@ use log::{Level, Metadata};
 
 use gmetad_core::complaint::{CRITICAL, FATAL, LIFE, OVER_CRITICAL, OVER_ERROR, OVER_WARNING};
 
+/// What a line to syslog begins with.
+pub(super) fn priority(severity: syslog::Severity) -> u8 {
+    syslog::Facility::LOG_DAEMON as u8 | severity as u8
+}
+
 /// The six levels of the log, in the order of gmetad-python's `-d`, and notices, which have no level
 /// of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,18 +7,17 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, fchown};
-use syslog::{Facility, LogFormat, LoggerBackend};
+use syslog::{LogFormat, LoggerBackend};
 
-use super::line::{Severity, Stamp};
-use super::{Line, LogError, Settings};
+use super::line::{Severity, Stamp, priority};
+use super::{Line, LogError, SYSLOG_SOCKETS, Settings, last_words};
 use gmetad_core::complaint::{Complaint, Say, span};
 
-/// Where syslog listens on the supported systems.
-const SYSLOG_SOCKETS: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
 /// Longest wait for a syslog that does not read.
 const SYSLOG_PATIENCE: Duration = Duration::from_millis(250);
 /// How long a syslog that failed is not tried again.
@@ -101,6 +100,7 @@ impl Sinks {
         self.wanted = None;
         let Some(path) = path else {
             self.file = None;
+            last_words::go_to(None);
             return;
         };
         match LogFile::open(&path, None) {
@@ -154,13 +154,14 @@ fn full(line: &Line) -> String {
 struct LogFile {
     path: PathBuf,
     owner: Option<(Uid, Gid)>,
-    file: File,
+    file: Arc<File>,
     complaint: Complaint,
 }
 
 impl LogFile {
     fn open(path: &Path, owner: Option<(Uid, Gid)>) -> io::Result<Self> {
-        let file = open_to_append(path, owner)?;
+        let file = Arc::new(open_to_append(path, owner)?);
+        last_words::go_to(Some(&file));
         Ok(LogFile {
             path: path.into(),
             owner,
@@ -170,12 +171,13 @@ impl LogFile {
     }
 
     fn reopen(&mut self) -> io::Result<()> {
-        self.file = open_to_append(&self.path, self.owner)?;
+        self.file = Arc::new(open_to_append(&self.path, self.owner)?);
+        last_words::go_to(Some(&self.file));
         Ok(())
     }
 
     fn append(&mut self, line: &Line) -> io::Result<()> {
-        self.file.write_all(full(line).as_bytes())
+        (&*self.file).write_all(full(line).as_bytes())
     }
 
     fn write(&mut self, line: &Line, now: Instant) -> Option<Line> {
@@ -349,7 +351,7 @@ impl<T: std::fmt::Display> LogFormat<T> for Plain {
         severity: syslog::Severity,
         message: T,
     ) -> syslog::Result<()> {
-        let priority = Facility::LOG_DAEMON as u8 | severity as u8;
+        let priority = priority(severity);
         write!(out, "<{priority}>gmetad[{}]: {message}", self.pid).map_err(syslog::Error::Write)
     }
 }

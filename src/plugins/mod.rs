@@ -51,6 +51,9 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     let files = rrd::parts(config, &counters);
     built_in.extend(files.plugins);
     built_in.extend(EXPORTS.iter().filter_map(|export| export.plugin(config)));
+    if config.plugins_dir.is_some() {
+        loader::watch();
+    }
     let config = config.clone();
     let chain = move |status: &Arc<Status>| {
         let (mut plugins, left_out) = loader::load_all(&config, &|file| match file {

@@ -17,7 +17,7 @@ use thiserror::Error;
 use super::counted;
 use crate::cli::Rehearsal;
 use crate::logging::Severity;
-use crate::plugins::parts::loader::{LoadError, load_one};
+use crate::plugins::parts::loader::{LoadError, load_one, watch};
 use gmetad_config::{Config, DEFAULT_INTERVAL};
 use gmetad_core::ingest::ParseError;
 use gmetad_core::ingest::inflate::GZIP_MAGIC;
@@ -71,6 +71,7 @@ pub enum RehearsalError {
 /// Runs a plugin over one document, and prints what it does on standard output.
 pub fn rehearse(rehearsal: &Rehearsal, config: &Config) -> Result<(), RehearsalError> {
     listen();
+    watch();
     let file = &rehearsal.plugin;
     let loaded = load_one(file, config);
     let mut plugin = loaded.map_err(|reason| RehearsalError::Load {

@@ -4,6 +4,7 @@
 
 mod alert;
 mod conditions;
+mod endings;
 mod plugin_docs;
 mod python;
 mod python_api;

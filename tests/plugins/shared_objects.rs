@@ -17,14 +17,14 @@ use gmetad_plugin::abi;
 use tempfile::TempDir;
 
 /// A folder for a gmetad, with one of plugins in it.
-struct Rig {
-    folder: TempDir,
+pub struct Rig {
+    pub folder: TempDir,
     source: FakeSource,
 }
 
 impl Rig {
     /// With a source of two hosts.
-    fn new() -> Rig {
+    pub fn new() -> Rig {
         Rig::over(&cluster(2, 3))
     }
 
@@ -37,17 +37,17 @@ impl Rig {
         }
     }
 
-    fn plugins(&self) -> PathBuf {
+    pub fn plugins(&self) -> PathBuf {
         self.folder.path().join("plugins")
     }
 
     /// Compiles a source file of the project's into plugins_dir.
-    fn build(&self, source: &str, name: &str) {
+    pub fn build(&self, source: &str, name: &str) {
         compile(&root().join(source), &self.plugins().join(name), SHARED);
     }
 
     /// Compiles a text into plugins_dir.
-    fn build_text(&self, text: &str, name: &str) {
+    pub fn build_text(&self, text: &str, name: &str) {
         let source = self.folder.path().join("source.c");
         fs::write(&source, text).expect("our own folder");
         compile(&source, &self.plugins().join(name), SHARED);
@@ -71,7 +71,7 @@ impl Rig {
     }
 
     /// Starts gmetad with these plugins, everything in its log.
-    fn start(&self, directives: &str) -> Gmetad {
+    pub fn start(&self, directives: &str) -> Gmetad {
         let directives = format!(
             "data_source fake 1 127.0.0.1:{}\nplugins_dir \"{}\"\n{directives}",
             self.source.port(),
@@ -83,7 +83,7 @@ impl Rig {
 
 const SHARED: &[&str] = &["-shared", "-fPIC"];
 
-fn root() -> &'static Path {
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -204,7 +204,7 @@ fn all_of_the_rust_side_does_what_it_says() {
     assert!(!log.contains("failed") && !log.contains("panic"), "{log}");
 }
 
-fn exercise(rig: &Rig) {
+pub fn exercise(rig: &Rig) {
     rig.cargo(
         &["-p", "gmetad-plugin", "--example", "exercise"],
         "examples/libexercise.so",
@@ -450,7 +450,7 @@ fn a_plugin_that_hangs_is_reported_while_polling_and_serving_go_on() {
 }
 
 #[test]
-fn root_runs_no_plugin_that_others_may_write() {
+fn no_plugin_is_run_that_others_may_write() {
     if !nix::unistd::geteuid().is_root() {
         // Nobody else can give a file away; the rule itself is tested where it stands.
         return;
@@ -466,6 +466,15 @@ fn root_runs_no_plugin_that_others_may_write() {
     std::os::unix::fs::chown(&file, Some(65534), None).expect("we are root");
     let gmetad = rig.start("");
     gmetad.wait_for_line("belongs to user 65534, and gmetad runs as root; chown it to root");
+    drop(gmetad);
+    std::os::unix::fs::chown(&file, Some(0), None).expect("we are root");
+    fs::set_permissions(rig.plugins(), fs::Permissions::from_mode(0o777)).expect("our own folder");
+    let gmetad = rig.start("");
+    let folder = rig.plugins();
+    let folder = folder.display();
+    gmetad.wait_for_line(&format!(
+        "count_hosts.so is left out: anyone may write to {folder}, and gmetad runs as root"
+    ));
 }
 
 /// Runs `--test-plugin`: exit code, standard output and standard error.

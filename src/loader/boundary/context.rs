@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use gmetad_plugin::abi;
 
 use super::facts::Facts;
+use super::guard::Called;
 use super::snapshot::Newest;
 use super::text::Scratch;
 use gmetad_core::plugin::tree::{Generation, NodeId, Tree};
@@ -114,7 +115,11 @@ impl Context {
     }
 
     /// Calls the plugin, which may use the table's functions on this thread meanwhile.
-    pub(super) fn enter<R>(&self, tree: Option<&mut Tree<'_>>, call: impl FnOnce() -> R) -> R {
+    pub(super) fn enter<R>(
+        &'static self,
+        tree: Option<&mut Tree<'_>>,
+        call: impl FnOnce() -> R,
+    ) -> R {
         /// Ends the call, even if a test's plugin panics.
         struct Leave<'a>(&'a Context);
         impl Drop for Leave<'_> {
@@ -131,6 +136,7 @@ impl Context {
             .compare_exchange(0, token(), Ordering::Acquire, Ordering::Relaxed);
         assert!(free.is_ok(), "a plugin is called by one thread at a time");
         let leave = Leave(self);
+        let _called = Called::by(self);
         // SAFETY: the token is this thread's, and no reference from `with_tree` is alive.
         let state = unsafe { &mut *self.call.get() };
         state.generation = state.generation.next();
@@ -176,7 +182,7 @@ impl Context {
     }
 
     /// The reason that was given in the last call.
-    pub(super) fn take_reason(&self) -> Option<String> {
+    pub(super) fn take_reason(&'static self) -> Option<String> {
         self.enter(None, || {
             // SAFETY: the token is this thread's, and nothing else is borrowed here.
             let state = unsafe { &mut *self.call.get() };

@@ -1,5 +1,6 @@
 //! The configuration as a plugin may ask for it: names and values, as text that stays in place.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,9 +11,9 @@ use gmetad_config::{Config, Section};
 /// The whole configuration; kept until the process ends.
 #[derive(Default)]
 pub(crate) struct Facts {
-    settings: Vec<(&'static str, String)>,
-    sources: Vec<SourceFacts>,
-    sections: Vec<SectionFacts>,
+    pub(super) settings: Vec<(Cow<'static, str>, String)>,
+    pub(super) sources: Vec<SourceFacts>,
+    pub(super) sections: Vec<SectionFacts>,
 }
 
 /// A data_source.
@@ -23,11 +24,12 @@ pub(super) struct SourceFacts {
     pub(super) hosts: Vec<String>,
 }
 
-struct SectionFacts {
+/// A section, line by line.
+pub(super) struct SectionFacts {
     id: String,
     directives: Vec<abi::Directive>,
-    /// What the directives point into.
-    _text: Vec<[String; 3]>,
+    /// What the directives point into: name, value and file of each.
+    text: Vec<[String; 3]>,
 }
 
 // SAFETY: nothing in it ever changes, and it owns what the pointers point to.
@@ -80,34 +82,44 @@ impl Facts {
 
 impl SectionFacts {
     fn of(section: &Section) -> SectionFacts {
-        let text: Vec<[String; 3]> = section
-            .directives
-            .iter()
-            .map(|it| {
-                [
-                    it.name.clone(),
-                    it.value.clone(),
-                    it.line.file.display().to_string(),
-                ]
-            })
-            .collect();
-        let directives = text.iter().zip(&section.directives);
-        let directives = directives.map(|([name, value, file], it)| abi::Directive {
+        let lines = section.directives.iter().map(|it| {
+            let file = it.line.file.display().to_string();
+            let texts = [it.name.clone(), it.value.clone(), file];
+            (texts, it.line.line as u64)
+        });
+        SectionFacts::new(section.id.clone(), lines.collect())
+    }
+
+    /// Each line is its name, its value, its file, and its number there.
+    pub(super) fn new(id: String, lines: Vec<([String; 3], u64)>) -> SectionFacts {
+        let (text, numbers): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
+        let directives = text.iter().zip(numbers);
+        let directives = directives.map(|([name, value, file], line)| abi::Directive {
             name: abi::Text::of(name),
             value: abi::Text::of(value),
             file: abi::Text::of(file),
-            line: it.line.line as u64,
+            line,
         });
         SectionFacts {
-            id: section.id.clone(),
+            id,
             directives: directives.collect(),
-            _text: text,
+            text,
         }
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// As [`SectionFacts::new`] takes them.
+    pub(super) fn lines(&self) -> impl Iterator<Item = (&[String; 3], u64)> {
+        let numbers = self.directives.iter().map(|it| it.line);
+        self.text.iter().zip(numbers)
     }
 }
 
 /// Where the configuration is, and what it sets outside of sections but data_source.
-fn settings(config: &Config) -> Vec<(&'static str, String)> {
+fn settings(config: &Config) -> Vec<(Cow<'static, str>, String)> {
     let path = |path: &Option<PathBuf>| path.as_ref().map(|it| it.display().to_string());
     let files = [
         ("conf", path(&config.path)),
@@ -116,7 +128,8 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
     let files = files
         .into_iter()
         .filter_map(|(name, file)| Some((name, file?)));
-    files.chain(gmetad_config::settings(config)).collect()
+    let all = files.chain(gmetad_config::settings(config));
+    all.map(|(name, value)| (name.into(), value)).collect()
 }
 
 #[cfg(test)]

@@ -8,12 +8,15 @@ mod access;
 mod attempt;
 mod context;
 mod facts;
+mod guard;
 mod library;
 mod object;
+mod passing;
 mod snapshot;
 mod text;
 
 pub use attempt::attempt;
 pub(crate) use facts::Facts;
+pub use guard::{LastWords, end_is_asked, watch};
 pub(crate) use object::load;
 pub(crate) use snapshot::Newest;

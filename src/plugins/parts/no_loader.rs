@@ -62,3 +62,9 @@ pub fn load_one(_file: &Path, _config: &Config) -> Result<Box<dyn Plugin>, LoadE
 pub fn files_in(_folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(Vec::new())
 }
+
+/// There is nothing to watch.
+pub fn watch() {}
+
+/// The daemon ends, as nobody else can end it.
+pub fn end_is_asked() {}

@@ -7,6 +7,7 @@ import ast
 import importlib.util
 import logging
 import os
+import posix
 import re
 import sys
 import threading
@@ -325,10 +326,26 @@ class _Handler(logging.Handler):
             self.handleError(record)
 
 
+_exit_for_good = os._exit
+_gmetads_process = os.getpid()
+
+
+def _exit(status):
+    """In place of os._exit, which would end gmetad; a child that a plugin has forked may."""
+    if os.getpid() != _gmetads_process:
+        _exit_for_good(status)
+    reason = 'os._exit was called, which would end gmetad'
+    # On a thread of Python's own, nobody else tells of the exception.
+    _log(ERROR, reason + '; it is refused')
+    raise SystemExit(reason)
+
+
 def _set_up():
     # No __pycache__ in a directory that is not ours.
     sys.dont_write_bytecode = True
     sys.argv = ['gmetad']
+    os._exit = _exit
+    posix._exit = _exit
     sys.stdout = _Stream(INFO)
     sys.stderr = _Stream(WARNING)
     for name, module in list(sys.modules.items()):

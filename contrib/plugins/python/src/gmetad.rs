@@ -8,6 +8,7 @@ use std::ffi::CStr;
 use std::mem::size_of;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use gmetad_plugin::abi::{self, Api, Text, status};
 use pyo3::exceptions::{PyKeyError, PyRuntimeError, PyTypeError, PyValueError};
@@ -27,6 +28,9 @@ thread_local! {
 /// The last plugin loaded: used when threads of Python's own log.
 static ANY: AtomicPtr<Api> = AtomicPtr::new(ptr::null_mut());
 
+/// The addresses of all tables: what `handle` may have returned.
+static TABLES: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
 impl Handle {
     /// # Safety
     /// The table is null or one that gmetad gave.
@@ -40,6 +44,8 @@ impl Handle {
             return None;
         }
         ANY.store(ptr::from_ref(api).cast_mut(), Ordering::Release);
+        let mut tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
+        tables.push(ptr::from_ref(api).expose_provenance());
         Some(Handle(api))
     }
 
@@ -181,12 +187,18 @@ fn log(level: i32, line: &str, owner: usize) -> PyResult<()> {
     let is_inside = CURRENT.get().is_some();
     let api = if is_inside || owner == 0 {
         api()?
-    } else {
-        // SAFETY: `handle` returned it, and only the package hands it back; a table is valid until the
-        // process ends.
+    } else if is_table(owner) {
+        // SAFETY: gmetad gave a table with this address, and a table is valid until the process ends.
         unsafe { &*ptr::with_exposed_provenance::<Api>(owner) }
+    } else {
+        return Err(PyValueError::new_err("no plugin has this handle"));
     };
     checked(Handle(api).log(level, line))
+}
+
+fn is_table(address: usize) -> bool {
+    let tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
+    tables.contains(&address)
 }
 
 /// A number for the plugin that is called.

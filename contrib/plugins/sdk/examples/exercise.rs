@@ -9,6 +9,8 @@ use gmetad_plugin::{
 struct Exercise {
     daemon: Daemon,
     panics_in: String,
+    /// In notify.
+    ends_by: Option<fn() -> !>,
     calls: u32,
 }
 
@@ -21,15 +23,19 @@ impl Exercise {
 impl Plugin for Exercise {
     fn create(daemon: Daemon, section: &[Directive]) -> Result<Self, Error> {
         let mut panics_in = String::new();
+        let mut ends_by: Option<fn() -> !> = None;
         for directive in section {
             match directive.name.as_str() {
                 "panic" => panics_in = directive.words().concat(),
+                "exit" => ends_by = Some(|| std::process::exit(0)),
+                "abort" => ends_by = Some(|| std::process::abort()),
                 _ => return Err(directive.error("there is only: panic PLACE")),
             }
         }
         let plugin = Exercise {
             daemon,
             panics_in,
+            ends_by,
             calls: 0,
         };
         plugin.panic_if_in("create");
@@ -50,6 +56,9 @@ impl Plugin for Exercise {
             let _ = thread.join();
         }
         self.panic_if_in("notify");
+        if let Some(end) = self.ends_by {
+            end();
+        }
         read(update, tree);
         change(tree)?;
         self.daemon

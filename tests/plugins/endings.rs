@@ -1,0 +1,281 @@
+//! Plugins that end the process, or try to: the trial finds what it can, and what remains is named
+//! before gmetad ends, with an exit status that is not 0.
+#![cfg(feature = "loader")]
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+
+use crate::shared_objects;
+use crate::support::python::{self, plugin};
+use crate::support::{Gmetad, read};
+use nix::sys::signal::Signal;
+
+const SOURCE: &str = "tests/data/plugins/ends.c";
+
+/// The exit status for an end that nobody asked for.
+const SOFTWARE: i32 = 70;
+
+/// A folder with the plugin that ends the process.
+fn rig() -> shared_objects::Rig {
+    let rig = shared_objects::Rig::new();
+    rig.build(SOURCE, "ends.so");
+    rig
+}
+
+/// How gmetad ends by itself, and what its log file then says; with its standard error, which must
+/// say the same.
+fn ended(rig: &shared_objects::Rig, section: &str) -> (ExitStatus, String) {
+    let file = rig.folder.path().join("gmetad.log");
+    // Of the start before, if there was one.
+    let _ = std::fs::remove_file(&file);
+    let directives = format!("logfile {}\n{section}\n", file.display());
+    let mut gmetad = rig.start(&directives);
+    let status = gmetad.wait();
+    let (log, console) = (read(&file), gmetad.log());
+    let last = |text: &str| text.lines().last().unwrap_or_default().to_owned();
+    // Rust's own words on an overflow go only there.
+    if !console.contains("has overflowed its stack") {
+        assert_eq!(last(&log), last(&console));
+    }
+    (status, log)
+}
+
+fn line<'a>(log: &'a str, part: &str) -> &'a str {
+    let mut lines = log.lines().filter(|line| line.contains(part));
+    let line = lines.next();
+    let line = line.unwrap_or_else(|| panic!("\"{part}\" is not in the log:\n{log}"));
+    assert_eq!(lines.next(), None, "it is said once:\n{log}");
+    line
+}
+
+#[test]
+fn an_exit_in_the_factory_or_in_create_fails_the_trial() {
+    let rig = rig();
+    let factory = format!(
+        "#define IN_FACTORY\n{}",
+        read(&shared_objects::root().join(SOURCE))
+    );
+    rig.build_text(&factory, "factory.so");
+    let left_out = |section: &str, file: &str, reason: &str| {
+        let gmetad = rig.start(section);
+        let file = rig.plugins().join(file);
+        gmetad.wait_for_line(&format!("plugin {} is left out: {reason}", file.display()));
+        gmetad.wait_for_line("source \"fake\": 2 hosts");
+        assert!(gmetad.end().success());
+    };
+    let ended = "it ended the trial process that loaded it (exit status: 0)";
+    left_out("", "factory.so", ended);
+    for (way, reason) in [
+        (
+            "exit",
+            "it ended the trial process that created it (exit status: 0)",
+        ),
+        (
+            "_exit",
+            "it ended the trial process that created it (exit status: 0)",
+        ),
+        (
+            "crash",
+            "it crashed when it was created in a trial process (SIGSEGV)",
+        ),
+        (
+            "abort",
+            "it crashed when it was created in a trial process (SIGABRT)",
+        ),
+    ] {
+        left_out(&format!("ends {{\ncreate {way}\n}}"), "ends.so", reason);
+    }
+}
+
+#[test]
+fn an_exit_in_a_call_is_told_with_the_plugin_and_is_not_0() {
+    let rig = rig();
+    for way in ["exit", "_exit"] {
+        let (status, log) = ended(&rig, &format!("ends {{\nnotify {way}\n}}"));
+        assert_eq!(status.code(), Some(SOFTWARE), "{log}");
+        let line = line(&log, "has ended gmetad");
+        assert!(
+            line.contains(&format!(
+                " FATAL plugin ends has ended gmetad: it called {way}, which no plugin may"
+            )),
+            "{line}"
+        );
+        let (status, log) = ended(&rig, &format!("ends {{\nthread {way}\n}}"));
+        assert_eq!(status.code(), Some(SOFTWARE), "{log}");
+        assert!(
+            log.contains(&format!(
+                "FATAL gmetad is ended by a call of {way} on a thread"
+            )),
+            "{log}"
+        );
+    }
+}
+
+#[test]
+fn a_crash_in_a_call_names_the_plugin_and_ends_as_it_would_without() {
+    let rig = rig();
+    for (way, signal) in [
+        ("crash", Signal::SIGSEGV),
+        ("abort", Signal::SIGABRT),
+        ("raise", Signal::SIGBUS),
+    ] {
+        let (status, log) = ended(&rig, &format!("ends {{\nnotify {way}\n}}"));
+        assert_eq!(status.signal(), Some(signal as i32), "{log}");
+        let line = line(&log, " has crashed (");
+        assert!(
+            line.contains(&format!(
+                "Z FATAL plugin ends has crashed ({signal}), and gmetad ends"
+            )),
+            "{line}"
+        );
+    }
+    let (status, log) = ended(&rig, "ends {\nnotify recurse\n}");
+    assert_eq!(status.signal(), Some(Signal::SIGABRT as i32), "{log}");
+    line(&log, "plugin ends has crashed (SIGSEGV)");
+    // A signal to the whole process is nobody's.
+    let gmetad = rig.start("");
+    gmetad.wait_for_line("plugin ends: it goes on");
+    gmetad.signal(Signal::SIGBUS);
+    gmetad.wait_for_line("gmetad has crashed (SIGBUS), in no call of a plugin");
+    let (status, log) = ended(&rig, "ends {\nthread crash\n}");
+    assert_eq!(status.signal(), Some(Signal::SIGSEGV as i32), "{log}");
+    line(&log, "gmetad has crashed (SIGSEGV), in no call of a plugin");
+}
+
+#[test]
+fn the_log_file_of_a_rotation_and_of_a_reload_gets_the_last_words_too() {
+    let rig = rig();
+    let folder = rig.folder.path();
+    let (first, second) = (folder.join("first.log"), folder.join("second.log"));
+    let gate = folder.join("gate");
+    rig.build("tests/data/plugins/probe.c", "a_probe.so");
+    let hang = format!(
+        "ends {{\nnotify crash\n}}\nprobe {{\n hang {}\n}}\n",
+        gate.display()
+    );
+    let mut gmetad = rig.start(&format!("logfile {}\n{hang}", first.display()));
+    gmetad.wait_for_line("source \"fake\": 2 hosts");
+    let conf = folder.join("gmetad.conf");
+    let text = read(&conf).replace("first.log", "second.log");
+    std::fs::write(&conf, text).expect("our own folder");
+    gmetad.signal(Signal::SIGHUP);
+    gmetad.wait_for_line("configuration");
+    std::fs::rename(&second, folder.join("rotated.log")).ok();
+    crate::support::wait_until("the log that is reopened", || {
+        gmetad.signal(Signal::SIGHUP);
+        second.exists()
+    });
+    std::fs::write(&gate, "").expect("our own folder");
+    assert!(!gmetad.wait().success());
+    let log = read(&second);
+    line(&log, "plugin ends has crashed (SIGSEGV)");
+}
+
+#[test]
+fn a_child_that_a_plugin_forks_may_end_as_it_likes() {
+    let rig = rig();
+    let gmetad = rig.start("ends {\nnotify fork\n}");
+    gmetad.wait_for_line("plugin ends: it goes on");
+    let log = gmetad.log();
+    assert!(!log.contains("FATAL"), "{log}");
+    assert!(gmetad.end().success());
+}
+
+#[test]
+fn a_plugin_that_exits_when_it_is_stopped_is_named_too() {
+    let rig = rig();
+    let mut gmetad = rig.start("ends {\nstop exit\n}");
+    gmetad.wait_for_line("plugin ends: it goes on");
+    gmetad.signal(Signal::SIGTERM);
+    assert_eq!(gmetad.wait().code(), Some(SOFTWARE));
+    line(
+        &gmetad.log(),
+        "plugin ends has ended gmetad: it called exit",
+    );
+}
+
+#[test]
+fn a_plugin_in_rust_that_exits_or_aborts_is_named() {
+    let rig = shared_objects::Rig::new();
+    shared_objects::exercise(&rig);
+    let (status, log) = ended(&rig, "exercise {\n exit notify\n}");
+    assert_eq!(status.code(), Some(SOFTWARE), "{log}");
+    line(&log, "plugin exercise has ended gmetad: it called exit");
+    let (status, log) = ended(&rig, "exercise {\n abort notify\n}");
+    assert_eq!(status.signal(), Some(Signal::SIGABRT as i32), "{log}");
+    line(&log, "plugin exercise has crashed (SIGABRT)");
+}
+
+#[test]
+fn an_exit_in_python_is_a_failure_like_any_other() {
+    let rig = python::Rig::new();
+    rig.write("a.py", &plugin("a", "import sys\nsys.exit(0)"));
+    rig.write("b.py", &plugin("b", "import os\nos._exit(0)"));
+    rig.write(
+        "c.py",
+        &plugin(
+            "c",
+            "import os\nif os.fork() == 0:\n    os._exit(0)\nos.wait()\nprint('goes on')",
+        ),
+    );
+    let thread = "import os, threading\nit = threading.Thread(target=os._exit, args=(0,))\n\
+                  it.start()\nit.join()\nprint('lives')";
+    rig.write("d.py", &plugin("d", thread));
+    let gmetad = rig.start("");
+    for line in [
+        "plugin a failed: SystemExit: 0 (a.py, line 9)",
+        "plugin b failed: SystemExit: os._exit was called, which would end gmetad",
+        "plugin c: goes on",
+        "plugin d: lives",
+    ] {
+        gmetad.wait_for_line(line);
+    }
+    let log = gmetad.log();
+    assert!(
+        log.contains("os._exit was called, which would end gmetad; it is refused"),
+        "{log}"
+    );
+    assert!(gmetad.end().success());
+}
+
+#[test]
+fn a_crash_in_python_names_the_plugin_also_while_it_is_imported() {
+    let crash = "import ctypes\nctypes.string_at(0)";
+    let check = |name: &str, text: &str, told: &str| {
+        let rig = python::Rig::new();
+        rig.write(name, text);
+        let mut gmetad: Gmetad = rig.start("");
+        let status = gmetad.wait();
+        assert_eq!(status.signal(), Some(Signal::SIGSEGV as i32));
+        line(&gmetad.log(), told);
+    };
+    check(
+        "a.py",
+        &plugin("a", crash),
+        "plugin a has crashed (SIGSEGV)",
+    );
+    let import = format!("{crash}\n{}", plugin("b", "pass"));
+    check("b.py", &import, "b.py has crashed (SIGSEGV)");
+}
+
+#[test]
+fn the_python_module_takes_no_number_for_a_plugin() {
+    let rig = python::Rig::new();
+    let body = "import _gmetad, threading\n\
+                def log(owner):\n    try:\n        _gmetad.log(4, 'said', owner)\n    \
+                except ValueError as error:\n        print('refused', owner, error)\n\
+                own = _gmetad.handle()\n\
+                for owner in (1, own + 8, 2 ** 63, own):\n    \
+                it = threading.Thread(target=log, args=(owner,))\n    it.start()\n    it.join()\n\
+                print('done')";
+    rig.write("a.py", &plugin("a", body));
+    let gmetad = rig.start("");
+    gmetad.wait_for_line("plugin a: done");
+    let log = gmetad.log();
+    for owner in ["1", "9223372036854775808"] {
+        let line = format!("plugin a: refused {owner} no plugin has this handle");
+        assert!(log.contains(&line), "{log}");
+    }
+    assert!(log.contains("plugin a: said"), "{log}");
+    assert!(gmetad.end().success());
+}
