@@ -49,7 +49,7 @@ test: ## install what the tests need, build, run them all
 	@contrib/deps.sh build test
 	@CARGO='$(CARGO)' contrib/test.sh
 
-features: ## check it without each part that can be left out (rrd, export, loader), and without all
+features: ## check it without each part that can be left out (rrd, export, loader, web, graphite), and without all
 	@contrib/deps.sh build test
 	@CARGO='$(CARGO)' contrib/features.sh
 

@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 read -ra cargo <<<"${CARGO:-cargo}"
-parts=(rrd export loader)
+parts=(rrd export loader web graphite)
 
 # Tests of a whole file are compiled out; cargo lists single ones as ignored, with the reason.
 left_out() {

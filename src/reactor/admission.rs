@@ -99,7 +99,7 @@ impl Reactor {
         let added = self.slots.try_add_with(|key| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             registry.register(&mut stream, key.token(), interest)?;
-            let connection = Connection::new(stream, address, port, now);
+            let connection = Connection::new(key, stream, address, port, now);
             Ok(Slot::Client(Box::new(connection)))
         });
         match added {

@@ -12,14 +12,15 @@ use super::TURN_BYTES;
 use super::clock::Clock;
 use super::listen::Port;
 use super::nuisance::Nuisance;
+use super::rooms;
 use super::shared::Shared;
-use super::slots::Turn;
+use super::slots::{Key, Turn};
 use gmetad_core::answer::query::{Query, Selection};
 use gmetad_core::answer::walk::Body;
 use gmetad_core::answer::xml::Render;
 use gmetad_core::client::{Action, Client, Request};
 use gmetad_core::http;
-use gmetad_core::http::{Asked, Context, Refusal};
+use gmetad_core::http::{Asked, Context, Door, Refusal};
 use gmetad_core::model::Mono;
 
 /// Least that a write counts against the turn's budget: making the bytes may cost more than sending
@@ -33,6 +34,7 @@ const REQUEST_BYTES: usize = 4096;
 pub(super) struct Connection {
     pub(super) address: IpAddr,
     pub(super) machine: Client,
+    key: Key,
     stream: TcpStream,
     readable: bool,
     writable: bool,
@@ -47,9 +49,16 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A new connection.
-    pub(super) fn new(stream: TcpStream, address: IpAddr, port: Port, now: Mono) -> Connection {
+    pub(super) fn new(
+        key: Key,
+        stream: TcpStream,
+        address: IpAddr,
+        port: Port,
+        now: Mono,
+    ) -> Connection {
         Connection {
             address,
+            key,
             machine: match port {
                 Port::Xml => Client::of_xml_port(now),
                 Port::Interactive => Client::of_interactive_port(now),
@@ -185,6 +194,14 @@ impl Connection {
                 ) = &head.target
                 {
                     shared.tell(self.address, Nuisance::Fault, refusal);
+                }
+                if rooms::answer(
+                    &mut self.machine,
+                    self.key,
+                    (Door::Interactive, &head),
+                    shared,
+                ) {
+                    return;
                 }
                 self.page(&Asked::of_head(&head), head.field("Origin"), shared)
             }

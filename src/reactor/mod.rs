@@ -18,6 +18,7 @@ mod once;
 mod reload;
 mod report;
 mod resolver;
+mod rooms;
 #[cfg(feature = "rrd")]
 mod rrdcached;
 #[cfg(not(feature = "rrd"))]
@@ -291,6 +292,7 @@ impl Reactor {
             }
         }
         self.take_rrdcached_answers();
+        self.take_histories();
         Turn::Waits
     }
 }

@@ -26,6 +26,7 @@ use gmetad_core::complaint::Complaint;
 use gmetad_core::http::Access;
 use gmetad_core::ingest::ParseSettings;
 use gmetad_core::model::{GridIdentity, Mono, Now};
+use gmetad_core::pending::Errands;
 use gmetad_core::status::{ClientStatus, SourceStatus, SummaryStatus};
 use gmetad_core::store::Store;
 use gmetad_core::timers::{Random, Timers};
@@ -98,6 +99,8 @@ pub(super) struct Shared {
     pub(super) sampler: Option<Sampler>,
     /// A clone of this is held by each scrape under way.
     pub(super) scrapes: Arc<()>,
+    /// Answers that the plugin thread is to make.
+    pub(super) errands: Errands,
     pub(super) host_name: String,
     /// Names that this machine gives itself, as of the start.
     own_names: Vec<String>,
@@ -148,6 +151,7 @@ impl Shared {
             summaries: SummaryStatus::default(),
             sampler: None,
             scrapes: Arc::default(),
+            errands: Errands::default(),
             host_name,
             own_names,
             random: Random::new(seed),

@@ -163,6 +163,8 @@ fn what_is_built_in() -> String {
         ("rrd", cfg!(feature = "rrd")),
         ("export", cfg!(feature = "export")),
         ("loader", cfg!(feature = "loader")),
+        ("web", cfg!(feature = "web")),
+        ("graphite", cfg!(feature = "graphite")),
     ];
     let line = |title: &str, built_in| {
         let parts = parts

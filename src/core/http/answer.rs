@@ -298,6 +298,16 @@ impl HttpAnswer {
         self
     }
 
+    /// The way to another address, relative to the one that was asked for, in ASCII and without
+    /// control characters.
+    pub fn see_other(location: &str) -> HttpAnswer {
+        let fields = format!("Location: {location}\r\nCache-Control: no-store\r\n");
+        HttpAnswer {
+            fields: fields.into(),
+            ..HttpAnswer::text(Status::SeeOther, "", "see the address in Location")
+        }
+    }
+
     /// A short plain text.
     pub fn text(status: Status, fields: &'static str, text: &str) -> HttpAnswer {
         HttpAnswer {

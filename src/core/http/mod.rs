@@ -4,6 +4,7 @@
 
 mod access;
 mod answer;
+mod door;
 mod head;
 mod page;
 mod route;
@@ -12,6 +13,7 @@ pub use access::{ALL, Access};
 pub use answer::{
     Content, Context, Continue, HttpAnswer, Later, MAX_SCRAPES, Reply, Status, answer, later, place,
 };
+pub use door::{Door, Rooms, Way};
 pub use head::{Head, MAX_HEAD_BYTES, Method, Refusal, begins_request_line, is_request_line};
 pub use page::{MAX_BODY_BYTES, PageContext, PageRequest, Room, decoded, form};
 pub use route::{Asked, Route, Scope};

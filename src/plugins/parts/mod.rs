@@ -24,6 +24,17 @@ pub mod rrd;
 #[path = "no_rrd.rs"]
 pub mod rrd;
 
+#[cfg(feature = "graphite")]
+pub mod graphite;
+#[cfg(not(feature = "graphite"))]
+#[path = "no_graphite.rs"]
+pub mod graphite;
+#[cfg(feature = "web")]
+pub mod web;
+#[cfg(not(feature = "web"))]
+#[path = "no_web.rs"]
+pub mod web;
+
 /// A part of gmetad.
 struct Part {
     /// The feature that builds it in.
@@ -35,10 +46,10 @@ struct Part {
 }
 
 /// Removes what only a part could do from a configuration.
-type Removal = fn(&mut Config);
+pub type Removal = fn(&mut Config);
 
 /// Every part that can be left out.
-const PARTS: [Part; 3] = [
+const PARTS: [Part; 5] = [
     Part {
         feature: "rrd",
         what: "round-robin files",
@@ -53,6 +64,16 @@ const PARTS: [Part; 3] = [
         feature: "loader",
         what: "loadable plugins",
         left_out: loader::LEFT_OUT,
+    },
+    Part {
+        feature: "web",
+        what: "web pages",
+        left_out: web::LEFT_OUT,
+    },
+    Part {
+        feature: "graphite",
+        what: "Graphite's API",
+        left_out: graphite::LEFT_OUT,
     },
 ];
 

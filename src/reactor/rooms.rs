@@ -1,0 +1,111 @@
+//! Requests for pages and for Graphite's API: into their room, and back with the answer.
+//!
+//! What is answered is decided in the rooms. The history that they ask for is read by the plugin
+//! thread, which makes the answer then; the client waits meanwhile.
+
+use super::Reactor;
+use super::shared::Shared;
+use super::slot::Slot;
+use super::slots::Key;
+use crate::plugins::parts::{graphite, web};
+use crate::plugins::{HistoryRequest, PluginHandle};
+use gmetad_core::client::Client;
+use gmetad_core::history::{Question, Refused};
+use gmetad_core::http::{
+    self, Continue, Door, Head, HttpAnswer, Later, Method, PageContext, PageRequest, Reply, Room,
+    Rooms, Way,
+};
+
+/// Which rooms are built in.
+const ROOMS: Rooms = Rooms {
+    pages: web::LEFT_OUT.is_none(),
+    graphite: graphite::LEFT_OUT.is_none(),
+};
+
+/// Answers a request for one of the rooms, or has it answered. Returns whether it was for one.
+pub(super) fn answer(
+    machine: &mut Client,
+    key: Key,
+    (door, head): (Door, &Head),
+    shared: &mut Shared,
+) -> bool {
+    let request = match door.way(head, ROOMS) {
+        Way::Room(request) => request,
+        Way::To(location) => {
+            let answer = HttpAnswer::see_other(&location);
+            machine.answer(answer.into_body(head.method), shared.now.mono);
+            return true;
+        }
+        Way::Other => return false,
+    };
+    match enter(&request, shared) {
+        Reply::Ready(answer) => {
+            machine.answer(answer.into_body(request.method), shared.now.mono);
+        }
+        Reply::Ask(question, then) => ask(machine, key, request.method, (question, then), shared),
+    }
+    true
+}
+
+fn enter(request: &PageRequest, shared: &mut Shared) -> Reply {
+    let (snapshot, now) = (shared.store.snapshot(), shared.now);
+    let prefix = shared.config.exports.graphite_prefix.clone();
+    let mut context = PageContext {
+        snapshot,
+        now,
+        report: &mut || shared.report(),
+        graphite_prefix: prefix.as_deref().unwrap_or_default().trim_matches('.'),
+    };
+    match request.room {
+        Room::Pages | Room::OldLinks => web::answer(request, &mut context),
+        Room::Graphite => graphite::answer(request, &mut context),
+    }
+}
+
+/// Has history read and the answer made of it.
+fn ask(
+    machine: &mut Client,
+    key: Key,
+    method: Method,
+    (question, then): (Question, Continue),
+    shared: &mut Shared,
+) {
+    let now = shared.now.mono;
+    let Later { wait, late, errand } = match http::later(method, &shared.errands) {
+        Ok(later) => later,
+        Err(body) => return machine.answer(body, now),
+    };
+    machine.wait(wait, late, now);
+    let request = HistoryRequest {
+        client: key.number(),
+        method,
+        errand,
+        question,
+        then,
+    };
+    let refused = match &mut shared.plugins {
+        Some(plugins) => plugins.ask_history(request).err(),
+        None => Some(request),
+    };
+    if let Some(request) = refused {
+        let answer = request.answer(Err(Refused::Ended));
+        machine.deliver(&answer.errand, answer.body, now);
+    }
+}
+
+impl Reactor {
+    /// Takes the answers that the plugin thread has made. One whose client is gone is dropped.
+    pub(super) fn take_histories(&mut self) {
+        let now = self.shared.now.mono;
+        while let Some(answer) =
+            (self.shared.plugins.as_mut()).and_then(PluginHandle::history_answer)
+        {
+            let key = Key::of_number(answer.client);
+            if let Some(Slot::Client(client)) = self.slots.get_mut(key)
+                && client.machine.deliver(&answer.errand, answer.body, now)
+            {
+                self.make_ready(key);
+            }
+        }
+    }
+}
