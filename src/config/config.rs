@@ -233,6 +233,11 @@ pub struct RrdConfig {
     pub journal_dir: Option<PathBuf>,
     /// Unix socket that speaks rrdcached's protocol.
     pub listen: Option<PathBuf>,
+    /// New files that a source may bring in an hour, beside one for each value of its document; 0: any
+    /// number.
+    pub new_per_hour: u64,
+    /// No files are created while less is free, or a hundredth of a smaller filesystem; 0: no such bound.
+    pub min_free_bytes: u64,
     /// Files of hosts not heard of for longer are removed; `None`: none ever.
     pub expire_days: Option<NonZero<u16>>,
 }
@@ -252,6 +257,8 @@ impl Default for RrdConfig {
             cache_limit_bytes: DEFAULT_CACHE_LIMIT_BYTES,
             journal_dir: None,
             listen: None,
+            new_per_hour: 10_000,
+            min_free_bytes: 64 << 20,
             expire_days: None,
         }
     }

@@ -178,6 +178,8 @@ pub(super) const SAMPLES: &[(&str, &str, &str)] = &[
     ("cache_limit_mb", "64", "rrd"),
     ("journal_dir", "/j", "rrd"),
     ("listen", "/s", "rrd"),
+    ("new_rrds_per_hour", "500", "rrd"),
+    ("min_free_mb", "1024", "rrd"),
     ("expire_rrds", "400", "rrd"),
 ];
 

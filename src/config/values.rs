@@ -57,6 +57,9 @@ pub enum Fault {
     /// Not a size of memory.
     #[error("is not a size; give megabytes from 1 to 1048576")]
     Megabytes,
+    /// Not a size of disk space.
+    #[error("is not a size; give megabytes from 1 to 1048576, or 0 for no bound")]
+    MegabytesOrNone,
     /// Not a usable poll interval.
     #[error("is not an interval; give seconds from 1 to 31536000")]
     Interval,
@@ -220,6 +223,14 @@ pub(super) fn megabytes(text: &str) -> Result<usize, Fault> {
         _ => None,
     };
     bytes.ok_or(Fault::Megabytes)
+}
+
+/// Megabytes, in bytes; 0: no bound.
+pub(super) fn megabytes_or_none(text: &str) -> Result<u64, Fault> {
+    match digits(text) {
+        Some(megabytes @ 0..=1_048_576) => Ok(megabytes << 20),
+        _ => Err(Fault::MegabytesOrNone),
+    }
 }
 
 /// Milliseconds, at least one.

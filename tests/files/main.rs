@@ -7,6 +7,7 @@ mod expire;
 mod rrd;
 mod rrd_cache;
 mod rrd_damage;
+mod rrd_new;
 mod rrd_refused;
 mod rrd_room;
 mod sums_of_counters;

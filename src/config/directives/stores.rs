@@ -88,6 +88,29 @@ pub(crate) const DIRECTIVES: &[Known] = &[
     )
     .at(Place::Rrd),
     known(
+        "new_rrds_per_hour",
+        "a number",
+        |draft, args| args.set(&mut draft.config.rrd.new_per_hour, values::number),
+        |it| one(it.rrd.new_per_hour),
+    )
+    .at(Place::Rrd)
+    .exact()
+    .unless_default("and one for each value"),
+    known(
+        "min_free_mb",
+        "megabytes",
+        |draft, args| {
+            args.set(
+                &mut draft.config.rrd.min_free_bytes,
+                values::megabytes_or_none,
+            )
+        },
+        |it| one(it.rrd.min_free_bytes >> 20),
+    )
+    .at(Place::Rrd)
+    .exact()
+    .unless_default("MB"),
+    known(
         "expire_rrds",
         "days",
         |draft, args| args.set(&mut draft.config.rrd.expire_days, values::days),

@@ -75,6 +75,18 @@ pub enum Fault {
         /// How many.
         count: u64,
     },
+    /// Sources bring too many new RRD files.
+    #[error(
+        "{count} sources bring more new RRD files than new_rrds_per_hour allows, which are created \
+         later; the log names them"
+    )]
+    Limited {
+        /// How many.
+        count: u64,
+    },
+    /// The filesystem of the RRD files is nearly full.
+    #[error("no new RRD files are created, as their filesystem is nearly full: free space")]
+    NoRoom,
     /// The plugins are too slow.
     #[error("the queue to the plugins is full: {held_back} updates are held back")]
     QueueFull {
@@ -139,6 +151,14 @@ pub fn faults(report: &Report) -> Vec<Fault> {
         faults.push(Fault::NotStored {
             count: report.files.broken,
         });
+    }
+    if report.files.limited > 0 {
+        faults.push(Fault::Limited {
+            count: report.files.limited,
+        });
+    }
+    if report.files.no_room {
+        faults.push(Fault::NoRoom);
     }
     if report.queue.held_back > 0 {
         faults.push(Fault::QueueFull {
@@ -215,6 +235,17 @@ mod tests {
         assert_eq!(
             said(|report| report.files.broken = 3),
             ["3 RRD files cannot be written; the log says why"]
+        );
+        assert_eq!(
+            said(|report| report.files.limited = 2),
+            [
+                "2 sources bring more new RRD files than new_rrds_per_hour allows, which are created \
+                 later; the log names them"
+            ]
+        );
+        assert_eq!(
+            said(|report| report.files.no_room = true),
+            ["no new RRD files are created, as their filesystem is nearly full: free space"]
         );
         let output = |report: &mut Report, id: &str, refusing, failing| {
             report.plugins[1].id = id.into();

@@ -357,7 +357,7 @@ fn outputs(page: &mut Page, report: &Report) {
 }
 
 fn files(page: &mut Page, files: &RrdStatus) {
-    let figures: [(&str, Kind, &str, u64); 7] = [
+    let figures: [(&str, Kind, &str, u64); 9] = [
         (
             "gmetad_rrd_files_created_total",
             Counter,
@@ -381,6 +381,18 @@ fn files(page: &mut Page, files: &RrdStatus) {
             Gauge,
             "Round-robin files that did not take their last value.",
             files.broken,
+        ),
+        (
+            "gmetad_rrd_limited_sources",
+            Gauge,
+            "Sources that bring more new round-robin files than they may have.",
+            files.limited,
+        ),
+        (
+            "gmetad_rrd_no_room",
+            Gauge,
+            "Whether no round-robin files are created for want of room.",
+            u64::from(files.no_room),
         ),
         (
             "gmetad_rrd_cache_values",

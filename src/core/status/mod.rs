@@ -190,6 +190,10 @@ pub struct RrdStatus {
     pub failed: u64,
     /// Files that could not be written the last time.
     pub broken: u64,
+    /// Sources that bring more new files than they may have.
+    pub limited: u64,
+    /// Whether no files are created for want of room.
+    pub no_room: bool,
     /// Values skipped because their file has one of the same time.
     pub repeated: u64,
     /// Values refused because their file has newer ones.

@@ -204,6 +204,8 @@ fn files(object: &mut Object<'_>, files: &RrdStatus) {
     object.plain("calls", files.calls);
     object.plain("forced", files.forced);
     object.plain("broken", files.broken);
+    object.plain("limited", files.limited);
+    object.plain("noRoom", u64::from(files.no_room));
     object.plain("repeated", files.repeated);
     object.plain("refused", files.refused);
     object.plain("refusing", files.refusing);

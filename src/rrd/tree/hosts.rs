@@ -50,6 +50,9 @@ impl Plugin for HostFiles {
             tree.keep(&cluster.name, mono);
             return Ok(());
         }
+        let fresh = cluster.hosts.iter().filter(|host| host.fresh);
+        let values = fresh.map(|host| host.metric_count as usize).sum();
+        tree.expects(&update.source, &cluster.name, values, mono);
         let moment = Moment::of(cluster.localtime, update);
         let Some(mut hosts) = tree.hosts(cluster, moment, mono) else {
             return Ok(());

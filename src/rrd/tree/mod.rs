@@ -202,6 +202,12 @@ impl Tree {
         writer.tell();
     }
 
+    /// A source brings a node, with that many values in the document that ended then.
+    pub(crate) fn expects(&mut self, source: &Arc<str>, name: &str, values: usize, now: Mono) {
+        let key = node_key(name);
+        self.tools.writer.expects(source, &key, values, now);
+    }
+
     /// The hosts of a cluster, whose metrics are of these definitions. `None` where the cluster's
     /// time is of no use, which is told once.
     pub(crate) fn hosts(
@@ -294,8 +300,7 @@ impl Tree {
             }
             stays
         });
-        let refusals = &tools.writer.refusals;
-        refusals.keep(|node| node == SUMMARY_DIR || nodes.contains_key(node));
+        (tools.writer).keep(|node| node == SUMMARY_DIR || nodes.contains_key(node));
         if tools.names.wants_sweep() {
             let dirs = nodes.values_mut().flat_map(|node| {
                 // Worked out anew with the new numbers.

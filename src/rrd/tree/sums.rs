@@ -47,6 +47,8 @@ impl Plugin for SumFiles {
             return Ok(());
         }
         let moment = Moment::of(update.node.localtime(), update);
+        let (name, sums) = (update.node.name(), update.node.summary().metrics.len());
+        tree.expects(&update.source, name, sums, update.now.mono);
         let folder = tree.node_sums(update.node.name(), moment, update.now.mono);
         if let Some(folder) = folder {
             let (name, summary) = (update.node.name(), update.node.summary());

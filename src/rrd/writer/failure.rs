@@ -12,12 +12,15 @@ use nix::unistd::{User, geteuid};
 
 use crate::file::FileError;
 use crate::file::librrd::RrdError;
+use crate::writer::limits::Limit;
 
 /// Why samples were not written.
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The file is not there, and there was no time to create it.
     Postponed,
+    /// The file is not there, and may not be created now.
+    Limited(Limit),
     /// The file is there, and does not take the samples.
     File(FileError),
     /// The file is not there, and librrd could not create it.
@@ -44,7 +47,12 @@ impl Failure {
     /// away. A file that is no round-robin file stays what it is.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Failure::Postponed | Failure::NotCreated(_) | Failure::Folder { .. } => true,
+            Failure::Postponed
+            | Failure::Limited(Limit::Room)
+            | Failure::NotCreated(_)
+            | Failure::Folder { .. } => true,
+            // Too many values would wait for too long.
+            Failure::Limited(Limit::Source) => false,
             Failure::File(error) => error.may_pass(),
         }
     }
@@ -54,6 +62,8 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Postponed => f.write_str("it is created with a later update"),
+            Failure::Limited(Limit::Source) => f.write_str("its source has too many new files"),
+            Failure::Limited(Limit::Room) => f.write_str("there is no room for new files"),
             Failure::NotCreated(error) => error.fmt(f),
             Failure::Folder { cause, .. } | Failure::File(FileError::System { cause, .. })
                 if is_wide(cause) =>

@@ -7,6 +7,7 @@ mod complaints;
 pub(crate) mod counters;
 mod creation;
 pub(crate) mod failure;
+mod limits;
 pub(crate) mod record;
 pub(crate) mod refusals;
 pub(crate) mod rrdcached;
@@ -30,12 +31,14 @@ use creation::Creation;
 use failure::Failure;
 use gmetad_config::Config;
 use gmetad_core::model::Mono;
+use limits::Limits;
 use refusals::Refusals;
 
 /// Writes samples, and remembers what has to be said of files that do not take them.
 #[derive(Debug)]
 pub(crate) struct Writer {
     creation: Creation,
+    limits: Limits,
     counters: Arc<RrdCounters>,
     complaints: Complaints,
     /// What files refuse as they have newer values.
@@ -57,6 +60,7 @@ impl Writer {
         let refusals = Refusals::new(&config.rrd.rootdir);
         Writer {
             creation: Creation::new(config),
+            limits: Limits::new(config, Arc::clone(&counters)),
             rrdcached: RrdcachedClient::new(&config.exports, &counters, &refusals),
             refusals,
             counters,
@@ -73,6 +77,18 @@ impl Writer {
     pub(crate) fn begin(&mut self, now: Mono) {
         self.complaints.begin(now);
         self.creation.begin();
+        self.limits.begin(now);
+    }
+
+    /// A source brings a node's folder, with that many values in the document that ended then.
+    pub(crate) fn expects(&mut self, source: &Arc<str>, node: &str, values: usize, now: Mono) {
+        self.limits.expects(source, node, values, now);
+    }
+
+    /// Forgets what was noted of other nodes' folders than these.
+    pub(crate) fn keep(&mut self, is_known: impl Fn(&str) -> bool) {
+        self.refusals.keep(&is_known);
+        self.limits.keep(is_known);
     }
 
     /// Counts a file as gone whose record is dropped.
@@ -96,10 +112,7 @@ impl Writer {
             kind: Kind::Gauge,
             with_num: true,
         };
-        let created = self.create(path, spec, 1_000_000_001);
-        if created.is_ok() {
-            self.counters.created.fetch_sub(1, Ordering::Relaxed);
-        }
+        let created = self.creation.create(path, spec, 1_000_000_001);
         // What was not created cannot be removed either.
         let _ = fs::remove_file(as_path(path));
         match created {
@@ -262,6 +275,8 @@ impl Writer {
         count(&self.counters.failed, lost);
         if matches!(failure, Failure::Postponed) {
             self.complaints.postpone(lost);
+        } else if matches!(failure, Failure::Limited(_)) {
+            // The limit says so, once for all files.
         } else if !record.is_broken() {
             record.set_broken(true);
             count(&self.counters.broken, 1);
@@ -371,7 +386,9 @@ impl Writer {
         if self.creates_within && self.creation.left.is_zero() {
             return Err(Failure::Postponed);
         }
+        self.limits.admit(path).map_err(Failure::Limited)?;
         self.creation.create(path, spec, first)?;
+        self.limits.created(path);
         count(&self.counters.created, 1);
         Ok(())
     }
