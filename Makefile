@@ -21,7 +21,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Where rustup puts cargo, for a shell that was opened before it did.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: check help build release plugins python-host install-python-host test features demo bench lint fmt deps install uninstall clean
+.PHONY: check help build release plugins python-host install-python-host test features lint-features demo bench lint fmt deps install uninstall clean
 
 help: ## list what can be done
 	@echo 'make …'
@@ -49,8 +49,11 @@ test: ## install what the tests need, build, run them all
 	@contrib/deps.sh build test
 	@CARGO='$(CARGO)' contrib/test.sh
 
-features: ## check it without each part that can be left out (rrd, export, loader, web, graphite), and without all
+features: ## lint and test it without each part that can be left out (a feature of Cargo.toml), and without all
 	@contrib/deps.sh build test
+	@CARGO='$(CARGO)' contrib/features.sh test
+
+lint-features: ## the same, lints only
 	@CARGO='$(CARGO)' contrib/features.sh
 
 demo: ## install what it needs, build, run a real gmond and gmetad over it (DEMO_SECONDS=N ends it)
@@ -75,7 +78,7 @@ check: ## what breaks most often, in under a minute: format, lints, walls, the c
 lint: ## check format, lints, scripts, man pages, tests that documents name; what is no warning here is none in CI
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --manifest-path fuzz/Cargo.toml -- -D warnings
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --features rrd --target-dir $(TARGET) -- -D warnings
 	@contrib/lint.sh
 
 fmt: ## format the code
