@@ -2,6 +2,7 @@
 //! go once.
 #![no_main]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gmetad_core::client::{ANSWER_LIMIT, Action, Client, Fault, HEAD_LIMIT, LINGER_LIMIT, MAX_LINE_BYTES, MIN_BYTES_PER_SEC, OUT_BYTES, REQUEST_LIMIT, Request};
@@ -214,6 +215,11 @@ impl World {
                     self.errand = Some(errand);
                     assert!(self.client.is_pending());
                 }
+                Action::Body => {
+                    assert!(!self.asked);
+                    let place = (self.sent % 2 == 0).then(Arc::default);
+                    self.client.admit_body(place, self.now);
+                }
                 Action::CloseWrite => assert!(self.whole),
                 Action::Close(fault) => {
                     self.closed = true;
@@ -235,7 +241,7 @@ impl World {
         assert_eq!(self.client.deadline().is_none(), self.closed);
         assert!(!self.closed || !(self.client.wants_bytes() || self.client.wants_to_write()));
         let allowed = Duration::from_secs(self.taken as u64 / MIN_BYTES_PER_SEC)
-            + REQUEST_LIMIT + HEAD_LIMIT + PENDING_LIMIT + ANSWER_LIMIT + LINGER_LIMIT + SLACK;
+            + 2 * REQUEST_LIMIT + HEAD_LIMIT + PENDING_LIMIT + ANSWER_LIMIT + LINGER_LIMIT + SLACK;
         assert!(self.closed || self.client.deadline() <= Some(Mono(0) + allowed), "nobody stays");
     }
 }

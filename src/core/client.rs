@@ -2,11 +2,12 @@
 //!
 //! No sockets and no clock. It does not know the data: answers are handed to it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::walk::Body;
 use crate::http;
-use crate::http::{Head, MAX_HEAD_BYTES, Refusal};
+use crate::http::{Head, Incoming, MAX_HEAD_BYTES, Refusal};
 use crate::model::Mono;
 use crate::pending::{Errand, PENDING_LIMIT, Wait};
 
@@ -73,6 +74,8 @@ pub enum Fault {
 pub enum Action {
     /// Answer this request with `answer`, or call `wait` to have another thread answer it.
     Request(Request),
+    /// Say with `admit_body` whether the body that follows may come.
+    Body,
     /// Shut down the sending side. The client may have closed the connection already.
     CloseWrite,
     /// Close the connection; the client's fault, if it was one.
@@ -105,6 +108,8 @@ enum ClientState {
     Request { line: Vec<u8>, deadline: Mono },
     /// The first line is HTTP; waits for the rest of the head.
     Head { head: Vec<u8>, deadline: Mono },
+    /// The head of a POST is complete; waits for the rest of its body.
+    Body { body: Incoming, deadline: Mono },
     /// The request is complete; the owner is about to answer it.
     Asked { deadline: Mono },
     /// Another thread makes the answer; `late` is sent if that takes too long.
@@ -172,6 +177,7 @@ impl Client {
         match &self.state {
             ClientState::Request { deadline, .. }
             | ClientState::Head { deadline, .. }
+            | ClientState::Body { deadline, .. }
             | ClientState::Asked { deadline }
             | ClientState::Pending { deadline, .. }
             | ClientState::Lingering { deadline } => Some(*deadline),
@@ -190,6 +196,7 @@ impl Client {
             self.state,
             ClientState::Request { .. }
                 | ClientState::Head { .. }
+                | ClientState::Body { .. }
                 | ClientState::Pending { .. }
                 | ClientState::Lingering { .. }
         );
@@ -221,6 +228,7 @@ impl Client {
         let (line, deadline) = match &mut self.state {
             ClientState::Request { line, deadline } => (line, *deadline),
             ClientState::Head { .. } => return self.head_bytes(bytes, now),
+            ClientState::Body { .. } => return self.body_bytes(bytes, now),
             _ => return self.stray(bytes.len()),
         };
         if line.is_empty() && bytes.first() == Some(&TLS_HANDSHAKE) {
@@ -259,15 +267,64 @@ impl Client {
         let ClientState::Head { head, deadline } = &mut self.state else {
             return;
         };
+        let before = head.len();
         // The empty line may have begun in earlier bytes.
-        let from = head.len().saturating_sub(2);
+        let from = before.saturating_sub(2);
         head.extend_from_slice(&bytes[..bytes.len().min(MAX_HEAD_BYTES + 1 - head.len())]);
         let end = (from..head.len())
             .find(|&at| head[at..].starts_with(b"\n\n") || head[at..].starts_with(b"\n\r\n"));
-        if end.is_some() || head.len() > MAX_HEAD_BYTES {
-            let deadline = *deadline;
-            let request = Request::Http(Head::parse(&head[..end.unwrap_or(head.len())]));
-            self.asked(request, deadline, now);
+        if end.is_none() && head.len() <= MAX_HEAD_BYTES {
+            return;
+        }
+        let deadline = *deadline;
+        let whole = end.unwrap_or(head.len());
+        let blank = head.get(whole + 1) == Some(&b'\r');
+        let rest = (whole + 2 + usize::from(blank)).saturating_sub(before);
+        match Incoming::of(Head::parse(&head[..whole])) {
+            Err(head) => self.asked(Request::Http(*head), deadline, now),
+            Ok(body) => {
+                let deadline = now + REQUEST_LIMIT;
+                self.state = ClientState::Body { body, deadline };
+                self.actions.push(Action::Body);
+                self.body_bytes(bytes.get(rest..).unwrap_or_default(), now);
+            }
+        }
+    }
+
+    /// Whether the body that follows may come: `None` if there are too many others.
+    pub fn admit_body(&mut self, place: Option<Arc<()>>, now: Mono) {
+        let ClientState::Body { body, .. } = &mut self.state else {
+            return;
+        };
+        match place {
+            Some(place) => {
+                body.admit(place);
+                if body.is_whole() {
+                    self.end_body(Incoming::into_head, now);
+                }
+            }
+            None => self.end_body(Incoming::refused, now),
+        }
+    }
+
+    /// More of a body.
+    fn body_bytes(&mut self, bytes: &[u8], now: Mono) {
+        let ClientState::Body { body, .. } = &mut self.state else {
+            return;
+        };
+        let stray = body.take(bytes);
+        if body.is_whole() {
+            self.end_body(Incoming::into_head, now);
+        }
+        self.stray(stray);
+    }
+
+    /// No more of a body comes, or is needed.
+    fn end_body(&mut self, request: fn(Incoming) -> Head, now: Mono) {
+        if let ClientState::Body { body, deadline } =
+            std::mem::replace(&mut self.state, ClientState::Closed)
+        {
+            self.asked(Request::Http(request(body)), deadline, now);
         }
     }
 
@@ -292,6 +349,7 @@ impl Client {
                 let deadline = *deadline;
                 self.asked(request, deadline, now);
             }
+            ClientState::Body { .. } => self.end_body(Incoming::into_head, now),
             ClientState::Lingering { .. } => self.close(None),
             // It may still read: `printf ... | nc -N` closes this side and waits for the answer.
             ClientState::Asked { .. }
@@ -388,6 +446,7 @@ impl Client {
             ClientState::Lingering { .. } | ClientState::Closed => None,
             ClientState::Request { .. }
             | ClientState::Head { .. }
+            | ClientState::Body { .. }
             | ClientState::Asked { .. }
             | ClientState::Pending { .. }
             | ClientState::Writing(_) => Some(Fault::Gone),
@@ -412,6 +471,7 @@ impl Client {
                 let deadline = *deadline;
                 return self.asked(request, deadline, now);
             }
+            ClientState::Body { .. } => return self.end_body(Incoming::into_head, now),
             ClientState::Pending { .. } => return self.give_up_waiting(now),
             ClientState::Writing(writing) if writing.taken + STALL_LIMIT <= now => {
                 Some(Fault::Stalled)
@@ -480,6 +540,7 @@ impl std::fmt::Debug for Client {
         let state = match &self.state {
             ClientState::Request { .. } => "Request",
             ClientState::Head { .. } => "Head",
+            ClientState::Body { .. } => "Body",
             ClientState::Asked { .. } => "Asked",
             ClientState::Pending { .. } => "Pending",
             ClientState::Writing(_) => "Writing",
@@ -552,6 +613,59 @@ mod tests {
         let mut client = Client::of_interactive_port(Mono(0));
         client.bytes(b"\n", Mono(1));
         assert_eq!(asked(&mut client).as_deref(), Some(&b""[..]));
+    }
+
+    const POST: &[u8] = b"POST /graphite/render HTTP/1.1\r\nContent-Length: 6\r\n\r\n";
+
+    fn body_of(action: Option<Action>) -> Option<Vec<u8>> {
+        match action {
+            Some(Action::Request(Request::Http(head))) if head.target.is_ok() => Some(head.body),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_body_is_taken_after_its_head_wherever_it_is_cut() {
+        let all = [POST, b"a=b&cd", b"stray"].concat();
+        for cut in 1..all.len() {
+            let mut client = Client::of_interactive_port(Mono(0));
+            let mut asked = false;
+            for piece in [&all[..cut], &all[cut..]] {
+                client.bytes(piece, Mono(0));
+                while let Some(action) = client.action() {
+                    match action {
+                        Action::Body => client.admit_body(Some(Arc::default()), Mono(0)),
+                        other => {
+                            assert_eq!(body_of(Some(other)).as_deref(), Some(&b"a=b&cd"[..]));
+                            asked = true;
+                        }
+                    }
+                }
+            }
+            assert!(asked, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_does_not_come_or_has_no_room_is_refused() {
+        let begun = |place: Option<Arc<()>>| {
+            let mut client = Client::of_interactive_port(Mono(0));
+            client.bytes(POST, Mono(0));
+            assert_eq!(client.action(), Some(Action::Body));
+            client.admit_body(place, Mono(0));
+            client.bytes(b"a", Mono(9_000));
+            client
+        };
+        let mut late = begun(Some(Arc::default()));
+        late.timeout(Mono(9_999));
+        assert_eq!(late.action(), None);
+        assert!(late.wants_bytes());
+        late.timeout(Mono(10_000));
+        assert_eq!(refused(late.action()), Some(Refusal::ShortBody));
+        let mut ended = begun(Some(Arc::default()));
+        ended.end(Mono(9_000));
+        assert_eq!(refused(ended.action()), Some(Refusal::ShortBody));
+        assert_eq!(refused(begun(None).action()), Some(Refusal::Bodies));
     }
 
     #[test]

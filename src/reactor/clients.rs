@@ -112,6 +112,10 @@ impl Connection {
             while let Some(action) = self.machine.action() {
                 match action {
                     Action::Request(request) => self.answer(request, shared),
+                    Action::Body => {
+                        let place = http::body_place(&shared.bodies);
+                        self.machine.admit_body(place, shared.now.mono);
+                    }
                     // If the client is gone already, the next read shows it.
                     Action::CloseWrite => drop(self.stream.shutdown(Shutdown::Write)),
                     Action::Close(fault) => {

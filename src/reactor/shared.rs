@@ -99,6 +99,8 @@ pub(super) struct Shared {
     pub(super) sampler: Option<Sampler>,
     /// A clone of this is held by each scrape under way.
     pub(super) scrapes: Arc<()>,
+    /// A clone of this is held by each body of a request under way.
+    pub(super) bodies: Arc<()>,
     /// Answers that the plugin thread is to make.
     pub(super) errands: Errands,
     pub(super) host_name: String,
@@ -151,6 +153,7 @@ impl Shared {
             summaries: SummaryStatus::default(),
             sampler: None,
             scrapes: Arc::default(),
+            bodies: Arc::default(),
             errands: Errands::default(),
             host_name,
             own_names,

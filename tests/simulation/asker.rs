@@ -32,7 +32,7 @@ pub struct Manner {
 /// What asks for what another thread answers.
 pub const LATER: &[u8] = b"/later";
 
-const LINES: [&[u8]; 12] = [
+const LINES: [&[u8]; 14] = [
     b"/",
     b"/c0",
     b"/c1/h0",
@@ -45,6 +45,8 @@ const LINES: [&[u8]; 12] = [
     b"GET /*/h0 HTTP/1.1\r\nHost: x\r\n",
     b"GET /later/c0 HTTP/1.0\r\n",
     b"GET /later/ HTTP/1.1\r\nHost: x\r\n",
+    b"POST /graphite/later/c1 HTTP/1.1\r\nContent-Length: 5\r\n\r\na=b&c",
+    b"POST /graphite/later HTTP/1.1\r\nContent-Length: 500\r\n\r\nshort",
 ];
 
 impl Manner {

@@ -3,6 +3,7 @@
 use gmetad_core::answer::query::{Query, Selection};
 use gmetad_core::answer::xml::Render;
 use gmetad_core::client::{Client, Request};
+use gmetad_core::http::{Method, Status};
 use gmetad_core::model::Mono;
 use gmetad_core::pending::{MAX_PENDING, PENDING_LIMIT};
 use gmetad_core::{client, http};
@@ -138,6 +139,10 @@ impl World {
                     self.answer(number, request);
                     has_asked = true;
                 }
+                client::Action::Body => {
+                    let place = http::body_place(&self.bodies);
+                    asker.machine.admit_body(place, self.now);
+                }
                 client::Action::CloseWrite => {
                     asker.done = true;
                     if asker.manner.closes {
@@ -184,10 +189,28 @@ impl World {
             Request::All => (Selection::all(), None),
             Request::Line(line) => (Selection::resolve(&snapshot, &Query::parse(&line)), None),
             Request::Http(head) => {
-                let target = head.target.expect("none of them sends a bad one");
+                let target = match head.target {
+                    Ok(target) => target,
+                    Err(refusal) => {
+                        let of_body = [http::Refusal::ShortBody, http::Refusal::Length];
+                        assert!(of_body.contains(&refusal), "others send nothing bad");
+                        let answer = http::HttpAnswer::text(Status::BadRequest, "", "no");
+                        asker.refused = true;
+                        asker
+                            .machine
+                            .answer(answer.into_body(head.method), now.mono);
+                        self.tally.without_body += 1;
+                        return;
+                    }
+                };
+                if head.method == Method::Post {
+                    assert_eq!(head.body, b"a=b&c");
+                    self.tally.bodies += 1;
+                }
+                let target = target.strip_prefix(b"/graphite").unwrap_or(&target);
                 let (path, later) = match target.strip_prefix(LATER) {
                     Some(path) => (path, Some(head.method)),
-                    None => (&target[..], None),
+                    None => (target, None),
                 };
                 let query = Query::parse(path);
                 (Selection::resolve_strict(&snapshot, &query).0, later)
@@ -208,6 +231,7 @@ impl World {
                     snapshot,
                     selection,
                     now,
+                    slices: 1 + self.random.below(3),
                 });
                 self.let_plugins_work();
             }
@@ -228,7 +252,11 @@ impl World {
 
     /// The plugin thread has an answer, for whoever still waits for it.
     pub fn deliver(&mut self) {
-        let (number, errand, body) = self.plugins.done().answer();
+        let Some(question) = self.plugins.done() else {
+            self.tally.sliced += 1;
+            return self.let_plugins_work();
+        };
+        let (number, errand, body) = question.answer();
         let asker = self.askers.get_mut(&number);
         let waits = asker.as_ref().is_some_and(|it| it.pending_since.is_some());
         assert_eq!(errand.is_wanted(), waits);

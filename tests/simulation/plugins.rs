@@ -1,4 +1,5 @@
-//! The plugin thread: makes answers one after the other, mostly soon, and is stuck now and then.
+//! The plugin thread: reads what answers need, a slice of one after a slice of the other, mostly soon,
+//! and is stuck now and then.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ pub struct Question {
     pub snapshot: Arc<Snapshot>,
     pub selection: Selection,
     pub now: Now,
+    /// Slices of work that are left, at least one.
+    pub slices: u64,
 }
 
 impl Question {
@@ -63,8 +66,14 @@ impl Plugins {
         None
     }
 
-    /// The question at work is done.
-    pub fn done(&mut self) -> Question {
-        self.at_work.take().expect("it was at work")
+    /// A slice of the question at work is done. If it was the last, gives the question back.
+    pub fn done(&mut self) -> Option<Question> {
+        let mut question = self.at_work.take().expect("it was at work");
+        question.slices -= 1;
+        if question.slices == 0 {
+            return Some(question);
+        }
+        self.queue.push_back(question);
+        None
     }
 }

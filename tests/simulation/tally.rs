@@ -17,6 +17,11 @@ pub struct Tally {
     pub in_vain: u64,
     /// Questions of clients that nobody waited for before they were begun.
     pub spared: u64,
+    /// Slices after which a question waited for its next one.
+    pub sliced: u64,
+    /// Requests with a body, and those whose body did not come.
+    pub bodies: u64,
+    pub without_body: u64,
     /// Clients that were told so, and those that were told to ask again.
     pub late: u64,
     pub busy: u64,
@@ -37,6 +42,9 @@ impl Tally {
         self.delivered += other.delivered;
         self.in_vain += other.in_vain;
         self.spared += other.spared;
+        self.sliced += other.sliced;
+        self.bodies += other.bodies;
+        self.without_body += other.without_body;
         self.late += other.late;
         self.busy += other.busy;
         for (into, from) in [
@@ -58,6 +66,9 @@ impl Tally {
             self.moved,
             self.gzipped,
             self.answers,
+            self.sliced,
+            self.bodies,
+            self.without_body,
             self.delivered,
             self.in_vain,
             self.spared,

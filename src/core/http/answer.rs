@@ -279,8 +279,18 @@ impl HttpAnswer {
                 "",
                 &Readable::line(refusal).to_string(),
             ),
+            Refusal::ShortBody => {
+                HttpAnswer::text(Status::RequestTimeout, "", &refusal.to_string())
+            }
+            Refusal::LongBody => HttpAnswer::text(Status::TooLarge, "", &refusal.to_string()),
+            Refusal::Bodies => HttpAnswer::text(
+                Status::Unavailable,
+                "Retry-After: 1\r\n",
+                &refusal.to_string(),
+            ),
             Refusal::LongLine(_) => HttpAnswer::text(Status::UriTooLong, "", &refusal.to_string()),
             Refusal::RequestLine
+            | Refusal::Length
             | Refusal::Field
             | Refusal::Hosts
             | Refusal::LongHead

@@ -56,7 +56,7 @@ impl Door {
                 method: head.method,
                 path: if path.is_empty() { b"/" } else { path }.to_vec(),
                 query: query.to_vec(),
-                body: Vec::new(),
+                body: head.body.clone(),
                 pages: self.pages(),
             })
         };

@@ -4,7 +4,7 @@
 
 use thiserror::Error;
 
-use super::Access;
+use super::{Access, MAX_BODIES, MAX_BODY_BYTES};
 
 /// Longest head, with its request line and line ends.
 pub const MAX_HEAD_BYTES: usize = 8 << 10;
@@ -34,6 +34,8 @@ pub struct Head {
     fields: Vec<u8>,
     /// The authority of a target in the absolute form.
     authority: Option<Vec<u8>>,
+    /// The body of a POST.
+    pub body: Vec<u8>,
 }
 
 /// Why a request is refused.
@@ -60,6 +62,18 @@ pub enum Refusal {
     /// The head is too long.
     #[error("the head of the request is longer than {MAX_HEAD_BYTES} bytes")]
     LongHead,
+    /// It is not said how long a body is.
+    #[error("a POST needs a Content-Length, and no Transfer-Encoding")]
+    Length,
+    /// A body is too long.
+    #[error("the body of the request is longer than {MAX_BODY_BYTES} bytes")]
+    LongBody,
+    /// A body has not come as far as its head says.
+    #[error("the body of the request has not come whole within 10 s")]
+    ShortBody,
+    /// There are too many bodies at a time.
+    #[error("{MAX_BODIES} requests with bodies are under way")]
+    Bodies,
     /// The method is neither GET nor HEAD.
     #[error("only GET and HEAD are answered here")]
     Method,
@@ -94,6 +108,7 @@ impl Head {
                 authority: authority(target).map(<[u8]>::to_vec),
                 target: Ok(without_authority(target).to_vec()),
                 fields: fields.to_vec(),
+                body: Vec::new(),
             },
             Err(refusal) => Head::refused(bytes, refusal),
         }
@@ -106,6 +121,16 @@ impl Head {
             target: Err(refusal),
             fields: Vec::new(),
             authority: None,
+            body: Vec::new(),
+        }
+    }
+
+    /// The same request, refused.
+    pub(super) fn but_refused(self, refusal: Refusal) -> Head {
+        Head {
+            target: Err(refusal),
+            body: Vec::new(),
+            ..self
         }
     }
 
@@ -140,10 +165,10 @@ impl Head {
 }
 
 fn method(head: &[u8]) -> Method {
-    if head.starts_with(b"HEAD ") {
-        Method::Head
-    } else {
-        Method::Get
+    match head.iter().position(|&b| b == b' ').map(|end| &head[..end]) {
+        Some(b"HEAD") => Method::Head,
+        Some(b"POST") => Method::Post,
+        _ => Method::Get,
     }
 }
 
@@ -202,6 +227,7 @@ fn target_of_line(line: &[u8]) -> Result<&[u8], Refusal> {
     }
     match &line[..first] {
         b"GET" | b"HEAD" => {}
+        b"POST" if takes_post(without_authority(&line[first + 1..last])) => {}
         // Their targets are not checked: that of OPTIONS may be `*`.
         method if is_token(method) => return Err(Refusal::Method),
         _ => return Err(Refusal::RequestLine),
@@ -211,6 +237,11 @@ fn target_of_line(line: &[u8]) -> Result<&[u8], Refusal> {
         return Err(Refusal::RequestLine);
     }
     Ok(target)
+}
+
+/// Whether a request for that target may have its arguments in a body.
+fn takes_post(target: &[u8]) -> bool {
+    target.starts_with(b"/graphite/")
 }
 
 /// What follows the scheme of a target in the absolute form, as sent to a proxy:

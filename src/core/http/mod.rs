@@ -4,6 +4,7 @@
 
 mod access;
 mod answer;
+mod body;
 mod door;
 mod head;
 mod page;
@@ -13,7 +14,8 @@ pub use access::{ALL, Access};
 pub use answer::{
     Content, Context, Continue, HttpAnswer, Later, MAX_SCRAPES, Reply, Status, answer, later, place,
 };
+pub use body::{Incoming, MAX_BODIES, MAX_BODY_BYTES, body_place};
 pub use door::{Door, Rooms, Way};
 pub use head::{Head, MAX_HEAD_BYTES, Method, Refusal, begins_request_line, is_request_line};
-pub use page::{MAX_BODY_BYTES, PageContext, PageRequest, Room, decoded, form};
+pub use page::{PageContext, PageRequest, Room, decoded, form};
 pub use route::{Asked, Route, Scope};

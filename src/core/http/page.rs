@@ -11,9 +11,6 @@ use crate::model::latin1::from_latin1;
 use crate::model::{Now, Snapshot};
 use crate::status::Report;
 
-/// Largest body of a request.
-pub const MAX_BODY_BYTES: usize = 256 << 10;
-
 /// A part of the paths that is answered by a crate of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
