@@ -186,7 +186,7 @@ impl Connection {
 
     fn answer(&mut self, request: Request, shared: &mut Shared) {
         self.asked = Some(shared.now.mono);
-        let snapshot = shared.store.snapshot();
+        let snapshot = shared.keeper.snapshot();
         self.moment = Some(shared.moments.give(&snapshot, shared.now.mono));
         let body = match request {
             Request::All => render(Selection::all(), shared),
@@ -226,7 +226,7 @@ impl Connection {
     /// The answer in the plain form.
     fn part(&self, query: &Query, shared: &mut Shared) -> Box<dyn Body> {
         self.tell_ignored(query.ignored.as_deref(), shared);
-        let selection = Selection::resolve(&shared.store.snapshot(), query);
+        let selection = Selection::resolve(&shared.keeper.snapshot(), query);
         render(selection, shared)
     }
 
@@ -246,7 +246,7 @@ fn with_context(
     origin: Option<&[u8]>,
     answer: impl FnOnce(&mut Context<'_>) -> Box<dyn Body>,
 ) -> Box<dyn Body> {
-    let (snapshot, now) = (shared.store.snapshot(), shared.now);
+    let (snapshot, now) = (shared.keeper.snapshot(), shared.now);
     let place = http::place(&shared.scrapes);
     let readers = shared.access.fields(origin);
     answer(&mut Context {
@@ -259,5 +259,5 @@ fn with_context(
 }
 
 fn render(selection: Selection, shared: &mut Shared) -> Box<dyn Body> {
-    Box::new(Render::new(shared.store.snapshot(), selection, shared.now))
+    Box::new(Render::new(shared.keeper.snapshot(), selection, shared.now))
 }

@@ -10,6 +10,8 @@ mod bind;
 mod chores;
 mod clients;
 mod clock;
+mod handing;
+mod keeper;
 mod listen;
 mod moments;
 mod names;
@@ -32,7 +34,7 @@ mod sources;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::{Events, Poll, Waker};
@@ -44,6 +46,7 @@ use crate::host::Sampler;
 use crate::{logging, plugins};
 
 pub use bind::{BindError, try_port};
+use keeper::Reply;
 pub use once::{Brought, Round, SourceRound};
 pub use reload::Origin;
 use reload::Reloading;
@@ -70,6 +73,9 @@ pub enum RunError {
     /// No thread could be started.
     #[error("cannot start the plugin thread: {0}")]
     Plugins(io::Error),
+    /// Nor this one.
+    #[error("cannot start the thread that reads documents: {0}")]
+    Keeper(io::Error),
 }
 
 /// The event loop, with its ports bound.
@@ -106,7 +112,7 @@ impl Reactor {
 
     /// Polls, serves and feeds the plugins until SIGTERM or SIGINT. Returns the name of the signal.
     pub fn run(mut self) -> Result<&'static str, RunError> {
-        self.start_plugins()?;
+        self.start_threads()?;
         self.shared.sampler = Sampler::start()
             .inspect_err(|err| {
                 log::warn!("host statistics disabled, cannot start their thread: {err}");
@@ -124,7 +130,8 @@ impl Reactor {
         Ok(self.shared.ending.map_or("", |ending| ending.why))
     }
 
-    fn start_plugins(&mut self) -> Result<(), RunError> {
+    fn start_threads(&mut self) -> Result<(), RunError> {
+        self.shared.keeper.start().map_err(RunError::Keeper)?;
         let waker = Arc::clone(&self.waker);
         let wake = Box::new(move || {
             // If the loop cannot be woken now, it looks at the queue when it next wakes.
@@ -143,9 +150,23 @@ impl Reactor {
         for event in events.iter() {
             self.event(event);
         }
+        self.work();
+        if self.shared.keeper.is_gone() {
+            return Err(io::Error::other(
+                "the thread that reads documents has ended; this is a bug in gmetad, please report \
+                 it",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Does what is due, and a turn of those who wait for one.
+    fn work(&mut self) {
         while let Some(index) = self.shared.timers.due(self.shared.now.mono) {
             if let Some(key) = self.slots.key_at(index) {
+                let start = Instant::now();
                 self.timeout(key);
+                self.shared.turns.add(start.elapsed());
             }
         }
         for _ in 0..PROMPT_TURNS {
@@ -160,12 +181,13 @@ impl Reactor {
         if let Some(first) = self.shared.moments.let_go_before(self.shared.now.mono) {
             self.let_go_before(first);
         }
+        let start = Instant::now();
         self.look_after_plugins();
-        Ok(())
+        self.shared.turns.add(start.elapsed());
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let limit = if self.slots.are_ready() {
+        let limit = if self.slots.are_ready() || !self.shared.handing.is_empty() {
             Some(Duration::ZERO)
         } else {
             let now = self.shared.clock.mono();
@@ -213,12 +235,14 @@ impl Reactor {
 
     /// Does a bounded amount of work.
     fn turn(&mut self, key: Key) {
+        let start = Instant::now();
         self.shared.now = self.shared.clock.now();
         let turn = match self.slots.get_mut(key) {
             None => return,
             Some(Slot::Signals) => self.take_signals(),
             Some(Slot::Waker) => self.take_answers(),
-            Some(Slot::Chore(_)) => self.expire_one(),
+            // Done when its deadline passes.
+            Some(Slot::Chore(_)) => Turn::Waits,
             Some(Slot::Listener(_)) => self.accept(key),
             Some(Slot::RrdcachedListener(_)) => self.accept_rrdcached(key),
             Some(Slot::Source(source)) => source.turn(&mut self.shared),
@@ -238,6 +262,7 @@ impl Reactor {
             Turn::Again => self.slots.queue(key, Lane::Bulk),
             Turn::Gone => self.remove(key),
         }
+        self.shared.turns.add(start.elapsed());
     }
 
     /// Queues the slot for a turn.
@@ -256,6 +281,8 @@ impl Reactor {
         }
         if let Some(Slot::Client(_)) = removed {
             self.shared.clients.connected -= 1;
+            drop(removed);
+            self.shared.dispose_of_moments();
         }
     }
 
@@ -293,7 +320,41 @@ impl Reactor {
         }
         self.take_rrdcached_answers();
         self.take_histories();
+        self.take_replies();
         Turn::Waits
+    }
+
+    /// Takes what the keeper has done.
+    fn take_replies(&mut self) {
+        while let Some(replies) = self.shared.keeper.replies() {
+            self.shared.dispose_of_moments();
+            for reply in replies {
+                self.take_reply(reply);
+            }
+        }
+    }
+
+    /// Takes what is not about a source.
+    fn take_own_reply(&mut self, reply: Reply) {
+        match reply {
+            Reply::Summed(summed) => self.summed(summed),
+            Reply::Applied(changes) => reload::tell(&changes),
+            Reply::Digested { .. } | Reply::Complete { .. } | Reply::Failed { .. } => {}
+        }
+    }
+
+    fn take_reply(&mut self, reply: Reply) {
+        let key = match &reply {
+            Reply::Digested { attempt, .. } | Reply::Complete { attempt, .. } => attempt.key,
+            Reply::Failed { key, .. } => *key,
+            Reply::Summed(_) | Reply::Applied(_) => return self.take_own_reply(reply),
+        };
+        if let Some(Slot::Source(source)) = self.slots.get_mut(key) {
+            source.reply(reply, &mut self.shared);
+            self.make_ready(key);
+        } else {
+            self.shared.keeper.dispose(reply);
+        }
     }
 }
 

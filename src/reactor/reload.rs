@@ -15,6 +15,7 @@ use mio::Waker;
 use nix::unistd::Uid;
 
 use super::Reactor;
+use super::keeper::Ask;
 use super::shared::{Chore, identity, room_for_clients, settings};
 use super::slot::Slot;
 use super::slots::Key;
@@ -157,13 +158,7 @@ impl Reactor {
             logging::remark_lines(*level, text);
         }
         self.apply(&changes);
-        gmetad_core::life!("{}", told(&changes));
-        for name in &changes.later {
-            logging::insist(
-                Level::Warn,
-                format_args!("{name} has changed; it takes effect at the next start"),
-            );
-        }
+        self.shared.keeper.ask(Ask::Applied(Box::new(changes)));
     }
 
     fn apply(&mut self, changes: &Changes) {
@@ -174,11 +169,11 @@ impl Reactor {
         shared.max_clients = room_for_clients(config.sources.len());
         let new_identity = identity(config);
         if new_identity != identity(&before) {
-            shared.store.set_identity(new_identity);
+            shared.keeper.ask(Ask::Identity(new_identity));
         }
         let new_settings = settings(config);
         if new_settings != settings(&before) {
-            shared.store.set_settings(new_settings);
+            shared.keeper.ask(Ask::Settings(new_settings));
         }
         if config.trust != before.trust {
             shared.trust = Trust::new(&config.trust).with_addresses_of(&shared.trust);
@@ -215,7 +210,7 @@ impl Reactor {
             }
         });
         let order: Vec<SourceId> = ids.collect();
-        self.shared.store.set_order(order);
+        self.shared.keeper.set_order(order);
     }
 
     fn sources_by_name(&self) -> HashMap<Arc<str>, Key> {
@@ -243,7 +238,7 @@ impl Reactor {
         let schedule = Schedule::new(config.interval, shared.random.split());
         let first_start = schedule.first(at, count, now);
         let machine = gmetad_core::poll::Poll::new(config, schedule, first_start);
-        let id = shared.store.add_source();
+        let id = shared.keeper.add_source(&config.name);
         let status = SourceStatus {
             name: config.name.clone(),
             interval: config.interval,
@@ -268,9 +263,9 @@ impl Reactor {
         };
         let shared = &mut self.shared;
         source.machine.stop();
-        // Returns its parser to the store if a poll is under way.
+        // Gives its document up if a poll is under way.
         source.act(shared);
-        shared.store.remove_source(source.id, shared.now.mono);
+        shared.keeper.remove_source(source.id, shared.now);
         self.remove(key);
     }
 
@@ -291,12 +286,20 @@ impl Reactor {
 }
 
 /// Wakes the loop when the thread that holds it ends, by a panic too.
-struct WakeAtEnd(Arc<Waker>);
+#[derive(Debug)]
+pub(super) struct WakeAtEnd(pub(super) Arc<Waker>);
+
+impl WakeAtEnd {
+    /// Wakes the loop.
+    pub(super) fn wake(&self) {
+        // If the loop cannot be woken, it is ending.
+        let _ = self.0.wake();
+    }
+}
 
 impl Drop for WakeAtEnd {
     fn drop(&mut self) {
-        // If the loop cannot be woken, it is ending.
-        let _ = self.0.wake();
+        self.wake();
     }
 }
 
@@ -318,6 +321,17 @@ fn read(origin: Origin, waker: Arc<Waker>) -> std::io::Result<Receiver<Reading>>
             let _ = sender.send(parts::load(&conf, &overrides, &host_name));
         })?;
     Ok(outcome)
+}
+
+/// Logs what the configuration, which is in force now, has changed.
+pub(super) fn tell(changes: &Changes) {
+    gmetad_core::life!("{}", told(changes));
+    for name in &changes.later {
+        logging::insist(
+            Level::Warn,
+            format_args!("{name} has changed; it takes effect at the next start"),
+        );
+    }
 }
 
 /// Logs why the configuration is not applied.

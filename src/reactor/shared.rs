@@ -14,6 +14,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use super::TURN_BYTES;
 use super::arrivals::Arrivals;
 use super::clock::Clock;
+use super::handing::Handing;
+use super::keeper::Keeper;
 use super::moments::Moments;
 use super::names::Names;
 use super::nuisance::{Nuisance, Nuisances};
@@ -27,7 +29,7 @@ use gmetad_core::http::Access;
 use gmetad_core::ingest::ParseSettings;
 use gmetad_core::model::{GridIdentity, Mono, Now};
 use gmetad_core::pending::Errands;
-use gmetad_core::status::{ClientStatus, SourceStatus, SummaryStatus};
+use gmetad_core::status::{ClientStatus, LoopStatus, SourceStatus, SummaryStatus};
 use gmetad_core::store::Store;
 use gmetad_core::timers::{Random, Timers};
 use gmetad_core::trust::Trust;
@@ -43,7 +45,7 @@ const SPARE_DESCRIPTORS: u64 = 64;
 pub(super) enum Chore {
     /// Summarize all sources.
     Summary,
-    /// Drop what is past its DMAX, one source a turn.
+    /// Drop what is past its DMAX.
     Expiry,
     /// Resolve the trusted names again.
     Names,
@@ -74,7 +76,12 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     /// As of the start of the turn.
     pub(super) now: Now,
-    pub(super) store: Store,
+    /// The thread that has the store.
+    pub(super) keeper: Keeper,
+    /// What it has brought for the plugins.
+    pub(super) handing: Handing,
+    /// Whether the keeper is asked to sum all up.
+    pub(super) summing: bool,
     /// Deadlines, by the index of the slot's key.
     pub(super) timers: Timers,
     pub(super) resolver: Resolver,
@@ -95,6 +102,7 @@ pub(super) struct Shared {
     /// By the source's id; entries of removed sources remain.
     pub(super) sources: Vec<SourceStatus>,
     pub(super) summaries: SummaryStatus,
+    pub(super) turns: LoopStatus,
     /// From the start of the run on, if its thread could be started.
     pub(super) sampler: Option<Sampler>,
     /// A clone of this is held by each scrape under way.
@@ -111,8 +119,6 @@ pub(super) struct Shared {
     pub(super) buffer: Box<[u8]>,
     /// By the chore's number.
     chores: [Key; Chore::ALL.len()],
-    /// Next source of the expiry sweep under way.
-    pub(super) expiring: usize,
     /// Poll each source once only.
     pub(super) once: bool,
     /// From the first SIGTERM or SIGINT on.
@@ -132,10 +138,13 @@ impl Shared {
         let own_names = own_names(&host_name);
         let seed = RandomState::new().hash_one(std::process::id());
         log::debug!("seed of every random decision: {seed}");
+        let store = Store::new(identity(config), settings(config));
         Shared {
             now: clock.now(),
             clock,
-            store: Store::new(identity(config), settings(config)),
+            keeper: Keeper::new(store, Arc::clone(waker)),
+            handing: Handing::default(),
+            summing: false,
             timers: Timers::default(),
             resolver: Resolver::new(Arc::clone(waker)),
             plugins: None,
@@ -151,6 +160,7 @@ impl Shared {
             moments: Moments::default(),
             sources: Vec::new(),
             summaries: SummaryStatus::default(),
+            turns: LoopStatus::default(),
             sampler: None,
             scrapes: Arc::default(),
             bodies: Arc::default(),
@@ -160,7 +170,6 @@ impl Shared {
             random: Random::new(seed),
             buffer: vec![0; TURN_BYTES].into(),
             chores,
-            expiring: 0,
             once: false,
             ending: None,
             registry,

@@ -1,6 +1,6 @@
 //! Connections to the polled sources: does the I/O that their poll machines ask for.
 //!
-//! When, where and for how long to poll is decided in the core.
+//! When, where and for how long to poll is decided in the core. What comes is read by the keeper.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
@@ -12,13 +12,14 @@ use mio::event::Event;
 use mio::net::TcpStream;
 
 use super::clock::Clock;
+use super::handing::Batch;
+use super::keeper::{Ask, Attempt, Brought, Reply};
 use super::resolver::{Asker, Question};
 use super::shared::{Chore, Shared};
 use super::slots::{Key, Turn};
 use crate::logging;
 use gmetad_core::complaint::{Complaint, Say, span};
 use gmetad_core::model::{Mono, Node, Now};
-use gmetad_core::plugin::{Invented, Update};
 use gmetad_core::poll::{Action, HostFailure, Outcome, Poll, SourceAnswer};
 use gmetad_core::source::SourceConfig;
 use gmetad_core::status::SourceState;
@@ -32,6 +33,12 @@ pub(super) struct Source {
     pub(super) machine: Poll,
     key: Key,
     stream: Option<TcpStream>,
+    /// The connection whose document is being read.
+    attempt: Option<Attempt>,
+    /// What the document brought that has just ended.
+    brought: Option<Brought>,
+    /// Hosts and metrics of its last document.
+    pub(super) holds: (usize, usize),
     /// A read may give bytes or the end of the document.
     readable: bool,
     /// The peer has closed its side, so another read is needed after a short one.
@@ -53,6 +60,9 @@ impl Source {
             machine,
             key,
             stream: None,
+            attempt: None,
+            brought: None,
+            holds: (0, 0),
             readable: false,
             hung_up: false,
             down: Complaint::new(),
@@ -89,19 +99,40 @@ impl Source {
         if self.machine.is_connecting() {
             self.look_at_connection(shared);
         }
-        if self.machine.has_backlog() {
-            let start = Instant::now();
-            self.machine.work(shared.now.mono, shared.store.table());
-            shared.status_of(self.id).busy += start.elapsed();
-        } else if self.machine.wants_bytes() && self.readable {
+        if self.machine.wants_bytes() && self.readable {
             self.read(shared);
         }
         self.act(shared);
         shared.set_deadline(self.key, self.machine.deadline());
-        if self.machine.has_backlog() || (self.machine.wants_bytes() && self.readable) {
+        if self.machine.wants_bytes() && self.readable {
             Turn::Again
         } else {
             Turn::Waits
+        }
+    }
+
+    /// Takes what the keeper has done. A turn must follow.
+    pub(super) fn reply(&mut self, reply: Reply, shared: &mut Shared) {
+        match reply {
+            Reply::Digested {
+                attempt,
+                part,
+                busy,
+            } => {
+                shared.status_of(self.id).busy += busy;
+                if self.attempt == Some(attempt) {
+                    self.machine.digested(part, shared.now.mono);
+                }
+            }
+            Reply::Complete { attempt, brought } if self.attempt == Some(attempt) => {
+                self.attempt = None;
+                self.brought = Some(brought);
+                self.machine.complete(shared.now.mono);
+            }
+            // It was given up in the meantime.
+            Reply::Complete { .. } => shared.keeper.dispose(reply),
+            Reply::Failed { nodes, now, .. } => self.hand_on(nodes, false, now, shared),
+            Reply::Summed(_) | Reply::Applied(_) => {}
         }
     }
 
@@ -109,8 +140,10 @@ impl Source {
         let Some(stream) = &self.stream else { return };
         match is_connected(stream) {
             Ok(true) => {
-                let parser = shared.store.begin(self.id);
-                self.machine.connected(parser, shared.now.mono);
+                let attempt = shared.keeper.new_attempt(self.key);
+                self.attempt = Some(attempt);
+                shared.keeper.ask(Ask::Begin(self.id, attempt));
+                self.machine.connected(shared.now.mono);
             }
             Ok(false) => {}
             Err(err) => self.machine.broken(&super::reason(&err), shared.now.mono),
@@ -126,15 +159,15 @@ impl Source {
         match stream.read(buffer) {
             Ok(0) => {
                 self.readable = false;
-                self.machine.end(shared.now.mono);
+                self.machine.arrived();
+                shared.keeper.ask(Ask::End(self.id, shared.now));
             }
             Ok(len) => {
                 // A short read has emptied the socket; later bytes bring a new event.
                 self.readable = len == buffer.len() || self.hung_up;
-                let start = Instant::now();
-                self.machine
-                    .bytes(&buffer[..len], shared.now.mono, shared.store.table());
-                shared.status_of(self.id).busy += start.elapsed();
+                self.machine.arrived();
+                let bytes = buffer[..len].to_vec();
+                shared.keeper.ask(Ask::Bytes(self.id, bytes, shared.now));
             }
             Err(err) => match err.kind() {
                 ErrorKind::WouldBlock => self.readable = false,
@@ -162,7 +195,10 @@ impl Source {
                     }
                 }
                 Action::Close => self.stream = None,
-                Action::Abandon(parser) => shared.store.abort(self.id, *parser),
+                Action::Abandon => {
+                    self.attempt = None;
+                    shared.keeper.ask(Ask::Abandon(self.id));
+                }
                 Action::Ended(outcome) => self.ended(*outcome, shared),
             }
         }
@@ -180,11 +216,13 @@ impl Source {
         Ok(())
     }
 
-    fn ended(&mut self, outcome: Outcome, shared: &mut Shared) {
+    fn ended(&mut self, mut outcome: Outcome, shared: &mut Shared) {
         shared.status_of(self.id).missed += outcome.missed;
         self.tell_missed(&outcome, shared);
-        match outcome.answer {
-            Some(answer) => self.succeeded(answer, &outcome.failures, outcome.started, shared),
+        match outcome.answer.take().zip(self.brought.take()) {
+            Some((answer, brought)) => {
+                self.succeeded(&answer, brought, &outcome, shared);
+            }
             None => self.failed(&outcome.failures, outcome.started, shared),
         }
         if shared.once {
@@ -194,57 +232,53 @@ impl Source {
 
     fn succeeded(
         &mut self,
-        answer: SourceAnswer,
-        failures: &[HostFailure],
-        started: Mono,
+        SourceAnswer { host, moved }: &SourceAnswer,
+        brought: Brought,
+        outcome: &Outcome,
         shared: &mut Shared,
     ) {
-        let SourceAnswer {
-            host,
-            document,
-            wire_bytes,
-            moved,
-        } = answer;
-        let (bytes, damage, metrics) = (document.bytes, document.damage, document.metrics);
-        let has_own_grid = document.has_own_grid;
-        let was_up = shared.store.is_up(self.id);
-        let start = Instant::now();
-        let nodes = shared.store.commit(self.id, document, shared.now);
-        let busy = start.elapsed();
-        shared.summaries.clusters += nodes.len() as u64;
-        let took = shared.now.mono.since(started);
+        let now = shared.instant();
+        let took = shared.now.mono.since(outcome.started);
+        self.holds = (brought.hosts, brought.metrics);
+        shared.summaries.clusters += brought.nodes.len() as u64;
         let status = shared.status_of(self.id);
+        let was_up = status.state == SourceState::Up;
         status.polls_ok.add(took, Clock::epoch_ms());
         status.state = SourceState::Up;
-        status.host.clone_from(&host);
+        status.host.clone_from(host);
         status.failure = None;
-        status.busy += busy;
-        status.metrics += metrics;
-        status.document_bytes += bytes;
-        status.wire_bytes += wire_bytes;
-        status.damage += damage;
+        status.busy += brought.busy;
+        status.metrics += brought.values;
+        status.document_bytes += brought.bytes;
+        status.wire_bytes += brought.wire_bytes;
+        status.damage += brought.damage;
         let first = status.polls_ok.num == 1;
 
-        let now = shared.instant();
         if first {
-            self.tell_arrival(&host, shared);
+            self.tell_arrival(host, shared);
         } else {
-            self.tell_host(&host, failures, moved, now);
+            self.tell_host(host, &outcome.failures, *moved, now);
         }
-        self.tell_damage(damage, now);
-        self.tell_own_grid(has_own_grid);
-        if log::log_enabled!(log::Level::Debug) {
-            self.log_document(&nodes, bytes, &host, took);
-        }
+        self.tell_damage(brought.damage, now);
+        self.tell_own_grid(brought.has_own_grid);
+        log::debug!(
+            "source \"{}\": {} hosts, {} metrics in {} bytes from {host} in {} ms",
+            self.name,
+            brought.hosts,
+            brought.metrics,
+            brought.bytes,
+            took.as_millis()
+        );
         if !was_up && !shared.once {
             // Include the source in the root summary without waiting for the period.
             shared.set_chore(Chore::Summary, Some(shared.now.mono));
         }
-        self.hand_on(nodes, true, shared);
+        self.hand_on(brought.nodes, true, brought.now, shared);
     }
 
     fn failed(&mut self, failures: &[HostFailure], started: Mono, shared: &mut Shared) {
-        shared.store.fail(self.id, shared.now);
+        let fail = Ask::Fail(self.id, self.key, shared.now);
+        shared.keeper.ask(fail);
         let reasons = listed(failures);
         let (took, now_ms) = (shared.now.mono.since(started), Clock::epoch_ms());
         let status = shared.status_of(self.id);
@@ -265,17 +299,6 @@ impl Source {
             ),
             None => log::debug!("source \"{}\": poll failed: {reasons}", self.name),
         }
-        let nodes = shared.store.nodes_of(self.id).to_vec();
-        self.hand_on(nodes, false, shared);
-    }
-
-    fn log_document(&self, nodes: &[Node], bytes: u64, host: &str, took: Duration) {
-        let (hosts, metrics) = count(nodes);
-        log::debug!(
-            "source \"{}\": {hosts} hosts, {metrics} metrics in {bytes} bytes from {host} in {} ms",
-            self.name,
-            took.as_millis()
-        );
     }
 
     /// Logs that the source answers for the first time.
@@ -356,22 +379,15 @@ impl Source {
         }
     }
 
-    /// Sends the source's nodes to the plugins.
-    fn hand_on(&self, nodes: Vec<Node>, up: bool, shared: &mut Shared) {
-        let now: Now = shared.now;
-        let Some(plugins) = &mut shared.plugins else {
-            return;
-        };
-        for node in nodes {
-            plugins.send(Update {
-                source: Arc::clone(&self.name),
-                interval: self.interval,
-                up,
-                node,
-                now,
-                invented: Invented::default(),
-            });
-        }
+    /// Hands the source's nodes to the plugins.
+    fn hand_on(&self, nodes: Vec<Node>, up: bool, now: Now, shared: &mut Shared) {
+        shared.handing.add(Batch::Nodes {
+            source: Arc::clone(&self.name),
+            interval: self.interval,
+            up,
+            now,
+            nodes: nodes.into_iter(),
+        });
     }
 }
 
@@ -396,7 +412,7 @@ pub(super) fn count(nodes: &[Node]) -> (usize, usize) {
                 (hosts + cluster.hosts.len(), metrics + cluster.metrics.len())
             }
             Node::Grid(grid) => (
-                hosts + (grid.summary.hosts_up + grid.summary.hosts_down) as usize,
+                hosts + grid.summary.hosts_up as usize + grid.summary.hosts_down as usize,
                 metrics + grid.summary.metrics.len(),
             ),
         })

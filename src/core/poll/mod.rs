@@ -1,6 +1,7 @@
 //! The polls of one source, as a state machine: which of its hosts, when, and for how long.
 //!
-//! No sockets, clock, threads or look-ups: events go in with their time, actions come out.
+//! No sockets, clock, threads or look-ups: events go in with their time, actions come out. The
+//! bytes of a document go to an [`Intake`], wherever that is; the machine is told what they were.
 
 mod intake;
 mod limits;
@@ -13,12 +14,11 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::ingest::Parser;
-use crate::model::{DefTable, Mono};
+use crate::model::Mono;
 use crate::source::{HostPort, SourceConfig};
 use crate::timers::Schedule;
 
-use intake::{Intake, Taken};
+pub use intake::{Intake, Taken};
 pub use limits::{ADDRESSES_FRESH, CONNECT_LIMIT, RESOLVE_LIMIT, SILENCE_LIMIT, WHOLE_LIMIT};
 pub use outcome::{Failure, HostFailure, Outcome, SourceAnswer};
 use target::{Addresses, Target};
@@ -39,8 +39,8 @@ pub enum Action {
     Connect(SocketAddr),
     /// Close the connection.
     Close,
-    /// Give back the parser of a document that failed.
-    Abandon(Box<Parser>),
+    /// Give up the intake of a document that failed.
+    Abandon,
     /// The poll is over.
     Ended(Box<Outcome>),
 }
@@ -92,11 +92,9 @@ enum Step {
     /// Waiting for the connection.
     Connecting { address: SocketAddr, deadline: Mono },
     /// Connected and reading the document. Each byte extends the deadline.
-    Reading {
-        address: SocketAddr,
-        deadline: Mono,
-        intake: Box<Intake>,
-    },
+    Reading { address: SocketAddr, deadline: Mono },
+    /// What has come is being read. While the peer waits for us, it is not silent.
+    Digesting { address: SocketAddr },
 }
 
 impl Poll {
@@ -127,23 +125,19 @@ impl Poll {
     pub fn deadline(&self) -> Option<Mono> {
         match &self.state {
             PollState::Idle { next } => Some(*next),
-            PollState::Running(run) => Some(run.deadline.min(match &run.step {
+            PollState::Running(run) => Some(match &run.step {
                 Step::Resolving { deadline }
                 | Step::Connecting { deadline, .. }
-                | Step::Reading { deadline, .. } => *deadline,
-            })),
+                | Step::Reading { deadline, .. } => run.deadline.min(*deadline),
+                Step::Digesting { .. } => run.deadline,
+            }),
             PollState::Stopped => None,
         }
     }
 
     /// Whether it accepts bytes from the connection now.
     pub fn wants_bytes(&self) -> bool {
-        self.intake().is_some_and(|intake| !intake.has_backlog())
-    }
-
-    /// Whether accepted bytes wait for `work`.
-    pub fn has_backlog(&self) -> bool {
-        self.intake().is_some_and(Intake::has_backlog)
+        matches!(self.step(), Some(Step::Reading { .. }))
     }
 
     /// Whether a poll is running.
@@ -153,19 +147,13 @@ impl Poll {
 
     /// Whether it waits for the connection.
     pub fn is_connecting(&self) -> bool {
-        let PollState::Running(run) = &self.state else {
-            return false;
-        };
-        matches!(run.step, Step::Connecting { .. })
+        matches!(self.step(), Some(Step::Connecting { .. }))
     }
 
-    fn intake(&self) -> Option<&Intake> {
+    fn step(&self) -> Option<&Step> {
         match &self.state {
-            PollState::Running(Run {
-                step: Step::Reading { intake, .. },
-                ..
-            }) => Some(intake),
-            _ => None,
+            PollState::Running(run) => Some(&run.step),
+            PollState::Idle { .. } | PollState::Stopped => None,
         }
     }
 
@@ -182,7 +170,7 @@ impl Poll {
                     _ if late => Failure::Overlong(self.whole_limit),
                     Step::Resolving { .. } => Failure::ResolveTimeout,
                     Step::Connecting { .. } => Failure::ConnectTimeout,
-                    Step::Reading { .. } => Failure::Silent,
+                    Step::Reading { .. } | Step::Digesting { .. } => Failure::Silent,
                 };
                 self.give_up(reason, now);
             }
@@ -209,66 +197,45 @@ impl Poll {
         }
     }
 
-    /// The connection is established. `parser` reads what it brings.
-    pub fn connected(&mut self, parser: Parser, now: Mono) {
-        let PollState::Running(run) = &mut self.state else {
-            self.actions.push_back(Action::Abandon(Box::new(parser)));
-            return;
-        };
-        let Step::Connecting { address, .. } = run.step else {
-            self.actions.push_back(Action::Abandon(Box::new(parser)));
-            return;
-        };
-        run.step = Step::Reading {
-            address,
-            deadline: now + SILENCE_LIMIT,
-            intake: Box::new(Intake::new(parser)),
-        };
+    /// The connection is established. What it brings is for a new intake.
+    pub fn connected(&mut self, now: Mono) {
+        if let PollState::Running(run) = &mut self.state
+            && let Step::Connecting { address, .. } = run.step
+        {
+            run.step = Step::Reading {
+                address,
+                deadline: now + SILENCE_LIMIT,
+            };
+        }
     }
 
-    /// Bytes have arrived, at least one. Call this only if `wants_bytes`.
-    pub fn bytes(&mut self, bytes: &[u8], now: Mono, table: &mut DefTable) {
-        let PollState::Running(run) = &mut self.state else {
-            return;
-        };
-        let Step::Reading {
-            deadline, intake, ..
-        } = &mut run.step
-        else {
-            return;
-        };
-        *deadline = now + SILENCE_LIMIT;
-        let taken = intake.bytes(bytes, now, table);
-        self.settle(taken, now);
+    /// Bytes have arrived, or the peer has closed the connection. That was passed on to the intake;
+    /// nothing more is wanted before `digested` or `complete`. Call this only if `wants_bytes`.
+    pub fn arrived(&mut self) {
+        if let PollState::Running(run) = &mut self.state
+            && let Step::Reading { address, .. } = run.step
+        {
+            run.step = Step::Digesting { address };
+        }
     }
 
-    /// Goes on with bytes that were too much work for one call.
-    pub fn work(&mut self, now: Mono, table: &mut DefTable) {
+    /// What arrived was a part of a document, or is why there is none.
+    pub fn digested(&mut self, part: Result<(), Failure>, now: Mono) {
         let PollState::Running(run) = &mut self.state else {
             return;
         };
-        let Step::Reading {
-            deadline, intake, ..
-        } = &mut run.step
-        else {
+        let Step::Digesting { address } = run.step else {
             return;
         };
-        // While the peer waits for us, it is not silent.
-        *deadline = now + SILENCE_LIMIT;
-        let taken = intake.work(now, table);
-        self.settle(taken, now);
-    }
-
-    /// The peer has closed the connection.
-    pub fn end(&mut self, now: Mono) {
-        let PollState::Running(run) = &mut self.state else {
-            return;
-        };
-        let Step::Reading { intake, .. } = &mut run.step else {
-            return;
-        };
-        let taken = intake.end();
-        self.settle(taken, now);
+        match part {
+            Ok(()) => {
+                run.step = Step::Reading {
+                    address,
+                    deadline: now + SILENCE_LIMIT,
+                };
+            }
+            Err(reason) => self.give_up(reason, now),
+        }
     }
 
     /// The connection failed or broke.
@@ -279,7 +246,9 @@ impl Poll {
         match run.step {
             Step::Resolving { .. } => {}
             Step::Connecting { .. } => self.give_up(Failure::Connect(reason.into()), now),
-            Step::Reading { .. } => self.give_up(Failure::Broken(reason.into()), now),
+            Step::Reading { .. } | Step::Digesting { .. } => {
+                self.give_up(Failure::Broken(reason.into()), now);
+            }
         }
     }
 
@@ -415,7 +384,9 @@ impl Poll {
                 target.suspect();
                 (Some(address), run.address + 1)
             }
-            Step::Reading { address, .. } => (Some(address), run.address + 1),
+            Step::Reading { address, .. } | Step::Digesting { address } => {
+                (Some(address), run.address + 1)
+            }
         };
         run.failures.push(HostFailure {
             host: target.label(tried),
@@ -430,26 +401,12 @@ impl Poll {
         }
     }
 
-    /// Acts on what the bytes were.
-    fn settle(&mut self, taken: Result<Taken, Failure>, now: Mono) {
-        match taken {
-            Ok(Taken::More) => {}
-            Ok(Taken::All) => self.succeed(now),
-            Err(reason) => self.give_up(reason, now),
-        }
-    }
-
-    /// The document is complete.
-    fn succeed(&mut self, now: Mono) {
+    /// The document is complete, and has taken effect.
+    pub fn complete(&mut self, now: Mono) {
         let PollState::Running(run) = &mut self.state else {
             return;
         };
-        // Any step without an intake will do: the poll ends below.
-        let step = std::mem::replace(&mut run.step, Step::Resolving { deadline: now });
-        let Step::Reading {
-            address, intake, ..
-        } = step
-        else {
+        let Step::Digesting { address } = run.step else {
             return;
         };
         self.actions.push_back(Action::Close);
@@ -458,19 +415,8 @@ impl Poll {
         let label = target.label(Some(address));
         let moved = target.answered(address) || host != self.first;
         self.first = host;
-        match intake.finish(now) {
-            Ok((document, wire_bytes)) => {
-                let answer = SourceAnswer {
-                    host: label,
-                    document,
-                    wire_bytes,
-                    moved,
-                };
-                self.finish(Some(answer), now);
-            }
-            // Does not happen: the intake says "all" only for a complete document.
-            Err(reason) => self.give_up(reason.into(), now),
-        }
+        let answer = SourceAnswer { host: label, moved };
+        self.finish(Some(answer), now);
     }
 
     fn finish(&mut self, answer: Option<SourceAnswer>, now: Mono) {
@@ -489,19 +435,17 @@ impl Poll {
         })));
     }
 
-    /// Closes the connection, if there is one, and gives its parser back.
+    /// Closes the connection, if there is one, and gives up what it brought.
     fn drop_connection(&mut self) {
-        let PollState::Running(run) = &mut self.state else {
+        let PollState::Running(run) = &self.state else {
             return;
         };
-        match &mut run.step {
+        match run.step {
             Step::Resolving { .. } => {}
             Step::Connecting { .. } => self.actions.push_back(Action::Close),
-            Step::Reading { intake, .. } => {
+            Step::Reading { .. } | Step::Digesting { .. } => {
                 self.actions.push_back(Action::Close);
-                if let Some(parser) = intake.take_parser() {
-                    self.actions.push_back(Action::Abandon(parser));
-                }
+                self.actions.push_back(Action::Abandon);
             }
         }
     }

@@ -191,6 +191,25 @@ fn store(page: &mut Page, report: &Report) {
         "Time spent on sums of everything.",
         root.total.as_secs_f64(),
     );
+    let turns = &report.turns;
+    page.single(
+        "gmetad_loop_turns_total",
+        Counter,
+        "Turns of the event loop.",
+        turns.turns,
+    );
+    page.single(
+        "gmetad_loop_long_turns_total",
+        Counter,
+        "Turns of more than 10 ms.",
+        turns.long_turns,
+    );
+    page.single(
+        "gmetad_loop_turn_seconds_max",
+        Gauge,
+        "The longest turn since the start.",
+        turns.longest_turn.as_secs_f64(),
+    );
 }
 
 fn clients(page: &mut Page, report: &Report) {

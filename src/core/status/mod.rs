@@ -134,6 +134,29 @@ pub struct SummaryStatus {
     pub root: Tally,
 }
 
+/// How the event loop does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoopStatus {
+    /// Turns: pieces of work between which it looks for events.
+    pub turns: u64,
+    /// The longest one.
+    pub longest_turn: Duration,
+    /// Those of more than `LONG_TURN`.
+    pub long_turns: u64,
+}
+
+/// No turn of the loop should take longer: everybody else waits.
+pub const LONG_TURN: Duration = Duration::from_millis(10);
+
+impl LoopStatus {
+    /// Counts a turn.
+    pub fn add(&mut self, took: Duration) {
+        self.turns += 1;
+        self.longest_turn = self.longest_turn.max(took);
+        self.long_turns += u64::from(took > LONG_TURN);
+    }
+}
+
 /// The state of one plugin.
 #[derive(Clone, Debug, Default)]
 pub struct PluginReport {
@@ -261,6 +284,8 @@ pub struct Report {
     pub clients: ClientStatus,
     /// Summaries.
     pub summaries: SummaryStatus,
+    /// The event loop.
+    pub turns: LoopStatus,
     /// In the order of the chain.
     pub plugins: Vec<PluginReport>,
     /// Invalid alert rules: the place and the fault of each, in a line.

@@ -5,6 +5,7 @@
 mod cycles;
 mod expiry;
 mod merge;
+mod order;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,9 +17,7 @@ use crate::model::{
     Cluster, DefTable, GridIdentity, Mono, Node, Now, Snapshot, Summary, SummaryBuilder, Vocabulary,
 };
 
-/// A source, until it is removed. Its number is reused after that.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SourceId(pub usize);
+pub use order::{SourceId, SourceOrder};
 
 /// The state of one source.
 #[derive(Debug, Default)]
@@ -60,9 +59,7 @@ pub struct Store {
     /// By id; entries of removed sources are empty.
     sources: Vec<Source>,
     /// Existing sources in the order they are shown.
-    order: Vec<SourceId>,
-    /// Ids of removed sources.
-    free: Vec<SourceId>,
+    order: SourceOrder,
     /// Merged clusters: those that several sources bring.
     shared: HashMap<Box<str>, Arc<Cluster>>,
     summary: Arc<Summary>,
@@ -78,8 +75,7 @@ impl Store {
             settings,
             table: DefTable::default(),
             sources: Vec::new(),
-            order: Vec::new(),
-            free: Vec::new(),
+            order: SourceOrder::default(),
             shared: HashMap::new(),
             summary: Arc::default(),
             snapshot: None,
@@ -88,19 +84,17 @@ impl Store {
 
     /// Adds a source, last in order.
     pub fn add_source(&mut self) -> SourceId {
-        let id = self.free.pop().unwrap_or_else(|| {
+        let id = self.order.add();
+        if id.0 == self.sources.len() {
             self.sources.push(Source::default());
-            SourceId(self.sources.len() - 1)
-        });
-        self.order.push(id);
+        }
         id
     }
 
     /// Removes a source and its data. Its parser must have been given back.
     pub fn remove_source(&mut self, id: SourceId, now: Mono) {
         let Source { nodes, .. } = std::mem::take(&mut self.sources[id.0]);
-        self.order.retain(|known| *known != id);
-        self.free.push(id);
+        self.order.remove(id);
         for node in &nodes {
             self.share(node.name(), None, now);
         }
@@ -109,13 +103,12 @@ impl Store {
 
     /// All sources in the order they are shown.
     pub fn sources(&self) -> &[SourceId] {
-        &self.order
+        self.order.ids()
     }
 
     /// Changes the order of the sources. `order` must have each of them once.
     pub fn set_order(&mut self, order: Vec<SourceId>) {
-        debug_assert_eq!(order.len(), self.order.len(), "each source is named once");
-        self.order = order;
+        self.order.set(order);
         self.snapshot = None;
     }
 
@@ -211,7 +204,7 @@ impl Store {
             if !self.shared.contains_key(&name) {
                 continue;
             }
-            let answering = self.order.iter().filter(|id| self.sources[id.0].up);
+            let answering = self.order.ids().iter().filter(|id| self.sources[id.0].up);
             let newest = answering
                 .filter_map(|id| Some((self.sources[id.0].node(&name)?.received(), *id)))
                 .max();
@@ -228,7 +221,7 @@ impl Store {
     /// Computes the sums over all sources that are up.
     pub fn summarize(&mut self) -> Arc<Summary> {
         let mut up: HashMap<&str, bool> = HashMap::new();
-        for source in self.order.iter().map(|id| &self.sources[id.0]) {
+        for source in self.order.ids().iter().map(|id| &self.sources[id.0]) {
             for node in &source.nodes {
                 *up.entry(node.name()).or_default() |= source.up;
             }
@@ -261,7 +254,7 @@ impl Store {
             self.share(name, Some(id), now);
             self.snapshot = None;
         }
-        if self.order.last() == Some(&id) {
+        if self.order.ids().last() == Some(&id) {
             self.table.sweep();
         }
         !changed.is_empty()
@@ -286,7 +279,7 @@ impl Store {
     fn shown(&self) -> Vec<Node> {
         let mut seen: HashMap<&str, usize> = HashMap::new();
         let mut nodes: Vec<Node> = Vec::new();
-        let sources = self.order.iter().map(|id| &self.sources[id.0]);
+        let sources = self.order.ids().iter().map(|id| &self.sources[id.0]);
         for node in sources.flat_map(|source| &source.nodes) {
             match seen.get(node.name()) {
                 None => {
@@ -310,7 +303,7 @@ impl Store {
     /// are fresh.
     fn share(&mut self, name: &str, newest: Option<SourceId>, now: Mono) -> Option<Node> {
         let mut parts: Vec<Part> = Vec::new();
-        for &id in &self.order {
+        for &id in self.order.ids() {
             let source = &self.sources[id.0];
             match source.node(name) {
                 Some(Node::Cluster(cluster)) => parts.push(Part {
