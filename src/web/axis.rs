@@ -42,21 +42,25 @@ impl Scale {
     }
 }
 
-/// The least of 1, 2 and 5 times a power of ten that is not less. With base 1024, of a power of that.
+/// The least of 1, 2 and 5 times a power of ten that is not less. With base 1024, of such a power below
+/// 1000 times K, M, ….
 fn nice(rough: f64, base: f64) -> f64 {
     let mut unit = 1.0;
     if base > 1000.0 {
-        while rough / unit >= base {
+        while rough / unit > 500.0 {
             unit *= base;
         }
     }
-    let rough = rough / unit;
+    // Above 500 of one unit comes 1 of the next.
+    let rough = if unit > 1.0 {
+        (rough / unit).max(1.0)
+    } else {
+        rough
+    };
     let power = 10_f64.powf(rough.log10().floor());
-    let factor = [1.0, 2.0, 5.0, 10.0];
-    let factor = factor
-        .iter()
-        .find(|factor| *factor * power >= rough * 0.999_999);
-    factor.unwrap_or(&10.0) * power * unit
+    let mut factors = [1.0, 2.0, 5.0, 10.0].into_iter();
+    let factor = factors.find(|factor| factor * power >= rough * 0.999_999);
+    factor.unwrap_or(10.0) * power * unit
 }
 
 /// A tick of time.
@@ -176,6 +180,8 @@ mod tests {
         assert_eq!(scale(0.0, 0.0), scale(f64::NAN, f64::NAN));
         let memory = Scale::around(0.0, 15.5 * 1024_f64.powi(3), 1024.0, 4);
         assert_eq!(memory.step, 5.0 * 1024_f64.powi(3));
+        let memory = Scale::around(0.0, 2.5 * 1024_f64.powi(4), 1024.0, 3);
+        assert_eq!(memory.step, 1024_f64.powi(4), "and not 1000 G");
         assert_eq!(scale(0.0, 0.3).ticks().count(), 4);
     }
 

@@ -58,7 +58,8 @@ impl Facts {
     pub fn memory_in_use(&self) -> f64 {
         let or_none = |value: f64| if value.is_nan() { 0.0 } else { value };
         let spare = self.all[4] + or_none(self.all[5]) + or_none(self.all[6]);
-        ((self.all[3] - spare) * 1024.0).max(0.0_f64.min(self.all[3]))
+        let used = (self.all[3] - spare) * 1024.0;
+        if used < 0.0 { 0.0 } else { used }
     }
 
     /// In bytes.

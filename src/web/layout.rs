@@ -4,6 +4,7 @@ use maud::{Markup, PreEscaped, Render, html};
 
 use crate::assets::{ICON, SCRIPT, STYLE};
 use crate::civil::{Civil, lasting};
+use crate::graph::figure::{Drawn, Values};
 use crate::graph::svg::{Ground, Size, draw};
 use crate::graph::{Figure, History};
 use crate::link::Link;
@@ -252,7 +253,7 @@ pub fn figure(out: &mut String, figure: &Figure, history: &History, size: Size, 
         table.lg {
             thead { tr { th {} th { "now" } th { "min" } th { "avg" } th { "max" } } }
             tbody {
-                @for drawn in values.curves.iter().rev() {
+                @for drawn in in_order(&values, figure.stacked) {
                     tr {
                         td title=(drawn.curve.label) {
                             i class={ "k c" (drawn.curve.colour % COLOURS) } {} (drawn.curve.label)
@@ -269,6 +270,15 @@ pub fn figure(out: &mut String, figure: &Figure, history: &History, size: Size, 
     }
     .render_to(out);
     out.push_str("</figure>");
+}
+
+/// The curves as they lie: those of a stack from its top.
+fn in_order<'a, 'b>(values: &'b Values<'a>, stacked: bool) -> Vec<&'b Drawn<'a>> {
+    let mut all: Vec<_> = values.curves.iter().collect();
+    if stacked {
+        all.reverse();
+    }
+    all
 }
 
 /// The same as markup, for a few graphs in a page.

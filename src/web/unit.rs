@@ -81,7 +81,13 @@ impl Unit {
 
     /// The label of a tick: as short as its distance to the next one lets it be.
     pub fn tick(&self, value: f64, step: f64) -> String {
-        let (_, prefix) = scaled(value, self.base);
+        // Steps of 500 G are no round numbers of T where a T is 1024 G.
+        let of = if self.base > 1000.0 && value != 0.0 {
+            step
+        } else {
+            value
+        };
+        let (_, prefix) = scaled(of, self.base);
         let divisor = divisor(prefix, self.base);
         let decimals = decimals_of(step / divisor);
         let mut out = String::with_capacity(8);
@@ -137,6 +143,8 @@ fn digits(out: &mut String, value: f64) {
         1
     } else if size >= 0.0995 {
         2
+    } else if size >= 0.00995 {
+        3
     } else if size >= 0.000_995 {
         4
     } else {
@@ -176,5 +184,7 @@ mod tests {
         assert_eq!(unit.tick(1500.0, 500.0), "1.5K");
         assert_eq!(unit.tick(0.0, 500.0), "0");
         assert_eq!(Unit::of("%").tick(50.0, 25.0), "50%");
+        let giga = 1024_f64.powi(3);
+        assert_eq!(Unit::of("KB").tick(1500.0 * giga, 500.0 * giga), "1500G");
     }
 }

@@ -22,7 +22,7 @@
       const answer = await fetch(url, { signal: mine.signal });
       if (!answer.ok) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const typing = document.activeElement?.matches?.("main input, main select, main details");
+      const typing = document.activeElement?.matches?.("main input:not([type=checkbox]), main select");
       const fresh = page.querySelector("main");
       if (mine.signal.aborted || typing || !fresh || drag) return;
       const checked = new Set([...document.querySelectorAll("main input:checked")].map((box) => box.value));
@@ -92,7 +92,7 @@
       scaled /= data.base;
       prefix = next;
     }
-    const digits = Math.abs(scaled) >= 99.95 || Number.isInteger(scaled) ? 0 : Math.abs(scaled) >= 9.995 ? 1 : Math.abs(scaled) >= 0.0995 ? 2 : 4;
+    const digits = Math.abs(scaled) >= 99.95 || Number.isInteger(scaled) ? 0 : Math.abs(scaled) >= 9.995 ? 1 : Math.abs(scaled) >= 0.0995 ? 2 : Math.abs(scaled) >= 0.00995 ? 3 : 4;
     return `${scaled.toFixed(digits)} ${prefix}${data.unit}`;
   }
 

@@ -241,14 +241,14 @@ impl Canvas<'_> {
             let _ = write!(out, "M{} {}V{}", self.x(tick.at), self.top, self.bottom());
         }
         out.push_str("\"/>");
-        out.push_str("<g text-anchor=\"end\">");
+        out.push_str("<g text-anchor=\"end\" dominant-baseline=\"central\">");
         for (value, y) in &ticks {
             let label = self.figure.unit.tick(*value, self.scale.step);
-            let _ = write!(out, "<text x=\"{}\" y=\"{}\">", LEFT - 8, y + 8);
+            let _ = write!(out, "<text x=\"{}\" y=\"{}\">", LEFT - 8, y);
             escape(out, &label);
             out.push_str("</text>");
         }
-        out.push_str("</g><g text-anchor=\"middle\">");
+        out.push_str("</g><g text-anchor=\"middle\" dominant-baseline=\"hanging\">");
         for (at, tick) in times.iter().enumerate() {
             let x = self.x(tick.at);
             // A label that the edge would cut is left out.
@@ -256,7 +256,7 @@ impl Canvas<'_> {
                 continue;
             }
             let odd = if at % 2 == 1 { " class=\"odd\"" } else { "" };
-            let y = self.bottom() + 30;
+            let y = self.bottom() + 12;
             let _ = write!(out, "<text x=\"{x}\" y=\"{y}\"{odd}>{}</text>", tick.label);
         }
         out.push_str("</g>");

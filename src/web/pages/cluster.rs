@@ -1,6 +1,7 @@
 //! A cluster: its reports, its hosts as cells, then as a table or as small graphs of one metric.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use gmetad_core::history::{Field, Owner};
@@ -16,7 +17,7 @@ use crate::facts::{Facts, Lookup, rack};
 use crate::graph::spark::{CARD, ROW, Spark};
 use crate::graph::svg::SMALL;
 use crate::graph::{Grid, History, Plan};
-use crate::layout::{Frame, figures, moment, name_or, notes, pager};
+use crate::layout::{Frame, figures, name_or, notes, pager};
 use crate::link::Link;
 use crate::palette::{CELLS, load_level};
 use crate::reports::Report;
@@ -163,7 +164,7 @@ pub fn page(view: View, context: &mut PageContext<'_>) -> Reply {
         };
         let mut out = frame.before();
         html! {
-            (top(&view, &cluster, &listed))
+            (top(&cluster, &listed))
             (notes(&history, refused.map(|it| it.to_string()).as_deref()))
             div.graphs.four { (figures(&reports, &history, SMALL, &view)) }
             h2 id="hosts" { "Hosts " small {
@@ -176,18 +177,16 @@ pub fn page(view: View, context: &mut PageContext<'_>) -> Reply {
         }
         .render_to(&mut out);
         let end = frame.after();
-        list(
+        let list = List {
             view,
             cluster,
             listed,
             history,
-            part.start,
-            part.len(),
+            part,
             first,
             spark,
-            out,
-            &end,
-        )
+        };
+        list.answer(out, &end)
     })
 }
 
@@ -237,60 +236,65 @@ pub fn sums(summary: &Summary) -> Markup {
 }
 
 /// The list of hosts, written host by host.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parts of one page, used once"
-)]
-fn list(
+struct List {
     view: View,
     cluster: Arc<Cluster>,
     listed: Listed,
     history: History,
-    start: usize,
-    count: usize,
+    /// Which hosts of the list are on this page.
+    part: Range<usize>,
+    /// Where the series of the first of them stands in the answer.
     first: usize,
     spark: Spark,
-    mut out: String,
-    end: &str,
-) -> HttpAnswer {
-    let row_secs = (first..first + count)
-        .filter_map(|at| history.series(at))
-        .map(|series| series.step)
-        .max();
-    let grid = Grid::new(
-        history.range(),
-        row_secs.unwrap_or(1).into(),
-        spark.columns(),
-    );
-    let after = match view.listing {
-        Listing::Table => {
-            table_head(&mut out, &view, &cluster, &listed);
-            "</tbody></table></div></form>"
-        }
-        Listing::Graphs => {
-            out.push_str("<div class=\"cards\">");
-            "</div>"
-        }
-    };
-    let end = [after, end].concat();
-    let mut at = 0;
-    let next = move |out: &mut String| {
-        if at == count {
-            return false;
-        }
-        let cell = &listed.cells[start + at];
-        let draw = |out: &mut String| spark.draw(out, &grid, history.series(first + at), None);
-        match view.listing {
-            Listing::Table => row(out, &view, &cluster, &listed, cell, draw),
-            Listing::Graphs => card(out, &view, &cluster, &listed, cell, draw),
-        }
-        at += 1;
-        true
-    };
-    Pieces::new(out, next, end).answer()
 }
 
-fn top(view: &View, cluster: &Cluster, listed: &Listed) -> Markup {
+impl List {
+    fn answer(self, mut out: String, end: &str) -> HttpAnswer {
+        let count = self.part.len();
+        let row_secs = (self.first..self.first + count)
+            .filter_map(|at| self.history.series(at))
+            .map(|series| series.step)
+            .max();
+        let grid = Grid::new(
+            self.history.range(),
+            row_secs.unwrap_or(1).into(),
+            self.spark.columns(),
+        );
+        let after = match self.view.listing {
+            Listing::Table => {
+                table_head(&mut out, &self.view, &self.cluster, &self.listed);
+                "</tbody></table></div></form>"
+            }
+            Listing::Graphs => {
+                out.push_str("<div class=\"cards\">");
+                "</div>"
+            }
+        };
+        let end = [after, end].concat();
+        let mut at = 0;
+        let next = move |out: &mut String| {
+            if at < count {
+                self.host(out, at, &grid);
+                at += 1;
+                return true;
+            }
+            false
+        };
+        Pieces::new(out, next, end).answer()
+    }
+
+    fn host(&self, out: &mut String, at: usize, grid: &Grid) {
+        let cell = &self.listed.cells[self.part.start + at];
+        let series = self.history.series(self.first + at);
+        let draw = |out: &mut String| self.spark.draw(out, grid, series, None);
+        match self.view.listing {
+            Listing::Table => row(out, &self.view, &self.cluster, &self.listed, cell, draw),
+            Listing::Graphs => card(out, &self.view, &self.cluster, &self.listed, cell, draw),
+        }
+    }
+}
+
+fn top(cluster: &Cluster, listed: &Listed) -> Markup {
     html! {
         h1 { (name_or(&cluster.name, "(no name)")) }
         (sums(&cluster.summary))
@@ -300,9 +304,21 @@ fn top(view: &View, cluster: &Cluster, listed: &Listed) -> Markup {
             }
             @if is_web(&cluster.url) { a href=(cluster.url) { (cluster.url) } " · " }
             "heard " (lasting(listed.now.mono.secs_since(cluster.received).into())) " ago"
-            @if cluster.localtime > 0 { " · its clock said " (moment(cluster.localtime as u64, view)) }
+            @if let Some(ahead) = clock_ahead(cluster, listed.now) {
+                " · " span.bad {
+                    "its clock is " (lasting(ahead.unsigned_abs()))
+                    @if ahead > 0 { " ahead" } @else { " behind" }
+                }
+            }
         }
     }
+}
+
+/// Seconds that a cluster's clock is ahead of ours, if that is worth a word.
+fn clock_ahead(cluster: &Cluster, now: Now) -> Option<i64> {
+    let age = i64::from(now.mono.secs_since(cluster.received));
+    let ahead = cluster.localtime.saturating_sub(now.epoch - age);
+    (cluster.localtime > 0 && ahead.abs() > 60).then_some(ahead)
 }
 
 /// The names of the metrics that can be shown.
@@ -491,9 +507,12 @@ fn card(
     crate::graph::svg::escape(out, link.as_str());
     out.push_str("\">");
     html! {
-        b { (name_or(&host.info.name, "(no name)")) }
-        i class=[(!host.up).then_some("bad")] {
-            @if host.up { (listed.unit.show(cell.facts.chosen * listed.unit.factor)) } @else { "down" }
+        span {
+            b title=(host.info.name) { (name_or(&host.info.name, "(no name)")) }
+            i class=[(!host.up).then_some("bad")] {
+                @if host.up { (listed.unit.show(cell.facts.chosen * listed.unit.factor)) }
+                @else { "down" }
+            }
         }
     }
     .render_to(out);
