@@ -2,6 +2,7 @@
 
 mod fixture;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use divan::Bencher;
@@ -12,6 +13,7 @@ use gmetad_core::answer::prometheus::Scrape;
 use gmetad_core::answer::query::Selection;
 use gmetad_core::answer::walk::Body;
 use gmetad_core::answer::xml::Render;
+use gmetad_core::http::scrapes;
 use gmetad_core::ingest::{Parser, Previous};
 use gmetad_core::model::{GridIdentity, Mono, Now, Snapshot};
 use gmetad_core::store::Store;
@@ -137,7 +139,9 @@ fn bench_scrape(bencher: Bencher<'_, '_>, snapshot: &Snapshot) {
         epoch: 1,
     };
     bench_body(bencher, b"\nganglia_", || {
-        Box::new(Scrape::new(snapshot, now, Arc::default(), |_| true))
+        let share = scrapes().take(Ipv4Addr::LOCALHOST.into());
+        let share = share.expect("it is the only one");
+        Box::new(Scrape::new(snapshot, now, share, |_| true))
     });
 }
 

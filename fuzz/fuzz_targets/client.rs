@@ -210,7 +210,7 @@ impl World {
                         assert!(self.client.wants_to_write());
                         continue;
                     }
-                    let (wait, errand) = Errands::default().begin().expect("it is the first");
+                    let (wait, errand) = Errands::default().begin(std::net::Ipv4Addr::LOCALHOST.into()).expect("it is the first");
                     self.client.wait(wait, self.body(), self.now);
                     self.errand = Some(errand);
                     assert!(self.client.is_pending());

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use gmetad_core::http::{Asked, Context, Head, answer, place};
+use gmetad_core::http::{Access, Asked, Context, Head, answer, scrapes};
 use gmetad_core::model::{Mono, Now, GridIdentity, Snapshot};
 use gmetad_core::status::Report;
 use gmetad_core::store::Store;
@@ -25,14 +25,16 @@ static SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
 });
 
 fuzz_target!(|head: &[u8]| {
-    let scrapes = Arc::default();
+    let access = Access::new(["head"], ["http://page"]);
+    let head = Head::parse(head).checked(&access);
     let mut body = answer(
-        &Asked::of_head(&Head::parse(head)),
+        &Asked::of_head(&head),
         &mut Context {
             snapshot: Arc::clone(&SNAPSHOT),
             now: Now::default(),
             report: &mut Report::default,
-            place: place(&scrapes),
+            readers: access.fields(head.field("Origin")),
+            scrape: scrapes().take(std::net::Ipv4Addr::LOCALHOST.into()).ok(),
         },
     );
     let mut out = Vec::new();

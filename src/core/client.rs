@@ -558,6 +558,7 @@ impl std::fmt::Debug for Client {
 mod tests {
     use super::*;
     use crate::pending::Errands;
+    use crate::testing::ADDRESS;
 
     /// An answer of so many bytes.
     struct Zeros(usize);
@@ -906,7 +907,7 @@ mod tests {
         let mut client = Client::of_interactive_port(Mono(0));
         client.bytes(b"GET / HTTP/1.0\r\n\r\n", Mono(0));
         assert!(is_well_formed(client.action().as_ref()));
-        let (wait, errand) = Errands::default().begin().unwrap();
+        let (wait, errand) = Errands::default().begin(ADDRESS).unwrap();
         client.wait(wait, Box::new(Zeros(504)), Mono(0));
         assert!(client.is_pending() && errand.is_wanted());
         (client, errand)

@@ -3,8 +3,11 @@
 //! No threads and no queue here. The loop passes an [`Errand`] to the thread and its outcome back;
 //! meanwhile the client keeps the matching [`Wait`].
 
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+
+use crate::share::{Most, Share, Shares};
 
 /// Time for another thread to make an answer. After that the client gets an error.
 pub const PENDING_LIMIT: Duration = Duration::from_secs(10);
@@ -14,28 +17,36 @@ pub const PENDING_LIMIT: Duration = Duration::from_secs(10);
 pub const MAX_PENDING: usize = 64;
 
 /// Creates errands and counts them.
-#[derive(Debug, Default)]
-pub struct Errands {
-    places: Arc<()>,
+#[derive(Debug)]
+pub struct Errands(Shares);
+
+impl Default for Errands {
+    fn default() -> Self {
+        Errands(Shares::new(Most::half_for_each(MAX_PENDING)))
+    }
 }
 
 impl Errands {
-    /// A new errand and its wait; `None` if there are [`MAX_PENDING`] already.
-    pub fn begin(&self) -> Option<(Wait, Errand)> {
-        if self.count() >= MAX_PENDING {
-            return None;
-        }
+    /// A new errand and its wait for a client of that address; `None` if there are [`MAX_PENDING`]
+    /// already, or half as many of that address.
+    pub fn begin(&mut self, address: IpAddr) -> Option<(Wait, Errand)> {
+        let share = self.0.take(address).ok()?;
         let wait = Wait(Arc::default());
         let errand = Errand {
             wait: Arc::downgrade(&wait.0),
-            _place: Arc::clone(&self.places),
+            _share: share,
         };
         Some((wait, errand))
     }
 
     /// Number of errands.
     pub fn count(&self) -> usize {
-        Arc::strong_count(&self.places) - 1
+        self.0.count()
+    }
+
+    /// Number of errands for clients of that address.
+    pub fn count_of(&self, address: IpAddr) -> usize {
+        self.0.count_of(address)
     }
 }
 
@@ -54,7 +65,7 @@ impl Wait {
 #[derive(Debug)]
 pub struct Errand {
     wait: Weak<()>,
-    _place: Arc<()>,
+    _share: Share,
 }
 
 impl Errand {
@@ -69,11 +80,14 @@ impl Errand {
 mod tests {
     use super::*;
 
+    const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const OTHER: IpAddr = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
+
     #[test]
     fn an_errand_is_wanted_as_long_as_somebody_waits_for_it() {
-        let errands = Errands::default();
-        let (wait, errand) = errands.begin().unwrap();
-        let (other, _) = errands.begin().unwrap();
+        let mut errands = Errands::default();
+        let (wait, errand) = errands.begin(ONE).unwrap();
+        let (other, _) = errands.begin(ONE).unwrap();
         assert!(errand.is_wanted());
         assert!(wait.is_for(&errand));
         assert!(!other.is_for(&errand));
@@ -83,14 +97,22 @@ mod tests {
 
     #[test]
     fn an_errand_counts_until_it_is_done_whether_wanted_or_not() {
-        let errands = Errands::default();
-        let (waits, mut all): (Vec<_>, Vec<_>) =
-            std::iter::from_fn(|| errands.begin()).take(1000).unzip();
-        assert_eq!(all.len(), MAX_PENDING);
-        drop(waits);
-        assert!(errands.begin().is_none(), "they are still in the queue");
+        let mut errands = Errands::default();
+        let mut begun = |address| {
+            std::iter::from_fn(|| errands.begin(address))
+                .take(1000)
+                .unzip()
+        };
+        let (waits, mut all): (Vec<_>, Vec<_>) = begun(ONE);
+        assert_eq!(all.len(), MAX_PENDING / 2, "one address has its share");
+        let (other_waits, others): (Vec<_>, Vec<_>) = begun(OTHER);
+        assert_eq!(others.len(), MAX_PENDING / 2);
+        all.extend(others);
+        drop((waits, other_waits));
+        assert!(errands.begin(ONE).is_none(), "they are still in the queue");
         all.pop();
         assert_eq!(errands.count(), MAX_PENDING - 1);
-        assert!(errands.begin().is_some());
+        assert!(errands.begin(ONE).is_none(), "that one was another's");
+        assert!(errands.begin(OTHER).is_some());
     }
 }

@@ -2,11 +2,21 @@
 //!
 //! Not part of the library.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use crate::answer::walk::Body;
 use crate::model::{GridIdentity, Now, Snapshot};
+use crate::share::{Most, Share, Shares};
 use crate::store::Store;
+
+/// A client's address.
+pub const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// The only one there is.
+pub fn share() -> Share {
+    Shares::new(Most::half_for_each(1)).take(ADDRESS).unwrap()
+}
 
 /// A snapshot of a grid named Top with one source for each document's content, received at `now`.
 /// The contents are sent as Latin-1.

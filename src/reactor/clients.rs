@@ -201,7 +201,7 @@ impl Connection {
                 }
                 if rooms::answer(
                     &mut self.machine,
-                    self.key,
+                    (self.key, self.address),
                     (Door::Interactive, &head),
                     shared,
                 ) {
@@ -220,7 +220,16 @@ impl Connection {
     /// The answer over HTTP.
     fn page(&self, asked: &Asked, origin: Option<&[u8]>, shared: &mut Shared) -> Box<dyn Body> {
         self.tell_ignored(asked.ignored(), shared);
-        with_context(shared, origin, |context| http::answer(asked, context))
+        let share = asked.is_scrape().then(|| shared.scrapes.take(self.address));
+        let readers = shared.access.fields(origin);
+        let mut context = Context {
+            snapshot: shared.keeper.snapshot(),
+            now: shared.now,
+            report: &mut || shared.report(),
+            readers,
+            scrape: share.and_then(Result::ok),
+        };
+        http::answer(asked, &mut context)
     }
 
     /// The answer in the plain form.
@@ -239,23 +248,6 @@ impl Connection {
             );
         }
     }
-}
-
-fn with_context(
-    shared: &mut Shared,
-    origin: Option<&[u8]>,
-    answer: impl FnOnce(&mut Context<'_>) -> Box<dyn Body>,
-) -> Box<dyn Body> {
-    let (snapshot, now) = (shared.keeper.snapshot(), shared.now);
-    let place = http::place(&shared.scrapes);
-    let readers = shared.access.fields(origin);
-    answer(&mut Context {
-        snapshot,
-        now,
-        report: &mut || shared.report(),
-        readers,
-        place,
-    })
 }
 
 fn render(selection: Selection, shared: &mut Shared) -> Box<dyn Body> {

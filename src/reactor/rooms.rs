@@ -3,6 +3,8 @@
 //! What is answered is decided in the rooms. The history that they ask for is read by the plugin
 //! thread, which makes the answer then; the client waits meanwhile.
 
+use std::net::IpAddr;
+
 use super::Reactor;
 use super::shared::Shared;
 use super::slot::Slot;
@@ -25,7 +27,7 @@ const ROOMS: Rooms = Rooms {
 /// Answers a request for one of the rooms, or has it answered. Returns whether it was for one.
 pub(super) fn answer(
     machine: &mut Client,
-    key: Key,
+    asker: (Key, IpAddr),
     (door, head): (Door, &Head),
     shared: &mut Shared,
 ) -> bool {
@@ -42,7 +44,7 @@ pub(super) fn answer(
         Reply::Ready(answer) => {
             machine.answer(answer.into_body(request.method), shared.now.mono);
         }
-        Reply::Ask(question, then) => ask(machine, key, request.method, (question, then), shared),
+        Reply::Ask(question, then) => ask(machine, asker, request.method, (question, then), shared),
     }
     true
 }
@@ -65,13 +67,13 @@ fn enter(request: &PageRequest, shared: &mut Shared) -> Reply {
 /// Has history read and the answer made of it.
 fn ask(
     machine: &mut Client,
-    key: Key,
+    (key, address): (Key, IpAddr),
     method: Method,
     (question, then): (Question, Continue),
     shared: &mut Shared,
 ) {
     let now = shared.now.mono;
-    let Later { wait, late, errand } = match http::later(method, &shared.errands) {
+    let Later { wait, late, errand } = match http::later(method, address, &mut shared.errands) {
         Ok(later) => later,
         Err(body) => return machine.answer(body, now),
     };

@@ -25,10 +25,11 @@ use crate::host::{Sampler, own_names};
 use crate::plugins::PluginHandle;
 use gmetad_config::Config;
 use gmetad_core::complaint::Complaint;
-use gmetad_core::http::Access;
+use gmetad_core::http::{Access, scrapes};
 use gmetad_core::ingest::ParseSettings;
 use gmetad_core::model::{GridIdentity, Mono, Now};
 use gmetad_core::pending::Errands;
+use gmetad_core::share::Shares;
 use gmetad_core::status::{ClientStatus, LoopStatus, SourceStatus, SummaryStatus};
 use gmetad_core::store::Store;
 use gmetad_core::timers::{Random, Timers};
@@ -105,8 +106,8 @@ pub(super) struct Shared {
     pub(super) turns: LoopStatus,
     /// From the start of the run on, if its thread could be started.
     pub(super) sampler: Option<Sampler>,
-    /// A clone of this is held by each scrape under way.
-    pub(super) scrapes: Arc<()>,
+    /// A share of this is held by each scrape under way.
+    pub(super) scrapes: Shares,
     /// A clone of this is held by each body of a request under way.
     pub(super) bodies: Arc<()>,
     /// Answers that the plugin thread is to make.
@@ -162,7 +163,7 @@ impl Shared {
             summaries: SummaryStatus::default(),
             turns: LoopStatus::default(),
             sampler: None,
-            scrapes: Arc::default(),
+            scrapes: scrapes(),
             bodies: Arc::default(),
             errands: Errands::default(),
             host_name,

@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Access, Asked, Method, Refusal, Route, Scope};
@@ -15,10 +16,12 @@ use crate::answer::{json, prometheus};
 use crate::history::{self, Question, Refused};
 use crate::model::{Now, Readable, Snapshot};
 use crate::pending::{Errand, Errands, PENDING_LIMIT, Wait};
+use crate::share::{Most, Share, Shares};
 use crate::status::{Report, faults, own_metrics, page};
 
-/// Most scrapes of hosts at a time: each keeps an index of four bytes per metric.
-pub const MAX_SCRAPES: usize = 8;
+/// Most scrapes of hosts at a time, half of them of one address: each keeps an index of four bytes
+/// per metric.
+pub const MAX_SCRAPES: usize = 16;
 
 /// The data that answers are made from.
 #[expect(missing_debug_implementations, reason = "it holds a function")]
@@ -31,14 +34,13 @@ pub struct Context<'a> {
     pub report: &'a mut dyn FnMut() -> Report,
     /// Header fields that let the page that asks read the answer, see [`Access::fields`].
     pub readers: Cow<'static, str>,
-    /// Permits one more scrape; `None` if [`MAX_SCRAPES`] are under way.
-    pub place: Option<Arc<()>>,
+    /// Permits the scrape that is asked for, see [`Asked::is_scrape`]; `None` if there is no room.
+    pub scrape: Option<Share>,
 }
 
-/// A permit for one more scrape, if the limit allows it. Each scrape under way holds a clone of
-/// `scrapes`; the caller keeps the original and no other clone.
-pub fn place(scrapes: &Arc<()>) -> Option<Arc<()>> {
-    (Arc::strong_count(scrapes) <= MAX_SCRAPES).then(|| Arc::clone(scrapes))
+/// How many scrapes there may be at a time.
+pub fn scrapes() -> Shares {
+    Shares::new(Most::half_for_each(MAX_SCRAPES))
 }
 
 /// The status of an answer.
@@ -148,10 +150,15 @@ pub struct Later {
     pub errand: Errand,
 }
 
-/// Begins an answer that another thread makes. If too many are pending, returns the answer to send
+/// Begins an answer that another thread makes for a client of that address. If too many are pending,
+/// returns the answer to send
 /// instead.
-pub fn later(method: Method, errands: &Errands) -> Result<Later, Box<dyn Body>> {
-    let Some((wait, errand)) = errands.begin() else {
+pub fn later(
+    method: Method,
+    address: IpAddr,
+    errands: &mut Errands,
+) -> Result<Later, Box<dyn Body>> {
+    let Some((wait, errand)) = errands.begin(address) else {
         let text = "too many answers are being made at a time";
         let answer = HttpAnswer::text(Status::Unavailable, "Retry-After: 1\r\n", text);
         return Err(answer.into_body(method));
@@ -225,7 +232,7 @@ impl HttpAnswer {
             Scope::All => None,
             Scope::Cluster(names) => Some(names),
         };
-        let Some(place) = context.place.take() else {
+        let Some(share) = context.scrape.take() else {
             return HttpAnswer::text(
                 Status::Unavailable,
                 "Retry-After: 1\r\n",
@@ -245,7 +252,7 @@ impl HttpAnswer {
             return HttpAnswer::text(Status::NotFound, "", "there is no cluster of that name");
         }
         let wanted = wanted.flatten();
-        let scrape = Scrape::new(&context.snapshot, context.now, place, |cluster| {
+        let scrape = Scrape::new(&context.snapshot, context.now, share, |cluster| {
             wanted.as_deref().is_none_or(|name| *cluster.name == *name)
         });
         HttpAnswer {
@@ -384,14 +391,14 @@ mod tests {
     use crate::http::Head;
     use crate::pending::MAX_PENDING;
     use crate::status::example;
-    use crate::testing::{all_of, snapshot};
+    use crate::testing::{ADDRESS, all_of, snapshot};
 
     /// What is answered to the head of a request.
     fn answered(head: &str) -> String {
-        answered_with(head, example, &Arc::default())
+        answered_with(head, example, &mut scrapes())
     }
 
-    fn answered_with(head: &str, report: impl FnMut() -> Report, scrapes: &Arc<()>) -> String {
+    fn answered_with(head: &str, report: impl FnMut() -> Report, scrapes: &mut Shares) -> String {
         let access = Access::new(["head"], ["http://page"]);
         answered_by(&access, head, report, scrapes)
     }
@@ -400,7 +407,7 @@ mod tests {
         access: &Access,
         head: &str,
         mut report: impl FnMut() -> Report,
-        scrapes: &Arc<()>,
+        scrapes: &mut Shares,
     ) -> String {
         let head = Head::parse(head.as_bytes()).checked(access);
         let mut read = |slice| {
@@ -413,7 +420,7 @@ mod tests {
                 now: Now::default(),
                 report: &mut report,
                 readers: access.fields(head.field("Origin")),
-                place: place(scrapes),
+                scrape: scrapes.take(ADDRESS).ok(),
             };
             let asked = Asked::of_head(&head);
             let body = answer(&asked, &mut context);
@@ -449,7 +456,7 @@ mod tests {
         let theirs = include_str!("../../../tests/data/c-gmetad/http-root.txt");
         let (theirs, _) = theirs.split_once("<?xml").unwrap();
         let anyone = Access::new([""; 0], [crate::http::ALL]);
-        let ours = answered_by(&anyone, "GET / HTTP/1.0\r\n\r\n", example, &Arc::default());
+        let ours = answered_by(&anyone, "GET / HTTP/1.0\r\n\r\n", example, &mut scrapes());
         let (ours, _) = ours.split_once("<?xml").unwrap();
         let ours = ours.replace(
             concat!("gmetad/", env!("CARGO_PKG_VERSION")),
@@ -597,13 +604,17 @@ mod tests {
 
     #[test]
     fn scrapes_at_a_time_are_limited() {
-        let scrapes = Arc::new(());
+        let mut scrapes = scrapes();
+        let other = IpAddr::V6(std::net::Ipv6Addr::LOCALHOST);
         let request = "GET /metrics?scope=all HTTP/1.0\r\n\r\n";
-        let mut held: Vec<_> = (1..MAX_SCRAPES).map_while(|_| place(&scrapes)).collect();
-        assert!(answered_with(request, example, &scrapes).starts_with("HTTP/1.0 200 "));
-        held.extend(place(&scrapes));
-        assert_eq!(held.len(), MAX_SCRAPES);
-        let answer = answered_with(request, example, &scrapes);
+        let mut held = Vec::new();
+        for _ in 1..MAX_SCRAPES / 2 {
+            held.push(scrapes.take(ADDRESS).unwrap());
+        }
+        assert!(answered_with(request, example, &mut scrapes).starts_with("HTTP/1.0 200 "));
+        held.push(scrapes.take(ADDRESS).unwrap());
+        assert!(scrapes.take(other).is_ok(), "one address has its share");
+        let answer = answered_with(request, example, &mut scrapes);
         assert!(answer.starts_with("HTTP/1.0 503 "), "{answer}");
         assert!(answer.contains("\r\nRetry-After: 1\r\n"));
     }
@@ -611,8 +622,8 @@ mod tests {
     #[test]
     fn answers_made_at_a_time_are_limited_and_one_that_is_late_is_504() {
         let text = |body| String::from_utf8(all_of(body, usize::MAX)).unwrap();
-        let errands = Errands::default();
-        let first = later(Method::Get, &errands).ok().unwrap();
+        let mut errands = Errands::default();
+        let first = later(Method::Get, ADDRESS, &mut errands).ok().unwrap();
         let late = text(first.late);
         assert_eq!(
             parts(&late),
@@ -623,13 +634,13 @@ mod tests {
             )
         );
         assert!(first.wait.is_for(&first.errand));
-        let more: Vec<_> = (1..MAX_PENDING).map(|_| errands.begin()).collect();
-        let busy = text(later(Method::Get, &errands).err().unwrap());
+        let more: Vec<_> = (1..MAX_PENDING).map(|_| errands.begin(ADDRESS)).collect();
+        let busy = text(later(Method::Get, ADDRESS, &mut errands).err().unwrap());
         assert!(busy.starts_with("HTTP/1.0 503 ") && busy.contains("\r\nRetry-After: 1\r\n"));
-        let head = text(later(Method::Head, &errands).err().unwrap());
+        let head = text(later(Method::Head, ADDRESS, &mut errands).err().unwrap());
         assert!(busy.starts_with(&head) && head.ends_with("\r\n\r\n"));
         drop(more);
-        assert!(later(Method::Get, &errands).is_ok());
+        assert!(later(Method::Get, ADDRESS, &mut errands).is_ok());
     }
 
     #[test]
@@ -644,7 +655,7 @@ mod tests {
             report.queue.held_back = 1;
             report
         };
-        let answer = answered_with("GET /healthz HTTP/1.0\r\n\r\n", ill, &Arc::default());
+        let answer = answered_with("GET /healthz HTTP/1.0\r\n\r\n", ill, &mut scrapes());
         let (first, _, body) = parts(&answer);
         assert_eq!(first, "HTTP/1.0 503 Service Unavailable");
         assert!(body.starts_with("no source is up") && body.lines().count() == 2);

@@ -12,7 +12,8 @@ mod route;
 
 pub use access::{ALL, Access};
 pub use answer::{
-    Content, Context, Continue, HttpAnswer, Later, MAX_SCRAPES, Reply, Status, answer, later, place,
+    Content, Context, Continue, HttpAnswer, Later, MAX_SCRAPES, Reply, Status, answer, later,
+    scrapes,
 };
 pub use body::{Incoming, MAX_BODIES, MAX_BODY_BYTES, body_place};
 pub use door::{Door, Rooms, Way};

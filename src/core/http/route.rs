@@ -43,6 +43,14 @@ impl Asked {
         })
     }
 
+    /// Whether it asks for the metrics of hosts, of which few are made at a time.
+    pub fn is_scrape(&self) -> bool {
+        matches!(
+            &self.route,
+            Ok(Route::Metrics(Scope::All | Scope::Cluster(_)))
+        )
+    }
+
     /// The part of the query that is unknown and ignored.
     pub fn ignored(&self) -> Option<&str> {
         match &self.route {

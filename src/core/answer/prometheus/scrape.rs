@@ -11,6 +11,7 @@ use super::name::{FamilyName, Kind};
 use super::{push_family, push_label_value};
 use crate::answer::walk::Body;
 use crate::model::{Cluster, DefId, MetricDef, Node, Now, Snapshot, parse_number};
+use crate::share::Share;
 
 /// Most definitions planned between two writes.
 const PLANNED_A_SLICE: usize = 4096;
@@ -38,7 +39,7 @@ pub struct Scrape {
     /// Metrics read since the last write.
     looked_at: usize,
     /// Counts the scrapes that are running, by its clones.
-    _place: Arc<()>,
+    _share: Share,
 }
 
 /// What comes next.
@@ -90,7 +91,7 @@ impl Scrape {
     pub fn new(
         snapshot: &Snapshot,
         now: Now,
-        place: Arc<()>,
+        share: Share,
         wanted: impl Fn(&Cluster) -> bool,
     ) -> Scrape {
         let clusters = snapshot.nodes.iter().filter_map(|node| match node {
@@ -108,7 +109,7 @@ impl Scrape {
             now,
             step: Step::Plan { cluster: 0, def: 0 },
             looked_at: 0,
-            _place: place,
+            _share: share,
         }
     }
 
@@ -360,6 +361,7 @@ mod tests {
 
     use super::*;
     use crate::model::Mono;
+    use crate::testing::share;
     use crate::testing::{all_of, snapshot};
 
     fn metric(name: &str, val: &str, more: &str) -> String {
@@ -385,7 +387,7 @@ mod tests {
             epoch: secs as i64,
         };
         let page = |slice| {
-            let scrape = Scrape::new(&snapshot, now, Arc::default(), |_| true);
+            let scrape = Scrape::new(&snapshot, now, share(), |_| true);
             let page = String::from_utf8(all_of(Box::new(scrape), slice)).unwrap();
             page.replace("#\n", "")
         };
@@ -565,7 +567,7 @@ mod tests {
             .collect();
         let contents = cluster("c", &[host("h", &values)]);
         let snapshot = snapshot(&[&contents]);
-        let mut scrape = Scrape::new(&snapshot, Now::default(), Arc::default(), |_| true);
+        let mut scrape = Scrape::new(&snapshot, Now::default(), share(), |_| true);
         for _ in 0..2 {
             let mut out = Vec::new();
             assert!(scrape.fill(&mut out, usize::MAX));
@@ -579,9 +581,7 @@ mod tests {
         let contents =
             ["one", "two"].map(|name| cluster(name, &[host("h", &[metric("m", "1", "")])]));
         let snapshot = snapshot(&[&contents[0], &contents[1]]);
-        let scrape = Scrape::new(&snapshot, Now::default(), Arc::default(), |c| {
-            &*c.name == "two"
-        });
+        let scrape = Scrape::new(&snapshot, Now::default(), share(), |c| &*c.name == "two");
         let page = String::from_utf8(all_of(Box::new(scrape), 100)).unwrap();
         assert_eq!(samples(&page), ["ganglia_m{cluster=\"two\",host=\"h\"} 1"]);
         assert!(!page.contains("\"one\""));
