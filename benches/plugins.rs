@@ -16,7 +16,7 @@ use gmetad_config as config;
 use gmetad_config::{Config, Disk};
 use gmetad_core::model::GridIdentity;
 use gmetad_core::model::{Mono, Node, Now};
-use gmetad_core::plugin::{Invented, Plugin, Update};
+use gmetad_core::plugin::{Invented, Plugin, Stamp, Update};
 use gmetad_core::store::Store;
 use gmetad_loader as shared_object;
 use gmetad_loader::Candidate;
@@ -59,6 +59,7 @@ fn over(mut plugin: Box<dyn Plugin>) -> Rig {
             source: "source".into(),
             interval: Duration::from_secs(15),
             up: true,
+            stamp: Stamp::of(&node, now),
             node,
             now,
             invented: Invented::default(),

@@ -18,7 +18,7 @@ use gmetad_core::model::{
     Cluster, Host, HostInfo, Metric, MetricDef, MetricFields, Mono, Node, Now, order_by_name,
 };
 
-use gmetad_core::plugin::{Invented, Update};
+use gmetad_core::plugin::{Invented, Stamp, Update};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
@@ -99,6 +99,7 @@ fn send(plugins: &mut PluginHandle, node: Node) {
         source: node.name().into(),
         interval: Duration::from_secs(15),
         up: true,
+        stamp: Stamp::of(&node, Now::default()),
         node,
         now: Now::default(),
         invented: Invented::default(),

@@ -67,6 +67,8 @@ pub struct Config {
     pub path: Option<PathBuf>,
     /// The sources to poll, in the order of the file; names are unique.
     pub sources: Vec<SourceConfig>,
+    /// Clusters and grids that only these sources may bring.
+    pub source_clusters: Vec<SourceClusters>,
     /// Name of the grid that all clusters are in.
     pub gridname: String,
     /// URL of this grid's web interface.
@@ -123,6 +125,7 @@ impl Config {
         Config {
             path: None,
             sources: Vec::new(),
+            source_clusters: Vec::new(),
             gridname: "unspecified".into(),
             authority: format!("http://{host_name}/ganglia/"),
             scalable: true,
@@ -201,6 +204,15 @@ impl Config {
         self.interactive_port = interactive_port.unwrap_or(self.interactive_port);
         self.xml_port = xml_port.unwrap_or(self.xml_port);
     }
+}
+
+/// A line of `source_clusters`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceClusters {
+    /// Name of the data_source.
+    pub source: String,
+    /// Names of clusters and grids.
+    pub clusters: Vec<String>,
 }
 
 /// A plugin's section: `id { … }`.

@@ -275,6 +275,8 @@ pub(super) struct Pending {
     pub(super) riemann_port: Option<u16>,
     /// Where each source stands first, by its name.
     pub(super) sources: HashMap<String, Location>,
+    /// Sources to which clusters are given, and where.
+    pub(super) source_clusters: Vec<(String, Location)>,
     /// Where each rule of the summary filter stands.
     pub(super) rule_lines: Vec<Location>,
     /// Whether a line sets RRAs.
@@ -294,6 +296,7 @@ impl Draft {
                 riemann_server: None,
                 riemann_port: None,
                 sources: HashMap::new(),
+                source_clusters: Vec::new(),
                 rule_lines: Vec::new(),
                 has_rras: false,
             },

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use super::config::{AlertConfig, Config, ExportConfig};
+use super::directives::polls::{self, DATA_SOURCE};
 use super::directives::{exports, runs, serves, stores, summary};
 use super::draft::{Known, Rows, Shown, rows};
 use gmetad_core::source::SourceConfig;
@@ -19,6 +20,8 @@ impl fmt::Display for Effective<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let config = self.0;
         sources(f, &config.sources)?;
+        let of_sources = polls::DIRECTIVES.iter().filter(|it| it.name != DATA_SOURCE);
+        directives(f, config, of_sources)?;
         writeln!(f, "serves:")?;
         directives(f, config, serves::DIRECTIVES)?;
         directives(f, config, summary::DIRECTIVES)?;
@@ -39,7 +42,11 @@ impl fmt::Display for Effective<'_> {
 }
 
 /// The rows of some directives, in their order.
-fn directives(f: &mut fmt::Formatter<'_>, config: &Config, all: &[Known]) -> fmt::Result {
+fn directives<'a>(
+    f: &mut fmt::Formatter<'_>,
+    config: &Config,
+    all: impl IntoIterator<Item = &'a Known>,
+) -> fmt::Result {
     let defaults = Config::new("");
     for known in all {
         for (label, value) in rows_of(known, config, &defaults) {

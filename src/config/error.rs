@@ -299,6 +299,23 @@ pub enum Problem {
         /// The one that has it.
         first: Location,
     },
+    /// Clusters given to a source, without any.
+    #[error(
+        "source_clusters \"{name}\" names no cluster; write at least one, as in source_clusters \
+         \"{name}\" \"my cluster\""
+    )]
+    NoClusters {
+        /// Its name.
+        name: String,
+    },
+    /// Clusters given to a source that is not there.
+    #[error(
+        "source_clusters: there is no data_source \"{name}\"; correct the name, or remove the line"
+    )]
+    NoSource {
+        /// Its name.
+        name: String,
+    },
     /// Both ports the same.
     #[error("xml_port and interactive_port are both {port}; give them different ports")]
     SamePort {

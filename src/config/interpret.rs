@@ -133,6 +133,7 @@ impl Draft {
     }
 
     fn finish(mut self, overrides: &Overrides) -> (Loaded, Vec<ConfigError>) {
+        self.check_source_clusters();
         self.check_summary_filter();
         self.rras_of_gmetad_python();
         self.finish_exports();

@@ -71,9 +71,9 @@ mod tests {
     use crate::draft::Arity;
     use crate::testing::{config, defaults, notices};
 
-    /// Each list at top level but data_source, which is not one alone.
+    /// Each list at top level but those that begin with the name of a source.
     fn lists() -> impl Iterator<Item = &'static str> {
-        let texts = ["data_source", "gridname", "authority"];
+        let texts = ["data_source", "source_clusters", "gridname", "authority"];
         at_top_level()
             .filter(|known| known.arity == Arity::Any)
             .map(|known| known.name)

@@ -127,6 +127,7 @@ pub(super) fn is_read_again_as_the_same(loaded: Loaded) {
 /// it to be in force. A new directive needs a line here.
 pub(super) const SAMPLES: &[(&str, &str, &str)] = &[
     ("data_source", "\"a b\" 10 h:1 [::1]:2", ""),
+    ("source_clusters", "\"s\" \"a b\" \"c\"", "data_source s h"),
     ("gridname", "\"My Grid\"", ""),
     ("authority", "http://g/x", ""),
     ("scalable", "off", ""),

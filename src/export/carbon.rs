@@ -72,7 +72,7 @@ fn lines(path: &Path, update: &Update, mut each: impl FnMut(&str)) {
     let Some(cluster) = select::cluster(update) else {
         return;
     };
-    let time = select::time(cluster, update.now);
+    let time = update.stamp.time.epoch();
     let mut line = String::new();
     for host in select::hosts(cluster) {
         let around = path.with(&cluster.name, &host.info.name);

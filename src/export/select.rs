@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use gmetad_core::model::{Cluster, Host, Metric, MetricDef, Node, Now, StoreTime};
+use gmetad_core::model::{Cluster, Host, Metric, MetricDef, Node};
 use gmetad_core::plugin::Update;
 
 /// The cluster of an update; none if its source is down, or if it is a grid.
@@ -36,9 +36,4 @@ pub fn metrics<'a>(
         .iter()
         .map(|metric| (cluster.def(metric), metric))
         .filter(|(def, metric)| metric.is_fresh() && !metric.is_expired(def.fields().dmax, 0))
-}
-
-/// The time of the values, which is the same that other stores get: see [`StoreTime`].
-pub fn time(cluster: &Cluster, now: Now) -> i64 {
-    StoreTime::of(cluster.localtime, now).epoch()
 }

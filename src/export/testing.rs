@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gmetad_core::ingest::{ParseSettings, Parser, Previous};
 use gmetad_core::model::{DefTable, Mono, Now};
-use gmetad_core::plugin::{Invented, Update};
+use gmetad_core::plugin::{Invented, Stamp, Update};
 
 /// A gmond's document as it comes.
 pub const PLAIN: &[u8] = include_bytes!("../../tests/data/gmond/gmond-plain.xml");
@@ -46,16 +46,18 @@ pub fn update_of(xml: &[u8]) -> Update {
         .feed(xml, Mono(0), &mut DefTable::default())
         .expect("a sound document");
     let document = parser.finish(Mono(0)).expect("a whole document");
+    let now = Now {
+        epoch: 1_795_367_150,
+        mono: Mono(0),
+    };
     Update {
         source: "source".into(),
         interval: Duration::from_secs(15),
         up: true,
         invented: Invented::default(),
         node: document.nodes[0].clone(),
-        now: Now {
-            epoch: 1_795_367_150,
-            mono: Mono(0),
-        },
+        now,
+        stamp: Stamp::of(&document.nodes[0], now),
     }
 }
 

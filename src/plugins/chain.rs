@@ -453,6 +453,7 @@ mod tests {
             up: true,
             node: named("a"),
             now: Now::default(),
+            stamp: gmetad_core::plugin::Stamp::of(&named("a"), Now::default()),
             invented: gmetad_core::plugin::Invented::default(),
         }
     }

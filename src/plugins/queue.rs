@@ -432,7 +432,7 @@ impl PluginHandle {
 mod tests {
     use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 
-    use gmetad_core::plugin::{Invented, Plugin, PluginError};
+    use gmetad_core::plugin::{Invented, Plugin, PluginError, Stamp};
 
     use super::super::{PluginState, chain::Chain, parts::rrd, start_chain};
     use super::*;
@@ -442,18 +442,21 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     fn update(source: &str, node: &str, epoch: i64) -> Update {
+        let node = Node::Cluster(Arc::new(Cluster {
+            name: node.into(),
+            ..Cluster::default()
+        }));
+        let now = Now {
+            epoch,
+            mono: Mono(0),
+        };
         Update {
             source: source.into(),
             interval: Duration::from_secs(15),
             up: true,
-            node: Node::Cluster(Arc::new(Cluster {
-                name: node.into(),
-                ..Cluster::default()
-            })),
-            now: Now {
-                epoch,
-                mono: Mono(0),
-            },
+            stamp: Stamp::of(&node, now),
+            node,
+            now,
             invented: Invented::default(),
         }
     }

@@ -23,7 +23,7 @@ use gmetad_core::ingest::ParseError;
 use gmetad_core::ingest::inflate::GZIP_MAGIC;
 use gmetad_core::model::{DefTable, GridIdentity, Mono, Node, Now, Readable};
 use gmetad_core::plugin::tree::{NodeId, Tree};
-use gmetad_core::plugin::{Invented, Plugin, PluginError, RootUpdate, Update};
+use gmetad_core::plugin::{Invented, Plugin, PluginError, RootUpdate, Stamp, Update};
 use gmetad_core::source::{HostPort, SourceConfig};
 use gmetad_core::store::Store;
 
@@ -208,6 +208,7 @@ fn show(
             source: Arc::clone(&document.source),
             interval: document.interval,
             up: true,
+            stamp: Stamp::of(&node, now),
             node,
             now,
             invented: Invented::default(),

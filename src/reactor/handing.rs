@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::plugins::PluginHandle;
-use gmetad_core::model::{Node, Now};
+use gmetad_core::model::{Node, Now, Stamp};
 use gmetad_core::plugin::{Invented, RootUpdate, Update};
 
 /// Updates handed over between two waits for events.
@@ -22,7 +22,7 @@ pub(super) enum Batch {
         interval: Duration,
         up: bool,
         now: Now,
-        nodes: std::vec::IntoIter<Node>,
+        nodes: std::vec::IntoIter<(Node, Stamp)>,
     },
     /// The sum of all sources.
     Root(RootUpdate),
@@ -71,13 +71,14 @@ impl Handing {
                 nodes,
             }) = self.0.front_mut()
             {
-                if let Some(node) = nodes.next() {
+                if let Some((node, stamp)) = nodes.next() {
                     return Some(Next::Node(Update {
                         source: Arc::clone(source),
                         interval: *interval,
                         up: *up,
                         node,
                         now: *now,
+                        stamp,
                         invented: Invented::default(),
                     }));
                 }

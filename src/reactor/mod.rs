@@ -16,6 +16,7 @@ mod listen;
 mod moments;
 mod names;
 mod nuisance;
+mod oddities;
 mod once;
 mod reload;
 mod report;

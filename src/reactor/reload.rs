@@ -29,7 +29,7 @@ use gmetad_core::complaint::span;
 use gmetad_core::model::Mono;
 use gmetad_core::source::SourceConfig;
 use gmetad_core::status::SourceStatus;
-use gmetad_core::store::SourceId;
+use gmetad_core::store::{Reserved, SourceId};
 use gmetad_core::timers::Schedule;
 use gmetad_core::trust::Trust;
 
@@ -211,6 +211,21 @@ impl Reactor {
         });
         let order: Vec<SourceId> = ids.collect();
         self.shared.keeper.set_order(order);
+        self.reserve_names(&changes.config);
+    }
+
+    /// Tells the store which sources alone may bring which clusters.
+    fn reserve_names(&mut self, config: &Config) {
+        let mut reserved = Reserved::default();
+        for slot in self.slots.iter() {
+            let Slot::Source(source) = slot else { continue };
+            let given = config.source_clusters.iter();
+            let its = given.filter(|it| *it.source == *source.name);
+            for name in its.flat_map(|it| &it.clusters) {
+                reserved.add(name, source.id);
+            }
+        }
+        self.shared.keeper.ask(Ask::Reserve(reserved));
     }
 
     fn sources_by_name(&self) -> HashMap<Arc<str>, Key> {
@@ -230,6 +245,8 @@ impl Reactor {
             let at = if self.shared.once { 0 } else { at };
             self.add_source(source, at, sources.len(), now);
         }
+        let config = self.shared.config.clone();
+        self.reserve_names(&config);
     }
 
     /// Adds a source, number `at` of `count` new ones.

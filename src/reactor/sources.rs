@@ -13,13 +13,14 @@ use mio::net::TcpStream;
 
 use super::clock::Clock;
 use super::handing::Batch;
-use super::keeper::{Ask, Attempt, Brought, Reply};
+use super::keeper::{Ask, Attempt, Brought, Odd, Reply};
+use super::oddities::Oddities;
 use super::resolver::{Asker, Question};
 use super::shared::{Chore, Shared};
 use super::slots::{Key, Turn};
 use crate::logging;
 use gmetad_core::complaint::{Complaint, Say, span};
-use gmetad_core::model::{Mono, Node, Now};
+use gmetad_core::model::{Mono, Node, Now, Stamp};
 use gmetad_core::poll::{Action, HostFailure, Outcome, Poll, SourceAnswer};
 use gmetad_core::source::SourceConfig;
 use gmetad_core::status::SourceState;
@@ -45,8 +46,7 @@ pub(super) struct Source {
     hung_up: bool,
     down: Complaint,
     damaged: Complaint,
-    /// Whether its last document held this gmetad's own grid.
-    has_own_grid: bool,
+    oddities: Oddities,
     late: Complaint,
     restless: Complaint,
 }
@@ -67,7 +67,7 @@ impl Source {
             hung_up: false,
             down: Complaint::new(),
             damaged: Complaint::new(),
-            has_own_grid: false,
+            oddities: Oddities::default(),
             late: Complaint::new(),
             restless: Complaint::new(),
         }
@@ -260,7 +260,7 @@ impl Source {
             self.tell_host(host, &outcome.failures, *moved, now);
         }
         self.tell_damage(brought.damage, now);
-        self.tell_own_grid(brought.has_own_grid);
+        self.tell_oddities(&brought.odd, now, shared);
         log::debug!(
             "source \"{}\": {} hosts, {} metrics in {} bytes from {host} in {} ms",
             self.name,
@@ -366,21 +366,21 @@ impl Source {
         }
     }
 
-    /// Says once that the source hands this gmetad's own grid back.
-    fn tell_own_grid(&mut self, has_own_grid: bool) {
-        if has_own_grid && !self.has_own_grid {
-            log::error!(
-                "source \"{}\": its document holds this gmetad's own grid (same gridname and \
-                 authority): the source is this gmetad or polls it; that grid is left out of the \
-                 sums and not shown; if it is another gmetad's, set a gridname of its own there",
-                self.name
-            );
-            self.has_own_grid = true;
+    /// Logs what is odd about its last document, when that begins or ends.
+    fn tell_oddities(&mut self, odd: &Odd, now: Instant, shared: &mut Shared) {
+        let left_out = odd.left_out.as_ref();
+        shared.status_of(self.id).left_out = left_out.map_or(0, |it| it.count as u64);
+        self.oddities.tell_own_grid(odd.has_own_grid, &self.name);
+        self.oddities.tell_left_out(left_out, &self.name, now);
+        self.oddities.tell_clock(odd.clock.clone(), now);
+        if let Some(contest) = &odd.contest {
+            let holder = &shared.sources[contest.holder.0].name;
+            self.oddities.tell_contest(contest, holder, &self.name);
         }
     }
 
     /// Hands the source's nodes to the plugins.
-    fn hand_on(&self, nodes: Vec<Node>, up: bool, now: Now, shared: &mut Shared) {
+    fn hand_on(&self, nodes: Vec<(Node, Stamp)>, up: bool, now: Now, shared: &mut Shared) {
         shared.handing.add(Batch::Nodes {
             source: Arc::clone(&self.name),
             interval: self.interval,

@@ -9,7 +9,7 @@ use gmetad::plugins::{PluginHandle, PluginState, start};
 use gmetad_config::Config;
 use gmetad_core::ingest::{ParseSettings, Parser, Previous};
 use gmetad_core::model::{DefTable, Mono, Now};
-use gmetad_core::plugin::{Invented, Update};
+use gmetad_core::plugin::{Invented, Stamp, Update};
 use gmetad_core::source::HostPort;
 use gmetad_core::status::ExportStatus;
 
@@ -87,16 +87,18 @@ pub fn update(xml: &str) -> Update {
         .feed(xml.as_bytes(), Mono(0), &mut DefTable::default())
         .expect("a sound document");
     let document = parser.finish(Mono(0)).expect("a whole document");
+    let now = Now {
+        epoch: i64::from(now()),
+        mono: Mono(0),
+    };
     Update {
         source: "source".into(),
         interval: Duration::from_secs(15),
         up: true,
         invented: Invented::default(),
         node: document.nodes[0].clone(),
-        now: Now {
-            epoch: i64::from(now()),
-            mono: Mono(0),
-        },
+        now,
+        stamp: Stamp::of(&document.nodes[0], now),
     }
 }
 

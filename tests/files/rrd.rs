@@ -17,7 +17,7 @@ use gmetad_core::model::{
     Number, Summary, SummaryBuilder, order_by_name,
 };
 
-use gmetad_core::plugin::{Invented, RootUpdate, Update};
+use gmetad_core::plugin::{Invented, RootUpdate, Stamp, Update};
 use gmetad_core::status::RrdStatus;
 use tempfile::TempDir;
 
@@ -135,6 +135,7 @@ impl Rig {
             source: "a source".into(),
             interval: Duration::from_secs(10),
             up,
+            stamp: Stamp::of(&node, self.now),
             node,
             now: self.now,
             invented: Invented::default(),

@@ -15,12 +15,12 @@ use tempfile::{TempDir, tempdir};
 const T0: u64 = 1_700_000_000;
 
 /// A metric: its name, its slope and its value.
-type Metric<'a> = (&'a str, &'a str, &'a str);
+pub(super) type Metric<'a> = (&'a str, &'a str, &'a str);
 
 const M: Metric<'_> = ("m", "both", "1.5");
 
 /// A cluster of one host, as a gmond has it at that time.
-fn cluster(name: &str, time: u64, metrics: &[Metric<'_>]) -> String {
+pub(super) fn cluster(name: &str, time: u64, metrics: &[Metric<'_>]) -> String {
     let mut text = format!(
         "<CLUSTER NAME=\"{name}\" LOCALTIME=\"{time}\" OWNER=\"\" LATLONG=\"\" URL=\"\">\n<HOST \
          NAME=\"h\" IP=\"127.0.0.1\" REPORTED=\"{time}\" TN=\"0\" TMAX=\"20\" DMAX=\"0\" \
@@ -36,12 +36,12 @@ fn cluster(name: &str, time: u64, metrics: &[Metric<'_>]) -> String {
     text + "</HOST>\n</CLUSTER>\n"
 }
 
-fn epoch() -> u64 {
+pub(super) fn epoch() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.expect("it is after 1970").as_secs()
 }
 
-fn serve(clusters: &str) -> Script {
+pub(super) fn serve(clusters: &str) -> Script {
     Script::Serve(document("gmond", clusters))
 }
 
@@ -98,19 +98,19 @@ impl Rig {
     }
 }
 
-fn rrdtool(arguments: &[&str]) -> String {
+pub(super) fn rrdtool(arguments: &[&str]) -> String {
     let output = Command::new("rrdtool").args(arguments).output();
     let output = output.expect("rrdtool starts");
     assert!(output.status.success(), "rrdtool {arguments:?}: {output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().expect("text")
 }
 
 /// A file's last update: its time and its first value.
-fn last(file: &Path) -> (u64, String) {
+pub(super) fn last(file: &Path) -> (u64, String) {
     let all = rrdtool(&["lastupdate", text(file)]);
     let (time, values) = all
         .trim()
@@ -304,18 +304,23 @@ fn make_file(file: &Path, last: u64, sources: &[&str]) {
     rrdtool(&["update", text(file), &format!("{last}{values}")]);
 }
 
-/// Serves a time that is right after one that was an hour ahead, which is served already; then one
-/// later than that.
+/// How far a clock is ahead here. It is believed when it has stayed so for three documents.
+const AHEAD: u64 = 280;
+
+/// Serves a time that is right after one that was ahead, which is served already; then one later than
+/// that.
 fn a_clock_that_is_right_again_is_told(rig: &Rig, ahead: u64) {
+    // Until it is believed, times are ours; then there is one that has not come.
+    rig.source.wait_for_polls(5);
     wait_until("some repeats", || rig.figure(REPEATED) > 0);
     assert_eq!(rig.figure(REFUSED), 0);
-    rig.serve(&cluster("c", ahead - 3600, &[M]));
+    rig.serve(&cluster("c", ahead - AHEAD, &[M]));
     let line = rig.gmetad.wait_for_line("RRD files of \"c\" (");
-    assert!(line.contains("take no values for the next 1 h:"), "{line}");
+    assert!(line.contains("take no values for the next 4 min"), "{line}");
     assert!(line.contains("/rrds/c away"), "what to do: {line}");
     for round in 1..3 {
         let before = rig.figure(REFUSED);
-        rig.serve(&cluster("c", ahead - 3600 + round, &[M]));
+        rig.serve(&cluster("c", ahead - AHEAD + round, &[M]));
         wait_until("more to be refused", || rig.figure(REFUSED) > before + 1);
     }
     assert_eq!(rig.figure(REFUSING), 1);
@@ -343,7 +348,7 @@ fn a_clock_that_was_ahead_and_is_right_again_is_told_once_with_how_long_it_costs
     if !available(name, &["rrdtool"]) {
         return;
     }
-    let ahead = epoch() + 3600;
+    let ahead = epoch() + AHEAD;
     let rig = Rig::start(&cluster("c", ahead, &[M]), "");
     a_clock_that_is_right_again_is_told(&rig, ahead);
     wait_until("the last value", || {
@@ -358,14 +363,14 @@ fn a_clock_that_was_ahead_is_told_through_rrdcached_too_and_counts_as_not_writte
     if !available(name, &["rrdcached", "rrdtool"]) {
         return;
     }
-    let ahead = epoch() + 3600;
+    let ahead = epoch() + AHEAD;
     let rrdcached = Rrdcached::start();
     let folder = tempdir().expect("a temporary folder");
     let file = folder.path().join("rrds/c/h/m.rrd");
     // Nothing of it is known here: it is rrdcached that refuses.
     make_file(&file, ahead, &["DS:sum:GAUGE:8:U:U"]);
     let more = format!("rrdcached_address unix:{}", rrdcached.socket().display());
-    let rig = Rig::start_in(folder, &cluster("c", ahead - 3600, &[M]), &more);
+    let rig = Rig::start_in(folder, &cluster("c", ahead - AHEAD, &[M]), &more);
     let line = rig.gmetad.wait_for_line("RRD files of \"c\" (1 so far)");
     assert!(line.contains("take no values for the next"), "{line}");
     assert!(line.contains("restart rrdcached"), "{line}");
@@ -373,7 +378,7 @@ fn a_clock_that_was_ahead_is_told_through_rrdcached_too_and_counts_as_not_writte
     // The sums of the cluster and of everything are new files, and are taken.
     for round in 1..3 {
         let (before, refused) = (rig.figure(written), rig.figure(REFUSED));
-        rig.serve(&cluster("c", ahead - 3600 + round, &[M]));
+        rig.serve(&cluster("c", ahead - AHEAD + round, &[M]));
         wait_until("it to be refused", || rig.figure(REFUSED) == refused + 1);
         wait_until("the sum to be taken", || rig.figure(written) > before);
     }
@@ -393,7 +398,7 @@ fn a_clock_that_was_ahead_is_told_where_values_are_held_too() {
     if !available(name, &["rrdtool"]) {
         return;
     }
-    let ahead = epoch() + 3600;
+    let ahead = epoch() + AHEAD;
     let held = "rrd {\n write_timeout 300\n}";
     let rig = Rig::start(&cluster("c", ahead, &[M]), held);
     a_clock_that_is_right_again_is_told(&rig, ahead);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{DEFAULT_INTERVAL, DEFAULT_POLL_PORT};
+use crate::config::{DEFAULT_INTERVAL, DEFAULT_POLL_PORT, SourceClusters};
 use crate::draft::{Args, Draft, Known, known};
 use crate::error::Problem;
 use crate::lists;
@@ -12,21 +12,57 @@ use crate::written::quoted;
 use gmetad_core::plugin::Location;
 use gmetad_core::source::{HostPort, SourceConfig};
 
-pub(super) const DATA_SOURCE: &str = "data_source";
+pub(crate) const DATA_SOURCE: &str = "data_source";
+const SOURCE_CLUSTERS: &str = "source_clusters";
 
-pub(crate) const DIRECTIVES: &[Known] = &[known(
-    DATA_SOURCE,
-    "a name, optionally seconds (15 by default), and hosts",
-    data_source,
-    |it| it.sources.iter().map(line).collect(),
-)
-.adding_each()
-.at_reload(|it, new| it.sources.clone_from(&new.sources))];
+pub(crate) const DIRECTIVES: &[Known] = &[
+    known(
+        DATA_SOURCE,
+        "a name, optionally seconds (15 by default), and hosts",
+        data_source,
+        |it| it.sources.iter().map(line).collect(),
+    )
+    .adding_each()
+    .at_reload(|it, new| it.sources.clone_from(&new.sources)),
+    known(
+        SOURCE_CLUSTERS,
+        "the name of a data_source, and the clusters and grids that it alone may bring",
+        source_clusters,
+        |it| it.source_clusters.iter().map(line_of_clusters).collect(),
+    )
+    .adding_each()
+    .at_reload(|it, new| it.source_clusters.clone_from(&new.source_clusters)),
+];
 
 fn line(source: &SourceConfig) -> String {
     let seconds = source.interval.as_secs();
     let hosts: Vec<String> = source.hosts.iter().map(ToString::to_string).collect();
     format!("{} {seconds} {}", quoted(&source.name), hosts.join(" "))
+}
+
+fn line_of_clusters(it: &SourceClusters) -> String {
+    let names = [&it.source].into_iter().chain(&it.clusters);
+    let names: Vec<String> = names.map(|name| quoted(name)).collect();
+    names.join(" ")
+}
+
+/// `source_clusters "source" "name" …`
+fn source_clusters(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
+    let names = args.at_least_one()?.iter();
+    let names = names.map(|word| args.check(&word.text, not_empty));
+    let mut names = names.collect::<Result<Vec<String>, Problem>>()?;
+    let source = names.remove(0);
+    if names.is_empty() {
+        return Err(Problem::NoClusters { name: source });
+    }
+    let at = args.at.clone();
+    draft.pending.source_clusters.push((source.clone(), at));
+    draft.origins.add(SOURCE_CLUSTERS, args.at);
+    draft.config.source_clusters.push(SourceClusters {
+        source,
+        clusters: names,
+    });
+    Ok(())
 }
 
 /// `data_source "name" [seconds] host[:port] …`
@@ -105,6 +141,15 @@ impl Draft {
         (usable, has_errors)
     }
 
+    /// Checks that the sources exist to which clusters are given.
+    pub(crate) fn check_source_clusters(&mut self) {
+        for (source, at) in std::mem::take(&mut self.pending.source_clusters) {
+            if !self.pending.sources.contains_key(&source) {
+                self.error(&at, Problem::NoSource { name: source });
+            }
+        }
+    }
+
     /// Takes a source in; the same one a second time does no harm.
     fn source(
         &mut self,
@@ -148,6 +193,7 @@ fn name_in_pieces(words: &[Word]) -> Option<String> {
 mod tests {
     use std::time::Duration;
 
+    use crate::config::SourceClusters;
     use crate::testing::{config, notices, refusal};
     use gmetad_core::source::{HostPort, SourceConfig};
 
@@ -188,6 +234,26 @@ mod tests {
                     15,
                     &[place("192.0.2.1", 8649), place("localhost", 8649)]
                 ),
+            ]
+        );
+    }
+
+    #[test]
+    fn clusters_are_given_to_sources_that_are_there() {
+        let given = |source: &str, clusters: &[&str]| SourceClusters {
+            source: source.into(),
+            clusters: clusters.iter().map(ToString::to_string).collect(),
+        };
+        let text = "source_clusters s \"a b\" c\ndata_source s h\nsource_clusters s d";
+        let all = [given("s", &["a b", "c"]), given("s", &["d"])];
+        assert_eq!(config(text).source_clusters, all);
+        assert_eq!(
+            refusal("data_source s h\nsource_clusters t a\nsource_clusters s"),
+            [
+                "g.conf:2: source_clusters: there is no data_source \"t\"; correct the name, or \
+                 remove the line",
+                "g.conf:3: source_clusters \"s\" names no cluster; write at least one, as in \
+                 source_clusters \"s\" \"my cluster\"",
             ]
         );
     }

@@ -45,6 +45,14 @@ impl Node {
         }
     }
 
+    /// Changes LOCALTIME.
+    pub fn set_localtime(&mut self, localtime: i64) {
+        match self {
+            Node::Cluster(cluster) => Arc::make_mut(cluster).localtime = localtime,
+            Node::Grid(grid) => Arc::make_mut(grid).localtime = localtime,
+        }
+    }
+
     /// When its document ended.
     pub fn received(&self) -> Mono {
         match self {

@@ -11,6 +11,7 @@ mod metric;
 mod number;
 mod readable;
 mod snapshot;
+mod stamp;
 mod summary;
 mod table;
 mod text;
@@ -24,8 +25,9 @@ pub use metric::{DEFAULT_SOURCE, MetricDef, MetricFields, MetricType, Slope, Wir
 pub use number::{Number, parse_number, push_decimal};
 pub use readable::Readable;
 pub use snapshot::{GridIdentity, Snapshot};
+pub use stamp::Stamp;
 pub use summary::{Summary, SummaryBuilder, SummaryMetric};
 pub use table::DefTable;
 pub use text::SmallText;
-pub use time::{MOST_APART_SECS, Mono, Now, StoreTime};
+pub use time::{MOST_AHEAD_SECS, MOST_BEHIND_SECS, Mono, Now, SourceClock, StoreTime};
 pub use vocabulary::{DefId, Vocabulary};

@@ -48,9 +48,13 @@ pub struct Now {
     pub epoch: i64,
 }
 
-/// Largest accepted difference between a source's clock and ours. Values of the future would block
-/// their files, which accept ascending times only, until that time has come.
-pub const MOST_APART_SECS: i64 = 86_400;
+/// How far a source's clock may be ahead of ours. Values of the future would block their files, which
+/// accept ascending times only, until that time has come.
+pub const MOST_AHEAD_SECS: i64 = 300;
+
+/// From this on, a source's clock that is behind ours is told. Its time is taken nevertheless: it
+/// blocks no file.
+pub const MOST_BEHIND_SECS: i64 = 86_400;
 
 /// The start of 2020. A clock before this was never set, so others are not compared with it.
 const SET_SINCE: i64 = 1_577_836_800;
@@ -64,21 +68,36 @@ pub enum StoreTime {
     Behind(i64),
     /// Ours: the source gives no time.
     Ours(i64),
-    /// Ours: the source's is more than a day ahead.
+    /// Ours: the source's is too far ahead.
     NotTheirs(i64),
+    /// Between ours and the source's, which is further ahead than it was lately.
+    Doubted(i64),
 }
 
 impl StoreTime {
     /// For a source with that LOCALTIME whose document arrived at `now`.
     pub fn of(localtime: i64, now: Now) -> StoreTime {
+        let ahead = localtime.saturating_sub(now.epoch);
         if localtime <= 0 {
             StoreTime::Ours(now.epoch)
-        } else if now.epoch >= SET_SINCE && localtime - now.epoch > MOST_APART_SECS {
+        } else if now.epoch >= SET_SINCE && ahead > MOST_AHEAD_SECS {
             StoreTime::NotTheirs(now.epoch)
-        } else if now.epoch - localtime > MOST_APART_SECS {
+        } else if ahead < -MOST_BEHIND_SECS {
             StoreTime::Behind(localtime)
         } else {
             StoreTime::Theirs(localtime)
+        }
+    }
+
+    /// The same, at most so many seconds ahead of our clock.
+    #[must_use]
+    pub fn at_most(self, ahead: i64, now: Now) -> StoreTime {
+        let limit = now.epoch + ahead;
+        match self {
+            StoreTime::Theirs(epoch) if now.epoch >= SET_SINCE && epoch > limit => {
+                StoreTime::Doubted(limit)
+            }
+            time => time,
         }
     }
 
@@ -88,8 +107,40 @@ impl StoreTime {
             StoreTime::Theirs(epoch)
             | StoreTime::Behind(epoch)
             | StoreTime::Ours(epoch)
-            | StoreTime::NotTheirs(epoch) => epoch,
+            | StoreTime::NotTheirs(epoch)
+            | StoreTime::Doubted(epoch) => epoch,
         }
+    }
+}
+
+/// Documents in which a source's clock must be ahead before that is believed: less may be one wrong
+/// sample, and the source's later ones would be refused by its files.
+const BELIEVED_AFTER: usize = 3;
+
+/// How far ahead a clock may be at once: whole seconds, read at two moments.
+const GRANTED_SECS: i64 = 2;
+
+/// How far a source's clock was ahead of ours in its last documents.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SourceClock {
+    /// Seconds, the newest first.
+    ahead: [i64; BELIEVED_AFTER],
+}
+
+impl SourceClock {
+    /// Notes the LOCALTIMEs of a document that arrived at `now`.
+    pub fn note(&mut self, localtimes: impl Iterator<Item = i64>, now: Now) {
+        let ahead = localtimes
+            .filter(|time| matches!(StoreTime::of(*time, now), StoreTime::Theirs(_)))
+            .map(|time| time - now.epoch);
+        self.ahead.rotate_right(1);
+        self.ahead[0] = ahead.max().unwrap_or(0);
+    }
+
+    /// The time of values with that LOCALTIME of the document noted last.
+    pub fn time(&self, localtime: i64, now: Now) -> StoreTime {
+        let believed = self.ahead.iter().copied().min().unwrap_or(0);
+        StoreTime::of(localtime, now).at_most(believed.max(GRANTED_SECS), now)
     }
 }
 
@@ -97,22 +148,47 @@ impl StoreTime {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_source_whose_clock_is_far_ahead_is_stored_by_ours() {
-        let now = |epoch| Now {
+    const OURS: i64 = 1_700_000_000;
+
+    fn at(epoch: i64) -> Now {
+        Now {
             epoch,
             ..Now::default()
-        };
-        let (ours, day) = (1_700_000_000, MOST_APART_SECS);
-        let of = |localtime| StoreTime::of(localtime, now(ours));
-        assert_eq!(of(ours + day), StoreTime::Theirs(ours + day));
-        assert_eq!(of(ours + day + 1), StoreTime::NotTheirs(ours));
-        assert_eq!(of(i64::MAX), StoreTime::NotTheirs(ours));
-        assert_eq!(of(ours - day), StoreTime::Theirs(ours - day));
-        assert_eq!(of(ours - day - 1), StoreTime::Behind(ours - day - 1));
-        assert_eq!([of(0), of(i64::MIN)], [StoreTime::Ours(ours); 2]);
+        }
+    }
+
+    #[test]
+    fn a_source_whose_clock_is_far_ahead_is_stored_by_ours() {
+        let (ahead, behind) = (OURS + MOST_AHEAD_SECS, OURS - MOST_BEHIND_SECS);
+        let of = |localtime| StoreTime::of(localtime, at(OURS));
+        assert_eq!(of(ahead), StoreTime::Theirs(ahead));
+        assert_eq!(of(ahead + 1), StoreTime::NotTheirs(OURS));
+        assert_eq!(of(i64::MAX), StoreTime::NotTheirs(OURS));
+        assert_eq!(of(behind), StoreTime::Theirs(behind));
+        assert_eq!(of(behind - 1), StoreTime::Behind(behind - 1));
+        assert_eq!([of(0), of(i64::MIN)], [StoreTime::Ours(OURS); 2]);
         // A machine that has just started may not know the time yet.
-        let unset = StoreTime::of(ours, now(60));
-        assert_eq!(unset, StoreTime::Theirs(ours));
+        let unset = StoreTime::of(OURS, at(60));
+        assert_eq!(unset, StoreTime::Theirs(OURS));
+        assert_eq!(unset.at_most(0, at(60)), unset);
+    }
+
+    #[test]
+    fn one_sample_ahead_is_not_believed_and_a_clock_that_stays_ahead_is() {
+        let mut clock = SourceClock::default();
+        let mut poll = |secs: i64, ahead: i64| {
+            let now = at(OURS + secs);
+            let localtime = now.epoch + ahead;
+            clock.note([localtime].into_iter(), now);
+            clock.time(localtime, now).epoch() - now.epoch
+        };
+        assert_eq!([poll(0, 0), poll(15, 2), poll(30, -20)], [0, 2, -20]);
+        assert_eq!(poll(45, 240), 2, "it was not ahead before");
+        assert_eq!([poll(60, 0), poll(75, 240), poll(90, 239)], [0, 2, 2]);
+        assert_eq!(poll(105, 240), 239);
+        assert_eq!(poll(120, 240), 239);
+        assert_eq!(poll(135, 240), 240);
+        // Too far ahead is not ahead, as our clock is taken.
+        assert_eq!([poll(150, 3600), poll(165, 240)], [0, 2]);
     }
 }

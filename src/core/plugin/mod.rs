@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::model::Stamp;
 use crate::model::{Node, Now, Summary};
 use crate::status::ExportCounters;
 
@@ -99,6 +100,8 @@ pub struct Update {
     pub node: Node,
     /// When the document ended.
     pub now: Now,
+    /// When its values are of.
+    pub stamp: Stamp,
     /// Attributes that earlier plugins added; empty at first.
     pub invented: Invented,
 }

@@ -73,6 +73,8 @@ pub struct SourceStatus {
     pub wire_bytes: u64,
     /// Malformed places in documents, recovered where possible.
     pub damage: u64,
+    /// Clusters and grids left out of its last document, as only others may bring them.
+    pub left_out: u64,
     /// Time spent reading and storing documents.
     pub busy: Duration,
 }

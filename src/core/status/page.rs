@@ -230,6 +230,7 @@ fn source(object: &mut Object<'_>, source: &SourceStatus) {
     object.plain("wireBytes", source.wire_bytes);
     object.plain("busyMillis", source.busy.as_millis() as u64);
     object.plain("damage", source.damage);
+    object.plain("left_out", source.left_out);
 }
 
 fn plugin(object: &mut Object<'_>, plugin: &PluginReport) {

@@ -4,13 +4,15 @@
 
 use std::sync::Arc;
 
+use super::SourceId;
+use super::rivals::{Contest, Rivals};
 use crate::model::{Cluster, DefId, Host, Mono, SummaryBuilder, Vocabulary, order_by_name};
 use crate::summary::{SummaryFilter, add_host};
 
 /// One source's cluster of the name.
 pub(super) struct Part {
-    /// Of the source; of equally new hosts, the higher one's counts.
-    pub id: usize,
+    /// Of the source.
+    pub id: SourceId,
     pub cluster: Arc<Cluster>,
     /// Whether its hosts are summed.
     pub is_summed: bool,
@@ -18,23 +20,39 @@ pub(super) struct Part {
     pub is_newest: bool,
 }
 
+/// Which of two hosts of one name counts, the greater one: that of a source that is summed, one in its
+/// source's newest document, one that is up, that of its owner, the newer one.
+type Rank = (bool, bool, bool, bool, Mono, SourceId);
+
 impl Part {
-    /// Which of two hosts of one name counts, the greater one: that of a source that is summed,
-    /// then the newer one.
-    fn rank(&self, host: &Host) -> (bool, Mono, usize) {
-        (self.is_summed, host.received, self.id)
+    fn rank(&self, host: &Host, rivals: &Rivals) -> Rank {
+        let is_owners = rivals.owns(self.id, &host.info.name);
+        let Host { fresh, up, .. } = *host;
+        (self.is_summed, fresh, up, is_owners, host.received, self.id)
     }
 
-    /// Whether it has a host of that name, and that one counts.
-    fn overrides(&self, name: &str, rank: (bool, Mono, usize)) -> bool {
+    /// The rank of its host of that name.
+    fn rank_of(&self, name: &str, rivals: &Rivals) -> Option<Rank> {
+        let at = self.cluster.find_host(name)?;
+        Some(self.rank(&self.cluster.hosts[at], rivals))
+    }
+
+    /// Whether its newest document has a host of that name.
+    pub fn brings(&self, name: &str) -> bool {
         let at = self.cluster.find_host(name);
-        at.is_some_and(|at| self.rank(&self.cluster.hosts[at]) > rank)
+        at.is_some_and(|at| self.cluster.hosts[at].fresh)
     }
 }
 
-/// One cluster with the hosts of all parts. Its attributes are those of the newest one.
-pub(super) fn merge(parts: &[Part], filter: &SummaryFilter, now: Mono) -> Cluster {
-    let mut whole = head_of(parts);
+/// One cluster with the hosts of all parts. Its attributes are those of the leader's.
+pub(super) fn merge(
+    parts: &[Part],
+    rivals: &mut Rivals,
+    filter: &SummaryFilter,
+    now: Mono,
+) -> Cluster {
+    rivals.learn(parts);
+    let mut whole = head_of(parts, rivals.leader);
     let mut vocabulary = Vocabulary::default();
     let mut summary = SummaryBuilder::default();
     for part in parts {
@@ -44,8 +62,10 @@ pub(super) fn merge(parts: &[Part], filter: &SummaryFilter, now: Mono) -> Cluste
             summary.merge(&part.cluster.summary);
         }
         for host in &part.cluster.hosts {
-            let rank = part.rank(host);
-            if parts.iter().any(|it| it.overrides(&host.info.name, rank)) {
+            if let Some(holder) = holder(parts, part, host, rivals) {
+                if part.is_newest && host.fresh && host.up {
+                    Contest::add(&mut rivals.contest, &contest(&whole, host, holder));
+                }
                 continue;
             }
             add(&mut whole, part, host, &moved);
@@ -67,11 +87,26 @@ pub(super) fn merge(parts: &[Part], filter: &SummaryFilter, now: Mono) -> Cluste
     whole
 }
 
-/// The newest part without its hosts.
-fn head_of(parts: &[Part]) -> Cluster {
-    let newest = parts.iter().find(|part| part.is_newest);
-    let newest = newest.or_else(|| parts.iter().max_by_key(|part| part.cluster.received));
-    let mut head = newest.map_or_else(Cluster::default, |Part { cluster, .. }| Cluster {
+/// The source whose host of that name counts instead of the part's.
+fn holder(parts: &[Part], part: &Part, host: &Host, rivals: &Rivals) -> Option<SourceId> {
+    let (name, rank) = (&host.info.name, part.rank(host, rivals));
+    let overrides = |other: &&Part| other.rank_of(name, rivals).is_some_and(|it| it > rank);
+    parts.iter().find(overrides).map(|other| other.id)
+}
+
+fn contest(whole: &Cluster, host: &Host, holder: SourceId) -> Contest {
+    Contest {
+        count: 1,
+        node: whole.name.clone(),
+        host: host.info.name.clone(),
+        holder,
+    }
+}
+
+/// The leader's part without its hosts.
+fn head_of(parts: &[Part], leader: SourceId) -> Cluster {
+    let leading = parts.iter().find(|part| part.id == leader);
+    let mut head = leading.map_or_else(Cluster::default, |Part { cluster, .. }| Cluster {
         name: cluster.name.clone(),
         owner: cluster.owner.clone(),
         latlong: cluster.latlong.clone(),

@@ -6,15 +6,23 @@ mod cycles;
 mod expiry;
 mod merge;
 mod order;
+mod reserved;
+mod rivals;
+#[cfg(test)]
+mod sharing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use self::expiry::without_expired;
 use self::merge::Part;
+pub use self::reserved::{LeftOut, Reserved};
+pub use self::rivals::Contest;
+use self::rivals::Rivals;
 use crate::ingest::{Document, ParseSettings, Parser, Previous};
 use crate::model::{
-    Cluster, DefTable, GridIdentity, Mono, Node, Now, Snapshot, Summary, SummaryBuilder, Vocabulary,
+    Cluster, DefTable, GridIdentity, Mono, Node, Now, Snapshot, SourceClock, Stamp, Summary,
+    SummaryBuilder, Vocabulary,
 };
 
 pub use order::{SourceId, SourceOrder};
@@ -29,6 +37,11 @@ struct Source {
     /// Whether its last poll succeeded.
     up: bool,
     carry: Carry,
+    clock: SourceClock,
+    /// What its last document brought that stays with others.
+    contest: Option<Contest>,
+    /// What was left out of its last document, as it is reserved for others.
+    left_out: Option<LeftOut>,
 }
 
 impl Source {
@@ -60,8 +73,11 @@ pub struct Store {
     sources: Vec<Source>,
     /// Existing sources in the order they are shown.
     order: SourceOrder,
-    /// Merged clusters: those that several sources bring.
+    /// Names that several sources bring.
+    rivals: HashMap<Box<str>, Rivals>,
+    /// Of those, the merged clusters.
     shared: HashMap<Box<str>, Arc<Cluster>>,
+    reserved: Reserved,
     summary: Arc<Summary>,
     /// Valid until something changes.
     snapshot: Option<Arc<Snapshot>>,
@@ -76,7 +92,9 @@ impl Store {
             table: DefTable::default(),
             sources: Vec::new(),
             order: SourceOrder::default(),
+            rivals: HashMap::new(),
             shared: HashMap::new(),
+            reserved: Reserved::default(),
             summary: Arc::default(),
             snapshot: None,
         }
@@ -130,6 +148,11 @@ impl Store {
         self.snapshot = None;
     }
 
+    /// Changes which sources alone may bring which names, from each source's next document on.
+    pub fn set_reserved(&mut self, reserved: Reserved) {
+        self.reserved = reserved;
+    }
+
     /// The definitions that all sources share. A parser needs them for every `feed`.
     pub fn table(&mut self) -> &mut DefTable {
         &mut self.table
@@ -138,6 +161,37 @@ impl Store {
     /// The nodes of the source's last good document.
     pub fn nodes_of(&self, id: SourceId) -> &[Node] {
         &self.sources[id.0].nodes
+    }
+
+    /// When the values of its last good document are of, node by node. `now` is when it arrived.
+    pub fn stamps_of(&self, id: SourceId, now: Now) -> Vec<Stamp> {
+        let source = &self.sources[id.0];
+        let stamp = |node: &Node| {
+            let time = source.clock.time(node.localtime(), now);
+            match self.rivals.get(node.name()) {
+                None => Stamp { time, leads: true },
+                // The files are those of the first, whose clock may be behind this one's.
+                Some(rivals) if rivals.first != id => Stamp {
+                    time: time.at_most(0, now),
+                    leads: rivals.leader == id,
+                },
+                Some(rivals) => Stamp {
+                    time,
+                    leads: rivals.leader == id,
+                },
+            }
+        };
+        source.nodes.iter().map(stamp).collect()
+    }
+
+    /// What the source's last good document brought that stays with others.
+    pub fn contest_of(&self, id: SourceId) -> Option<&Contest> {
+        self.sources[id.0].contest.as_ref()
+    }
+
+    /// What was left out of the source's last good document, as it is reserved for others.
+    pub fn left_out_of(&self, id: SourceId) -> Option<&LeftOut> {
+        self.sources[id.0].left_out.as_ref()
     }
 
     /// A parser for the source's next document. It ends with `commit` or `abort`.
@@ -169,13 +223,19 @@ impl Store {
 
     /// Replaces the source's data in one step. Returns the new nodes as they are shown: a cluster that
     /// other sources bring too also has their hosts, which are not fresh.
-    pub fn commit(&mut self, id: SourceId, document: Document, now: Now) -> Vec<Node> {
+    pub fn commit(&mut self, id: SourceId, mut document: Document, now: Now) -> Vec<Node> {
+        let left_out = self.reserved.take_out(id, &mut document.nodes);
         let source = &mut self.sources[id.0];
+        source.left_out = left_out;
+        source.contest = None;
         let gone: Vec<Node> = std::mem::replace(&mut source.nodes, document.nodes);
         let names = source.nodes.iter().map(|node| node.name().into());
         source.by_name = names.zip(0..).collect();
         source.vocabularies = document.vocabularies;
         source.up = true;
+        source
+            .clock
+            .note(source.nodes.iter().map(Node::localtime), now);
         if source.carry == Carry::NothingBegun {
             source.carry = Carry::Over;
         }
@@ -186,10 +246,29 @@ impl Store {
                 self.share(old.name(), None, now.mono);
             }
         }
-        nodes
+        let shared = nodes
             .into_iter()
-            .map(|node| self.share(node.name(), Some(id), now.mono).unwrap_or(node))
-            .collect()
+            .map(|node| self.share(node.name(), Some(id), now.mono).unwrap_or(node));
+        let shared: Vec<Node> = shared.collect();
+        self.note_contest(id);
+        shared
+    }
+
+    /// Notes what the source has just brought in vain.
+    fn note_contest(&mut self, id: SourceId) {
+        if self.rivals.is_empty() {
+            return;
+        }
+        let source = &mut self.sources[id.0];
+        for node in &source.nodes {
+            let contest = self
+                .rivals
+                .get(node.name())
+                .and_then(|it| it.contest.as_ref());
+            if let Some(contest) = contest {
+                Contest::add(&mut source.contest, contest);
+            }
+        }
     }
 
     /// Marks the source down. Its data stays and ages. In clusters that others bring too, its hosts are
@@ -201,7 +280,7 @@ impl Store {
         let nodes = self.sources[id.0].nodes.iter();
         let names: Vec<Box<str>> = nodes.map(|node| node.name().into()).collect();
         for name in names {
-            if !self.shared.contains_key(&name) {
+            if !self.rivals.contains_key(&name) {
                 continue;
             }
             let answering = self.order.ids().iter().filter(|id| self.sources[id.0].up);
@@ -287,10 +366,12 @@ impl Store {
                     let shared = self.shared.get(node.name()).cloned().map(Node::Cluster);
                     nodes.push(shared.unwrap_or_else(|| node.clone()));
                 }
-                // Two grids of one name, or a grid and a cluster: the newest is shown.
+                // Two grids of one name, or a grid and a cluster: the leader's is shown.
                 Some(&at) if !self.shared.contains_key(node.name()) => {
-                    if node.received() > nodes[at].received() {
-                        nodes[at] = node.clone();
+                    let leader = self.rivals.get(node.name()).map(|it| it.leader);
+                    let leading = leader.and_then(|id| self.sources[id.0].node(node.name()));
+                    if let Some(leading) = leading {
+                        nodes[at] = leading.clone();
                     }
                 }
                 Some(_) => {}
@@ -302,37 +383,53 @@ impl Store {
     /// Merges the clusters of that name anew, if several sources bring one. The hosts of `newest`
     /// are fresh.
     fn share(&mut self, name: &str, newest: Option<SourceId>, now: Mono) -> Option<Node> {
-        let mut parts: Vec<Part> = Vec::new();
-        for &id in self.order.ids() {
-            let source = &self.sources[id.0];
-            match source.node(name) {
-                Some(Node::Cluster(cluster)) => parts.push(Part {
-                    id: id.0,
-                    cluster: Arc::clone(cluster),
-                    is_summed: source.up,
-                    is_newest: Some(id) == newest,
-                }),
-                Some(Node::Grid(_)) => {
-                    self.shared.remove(name);
-                    return None;
-                }
-                None => {}
-            }
-        }
-        if parts.len() < 2 {
+        let brings = |id: &&SourceId| self.sources[id.0].node(name).is_some();
+        let before = self.rivals.remove(name);
+        if self.order.ids().iter().filter(brings).nth(1).is_none() {
             self.shared.remove(name);
             return None;
         }
+        let bringers: Vec<SourceId> = self.order.ids().iter().filter(brings).copied().collect();
+        let is_up = |id: SourceId| self.sources[id.0].up;
+        let mut rivals = Rivals::of(before, &bringers, newest, is_up);
+        let merged = self.parts(name, &bringers, newest).map(|parts| {
+            Arc::new(merge::merge(
+                &parts,
+                &mut rivals,
+                &self.settings.filter,
+                now,
+            ))
+        });
+        if let Some(merged) = &merged {
+            self.shared.insert(name.into(), Arc::clone(merged));
+        } else {
+            self.shared.remove(name);
+            rivals.note_whole(name, newest);
+        }
+        self.rivals.insert(name.into(), rivals);
+        merged.map(Node::Cluster)
+    }
+
+    /// The clusters of that name, unless one of them is a grid.
+    fn parts(
+        &self,
+        name: &str,
+        bringers: &[SourceId],
+        newest: Option<SourceId>,
+    ) -> Option<Vec<Part>> {
         // If no source is up, all are summed as before: `summarize` then leaves the whole cluster
         // out.
-        if !parts.iter().any(|part| part.is_summed) {
-            for part in &mut parts {
-                part.is_summed = true;
-            }
-        }
-        let merged = Arc::new(merge::merge(&parts, &self.settings.filter, now));
-        self.shared.insert(name.into(), Arc::clone(&merged));
-        Some(Node::Cluster(merged))
+        let none_is_up = !bringers.iter().any(|id| self.sources[id.0].up);
+        let part = |&id: &SourceId| match self.sources[id.0].node(name) {
+            Some(Node::Cluster(cluster)) => Some(Part {
+                id,
+                cluster: Arc::clone(cluster),
+                is_summed: none_is_up || self.sources[id.0].up,
+                is_newest: Some(id) == newest,
+            }),
+            _ => None,
+        };
+        bringers.iter().map(part).collect()
     }
 }
 
@@ -341,13 +438,13 @@ mod tests {
     use super::*;
     use crate::model::Host;
 
-    struct Bench {
-        store: Store,
-        now: Now,
+    pub(super) struct Bench {
+        pub(super) store: Store,
+        pub(super) now: Now,
     }
 
     impl Bench {
-        fn new(sources: usize) -> Bench {
+        pub(super) fn new(sources: usize) -> Bench {
             let identity = GridIdentity {
                 name: "Top".into(),
                 scalable: true,
@@ -366,12 +463,17 @@ mod tests {
             }
         }
 
-        fn later(&mut self, secs: u64) {
+        pub(super) fn later(&mut self, secs: u64) {
             self.now.mono.0 += secs * 1000;
         }
 
         /// Source `id` sends a cluster with hosts that have one metric of that value each.
-        fn poll(&mut self, id: usize, cluster: &str, hosts: &[(&str, &str)]) -> Vec<Node> {
+        pub(super) fn poll(
+            &mut self,
+            id: usize,
+            cluster: &str,
+            hosts: &[(&str, &str)],
+        ) -> Vec<Node> {
             let host = |(name, val): &(&str, &str)| {
                 format!(
                     "<HOST NAME=\"{name}\" TN=\"1\" TMAX=\"20\" DMAX=\"100\">\
@@ -380,9 +482,14 @@ mod tests {
             };
             let hosts = hosts.iter().map(host).collect::<Vec<_>>().concat();
             let xml = format!(
-                "<GANGLIA_XML><CLUSTER NAME=\"{cluster}\" LOCALTIME=\"1\" OWNER=\"of {id}\">{hosts}\
-                 </CLUSTER></GANGLIA_XML>"
+                "<CLUSTER NAME=\"{cluster}\" LOCALTIME=\"1\" OWNER=\"of {id}\">{hosts}</CLUSTER>"
             );
+            self.read(id, &xml)
+        }
+
+        /// Source `id` sends these clusters and grids.
+        pub(super) fn read(&mut self, id: usize, nodes: &str) -> Vec<Node> {
+            let xml = format!("<GANGLIA_XML>{nodes}</GANGLIA_XML>");
             let id = SourceId(id);
             let mut parser = self.store.begin(id);
             parser
@@ -393,7 +500,7 @@ mod tests {
         }
 
         /// Names and values of a cluster as it is shown.
-        fn shown(&mut self, name: &str) -> Vec<String> {
+        pub(super) fn shown(&mut self, name: &str) -> Vec<String> {
             let snapshot = self.store.snapshot();
             let Some(Node::Cluster(cluster)) = snapshot.node(name) else {
                 return Vec::new();
@@ -439,59 +546,6 @@ mod tests {
     }
 
     #[test]
-    fn two_sources_of_one_cluster_share_it() {
-        let mut bench = Bench::new(2);
-        bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
-        bench.later(5);
-        let changed = bench.poll(1, "c", &[("b", "2"), ("both", "20")]);
-        assert_eq!(bench.shown("c"), ["a=1", "b=2", "both=20"]);
-        let [Node::Cluster(cluster)] = &changed[..] else {
-            panic!()
-        };
-        assert_eq!(&*cluster.owner, "of 1");
-        let fresh: Vec<_> = cluster.hosts.iter().map(|host| host.fresh).collect();
-        assert_eq!(
-            fresh,
-            [false, true, true],
-            "only this source's hosts are news"
-        );
-        assert_eq!(cluster.summary.metric("m").unwrap().text(), "23");
-        assert_eq!(cluster.summary.hosts_up, 3);
-        bench.later(5);
-        bench.poll(0, "c", &[("a", "1"), ("both", "30")]);
-        assert_eq!(bench.shown("c"), ["a=1", "both=30", "b=2"]);
-        bench.later(5);
-        bench.poll(1, "other", &[("x", "1")]);
-        assert_eq!(
-            bench.shown("c"),
-            ["a=1", "both=30"],
-            "a cluster's hosts go with their source"
-        );
-        assert_eq!(bench.shown("other"), ["x=1"]);
-    }
-
-    #[test]
-    fn of_a_shared_cluster_only_the_hosts_of_sources_that_answer_are_summed() {
-        let mut bench = Bench::new(2);
-        bench.poll(1, "c", &[("b", "2"), ("both", "20")]);
-        bench.later(5);
-        bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
-        let sums = |bench: &mut Bench| {
-            let total = bench.store.summarize();
-            (total.metric("m").unwrap().text(), total.hosts_up)
-        };
-        assert_eq!(sums(&mut bench), ("13".into(), 3));
-        bench.store.fail(SourceId(0), bench.now);
-        assert_eq!(sums(&mut bench), ("22".into(), 2));
-        assert_eq!(bench.shown("c"), ["a=1", "b=2", "both=20"]);
-        bench.later(5);
-        bench.poll(1, "c", &[("b", "3"), ("both", "20")]);
-        assert_eq!(sums(&mut bench), ("23".into(), 2));
-        bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
-        assert_eq!(sums(&mut bench).1, 3);
-    }
-
-    #[test]
     fn a_source_that_is_down_is_shown_and_not_summed() {
         let mut bench = Bench::new(2);
         bench.poll(0, "one", &[("a", "1")]);
@@ -523,23 +577,6 @@ mod tests {
         bench.later(100);
         assert!(bench.store.expire(SourceId(0), bench.now.mono));
         assert!(bench.shown("c").is_empty());
-    }
-
-    #[test]
-    fn a_source_that_is_removed_takes_its_hosts_with_it_and_nobody_elses() {
-        let mut bench = Bench::new(3);
-        bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
-        bench.later(5);
-        bench.poll(1, "c", &[("b", "2"), ("both", "20")]);
-        bench.poll(2, "other", &[("x", "3")]);
-        bench.store.remove_source(SourceId(1), bench.now.mono);
-        assert_eq!(bench.shown("c"), ["a=1", "both=10"]);
-        assert_eq!(bench.shown("other"), ["x=3"]);
-        assert_eq!(bench.store.summarize().hosts_up, 3);
-        bench.store.remove_source(SourceId(0), bench.now.mono);
-        assert!(bench.shown("c").is_empty());
-        assert_eq!(bench.store.summarize().hosts_up, 1);
-        assert_eq!(bench.store.sources(), [SourceId(2)]);
     }
 
     #[test]

@@ -51,7 +51,7 @@ impl Riemann {
         let Some(cluster) = select::cluster(update) else {
             return;
         };
-        let time = select::time(cluster, update.now);
+        let time = update.stamp.time.epoch();
         let mut item = Vec::new();
         for host in select::hosts(cluster) {
             // What all events of a host have in common is encoded once: encoded parts of a message

@@ -212,18 +212,20 @@ mod tests {
 
     use super::*;
     use gmetad_core::model::{Cluster, Mono, Node, Now};
-    use gmetad_core::plugin::{Invented, tree::NodeId};
+    use gmetad_core::plugin::{Invented, Stamp, tree::NodeId};
 
     fn update(source: &str, name: &str, epoch: i64) -> Update {
+        let node = Node::Cluster(Arc::new(Cluster {
+            name: name.into(),
+            localtime: epoch,
+            ..Cluster::default()
+        }));
         Update {
             source: source.into(),
             interval: Duration::from_secs(15),
             up: true,
-            node: Node::Cluster(Arc::new(Cluster {
-                name: name.into(),
-                localtime: epoch,
-                ..Cluster::default()
-            })),
+            stamp: Stamp::of(&node, at(epoch)),
+            node,
             now: at(epoch),
             invented: Invented::default(),
         }

@@ -373,6 +373,7 @@ mod tests {
     use super::*;
     use gmetad_core::condition::Condition;
     use gmetad_core::model::{HostInfo, MetricDef, MetricFields, Mono, order_by_name};
+    use gmetad_core::plugin::Stamp;
 
     fn alert(rules: &[(&str, &str, u64)]) -> Alert {
         let rules = rules.iter().map(|&(metric, condition, seconds)| AlertRule {
@@ -453,11 +454,13 @@ mod tests {
             mono: Mono::default() + secs,
             epoch: 0,
         };
+        let node = Node::Cluster(Arc::new(cluster(&[("a", "6")])));
         let mut down = Update {
             source: "s".into(),
             interval: INTERVAL,
             up: false,
-            node: Node::Cluster(Arc::new(cluster(&[("a", "6")]))),
+            stamp: Stamp::of(&node, at(GONE_AFTER / 2)),
+            node,
             now: at(GONE_AFTER / 2),
             invented: gmetad_core::plugin::Invented::default(),
         };
@@ -559,11 +562,13 @@ mod tests {
     #[test]
     fn a_source_that_does_not_answer_changes_nothing() {
         let mut alert = alert(&[("m", "$val > 5", 0)]);
+        let node = Node::Cluster(Arc::new(cluster(&[("a", "6")])));
         let mut update = Update {
             source: "s".into(),
             interval: INTERVAL,
             up: false,
-            node: Node::Cluster(Arc::new(cluster(&[("a", "6")]))),
+            stamp: Stamp::of(&node, Now::default()),
+            node,
             now: Now::default(),
             invented: gmetad_core::plugin::Invented::default(),
         };

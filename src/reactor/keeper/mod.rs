@@ -12,13 +12,14 @@ use std::time::Duration;
 use mio::Waker;
 
 use self::thread::Thread;
+use super::oddities::ClockTrouble;
 use super::slots::Key;
 use gmetad_config::reload::Changes;
 use gmetad_core::ingest::ParseSettings;
-use gmetad_core::model::{GridIdentity, Node, Now, Snapshot, Summary};
+use gmetad_core::model::{GridIdentity, Node, Now, Snapshot, Stamp, Summary};
 use gmetad_core::poll::Failure;
 use gmetad_core::status::StoreSizes;
-use gmetad_core::store::{SourceId, SourceOrder, Store};
+use gmetad_core::store::{Contest, LeftOut, Reserved, SourceId, SourceOrder, Store};
 
 /// Which connection of which source it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(super) enum Ask {
     Remove(SourceId, Now),
     /// The sources are shown in this order from now on.
     Reorder(Vec<SourceId>),
+    /// Only these sources may bring these names from now on.
+    Reserve(Reserved),
     /// The root grid has changed.
     Identity(GridIdentity),
     /// Documents are read in another way from now on.
@@ -86,7 +89,7 @@ pub(super) enum Reply {
     Failed {
         key: Key,
         /// What it has brought before.
-        nodes: Vec<Node>,
+        nodes: Vec<(Node, Stamp)>,
         now: Now,
     },
     /// All sources were summed up.
@@ -109,7 +112,7 @@ pub(super) struct Summed {
 #[derive(Debug)]
 pub(super) struct Brought {
     /// Its clusters and grids as they are shown.
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<(Node, Stamp)>,
     /// Its own hosts.
     pub(super) hosts: usize,
     /// Their metrics.
@@ -119,10 +122,21 @@ pub(super) struct Brought {
     pub(super) bytes: u64,
     pub(super) wire_bytes: u64,
     pub(super) damage: u64,
-    pub(super) has_own_grid: bool,
+    pub(super) odd: Odd,
     pub(super) now: Now,
     /// Time spent on its last bytes and its end.
     pub(super) busy: Duration,
+}
+
+/// What is odd about a document.
+#[derive(Debug)]
+pub(super) struct Odd {
+    pub(super) has_own_grid: bool,
+    pub(super) clock: Option<ClockTrouble>,
+    /// What it brought that stays with another source.
+    pub(super) contest: Option<Contest>,
+    /// What is left out, as it is reserved for others.
+    pub(super) left_out: Option<LeftOut>,
 }
 
 /// What is sent to the loop at a time.

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use mio::Waker;
 
+use super::super::oddities::ClockTrouble;
 use super::super::reload::WakeAtEnd;
 use super::super::sources::count;
-use super::{Ask, Attempt, Brought, Delivery, Reply, Summed};
+use super::{Ask, Attempt, Brought, Delivery, Odd, Reply, Summed};
 use gmetad_core::model::{DefTable, Node, Now, Snapshot};
 use gmetad_core::poll::{Failure, Intake, Taken};
 use gmetad_core::status::StoreSizes;
@@ -136,7 +137,8 @@ impl Thread {
             Ask::Abandon(id) => self.abandon(id),
             Ask::Fail(id, key, now) => {
                 self.store.fail(id, now);
-                let nodes = self.store.nodes_of(id).to_vec();
+                let nodes = self.store.nodes_of(id).to_vec().into_iter();
+                let nodes = nodes.zip(self.store.stamps_of(id, now)).collect();
                 self.hold(Reply::Failed { key, nodes, now });
             }
             Ask::Add(name) => {
@@ -153,6 +155,7 @@ impl Thread {
                 self.store.set_order(order);
                 self.changed = true;
             }
+            Ask::Reserve(reserved) => self.store.set_reserved(reserved),
             Ask::Identity(identity) => {
                 self.store.set_identity(identity);
                 self.changed = true;
@@ -266,15 +269,22 @@ impl Thread {
         let has_own_grid = document.has_own_grid;
         let (hosts, metrics) = count(&document.nodes);
         let nodes = self.store.commit(id, document, now);
+        let stamps = self.store.stamps_of(id, now);
+        let odd = Odd {
+            has_own_grid,
+            clock: ClockTrouble::of(&nodes, &stamps),
+            contest: self.store.contest_of(id).cloned(),
+            left_out: self.store.left_out_of(id).cloned(),
+        };
         let brought = Brought {
-            nodes,
+            nodes: nodes.into_iter().zip(stamps).collect(),
             hosts,
             metrics,
             values,
             bytes,
             wire_bytes,
             damage,
-            has_own_grid,
+            odd,
             now,
             busy: busy + start.elapsed(),
         };

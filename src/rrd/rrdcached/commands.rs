@@ -14,7 +14,7 @@ use crate::file::sound::Sound;
 use crate::file::{FileSpec, exists};
 use crate::paths::PathBuffer;
 use crate::writer::Writer;
-use gmetad_core::model::{MOST_APART_SECS, Now, StoreTime};
+use gmetad_core::model::{MOST_AHEAD_SECS, Now, StoreTime};
 
 /// Most rows in an answer. C gmetad's largest archive has half as many.
 const ROWS: u64 = 100_000;
@@ -338,9 +338,9 @@ fn usable_time(secs: &str, now: i64) -> Result<u32, String> {
     match u32::try_from(epoch) {
         Ok(time) if !matches!(of_sender, StoreTime::NotTheirs(_)) => Ok(time),
         _ => Err(format!(
-            "time {secs} is more than {} hours ahead of this machine's clock; set the clock that is \
+            "time {secs} is more than {} minutes ahead of this machine's clock; set the clock that is \
              wrong",
-            MOST_APART_SECS / 3600
+            MOST_AHEAD_SECS / 60
         )),
     }
 }
@@ -367,13 +367,13 @@ mod tests {
 
     #[test]
     fn a_time_that_has_not_come_is_refused_as_that_of_a_source_is() {
-        let limit = NOW + MOST_APART_SECS;
+        let limit = NOW + MOST_AHEAD_SECS;
         let at = |time: i64, now| sample(&format!("{time}:1"), now).map(|(time, _)| time);
         assert_eq!(at(limit, NOW), Ok(limit as u32));
         let in_2106 = i64::from(u32::MAX);
         for time in [limit + 1, in_2106, in_2106 + 1, i64::MAX] {
             let reason = at(time, NOW).unwrap_err();
-            let wanted = format!("time {time} is more than 24 hours ahead of this machine");
+            let wanted = format!("time {time} is more than 5 minutes ahead of this machine");
             assert!(reason.contains(&wanted), "{reason}");
         }
         let endless = format!("{}:1", "9".repeat(40));

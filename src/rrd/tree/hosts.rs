@@ -53,7 +53,7 @@ impl Plugin for HostFiles {
         let fresh = cluster.hosts.iter().filter(|host| host.fresh);
         let values = fresh.map(|host| host.metric_count as usize).sum();
         tree.expects(&update.source, &cluster.name, values, mono);
-        let moment = Moment::of(cluster.localtime, update);
+        let moment = Moment::of(update);
         let Some(mut hosts) = tree.hosts(cluster, moment, mono) else {
             return Ok(());
         };

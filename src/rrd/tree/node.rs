@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use crate::file::samples::Kind;
 use crate::tree::acceptance::Acceptance;
 use crate::tree::folder::Dir;
-use crate::tree::moment::{Moment, TimeTrouble};
+use crate::tree::moment::Moment;
 use crate::tree::names::Names;
 use gmetad_core::model::{MetricDef, Mono};
 
@@ -24,8 +24,8 @@ pub(super) struct Node {
     pub(super) seen: Mono,
     /// Counts updates of its hosts, so that hosts no longer named can be told.
     pub(super) round: u32,
-    /// What was last told of its time.
-    time_trouble: Option<TimeTrouble>,
+    /// Whether its last time was one that no file can have.
+    is_timeless: bool,
     /// Whether its files take its values.
     pub(super) acceptance: Acceptance,
 }
@@ -62,12 +62,21 @@ impl Node {
         self.defs = Arc::downgrade(defs);
     }
 
-    /// The time that files are given; `None` where there is none. What is wrong is logged once.
+    /// The time that files are given; `None` where there is none, which is logged once.
     pub(super) fn usable_time(&mut self, name: &str, moment: Moment) -> Option<u32> {
-        let trouble = moment.trouble();
-        if std::mem::replace(&mut self.time_trouble, trouble) != trouble {
-            TimeTrouble::tell(trouble, name, moment.time.epoch());
+        let time = moment.time();
+        if std::mem::replace(&mut self.is_timeless, time.is_none()) != time.is_none() {
+            match time {
+                None => log::error!(
+                    "{name:?}: no values are stored: its LOCALTIME {} is not a time that an RRD \
+                     file can hold; set the clock of its gmond or gmetad",
+                    moment.time.epoch()
+                ),
+                Some(_) => gmetad_core::recovered!(
+                    error: "{name:?}: values are stored again: its LOCALTIME is a time again"
+                ),
+            }
         }
-        moment.time()
+        time
     }
 }

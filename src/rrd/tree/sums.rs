@@ -43,10 +43,10 @@ impl Plugin for SumFiles {
 
     fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
         let mut tree = self.tree.lock();
-        if !tree.writes() || !update.up {
+        if !tree.writes() || !update.up || !update.stamp.leads {
             return Ok(());
         }
-        let moment = Moment::of(update.node.localtime(), update);
+        let moment = Moment::of(update);
         let (name, sums) = (update.node.name(), update.node.summary().metrics.len());
         tree.expects(&update.source, name, sums, update.now.mono);
         let folder = tree.node_sums(update.node.name(), moment, update.now.mono);

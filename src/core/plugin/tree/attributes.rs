@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::edits::SharedField;
 use super::values::{NUMBER_BYTES, Value, set_info, whole, write_number};
 use super::{Kind, NodeId, Owner, Top, Tree, TreeError};
-use crate::model::{Mono, Node, Number, SmallText, is_up, parse_number};
+use crate::model::{Mono, Node, Number, SmallText, StoreTime, is_up, parse_number};
 
 const CLUSTER: &[&str] = &["name", "localtime", "owner", "latlong", "url", "status"];
 const GRID: &[&str] = &["name", "authority", "localtime", "status"];
@@ -277,6 +277,11 @@ impl Tree<'_> {
                     _ => return Err(TreeError::BadValue),
                 };
             }
+            (Top::Source(update), "localtime") => {
+                let localtime = whole(value)?;
+                update.node.set_localtime(localtime);
+                update.stamp.time = StoreTime::of(localtime, update.now);
+            }
             (Top::Source(update), _) => match &mut update.node {
                 Node::Cluster(cluster) => {
                     let cluster = Arc::make_mut(cluster);
@@ -284,16 +289,14 @@ impl Tree<'_> {
                         "name" => cluster.name = value.into(),
                         "owner" => cluster.owner = value.into(),
                         "latlong" => cluster.latlong = value.into(),
-                        "url" => cluster.url = value.into(),
-                        _ => cluster.localtime = whole(value)?,
+                        _ => cluster.url = value.into(),
                     }
                 }
                 Node::Grid(grid) => {
                     let grid = Arc::make_mut(grid);
                     match name {
                         "name" => grid.name = value.into(),
-                        "authority" => grid.authority = value.into(),
-                        _ => grid.localtime = whole(value)?,
+                        _ => grid.authority = value.into(),
                     }
                 }
             },

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::{GridIdentity, Mono, Now};
+use crate::plugin::Stamp;
 use crate::store::Store;
 
 /// A cluster as it comes out of the store, which keeps it.
@@ -57,6 +58,7 @@ fn rig(hosts: usize, metrics: usize) -> Rig {
             source: "s".into(),
             interval: Duration::from_secs(15),
             up: true,
+            stamp: Stamp::of(&node, now),
             node,
             now,
             invented: Invented::default(),

@@ -1,0 +1,110 @@
+//! Names that several sources bring: which source each belongs to, and whose each host is.
+//!
+//! What is brought first stays while it is brought: no other source can take it away by naming it.
+
+use std::collections::HashMap;
+
+use super::SourceId;
+use super::merge::Part;
+
+/// A cluster's or grid's name that several sources bring.
+#[derive(Debug)]
+pub(super) struct Rivals {
+    /// The one that brought it first.
+    pub first: SourceId,
+    /// The one whose attributes, clock and rhythm it has: the first that answers.
+    pub leader: SourceId,
+    /// By name: which source brought a host first, of those that still bring it.
+    owners: HashMap<Box<str>, SourceId>,
+    /// What the newest document brought in vain.
+    pub contest: Option<Contest>,
+}
+
+/// What a source brought that stays with another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contest {
+    /// Hosts, and grids or clusters as a whole.
+    pub count: usize,
+    /// The cluster or grid of one of them.
+    pub node: Box<str>,
+    /// That host; empty for the node as a whole.
+    pub host: Box<str>,
+    /// Who has it.
+    pub holder: SourceId,
+}
+
+impl Contest {
+    /// Adds what was brought in vain elsewhere.
+    pub(super) fn add(mine: &mut Option<Contest>, other: &Contest) {
+        match mine {
+            Some(mine) => mine.count += other.count,
+            None => *mine = Some(other.clone()),
+        }
+    }
+}
+
+impl Rivals {
+    /// Of a name that `bringers` bring, in their order; `newest` has just sent a document. `is_up`
+    /// tells which of them answer.
+    pub fn of(
+        before: Option<Rivals>,
+        bringers: &[SourceId],
+        newest: Option<SourceId>,
+        is_up: impl Fn(SourceId) -> bool,
+    ) -> Rivals {
+        let known = before.as_ref().map(|it| it.first);
+        let first = known.filter(|id| bringers.contains(id));
+        // Without any before: the one that was there when this one came.
+        let others = bringers.iter().find(|id| Some(**id) != newest);
+        let first = first.or(others.copied()).unwrap_or(bringers[0]);
+        let answering = bringers.iter().find(|id| is_up(**id));
+        let leader = if is_up(first) {
+            Some(&first)
+        } else {
+            answering
+        };
+        Rivals {
+            first,
+            leader: leader.copied().unwrap_or(first),
+            owners: before.map(|it| it.owners).unwrap_or_default(),
+            contest: None,
+        }
+    }
+
+    /// Notes who brings which hosts.
+    pub fn learn(&mut self, parts: &[Part]) {
+        self.owners.retain(|name, owner| {
+            let part = parts.iter().find(|part| part.id == *owner);
+            part.is_some_and(|part| part.brings(name))
+        });
+        let is_first = |part: &&Part| part.id == self.first;
+        let in_order = parts
+            .iter()
+            .filter(is_first)
+            .chain(parts.iter().filter(|part| !is_first(part)));
+        for part in in_order {
+            for host in part.cluster.hosts.iter().filter(|host| host.fresh) {
+                if !self.owners.contains_key(&host.info.name) {
+                    self.owners.insert(host.info.name.clone(), part.id);
+                }
+            }
+        }
+    }
+
+    /// Notes that a grid, or a cluster beside one, was brought as a whole while another has the name.
+    pub fn note_whole(&mut self, name: &str, newest: Option<SourceId>) {
+        if newest.is_some() && newest != Some(self.leader) {
+            self.contest = Some(Contest {
+                count: 1,
+                node: name.into(),
+                host: Box::default(),
+                holder: self.leader,
+            });
+        }
+    }
+
+    /// Whether a source brought that host first.
+    pub fn owns(&self, id: SourceId, host: &str) -> bool {
+        self.owners.get(host) == Some(&id)
+    }
+}

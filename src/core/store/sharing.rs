@@ -1,0 +1,203 @@
+//! Sources that bring clusters and grids of one name.
+
+use super::tests::Bench;
+use super::*;
+use crate::model::MOST_AHEAD_SECS;
+
+/// The sums of everything: of the metric `m`, and the hosts that are up.
+fn sums(bench: &mut Bench) -> (String, u32) {
+    let total = bench.store.summarize();
+    (total.metric("m").unwrap().text(), total.hosts_up)
+}
+
+#[test]
+fn two_sources_of_one_cluster_share_it() {
+    let mut bench = Bench::new(2);
+    bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
+    bench.later(5);
+    let changed = bench.poll(1, "c", &[("b", "2"), ("both", "20")]);
+    assert_eq!(bench.shown("c"), ["a=1", "both=10", "b=2"]);
+    let [Node::Cluster(cluster)] = &changed[..] else {
+        panic!()
+    };
+    assert_eq!(&*cluster.owner, "of 0", "who was first");
+    let fresh: Vec<_> = cluster.hosts.iter().map(|host| host.fresh).collect();
+    assert_eq!(
+        fresh,
+        [false, false, true],
+        "only this source's hosts are news"
+    );
+    assert_eq!(cluster.summary.metric("m").unwrap().text(), "13");
+    assert_eq!(cluster.summary.hosts_up, 3);
+    bench.later(5);
+    bench.poll(0, "c", &[("a", "1"), ("both", "30")]);
+    assert_eq!(bench.shown("c"), ["a=1", "both=30", "b=2"]);
+    bench.later(5);
+    bench.poll(1, "other", &[("x", "1")]);
+    assert_eq!(
+        bench.shown("c"),
+        ["a=1", "both=30"],
+        "a cluster's hosts go with their source"
+    );
+    assert_eq!(bench.shown("other"), ["x=1"]);
+}
+
+#[test]
+fn a_host_stays_with_the_source_that_brought_it_first_while_that_one_answers() {
+    // Whichever of the two is first in order.
+    for (first, second) in [(0, 1), (1, 0)] {
+        let mut bench = Bench::new(2);
+        bench.poll(first, "c", &[("h", "1")]);
+        for round in 0..5 {
+            bench.later(5);
+            let shown = bench.poll(second, "c", &[("h", "666"), ("new", "7")]);
+            assert_eq!(sums(&mut bench), ("8".into(), 2), "{round}");
+            let [Node::Cluster(cluster)] = &shown[..] else {
+                panic!()
+            };
+            let at = cluster.find_host("h").unwrap();
+            assert!(!cluster.hosts[at].fresh, "it is no news to plugins");
+            let contest = bench.store.contest_of(SourceId(second)).unwrap();
+            let holder = SourceId(first);
+            assert_eq!((contest.count, contest.holder), (1, holder));
+            assert_eq!((&*contest.node, &*contest.host), ("c", "h"));
+        }
+        bench.poll(first, "c", &[("h", "1"), ("new", "8")]);
+        assert_eq!(
+            sums(&mut bench),
+            ("8".into(), 2),
+            "what is new is the other's"
+        );
+        // The other one takes over, and gives it back.
+        bench.store.fail(SourceId(first), bench.now);
+        assert_eq!(sums(&mut bench), ("673".into(), 2));
+        bench.poll(second, "c", &[("h", "667"), ("new", "7")]);
+        assert_eq!(sums(&mut bench), ("674".into(), 2));
+        assert_eq!(bench.store.contest_of(SourceId(second)), None);
+        bench.poll(first, "c", &[("h", "2")]);
+        assert_eq!(sums(&mut bench), ("9".into(), 2));
+        // A host that the first does not bring any more is the other's.
+        bench.poll(first, "c", &[("rest", "100")]);
+        assert_eq!(sums(&mut bench), ("774".into(), 3));
+        bench.poll(first, "c", &[("h", "3"), ("rest", "100")]);
+        assert_eq!(sums(&mut bench), ("774".into(), 3));
+    }
+}
+
+#[test]
+fn a_clusters_attributes_are_those_of_the_source_that_brought_it_first() {
+    let mut bench = Bench::new(2);
+    let owner = |bench: &mut Bench| match bench.store.snapshot().node("c") {
+        Some(Node::Cluster(cluster)) => cluster.owner.to_string(),
+        _ => String::new(),
+    };
+    bench.poll(1, "c", &[("a", "1")]);
+    bench.poll(0, "c", &[("b", "1")]);
+    assert_eq!(owner(&mut bench), "of 1");
+    bench.store.fail(SourceId(1), bench.now);
+    assert_eq!(owner(&mut bench), "of 0");
+    bench.poll(1, "c", &[("a", "1")]);
+    assert_eq!(owner(&mut bench), "of 1");
+}
+
+#[test]
+fn a_cluster_is_not_replaced_by_a_grid_of_its_name() {
+    let mut bench = Bench::new(2);
+    bench.poll(0, "c", &[("a", "1")]);
+    bench.later(5);
+    let grid = "<GRID NAME=\"c\"><HOSTS UP=\"9\" DOWN=\"0\"/></GRID>";
+    bench.read(1, grid);
+    assert_eq!(bench.shown("c"), ["a=1"]);
+    assert_eq!(sums(&mut bench), ("1".into(), 1));
+    let contest = bench.store.contest_of(SourceId(1)).unwrap();
+    assert_eq!((&*contest.node, &*contest.host), ("c", ""));
+    assert!(!bench.store.stamps_of(SourceId(1), bench.now)[0].leads);
+    bench.store.fail(SourceId(0), bench.now);
+    assert_eq!(bench.store.summarize().hosts_up, 9);
+    bench.poll(0, "c", &[("a", "2")]);
+    assert_eq!(sums(&mut bench), ("2".into(), 1));
+}
+
+#[test]
+fn the_time_of_sums_is_the_first_sources_and_no_other_is_ahead_of_it() {
+    let mut bench = Bench::new(2);
+    let cluster = |localtime: i64, host: &str| {
+        format!(
+            "<CLUSTER NAME=\"c\" LOCALTIME=\"{localtime}\"><HOST NAME=\"{host}\" TN=\"1\" \
+             TMAX=\"20\"/></CLUSTER>"
+        )
+    };
+    let ours = bench.now.epoch;
+    for ahead in [1, MOST_AHEAD_SECS, MOST_AHEAD_SECS + 1, 23 * 3600] {
+        for _ in 0..5 {
+            bench.read(0, &cluster(ours - 7, "a"));
+            bench.read(1, &cluster(ours + ahead, "b"));
+        }
+        let stamp = |bench: &Bench, id| bench.store.stamps_of(SourceId(id), bench.now)[0];
+        let (first, second) = (stamp(&bench, 0), stamp(&bench, 1));
+        assert_eq!((first.time.epoch(), first.leads), (ours - 7, true));
+        assert_eq!((second.time.epoch(), second.leads), (ours, false));
+        bench.store.fail(SourceId(0), bench.now);
+        let second = stamp(&bench, 1);
+        assert_eq!((second.time.epoch(), second.leads), (ours, true));
+    }
+}
+
+#[test]
+fn a_name_that_is_reserved_is_left_out_of_all_other_documents() {
+    let mut bench = Bench::new(3);
+    let mut reserved = Reserved::default();
+    reserved.add("c", SourceId(0));
+    reserved.add("c", SourceId(2));
+    bench.store.set_reserved(reserved);
+    let both = "<CLUSTER NAME=\"c\"/><CLUSTER NAME=\"own\"/><GRID NAME=\"g\"/>";
+    let names = |nodes: Vec<Node>| -> Vec<String> {
+        nodes.iter().map(|node| node.name().to_owned()).collect()
+    };
+    assert_eq!(names(bench.read(1, both)), ["own", "g"]);
+    let left_out = bench.store.left_out_of(SourceId(1)).unwrap();
+    assert_eq!((left_out.count, &*left_out.name), (1, "c"));
+    for may in [0, 2] {
+        assert_eq!(names(bench.read(may, both)), ["c", "own", "g"]);
+        assert_eq!(bench.store.left_out_of(SourceId(may)), None);
+    }
+    // A grid of that name is left out as well.
+    assert!(bench.read(1, "<GRID NAME=\"c\"/>").is_empty());
+    bench.store.set_reserved(Reserved::default());
+    assert_eq!(names(bench.read(1, both)), ["c", "own", "g"]);
+    assert_eq!(bench.store.left_out_of(SourceId(1)), None);
+}
+
+#[test]
+fn of_a_shared_cluster_only_the_hosts_of_sources_that_answer_are_summed() {
+    let mut bench = Bench::new(2);
+    bench.poll(1, "c", &[("b", "2"), ("both", "20")]);
+    bench.later(5);
+    bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
+    assert_eq!(sums(&mut bench), ("23".into(), 3));
+    bench.store.fail(SourceId(1), bench.now);
+    assert_eq!(sums(&mut bench), ("11".into(), 2));
+    assert_eq!(bench.shown("c"), ["a=1", "both=10", "b=2"]);
+    bench.later(5);
+    bench.poll(0, "c", &[("a", "2"), ("both", "10")]);
+    assert_eq!(sums(&mut bench), ("12".into(), 2));
+    bench.poll(1, "c", &[("b", "2"), ("both", "20")]);
+    assert_eq!(sums(&mut bench), ("24".into(), 3));
+}
+
+#[test]
+fn a_source_that_is_removed_takes_its_hosts_with_it_and_nobody_elses() {
+    let mut bench = Bench::new(3);
+    bench.poll(0, "c", &[("a", "1"), ("both", "10")]);
+    bench.later(5);
+    bench.poll(1, "c", &[("b", "2"), ("both", "20")]);
+    bench.poll(2, "other", &[("x", "3")]);
+    bench.store.remove_source(SourceId(1), bench.now.mono);
+    assert_eq!(bench.shown("c"), ["a=1", "both=10"]);
+    assert_eq!(bench.shown("other"), ["x=3"]);
+    assert_eq!(bench.store.summarize().hosts_up, 3);
+    bench.store.remove_source(SourceId(0), bench.now.mono);
+    assert!(bench.shown("c").is_empty());
+    assert_eq!(bench.store.summarize().hosts_up, 1);
+    assert_eq!(bench.store.sources(), [SourceId(2)]);
+}
