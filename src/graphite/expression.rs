@@ -186,10 +186,8 @@ impl<'a> Parser<'a> {
             arguments: Vec::new(),
             named: Vec::new(),
         };
-        if self.take(')') {
-            return Ok(call);
-        }
-        loop {
+        let mut is_end = self.take(')');
+        while !is_end {
             self.arguments += 1;
             if self.calls > MAX_CALLS || self.arguments > MAX_ARGUMENTS {
                 return Err(ExpressionFault::Many(shortened(self.text)));
@@ -202,13 +200,12 @@ impl<'a> Parser<'a> {
                 None if call.named.is_empty() => call.arguments.push(self.piped(depth + 1)?),
                 None => return Err(self.wanted("NAME=VALUE")),
             }
-            if self.take(')') {
-                return Ok(call);
-            }
-            if !self.take(',') {
+            is_end = self.take(')');
+            if !is_end && !self.take(',') {
                 return Err(self.wanted("',' or ')'"));
             }
         }
+        Ok(call)
     }
 
     /// `NAME=` in front of an argument.

@@ -28,7 +28,7 @@ pub enum Aggregation {
     Range,
     /// The first less all others.
     Difference,
-    /// The product of all.
+    /// The product of all; a gap if one is.
     Multiply,
     /// The standard deviation.
     Deviation,
@@ -60,10 +60,23 @@ impl Aggregation {
 
     /// Of values, gaps left out; a gap if nothing is left.
     pub fn of(self, values: impl Iterator<Item = f64>) -> f64 {
-        let mut values = values.filter(|value| !value.is_nan());
-        let Some(first) = values.next() else {
+        let mut has_gap = false;
+        let mut known = values.filter(|value| {
+            has_gap |= value.is_nan();
+            !value.is_nan()
+        });
+        let Some(first) = known.next() else {
             return f64::NAN;
         };
+        let made = self.of_known(first, known);
+        // In graphite-web, a gap spoils a product and nothing else.
+        if has_gap && self == Aggregation::Multiply {
+            return f64::NAN;
+        }
+        made
+    }
+
+    fn of_known(self, first: f64, values: impl Iterator<Item = f64>) -> f64 {
         match self {
             Aggregation::Average => {
                 let (sum, count) = sum_of(first, values);
@@ -119,8 +132,10 @@ fn deviation(first: f64, values: impl Iterator<Item = f64>) -> f64 {
 pub struct Line {
     /// What the client shows.
     pub name: String,
-    /// The path or the call that it comes from, for the names of those that are made of it.
+    /// The pattern or the call that it comes from, for the names of those that are made of it.
     pub source: String,
+    /// The path of its file; its first name, if it is made of others.
+    pub origin: String,
     /// Where the first row begins, in seconds since 1970.
     pub start: u64,
     /// Seconds of a row; at least 1.
@@ -135,8 +150,9 @@ impl Line {
     /// Of a file, by its path and the pattern that has found it.
     pub fn new(path: String, pattern: &str, series: Series) -> Line {
         Line {
-            name: path,
+            name: path.clone(),
             source: pattern.to_owned(),
+            origin: path,
             start: series.start,
             step: series.step.max(1),
             values: series.values,
@@ -148,12 +164,19 @@ impl Line {
     pub fn made(name: String, like: &Line, values: Vec<f64>) -> Line {
         Line {
             source: name.clone(),
+            origin: name.clone(),
             name,
             start: like.start,
             step: like.step,
             values,
             merge: Aggregation::default(),
         }
+    }
+
+    /// Names it after the call that has changed it.
+    pub fn renamed(&mut self, name: String) {
+        self.source.clone_from(&name);
+        self.name = name;
     }
 
     /// Where the last row ends.
@@ -275,7 +298,8 @@ mod tests {
             (of(Aggregation::Range), of(Aggregation::Difference)),
             (6.0, -4.0)
         );
-        assert_eq!(of(Aggregation::Multiply), 28.0);
+        assert!(of(Aggregation::Multiply).is_nan());
+        assert_eq!(Aggregation::Multiply.of([4.0, 7.0].into_iter()), 28.0);
         assert!((of(Aggregation::Deviation) - 6_f64.sqrt()).abs() < 1e-12);
         for (how, names) in Aggregation::NAMES {
             assert!(how.of([GAP].into_iter()).is_nan(), "{names:?}");

@@ -118,9 +118,9 @@ fn tree_json(query: &str, found: &[Found]) -> Vec<u8> {
         out.extend_from_slice(b",\"id\":");
         push_string(out, &format!("{above}{name}"));
         out.extend_from_slice(if is_leaf {
-            b",\"allowChildren\":0,\"expandable\":0,\"leaf\":1,\"context\":{}}"
+            b",\"allowChildren\":0,\"expandable\":0,\"leaf\":1}"
         } else {
-            b",\"allowChildren\":1,\"expandable\":1,\"leaf\":0,\"context\":{}}"
+            b",\"allowChildren\":1,\"expandable\":1,\"leaf\":0}"
         });
     });
     out.push(b']');

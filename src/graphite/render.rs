@@ -218,7 +218,7 @@ impl Written {
             out.extend_from_slice(b"{\"target\":");
             push_string(out, &line.name);
             out.extend_from_slice(b",\"tags\":{\"name\":");
-            push_string(out, &line.source);
+            push_string(out, &line.origin);
             out.extend_from_slice(b"},\"datapoints\":[");
         }
         self.is_first = false;

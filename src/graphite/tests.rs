@@ -90,7 +90,7 @@ fn grafana_s_check_of_its_data_source_is_answered() {
     let body = "target=constantLine(100)&from=-5min&until=now&format=json&maxDataPoints=300";
     let (status, answer) = post("/render", body);
     assert_eq!(status, 200);
-    assert_eq!(answer[0]["target"], "100");
+    assert_eq!(answer[0]["target"], "100.0");
     assert_eq!(answer[0]["datapoints"][0], json!([100, NOW - 300]));
 }
 
@@ -141,7 +141,7 @@ fn names_are_found_level_by_level() {
         answer[1],
         json!({
             "text": "a_example_org", "id": "web.a_example_org",
-            "allowChildren": 1, "expandable": 1, "leaf": 0, "context": {},
+            "allowChildren": 1, "expandable": 1, "leaf": 0,
         })
     );
     let (_, answer) = get("/metrics/find?query=web.b.*");

@@ -187,7 +187,7 @@ fn mapped(
 ) -> Vec<Line> {
     let mut lines = given.lines(0);
     for line in &mut lines {
-        line.name = format!("{name}({}{suffix})", line.name);
+        line.renamed(format!("{name}({}{suffix})", line.name));
         line.map(&change);
     }
     lines
@@ -197,7 +197,7 @@ fn mapped(
 fn stepped(given: &mut Arguments, name: &str, change: impl Fn(&mut Line)) -> Vec<Line> {
     let mut lines = given.lines(0);
     for line in &mut lines {
-        line.name = format!("{name}({})", line.name);
+        line.renamed(format!("{name}({})", line.name));
         change(line);
     }
     lines
@@ -257,7 +257,11 @@ fn transform_null(given: &mut Arguments) -> Vec<Line> {
         } else {
             ""
         };
-        line.name = format!("transformNull({},{}{what})", line.name, general(default));
+        line.renamed(format!(
+            "transformNull({},{}{what})",
+            line.name,
+            general(default)
+        ));
         for (row, value) in line.values.iter_mut().enumerate() {
             let is_there = |it: &Line| it.values.get(row).is_some_and(|value| !value.is_nan());
             if value.is_nan() && (!has_reference || reference.iter().any(is_there)) {

@@ -1,5 +1,7 @@
 //! Functions that make one series of many, or compare series with each other.
 
+use std::collections::HashMap;
+
 use super::{Arguments, Fault, Function, Kind, LINES, MANY_LINES, Parameter, Reach, general};
 use crate::line::{Aggregation, Line, align};
 use crate::names_of_paths::node_key;
@@ -175,9 +177,21 @@ fn one_of(mut lines: Vec<Line>, name: &str, how: Aggregation) -> Vec<Line> {
     vec![Line::made(name, &lines[0], values)]
 }
 
+/// One line for each combination of names that nodes of the paths have.
 fn grouped(lines: Vec<Line>, nodes: &[i64], how: Aggregation) -> Vec<Line> {
+    let groups = by_nodes(lines, nodes).into_iter();
+    let made = groups.filter_map(|(key, lines)| {
+        let mut line = one_of(lines, "", how).pop()?;
+        line.name = key;
+        Some(line)
+    });
+    made.collect()
+}
+
+/// Lines by the names that nodes of their paths have, in the order in which they come first.
+fn by_nodes(lines: Vec<Line>, nodes: &[i64]) -> Vec<(String, Vec<Line>)> {
     let mut groups: Vec<(String, Vec<Line>)> = Vec::new();
-    let mut places = std::collections::HashMap::new();
+    let mut places = HashMap::new();
     for line in lines {
         let key = node_key(&line.name, nodes);
         let at = *places.entry(key.clone()).or_insert_with(|| {
@@ -186,14 +200,7 @@ fn grouped(lines: Vec<Line>, nodes: &[i64], how: Aggregation) -> Vec<Line> {
         });
         groups[at].1.push(line);
     }
-    let made = groups.into_iter().flat_map(|(key, lines)| {
-        let mut one = one_of(lines, "", how);
-        for line in &mut one {
-            line.name.clone_from(&key);
-        }
-        one
-    });
-    made.collect()
+    groups
 }
 
 /// Row by row, two lines of one time and step.
@@ -217,7 +224,7 @@ fn divide(given: &mut Arguments) -> Result<Vec<Line>, Fault> {
             return Ok(lines
                 .into_iter()
                 .map(|mut line| {
-                    line.name = format!("divideSeries({},MISSING)", line.name);
+                    line.renamed(format!("divideSeries({},MISSING)", line.name));
                     line.values.fill(f64::NAN);
                     line
                 })
@@ -242,8 +249,7 @@ fn percent(given: &mut Arguments) -> Result<Vec<Line>, Fault> {
     if let Some(total) = number {
         let total_text = general(total);
         for line in &mut lines {
-            line.name = format!("asPercent({},{total_text})", line.name);
-            line.source.clone_from(&line.name);
+            line.renamed(format!("asPercent({},{total_text})", line.name));
             line.map(|value| value / total * 100.0);
         }
         return Ok(lines);
@@ -285,17 +291,21 @@ fn of_total(line: &Line, total: &Line) -> Line {
 
 /// Each line of the total of those that share its nodes.
 fn percent_by_nodes(lines: &[Line], totals: Option<Vec<Line>>, nodes: &[i64]) -> Vec<Line> {
-    let totals = grouped(
-        totals.unwrap_or_else(|| lines.to_vec()),
-        nodes,
-        Aggregation::Sum,
-    );
+    let totals = totals.unwrap_or_else(|| lines.to_vec());
+    let groups = by_nodes(totals, nodes).into_iter();
+    let totals: HashMap<String, Line> = groups
+        .filter_map(|(key, mut group)| {
+            let total = if group.len() == 1 {
+                group.pop()
+            } else {
+                one_of(group, "sumSeries", Aggregation::Sum).pop()
+            };
+            Some((key, total?))
+        })
+        .collect();
     let made = lines.iter().map(|line| {
-        let key = node_key(&line.name, nodes);
-        if let Some(total) = totals.iter().find(|total| total.name == key) {
-            let mut total = total.clone();
-            total.name.clone_from(&total.source);
-            of_total(line, &total)
+        if let Some(total) = totals.get(&node_key(&line.name, nodes)) {
+            of_total(line, total)
         } else {
             let name = format!("asPercent({},MISSING)", line.name);
             Line::made(name, line, vec![f64::NAN; line.values.len()])

@@ -7,7 +7,7 @@ use regex::Regex;
 use super::{Arguments, Fault, Function, Kind, LINES, Parameter, Reach};
 use crate::line::{Aggregation, Line};
 
-const STAY: &str = "stay; they are not looked at, and series of gaps alone come last";
+const STAY: &str = "stay; they are not looked at, and series of gaps alone are below all others";
 
 const COUNT: Parameter = Parameter::optional("n", Kind::Whole, "1");
 
@@ -127,12 +127,19 @@ pub(super) const FUNCTIONS: &[Function] = &[
         Max,
         "Series in the order of their greatest values, falling."
     ),
-    sorted!(
-        "sortByMinima",
-        Least,
-        Min,
-        "Series in the order of their least values, rising."
-    ),
+    Function {
+        names: &["sortByMinima"],
+        group: "Sorting",
+        does: "Series in the order of their least values, rising, without those that are never above 0.",
+        gaps: "stay; they are not looked at",
+        parameters: &[LINES],
+        reach: Reach::Same,
+        run: |given| {
+            let mut lines = given.lines(0);
+            lines.retain(|line| Aggregation::Max.of(line.values.iter().copied()) > 0.0);
+            Ok(ordered(lines, Aggregation::Min, End::Least))
+        },
+    },
     sorted!(
         "sortByTotal",
         Most,
@@ -166,14 +173,18 @@ enum End {
     Least,
 }
 
-/// Lines in the order of an aggregate of each; those that have none come last.
+/// Lines in the order of an aggregate of each; those that have none are below all others.
 fn ordered(lines: Vec<Line>, how: Aggregation, end: End) -> Vec<Line> {
     let key = |line: &Line| {
         let value = how.of(line.values.iter().copied());
-        match (value.is_nan(), end) {
-            (true, _) => f64::INFINITY,
-            (false, End::Most) => -value,
-            (false, End::Least) => value,
+        let value = if value.is_nan() {
+            f64::NEG_INFINITY
+        } else {
+            value
+        };
+        match end {
+            End::Most => -value,
+            End::Least => value,
         }
     };
     let mut keyed: Vec<(f64, Line)> = lines.into_iter().map(|line| (key(&line), line)).collect();

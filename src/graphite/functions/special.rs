@@ -12,7 +12,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         parameters: &[Parameter::new("value", Kind::Number)],
         reach: Reach::Same,
         run: |given| {
-            let name = given.number(0).unwrap_or(0.0).to_string();
+            let name = format!("{:?}", given.number(0).unwrap_or(0.0));
             Ok(vec![constant(given, name)])
         },
     },
@@ -28,7 +28,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         ],
         reach: Reach::Same,
         run: |given| {
-            let value = given.number(0).unwrap_or(0.0).to_string();
+            let value = format!("{:?}", given.number(0).unwrap_or(0.0));
             let name = given.text(1).map_or(value, str::to_owned);
             Ok(vec![constant(given, name)])
         },
@@ -40,7 +40,8 @@ fn constant(given: &Arguments, name: String) -> Line {
     let (from, until) = (given.span.from, given.span.until);
     let step = u32::try_from((until - from) / 2).unwrap_or(u32::MAX);
     Line {
-        source: name.clone(),
+        source: format!("constantLine({:?})", given.number(0).unwrap_or(0.0)),
+        origin: name.clone(),
         name,
         start: from,
         step: step.max(1),

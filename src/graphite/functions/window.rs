@@ -53,7 +53,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             let suffix = format!(", \"{sign}{text}\"");
             let mut lines = given.lines(0);
             for line in &mut lines {
-                line.name = format!("timeShift({}{suffix})", line.name);
+                line.renamed(format!("timeShift({}{suffix})", line.name));
                 line.start += secs;
             }
             Ok(lines)
@@ -74,7 +74,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             let name = given.text(1).unwrap_or_default().to_owned();
             let mut lines = given.lines(0);
             for line in &mut lines {
-                line.name = format!("consolidateBy({},\"{name}\")", line.name);
+                line.renamed(format!("consolidateBy({},\"{name}\")", line.name));
                 line.merge = how;
             }
             Ok(lines)
@@ -96,7 +96,8 @@ fn summarize(given: &mut Arguments) -> Result<Vec<Line>, Fault> {
         } else {
             line.start - line.start % length
         };
-        let rows = line.end().saturating_sub(start).div_ceil(length);
+        // As in graphite-web there is a row for the end itself.
+        let rows = line.end().saturating_sub(start) / length + 1;
         rows_of_all += rows;
         if rows_of_all > MAX_VALUES as u64 {
             return Err(Fault::Work);
@@ -112,11 +113,10 @@ fn summarize(given: &mut Arguments) -> Result<Vec<Line>, Fault> {
             }
             values.push(how.of(line.values[first..next].iter().copied()));
         }
-        line.name = format!(
+        line.renamed(format!(
             "summarize({}, \"{interval}\", \"{func}\"{from_start})",
             line.name
-        );
-        line.source.clone_from(&line.name);
+        ));
         line.start = start;
         line.step = u32::try_from(length).unwrap_or(u32::MAX);
         line.values = values;
@@ -139,7 +139,7 @@ fn moving_average(given: &mut Arguments) -> Result<Vec<Line>, Fault> {
         };
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
         line.values = means_before(&line.values, rows);
-        line.name = format!("movingAverage({},{shown})", line.name);
+        line.renamed(format!("movingAverage({},{shown})", line.name));
         line.cut_before(from);
     }
     Ok(lines)
