@@ -11,6 +11,8 @@ for part in "${@:-build}"; do
         build) wanted+=(make gcc libc6-dev librrd-dev ca-certificates) ;;
         test)
             wanted+=(ganglia-monitor gmetad rrdtool rrdcached graphite-carbon memcached)
+            # graphite-web, and what it reads RRD files and is served with.
+            wanted+=(graphite-web python3-rrdtool gunicorn)
             # g++ is for libFuzzer, which the fuzz targets are checked with.
             wanted+=(g++ libpython3-dev libxml2-utils man-db prometheus shellcheck iproute2 mount)
             ;;

@@ -296,6 +296,8 @@ impl Work<'_> {
                 continue;
             };
             let mut line = Line::new(path.clone(), pattern, series.clone());
+            // rrdtool reads a row more, which begins at the end.
+            line.cut_from(span.until);
             if let [Some(lead), _] = read {
                 put_before(&mut line, lead);
             }

@@ -20,8 +20,7 @@ mod when;
 
 use gmetad_core::http::{Content, HttpAnswer, PageContext, PageRequest, Reply, Status};
 
-pub use functions::{Function, Parameter, all as all_functions};
-pub use render::check;
+use functions::Function;
 
 /// The version of Graphite whose API this is.
 const VERSION: &str = "\"1.1.8\"";

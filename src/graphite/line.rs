@@ -184,11 +184,6 @@ impl Line {
         self.start + u64::from(self.step) * self.values.len() as u64
     }
 
-    /// The values that are no gaps.
-    pub fn known(&self) -> impl DoubleEndedIterator<Item = f64> {
-        self.values.iter().copied().filter(|value| !value.is_nan())
-    }
-
     /// Changes each value that is no gap; what is not finite becomes a gap.
     pub fn map(&mut self, change: impl Fn(f64) -> f64) {
         for value in &mut self.values {
@@ -209,6 +204,15 @@ impl Line {
             .min(self.values.len());
         self.values.drain(..rows);
         self.start += rows as u64 * u64::from(self.step);
+    }
+
+    /// Drops rows that begin at a time or later.
+    pub fn cut_from(&mut self, time: u64) {
+        let rows = time
+            .saturating_sub(self.start)
+            .div_ceil(u64::from(self.step));
+        self.values
+            .truncate(usize::try_from(rows).unwrap_or(usize::MAX));
     }
 
     /// Merges each `rows` rows into one.

@@ -9,7 +9,7 @@ use gmetad_core::http::{Content, HttpAnswer, PageContext, Reply, Status};
 use gmetad_core::model::push_decimal;
 
 use crate::bad_request;
-use crate::evaluate::{Plan, Span, TargetFault};
+use crate::evaluate::{Plan, Span};
 use crate::line::Line;
 use crate::pattern::shortened;
 use crate::when::parse_time;
@@ -274,16 +274,4 @@ fn push_csv_text(out: &mut Vec<u8>, text: &str) {
     }
     out.extend_from_slice(text.replace('"', "\"\"").as_bytes());
     out.push(b'"');
-}
-
-/// Reads a target without evaluating it. Returns the number of series that it names.
-pub fn check(target: &str, context: &PageContext<'_>) -> Result<usize, TargetFault> {
-    let span = Span {
-        from: 1,
-        until: 3601,
-        lead: 0,
-    };
-    let targets = [target.to_owned()];
-    let mut plan = Plan::new(&targets, span, &context.snapshot, context.graphite_prefix)?;
-    Ok(plan.question().len())
 }

@@ -1,5 +1,6 @@
 //! Whole requests, as Grafana sends them.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use gmetad_core::history::{Answer, Question, Refused, Series};
@@ -247,4 +248,93 @@ fn numbers_that_are_very_large_or_small_are_json_still() {
     assert_eq!(answer[0]["datapoints"][0][0].as_f64(), Some(2e300));
     let (_, answer) = get("/render?target=scale(constantLine(1e-300),1)");
     assert_eq!(answer[0]["datapoints"][0][0].as_f64(), Some(1e-300));
+}
+
+/// The line of a function in the table of docs/GRAFANA.md.
+fn documented(function: &crate::functions::Function) -> String {
+    use crate::functions::Times;
+    let parameters = function
+        .parameters
+        .iter()
+        .map(|parameter| match parameter.times {
+            Times::Once => parameter.name.to_owned(),
+            Times::Optional => format!("[{}]", parameter.name),
+            Times::Many => format!("{}…", parameter.name),
+            Times::Any => format!("[{}…]", parameter.name),
+        });
+    let parameters: Vec<String> = parameters.collect();
+    let names: Vec<String> = function
+        .names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    format!(
+        "| {} | {} | {} | {} |",
+        names.join(", "),
+        parameters.join(", "),
+        function.does,
+        function.gaps
+    )
+}
+
+#[test]
+fn the_documentation_has_every_function() {
+    let page = include_str!("../../docs/GRAFANA.md");
+    let lines: Vec<String> = crate::functions::all().map(documented).collect();
+    let missing: Vec<&String> = lines.iter().filter(|line| !page.contains(*line)).collect();
+    assert!(missing.is_empty(), "docs/GRAFANA.md lacks\n{missing:#?}");
+}
+
+/// All targets of a dashboard, with their variables as Grafana fills them in.
+fn targets(dashboard: &str) -> Vec<String> {
+    fn collect(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    if let ("target", Value::String(text)) = (name.as_str(), value) {
+                        found.push(text.clone());
+                    }
+                    collect(value, found);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+            _ => {}
+        }
+    }
+    let mut found = Vec::new();
+    collect(&serde_json::from_str(dashboard).unwrap(), &mut found);
+    let filled = found.iter().map(|text| {
+        text.replace("${prefix}", "")
+            .replace("$cluster", "web")
+            .replace("$host", "b")
+            .replace("$metric", "{load_one,bytes_in}")
+    });
+    filled.collect()
+}
+
+#[test]
+fn the_dashboards_ask_for_what_can_be_answered() {
+    for (dashboard, least) in [
+        (include_str!("../../contrib/grafana/grid.json"), 18),
+        (include_str!("../../contrib/grafana/cluster.json"), 20),
+        (include_str!("../../contrib/grafana/host.json"), 18),
+    ] {
+        let targets = targets(dashboard);
+        assert!(targets.len() >= least, "{}", targets.len());
+        for target in targets {
+            let encoded: String = form_encoded(&target);
+            let (status, answer) = post("/render", &format!("target={encoded}&format=json"));
+            assert_eq!(status, 200, "{target}: {answer}");
+            let is_there = target.contains("load_one") && !answer.as_array().unwrap().is_empty();
+            assert!(is_there || !target.contains("load_one"), "{target}");
+        }
+    }
+}
+
+/// All of it percent-encoded.
+fn form_encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        write!(out, "%{byte:02X}").expect("memory takes it");
+        out
+    })
 }

@@ -6,6 +6,8 @@ mod against_peers;
 mod asked;
 mod compatibility;
 mod cycles;
+#[cfg(all(feature = "graphite", feature = "rrd"))]
+mod graphite;
 mod hostile;
 mod http;
 mod other_sites;

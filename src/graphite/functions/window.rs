@@ -53,7 +53,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             let suffix = format!(", \"{sign}{text}\"");
             let mut lines = given.lines(0);
             for line in &mut lines {
-                line.renamed(format!("timeShift({}{suffix})", line.name));
+                line.name = format!("timeShift({}{suffix})", line.name);
                 line.start += secs;
             }
             Ok(lines)
