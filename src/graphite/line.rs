@@ -127,6 +127,23 @@ fn deviation(first: f64, values: impl Iterator<Item = f64>) -> f64 {
     (squares / count).sqrt()
 }
 
+/// Longest name that a call makes. A pattern may be 256 KiB long, and each of 2,000 series have it in
+/// its name.
+const MAX_NAME_BYTES: usize = 1024;
+
+/// A name, cut if it is too long.
+fn cut(mut name: String) -> String {
+    if name.len() > MAX_NAME_BYTES {
+        let mut end = MAX_NAME_BYTES;
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        name.truncate(end);
+        name.push('…');
+    }
+    name
+}
+
 /// A series with its name.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
@@ -162,6 +179,7 @@ impl Line {
 
     /// Made of others by a call that has a name.
     pub fn made(name: String, like: &Line, values: Vec<f64>) -> Line {
+        let name = cut(name);
         Line {
             source: name.clone(),
             origin: name.clone(),
@@ -175,6 +193,7 @@ impl Line {
 
     /// Names it after the call that has changed it.
     pub fn renamed(&mut self, name: String) {
+        let name = cut(name);
         self.source.clone_from(&name);
         self.name = name;
     }

@@ -107,8 +107,8 @@ struct GraphiteWeb {
 
 impl GraphiteWeb {
     /// Starts it; `None` where it is not installed, which is said.
-    fn start(test: &str, folder: &Path, root: &Path) -> Option<GraphiteWeb> {
-        if !available(test, &["gunicorn", "rrdtool"]) {
+    fn start(name: &str, folder: &Path, root: &Path) -> Option<GraphiteWeb> {
+        if !available(name, &["gunicorn", "rrdtool"]) {
             return None;
         }
         let python = "/usr/bin/python3";
@@ -116,7 +116,7 @@ impl GraphiteWeb {
             .args(["-c", "import graphite, rrdtool"])
             .output();
         if !modules.is_ok_and(|it| it.status.success()) {
-            skipped(test, "graphite-web or python3-rrdtool is not installed");
+            skipped(name, "graphite-web or python3-rrdtool is not installed");
             return None;
         }
         let storage = folder.join("graphite");
