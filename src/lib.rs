@@ -7,6 +7,7 @@ pub mod cli;
 pub mod daemon;
 pub mod host;
 pub mod logging;
+mod opening;
 pub mod plugins;
 pub mod preflight;
 pub mod reactor;

@@ -276,7 +276,9 @@ fn serve(prepared: &Prepared, terminal: Terminal) -> Result<(), Failure> {
         account,
     } = prepared;
     // Before the ports: a second daemon is refused because of the first one, not of its ports.
-    let mut pid_file = config.pid_file.as_deref().map(PidFile::claim).transpose()?;
+    let user = account.as_ref().map(|account| account.user);
+    let claim = |path| PidFile::claim(path, user);
+    let mut pid_file = config.pid_file.as_deref().map(claim).transpose()?;
     let reactor = Reactor::bind(config)?.reloading_from(origin.clone());
     if let Some(pid_file) = &mut pid_file {
         pid_file.write()?;
@@ -337,7 +339,9 @@ impl Failure {
     fn exit(&self) -> Exit {
         match self {
             Failure::PidFile(PidFileError::Held { .. }) => Exit::Unavailable,
-            Failure::PidFile(PidFileError::Create { .. }) => Exit::CannotCreate,
+            Failure::PidFile(PidFileError::Create { .. } | PidFileError::Foreign { .. }) => {
+                Exit::CannotCreate
+            }
             Failure::PidFile(PidFileError::Write { .. }) => Exit::Io,
             Failure::Bind(error) => daemon::exit_of_listening(error.kind()),
             Failure::User(error) => error.exit(),

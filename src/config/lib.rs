@@ -15,6 +15,7 @@ mod error;
 mod example;
 mod hint;
 mod interpret;
+mod kind;
 mod lists;
 #[cfg(test)]
 mod meaning;
@@ -40,6 +41,7 @@ pub use effective::Effective;
 pub use error::{ConfigError, ConfigErrors, Notice, Problem};
 pub use hint::meant;
 pub use interpret::Loaded;
+pub use kind::other_kind;
 pub use origin::Origins;
 pub use printed::Printed;
 pub use reader::{Disk, Files, Unmatched};

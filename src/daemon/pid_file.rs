@@ -7,9 +7,14 @@ use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use gmetad_config::other_kind;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::sys::stat::Mode;
+use nix::unistd::Uid;
 use thiserror::Error;
+
+use crate::opening;
 
 /// How often to try again when another daemon removes the file while it is being locked.
 const TRIES: usize = 10;
@@ -48,6 +53,14 @@ pub enum PidFileError {
         /// What the system says.
         source: io::Error,
     },
+    /// It is not ours to overwrite.
+    #[error("pid file {path} is not overwritten: {reason}; remove it, or name another with -p")]
+    Foreign {
+        /// As configured.
+        path: PathBuf,
+        /// What it is.
+        reason: String,
+    },
     /// The file cannot be written.
     #[error("pid file {path} cannot be written: {source}")]
     Write {
@@ -62,14 +75,25 @@ impl PidFile {
     /// Opens and locks the file, or says which live daemon has it. Writes no pid yet.
     ///
     /// A file that nobody has locked is stale and taken over, unless the pid in it belongs to a live
-    /// process with this program's name: C gmetad does not lock its pid file.
-    pub fn claim(path: &Path) -> Result<Self, PidFileError> {
+    /// process with this program's name: C gmetad does not lock its pid file. One that holds anything
+    /// else than a pid, or that is neither root's nor `user`'s, is no pid file of ours.
+    pub fn claim(path: &Path, user: Option<Uid>) -> Result<Self, PidFileError> {
         let create = |source| PidFileError::Create {
             path: path.into(),
             source,
         };
+        let foreign = |reason| PidFileError::Foreign {
+            path: path.into(),
+            reason,
+        };
         for _ in 0..TRIES {
             let file = open(path).map_err(create)?;
+            if let Some(kind) = other_kind(&file.metadata().map_err(create)?) {
+                return Err(foreign(format!("it is {kind}, not a regular file")));
+            }
+            if let Some(reason) = opening::foreign(&file, user).map_err(create)? {
+                return Err(foreign(reason));
+            }
             let mut file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(file) => file,
                 Err((mut file, Errno::EWOULDBLOCK)) => {
@@ -83,6 +107,9 @@ impl PidFile {
             if !is_at(&file, path) {
                 // Its last owner has removed it between our opening and our locking.
                 continue;
+            }
+            if !holds_a_pid_at_most(&mut file).map_err(create)? {
+                return Err(foreign("it holds something else than a pid".into()));
             }
             let pid = read(&mut file);
             if pid.is_some_and(is_another_gmetad) {
@@ -134,15 +161,23 @@ impl Drop for PidFile {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o644)
-        // Root must not follow a link that somebody else has put there.
-        .custom_flags(OFlag::O_NOFOLLOW.bits())
-        .open(path)
+    // Nobody follows a link that somebody else has put there.
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW;
+    let opened = opening::place(path)?.open(flags, Mode::from_bits_truncate(0o644));
+    opened.map_err(|error| match opening::kind_at(path) {
+        Some(kind) => io::Error::other(format!("it is {kind}, not a regular file")),
+        None => error,
+    })
+}
+
+/// Whether nothing is lost if it is overwritten.
+fn holds_a_pid_at_most(file: &mut File) -> io::Result<bool> {
+    let mut text = Vec::new();
+    file.rewind()?;
+    file.take(READ_LIMIT_BYTES).read_to_end(&mut text)?;
+    let text = text.trim_ascii();
+    let is_short = text.len() < READ_LIMIT_BYTES as usize;
+    Ok(is_short && text.iter().all(u8::is_ascii_digit))
 }
 
 fn read(file: &mut File) -> Option<u32> {
@@ -185,7 +220,7 @@ mod tests {
     fn it_holds_our_pid_until_it_is_dropped() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("pid");
-        let mut pid_file = PidFile::claim(&path).expect("claimed");
+        let mut pid_file = PidFile::claim(&path, None).expect("claimed");
         pid_file.write().expect("written");
         let text = fs::read_to_string(&path).expect("read");
         assert_eq!(text, format!("{}\n", std::process::id()));
@@ -194,18 +229,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_one_is_taken_over_whatever_stands_in_it() {
+    fn a_stale_one_is_taken_over() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("pid");
-        // A pid that no process has, one that another program has, an empty file, no pid at all.
-        for stale in [
-            "4194304000\n",
-            "1\n",
-            "",
-            "not a pid, and much longer than any pid is",
-        ] {
+        // A pid that no process has, one that another program has, an empty file.
+        for stale in ["4194304000\n", "1\n", ""] {
             fs::write(&path, stale).expect("written");
-            let mut pid_file = PidFile::claim(&path).expect(stale);
+            let mut pid_file = PidFile::claim(&path, None).expect(stale);
             pid_file.write().expect("written");
             let text = fs::read_to_string(&path).expect("read");
             assert_eq!(text, format!("{}\n", std::process::id()));
@@ -213,12 +243,55 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_holds_anything_else_is_not_overwritten() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pid");
+        for text in [
+            "precious\n",
+            "12 34\n",
+            "123456789012345678901234567890123",
+            "-1\n",
+        ] {
+            fs::write(&path, text).expect("written");
+            let error = PidFile::claim(&path, None)
+                .expect_err("refused")
+                .to_string();
+            assert!(
+                error.contains("it holds something else than a pid"),
+                "{error}"
+            );
+            assert_eq!(fs::read_to_string(&path).expect("read"), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("pid");
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).expect("made");
+        let error = PidFile::claim(&path, None)
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            error.contains("it is a FIFO, not a regular file"),
+            "{error}"
+        );
+        let error = PidFile::claim(folder.path(), None)
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            error.contains("it is a directory, not a regular file"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn a_live_one_is_refused_with_its_pid() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("pid");
-        let mut first = PidFile::claim(&path).expect("claimed");
+        let mut first = PidFile::claim(&path, None).expect("claimed");
         first.write().expect("written");
-        let error = PidFile::claim(&path).expect_err("held");
+        let error = PidFile::claim(&path, None).expect_err("held");
         let message = error.to_string();
         assert!(matches!(error, PidFileError::Held { .. }), "{message}");
         assert!(
@@ -232,7 +305,7 @@ mod tests {
     fn a_file_put_in_its_place_is_not_removed() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("pid");
-        let pid_file = PidFile::claim(&path).expect("claimed");
+        let pid_file = PidFile::claim(&path, None).expect("claimed");
         fs::remove_file(&path).expect("removed");
         fs::write(&path, "someone else's").expect("written");
         drop(pid_file);
@@ -246,7 +319,7 @@ mod tests {
         fs::write(&target, "precious").expect("written");
         symlink(&target, &path).expect("linked");
         assert!(matches!(
-            PidFile::claim(&path),
+            PidFile::claim(&path, None),
             Err(PidFileError::Create { .. })
         ));
         assert_eq!(fs::read_to_string(&target).expect("read"), "precious");
@@ -254,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_does_not_exist_is_named() {
-        let error = PidFile::claim(Path::new("/nowhere/at/all")).expect_err("no folder");
+        let error = PidFile::claim(Path::new("/nowhere/at/all"), None).expect_err("no folder");
         assert!(
             error
                 .to_string()

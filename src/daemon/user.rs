@@ -6,14 +6,15 @@
 use std::ffi::CString;
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{PermissionsExt, lchown};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use nix::errno::Errno;
-use nix::unistd::{self, Gid, Uid, User};
+use nix::unistd::{self, Gid, Uid, User, fchown};
 use thiserror::Error;
 
 use super::Exit;
+use crate::opening;
 
 /// The permission bits that let all users pass through a folder.
 const PASS_THROUGH: u32 = 0o111;
@@ -103,14 +104,13 @@ impl Account {
         if fs::symlink_metadata(folder).is_ok() {
             return Ok(());
         }
-        let above = folder.ancestors().skip(1);
-        let missing: Vec<&Path> = above.take_while(|it| !it.exists()).collect();
-        fs::create_dir_all(folder)?;
-        for made in missing {
-            let mode = fs::metadata(made)?.permissions().mode();
-            fs::set_permissions(made, Permissions::from_mode(mode | PASS_THROUGH))?;
-        }
-        lchown(folder, Some(self.user.as_raw()), Some(self.group.as_raw()))
+        opening::make_folders(folder, |made, is_last| {
+            if is_last {
+                return Ok(fchown(made, Some(self.user), Some(self.group))?);
+            }
+            let mode = made.metadata()?.permissions().mode();
+            made.set_permissions(Permissions::from_mode(mode | PASS_THROUGH))
+        })
     }
 
     /// Becomes this user irrevocably, with all of its groups and none of root's.

@@ -2,20 +2,24 @@
 //!
 //! Runs only on the log thread, so that a full disk or a stuck syslog holds up nobody else.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sys::stat::{FileStat, Mode, fstat};
 use nix::unistd::{Gid, Uid, fchown};
 use syslog::{LogFormat, LoggerBackend};
 
 use super::line::{Severity, Stamp, priority};
 use super::{Line, LogError, SYSLOG_SOCKETS, Settings, last_words};
+use crate::opening;
+use gmetad_config::other_kind;
 use gmetad_core::complaint::{Complaint, Say, span};
 
 /// Longest wait for a syslog that does not read.
@@ -192,29 +196,53 @@ impl LogFile {
 }
 
 /// A file that is created here is given to `owner`, who writes it once root's rights are dropped. An
-/// existing one keeps its owner: it may be a link to anything.
+/// existing one keeps its owner. A terminal or `/dev/null` will do, and whatever stdout and stderr are.
 fn open_to_append(path: &Path, owner: Option<(Uid, Gid)>) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).mode(0o644);
-    match options.clone().create_new(true).open(path) {
+    let place = opening::place(path)?;
+    let (append, mode) = (
+        OFlag::O_WRONLY | OFlag::O_APPEND | OFlag::O_CREAT,
+        Mode::from_bits_truncate(0o644),
+    );
+    match place.open(append | OFlag::O_EXCL, mode) {
         Ok(file) => {
             if let Some((user, group)) = owner.filter(|_| Uid::effective().is_root()) {
                 fchown(&file, Some(user), Some(group))?;
             }
-            Ok(file)
+            return Ok(file);
         }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => match options.open(path) {
-            // A dangling link: its target is made, but not given to anybody.
-            Err(error)
-                if error.kind() == io::ErrorKind::NotFound
-                    && fs::symlink_metadata(path).is_ok() =>
-            {
-                options.create(true).open(path)
-            }
-            opened => opened,
-        },
-        Err(error) => Err(error),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(error),
     }
+    // It is there, or it is a link to a file that is not.
+    let opened = place.open(append, mode);
+    let file = opened.map_err(|error| {
+        // So it is refused where nobody reads it.
+        let is_fifo = fs::metadata(path).is_ok_and(|about| about.file_type().is_fifo());
+        if is_fifo { not_a_log("a FIFO") } else { error }
+    })?;
+    let about = file.metadata()?;
+    if let Some(reason) = opening::foreign(&file, owner.map(|(user, _)| user))? {
+        return Err(io::Error::other(reason));
+    }
+    if let Some(kind) = other_kind(&about) {
+        if !about.file_type().is_char_device() && !is_a_stream_of_ours(&about) {
+            return Err(not_a_log(kind));
+        }
+        opening::let_wait(&file)?;
+    }
+    Ok(file)
+}
+
+fn not_a_log(kind: &str) -> io::Error {
+    io::Error::other(format!("it is {kind}, not a regular file"))
+}
+
+/// Whether it is what stdout or stderr is, such as a pipe to whoever collects them.
+fn is_a_stream_of_ours(about: &Metadata) -> bool {
+    let is = |stream: io::Result<FileStat>| {
+        stream.is_ok_and(|it| (it.st_dev, it.st_ino) == (about.dev(), about.ino()))
+    };
+    is(fstat(io::stderr()).map_err(Into::into)) || is(fstat(io::stdout()).map_err(Into::into))
 }
 
 /// The local syslog.
@@ -481,6 +509,25 @@ mod tests {
         symlink(&real, &path).expect("linked");
         only_file(&path).write(&line("here"), Instant::now());
         assert!(fs::read_to_string(&real).expect("read").ends_with("here\n"));
+    }
+
+    #[test]
+    fn a_fifo_is_refused_at_once_whether_or_not_somebody_reads() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("fifo");
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).expect("made");
+        let refused = || {
+            open_to_append(&path, None)
+                .expect_err("refused")
+                .to_string()
+        };
+        assert_eq!(refused(), "it is a FIFO, not a regular file");
+        let both = OFlag::O_RDONLY | OFlag::O_NONBLOCK;
+        let reader = nix::fcntl::open(&path, both, Mode::empty()).expect("opened");
+        assert_eq!(refused(), "it is a FIFO, not a regular file");
+        drop(reader);
+        assert!(open_to_append(Path::new("/dev/null"), None).is_ok());
+        assert!(open_to_append(folder.path(), None).is_err());
     }
 
     #[test]

@@ -103,7 +103,9 @@ pub enum Kind {
     File,
     /// A socket.
     Socket,
-    /// A device or a pipe.
+    /// A named pipe.
+    Fifo,
+    /// A device.
     Other,
 }
 

@@ -58,7 +58,14 @@ impl Look<'_> {
         let Some(path) = self.config.logfile.as_deref() else {
             return;
         };
-        if let Some(trouble) = self.file_to_make(path) {
+        // What the console is, may be anything.
+        let is_console = path.starts_with("/dev");
+        let kind = self.world.kind(path).ok().filter(|_| !is_console);
+        let trouble = match kind {
+            Some(Kind::Fifo | Kind::Socket) => Some(no_regular_file()),
+            _ => self.file_to_make(path),
+        };
+        if let Some(trouble) = trouble {
             let text = format!("log file {} cannot be opened: ", path.display());
             self.tell(Some(Exit::CannotCreate), &text, trouble);
             return;
@@ -93,7 +100,10 @@ impl Look<'_> {
                 "it is a link, which is not followed".into(),
             ))
         } else {
-            self.file_to_make(path)
+            match self.world.kind(path) {
+                Ok(Kind::Fifo | Kind::Socket | Kind::Other) => Some(no_regular_file()),
+                _ => self.file_to_make(path),
+            }
         };
         if let Some(trouble) = trouble {
             let text = format!("pid file {} cannot be made: ", path.display());
@@ -307,6 +317,10 @@ impl Look<'_> {
             .find(|it| self.world.kind(it).is_ok())
             .unwrap_or(Path::new("/"))
     }
+}
+
+fn no_regular_file() -> Trouble {
+    Trouble::Certain("it is not a regular file".into())
 }
 
 fn is_missing(error: Option<io::Error>) -> bool {

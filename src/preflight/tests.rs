@@ -211,6 +211,11 @@ fn files_are_made_by_who_starts_it_in_folders_that_are_there() {
 
 #[test]
 fn a_log_file_that_the_user_cannot_open_again_is_a_warning() {
+    let other = Fake::with(&[("/l/log", Kind::Fifo)]);
+    assert_eq!(
+        found("setuid off\nlogfile /l/log", &other),
+        ["73 log file /l/log cannot be opened: it is not a regular file"]
+    );
     let world = Fake::with(&[("/l/log", Kind::File)])
         .of_root()
         .denying(NOBODY, "/l/log");

@@ -59,6 +59,8 @@ impl World for ThisMachine {
             Kind::File
         } else if kind.is_socket() {
             Kind::Socket
+        } else if kind.is_fifo() {
+            Kind::Fifo
         } else {
             Kind::Other
         })

@@ -8,6 +8,7 @@ mod init_script;
 mod life;
 mod once;
 mod parts;
+mod places;
 mod preflight;
 mod process;
 mod reload;

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use mio::event::Event;
 use mio::net::{UnixListener, UnixStream};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{User, chown};
+use nix::unistd::User;
 
+use crate::opening;
 use crate::reactor::TURN_BYTES;
 use crate::reactor::shared::Shared;
 use crate::reactor::slots::{Key, Turn};
@@ -75,7 +76,7 @@ pub(super) fn open(path: &Path, config: &Config) -> io::Result<RrdcachedListener
         && nix::unistd::geteuid().is_root()
         && let Ok(Some(user)) = User::from_name(name)
     {
-        chown(path, Some(user.uid), Some(user.gid))?;
+        opening::give_socket(path, user.uid, user.gid)?;
     }
     Ok(listener)
 }

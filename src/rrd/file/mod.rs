@@ -29,6 +29,7 @@ use std::path::Path;
 pub(crate) use error::FileError;
 pub(crate) use exercise::exercise;
 pub(crate) use make::{FileMaker, FileSpec, MakeError};
+pub(crate) use open::{Access, open};
 pub(crate) use read::{Rra, damage, exists, last_update, rras, source_kind, why_not_writable};
 pub(crate) use update::{Patience, update};
 

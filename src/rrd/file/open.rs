@@ -6,9 +6,10 @@
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use gmetad_config::other_kind;
 use nix::errno::Errno;
 use nix::libc;
 use thiserror::Error;
@@ -101,27 +102,6 @@ fn refusal(path: &Path, cause: io::Error) -> OpenError {
         "it cannot be opened"
     };
     OpenError::System { what, cause }
-}
-
-/// What it is, if it is no regular file.
-fn other_kind(about: &Metadata) -> Option<&'static str> {
-    let kind = about.file_type();
-    if kind.is_file() {
-        return None;
-    }
-    Some(if kind.is_dir() {
-        "a directory"
-    } else if kind.is_fifo() {
-        "a FIFO"
-    } else if kind.is_socket() {
-        "a socket"
-    } else if kind.is_char_device() {
-        "a character device"
-    } else if kind.is_block_device() {
-        "a block device"
-    } else {
-        "of an unknown kind"
-    })
 }
 
 #[cfg(test)]

@@ -6,6 +6,10 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::libc;
+
+use crate::file::{Access, open};
+use gmetad_config::other_kind;
 
 const PREFIX: &str = "gmetad-";
 const ENDING: &str = ".journal";
@@ -68,7 +72,13 @@ impl FolderDisk {
             .create(true)
             .truncate(false)
             .mode(0o640)
+            // Nobody waits for a FIFO in its place, or follows a link to elsewhere.
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
             .open(folder.join("lock"))?;
+        if let Some(kind) = other_kind(&lock.metadata()?) {
+            let text = format!("its file lock is {kind}, not a regular file; remove that");
+            return Err(io::Error::other(text));
+        }
         let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
             if errno == nix::errno::Errno::EWOULDBLOCK {
                 io::Error::other("another gmetad uses it; give each its own")
@@ -102,7 +112,8 @@ impl Disk for FolderDisk {
     }
 
     fn read(&self, segment: u32) -> io::Result<Vec<u8>> {
-        let mut file = File::open(self.path(segment))?;
+        let opened = open(&self.path(segment), Access::Read);
+        let (mut file, _) = opened.map_err(io::Error::other)?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         // The last run may have been killed before its sync. If this one fails, what was read is as
@@ -163,6 +174,32 @@ mod tests {
         let _first = FolderDisk::open(folder.path(), 0o644).unwrap();
         let error = FolderDisk::open(folder.path(), 0o644).unwrap_err();
         assert!(error.to_string().contains("another gmetad"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_at_once() {
+        use nix::sys::stat::Mode;
+        use nix::unistd::mkfifo;
+
+        let folder = TempDir::new().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let disk = FolderDisk::open(folder.path(), 0o644).unwrap();
+        mkfifo(&at("gmetad-0000000007.journal"), Mode::S_IRWXU).unwrap();
+        let error = disk.read(7).unwrap_err().to_string();
+        assert_eq!(error, "it is a FIFO, not a regular file");
+        drop(disk);
+        fs::remove_file(at("lock")).unwrap();
+        mkfifo(&at("lock"), Mode::S_IRWXU).unwrap();
+        assert!(
+            FolderDisk::open(folder.path(), 0o644).is_err(),
+            "nobody reads"
+        );
+        let reader = open(&at("lock"), Access::Read);
+        assert!(reader.is_err());
+        fs::remove_file(at("lock")).unwrap();
+        fs::write(at("precious"), "").unwrap();
+        std::os::unix::fs::symlink("precious", at("lock")).unwrap();
+        assert!(FolderDisk::open(folder.path(), 0o644).is_err(), "a link");
     }
 
     #[test]
