@@ -21,10 +21,10 @@ for test in tests/*.rs tests/*/main.rs; do
 done
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
-"${cargo[@]}" test --workspace --test "$beside" >"$output" 2>&1 &
+"${cargo[@]}" test --workspace --no-fail-fast --test "$beside" >"$output" 2>&1 &
 running=$!
 failed=0
-"${cargo[@]}" test --workspace --lib --bins --examples "${others[@]}" || failed=1
+"${cargo[@]}" test --workspace --no-fail-fast --lib --bins --examples "${others[@]}" || failed=1
 "${cargo[@]}" test --workspace --doc || failed=1
 wait "$running" || failed=1
 cat "$output"

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use super::names::{UnusedName, unused_names};
 use super::parts::loader::LeftOut;
-use super::status::{PluginState, Status};
+use super::status::Status;
 use super::{counted, file_name};
 use crate::logging;
 use gmetad_config::Config;
 use gmetad_core::plugin::{Directive, Plugin, PluginError, RootUpdate, Update};
+use gmetad_core::status::PluginState;
 
 /// Pause after a plugin's work between updates has failed.
 const AFTER_PANIC: Duration = Duration::from_secs(1);
@@ -341,7 +342,7 @@ fn in_order(names: &[String], plugins: Vec<Box<dyn Plugin>>) -> Vec<Box<dyn Plug
         chosen.extend(plugins.extract_if(.., |plugin| is_named(plugin.as_ref())));
         let is_there = chosen.iter().any(|plugin| is_named(plugin.as_ref()));
         if chosen.len() == before && is_there {
-            log::error!("plugins: {name} is named twice; its first place counts");
+            log::error!("plugins lists {name} twice; its first place is used");
         }
     }
     chosen
@@ -364,8 +365,8 @@ fn names(plugins: &[Box<dyn Plugin>]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::PluginState::{Disabled, Refused, Replaced, Running, Stopped};
     use super::*;
+    use PluginState::{Disabled, Refused, Replaced, Running, Stopped};
     use gmetad_config::Section;
     use gmetad_core::model::{Cluster, Node, Now};
     use gmetad_core::plugin::Location;

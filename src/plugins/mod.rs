@@ -29,7 +29,7 @@ pub use history::{HistoryAnswer, HistoryRequest};
 pub use names::{PluginFiles, UnusedName, unused_names};
 pub use queue::PluginHandle;
 pub use rehearsal::{RehearsalError, rehearse};
-pub use status::{PluginState, PluginStatus, QueueStatus};
+pub use status::QueueStatus;
 
 /// Wakes the loop, which then calls [`PluginHandle::pump`].
 pub type Waker = Box<dyn Fn() + Send>;

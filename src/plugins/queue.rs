@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use super::counted;
 use super::history::{HistoryAnswer, HistoryRequest};
 use super::parts::rrd::{RrdCounters, SessionAnswer, SessionRequest};
-use super::status::{PluginStatus, QueueStatus, Status};
+use super::status::{QueueStatus, Status};
 use gmetad_core::model::{Mono, Node};
 use gmetad_core::plugin::{RootUpdate, Update};
-use gmetad_core::status::{ExportStatus, RrdStatus};
+use gmetad_core::status::{ExportStatus, PluginStatus, RrdStatus};
 
 /// Updates in the channel at most.
 pub(super) const CHANNEL_EVENTS: usize = 128;
@@ -434,10 +434,11 @@ mod tests {
 
     use gmetad_core::plugin::{Invented, Plugin, PluginError, Stamp};
 
-    use super::super::{PluginState, chain::Chain, parts::rrd, start_chain};
+    use super::super::{chain::Chain, parts::rrd, start_chain};
     use super::*;
     use gmetad_config::Config;
     use gmetad_core::model::{Cluster, Now, Summary};
+    use gmetad_core::status::PluginState;
 
     const LONG: Duration = Duration::from_secs(20);
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use gmetad_core::plugin::Plugin;
-use gmetad_core::status::{ExportCounters, ExportStatus};
+use gmetad_core::status::{ExportCounters, ExportStatus, PluginState, PluginStatus};
 
 use super::file_name;
 use super::parts::loader::LeftOut;
@@ -100,61 +100,18 @@ impl Counters {
     }
 }
 
-/// Where a plugin is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PluginState {
-    /// Not configured and started yet.
-    Starting = 0,
-    /// Sees every update.
-    Running = 1,
-    /// Could not be configured or started; sees nothing.
-    Refused = 2,
-    /// Failed too often in a row; sees nothing until the next start.
-    Disabled = 3,
-    /// Was stopped when the daemon ended.
-    Stopped = 4,
-    /// A file that could not be loaded.
-    NotLoaded = 5,
-    /// Built in, and sees nothing: a plugin in plugins_dir writes the same files.
-    Replaced = 6,
-}
-
-impl PluginState {
-    fn from_u8(state: u8) -> PluginState {
-        match state {
-            1 => PluginState::Running,
-            2 => PluginState::Refused,
-            3 => PluginState::Disabled,
-            4 => PluginState::Stopped,
-            5 => PluginState::NotLoaded,
-            6 => PluginState::Replaced,
-            _ => PluginState::Starting,
-        }
-    }
-}
-
-/// The state and counters of one plugin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PluginStatus {
-    /// The id of its section; of a file that could not be loaded, the file's name.
-    pub id: String,
-    /// Its unique name in the log: its id, with its file's name where another plugin has the same
-    /// id.
-    pub name: String,
-    /// The file it was loaded from; `None` if it is built in.
-    pub file: Option<String>,
-    /// Whether it takes part.
-    pub state: PluginState,
-    /// Why it was left out, disabled or replaced.
-    pub reason: Option<String>,
-    /// Updates it has seen, of sources and of the root.
-    pub notified: u64,
-    /// Updates that ended in an error or a panic.
-    pub failed: u64,
-    /// Time spent in it.
-    pub busy: Duration,
-    /// When the last update was done, in milliseconds since the epoch; 0: never.
-    pub last_ms: u64,
+/// The state of this number, as `state as u8` has it.
+fn state_of(number: u8) -> PluginState {
+    let all = [
+        PluginState::Running,
+        PluginState::Refused,
+        PluginState::Disabled,
+        PluginState::Stopped,
+        PluginState::NotLoaded,
+        PluginState::Replaced,
+    ];
+    let found = all.into_iter().find(|it| *it as u8 == number);
+    found.unwrap_or(PluginState::Starting)
 }
 
 /// The queue to the plugin thread.
@@ -249,6 +206,7 @@ impl Status {
         all.iter().map(status).collect()
     }
 
+    /// All plugins. What they wrote is added by who knows it.
     pub(super) fn plugins(&self) -> Vec<PluginStatus> {
         let reason = |plugin: &Counters| {
             let reason = plugin.reason.lock();
@@ -261,12 +219,13 @@ impl Status {
                 id: plugin.id.to_string(),
                 name: plugin.name.to_string(),
                 file: plugin.file.as_deref().map(str::to_owned),
-                state: PluginState::from_u8(plugin.state.load(Ordering::Relaxed)),
+                state: state_of(plugin.state.load(Ordering::Relaxed)),
                 reason: reason(plugin),
                 notified: plugin.notified.load(Ordering::Relaxed),
                 failed: plugin.failed.load(Ordering::Relaxed),
                 busy: Duration::from_micros(plugin.busy_us.load(Ordering::Relaxed)),
                 last_ms: plugin.last_ms.load(Ordering::Relaxed),
+                output: None,
             })
             .collect()
     }

@@ -10,9 +10,9 @@ use mio::Events;
 
 use super::slot::Slot;
 use super::{EVENTS, Reactor, RunError};
-use crate::plugins::{PluginHandle, PluginState};
+use crate::plugins::PluginHandle;
 use gmetad_core::model::Readable;
-use gmetad_core::status::SourceState;
+use gmetad_core::status::{PluginState, SourceState};
 use gmetad_core::store::SourceId;
 
 /// The result of a round.

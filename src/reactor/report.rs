@@ -7,10 +7,10 @@ use std::fmt;
 use super::clock::Clock;
 use super::shared::Shared;
 use crate::logging;
-use crate::plugins::{PluginHandle, PluginState, PluginStatus};
+use crate::plugins::PluginHandle;
 use gmetad_config::Config;
 use gmetad_core::status::{
-    ExportStatus, OutputReport, PluginReport, QueueReport, Report, SourceStatus, Tally,
+    ExportStatus, OutputReport, PluginStatus, QueueReport, Report, SourceStatus, Tally,
 };
 use gmetad_core::store::SourceId;
 
@@ -159,38 +159,28 @@ fn rules_left_out(config: &Config) -> Vec<String> {
     lines.flatten().collect()
 }
 
-fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginReport> {
+fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginStatus> {
     let all = plugins.plugins();
     let mut files = Some(files(plugins, &all));
     let exports = plugins.exports();
-    let mut reports: Vec<PluginReport> = all
-        .into_iter()
-        .map(|plugin| PluginReport {
-            state: word(plugin.state),
-            works: works(plugin.state),
-            notified: plugin.notified,
-            failed: plugin.failed,
-            // Both file-writing plugins share one set of counters: reported once.
-            output: if writes_files(&plugin) {
-                files.take()
-            } else if plugin.file.is_none() {
-                exports.iter().find(|it| it.id == plugin.id).map(export)
-            } else {
-                None
-            },
-            id: plugin.id,
-            name: plugin.name,
-            file: plugin.file,
-            reason: plugin.reason,
-        })
-        .collect();
+    let mut reports = all;
+    for plugin in &mut reports {
+        // Both file-writing plugins share one set of counters: reported once.
+        plugin.output = if writes_files(plugin) {
+            files.take()
+        } else if plugin.file.is_none() {
+            exports.iter().find(|it| it.id == plugin.id).map(export)
+        } else {
+            None
+        };
+    }
     // Values reach an rrdcached through the plugin that writes the files, which has no other output.
     let rrdcached = exports.iter().find(|it| it.id == RRDCACHED);
     let writer = reports
         .iter()
         .find(|it| it.id == RRD[0] && it.file.is_none());
     if let (Some(rrdcached), Some(writer)) = (rrdcached, writer) {
-        reports.push(PluginReport {
+        reports.push(PluginStatus {
             id: RRDCACHED.into(),
             name: RRDCACHED.into(),
             output: Some(export(rrdcached)),
@@ -239,28 +229,5 @@ fn export(export: &ExportStatus) -> OutputReport {
         dropped: export.dropped,
         waiting_bytes: export.waiting_bytes,
         failing: export.failing,
-    }
-}
-
-/// Whether the plugin is as it should be.
-fn works(state: PluginState) -> bool {
-    match state {
-        PluginState::Starting
-        | PluginState::Running
-        | PluginState::Stopped
-        | PluginState::Replaced => true,
-        PluginState::Refused | PluginState::Disabled | PluginState::NotLoaded => false,
-    }
-}
-
-fn word(state: PluginState) -> &'static str {
-    match state {
-        PluginState::Starting => "starting",
-        PluginState::Running => "running",
-        PluginState::Refused => "left out: its configuration or its start failed",
-        PluginState::Disabled => "disabled: it failed too often in a row",
-        PluginState::Stopped => "stopped",
-        PluginState::NotLoaded => "left out: it could not be loaded",
-        PluginState::Replaced => "replaced: a file of plugins_dir writes its files",
     }
 }

@@ -5,13 +5,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use gmetad::plugins::{PluginHandle, PluginState, start};
+use gmetad::plugins::{PluginHandle, start};
 use gmetad_config::Config;
 use gmetad_core::ingest::{ParseSettings, Parser, Previous};
 use gmetad_core::model::{DefTable, Mono, Now};
 use gmetad_core::plugin::{Invented, Stamp, Update};
 use gmetad_core::source::HostPort;
-use gmetad_core::status::ExportStatus;
+use gmetad_core::status::{ExportStatus, PluginState};
 
 use crate::support::wait_until;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gmetad::plugins;
-use gmetad::plugins::{PluginHandle, PluginState, PluginStatus};
+use gmetad::plugins::PluginHandle;
 use gmetad_config::{Config, RrdConfig};
 use gmetad_core::model::{
     Cluster, Contributors, Grid, Host, HostInfo, Metric, MetricDef, MetricFields, Mono, Node, Now,
@@ -18,7 +18,7 @@ use gmetad_core::model::{
 };
 
 use gmetad_core::plugin::{Invented, RootUpdate, Stamp, Update};
-use gmetad_core::status::RrdStatus;
+use gmetad_core::status::{PluginState, PluginStatus, RrdStatus};
 use tempfile::TempDir;
 
 const T0: i64 = 1_700_000_000;

@@ -26,7 +26,7 @@ pub enum Fault {
         reason: String,
     },
     /// A plugin holds up the updates.
-    #[error("plugin {id} has been at one update for {} s", .taken.as_secs())]
+    #[error("plugin {id} has been busy with one update for {} s", .taken.as_secs())]
     Stalled {
         /// Which.
         id: String,
@@ -122,10 +122,14 @@ pub fn faults(report: &Report) -> Vec<Fault> {
             taken: *taken,
         });
     }
-    for plugin in report.plugins.iter().filter(|plugin| !plugin.works) {
+    for plugin in report
+        .plugins
+        .iter()
+        .filter(|plugin| !plugin.state.is_well())
+    {
         faults.push(Fault::Plugin {
             name: plugin.name.clone(),
-            state: plugin.state,
+            state: plugin.state.word(),
             reason: plugin.reason.clone(),
         });
     }
@@ -176,7 +180,7 @@ pub fn faults(report: &Report) -> Vec<Fault> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{OutputReport, example};
+    use super::super::{OutputReport, PluginState, example};
     use super::*;
 
     fn said(change: impl FnOnce(&mut Report)) -> Vec<String> {
@@ -207,20 +211,19 @@ mod tests {
                 report.queue.held_back = 3;
             }),
             [
-                "plugin rrd has been at one update for 12 s",
+                "plugin rrd has been busy with one update for 12 s",
                 "the queue to the plugins is full: 3 updates are held back"
             ]
         );
         assert_eq!(
             said(|report| {
-                report.plugins[1].works = false;
-                report.plugins[1].state = "disabled";
+                report.plugins[1].state = PluginState::Disabled;
                 report.plugins[1].reason = Some("no disk".into());
                 report.clients.connected = 512;
                 report.rules_left_out = vec!["g.conf:7: metricrule: 5 is not a time".into()];
             }),
             [
-                "plugin carbon is disabled: no disk",
+                "plugin carbon is disabled: it failed too often in a row: no disk",
                 "a rule of the section alert is left out: g.conf:7: metricrule: 5 is not a time",
                 "the limit of 512 clients is reached"
             ]

@@ -318,7 +318,10 @@ fn plugins(page: &mut Page, report: &Report) {
         "Whether the plugin takes part.",
     );
     for plugin in &report.plugins {
-        page.sample(&[("plugin", &plugin.name)], u8::from(plugin.works));
+        page.sample(
+            &[("plugin", &plugin.name)],
+            u8::from(plugin.state.is_well()),
+        );
     }
     page.family(
         "gmetad_plugin_updates_total",

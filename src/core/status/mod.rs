@@ -12,11 +12,13 @@ mod health;
 pub mod host;
 mod metrics;
 mod page;
+mod plugin;
 
 pub use export::{ExportCounters, ExportStatus};
 pub use health::{Fault, faults};
 pub use metrics::own_metrics;
 pub use page::page;
+pub use plugin::{PluginState, PluginStatus};
 
 /// How often something was done, the total time, and when it last ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -159,29 +161,6 @@ impl LoopStatus {
     }
 }
 
-/// The state of one plugin.
-#[derive(Clone, Debug, Default)]
-pub struct PluginReport {
-    /// The name of its section.
-    pub id: String,
-    /// Its unique name.
-    pub name: String,
-    /// Its file; `None`: it is built in.
-    pub file: Option<String>,
-    /// Its state, as one word.
-    pub state: &'static str,
-    /// Why it was left out, disabled or replaced.
-    pub reason: Option<String>,
-    /// Whether it works, or is not expected to.
-    pub works: bool,
-    /// Updates it received.
-    pub notified: u64,
-    /// Updates that ended in an error or a panic.
-    pub failed: u64,
-    /// What it wrote, if it is a writer.
-    pub output: Option<OutputReport>,
-}
-
 /// What a plugin wrote to files or to a server.
 #[derive(Clone, Debug, Default)]
 pub struct OutputReport {
@@ -289,7 +268,7 @@ pub struct Report {
     /// The event loop.
     pub turns: LoopStatus,
     /// In the order of the chain.
-    pub plugins: Vec<PluginReport>,
+    pub plugins: Vec<PluginStatus>,
     /// Invalid alert rules: the place and the fault of each, in a line.
     pub rules_left_out: Vec<String>,
     /// RRD files and their cache.
@@ -389,28 +368,26 @@ pub(crate) fn example() -> Report {
             root: tally(8),
         },
         plugins: vec![
-            PluginReport {
+            PluginStatus {
                 id: "rrd".into(),
                 name: "rrd".into(),
-                state: "running",
-                works: true,
+                state: PluginState::Running,
                 notified: 4,
                 output: Some(OutputReport {
                     sent: tally(30),
                     ..OutputReport::default()
                 }),
-                ..PluginReport::default()
+                ..PluginStatus::default()
             },
-            PluginReport {
+            PluginStatus {
                 id: "carbon".into(),
                 name: "carbon".into(),
-                state: "running",
-                works: true,
+                state: PluginState::Running,
                 output: Some(OutputReport {
                     sent: tally(12),
                     ..OutputReport::default()
                 }),
-                ..PluginReport::default()
+                ..PluginStatus::default()
             },
         ],
         store: StoreSizes {

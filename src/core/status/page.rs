@@ -2,7 +2,7 @@
 //!
 //! Only writes a [`Report`].
 
-use super::{ClientStatus, PluginReport, Report, RrdStatus, SourceStatus, Tally};
+use super::{ClientStatus, PluginStatus, Report, RrdStatus, SourceStatus, Tally};
 use crate::answer::json::Object;
 use crate::status::host::{CPU, MEMORY};
 
@@ -233,11 +233,11 @@ fn source(object: &mut Object<'_>, source: &SourceStatus) {
     object.plain("left_out", source.left_out);
 }
 
-fn plugin(object: &mut Object<'_>, plugin: &PluginReport) {
+fn plugin(object: &mut Object<'_>, plugin: &PluginStatus) {
     object.text("id", &plugin.id);
     object.text("name", &plugin.name);
     object.text_or_null("file", plugin.file.as_deref());
-    object.text("state", plugin.state);
+    object.text("state", plugin.state.word());
     object.text_or_null("reason", plugin.reason.as_deref());
     object.plain("updates", plugin.notified);
     object.plain("failed", plugin.failed);

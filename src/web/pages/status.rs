@@ -1,7 +1,7 @@
 //! The daemon for people: what is wrong, its sources, plugins, exports, files, queue, clients.
 
 use gmetad_core::http::{HttpAnswer, PageContext, Status};
-use gmetad_core::status::{PluginReport, Report, SourceState, SourceStatus, faults};
+use gmetad_core::status::{PluginStatus, Report, SourceState, SourceStatus, faults};
 use maud::{Markup, Render, html};
 
 use crate::answer::page as whole_page;
@@ -147,13 +147,13 @@ fn plugins(view: &View, report: &Report) -> Markup {
     }
 }
 
-fn plugin_row(view: &View, plugin: &PluginReport) -> Markup {
+fn plugin_row(view: &View, plugin: &PluginStatus) -> Markup {
     let output = plugin.output.as_ref();
-    let is_bad = !plugin.works || output.is_some_and(|output| output.failing);
+    let is_bad = !plugin.state.is_well() || output.is_some_and(|output| output.failing);
     html! {
         tr class=[is_bad.then_some("down")] {
             td.n { (plugin.name) @if let Some(file) = &plugin.file { br; small.soft { (file) } } }
-            td.t { span class=(if is_bad { "bad" } else { "ok" }) { (plugin.state) }
+            td.t { span class=(if is_bad { "bad" } else { "ok" }) { (plugin.state.word()) }
                 @if let Some(reason) = &plugin.reason { br; small { (reason) } } }
             td { (number(plugin.notified)) }
             td { (number(plugin.failed)) }
