@@ -5,6 +5,7 @@
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
 
+pub mod browser;
 pub mod clock;
 pub mod clockwork;
 pub mod peers;

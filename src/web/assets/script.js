@@ -32,11 +32,13 @@
       for (const box of fresh.querySelectorAll("input[type=checkbox]")) box.checked = checked.has(box.value);
       fresh.querySelectorAll("details").forEach((it, at) => (it.open = open[at] ?? it.open));
       if (focused) fresh.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
-      for (const part of [".time", ".crumbs"]) {
-        const old = document.querySelector("header " + part);
-        const other = page.querySelector("header " + part);
-        if (old && other && !old.contains(document.activeElement)) old.replaceWith(other);
+      for (const part of ["header", "footer"]) {
+        const old = document.querySelector(part);
+        const other = page.querySelector(part);
+        const used = old?.contains(document.activeElement) || old?.querySelector("details[open]");
+        if (old && other && !used) old.replaceWith(other);
       }
+      document.body.dataset.tz = page.body.dataset.tz;
       cache.clear();
       hideTip();
     } catch (error) {
