@@ -8,14 +8,17 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::peers::program;
-use super::{DEADLINE, wait_for};
+use super::{DEADLINE, wait_until};
 
 /// The programs that it takes.
 pub const PROGRAMS: [&str; 2] = ["chromium", "chromedriver"];
@@ -53,6 +56,8 @@ impl Browser {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
+            // The browser, with all its processes, is in the group.
+            .process_group(0)
             .spawn()
             .expect("chromedriver starts");
         let lines = BufReader::new(driver.stdout.take().expect("it was asked for")).lines();
@@ -81,6 +86,9 @@ impl Browser {
             "--disable-background-networking".into(),
             "--disable-component-update".into(),
             "--disable-sync".into(),
+            // Its reporter would leave the group and outlive the test.
+            "--disable-crash-reporter".into(),
+            "--disable-breakpad".into(),
             "--hide-scrollbars".into(),
             format!("--user-data-dir={profile}"),
         ];
@@ -252,12 +260,11 @@ impl Drop for Browser {
         if !self.session.is_empty() && !std::thread::panicking() {
             self.call("DELETE", &self.session, &Value::Null);
         }
-        let driver = nix::unistd::Pid::from_raw(self.driver.id() as i32);
-        // It ends its browser then.
-        let _ = nix::sys::signal::kill(driver, nix::sys::signal::Signal::SIGTERM);
-        wait_for("chromedriver to end", || {
-            self.driver.try_wait().ok().flatten()
-        });
+        // Also after a panic nothing is left: not of the driver, nor of the browser.
+        let group = Pid::from_raw(self.driver.id() as i32);
+        let _ = killpg(group, Signal::SIGKILL);
+        let _ = self.driver.wait();
+        wait_until("the browser to be gone", || killpg(group, None).is_err());
     }
 }
 
