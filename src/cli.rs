@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::plugins::parts;
 use crate::plugins::parts::loader::TRIAL_OPTION;
-use options::TEST_PLUGIN;
+use options::{HEAL, TEST_PLUGIN};
 
 mod options;
 
@@ -27,6 +27,9 @@ pub enum Request {
     Run(Options),
     /// Print the configuration in force as a configuration file.
     PrintConfig(Options),
+    /// Cut what is ahead of now from these files and folders of round-robin files; from the
+    /// configured ones, if there are none.
+    Heal(Options, Vec<PathBuf>),
     /// Show a plugin one document and print what it does.
     Rehearse(Options, Rehearsal),
     /// Print this to standard output and exit with 0: the help or the version.
@@ -94,7 +97,8 @@ where
     if matches.opt_present("V") {
         return Ok(Request::Print(version()));
     }
-    if let Some(stray) = matches.free.first() {
+    let heals = matches.opt_present(HEAL);
+    if let Some(stray) = matches.free.first().filter(|_| !heals) {
         return Err(UsageError::Stray(stray.clone()));
     }
     let last = |name: &str| matches.opt_strs(name).pop();
@@ -114,6 +118,10 @@ where
             xml_port: last("x").map(|value| port("x", value)).transpose()?,
         },
     };
+    if heals {
+        let places = matches.free.iter().map(|place| file("-heal-rrds", place));
+        return Ok(Request::Heal(options, places.collect::<Result<_, _>>()?));
+    }
     let input = last("input")
         .map(|value| file("-input", &value))
         .transpose()?;
@@ -236,6 +244,21 @@ mod tests {
                 interactive_port: Some(1),
                 xml_port: Some(0),
             }
+        );
+    }
+
+    #[test]
+    fn what_is_to_be_healed_may_be_named() {
+        let places = |arguments: &[&str]| match asked(arguments) {
+            Ok(Request::Heal(_, places)) => places,
+            other => panic!("{arguments:?} gave {other:?}"),
+        };
+        assert_eq!(places(&["--heal-rrds"]), [""; 0].map(PathBuf::from));
+        let named = ["/a", "/b.rrd"].map(PathBuf::from);
+        assert_eq!(places(&["--heal-rrds", "/a", "/b.rrd"]), named);
+        assert_eq!(
+            refusal(&["/a"]).split(';').next(),
+            Some("unexpected argument \"/a\"")
         );
     }
 

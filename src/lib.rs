@@ -5,6 +5,7 @@
 
 pub mod cli;
 pub mod daemon;
+pub mod healing;
 pub mod host;
 pub mod logging;
 mod opening;

@@ -5,6 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use gmetad::plugins::parts;
 use gmetad::preflight::{ThisMachine, Verdict};
 use gmetad::reactor::{BindError, Origin, Reactor};
 use gmetad::terminal::{complain, print, show, show_findings, show_notices};
-use gmetad::{cli, daemon, logging, plugins, preflight};
+use gmetad::{cli, daemon, healing, logging, plugins, preflight};
 use gmetad_config::{Config, Effective, Loaded, Notice, Printed};
 use nix::sys::stat::{Mode, umask};
 
@@ -100,6 +101,9 @@ fn arguments() -> Result<Options, Exit> {
     match cli::parse(std::env::args_os().skip(1)) {
         Ok(Request::Run(options)) => Ok(options),
         Ok(Request::PrintConfig(options)) => Err(print_config(&options)),
+        Ok(Request::Heal(options, places)) => {
+            Err(heal(&options, places).unwrap_or_else(|exit| exit))
+        }
         Ok(Request::Rehearse(options, rehearsal)) => Err(rehearse(&options, &rehearsal)),
         Ok(Request::Print(text)) => Err(print(&text)),
         Err(error) => Err(complain(&error, Exit::Usage)),
@@ -151,6 +155,29 @@ fn host_name() -> String {
         |_| "localhost".into(),
         |name| name.to_string_lossy().into_owned(),
     )
+}
+
+/// Cuts what is ahead of now from round-robin files, as the user and in the place of the daemon: its
+/// pid file and its ports are held meanwhile.
+fn heal(options: &Options, places: Vec<PathBuf>) -> Result<Exit, Exit> {
+    let Prepared {
+        loaded: Loaded { config, .. },
+        account,
+        ..
+    } = prepare(options)?;
+    let refuse = |failure: Failure| complain(&failure, failure.exit());
+    let user = account.as_ref().map(|account| account.user);
+    let claim = |path| PidFile::claim(path, user);
+    let pid_file = config.pid_file.as_deref().map(claim).transpose();
+    let _pid_file = pid_file.map_err(|error| refuse(error.into()))?;
+    let _ports = Reactor::bind(&config).map_err(|error| refuse(error.into()))?;
+    let assumed = account.as_ref().map(Account::assume).transpose();
+    assumed.map_err(|error| refuse(error.into()))?;
+    let places = match places.as_slice() {
+        [] => vec![config.rrd.rootdir],
+        _ => places,
+    };
+    Ok(healing::heal(&places))
 }
 
 /// Tries a plugin out with the configuration, or with the defaults where there is no gmetad.conf.

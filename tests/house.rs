@@ -89,6 +89,7 @@ const LOADER_ARROWS: Arrows = &[
 const RRD_ARROWS: Arrows = &[
     ("paths", &[]),
     ("file", &[]),
+    ("heal", &["file"]),
     ("writer", &["file"]),
     ("journal", &["paths", "file"]),
     ("cache", &["paths", "file", "writer", "journal"]),

@@ -5,6 +5,9 @@ use super::DEFAULT_CONF;
 /// The option that runs a plugin over one document.
 pub(super) const TEST_PLUGIN: &str = "test-plugin";
 
+/// The option that cuts from RRD files what is ahead of now.
+pub(super) const HEAL: &str = "heal-rrds";
+
 /// Column at which descriptions begin.
 const TEXT_COLUMN: usize = 31;
 
@@ -118,6 +121,15 @@ const GROUPS: [(&str, &[Entry]); 3] = [
                 "poll every source once, store what comes, and\n\
                  print a line for each; the exit code is the\n\
                  number of sources that failed",
+            ),
+            entry(
+                "",
+                HEAL,
+                "",
+                "cut what is ahead of now from the RRD files of\n\
+                 rrd_rootdir, or from the files and folders named\n\
+                 behind it, so that they take values again; not\n\
+                 while a gmetad runs",
             ),
             entry(
                 "",

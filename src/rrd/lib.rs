@@ -19,6 +19,7 @@ use rrdcached::RrdcachedServer;
 
 mod cache;
 mod file;
+mod heal;
 mod history;
 mod journal;
 mod paths;
@@ -26,6 +27,7 @@ pub mod rrdcached;
 mod tree;
 mod writer;
 
+pub use heal::Healed;
 pub use history::HistoryReader;
 pub use tree::existing_rras::other_archives;
 pub use writer::counters::RrdCounters;

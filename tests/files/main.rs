@@ -4,6 +4,7 @@
 
 mod against_peers_rrd;
 mod expire;
+mod heal;
 mod rivals;
 mod rrd;
 mod rrd_cache;

@@ -294,7 +294,7 @@ const REPEATED: &str = "gmetad_rrd_skipped_values_total{reason=\"repeated\"}";
 const REFUSING: &str = "gmetad_rrd_refusing_nodes";
 
 /// A file of one gauge, with a value of that time.
-fn make_file(file: &Path, last: u64, sources: &[&str]) {
+pub(super) fn make_file(file: &Path, last: u64, sources: &[&str]) {
     fs::create_dir_all(file.parent().expect("a folder")).expect("our own folder");
     let start = (last - 10).to_string();
     let head = ["create", text(file), "--start", &start, "--step", "1"];

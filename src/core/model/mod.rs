@@ -29,5 +29,7 @@ pub use stamp::Stamp;
 pub use summary::{Summary, SummaryBuilder, SummaryMetric};
 pub use table::DefTable;
 pub use text::SmallText;
-pub use time::{MOST_AHEAD_SECS, MOST_BEHIND_SECS, Mono, Now, SourceClock, StoreTime};
+pub use time::{
+    CLOCK_SET_SINCE, MOST_AHEAD_SECS, MOST_BEHIND_SECS, Mono, Now, SourceClock, StoreTime,
+};
 pub use vocabulary::{DefId, Vocabulary};

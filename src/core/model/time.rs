@@ -57,7 +57,7 @@ pub const MOST_AHEAD_SECS: i64 = 300;
 pub const MOST_BEHIND_SECS: i64 = 86_400;
 
 /// The start of 2020. A clock before this was never set, so others are not compared with it.
-const SET_SINCE: i64 = 1_577_836_800;
+pub const CLOCK_SET_SINCE: i64 = 1_577_836_800;
 
 /// Which clock gives the time of a source's values, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl StoreTime {
         let ahead = localtime.saturating_sub(now.epoch);
         if localtime <= 0 {
             StoreTime::Ours(now.epoch)
-        } else if now.epoch >= SET_SINCE && ahead > MOST_AHEAD_SECS {
+        } else if now.epoch >= CLOCK_SET_SINCE && ahead > MOST_AHEAD_SECS {
             StoreTime::NotTheirs(now.epoch)
         } else if ahead < -MOST_BEHIND_SECS {
             StoreTime::Behind(localtime)
@@ -94,7 +94,7 @@ impl StoreTime {
     pub fn at_most(self, ahead: i64, now: Now) -> StoreTime {
         let limit = now.epoch + ahead;
         match self {
-            StoreTime::Theirs(epoch) if now.epoch >= SET_SINCE && epoch > limit => {
+            StoreTime::Theirs(epoch) if now.epoch >= CLOCK_SET_SINCE && epoch > limit => {
                 StoreTime::Doubted(limit)
             }
             time => time,

@@ -3,6 +3,7 @@
 //! There are no requests of the rrdcached socket, which their type says: it has no values.
 
 use std::convert::Infallible;
+use std::path::Path;
 use std::sync::Arc;
 
 use gmetad_config::{Config, RrdConfig};
@@ -101,6 +102,30 @@ impl HistoryReader {
     /// Says so.
     pub fn read(&mut self, _wanted: &Wanted, _room: usize) -> Result<Option<Series>, Refused> {
         Err(Refused::NoFiles("it was built without them"))
+    }
+}
+
+/// How many files were healed. None are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Healed {
+    /// None.
+    pub healed: u64,
+    /// None was.
+    pub most_ahead_secs: u64,
+    /// None.
+    pub sound: u64,
+    /// Each place that was asked about.
+    pub failed: u64,
+}
+
+impl Healed {
+    /// Says that there are no files.
+    pub fn add(&mut self, place: &Path, _now: u32, tell: &mut dyn FnMut(&Path, String)) {
+        self.failed += 1;
+        tell(
+            place,
+            "this gmetad was built without round-robin files".into(),
+        );
     }
 }
 

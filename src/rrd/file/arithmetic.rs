@@ -18,6 +18,18 @@ pub(super) const CDP_SECONDARY: usize = 72;
 /// What librrd writes for a value that is not known: a NaN with its sign set.
 pub(super) const UNKNOWN: f64 = f64::from_bits(0xfff8_0000_0000_0000);
 
+/// Begins a step anew: nothing is known of it, and none of it has passed.
+pub(super) fn begin_pdp(pdp: &mut [u8]) {
+    put(pdp, PDP_UNKNOWN_SECS, 0);
+    put_float(pdp, PDP_VALUE, 0.0);
+}
+
+/// Begins a row anew, so many steps of which have passed and are unknown.
+pub(super) fn begin_row(cdp: &mut [u8], steps: u64) {
+    put_float(cdp, CDP_VALUE, UNKNOWN);
+    put(cdp, CDP_UNKNOWN, steps);
+}
+
 /// What a plain data source makes of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SourceKind {

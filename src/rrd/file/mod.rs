@@ -10,6 +10,7 @@ mod arithmetic;
 mod error;
 mod exercise;
 pub(crate) mod fetch;
+pub(crate) mod heal;
 mod laid_over;
 pub(crate) mod layout;
 pub(crate) mod librrd;

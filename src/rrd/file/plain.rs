@@ -86,7 +86,7 @@ pub(crate) fn carry(front: &mut [u8], length: u64, samples: &Samples) -> Option<
 }
 
 /// The lock that librrd takes; it goes when the file is closed.
-fn lock(file: &File) -> Option<()> {
+pub(super) fn lock(file: &File) -> Option<()> {
     let whole = libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,

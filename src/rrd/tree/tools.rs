@@ -95,7 +95,8 @@ impl Tools {
                 log::error!(
                     "{files} ({count} so far) take no values for the next {}: they have newer values, \
                      from when {clock} was ahead; correct {clock} if it is wrong now, else wait, or \
-                     move the files in {} away{too}",
+                     move the files in {} away{too}; stopped, gmetad --heal-rrds cuts what is ahead \
+                     of now from them",
                     span(wait),
                     folder.display()
                 );

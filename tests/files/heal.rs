@@ -1,0 +1,146 @@
+//! Files that a clock has written ahead: cut by the real binary, read and written by rrdtool.
+#![cfg(feature = "rrd")]
+
+use std::path::Path;
+use std::process::Output;
+
+use crate::rrd_refused::{epoch, last, make_file, rrdtool, text};
+use crate::support::peers::{FakeSource, Script, available, document};
+use crate::support::{Gmetad, configure, gmetad, wait_until};
+use tempfile::tempdir;
+
+const DAYS_30: u64 = 30 * 86_400;
+
+fn heal(conf: &Path, places: &[&Path]) -> Output {
+    let output = gmetad()
+        .arg("--heal-rrds")
+        .arg("-c")
+        .arg(conf)
+        .args(places)
+        .output();
+    output.expect("it is built")
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Rows of a file, as rrdtool shows them.
+fn rows(file: &Path, from: u64, until: u64) -> String {
+    let (from, until) = (from.to_string(), until.to_string());
+    rrdtool(&["fetch", text(file), "AVERAGE", "-s", &from, "-e", &until])
+}
+
+#[test]
+fn sums_of_a_clock_that_was_ahead_for_a_month_are_told_healed_and_taken_again() {
+    let name = "sums_of_a_clock_that_was_ahead_for_a_month_are_told_healed_and_taken_again";
+    if !available(name, &["rrdtool"]) {
+        return;
+    }
+    let folder = tempdir().expect("a temporary folder");
+    let root = folder.path().join("rrds");
+    let file = root.join("__SummaryInfo__/m.rrd");
+    let sound = root.join("c/h/other.rrd");
+    let sums = ["DS:sum:GAUGE:80:U:U", "DS:num:GAUGE:80:U:U"];
+    let now = epoch();
+    make_file(&sound, now - 100, &sums[..1]);
+    let untouched = std::fs::read(&sound).expect("it was made");
+    make_file(&file, now - 200, &sums);
+    for time in (now - 199)..(now - 100) {
+        rrdtool(&["update", text(&file), &format!("{time}:{}:1", time % 10)]);
+    }
+    let before = rows(&file, now - 198, now - 102);
+    assert!(
+        before.contains("5.0000000000e+00 1.0000000000e+00"),
+        "{before}"
+    );
+    // A jump of a minute ahead shows that rows before now stay; one of a month is over it.
+    rrdtool(&["update", text(&file), &format!("{}:7:1", now + 60)]);
+    rrdtool(&["update", text(&file), &format!("{}:8:1", now + DAYS_30)]);
+    rrdtool(&["update", text(&file), &format!("{}:9:1", now + DAYS_30 + 1)]);
+    let source = FakeSource::start(Script::Serve(document(
+        "gmond",
+        "<CLUSTER NAME=\"c\" LOCALTIME=\"0\"><HOST NAME=\"h\" TN=\"1\" TMAX=\"20\"><METRIC NAME=\"m\" \
+         VAL=\"3\" TYPE=\"int32\" SLOPE=\"both\"/></HOST></CLUSTER>",
+    )));
+    let directives = format!("data_source s 1 127.0.0.1:{}\n", source.port());
+    let gmetad = Gmetad::start(folder.path(), &directives);
+    let line = gmetad.wait_for_line("RRD files of the sums of everything (");
+    assert!(line.contains("gmetad --heal-rrds cuts"), "{line}");
+    assert!(line.contains("this machine's clock was ahead"), "{line}");
+
+    // Not while it runs: it has the ports.
+    let ports = format!(
+        "{directives}xml_port {}\ninteractive_port {}\n",
+        gmetad.xml().port(),
+        gmetad.interactive().port()
+    );
+    let elsewhere = tempdir().expect("a temporary folder");
+    let conf = configure(elsewhere.path(), &ports);
+    let output = heal(&conf, &[&file]);
+    assert_eq!(output.status.code(), Some(69), "{}", said(&output));
+    assert!(
+        said(&output).contains("cannot be listened on"),
+        "{}",
+        said(&output)
+    );
+    assert!(last(&file).0 > now + DAYS_30);
+    assert!(gmetad.end().success());
+
+    let conf = configure(folder.path(), &directives);
+    let output = heal(&conf, &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = said(&output);
+    assert!(
+        text.contains("healed: 1 files, up to 29 d 23 h ahead"),
+        "{text}"
+    );
+    assert!(text.contains("failed: 0"), "{text}");
+    assert!(last(&file).0 < epoch());
+    assert_eq!(std::fs::read(&sound).expect("still there"), untouched);
+    let output = heal(&conf, &[&root, Path::new("/nonexistent")]);
+    assert_eq!(output.status.code(), Some(74), "{}", said(&output));
+    assert!(
+        said(&output).contains("/nonexistent: "),
+        "{}",
+        said(&output)
+    );
+
+    let gmetad = Gmetad::start(folder.path(), &directives);
+    wait_until("a sum of now", || last(&file).1.parse() == Ok(3.0));
+    assert!(gmetad.end().success());
+}
+
+#[test]
+fn rows_before_now_are_what_they_were_and_rrdtool_updates_a_healed_file_now() {
+    let name = "rows_before_now_are_what_they_were_and_rrdtool_updates_a_healed_file_now";
+    if !available(name, &["rrdtool"]) {
+        return;
+    }
+    let folder = tempdir().expect("a temporary folder");
+    let conf = configure(folder.path(), "");
+    let file = folder.path().join("m.rrd");
+    let now = epoch();
+    make_file(&file, now - 200, &["DS:sum:GAUGE:500:U:U"]);
+    for time in ((now - 199)..(now - 20)).chain((now + 200)..(now + 260)) {
+        rrdtool(&["update", text(&file), &format!("{time}:{}", time % 10)]);
+    }
+    let before = rows(&file, now - 198, now - 2);
+    assert!(
+        !before.lines().skip(2).any(|line| line.contains("nan")),
+        "{before}"
+    );
+    let output = heal(&conf, &[&file]);
+    assert!(
+        said(&output).contains("healed: 1 files"),
+        "{}",
+        said(&output)
+    );
+    assert_eq!(rows(&file, now - 198, now - 2), before);
+    let ahead = rows(&file, epoch(), now + 260);
+    let known = ahead.lines().skip(2).filter(|line| !line.contains("nan"));
+    assert_eq!(known.count(), 0, "{ahead}");
+    let time = epoch();
+    rrdtool(&["update", text(&file), &format!("{time}:42")]);
+    assert_eq!(last(&file), (time, "42".into()));
+}
