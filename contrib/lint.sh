@@ -27,6 +27,17 @@ else
     echo 'lint: no man here; man pages were not checked' >&2
 fi
 
+# The shipped unit confines the daemon: systemd's own measure, in tenths.
+unit=contrib/systemd/gmetad.service
+if command -v systemd-analyze >/dev/null && systemd-analyze --help | grep -q -- --offline; then
+    if ! exposure=$(systemd-analyze security --offline=true --threshold=30 "$unit" 2>&1); then
+        printf '%s: it confines the daemon too little:\n%s\n' "$unit" "$exposure" >&2
+        failed=1
+    fi
+else
+    echo 'lint: no systemd-analyze that works offline here; the unit was not checked' >&2
+fi
+
 # Every line of its tables names a test in its last column, and every test that it names is one.
 table=docs/COMPATIBILITY.md
 lines=$(grep -nE '^\| ' "$table" | grep -vE '^[0-9]+:\| what \|')

@@ -5,6 +5,7 @@
 mod detach;
 mod pid_file;
 mod port_holder;
+mod privileges;
 mod user;
 
 use std::io;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 pub use detach::{Role, lead_session, leave_terminal, report, role, settle, start_detached};
 pub use pid_file::{PidFile, PidFileError};
 pub use port_holder::{PortHolder, cannot_listen, port_holder};
+pub use privileges::gain_no_privileges;
 pub use user::{Account, UserError, account_to_become};
 
 /// What the process exits with, the values of sysexits(3).

@@ -233,6 +233,9 @@ fn run<T>(prepared: &Prepared, work: impl FnOnce() -> Result<T, Failure>) -> Res
         ..
     } = prepared;
     umask(Mode::from_bits_truncate(config.umask));
+    // Before the first thread, so that it is true of all.
+    let starts_none = !plugins::may_start_programs(config);
+    let given_up = starts_none.then(daemon::gain_no_privileges).transpose();
     let settings = Settings {
         level: config.debug_level,
         file: config.logfile.clone(),
@@ -249,6 +252,9 @@ fn run<T>(prepared: &Prepared, work: impl FnOnce() -> Result<T, Failure>) -> Res
     }
     for Notice { level, text } in notices {
         logging::remark_lines(*level, text);
+    }
+    if let Err(error) = given_up {
+        log::warn!("programs that gmetad starts may gain privileges: {error}");
     }
     let outcome = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(outcome)) => Ok(outcome),

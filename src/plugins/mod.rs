@@ -73,6 +73,14 @@ pub fn write_rrd_files(config: &Config) -> bool {
     config.rrd.write && names.is_none_or(|names| names.iter().any(is_for_files))
 }
 
+/// Whether something that is configured may start programs, which may have to be setuid: sendmail is,
+/// and only its author knows what a plugin in a file does.
+pub fn may_start_programs(config: &Config) -> bool {
+    let alert = config.alert.as_ref();
+    let alerts = alert.is_some_and(|it| !it.to.is_empty() || !it.command.is_empty());
+    alerts || config.plugins_dir.is_some()
+}
+
 /// A file's name, without its folder.
 fn file_name(file: &Path) -> String {
     let name = file.file_name().unwrap_or(file.as_os_str());

@@ -3,6 +3,7 @@
 //! Each module is a subject; one program, so that it is linked once.
 
 mod configurations;
+mod confinement;
 mod directives;
 mod init_script;
 mod life;

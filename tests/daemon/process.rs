@@ -16,8 +16,8 @@ use crate::support::{
 };
 
 /// A daemon that has left its terminal, ended when dropped.
-struct Detached {
-    pid: Pid,
+pub struct Detached {
+    pub pid: Pid,
 }
 
 impl Detached {
@@ -51,7 +51,7 @@ impl Detached {
     }
 
     #[track_caller]
-    fn end(&self) {
+    pub fn end(&self) {
         kill(self.pid, Signal::SIGTERM).expect("it runs");
         wait_until("the end of the daemon", || !self.runs());
     }
@@ -76,7 +76,7 @@ fn start_detached(folder: &Path, directives: &str) -> Output {
         .expect("the binary was built")
 }
 
-fn pid_in(path: &Path) -> Option<Pid> {
+pub fn pid_in(path: &Path) -> Option<Pid> {
     read(path).trim().parse().ok().map(Pid::from_raw)
 }
 
@@ -681,7 +681,7 @@ fn free_port() -> u16 {
 }
 
 /// Whether to go on with a test of what only root can do.
-fn is_root(test: &str) -> bool {
+pub fn is_root(test: &str) -> bool {
     if !geteuid().is_root() {
         skipped(test, "only root can become another user");
     }
@@ -689,7 +689,7 @@ fn is_root(test: &str) -> bool {
 }
 
 /// A folder that everyone may look into, for a daemon that becomes nobody.
-fn shared_folder() -> tempfile::TempDir {
+pub fn shared_folder() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().expect("a folder");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("ours");

@@ -443,6 +443,14 @@ fn a_plugin_that_hangs_is_reported_while_polling_and_serving_go_on() {
     gmetad.wait_for_line("plugin probe has been busy with one update for");
     rig.source.wait_for_polls(2);
     assert!(gmetad.document().contains("NAME=\"load_one\" VAL=\"1.50\""));
+    for (page, named) in [
+        ("/status", "\"stalled\":\"probe\""),
+        ("/healthz", "plugin probe has been at one update for "),
+        ("/metrics", "gmetad_plugin_stalled_seconds 1"),
+    ] {
+        let answer = gmetad.query(&format!("GET {page} HTTP/1.0\r\n\r"));
+        assert!(answer.contains(named), "{page}: {answer}");
+    }
     fs::write(&gate, "").expect("our own folder");
     gmetad.wait_for_line("the plugins are at work again, after");
     gmetad.wait_for_line("plugin probe: call 2 of fake");
