@@ -7,7 +7,7 @@
 mod support;
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -83,6 +83,11 @@ impl Everywhere {
 
 /// What a client gets that asks nothing.
 fn from_there(address: &str, port: u16) -> Vec<u8> {
+    asked_from_there(address, port, "")
+}
+
+/// What a client gets that asks this.
+fn asked_from_there(address: &str, port: u16, request: &str) -> Vec<u8> {
     let address: IpAddr = address.parse().expect("an address");
     let to = SocketAddr::from((address, port));
     let mut stream = TcpStream::connect_timeout(&to, DEADLINE).expect("it listens");
@@ -90,6 +95,7 @@ fn from_there(address: &str, port: u16) -> Vec<u8> {
     stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     let mut answer = Vec::new();
     // One that is turned away may see a reset.
+    let _ = stream.write_all(request.as_bytes());
     let _ = stream.read_to_end(&mut answer);
     answer
 }
@@ -185,6 +191,15 @@ mod own_network {
             for port in [gmetad.xml_port, gmetad.interactive_port] {
                 for _ in 0..3 {
                     assert!(from_there("192.0.2.1", port).is_empty());
+                }
+                for request in [
+                    "/\n",
+                    "GET /status HTTP/1.0\r\n\r\n",
+                    "OPTIONS / HTTP/1.1\r\nHost: other.test\r\n\r\n",
+                    "POST / HTTP/1.1\r\nX: y",
+                ] {
+                    let answer = asked_from_there("192.0.2.1", port, request);
+                    assert!(answer.is_empty(), "{request}");
                 }
             }
             assert!(gmetad.answers("192.0.2.2") && gmetad.answers("127.0.0.1"));
