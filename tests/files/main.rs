@@ -9,6 +9,7 @@ mod rivals;
 mod rrd;
 mod rrd_cache;
 mod rrd_damage;
+mod rrd_faults;
 mod rrd_new;
 mod rrd_refused;
 mod rrd_room;

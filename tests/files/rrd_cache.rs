@@ -14,6 +14,7 @@ use std::time::Duration;
 use crate::support::clockwork::{Clockwork, rows, rrdtool};
 use crate::support::small_disk::{fill, with_a_small_disk};
 use crate::support::stores::Rrdcached;
+use crate::support::web::get;
 use crate::support::{Gmetad, full_name, wait_until};
 use gmetad_rrd::{JournalSample, journal_samples};
 use nix::sys::signal::Signal;
@@ -209,9 +210,17 @@ fn journal_on_a_full_disk() {
     wait_until("a journal", || !journaled(&journal).is_empty());
     let filler = fill(&disk);
     gmetad.wait_for_line("cannot be written: No space left on device");
+    let healthz = || get(gmetad.interactive(), "/healthz");
+    wait_until("a fault", || healthz().code == 503);
+    let said = healthz().text();
+    assert!(
+        said.contains("the journal in journal_dir is not written"),
+        "{said}"
+    );
     source.wait_for_polls(3);
     fs::remove_file(filler).unwrap();
     gmetad.wait_for_line("is written again, after");
+    wait_until("all to be well", || healthz().code == 200);
     let pending = || ask(&socket, "PENDING c/h/m7.rrd\nPING\n", "0 PONG\n");
     let values = |answer: &str| -> BTreeSet<String> {
         let lines = answer.lines().filter(|line| line.contains(':'));
@@ -226,6 +235,52 @@ fn journal_on_a_full_disk() {
     let found = values(&pending());
     assert!(held.len() > 4, "{held:?}");
     assert!(found.is_superset(&held), "{held:?} {found:?}");
+}
+
+#[test]
+fn a_journal_that_is_removed_is_made_again_with_all_that_waits() {
+    let folder = TempDir::new().unwrap();
+    let journal = folder.path().join("journal");
+    let socket = folder.path().join("socket");
+    let source = clockwork();
+    let more = format!(" write_timeout 3000\n listen \"{}\"", socket.display());
+    let directives = directives(&source, &journal, &more);
+    let mut gmetad = Gmetad::start(folder.path(), &directives);
+    wait_until("a journal", || !journaled(&journal).is_empty());
+    fs::remove_dir_all(&journal).unwrap();
+    gmetad.wait_for_line("cannot be written: its newest file was removed; a crash would lose");
+    gmetad.wait_for_line("is written again, after");
+    let pending = || ask(&socket, "PENDING c/h/m7.rrd\nPING\n", "0 PONG\n");
+    let values = |answer: &str| -> BTreeSet<String> {
+        let lines = answer.lines().filter(|line| line.contains(':'));
+        lines.map(str::to_owned).collect()
+    };
+    let held = values(&pending());
+    source.wait_for_polls(3);
+    gmetad.signal(Signal::SIGKILL);
+    gmetad.wait();
+    let _again = Gmetad::start(folder.path(), &directives);
+    let found = values(&pending());
+    assert!(
+        !held.is_empty() && found.is_superset(&held),
+        "{held:?} {found:?}"
+    );
+}
+
+#[test]
+fn a_journal_that_cannot_be_opened_is_a_fault() {
+    let folder = TempDir::new().unwrap();
+    let journal = folder.path().join("journal");
+    fs::write(&journal, "no folder").unwrap();
+    let source = clockwork();
+    let directives = directives(&source, &journal, " write_timeout 300");
+    let gmetad = Gmetad::start(folder.path(), &directives);
+    gmetad.wait_for_line("cannot be opened: ");
+    wait_until("a fault", || {
+        let healthz = get(gmetad.interactive(), "/healthz");
+        healthz.code == 503 && healthz.text().contains("the journal in journal_dir")
+    });
+    assert_eq!(fs::read_to_string(&journal).unwrap(), "no folder");
 }
 
 #[test]

@@ -392,6 +392,12 @@ fn each_file_that_is_no_plugin_is_named_with_the_reason_and_the_rest_go_on() {
         let line = line.unwrap_or_else(|| panic!("nothing is said of {file}:\n{log}"));
         assert!(line.contains(reason), "{line}");
     }
+    let health = gmetad.query("GET /healthz HTTP/1.0\r\n\r");
+    assert!(
+        health.starts_with("HTTP/1.0 503")
+            && health.contains("part.so is left out: it could not be loaded: "),
+        "{health}"
+    );
     assert!(
         log.contains("section nobody is ignored: no plugin has that name, built in or in "),
         "{log}"

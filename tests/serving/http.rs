@@ -647,3 +647,29 @@ fn what_a_source_sends_stands_on_the_health_page_without_control_characters() {
     let is_plain = |c: char| c == '\n' || !c.is_control();
     assert!(said.chars().all(is_plain), "{said:?}");
 }
+
+#[test]
+#[cfg_attr(not(feature = "export"), ignore = "needs the feature export")]
+fn an_export_whose_server_is_away_is_a_fault_until_it_is_back() {
+    let (site, folder) = (Site::start(), folder());
+    let carbon = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = carbon.local_addr().expect("bound");
+    drop(carbon);
+    let directives = format!(
+        "data_source \"s\" 1 127.0.0.1:{}\ncarbon_server 127.0.0.1\ncarbon_port {}\n",
+        site.sources[0].port(),
+        address.port()
+    );
+    let gmetad = Gmetad::start(folder.path(), &directives);
+    let health = || get(gmetad.interactive(), "/healthz");
+    wait_until("a fault", || {
+        let health = health();
+        health.code == 503
+            && health
+                .text()
+                .contains("carbon accepts no values, so they wait")
+    });
+    let carbon = std::net::TcpListener::bind(address).expect("the port is still free");
+    wait_until("all to be well", || health().code == 200);
+    drop(carbon);
+}

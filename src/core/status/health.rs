@@ -8,8 +8,8 @@ use thiserror::Error;
 
 use super::{Report, SourceState};
 
-/// The export that writes RRD files in place of this daemon.
-const RRDCACHED: &str = "rrdcached";
+/// The plugins that write RRD files, whose failures are told by file.
+const RRD: [&str; 2] = ["rrd", "rrdsummary"];
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -55,7 +55,7 @@ pub enum Fault {
         /// How many.
         count: u64,
     },
-    /// rrdcached cannot be reached, so files are not written.
+    /// The server of an export, or rrdcached, cannot be reached.
     #[error("{id} accepts no values, so they wait; the log says why")]
     Away {
         /// Who.
@@ -75,6 +75,12 @@ pub enum Fault {
         /// How many.
         count: u64,
     },
+    /// A journal was asked for, and is not written.
+    #[error(
+        "the journal in journal_dir is not written, so a crash would lose the values that wait for \
+         their RRD files; the log says why"
+    )]
+    Unjournaled,
     /// Sources bring too many new RRD files.
     #[error(
         "{count} sources bring more new RRD files than new_rrds_per_hour allows, which are created \
@@ -140,8 +146,7 @@ pub fn faults(report: &Report) -> Vec<Fault> {
         });
     }
     for (id, output) in report.outputs() {
-        // Other exports only display or judge values, so they can wait for a server that is down.
-        if id == RRDCACHED && output.failing {
+        if output.failing && !RRD.contains(&id) {
             faults.push(Fault::Away { id: id.into() });
         }
         if output.refusing > 0 {
@@ -155,6 +160,9 @@ pub fn faults(report: &Report) -> Vec<Fault> {
         faults.push(Fault::NotStored {
             count: report.files.broken,
         });
+    }
+    if report.files.journal_fails {
+        faults.push(Fault::Unjournaled);
     }
     if report.files.limited > 0 {
         faults.push(Fault::Limited {
@@ -195,79 +203,158 @@ mod tests {
         assert_eq!(said(|report| report.sources.clear()), Vec::<String>::new());
     }
 
+    /// Asserts that a change of a report in which all is well brings these faults.
+    #[track_caller]
+    fn brings(change: impl FnOnce(&mut Report), faults: &[&str]) {
+        assert_eq!(said(change), faults);
+    }
+
     #[test]
-    fn each_fault_is_named() {
-        assert_eq!(
-            said(|report| report.sources[0].state = SourceState::New),
-            ["no source has answered yet"]
+    fn before_a_source_has_answered_and_when_none_does() {
+        brings(
+            |report| report.sources[0].state = SourceState::New,
+            &["no source has answered yet"],
         );
-        assert_eq!(
-            said(|report| drop(report.sources.remove(0))),
-            ["no source is up; the first of 1 failed: 10.0.0.2:8649: cannot connect"]
+        brings(
+            |report| drop(report.sources.remove(0)),
+            &["no source is up; the first of 1 failed: 10.0.0.2:8649: cannot connect"],
         );
-        assert_eq!(
-            said(|report| {
-                report.queue.stalled = Some(("rrd".into(), Duration::from_secs(12)));
-                report.queue.held_back = 3;
-            }),
-            [
-                "plugin rrd has been busy with one update for 12 s",
-                "the queue to the plugins is full: 3 updates are held back"
-            ]
+    }
+
+    #[test]
+    fn a_plugin_that_hangs_and_a_full_queue() {
+        brings(
+            |report| report.queue.stalled = Some(("rrd".into(), Duration::from_secs(12))),
+            &["plugin rrd has been busy with one update for 12 s"],
         );
-        assert_eq!(
-            said(|report| {
-                report.plugins[1].state = PluginState::Disabled;
-                report.plugins[1].reason = Some("no disk".into());
-                report.clients.connected = 512;
-                report.rules_left_out = vec!["g.conf:7: metricrule: 5 is not a time".into()];
-            }),
-            [
-                "plugin carbon is disabled: it failed too often in a row: no disk",
-                "a rule of the section alert is left out: g.conf:7: metricrule: 5 is not a time",
-                "the limit of 512 clients is reached"
-            ]
+        brings(
+            |report| report.queue.held_back = 3,
+            &["the queue to the plugins is full: 3 updates are held back"],
         );
-        assert_eq!(
-            said(|report| report.files.refusing = 2),
-            [
+    }
+
+    #[test]
+    fn a_plugin_that_does_not_work() {
+        for (state, words) in [
+            (PluginState::NotLoaded, "left out: it could not be loaded"),
+            (
+                PluginState::Refused,
+                "left out: it could not be configured or started",
+            ),
+            (
+                PluginState::Disabled,
+                "disabled: it failed too often in a row",
+            ),
+        ] {
+            brings(
+                |report| {
+                    report.plugins[1].state = state;
+                    report.plugins[1].reason = Some("no disk".into());
+                },
+                &[&format!("plugin carbon is {words}: no disk")],
+            );
+        }
+    }
+
+    #[test]
+    fn an_alert_rule_that_is_not_in_force() {
+        brings(
+            |report| report.rules_left_out = vec!["g.conf:7: metricrule: 5 is not a time".into()],
+            &["a rule of the section alert is left out: g.conf:7: metricrule: 5 is not a time"],
+        );
+    }
+
+    #[test]
+    fn files_that_have_newer_values() {
+        brings(
+            |report| report.files.refusing = 2,
+            &[
                 "RRD files of 2 clusters or grids have newer values than those that arrive, which \
-                 they refuse; the log names them"
-            ]
+                 they refuse; the log names them",
+            ],
         );
-        assert_eq!(
-            said(|report| report.files.broken = 3),
-            ["3 RRD files cannot be written; the log says why"]
+    }
+
+    #[test]
+    fn files_that_are_not_written_as_on_a_full_disk_or_in_a_read_only_root() {
+        brings(
+            |report| {
+                report.files.broken = 3;
+                if let Some(output) = &mut report.plugins[0].output {
+                    output.failing = true;
+                }
+            },
+            &["3 RRD files cannot be written; the log says why"],
         );
-        assert_eq!(
-            said(|report| report.files.limited = 2),
-            [
+    }
+
+    #[test]
+    fn a_journal_that_is_not_written() {
+        brings(
+            |report| report.files.journal_fails = true,
+            &[
+                "the journal in journal_dir is not written, so a crash would lose the values that \
+                 wait for their RRD files; the log says why",
+            ],
+        );
+    }
+
+    #[test]
+    fn files_that_are_not_created() {
+        brings(
+            |report| report.files.limited = 2,
+            &[
                 "2 sources bring more new RRD files than new_rrds_per_hour allows, which are created \
-                 later; the log names them"
-            ]
+                 later; the log names them",
+            ],
         );
-        assert_eq!(
-            said(|report| report.files.no_room = true),
-            ["no new RRD files are created, as their filesystem is nearly full: free space"]
+        brings(
+            |report| report.files.no_room = true,
+            &["no new RRD files are created, as their filesystem is nearly full: free space"],
         );
-        let output = |report: &mut Report, id: &str, refusing, failing| {
-            report.plugins[1].id = id.into();
-            report.plugins[1].output = Some(OutputReport {
-                refusing,
-                failing,
-                ..OutputReport::default()
-            });
-        };
-        assert_eq!(
-            said(|report| output(report, "carbon", 0, true)),
-            Vec::<String>::new()
+    }
+
+    #[test]
+    fn a_server_that_takes_no_values_or_refuses_some() {
+        for id in ["carbon", "memcached", "riemann", "rrdcached"] {
+            let output = |report: &mut Report, output: OutputReport| {
+                report.plugins[1].id = id.into();
+                report.plugins[1].output = Some(output);
+            };
+            let (mut away, mut refuses) = (OutputReport::default(), OutputReport::default());
+            away.failing = true;
+            refuses.refusing = 2;
+            brings(
+                |report| output(report, away),
+                &[&format!(
+                    "{id} accepts no values, so they wait; the log says why"
+                )],
+            );
+            brings(
+                |report| output(report, refuses),
+                &[&format!(
+                    "{id} refuses 2 of the values it is sent; the log says why"
+                )],
+            );
+        }
+    }
+
+    #[test]
+    fn no_room_for_clients() {
+        brings(
+            |report| report.clients.connected = 512,
+            &["the limit of 512 clients is reached"],
         );
-        assert_eq!(
-            said(|report| output(report, "rrdcached", 2, true)),
-            [
-                "rrdcached accepts no values, so they wait; the log says why",
-                "rrdcached refuses 2 of the values it is sent; the log says why"
-            ]
-        );
+    }
+
+    #[test]
+    fn all_that_is_wrong_at_once_is_told() {
+        let said = said(|report| {
+            report.files.broken = 1;
+            report.files.journal_fails = true;
+            report.queue.held_back = 1;
+            report.clients.connected = 512;
+        });
+        assert_eq!(said.len(), 4, "{said:?}");
     }
 }

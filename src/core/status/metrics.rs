@@ -379,7 +379,7 @@ fn outputs(page: &mut Page, report: &Report) {
 }
 
 fn files(page: &mut Page, files: &RrdStatus) {
-    let figures: [(&str, Kind, &str, u64); 9] = [
+    let figures: [(&str, Kind, &str, u64); 10] = [
         (
             "gmetad_rrd_files_created_total",
             Counter,
@@ -433,6 +433,12 @@ fn files(page: &mut Page, files: &RrdStatus) {
             Counter,
             "Bytes written to the journal.",
             files.journal_bytes,
+        ),
+        (
+            "gmetad_rrd_journal_fails",
+            Gauge,
+            "Whether there is to be a journal, and it is not written.",
+            u64::from(files.journal_fails),
         ),
     ];
     for (name, kind, help, value) in figures {

@@ -210,6 +210,8 @@ pub struct RrdStatus {
     pub held_bytes: u64,
     /// Bytes written to the journal.
     pub journal_bytes: u64,
+    /// Whether there is to be a journal, and it is not written.
+    pub journal_fails: bool,
 }
 
 /// The queue to the plugin thread.

@@ -212,6 +212,7 @@ fn files(object: &mut Object<'_>, files: &RrdStatus) {
     object.plain("heldValues", files.held);
     object.plain("heldBytes", files.held_bytes);
     object.plain("journalBytes", files.journal_bytes);
+    object.plain("journalFails", u64::from(files.journal_fails));
 }
 
 fn source(object: &mut Object<'_>, source: &SourceStatus) {

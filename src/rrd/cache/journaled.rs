@@ -485,14 +485,16 @@ mod tests {
     fn a_journal_that_never_heals_is_told_at_the_end() {
         let mut rig = Rig::new();
         fs::remove_dir_all(rig.folder()).unwrap();
+        fs::write(rig.folder(), "").unwrap();
         rig.put("a", 1000);
         rig.held.commit(1);
         assert!(!rig.held.close(2));
         let mut rig = Rig::new();
         fs::remove_dir_all(rig.folder()).unwrap();
+        fs::write(rig.folder(), "").unwrap();
         rig.put("a", 1000);
         rig.held.commit(1);
-        fs::create_dir(rig.folder()).unwrap();
+        fs::remove_file(rig.folder()).unwrap();
         assert!(rig.held.close(2), "the last try is at the end");
         assert_eq!(read(&rig.segments()[0]), "c/h/a:1000");
     }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
@@ -54,6 +54,8 @@ pub(crate) fn aside(path: &Path) -> PathBuf {
 #[derive(Debug)]
 pub(crate) struct FolderDisk {
     folder: PathBuf,
+    /// Of the folder, if it has to be made again.
+    folder_mode: u32,
     _lock: Flock<File>,
     open: Option<File>,
 }
@@ -63,10 +65,7 @@ impl FolderDisk {
     /// read those may list the folder.
     pub(crate) fn open(folder: &Path, mode: u32) -> io::Result<FolderDisk> {
         let folder_mode = 0o750 & (mode | mode >> 2 | 0o110);
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(folder_mode)
-            .create(folder)?;
+        make_folder(folder, folder_mode)?;
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
@@ -88,6 +87,7 @@ impl FolderDisk {
         })?;
         Ok(FolderDisk {
             folder: folder.into(),
+            folder_mode,
             _lock: lock,
             open: None,
         })
@@ -98,6 +98,11 @@ impl FolderDisk {
             .as_mut()
             .ok_or_else(|| io::Error::other("no segment is open"))
     }
+}
+
+fn make_folder(folder: &Path, mode: u32) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(mode).create(folder)
 }
 
 impl Disk for FolderDisk {
@@ -124,11 +129,16 @@ impl Disk for FolderDisk {
 
     fn create(&mut self, segment: u32) -> io::Result<()> {
         self.open = None;
-        let file = OpenOptions::new()
-            .append(true)
-            .create_new(true)
-            .mode(0o640)
-            .open(self.path(segment))?;
+        let mut options = OpenOptions::new();
+        options.append(true).create_new(true).mode(0o640);
+        let path = self.path(segment);
+        let file = match options.open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_folder(&self.folder, self.folder_mode)?;
+                options.open(&path)?
+            }
+            opened => opened?,
+        };
         File::open(&self.folder)?.sync_all()?;
         self.open = Some(file);
         Ok(())
@@ -139,7 +149,12 @@ impl Disk for FolderDisk {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.open_file()?.sync_data()
+        let file = self.open_file()?;
+        file.sync_data()?;
+        if file.metadata()?.nlink() == 0 {
+            return Err(io::Error::other("its newest file was removed"));
+        }
+        Ok(())
     }
 
     fn remove(&mut self, segment: u32) -> io::Result<()> {

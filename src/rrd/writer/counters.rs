@@ -1,6 +1,6 @@
 //! What was done to files since the start: counted by whoever does it, read as one snapshot.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use gmetad_core::status::RrdStatus;
 
@@ -15,10 +15,11 @@ pub struct RrdCounters {
     pub(crate) failed: AtomicU64,
     pub(crate) broken: AtomicU64,
     pub(crate) limited: AtomicU64,
-    pub(crate) no_room: AtomicU64,
+    pub(crate) no_room: AtomicBool,
     pub(crate) held: AtomicU64,
     pub(crate) held_bytes: AtomicU64,
     pub(crate) journal_bytes: AtomicU64,
+    pub(crate) journal_fails: AtomicBool,
     pub(crate) calls: AtomicU64,
     pub(crate) forced: AtomicU64,
 }
@@ -36,10 +37,11 @@ impl RrdCounters {
             failed: read(&self.failed),
             broken: read(&self.broken),
             limited: read(&self.limited),
-            no_room: read(&self.no_room) > 0,
+            no_room: self.no_room.load(Ordering::Relaxed),
             held: read(&self.held),
             held_bytes: read(&self.held_bytes),
             journal_bytes: read(&self.journal_bytes),
+            journal_fails: self.journal_fails.load(Ordering::Relaxed),
             calls: read(&self.calls),
             forced: read(&self.forced),
         }

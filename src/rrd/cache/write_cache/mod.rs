@@ -52,6 +52,8 @@ const SEGMENT_MIN_SECS: u32 = 10;
 pub(crate) struct WriteCache<D = FolderDisk> {
     pub(super) held: JournaledFiles<D>,
     journal_dir: Option<PathBuf>,
+    /// Whether a journal was to be opened, however that went.
+    wants_journal: bool,
     pub(super) pace: Pace,
     /// Whether samples of updates are held. If not, only the journal and the socket bring samples
     /// here, and they are written at once.
@@ -94,6 +96,7 @@ impl<D: Disk> WriteCache<D> {
         Some(WriteCache {
             held: JournaledFiles::new(HeldFiles::new(delay, config.cache_limit_bytes)),
             journal_dir: config.journal_dir.clone(),
+            wants_journal: false,
             pace: Pace::new(delay.timeout_secs.max(SEGMENT_MIN_SECS), sync_secs(sources)),
             holds,
             delay,
@@ -153,7 +156,7 @@ impl<D: Disk> WriteCache<D> {
 
     /// Whether there may be a journal that was not read.
     pub(crate) fn lacks_its_journal(&self) -> bool {
-        self.journal_dir.is_some() && self.held.journal().is_none()
+        self.wants_journal && self.held.journal().is_none()
     }
 
     /// A file's samples that are held, as text.
@@ -495,6 +498,9 @@ impl<D: Disk> WriteCache<D> {
         let held = self.held.files();
         counters.held.store(held.samples(), Relaxed);
         counters.held_bytes.store(held.bytes() as u64, Relaxed);
+        let is_sound = self.held.journal().is_some_and(Journal::is_sound);
+        let fails = self.wants_journal && !is_sound;
+        counters.journal_fails.store(fails, Relaxed);
         if let Some(journal) = self.held.journal() {
             counters
                 .journal_bytes

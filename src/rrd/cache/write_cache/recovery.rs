@@ -17,6 +17,7 @@ impl WriteCache {
         let Some(folder) = self.journal_dir.clone() else {
             return;
         };
+        self.wants_journal = true;
         let opened = FolderDisk::open(&folder, self.mode);
         if let Err(error) = opened.and_then(|disk| self.open_on(disk, files)) {
             log::error!(

@@ -225,7 +225,7 @@ impl Limits {
         match (shortage(&self.root, self.floor_bytes), known.short_since) {
             (Some(shortage), None) => {
                 known.short_since = Some(self.now);
-                self.counters.no_room.store(1, Ordering::Relaxed);
+                self.counters.no_room.store(true, Ordering::Relaxed);
                 log::error!(
                     "RRD root {root}: no new files are created while {shortage}; files that are there \
                      go on; free space, or lower min_free_mb"
@@ -233,7 +233,7 @@ impl Limits {
             }
             (None, Some(since)) => {
                 known.short_since = None;
-                self.counters.no_room.store(0, Ordering::Relaxed);
+                self.counters.no_room.store(false, Ordering::Relaxed);
                 let lasted = span(self.now.since(since));
                 gmetad_core::recovered!(
                     error: "RRD root {root}: new files are created again, after {lasted}"
