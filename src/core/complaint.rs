@@ -189,6 +189,53 @@ fn grown(pause: Duration) -> Duration {
     (pause * PAUSE_GROWTH).min(LONGEST_PAUSE)
 }
 
+/// Lines in an hour about things of which a peer may bring any number.
+const LINES_AN_HOUR: u32 = 30;
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A limit on the lines that something may cause: some in an hour, and then how many there were more,
+/// ever less often.
+#[derive(Clone, Debug, Default)]
+pub struct Budget {
+    /// When the first line of the hour was.
+    since: Option<Instant>,
+    told: u32,
+    more: u64,
+    about_more: Complaint,
+}
+
+impl Budget {
+    /// Whether there is room for a line about something that has happened. If not, it is counted.
+    pub fn has_room(&mut self, now: Instant) -> bool {
+        let since = *self.since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= HOUR {
+            self.since = Some(now);
+            self.told = 0;
+        }
+        if self.told < LINES_AN_HOUR {
+            self.told += 1;
+            return true;
+        }
+        self.more += 1;
+        false
+    }
+
+    /// How many had no room, if that is to be logged now. To be asked after each update.
+    pub fn more(&mut self, now: Instant) -> Option<u64> {
+        if self.more == 0 {
+            self.about_more.recovered(now);
+            return None;
+        }
+        self.about_more.failed(now)?;
+        Some(self.take_more())
+    }
+
+    /// How many had no room and were not logged. For the end.
+    pub fn take_more(&mut self) -> u64 {
+        std::mem::take(&mut self.more)
+    }
+}
+
 /// A duration in its two largest units: `3 h 20 min`.
 pub fn span(length: Duration) -> String {
     let seconds = length.as_secs();
@@ -307,6 +354,26 @@ mod tests {
         assert_eq!(complaint.failed(later), Some(Say::First));
         assert_eq!(complaint.failed(later + 59 * SECOND), None);
         assert!(complaint.failed(later + 60 * SECOND).is_some());
+    }
+
+    #[test]
+    fn what_comes_in_masses_has_some_lines_an_hour_and_is_counted_beyond_that() {
+        let start = Instant::now();
+        let mut budget = Budget::default();
+        let (mut lines, mut sums) = (0, Vec::new());
+        // 1,000 at once, every 15 seconds for an hour.
+        for update in 0..240 {
+            let now = start + 15 * SECOND * update;
+            lines += (0..1000).filter(|_| budget.has_room(now)).count();
+            sums.extend(budget.more(now));
+        }
+        assert_eq!(lines, LINES_AN_HOUR as usize);
+        assert!(sums.len() < 6, "{sums:?}");
+        assert_eq!(sums[0], 1000 - u64::from(LINES_AN_HOUR));
+        let all = sums.iter().sum::<u64>() + budget.take_more();
+        assert_eq!(all, 240_000 - u64::from(LINES_AN_HOUR), "none is forgotten");
+        assert!(budget.has_room(start + HOUR), "the next hour");
+        assert_eq!(budget.more(start + HOUR), None);
     }
 
     #[test]

@@ -95,8 +95,6 @@ struct HeldBack {
     age_of: HashMap<Key, u64>,
     next: u64,
     bytes: usize,
-    /// What was dropped: it may be large.
-    gone: Vec<Event>,
 }
 
 impl HeldBack {
@@ -126,19 +124,14 @@ impl HeldBack {
         let Some(age) = oldest.map(|(age, _)| *age) else {
             return false;
         };
-        let oldest = self.remove(age);
-        let had = oldest.is_some();
-        self.gone.extend(oldest);
-        had
+        self.remove(age).is_some()
     }
 
     fn insert(&mut self, age: u64, event: Event) -> bool {
         self.bytes += event.bytes();
         let old = self.by_age.insert(age, event);
         self.bytes -= old.as_ref().map_or(0, Event::bytes);
-        let had = old.is_some();
-        self.gone.extend(old);
-        had
+        old.is_some()
     }
 
     fn remove(&mut self, age: u64) -> Option<Event> {
@@ -285,12 +278,6 @@ impl PluginHandle {
             self.status.held_back.store(true, Ordering::SeqCst);
             self.drain();
         }
-    }
-
-    /// What was dropped since, to be dropped in earnest where that keeps nobody waiting.
-    pub fn rubbish(&mut self) -> Option<Box<dyn Send>> {
-        let gone = std::mem::take(&mut self.held_back.gone);
-        (!gone.is_empty()).then(|| Box::new(gone) as Box<dyn Send>)
     }
 
     /// How the queue does.

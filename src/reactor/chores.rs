@@ -3,15 +3,14 @@
 //! Each chore does a bounded amount of work, or is split over several turns.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Reactor;
 use super::clock::Clock;
 use super::handing::Batch;
-use super::keeper::{Ask, Summed};
 use super::shared::{Chore, Ending};
 use super::slot::Slot;
-use super::slots::Key;
+use super::slots::{Key, Lane, Turn};
 use crate::plugins::PluginHandle;
 use gmetad_config::DEFAULT_INTERVAL;
 use gmetad_core::complaint::{Say, span};
@@ -51,16 +50,26 @@ impl Reactor {
                 self.shared.set_chore(Chore::Summary, next);
             }
             Chore::Expiry => {
-                for id in self.shared.keeper.sources().to_vec() {
-                    let expire = Ask::Expire(id, self.shared.now);
-                    self.shared.keeper.ask(expire);
-                }
+                self.shared.expiring = 0;
+                let sweep = self.shared.chore(Chore::Expiry);
+                self.slots.queue(sweep, Lane::Bulk);
                 self.shared
                     .set_chore(Chore::Expiry, Some(now + EXPIRY_PERIOD));
             }
             Chore::Names => self.shared.look_up_names(),
             Chore::Ending => self.end_overdue(),
         }
+    }
+
+    /// Drops hosts and metrics of one source that are past their DMAX.
+    pub(super) fn expire_one(&mut self) -> Turn {
+        let shared = &mut self.shared;
+        let Some(&id) = shared.store.sources().get(shared.expiring) else {
+            return Turn::Waits;
+        };
+        shared.store.expire(id, shared.now.mono);
+        self.shared.expiring += 1;
+        Turn::Again
     }
 
     /// Hands updates to the plugin thread, those held back first, and logs when the thread hangs.
@@ -71,9 +80,6 @@ impl Reactor {
         };
         plugins.pump();
         self.shared.handing.go_on(plugins);
-        if let Some(rubbish) = plugins.rubbish() {
-            self.shared.keeper.dispose(rubbish);
-        }
         if let Some((id, taken)) = plugins.stalled(mono) {
             match self.shared.stalled.failed(now) {
                 Some(Say::First | Say::Still { .. }) => log::error!(
@@ -190,31 +196,25 @@ impl Reactor {
         if let Some(others) = shared.arrivals.others(shared.instant()) {
             gmetad_core::life!("{others} more sources answer for the first time");
         }
-        // One at a time: if the keeper is busy, the next one sums up what is new.
-        if !std::mem::replace(&mut shared.summing, true) {
-            shared.keeper.ask(Ask::Summarize(shared.now));
+        let start = Instant::now();
+        let summary = shared.store.summarize();
+        let now_ms = Clock::epoch_ms();
+        shared.summaries.root.add(start.elapsed(), now_ms);
+        if shared.plugins.is_some() {
+            let present = shared.store.sources().iter().flat_map(|&id| {
+                let source: Arc<str> = shared.sources[id.0].name.as_str().into();
+                let nodes = shared.store.nodes_of(id).iter();
+                nodes.map(move |node| (Arc::clone(&source), node.name().into()))
+            });
+            shared.handing.add(Batch::Root(RootUpdate {
+                gridname: Arc::from(shared.config.gridname.as_str()),
+                authority: Arc::from(shared.config.authority.as_str()),
+                summary,
+                now: shared.now,
+                present: present.collect(),
+                invented: Invented::default(),
+            }));
         }
-    }
-
-    /// All sources were summed up.
-    pub(super) fn summed(&mut self, summed: Summed) {
-        let Summed {
-            summary,
-            present,
-            now,
-            took,
-        } = summed;
-        let shared = &mut self.shared;
-        shared.summing = false;
-        shared.summaries.root.add(took, Clock::epoch_ms());
-        shared.handing.add(Batch::Root(RootUpdate {
-            gridname: Arc::from(shared.config.gridname.as_str()),
-            authority: Arc::from(shared.config.authority.as_str()),
-            summary,
-            now,
-            present: present.into(),
-            invented: Invented::default(),
-        }));
     }
 
     fn summary_period(&self) -> Duration {

@@ -186,7 +186,7 @@ impl Connection {
 
     fn answer(&mut self, request: Request, shared: &mut Shared) {
         self.asked = Some(shared.now.mono);
-        let snapshot = shared.keeper.snapshot();
+        let snapshot = shared.store.snapshot();
         self.moment = Some(shared.moments.give(&snapshot, shared.now.mono));
         let body = match request {
             Request::All => render(Selection::all(), shared),
@@ -223,7 +223,7 @@ impl Connection {
         let share = asked.is_scrape().then(|| shared.scrapes.take(self.address));
         let readers = shared.access.fields(origin);
         let mut context = Context {
-            snapshot: shared.keeper.snapshot(),
+            snapshot: shared.store.snapshot(),
             now: shared.now,
             report: &mut || shared.report(),
             readers,
@@ -235,7 +235,7 @@ impl Connection {
     /// The answer in the plain form.
     fn part(&self, query: &Query, shared: &mut Shared) -> Box<dyn Body> {
         self.tell_ignored(query.ignored.as_deref(), shared);
-        let selection = Selection::resolve(&shared.keeper.snapshot(), query);
+        let selection = Selection::resolve(&shared.store.snapshot(), query);
         render(selection, shared)
     }
 
@@ -251,5 +251,5 @@ impl Connection {
 }
 
 fn render(selection: Selection, shared: &mut Shared) -> Box<dyn Body> {
-    Box::new(Render::new(shared.keeper.snapshot(), selection, shared.now))
+    Box::new(Render::new(shared.store.snapshot(), selection, shared.now))
 }

@@ -1,4 +1,4 @@
-//! What the keeper has brought and the plugins have not got yet: handed over a few at a time.
+//! What sources have brought and the plugins have not got yet: handed over a few at a time.
 //!
 //! A document may bring thousands of clusters; each is an update of its own.
 

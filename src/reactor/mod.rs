@@ -11,7 +11,6 @@ mod chores;
 mod clients;
 mod clock;
 mod handing;
-mod keeper;
 mod listen;
 mod moments;
 mod names;
@@ -47,7 +46,6 @@ use crate::host::Sampler;
 use crate::{logging, plugins};
 
 pub use bind::{BindError, try_port};
-use keeper::Reply;
 pub use once::{Brought, Round, SourceRound};
 pub use reload::Origin;
 use reload::Reloading;
@@ -74,9 +72,6 @@ pub enum RunError {
     /// No thread could be started.
     #[error("cannot start the plugin thread: {0}")]
     Plugins(io::Error),
-    /// Nor this one.
-    #[error("cannot start the thread that reads documents: {0}")]
-    Keeper(io::Error),
 }
 
 /// The event loop, with its ports bound.
@@ -113,7 +108,7 @@ impl Reactor {
 
     /// Polls, serves and feeds the plugins until SIGTERM or SIGINT. Returns the name of the signal.
     pub fn run(mut self) -> Result<&'static str, RunError> {
-        self.start_threads()?;
+        self.start_plugins()?;
         self.shared.sampler = Sampler::start()
             .inspect_err(|err| {
                 log::warn!("host statistics disabled, cannot start their thread: {err}");
@@ -131,8 +126,7 @@ impl Reactor {
         Ok(self.shared.ending.map_or("", |ending| ending.why))
     }
 
-    fn start_threads(&mut self) -> Result<(), RunError> {
-        self.shared.keeper.start().map_err(RunError::Keeper)?;
+    fn start_plugins(&mut self) -> Result<(), RunError> {
         let waker = Arc::clone(&self.waker);
         let wake = Box::new(move || {
             // If the loop cannot be woken now, it looks at the queue when it next wakes.
@@ -152,12 +146,6 @@ impl Reactor {
             self.event(event);
         }
         self.work();
-        if self.shared.keeper.is_gone() {
-            return Err(io::Error::other(
-                "the thread that reads documents has ended; this is a bug in gmetad, please report \
-                 it",
-            ));
-        }
         Ok(())
     }
 
@@ -242,8 +230,7 @@ impl Reactor {
             None => return,
             Some(Slot::Signals) => self.take_signals(),
             Some(Slot::Waker) => self.take_answers(),
-            // Done when its deadline passes.
-            Some(Slot::Chore(_)) => Turn::Waits,
+            Some(Slot::Chore(_)) => self.expire_one(),
             Some(Slot::Listener(_)) => self.accept(key),
             Some(Slot::RrdcachedListener(_)) => self.accept_rrdcached(key),
             Some(Slot::Source(source)) => source.turn(&mut self.shared),
@@ -282,8 +269,6 @@ impl Reactor {
         }
         if let Some(Slot::Client(_)) = removed {
             self.shared.clients.connected -= 1;
-            drop(removed);
-            self.shared.dispose_of_moments();
         }
     }
 
@@ -321,41 +306,7 @@ impl Reactor {
         }
         self.take_rrdcached_answers();
         self.take_histories();
-        self.take_replies();
         Turn::Waits
-    }
-
-    /// Takes what the keeper has done.
-    fn take_replies(&mut self) {
-        while let Some(replies) = self.shared.keeper.replies() {
-            self.shared.dispose_of_moments();
-            for reply in replies {
-                self.take_reply(reply);
-            }
-        }
-    }
-
-    /// Takes what is not about a source.
-    fn take_own_reply(&mut self, reply: Reply) {
-        match reply {
-            Reply::Summed(summed) => self.summed(summed),
-            Reply::Applied(changes) => reload::tell(&changes),
-            Reply::Digested { .. } | Reply::Complete { .. } | Reply::Failed { .. } => {}
-        }
-    }
-
-    fn take_reply(&mut self, reply: Reply) {
-        let key = match &reply {
-            Reply::Digested { attempt, .. } | Reply::Complete { attempt, .. } => attempt.key,
-            Reply::Failed { key, .. } => *key,
-            Reply::Summed(_) | Reply::Applied(_) => return self.take_own_reply(reply),
-        };
-        if let Some(Slot::Source(source)) = self.slots.get_mut(key) {
-            source.reply(reply, &mut self.shared);
-            self.make_ready(key);
-        } else {
-            self.shared.keeper.dispose(reply);
-        }
     }
 }
 

@@ -2,13 +2,12 @@
 //!
 //! No ports, no clients and no periodic chores; all else is as in the daemon.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
 use mio::Events;
 
-use super::slot::Slot;
+use super::sources::count;
 use super::{EVENTS, Reactor, RunError};
 use crate::plugins::PluginHandle;
 use gmetad_core::model::Readable;
@@ -117,7 +116,7 @@ impl Reactor {
     /// cuts it short.
     pub fn run_once(mut self) -> Result<Round, RunError> {
         self.shared.once = true;
-        self.start_threads()?;
+        self.start_plugins()?;
         self.add_sources();
         let mut events = Events::with_capacity(EVENTS);
         while self.shared.ending.is_none() && self.is_any_unpolled() {
@@ -125,9 +124,6 @@ impl Reactor {
         }
         if self.shared.ending.is_none() {
             self.summarize();
-            while self.shared.ending.is_none() && self.shared.summing {
-                self.step(&mut events).map_err(RunError::Wait)?;
-            }
             self.stop_plugins();
         }
         // Creating the files of a whole site may take long.
@@ -157,24 +153,16 @@ impl Reactor {
     }
 
     fn source_rounds(&self) -> Vec<SourceRound> {
-        let brought: HashMap<SourceId, (usize, usize)> = (self.slots.iter())
-            .filter_map(|slot| match slot {
-                Slot::Source(source) => Some((source.id, source.holds)),
-                _ => None,
-            })
-            .collect();
-        let ids = self.shared.keeper.sources().iter();
-        ids.map(|id| {
-            let (hosts, metrics) = brought.get(id).copied().unwrap_or_default();
-            self.shared.source_round(*id, hosts, metrics)
-        })
-        .collect()
+        let shared = &self.shared;
+        let ids = shared.store.sources().iter();
+        ids.map(|&id| shared.source_round(id)).collect()
     }
 }
 
 impl super::Shared {
-    fn source_round(&self, id: SourceId, hosts: usize, metrics: usize) -> SourceRound {
+    fn source_round(&self, id: SourceId) -> SourceRound {
         let status = &self.sources[id.0];
+        let (hosts, metrics) = count(self.store.nodes_of(id));
         let reason = || status.failure.clone();
         SourceRound {
             name: status.name.clone(),

@@ -15,7 +15,6 @@ use mio::Waker;
 use nix::unistd::Uid;
 
 use super::Reactor;
-use super::keeper::Ask;
 use super::shared::{Chore, identity, room_for_clients, settings};
 use super::slot::Slot;
 use super::slots::Key;
@@ -158,7 +157,13 @@ impl Reactor {
             logging::remark_lines(*level, text);
         }
         self.apply(&changes);
-        self.shared.keeper.ask(Ask::Applied(Box::new(changes)));
+        gmetad_core::life!("{}", told(&changes));
+        for name in &changes.later {
+            logging::insist(
+                Level::Warn,
+                format_args!("{name} has changed; it takes effect at the next start"),
+            );
+        }
     }
 
     fn apply(&mut self, changes: &Changes) {
@@ -169,11 +174,11 @@ impl Reactor {
         shared.max_clients = room_for_clients(config.sources.len());
         let new_identity = identity(config);
         if new_identity != identity(&before) {
-            shared.keeper.ask(Ask::Identity(new_identity));
+            shared.store.set_identity(new_identity);
         }
         let new_settings = settings(config);
         if new_settings != settings(&before) {
-            shared.keeper.ask(Ask::Settings(new_settings));
+            shared.store.set_settings(new_settings);
         }
         if config.trust != before.trust {
             shared.trust = Trust::new(&config.trust).with_addresses_of(&shared.trust);
@@ -210,7 +215,7 @@ impl Reactor {
             }
         });
         let order: Vec<SourceId> = ids.collect();
-        self.shared.keeper.set_order(order);
+        self.shared.store.set_order(order);
         self.reserve_names(&changes.config);
     }
 
@@ -225,7 +230,7 @@ impl Reactor {
                 reserved.add(name, source.id);
             }
         }
-        self.shared.keeper.ask(Ask::Reserve(reserved));
+        self.shared.store.set_reserved(reserved);
     }
 
     fn sources_by_name(&self) -> HashMap<Arc<str>, Key> {
@@ -255,7 +260,7 @@ impl Reactor {
         let schedule = Schedule::new(config.interval, shared.random.split());
         let first_start = schedule.first(at, count, now);
         let machine = gmetad_core::poll::Poll::new(config, schedule, first_start);
-        let id = shared.keeper.add_source(&config.name);
+        let id = shared.store.add_source();
         let status = SourceStatus {
             name: config.name.clone(),
             interval: config.interval,
@@ -280,9 +285,9 @@ impl Reactor {
         };
         let shared = &mut self.shared;
         source.machine.stop();
-        // Gives its document up if a poll is under way.
+        // Returns its parser to the store if a poll is under way.
         source.act(shared);
-        shared.keeper.remove_source(source.id, shared.now);
+        shared.store.remove_source(source.id, shared.now.mono);
         self.remove(key);
     }
 
@@ -303,20 +308,12 @@ impl Reactor {
 }
 
 /// Wakes the loop when the thread that holds it ends, by a panic too.
-#[derive(Debug)]
-pub(super) struct WakeAtEnd(pub(super) Arc<Waker>);
-
-impl WakeAtEnd {
-    /// Wakes the loop.
-    pub(super) fn wake(&self) {
-        // If the loop cannot be woken, it is ending.
-        let _ = self.0.wake();
-    }
-}
+struct WakeAtEnd(Arc<Waker>);
 
 impl Drop for WakeAtEnd {
     fn drop(&mut self) {
-        self.wake();
+        // If the loop cannot be woken, it is ending.
+        let _ = self.0.wake();
     }
 }
 
@@ -338,17 +335,6 @@ fn read(origin: Origin, waker: Arc<Waker>) -> std::io::Result<Receiver<Reading>>
             let _ = sender.send(parts::load(&conf, &overrides, &host_name));
         })?;
     Ok(outcome)
-}
-
-/// Logs what the configuration, which is in force now, has changed.
-pub(super) fn tell(changes: &Changes) {
-    gmetad_core::life!("{}", told(changes));
-    for name in &changes.later {
-        logging::insist(
-            Level::Warn,
-            format_args!("{name} has changed; it takes effect at the next start"),
-        );
-    }
 }
 
 /// Logs why the configuration is not applied.

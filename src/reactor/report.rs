@@ -9,8 +9,9 @@ use super::shared::Shared;
 use crate::logging;
 use crate::plugins::PluginHandle;
 use gmetad_config::Config;
+use gmetad_core::model::Node;
 use gmetad_core::status::{
-    ExportStatus, OutputReport, PluginStatus, QueueReport, Report, SourceStatus, Tally,
+    ExportStatus, OutputReport, PluginStatus, QueueReport, Report, SourceStatus, StoreSizes, Tally,
 };
 use gmetad_core::store::SourceId;
 
@@ -21,14 +22,6 @@ const RRD: [&str; 2] = ["rrd", "rrdsummary"];
 const RRDCACHED: &str = "rrdcached";
 
 impl Shared {
-    /// Lets the keeper drop the snapshots that no client holds any more.
-    pub(super) fn dispose_of_moments(&mut self) {
-        let free = self.moments.free();
-        if !free.is_empty() {
-            self.keeper.dispose(free);
-        }
-    }
-
     /// Statistics of a source.
     pub(super) fn status_of(&mut self, id: SourceId) -> &mut SourceStatus {
         &mut self.sources[id.0]
@@ -36,7 +29,7 @@ impl Shared {
 
     /// Statistics of all sources, in the order of the configuration.
     pub(super) fn statuses(&self) -> impl Iterator<Item = &SourceStatus> {
-        self.keeper.sources().iter().map(|id| &self.sources[id.0])
+        self.store.sources().iter().map(|id| &self.sources[id.0])
     }
 
     /// All statistics as of now.
@@ -57,7 +50,7 @@ impl Shared {
             summaries: self.summaries,
             turns: self.turns,
             rules_left_out: rules_left_out(&self.config),
-            store: self.keeper.sizes(),
+            store: self.store_sizes(),
             host_status,
             process,
             ..Report::default()
@@ -76,6 +69,27 @@ impl Shared {
             report.files = plugins.rrd();
         }
         report
+    }
+
+    fn store_sizes(&mut self) -> StoreSizes {
+        let snapshot = self.store.snapshot();
+        let mut sizes = StoreSizes {
+            definitions: self.store.table().len(),
+            hosts_up: snapshot.summary.hosts_up,
+            hosts_down: snapshot.summary.hosts_down,
+            ..StoreSizes::default()
+        };
+        for node in &snapshot.nodes {
+            match node {
+                Node::Cluster(cluster) => {
+                    sizes.clusters += 1;
+                    sizes.hosts += cluster.hosts.len();
+                    sizes.metrics += cluster.metrics.len();
+                }
+                Node::Grid(_) => sizes.grids += 1,
+            }
+        }
+        sizes
     }
 
     /// Logs the statistics in a few lines, at any level.

@@ -50,7 +50,7 @@ pub(super) fn answer(
 }
 
 fn enter(request: &PageRequest, shared: &mut Shared) -> Reply {
-    let (snapshot, now) = (shared.keeper.snapshot(), shared.now);
+    let (snapshot, now) = (shared.store.snapshot(), shared.now);
     let prefix = shared.config.exports.graphite_prefix.clone();
     let mut context = PageContext {
         snapshot,

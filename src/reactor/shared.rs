@@ -15,7 +15,6 @@ use super::TURN_BYTES;
 use super::arrivals::Arrivals;
 use super::clock::Clock;
 use super::handing::Handing;
-use super::keeper::Keeper;
 use super::moments::Moments;
 use super::names::Names;
 use super::nuisance::{Nuisance, Nuisances};
@@ -46,7 +45,7 @@ const SPARE_DESCRIPTORS: u64 = 64;
 pub(super) enum Chore {
     /// Summarize all sources.
     Summary,
-    /// Drop what is past its DMAX.
+    /// Drop what is past its DMAX, one source a turn.
     Expiry,
     /// Resolve the trusted names again.
     Names,
@@ -77,12 +76,9 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     /// As of the start of the turn.
     pub(super) now: Now,
-    /// The thread that has the store.
-    pub(super) keeper: Keeper,
-    /// What it has brought for the plugins.
+    pub(super) store: Store,
+    /// What it has for the plugins.
     pub(super) handing: Handing,
-    /// Whether the keeper is asked to sum all up.
-    pub(super) summing: bool,
     /// Deadlines, by the index of the slot's key.
     pub(super) timers: Timers,
     pub(super) resolver: Resolver,
@@ -120,6 +116,8 @@ pub(super) struct Shared {
     pub(super) buffer: Box<[u8]>,
     /// By the chore's number.
     chores: [Key; Chore::ALL.len()],
+    /// Next source of the expiry sweep under way.
+    pub(super) expiring: usize,
     /// Poll each source once only.
     pub(super) once: bool,
     /// From the first SIGTERM or SIGINT on.
@@ -139,13 +137,11 @@ impl Shared {
         let own_names = own_names(&host_name);
         let seed = RandomState::new().hash_one(std::process::id());
         log::debug!("seed of every random decision: {seed}");
-        let store = Store::new(identity(config), settings(config));
         Shared {
             now: clock.now(),
             clock,
-            keeper: Keeper::new(store, Arc::clone(waker)),
+            store: Store::new(identity(config), settings(config)),
             handing: Handing::default(),
-            summing: false,
             timers: Timers::default(),
             resolver: Resolver::new(Arc::clone(waker)),
             plugins: None,
@@ -171,6 +167,7 @@ impl Shared {
             random: Random::new(seed),
             buffer: vec![0; TURN_BYTES].into(),
             chores,
+            expiring: 0,
             once: false,
             ending: None,
             registry,

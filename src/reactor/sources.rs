@@ -1,6 +1,6 @@
 //! Connections to the polled sources: does the I/O that their poll machines ask for.
 //!
-//! When, where and for how long to poll is decided in the core. What comes is read by the keeper.
+//! When, where and for how long to poll is decided in the core.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
@@ -13,8 +13,7 @@ use mio::net::TcpStream;
 
 use super::clock::Clock;
 use super::handing::Batch;
-use super::keeper::{Ask, Attempt, Brought, Odd, Reply};
-use super::oddities::Oddities;
+use super::oddities::{ClockTrouble, Oddities};
 use super::resolver::{Asker, Question};
 use super::shared::{Chore, Shared};
 use super::slots::{Key, Turn};
@@ -34,12 +33,6 @@ pub(super) struct Source {
     pub(super) machine: Poll,
     key: Key,
     stream: Option<TcpStream>,
-    /// The connection whose document is being read.
-    attempt: Option<Attempt>,
-    /// What the document brought that has just ended.
-    brought: Option<Brought>,
-    /// Hosts and metrics of its last document.
-    pub(super) holds: (usize, usize),
     /// A read may give bytes or the end of the document.
     readable: bool,
     /// The peer has closed its side, so another read is needed after a short one.
@@ -60,9 +53,6 @@ impl Source {
             machine,
             key,
             stream: None,
-            attempt: None,
-            brought: None,
-            holds: (0, 0),
             readable: false,
             hung_up: false,
             down: Complaint::new(),
@@ -99,40 +89,19 @@ impl Source {
         if self.machine.is_connecting() {
             self.look_at_connection(shared);
         }
-        if self.machine.wants_bytes() && self.readable {
+        if self.machine.has_backlog() {
+            let start = Instant::now();
+            self.machine.work(shared.now.mono, shared.store.table());
+            shared.status_of(self.id).busy += start.elapsed();
+        } else if self.machine.wants_bytes() && self.readable {
             self.read(shared);
         }
         self.act(shared);
         shared.set_deadline(self.key, self.machine.deadline());
-        if self.machine.wants_bytes() && self.readable {
+        if self.machine.has_backlog() || (self.machine.wants_bytes() && self.readable) {
             Turn::Again
         } else {
             Turn::Waits
-        }
-    }
-
-    /// Takes what the keeper has done. A turn must follow.
-    pub(super) fn reply(&mut self, reply: Reply, shared: &mut Shared) {
-        match reply {
-            Reply::Digested {
-                attempt,
-                part,
-                busy,
-            } => {
-                shared.status_of(self.id).busy += busy;
-                if self.attempt == Some(attempt) {
-                    self.machine.digested(part, shared.now.mono);
-                }
-            }
-            Reply::Complete { attempt, brought } if self.attempt == Some(attempt) => {
-                self.attempt = None;
-                self.brought = Some(brought);
-                self.machine.complete(shared.now.mono);
-            }
-            // It was given up in the meantime.
-            Reply::Complete { .. } => shared.keeper.dispose(reply),
-            Reply::Failed { nodes, now, .. } => self.hand_on(nodes, false, now, shared),
-            Reply::Summed(_) | Reply::Applied(_) => {}
         }
     }
 
@@ -140,10 +109,8 @@ impl Source {
         let Some(stream) = &self.stream else { return };
         match is_connected(stream) {
             Ok(true) => {
-                let attempt = shared.keeper.new_attempt(self.key);
-                self.attempt = Some(attempt);
-                shared.keeper.ask(Ask::Begin(self.id, attempt));
-                self.machine.connected(shared.now.mono);
+                let parser = shared.store.begin(self.id);
+                self.machine.connected(parser, shared.now.mono);
             }
             Ok(false) => {}
             Err(err) => self.machine.broken(&super::reason(&err), shared.now.mono),
@@ -159,15 +126,15 @@ impl Source {
         match stream.read(buffer) {
             Ok(0) => {
                 self.readable = false;
-                self.machine.arrived();
-                shared.keeper.ask(Ask::End(self.id, shared.now));
+                self.machine.end(shared.now.mono);
             }
             Ok(len) => {
                 // A short read has emptied the socket; later bytes bring a new event.
                 self.readable = len == buffer.len() || self.hung_up;
-                self.machine.arrived();
-                let bytes = buffer[..len].to_vec();
-                shared.keeper.ask(Ask::Bytes(self.id, bytes, shared.now));
+                let start = Instant::now();
+                self.machine
+                    .bytes(&buffer[..len], shared.now.mono, shared.store.table());
+                shared.status_of(self.id).busy += start.elapsed();
             }
             Err(err) => match err.kind() {
                 ErrorKind::WouldBlock => self.readable = false,
@@ -195,10 +162,7 @@ impl Source {
                     }
                 }
                 Action::Close => self.stream = None,
-                Action::Abandon => {
-                    self.attempt = None;
-                    shared.keeper.ask(Ask::Abandon(self.id));
-                }
+                Action::Abandon(parser) => shared.store.abort(self.id, *parser),
                 Action::Ended(outcome) => self.ended(*outcome, shared),
             }
         }
@@ -216,13 +180,11 @@ impl Source {
         Ok(())
     }
 
-    fn ended(&mut self, mut outcome: Outcome, shared: &mut Shared) {
+    fn ended(&mut self, outcome: Outcome, shared: &mut Shared) {
         shared.status_of(self.id).missed += outcome.missed;
         self.tell_missed(&outcome, shared);
-        match outcome.answer.take().zip(self.brought.take()) {
-            Some((answer, brought)) => {
-                self.succeeded(&answer, brought, &outcome, shared);
-            }
+        match outcome.answer {
+            Some(answer) => self.succeeded(answer, &outcome.failures, outcome.started, shared),
             None => self.failed(&outcome.failures, outcome.started, shared),
         }
         if shared.once {
@@ -232,53 +194,59 @@ impl Source {
 
     fn succeeded(
         &mut self,
-        SourceAnswer { host, moved }: &SourceAnswer,
-        brought: Brought,
-        outcome: &Outcome,
+        answer: SourceAnswer,
+        failures: &[HostFailure],
+        started: Mono,
         shared: &mut Shared,
     ) {
-        let now = shared.instant();
-        let took = shared.now.mono.since(outcome.started);
-        self.holds = (brought.hosts, brought.metrics);
-        shared.summaries.clusters += brought.nodes.len() as u64;
+        let SourceAnswer {
+            host,
+            document,
+            wire_bytes,
+            moved,
+        } = answer;
+        let (bytes, damage, metrics) = (document.bytes, document.damage, document.metrics);
+        let has_own_grid = document.has_own_grid;
+        let was_up = shared.store.is_up(self.id);
+        let start = Instant::now();
+        let nodes = shared.store.commit(self.id, document, shared.now);
+        let stamps = shared.store.stamps_of(self.id, shared.now);
+        let busy = start.elapsed();
+        shared.summaries.clusters += nodes.len() as u64;
+        let took = shared.now.mono.since(started);
         let status = shared.status_of(self.id);
-        let was_up = status.state == SourceState::Up;
         status.polls_ok.add(took, Clock::epoch_ms());
         status.state = SourceState::Up;
-        status.host.clone_from(host);
+        status.host.clone_from(&host);
         status.failure = None;
-        status.busy += brought.busy;
-        status.metrics += brought.values;
-        status.document_bytes += brought.bytes;
-        status.wire_bytes += brought.wire_bytes;
-        status.damage += brought.damage;
+        status.busy += busy;
+        status.metrics += metrics;
+        status.document_bytes += bytes;
+        status.wire_bytes += wire_bytes;
+        status.damage += damage;
         let first = status.polls_ok.num == 1;
 
+        let now = shared.instant();
         if first {
-            self.tell_arrival(host, shared);
+            self.tell_arrival(&host, shared);
         } else {
-            self.tell_host(host, &outcome.failures, *moved, now);
+            self.tell_host(&host, failures, moved, now);
         }
-        self.tell_damage(brought.damage, now);
-        self.tell_oddities(&brought.odd, now, shared);
-        log::debug!(
-            "source \"{}\": {} hosts, {} metrics in {} bytes from {host} in {} ms",
-            self.name,
-            brought.hosts,
-            brought.metrics,
-            brought.bytes,
-            took.as_millis()
-        );
+        self.tell_damage(damage, now);
+        if log::log_enabled!(log::Level::Debug) {
+            self.log_document(&nodes, bytes, &host, took);
+        }
+        self.tell_oddities(has_own_grid, &nodes, &stamps, shared);
         if !was_up && !shared.once {
             // Include the source in the root summary without waiting for the period.
             shared.set_chore(Chore::Summary, Some(shared.now.mono));
         }
-        self.hand_on(brought.nodes, true, brought.now, shared);
+        let nodes = nodes.into_iter().zip(stamps).collect();
+        self.hand_on(nodes, true, shared.now, shared);
     }
 
     fn failed(&mut self, failures: &[HostFailure], started: Mono, shared: &mut Shared) {
-        let fail = Ask::Fail(self.id, self.key, shared.now);
-        shared.keeper.ask(fail);
+        shared.store.fail(self.id, shared.now);
         let reasons = listed(failures);
         let (took, now_ms) = (shared.now.mono.since(started), Clock::epoch_ms());
         let status = shared.status_of(self.id);
@@ -299,6 +267,19 @@ impl Source {
             ),
             None => log::debug!("source \"{}\": poll failed: {reasons}", self.name),
         }
+        let nodes = shared.store.nodes_of(self.id).to_vec().into_iter();
+        let stamps = shared.store.stamps_of(self.id, shared.now);
+        let nodes = nodes.zip(stamps).collect();
+        self.hand_on(nodes, false, shared.now, shared);
+    }
+
+    fn log_document(&self, nodes: &[Node], bytes: u64, host: &str, took: Duration) {
+        let (hosts, metrics) = count(nodes);
+        log::debug!(
+            "source \"{}\": {hosts} hosts, {metrics} metrics in {bytes} bytes from {host} in {} ms",
+            self.name,
+            took.as_millis()
+        );
     }
 
     /// Logs that the source answers for the first time.
@@ -366,14 +347,22 @@ impl Source {
         }
     }
 
-    /// Logs what is odd about its last document, when that begins or ends.
-    fn tell_oddities(&mut self, odd: &Odd, now: Instant, shared: &mut Shared) {
-        let left_out = odd.left_out.as_ref();
-        shared.status_of(self.id).left_out = left_out.map_or(0, |it| it.count as u64);
-        self.oddities.tell_own_grid(odd.has_own_grid, &self.name);
-        self.oddities.tell_left_out(left_out, &self.name, now);
-        self.oddities.tell_clock(odd.clock.clone(), now);
-        if let Some(contest) = &odd.contest {
+    fn tell_oddities(
+        &mut self,
+        has_own_grid: bool,
+        nodes: &[Node],
+        stamps: &[Stamp],
+        shared: &mut Shared,
+    ) {
+        let now = shared.instant();
+        let left_out = shared.store.left_out_of(self.id).cloned();
+        shared.status_of(self.id).left_out = left_out.as_ref().map_or(0, |it| it.count as u64);
+        self.oddities.tell_own_grid(has_own_grid, &self.name);
+        self.oddities
+            .tell_left_out(left_out.as_ref(), &self.name, now);
+        self.oddities
+            .tell_clock(ClockTrouble::of(nodes, stamps), now);
+        if let Some(contest) = shared.store.contest_of(self.id) {
             let holder = &shared.sources[contest.holder.0].name;
             self.oddities.tell_contest(contest, holder, &self.name);
         }

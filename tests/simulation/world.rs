@@ -6,10 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gmetad_core::ingest::{Document, ParseSettings};
-use gmetad_core::model::{DefTable, GridIdentity, Mono, Node, Now};
+use gmetad_core::ingest::ParseSettings;
+use gmetad_core::model::{GridIdentity, Mono, Node, Now};
 use gmetad_core::pending::{Errands, MAX_PENDING, PENDING_LIMIT};
-use gmetad_core::poll::{Intake, Poll, Taken};
+use gmetad_core::poll::Poll;
 use gmetad_core::source::{HostPort, SourceConfig};
 use gmetad_core::store::{SourceId, Store};
 use gmetad_core::timers::{Random, Schedule, Timers};
@@ -31,10 +31,6 @@ pub struct Source {
     running_since: Option<Mono>,
     /// The number of its connection.
     connection: Option<u64>,
-    /// What reads it.
-    intake: Option<Intake>,
-    /// The last complete document and its bytes on the wire, until it is stored.
-    brought: Option<(Document, u64)>,
     /// Whether the connection under way brings a document if it is not given up.
     promised: bool,
     hosts: u64,
@@ -208,46 +204,20 @@ impl World {
         let source = &mut self.sources[at];
         match deed {
             gmond::Deed::Accept => {
-                source.intake = Some(Intake::new(self.store.begin(SourceId(at))));
-                source.machine.connected(now);
+                let parser = self.store.begin(SourceId(at));
+                source.machine.connected(parser, now);
             }
             gmond::Deed::Send(bytes) => {
                 assert!(source.machine.wants_bytes(), "a reader reads");
-                self.digest(at, |intake, table| intake.bytes(&bytes, now, table));
+                source.machine.bytes(&bytes, now, self.store.table());
             }
-            gmond::Deed::Close => self.digest(at, |intake, _| intake.end()),
+            gmond::Deed::Close => source.machine.end(now),
             gmond::Deed::Break => source.machine.broken("told to", now),
         }
+        while source.machine.has_backlog() {
+            source.machine.work(now, self.store.table());
+        }
         self.run_source(at);
-    }
-
-    /// Reads what has come, and tells the machine what it was.
-    fn digest(
-        &mut self,
-        at: usize,
-        read: impl FnOnce(&mut Intake, &mut DefTable) -> Result<Taken, poll::Failure>,
-    ) {
-        let now = self.now;
-        let source = &mut self.sources[at];
-        let Some(intake) = &mut source.intake else {
-            return;
-        };
-        source.machine.arrived();
-        let mut taken = read(intake, self.store.table());
-        while let Ok(Taken::More) = taken
-            && intake.has_backlog()
-        {
-            taken = intake.work(now, self.store.table());
-        }
-        match taken {
-            Ok(Taken::More) => source.machine.digested(Ok(()), now),
-            Ok(Taken::All) => {
-                let intake = source.intake.take().expect("it was there");
-                source.brought = Some(intake.finish(now).expect("a whole document"));
-                source.machine.complete(now);
-            }
-            Err(reason) => source.machine.digested(Err(reason), now),
-        }
     }
 
     /// Does what a poll machine wants done.
@@ -260,10 +230,7 @@ impl World {
                     let closed = self.sources[at].connection.take();
                     assert!(closed.is_some(), "only what is open is closed");
                 }
-                poll::Action::Abandon => {
-                    let intake = self.sources[at].intake.take().expect("it was open");
-                    self.store.abort(SourceId(at), intake.into_parser());
-                }
+                poll::Action::Abandon(parser) => self.store.abort(SourceId(at), *parser),
                 poll::Action::Ended(outcome) => self.poll_ended(at, *outcome),
             }
         }
@@ -330,10 +297,9 @@ impl World {
             source.version = Some(source.next_version);
             self.tally.polls_good += 1;
             self.tally.moved += u64::from(answer.moved);
-            let (document, wire_bytes) = source.brought.take().expect("it came");
-            self.tally.gzipped += u64::from(wire_bytes < document.bytes);
-            assert_eq!(document.damage, 0);
-            let changed = self.store.commit(SourceId(at), document, now);
+            self.tally.gzipped += u64::from(answer.wire_bytes < answer.document.bytes);
+            assert_eq!(answer.document.damage, 0);
+            let changed = self.store.commit(SourceId(at), answer.document, now);
             assert_eq!(changed.len(), 1);
         } else {
             assert!(!outcome.failures.is_empty(), "a reason for each failure");
@@ -427,8 +393,6 @@ impl Source {
             whole_limit: poll::WHOLE_LIMIT.max(config.interval * 2),
             running_since: None,
             connection: None,
-            intake: None,
-            brought: None,
             promised: false,
             hosts: 1 + random.below(40),
             version: None,

@@ -117,11 +117,12 @@ impl<F: Format> Walk<F> {
 
     /// The first selected node from `at` on.
     fn next_node(&self, at: usize) -> Step {
-        let nodes = &self.snapshot.nodes;
-        match (at..nodes.len()).find(|&at| self.selection.node.takes(nodes[at].name())) {
-            Some(at) => Step::OpenNode(at),
-            None => Step::End,
-        }
+        let next = match &self.selection.node {
+            Pick::All => (at < self.snapshot.nodes.len()).then_some(at),
+            Pick::Name(name) => self.snapshot.position(name).filter(|found| *found >= at),
+            Pick::Nothing => None,
+        };
+        next.map_or(Step::End, Step::OpenNode)
     }
 
     fn open_node(&mut self, out: &mut Vec<u8>, snapshot: &Snapshot, at: usize) -> Step {

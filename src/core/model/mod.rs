@@ -24,7 +24,7 @@ pub use contributors::{Contributors, id_of};
 pub use metric::{DEFAULT_SOURCE, MetricDef, MetricFields, MetricType, Slope, Wire};
 pub use number::{Number, parse_number, push_decimal};
 pub use readable::Readable;
-pub use snapshot::{GridIdentity, Snapshot};
+pub use snapshot::{GridIdentity, NodeIndex, Snapshot};
 pub use stamp::Stamp;
 pub use summary::{Summary, SummaryBuilder, SummaryMetric};
 pub use table::DefTable;

@@ -16,8 +16,9 @@ const UNPACKED_BYTES: usize = 64 << 10;
 
 /// Reads one connection.
 #[derive(Debug)]
-pub struct Intake {
-    parser: Parser,
+pub(super) struct Intake {
+    /// `None` once given back.
+    parser: Option<Box<Parser>>,
     form: Form,
     wire_bytes: u64,
 }
@@ -39,7 +40,7 @@ enum Form {
 
 /// What the bytes were so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
+pub(super) enum Taken {
     /// A part of the document.
     More,
     /// The whole document.
@@ -47,22 +48,21 @@ pub enum Taken {
 }
 
 impl Intake {
-    /// An intake for a new connection.
-    pub fn new(parser: Parser) -> Intake {
+    pub(super) fn new(parser: Parser) -> Intake {
         Intake {
-            parser,
+            parser: Some(Box::new(parser)),
             form: Form::Unknown,
             wire_bytes: 0,
         }
     }
 
     /// Whether `work` has something to do.
-    pub fn has_backlog(&self) -> bool {
+    pub(super) fn has_backlog(&self) -> bool {
         matches!(self.form, Form::Gzip { backlog: true, .. })
     }
 
     /// Takes bytes. Call this only without a backlog.
-    pub fn bytes(
+    pub(super) fn bytes(
         &mut self,
         bytes: &[u8],
         now: Mono,
@@ -89,8 +89,11 @@ impl Intake {
                 self.work(now, table)
             }
             Form::Unknown | Form::Plain => {
-                self.parser.feed(bytes, now, table)?;
-                Ok(if self.parser.has_ended() {
+                let Some(parser) = &mut self.parser else {
+                    return Ok(Taken::More);
+                };
+                parser.feed(bytes, now, table)?;
+                Ok(if parser.has_ended() {
                     Taken::All
                 } else {
                     Taken::More
@@ -100,16 +103,18 @@ impl Intake {
     }
 
     /// Goes on unpacking.
-    pub fn work(&mut self, now: Mono, table: &mut DefTable) -> Result<Taken, Failure> {
-        let Form::Gzip {
-            inflate,
-            unpacked,
-            backlog,
-        } = &mut self.form
+    pub(super) fn work(&mut self, now: Mono, table: &mut DefTable) -> Result<Taken, Failure> {
+        let (
+            Some(parser),
+            Form::Gzip {
+                inflate,
+                unpacked,
+                backlog,
+            },
+        ) = (&mut self.parser, &mut self.form)
         else {
             return Ok(Taken::More);
         };
-        let parser = &mut self.parser;
         let mut done = 0;
         while done < WORK_BYTES {
             match inflate.read(unpacked)? {
@@ -133,11 +138,11 @@ impl Intake {
     }
 
     /// The connection was closed. `work` unpacks the rest.
-    pub fn end(&mut self) -> Result<Taken, Failure> {
+    pub(super) fn end(&mut self) -> Result<Taken, Failure> {
         match &mut self.form {
             Form::Unknown => Err(Failure::Nothing),
             Form::Plain => {
-                let bytes = self.parser.byte_count();
+                let bytes = self.parser.as_ref().map_or(0, |parser| parser.byte_count());
                 Err(ParseError::Truncated(bytes).into())
             }
             Form::Gzip {
@@ -151,12 +156,13 @@ impl Intake {
     }
 
     /// The document, and its bytes on the wire.
-    pub fn finish(self, now: Mono) -> Result<(Document, u64), ParseError> {
-        Ok((self.parser.finish(now)?, self.wire_bytes))
+    pub(super) fn finish(mut self, now: Mono) -> Result<(Document, u64), ParseError> {
+        let parser = self.parser.take().ok_or(ParseError::NotXml)?;
+        Ok((parser.finish(now)?, self.wire_bytes))
     }
 
     /// The parser, to be given back.
-    pub fn into_parser(self) -> Parser {
-        self.parser
+    pub(super) fn take_parser(&mut self) -> Option<Box<Parser>> {
+        self.parser.take()
     }
 }

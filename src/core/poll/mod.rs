@@ -1,7 +1,6 @@
 //! The polls of one source, as a state machine: which of its hosts, when, and for how long.
 //!
-//! No sockets, clock, threads or look-ups: events go in with their time, actions come out. The
-//! bytes of a document go to an [`Intake`], wherever that is; the machine is told what they were.
+//! No sockets, clock, threads or look-ups: events go in with their time, actions come out.
 
 mod intake;
 mod limits;
@@ -14,11 +13,12 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::model::Mono;
+use crate::ingest::Parser;
+use crate::model::{DefTable, Mono};
 use crate::source::{HostPort, SourceConfig};
 use crate::timers::Schedule;
 
-pub use intake::{Intake, Taken};
+use intake::{Intake, Taken};
 pub use limits::{ADDRESSES_FRESH, CONNECT_LIMIT, RESOLVE_LIMIT, SILENCE_LIMIT, WHOLE_LIMIT};
 pub use outcome::{Failure, HostFailure, Outcome, SourceAnswer};
 use target::{Addresses, Target};
@@ -39,8 +39,8 @@ pub enum Action {
     Connect(SocketAddr),
     /// Close the connection.
     Close,
-    /// Give up the intake of a document that failed.
-    Abandon,
+    /// Give back the parser of a document that failed.
+    Abandon(Box<Parser>),
     /// The poll is over.
     Ended(Box<Outcome>),
 }
@@ -92,9 +92,11 @@ enum Step {
     /// Waiting for the connection.
     Connecting { address: SocketAddr, deadline: Mono },
     /// Connected and reading the document. Each byte extends the deadline.
-    Reading { address: SocketAddr, deadline: Mono },
-    /// What has come is being read. While the peer waits for us, it is not silent.
-    Digesting { address: SocketAddr },
+    Reading {
+        address: SocketAddr,
+        deadline: Mono,
+        intake: Box<Intake>,
+    },
 }
 
 impl Poll {
@@ -125,19 +127,23 @@ impl Poll {
     pub fn deadline(&self) -> Option<Mono> {
         match &self.state {
             PollState::Idle { next } => Some(*next),
-            PollState::Running(run) => Some(match &run.step {
+            PollState::Running(run) => Some(run.deadline.min(match &run.step {
                 Step::Resolving { deadline }
                 | Step::Connecting { deadline, .. }
-                | Step::Reading { deadline, .. } => run.deadline.min(*deadline),
-                Step::Digesting { .. } => run.deadline,
-            }),
+                | Step::Reading { deadline, .. } => *deadline,
+            })),
             PollState::Stopped => None,
         }
     }
 
     /// Whether it accepts bytes from the connection now.
     pub fn wants_bytes(&self) -> bool {
-        matches!(self.step(), Some(Step::Reading { .. }))
+        self.intake().is_some_and(|intake| !intake.has_backlog())
+    }
+
+    /// Whether accepted bytes wait for `work`.
+    pub fn has_backlog(&self) -> bool {
+        self.intake().is_some_and(Intake::has_backlog)
     }
 
     /// Whether a poll is running.
@@ -147,13 +153,19 @@ impl Poll {
 
     /// Whether it waits for the connection.
     pub fn is_connecting(&self) -> bool {
-        matches!(self.step(), Some(Step::Connecting { .. }))
+        let PollState::Running(run) = &self.state else {
+            return false;
+        };
+        matches!(run.step, Step::Connecting { .. })
     }
 
-    fn step(&self) -> Option<&Step> {
+    fn intake(&self) -> Option<&Intake> {
         match &self.state {
-            PollState::Running(run) => Some(&run.step),
-            PollState::Idle { .. } | PollState::Stopped => None,
+            PollState::Running(Run {
+                step: Step::Reading { intake, .. },
+                ..
+            }) => Some(intake),
+            _ => None,
         }
     }
 
@@ -170,7 +182,7 @@ impl Poll {
                     _ if late => Failure::Overlong(self.whole_limit),
                     Step::Resolving { .. } => Failure::ResolveTimeout,
                     Step::Connecting { .. } => Failure::ConnectTimeout,
-                    Step::Reading { .. } | Step::Digesting { .. } => Failure::Silent,
+                    Step::Reading { .. } => Failure::Silent,
                 };
                 self.give_up(reason, now);
             }
@@ -197,45 +209,66 @@ impl Poll {
         }
     }
 
-    /// The connection is established. What it brings is for a new intake.
-    pub fn connected(&mut self, now: Mono) {
-        if let PollState::Running(run) = &mut self.state
-            && let Step::Connecting { address, .. } = run.step
-        {
-            run.step = Step::Reading {
-                address,
-                deadline: now + SILENCE_LIMIT,
-            };
-        }
+    /// The connection is established. `parser` reads what it brings.
+    pub fn connected(&mut self, parser: Parser, now: Mono) {
+        let PollState::Running(run) = &mut self.state else {
+            self.actions.push_back(Action::Abandon(Box::new(parser)));
+            return;
+        };
+        let Step::Connecting { address, .. } = run.step else {
+            self.actions.push_back(Action::Abandon(Box::new(parser)));
+            return;
+        };
+        run.step = Step::Reading {
+            address,
+            deadline: now + SILENCE_LIMIT,
+            intake: Box::new(Intake::new(parser)),
+        };
     }
 
-    /// Bytes have arrived, or the peer has closed the connection. That was passed on to the intake;
-    /// nothing more is wanted before `digested` or `complete`. Call this only if `wants_bytes`.
-    pub fn arrived(&mut self) {
-        if let PollState::Running(run) = &mut self.state
-            && let Step::Reading { address, .. } = run.step
-        {
-            run.step = Step::Digesting { address };
-        }
-    }
-
-    /// What arrived was a part of a document, or is why there is none.
-    pub fn digested(&mut self, part: Result<(), Failure>, now: Mono) {
+    /// Bytes have arrived, at least one. Call this only if `wants_bytes`.
+    pub fn bytes(&mut self, bytes: &[u8], now: Mono, table: &mut DefTable) {
         let PollState::Running(run) = &mut self.state else {
             return;
         };
-        let Step::Digesting { address } = run.step else {
+        let Step::Reading {
+            deadline, intake, ..
+        } = &mut run.step
+        else {
             return;
         };
-        match part {
-            Ok(()) => {
-                run.step = Step::Reading {
-                    address,
-                    deadline: now + SILENCE_LIMIT,
-                };
-            }
-            Err(reason) => self.give_up(reason, now),
-        }
+        *deadline = now + SILENCE_LIMIT;
+        let taken = intake.bytes(bytes, now, table);
+        self.settle(taken, now);
+    }
+
+    /// Goes on with bytes that were too much work for one call.
+    pub fn work(&mut self, now: Mono, table: &mut DefTable) {
+        let PollState::Running(run) = &mut self.state else {
+            return;
+        };
+        let Step::Reading {
+            deadline, intake, ..
+        } = &mut run.step
+        else {
+            return;
+        };
+        // While the peer waits for us, it is not silent.
+        *deadline = now + SILENCE_LIMIT;
+        let taken = intake.work(now, table);
+        self.settle(taken, now);
+    }
+
+    /// The peer has closed the connection.
+    pub fn end(&mut self, now: Mono) {
+        let PollState::Running(run) = &mut self.state else {
+            return;
+        };
+        let Step::Reading { intake, .. } = &mut run.step else {
+            return;
+        };
+        let taken = intake.end();
+        self.settle(taken, now);
     }
 
     /// The connection failed or broke.
@@ -246,9 +279,7 @@ impl Poll {
         match run.step {
             Step::Resolving { .. } => {}
             Step::Connecting { .. } => self.give_up(Failure::Connect(reason.into()), now),
-            Step::Reading { .. } | Step::Digesting { .. } => {
-                self.give_up(Failure::Broken(reason.into()), now);
-            }
+            Step::Reading { .. } => self.give_up(Failure::Broken(reason.into()), now),
         }
     }
 
@@ -384,9 +415,7 @@ impl Poll {
                 target.suspect();
                 (Some(address), run.address + 1)
             }
-            Step::Reading { address, .. } | Step::Digesting { address } => {
-                (Some(address), run.address + 1)
-            }
+            Step::Reading { address, .. } => (Some(address), run.address + 1),
         };
         run.failures.push(HostFailure {
             host: target.label(tried),
@@ -401,12 +430,26 @@ impl Poll {
         }
     }
 
-    /// The document is complete, and has taken effect.
-    pub fn complete(&mut self, now: Mono) {
+    /// Acts on what the bytes were.
+    fn settle(&mut self, taken: Result<Taken, Failure>, now: Mono) {
+        match taken {
+            Ok(Taken::More) => {}
+            Ok(Taken::All) => self.succeed(now),
+            Err(reason) => self.give_up(reason, now),
+        }
+    }
+
+    /// The document is complete.
+    fn succeed(&mut self, now: Mono) {
         let PollState::Running(run) = &mut self.state else {
             return;
         };
-        let Step::Digesting { address } = run.step else {
+        // Any step without an intake will do: the poll ends below.
+        let step = std::mem::replace(&mut run.step, Step::Resolving { deadline: now });
+        let Step::Reading {
+            address, intake, ..
+        } = step
+        else {
             return;
         };
         self.actions.push_back(Action::Close);
@@ -415,8 +458,19 @@ impl Poll {
         let label = target.label(Some(address));
         let moved = target.answered(address) || host != self.first;
         self.first = host;
-        let answer = SourceAnswer { host: label, moved };
-        self.finish(Some(answer), now);
+        match intake.finish(now) {
+            Ok((document, wire_bytes)) => {
+                let answer = SourceAnswer {
+                    host: label,
+                    document,
+                    wire_bytes,
+                    moved,
+                };
+                self.finish(Some(answer), now);
+            }
+            // Does not happen: the intake says "all" only for a complete document.
+            Err(reason) => self.give_up(reason.into(), now),
+        }
     }
 
     fn finish(&mut self, answer: Option<SourceAnswer>, now: Mono) {
@@ -435,17 +489,19 @@ impl Poll {
         })));
     }
 
-    /// Closes the connection, if there is one, and gives up what it brought.
+    /// Closes the connection, if there is one, and gives its parser back.
     fn drop_connection(&mut self) {
-        let PollState::Running(run) = &self.state else {
+        let PollState::Running(run) = &mut self.state else {
             return;
         };
-        match run.step {
+        match &mut run.step {
             Step::Resolving { .. } => {}
             Step::Connecting { .. } => self.actions.push_back(Action::Close),
-            Step::Reading { .. } | Step::Digesting { .. } => {
+            Step::Reading { intake, .. } => {
                 self.actions.push_back(Action::Close);
-                self.actions.push_back(Action::Abandon);
+                if let Some(parser) = intake.take_parser() {
+                    self.actions.push_back(Action::Abandon(parser));
+                }
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The outcome of a poll: the host that sent a document, or why each host failed.
+//! The outcome of a poll: a document and its host, or why each host failed.
 //!
 //! Decides nothing.
 
@@ -6,8 +6,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::limits::{CONNECT_LIMIT, RESOLVE_LIMIT, SILENCE_LIMIT};
-use crate::ingest::ParseError;
 use crate::ingest::inflate::InflateError;
+use crate::ingest::{Document, ParseError};
 use crate::model::Mono;
 
 /// The outcome of a poll.
@@ -17,17 +17,21 @@ pub struct Outcome {
     pub started: Mono,
     /// Hosts that failed, in the order they were tried.
     pub failures: Vec<HostFailure>,
-    /// The last one, if it succeeded.
+    /// What the last one sent, if it succeeded.
     pub answer: Option<SourceAnswer>,
     /// Starts that passed while the poll ran.
     pub missed: u64,
 }
 
-/// Who sent a complete document.
+/// A document and its source.
 #[derive(Debug)]
 pub struct SourceAnswer {
     /// The host and port that gave it.
     pub host: String,
+    /// What it sent.
+    pub document: Document,
+    /// Bytes received over the network; fewer than the document's if it was gzipped.
+    pub wire_bytes: u64,
     /// Whether another host or address answered last time.
     pub moved: bool,
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::ingest::inflate::InflateError;
-use crate::ingest::{Document, ParseError, ParseSettings, Parser, Previous};
-use crate::model::DefTable;
+use crate::ingest::{ParseError, ParseSettings, Previous};
 use crate::source::HostPort;
 use crate::timers::Random;
 
@@ -15,85 +14,7 @@ const GOOD: &[u8] = b"<GANGLIA_XML VERSION=\"3.7.2\" SOURCE=\"gmond\">\n\
     <HOST NAME=\"h\" IP=\"10.0.0.1\" REPORTED=\"1\" TN=\"1\" TMAX=\"20\" DMAX=\"0\">\n\
     </HOST>\n</CLUSTER>\n</GANGLIA_XML>\n";
 
-/// A machine, and the intake of its connection.
-struct Rig {
-    poll: Poll,
-    intake: Option<Intake>,
-    /// What came with the last complete document.
-    brought: Option<(Document, u64)>,
-}
-
-impl std::ops::Deref for Rig {
-    type Target = Poll;
-
-    fn deref(&self) -> &Poll {
-        &self.poll
-    }
-}
-
-impl std::ops::DerefMut for Rig {
-    fn deref_mut(&mut self) -> &mut Poll {
-        &mut self.poll
-    }
-}
-
-impl Rig {
-    fn connected(&mut self, parser: Parser, now: Mono) {
-        self.intake = Some(Intake::new(parser));
-        self.poll.connected(now);
-    }
-
-    fn bytes(&mut self, bytes: &[u8], now: Mono, table: &mut DefTable) {
-        if self.poll.wants_bytes() {
-            self.poll.arrived();
-            let taken = self.intake.as_mut().unwrap().bytes(bytes, now, table);
-            self.settle(taken, now);
-        }
-    }
-
-    fn end(&mut self, now: Mono) {
-        if self.poll.wants_bytes() {
-            self.poll.arrived();
-            let taken = self.intake.as_mut().unwrap().end();
-            self.settle(taken, now);
-        }
-    }
-
-    fn has_backlog(&self) -> bool {
-        self.intake.as_ref().is_some_and(Intake::has_backlog)
-    }
-
-    fn work(&mut self, now: Mono, table: &mut DefTable) {
-        let taken = self.intake.as_mut().unwrap().work(now, table);
-        self.settle(taken, now);
-    }
-
-    fn settle(&mut self, taken: Result<Taken, Failure>, now: Mono) {
-        match taken {
-            Ok(Taken::More) if self.has_backlog() => {}
-            Ok(Taken::More) => self.poll.digested(Ok(()), now),
-            Ok(Taken::All) => {
-                let intake = self.intake.take().unwrap();
-                self.brought = Some(intake.finish(now).unwrap());
-                self.poll.complete(now);
-            }
-            Err(reason) => {
-                self.intake = None;
-                self.poll.digested(Err(reason), now);
-            }
-        }
-    }
-}
-
-/// An answer with what came.
-struct Answer {
-    host: String,
-    moved: bool,
-    document: Document,
-    wire_bytes: u64,
-}
-
-fn machine(hosts: &[&str], interval_s: u64) -> Rig {
+fn machine(hosts: &[&str], interval_s: u64) -> Poll {
     let config = SourceConfig {
         name: "s".into(),
         interval: Duration::from_secs(interval_s),
@@ -106,11 +27,7 @@ fn machine(hosts: &[&str], interval_s: u64) -> Rig {
             .collect(),
     };
     let schedule = Schedule::new(config.interval, Random::new(1));
-    Rig {
-        poll: Poll::new(&config, schedule, Mono(0)),
-        intake: None,
-        brought: None,
-    }
+    Poll::new(&config, schedule, Mono(0))
 }
 
 fn parser() -> Parser {
@@ -123,7 +40,7 @@ fn address(text: &str) -> SocketAddr {
 
 /// The next action must be to connect there.
 #[track_caller]
-fn connects_to(poll: &mut Rig, host: &str) {
+fn connects_to(poll: &mut Poll, host: &str) {
     match poll.action() {
         Some(Action::Connect(to)) => assert_eq!(to, address(host)),
         other => panic!("not a connection to {host} but {other:?}"),
@@ -132,23 +49,23 @@ fn connects_to(poll: &mut Rig, host: &str) {
 
 /// The next action must be to look up host number `host`.
 #[track_caller]
-fn asks_for(poll: &mut Rig, host: usize) {
+fn asks_for(poll: &mut Poll, host: usize) {
     match poll.action() {
         Some(Action::Resolve { host: asked, .. }) => assert_eq!(asked, host),
         other => panic!("not a look-up of host {host} but {other:?}"),
     }
 }
 
-/// The next actions must close the connection and give its intake up.
+/// The next actions must close the connection and give its parser back.
 #[track_caller]
-fn lets_go(poll: &mut Rig) {
+fn lets_go(poll: &mut Poll) {
     assert!(matches!(poll.action(), Some(Action::Close)));
-    assert!(matches!(poll.action(), Some(Action::Abandon)));
+    assert!(matches!(poll.action(), Some(Action::Abandon(_))));
 }
 
 /// The next action must be the end of the poll.
 #[track_caller]
-fn ends(poll: &mut Rig) -> Outcome {
+fn ends(poll: &mut Poll) -> Outcome {
     match poll.action() {
         Some(Action::Ended(outcome)) => *outcome,
         other => panic!("not the end but {other:?}"),
@@ -157,29 +74,16 @@ fn ends(poll: &mut Rig) -> Outcome {
 
 /// Gives the whole document and takes the good end.
 #[track_caller]
-fn answers(poll: &mut Rig, now: Mono) -> Answer {
+fn answers(poll: &mut Poll, now: Mono) -> SourceAnswer {
     poll.connected(parser(), now);
     poll.bytes(GOOD, now, &mut DefTable::default());
     assert!(matches!(poll.action(), Some(Action::Close)));
-    answer_of(poll)
-}
-
-/// The good end that comes next.
-#[track_caller]
-fn answer_of(poll: &mut Rig) -> Answer {
-    let SourceAnswer { host, moved } = ends(poll).answer.expect("a document");
-    let (document, wire_bytes) = poll.brought.take().expect("it came");
-    Answer {
-        host,
-        moved,
-        document,
-        wire_bytes,
-    }
+    ends(poll).answer.expect("a document")
 }
 
 /// Goes to the next start.
 #[track_caller]
-fn next_start(poll: &mut Rig) -> Mono {
+fn next_start(poll: &mut Poll) -> Mono {
     assert!(!poll.is_running());
     let start = poll.deadline().expect("polls go on");
     poll.timeout(start);
@@ -278,30 +182,6 @@ fn a_silent_host_has_ten_seconds_from_its_last_byte() {
     poll.timeout(Mono(22_999));
     lets_go(&mut poll);
     assert_eq!(reasons(&ends(&mut poll)), [&Failure::Silent]);
-}
-
-#[test]
-fn a_host_whose_bytes_are_still_being_read_is_not_silent() {
-    let mut poll = machine(&["10.0.0.1"], 15);
-    next_start(&mut poll);
-    connects_to(&mut poll, "10.0.0.1");
-    poll.connected(parser(), Mono(0));
-    poll.arrived();
-    assert!(!poll.wants_bytes(), "one piece at a time");
-    poll.timeout(Mono(30_000));
-    assert!(poll.action().is_none());
-    poll.poll.digested(Ok(()), Mono(30_000));
-    assert!(poll.wants_bytes());
-    assert_eq!(poll.deadline(), Some(Mono(40_000)));
-    poll.arrived();
-    poll.timeout(Mono(60_000));
-    lets_go(&mut poll);
-    let overlong = Failure::Overlong(Duration::from_secs(60));
-    assert_eq!(reasons(&ends(&mut poll)), [&overlong]);
-    // What it was read as means nothing any more.
-    poll.complete(Mono(60_001));
-    poll.poll.digested(Ok(()), Mono(60_001));
-    assert!(poll.action().is_none() && !poll.is_running());
 }
 
 #[test]
@@ -415,7 +295,7 @@ fn gzip_is_recognised_however_it_arrives() {
             poll.bytes(part, now, &mut DefTable::default());
         }
         assert!(matches!(poll.action(), Some(Action::Close)), "by {chunk}");
-        let answer = answer_of(&mut poll);
+        let answer = ends(&mut poll).answer.expect("a document");
         assert_eq!(answer.document.bytes, GOOD.len() as u64);
         assert_eq!(answer.wire_bytes, stream.len() as u64);
     }
@@ -609,7 +489,8 @@ fn a_machine_that_is_stopped_lets_go_of_everything() {
     assert_eq!(poll.deadline(), None);
     poll.timeout(Mono(1_000_000));
     poll.connected(parser(), Mono(1_000_000));
-    assert!(poll.action().is_none() && !poll.wants_bytes());
+    assert!(matches!(poll.action(), Some(Action::Abandon(_))));
+    assert!(poll.action().is_none());
 }
 
 #[test]
@@ -624,7 +505,7 @@ fn every_failure_names_its_host_and_says_what_it_was() {
     );
 }
 
-fn changed(poll: &mut Rig, hosts: &[&str], interval_s: u64, now: Mono) {
+fn changed(poll: &mut Poll, hosts: &[&str], interval_s: u64, now: Mono) {
     let config = SourceConfig {
         name: "s".into(),
         interval: Duration::from_secs(interval_s),

@@ -21,8 +21,8 @@ pub use self::rivals::Contest;
 use self::rivals::Rivals;
 use crate::ingest::{Document, ParseSettings, Parser, Previous};
 use crate::model::{
-    Cluster, DefTable, GridIdentity, Mono, Node, Now, Snapshot, SourceClock, Stamp, Summary,
-    SummaryBuilder, Vocabulary,
+    Cluster, DefTable, GridIdentity, Mono, Node, NodeIndex, Now, Snapshot, SourceClock, Stamp,
+    Summary, SummaryBuilder, Vocabulary,
 };
 
 pub use order::{SourceId, SourceOrder};
@@ -344,10 +344,12 @@ impl Store {
         if let Some(snapshot) = &self.snapshot {
             return Arc::clone(snapshot);
         }
+        let nodes = self.shown();
         let snapshot = Arc::new(Snapshot {
             identity: Arc::clone(&self.identity),
             lower_case_hosts: self.settings.lower_case_hosts,
-            nodes: self.shown(),
+            index: NodeIndex::new(&nodes),
+            nodes,
             summary: Arc::clone(&self.summary),
         });
         self.snapshot = Some(Arc::clone(&snapshot));
