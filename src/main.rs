@@ -333,6 +333,9 @@ fn serve(prepared: &Prepared, terminal: Terminal) -> Result<(), Failure> {
         listed(reactor.xml_addrs()),
         listed(reactor.interactive_addrs())
     );
+    if !reactor.web_addrs().is_empty() {
+        gmetad_core::life!("the pages are at {}", listed(reactor.web_addrs()));
+    }
     if let Terminal::Left = terminal {
         logging::flush();
         daemon::leave_terminal().map_err(Failure::Terminal)?;

@@ -14,6 +14,7 @@ use std::process::{Child, Command};
 
 use nix::unistd::geteuid;
 use support::peers::{FakeSource, Script, document};
+use support::web::get;
 use support::{DEADLINE, Gmetad, ask, configure, gmetad, listening, read, wait_for, wait_until};
 
 fn cluster(name: &str) -> Vec<u8> {
@@ -212,6 +213,68 @@ mod own_network {
                     .count(),
                 1
             );
+        });
+    }
+
+    #[cfg(feature = "web")]
+    #[test]
+    #[ignore = "needs a network of its own, as contrib/test.sh tries to have one"]
+    fn who_may_not_see_the_pages_is_told_which_line_lets_it() {
+        let test = "who_may_not_see_the_pages_is_told_which_line_lets_it";
+        inside(test, "true", || {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let directives = "write_rrds off\nweb_port 0\ntrusted_hosts 192.0.2.0/24\n\
+                              web_trusted_hosts 192.0.2.2\n";
+            let mut gmetad = Everywhere::start(folder.path(), directives);
+            let web_port = |gmetad: &Everywhere| {
+                wait_for("the port of the pages", || {
+                    let log = read(&gmetad.log);
+                    let (_, rest) = log.split_once("the pages are at ")?;
+                    let (address, _) = rest.split_once('\n')?;
+                    address.parse::<SocketAddr>().ok().map(|it| it.port())
+                })
+            };
+            let page = |address: &str, port: u16, target: &str| {
+                let to = SocketAddr::from((address.parse::<IpAddr>().expect("one"), port));
+                get(to, target)
+            };
+            let port = web_port(&gmetad);
+            for (port, target) in [(port, "/"), (gmetad.interactive_port, "/ui/")] {
+                assert_eq!(page("192.0.2.2", port, target).code, 200, "{target}");
+                assert_eq!(page("127.0.0.1", port, target).code, 200, "{target}");
+                let refused = page("192.0.2.1", port, target);
+                assert_eq!(refused.code, 403, "{target}");
+                let line = "\n    web_trusted_hosts 192.0.2.1\n";
+                assert!(refused.text().contains(line), "{}", refused.text());
+            }
+            let find = "/graphite/metrics/find?query=*";
+            assert_eq!(
+                page("192.0.2.1", port, find).code,
+                403,
+                "the rule of its port"
+            );
+            if cfg!(feature = "graphite") {
+                let answer = page("192.0.2.1", gmetad.interactive_port, find);
+                assert_eq!(answer.code, 200, "{}", answer.text());
+            }
+            wait_until("a line about it", || {
+                let line = "client 192.0.2.1: sees no pages, it is not in web_trusted_hosts";
+                read(&gmetad.log).contains(line)
+            });
+            // At a reload, the list goes, and the pages are for those who may connect.
+            let conf = folder.path().join("gmetad.conf");
+            let changed = read(&conf).replace("web_trusted_hosts 192.0.2.2\n", "");
+            let changed = changed.replace("192.0.2.0/24", "192.0.2.1");
+            std::fs::write(&conf, changed).expect("our own folder");
+            let pid = support::pid_of(&gmetad.child);
+            nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).expect("it runs");
+            wait_until("the pages for another", || {
+                page("192.0.2.1", port, "/").code == 200
+            });
+            let refused = page("192.0.2.2", port, "/");
+            let line = "\n    trusted_hosts 192.0.2.2\n";
+            assert!(refused.text().contains(line), "{}", refused.text());
+            let _ = gmetad.child.kill();
         });
     }
 

@@ -83,6 +83,8 @@ pub struct Config {
     pub xml_port: u16,
     /// Port of requests by path; 0: the system chooses.
     pub interactive_port: u16,
+    /// Port of the pages; 0: the system chooses; `None`: they have none of their own.
+    pub web_port: Option<u16>,
     /// Names of this machine in HTTP requests, beside those it knows itself; `*`: any name.
     pub http_host_names: Vec<String>,
     /// Whose web pages may read what is served over HTTP, as `scheme://host[:port]`; `*`: all.
@@ -133,6 +135,7 @@ impl Config {
             bind_address: None,
             xml_port: 8651,
             interactive_port: 8652,
+            web_port: None,
             http_host_names: Vec::new(),
             http_allow_origin: Vec::new(),
             setuid_username: Some("nobody".into()),

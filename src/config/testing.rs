@@ -136,6 +136,8 @@ pub(super) const SAMPLES: &[(&str, &str, &str)] = &[
     ("bind_address", "::1", ""),
     ("xml_port", "1", ""),
     ("interactive_port", "2", ""),
+    ("web_port", "3", ""),
+    ("web_trusted_hosts", "198.51.100.0/24 people.example", ""),
     ("http_host_names", "web.example \"*\"", ""),
     ("http_allow_origin", "http://g:3000 \"*\"", ""),
     ("setuid", "off", ""),

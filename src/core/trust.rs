@@ -14,6 +14,8 @@ pub struct TrustConfig {
     pub all: bool,
     /// In file order.
     pub entries: Vec<TrustEntry>,
+    /// `web_trusted_hosts`, in file order; empty: as all else.
+    pub pages: Vec<TrustEntry>,
 }
 
 /// One word of `trusted_hosts`.
@@ -45,34 +47,57 @@ impl fmt::Display for TrustEntry {
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     all: bool,
+    hosts: Hosts,
+    /// Who may see the pages, if that is another matter.
+    pages: Option<Hosts>,
+}
+
+/// A list of hosts.
+#[derive(Clone, Debug, Default)]
+struct Hosts {
     blocks: Vec<IpNet>,
     names: Vec<(String, Vec<IpAddr>)>,
+}
+
+impl Hosts {
+    fn new(entries: &[TrustEntry]) -> Hosts {
+        let mut hosts = Hosts::default();
+        for entry in entries {
+            match entry {
+                TrustEntry::Block(block) => hosts.blocks.push(*block),
+                TrustEntry::Name(name) => {
+                    if !hosts.names.iter().any(|(known, _)| known == name) {
+                        hosts.names.push((name.clone(), Vec::new()));
+                    }
+                }
+            }
+        }
+        hosts
+    }
+
+    fn has(&self, address: IpAddr) -> bool {
+        let has_address = |(_, addresses): &(String, Vec<IpAddr>)| addresses.contains(&address);
+        self.blocks.iter().any(|block| block.contains(&address))
+            || self.names.iter().any(has_address)
+    }
 }
 
 impl Trust {
     /// The rule before names are resolved. An unresolved name allows nobody.
     pub fn new(config: &TrustConfig) -> Self {
-        let mut trust = Trust {
+        let is_listed = !config.pages.is_empty();
+        Trust {
             all: config.all,
-            ..Trust::default()
-        };
-        for entry in &config.entries {
-            match entry {
-                TrustEntry::Block(block) => trust.blocks.push(*block),
-                TrustEntry::Name(name) => {
-                    if !trust.names.iter().any(|(known, _)| known == name) {
-                        trust.names.push((name.clone(), Vec::new()));
-                    }
-                }
-            }
+            hosts: Hosts::new(&config.entries),
+            pages: is_listed.then(|| Hosts::new(&config.pages)),
         }
-        trust
     }
 
     /// This rule with the addresses that another one has of the same names.
     #[must_use]
     pub fn with_addresses_of(mut self, other: &Trust) -> Trust {
-        for (name, addresses) in &other.names {
+        let lists = std::iter::once(&other.hosts).chain(&other.pages);
+        for (name, addresses) in lists.flat_map(|hosts| &hosts.names) {
             self.set_addresses(name, addresses);
         }
         self
@@ -80,25 +105,66 @@ impl Trust {
 
     /// The names to resolve, each once.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(|(name, _)| name.as_str())
+        let of_pages = self.pages.iter().flat_map(|pages| &pages.names);
+        let known = &self.hosts.names;
+        let further = of_pages.filter(|(name, _)| !known.iter().any(|(it, _)| it == name));
+        known.iter().chain(further).map(|(name, _)| name.as_str())
     }
 
     /// Replaces the addresses of a name. Unknown names are ignored.
     pub fn set_addresses(&mut self, name: &str, addresses: &[IpAddr]) {
-        if let Some((_, known)) = self.names.iter_mut().find(|(known, _)| known == name) {
-            *known = addresses.iter().map(IpAddr::to_canonical).collect();
+        let lists = std::iter::once(&mut self.hosts).chain(&mut self.pages);
+        for (known, of_name) in lists.flat_map(|hosts| &mut hosts.names) {
+            if known == name {
+                *of_name = addresses.iter().map(IpAddr::to_canonical).collect();
+            }
         }
     }
 
     /// Whether a client at this address is answered.
     pub fn allows(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.all
-            || address.is_loopback()
-            || self.blocks.iter().any(|block| block.contains(&address))
-            || self
-                .names
-                .iter()
-                .any(|(_, addresses)| addresses.contains(&address))
+        self.all || address.is_loopback() || self.hosts.has(address)
+    }
+
+    /// Whether it may see the pages.
+    pub fn allows_pages(&self, address: IpAddr) -> bool {
+        match &self.pages {
+            Some(pages) => {
+                let address = address.to_canonical();
+                address.is_loopback() || pages.has(address)
+            }
+            None => self.allows(address),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_have_a_list_of_their_own_or_that_of_all_else() {
+        let name = |name: &str| TrustEntry::Name(name.into());
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let (ours, theirs) = (address("192.0.2.1"), address("198.51.100.7"));
+        let mut config = TrustConfig {
+            entries: vec![name("a"), name("b")],
+            ..TrustConfig::default()
+        };
+        let mut trust = Trust::new(&config);
+        trust.set_addresses("a", &[ours]);
+        assert!(trust.allows_pages(ours) && !trust.allows_pages(theirs));
+        config.pages = vec![name("a"), name("c")];
+        let mut trust = Trust::new(&config).with_addresses_of(&trust);
+        assert_eq!(trust.names().collect::<Vec<_>>(), ["a", "b", "c"]);
+        trust.set_addresses("c", &[theirs]);
+        assert!(trust.allows_pages(ours), "its address is known");
+        assert!(trust.allows_pages(theirs) && !trust.allows(theirs));
+        config.pages = vec![name("c")];
+        config.all = true;
+        let trust = Trust::new(&config);
+        assert!(trust.allows(ours) && !trust.allows_pages(ours));
+        assert!(trust.allows_pages(address("::1")), "this machine always");
     }
 }

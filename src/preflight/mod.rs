@@ -264,16 +264,18 @@ impl<'a> Look<'a> {
             bind_address,
             xml_port,
             interactive_port,
+            web_port,
             ..
         } = *self.config;
         for (name, port) in [
-            ("xml_port", xml_port),
-            ("interactive_port", interactive_port),
+            ("xml_port", Some(xml_port)),
+            ("interactive_port", Some(interactive_port)),
+            ("web_port", web_port),
         ] {
             // The system finds one that is free.
-            if port == 0 {
+            let Some(port) = port.filter(|port| *port != 0) else {
                 continue;
-            }
+            };
             if let Err((address, error)) = self.world.port(bind_address, port) {
                 self.port(name, address, &error);
             }
@@ -327,9 +329,15 @@ impl<'a> Look<'a> {
             let hosts = source.hosts.iter().map(|host| (of.clone(), &*host.host));
             names.extend(hosts);
         }
-        for entry in &self.config.trust.entries {
-            if let TrustEntry::Name(name) = entry {
-                names.push(("trusted_hosts".into(), name));
+        let trust = &self.config.trust;
+        for (directive, entries) in [
+            ("trusted_hosts", &trust.entries),
+            ("web_trusted_hosts", &trust.pages),
+        ] {
+            for entry in entries {
+                if let TrustEntry::Name(name) = entry {
+                    names.push((directive.into(), name));
+                }
             }
         }
         let of_exports = hosts

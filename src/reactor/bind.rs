@@ -76,6 +76,10 @@ impl Reactor {
             config.interactive_port,
         )?;
         reactor.interactive_addrs.push(interactive);
+        if let Some(port) = config.web_port {
+            let web = reactor.listen("web_port", Port::Web, port)?;
+            reactor.web_addrs.push(web);
+        }
         if let Some(path) = &config.rrd.listen
             && config.rrd.write
         {
@@ -104,6 +108,7 @@ impl Reactor {
             reloading: Reloading::No,
             xml_addrs: Vec::new(),
             interactive_addrs: Vec::new(),
+            web_addrs: Vec::new(),
         })
     }
 

@@ -12,7 +12,7 @@ use super::TURN_BYTES;
 use super::clock::Clock;
 use super::listen::Port;
 use super::nuisance::Nuisance;
-use super::rooms;
+use super::rooms::{self, Visitor};
 use super::shared::Shared;
 use super::slots::{Key, Turn};
 use gmetad_core::answer::query::{Query, Selection};
@@ -20,7 +20,7 @@ use gmetad_core::answer::walk::Body;
 use gmetad_core::answer::xml::Render;
 use gmetad_core::client::{Action, Client, Request};
 use gmetad_core::http;
-use gmetad_core::http::{Asked, Context, Door, Refusal};
+use gmetad_core::http::{Asked, Context, Door, Head, Refusal};
 use gmetad_core::model::Mono;
 
 /// Least that a write counts against the turn's budget: making the bytes may cost more than sending
@@ -61,7 +61,7 @@ impl Connection {
             key,
             machine: match port {
                 Port::Xml => Client::of_xml_port(now),
-                Port::Interactive => Client::of_interactive_port(now),
+                Port::Interactive | Port::Web => Client::of_interactive_port(now),
             },
             stream,
             // Unknown yet. A try costs one system call.
@@ -94,7 +94,7 @@ impl Connection {
         let clients = &mut shared.clients;
         match self.port {
             Port::Xml => clients.xml.add(took, now_ms),
-            Port::Interactive => clients.interactive.add(took, now_ms),
+            Port::Interactive | Port::Web => clients.interactive.add(took, now_ms),
         }
     }
 
@@ -199,15 +199,23 @@ impl Connection {
                 {
                     shared.tell(self.address, Nuisance::Fault, refusal);
                 }
-                if rooms::answer(
-                    &mut self.machine,
-                    (self.key, self.address),
-                    (Door::Interactive, &head),
-                    shared,
-                ) {
+                let visitor = Visitor {
+                    address: self.address,
+                    key: self.key,
+                    door: match self.port {
+                        Port::Xml | Port::Interactive => Door::Interactive,
+                        Port::Web => Door::Web,
+                    },
+                };
+                if rooms::answer(visitor, &head, &mut self.machine, shared) {
                     return;
                 }
                 self.page(&Asked::of_head(&head), head.field("Origin"), shared)
+            }
+            // Who sends it may not be trusted with more than a refusal.
+            Request::Line(line) if self.port == Port::Web => {
+                let head = Head::refused(&line, Refusal::RequestLine);
+                self.page(&Asked::of_head(&head), None, shared)
             }
             Request::Line(line) => match Asked::of_plain_line(&line) {
                 Some(asked) => self.page(&asked, None, shared),

@@ -1,4 +1,4 @@
-//! Listening sockets of the XML port and the interactive port.
+//! Listening sockets of the XML port, the interactive port and the port of the pages.
 //!
 //! Who may connect is decided in `admission`.
 
@@ -26,6 +26,8 @@ pub(super) enum Port {
     Xml,
     /// What the request asks for.
     Interactive,
+    /// The pages. Who may not see them is told so.
+    Web,
 }
 
 /// A listening port.

@@ -86,6 +86,7 @@ pub struct Reactor {
     reloading: Reloading,
     xml_addrs: Vec<SocketAddr>,
     interactive_addrs: Vec<SocketAddr>,
+    web_addrs: Vec<SocketAddr>,
 }
 
 impl Reactor {
@@ -104,6 +105,11 @@ impl Reactor {
     /// Where requests by path are served.
     pub fn interactive_addrs(&self) -> &[SocketAddr] {
         &self.interactive_addrs
+    }
+
+    /// Where the pages are served at a port of their own.
+    pub fn web_addrs(&self) -> &[SocketAddr] {
+        &self.web_addrs
     }
 
     /// Polls, serves and feeds the plugins until SIGTERM or SIGINT. Returns the name of the signal.

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use super::Reactor;
+use super::nuisance::Nuisance;
 use super::shared::Shared;
 use super::slot::Slot;
 use super::slots::Key;
@@ -15,7 +16,7 @@ use gmetad_core::client::Client;
 use gmetad_core::history::{Question, Refused};
 use gmetad_core::http::{
     self, Continue, Door, Head, HttpAnswer, Later, Method, PageContext, PageRequest, Reply, Room,
-    Rooms, Way,
+    Rooms, Status, Way,
 };
 
 /// Which rooms are built in.
@@ -24,14 +25,60 @@ const ROOMS: Rooms = Rooms {
     graphite: graphite::LEFT_OUT.is_none(),
 };
 
+/// Who asks, and where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Visitor {
+    pub(super) address: IpAddr,
+    pub(super) key: Key,
+    pub(super) door: Door,
+}
+
+impl Visitor {
+    /// Whether the pages' own rule lets it in. It does not count for Graphite's API on the
+    /// interactive port, which is data as all else there.
+    fn may_enter(self, way: &Way, shared: &Shared) -> bool {
+        let is_about_pages = match way {
+            Way::Room(request) => self.door == Door::Web || request.room != Room::Graphite,
+            Way::To(_) => self.door == Door::Web,
+            Way::Other => false,
+        };
+        !is_about_pages || shared.trust.allows_pages(self.address)
+    }
+
+    /// What it is told if not. The refusal is counted and logged.
+    fn refusal(self, shared: &mut Shared) -> HttpAnswer {
+        let directive = if shared.config.trust.pages.is_empty() {
+            "trusted_hosts"
+        } else {
+            "web_trusted_hosts"
+        };
+        let address = self.address;
+        shared.clients.untrusted += 1;
+        let what = format!("sees no pages, it is not in {directive}");
+        shared.tell(address, Nuisance::Untrusted, &what);
+        shared.look_up_names_soon();
+        let text = format!(
+            "{address} may not see these pages. This line in gmetad.conf lets it, from the next \
+             reload on:\n\n    {directive} {address}"
+        );
+        HttpAnswer::text(Status::Forbidden, "Cache-Control: no-store\r\n", &text)
+    }
+}
+
 /// Answers a request for one of the rooms, or has it answered. Returns whether it was for one.
 pub(super) fn answer(
+    visitor: Visitor,
+    head: &Head,
     machine: &mut Client,
-    asker: (Key, IpAddr),
-    (door, head): (Door, &Head),
     shared: &mut Shared,
 ) -> bool {
-    let request = match door.way(head, ROOMS) {
+    let way = visitor.door.way(head, ROOMS);
+    if !visitor.may_enter(&way, shared) {
+        let answer = visitor.refusal(shared);
+        machine.answer(answer.into_body(head.method), shared.now.mono);
+        return true;
+    }
+    let request = match way {
         Way::Room(request) => request,
         Way::To(location) => {
             let answer = HttpAnswer::see_other(&location);
@@ -44,7 +91,9 @@ pub(super) fn answer(
         Reply::Ready(answer) => {
             machine.answer(answer.into_body(request.method), shared.now.mono);
         }
-        Reply::Ask(question, then) => ask(machine, asker, request.method, (question, then), shared),
+        Reply::Ask(question, then) => {
+            ask(machine, visitor, request.method, (question, then), shared);
+        }
     }
     true
 }
@@ -67,19 +116,20 @@ fn enter(request: &PageRequest, shared: &mut Shared) -> Reply {
 /// Has history read and the answer made of it.
 fn ask(
     machine: &mut Client,
-    (key, address): (Key, IpAddr),
+    visitor: Visitor,
     method: Method,
     (question, then): (Question, Continue),
     shared: &mut Shared,
 ) {
     let now = shared.now.mono;
-    let Later { wait, late, errand } = match http::later(method, address, &mut shared.errands) {
-        Ok(later) => later,
-        Err(body) => return machine.answer(body, now),
-    };
+    let Later { wait, late, errand } =
+        match http::later(method, visitor.address, &mut shared.errands) {
+            Ok(later) => later,
+            Err(body) => return machine.answer(body, now),
+        };
     machine.wait(wait, late, now);
     let request = HistoryRequest {
-        client: key.number(),
+        client: visitor.key.number(),
         method,
         errand,
         question,

@@ -3,7 +3,7 @@
 use crate::support::{Gmetad, configure, gmetad};
 
 /// Whether each part is built in, and a directive that needs it.
-const PARTS: [(&str, bool, &str); 3] = [
+const PARTS: [(&str, bool, &str); 4] = [
     ("rrd", cfg!(feature = "rrd"), "write_rrds on"),
     (
         "export",
@@ -15,6 +15,7 @@ const PARTS: [(&str, bool, &str); 3] = [
         cfg!(feature = "loader"),
         "plugins_dir /nonexistent",
     ),
+    ("web", cfg!(feature = "web"), "web_port 0"),
 ];
 
 /// The lines that say that a part is missing.

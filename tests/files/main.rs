@@ -5,6 +5,7 @@
 mod against_peers_rrd;
 mod expire;
 mod heal;
+mod history;
 mod rivals;
 mod rrd;
 mod rrd_cache;

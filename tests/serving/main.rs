@@ -13,6 +13,7 @@ mod http;
 mod other_sites;
 mod peers_themselves;
 mod prometheus;
+mod rooms;
 #[path = "../support/mod.rs"]
 mod support;
 mod three_levels;

@@ -7,6 +7,9 @@ use crate::error::Problem;
 use crate::lists;
 use crate::values::{self, Fault};
 use crate::written::{list, one, toggle};
+use gmetad_core::trust::{TrustConfig, TrustEntry};
+
+const HOSTS: &str = "addresses, blocks of addresses and host names";
 
 pub(crate) const DIRECTIVES: &[Known] = &[
     known(
@@ -51,8 +54,8 @@ pub(crate) const DIRECTIVES: &[Known] = &[
     .at_reload(|it, new| it.case_sensitive_hostnames = new.case_sensitive_hostnames),
     known(
         "trusted_hosts",
-        "addresses, blocks of addresses and host names",
-        trusted_hosts,
+        HOSTS,
+        |draft, args| trust_hosts(draft, args, "trusted_hosts", |trust| &mut trust.entries),
         |it| list(&it.trust.entries),
     )
     .adding()
@@ -89,6 +92,23 @@ pub(crate) const DIRECTIVES: &[Known] = &[
     )
     .exact()
     .rows(|it| row("interactive_port", Some(port(it, it.interactive_port)))),
+    known(
+        "web_port",
+        PORT,
+        |draft, args| args.set_some(&mut draft.config.web_port, values::listen_port),
+        |it| list(it.web_port),
+    )
+    .exact()
+    .rows(|it| row("web_port", it.web_port.map(|number| port(it, number)))),
+    known(
+        "web_trusted_hosts",
+        HOSTS,
+        |draft, args| trust_hosts(draft, args, "web_trusted_hosts", |trust| &mut trust.pages),
+        |it| list(&it.trust.pages),
+    )
+    .adding()
+    .rows(trusted_with_pages)
+    .at_reload(|it, new| it.trust.pages.clone_from(&new.trust.pages)),
     known(
         "http_host_names",
         "host names, or *",
@@ -166,6 +186,15 @@ fn trusted(config: &Config) -> Rows {
     row("trusts", Some(text))
 }
 
+fn trusted_with_pages(config: &Config) -> Rows {
+    let entries = config.trust.pages.iter().map(ToString::to_string);
+    let names: Vec<String> = std::iter::once("this machine".into())
+        .chain(entries)
+        .collect();
+    let is_listed = !config.trust.pages.is_empty();
+    row("trusts with the pages", is_listed.then(|| names.join(", ")))
+}
+
 fn port(config: &Config, port: u16) -> String {
     let port = match port {
         0 => "a port chosen by the system".into(),
@@ -177,26 +206,31 @@ fn port(config: &Config, port: u16) -> String {
     }
 }
 
-/// `trusted_hosts HOST ...`: what is not a host trusts nobody.
-fn trusted_hosts(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
+/// `trusted_hosts HOST ...` and its like: what is not a host trusts nobody.
+fn trust_hosts(
+    draft: &mut Draft,
+    args: &Args<'_>,
+    directive: &str,
+    entries: fn(&mut TrustConfig) -> &mut Vec<TrustEntry>,
+) -> Result<(), Problem> {
     for part in lists::parts(draft, args) {
         match values::trust_entry(part) {
-            Ok(entry) => draft.config.trust.entries.push(entry),
+            Ok(entry) => entries(&mut draft.config.trust).push(entry),
             Err(Fault::NoPortHere) => {
                 let (host, _) = part.rsplit_once(':').unwrap_or((part, ""));
                 let entry = args.check(host, values::trust_entry)?;
-                draft.config.trust.entries.push(entry);
-                let text = format!("trusted_hosts: {part} is read as {host}; ports are ignored");
+                entries(&mut draft.config.trust).push(entry);
+                let text = format!("{directive}: {part} is read as {host}; ports are ignored");
                 draft.warn(args.at, text);
             }
             Err(Fault::Block) => args.check(part, values::trust_entry).map(drop)?,
             Err(fault) => {
                 let text = match in_place_of_wildcard(part) {
                     Some(instead) => format!(
-                        "trusted_hosts: \"{part}\" trusts nobody, since patterns are not \
+                        "{directive}: \"{part}\" trusts nobody, since patterns are not \
                          supported; write {instead}"
                     ),
-                    None => format!("trusted_hosts: \"{part}\" trusts nobody: it {fault}"),
+                    None => format!("{directive}: \"{part}\" trusts nobody: it {fault}"),
                 };
                 draft.warn(args.at, text);
             }

@@ -5,10 +5,13 @@ use gmetad_core::http::{HttpAnswer, PageContext, PageRequest, Reply, Status};
 
 use super::Removal;
 
-/// Nothing is configured for it.
+/// They have no port.
 pub const LEFT_OUT: Option<Removal> = Some(remove);
 
-fn remove(_config: &mut Config) {}
+fn remove(config: &mut Config) {
+    config.web_port = None;
+    config.trust.pages.clear();
+}
 
 /// Is not called, as no request leads here.
 pub fn answer(_request: &PageRequest, _context: &mut PageContext<'_>) -> Reply {
