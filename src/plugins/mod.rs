@@ -46,10 +46,8 @@ const STACK_BYTES: usize = 8 * 1024 * 1024;
 /// where the system gives no thread.
 pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     let counters = Arc::<RrdCounters>::default();
-    // First, so that an alert does not wait for files.
-    let mut built_in = Vec::from_iter(alert::plugin(config));
     let files = rrd::parts(config, &counters);
-    built_in.extend(files.plugins);
+    let mut built_in = Vec::from(files.plugins);
     built_in.extend(EXPORTS.iter().filter_map(|export| export.plugin(config)));
     if config.plugins_dir.is_some() {
         loader::watch();
@@ -60,6 +58,8 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
             Some(file) => status.begin_loading(file),
             None => status.end(),
         });
+        // First of ours, so that an alert does not wait for files.
+        plugins.extend(alert::plugin(&config, &status.alerts));
         plugins.extend(built_in);
         Chain::new(&config, plugins, &left_out, Arc::clone(status))
     };

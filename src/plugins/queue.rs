@@ -16,7 +16,7 @@ use super::parts::rrd::{RrdCounters, SessionAnswer, SessionRequest};
 use super::status::{QueueStatus, Status};
 use gmetad_core::model::{Mono, Node};
 use gmetad_core::plugin::{RootUpdate, Update};
-use gmetad_core::status::{ExportStatus, PluginStatus, RrdStatus};
+use gmetad_core::status::{ActiveAlerts, ExportStatus, PluginStatus, RrdStatus};
 
 /// Updates in the channel at most.
 pub(super) const CHANNEL_EVENTS: usize = 128;
@@ -292,6 +292,11 @@ impl PluginHandle {
     /// How each plugin does, in the order of the chain.
     pub fn plugins(&self) -> Vec<PluginStatus> {
         self.status.plugins()
+    }
+
+    /// Alerts that are active.
+    pub fn alerts(&self) -> ActiveAlerts {
+        self.status.alerts.active()
     }
 
     /// What was done to round-robin files.

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use gmetad_core::plugin::Plugin;
 use gmetad_core::status::{ExportCounters, ExportStatus, PluginState, PluginStatus};
 
+use super::alert::Board;
 use super::file_name;
 use super::parts::loader::LeftOut;
 
@@ -35,6 +36,8 @@ pub struct Status {
     loading: Mutex<String>,
     /// Set once all files are loaded.
     roster: OnceLock<Roster>,
+    /// Alerts that are active.
+    pub(super) alerts: Arc<Board>,
 }
 
 /// All plugins that there are.

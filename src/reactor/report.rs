@@ -66,6 +66,7 @@ impl Shared {
                 stalled: plugins.stalled(now),
             };
             report.plugins = plugin_reports(plugins);
+            report.alerts = plugins.alerts();
             report.files = plugins.rrd();
         }
         report

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::support::peers::{FakeSource, Script, document};
+use crate::support::web::get;
 use crate::support::{Gmetad, configure, gmetad, read, wait_for, wait_until};
 use nix::sys::signal::Signal;
 
@@ -37,6 +38,25 @@ fn keeper(folder: &Path) -> String {
 fn told(folder: &Path, number: usize) -> String {
     let file = folder.join(format!("told.{number}"));
     wait_for("a program to be run", || file.exists().then(|| read(&file)))
+}
+
+#[test]
+#[cfg_attr(not(feature = "web"), ignore = "needs the feature web")]
+fn the_first_page_shows_an_alert_for_as_long_as_it_is_active() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = FakeSource::start(Script::Serve(cluster("web&lt;1&gt;", "7.5")));
+    let directives = format!(
+        "data_source s 1 127.0.0.1:{}\nalert {{\n\
+         metricrule load_one \"$val > 5\" \"too busy\"\n}}",
+        source.port()
+    );
+    let gmetad = Gmetad::start(folder.path(), &directives);
+    let page = || get(gmetad.interactive(), "/ui/").text();
+    let said = "too busy: load_one of web&lt;1&gt; in c is 7.5 per CPU";
+    wait_until("the alert on the page", || page().contains(said));
+    assert!(page().contains("1 active alert"));
+    source.script(Script::Serve(cluster("web&lt;1&gt;", "4")));
+    wait_until("the alert to be over", || !page().contains(said));
 }
 
 #[test]

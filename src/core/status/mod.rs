@@ -214,6 +214,30 @@ pub struct RrdStatus {
     pub journal_fails: bool,
 }
 
+/// Alerts that are active.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActiveAlerts {
+    /// How many there are.
+    pub count: usize,
+    /// The first of them, by cluster and host.
+    pub first: Vec<ActiveAlert>,
+}
+
+/// An alert that is active. Its texts have no control characters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ActiveAlert {
+    /// The cluster.
+    pub cluster: String,
+    /// The host.
+    pub host: String,
+    /// The metric.
+    pub metric: String,
+    /// All of it in a line, with the value as it was when it began.
+    pub said: String,
+    /// When its condition began to hold, in seconds since the epoch.
+    pub since: i64,
+}
+
 /// The queue to the plugin thread.
 #[derive(Clone, Debug, Default)]
 pub struct QueueReport {
@@ -273,6 +297,8 @@ pub struct Report {
     pub plugins: Vec<PluginStatus>,
     /// Invalid alert rules: the place and the fault of each, in a line.
     pub rules_left_out: Vec<String>,
+    /// Alerts that are active.
+    pub alerts: ActiveAlerts,
     /// RRD files and their cache.
     pub files: RrdStatus,
     /// The queue to the plugins.

@@ -8,8 +8,10 @@
 //! condition must hold starts anew. When a host or metric is dropped (DMAX), its alerts end as gone.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use board::Board;
 use facts::{Event, Facts};
 use gmetad_config::{AlertConfig, AlertRule, Config};
 use gmetad_core::complaint::{Complaint, span};
@@ -18,6 +20,7 @@ use gmetad_core::model::{Cluster, Host, Metric, Mono, Node, Now};
 use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
 use run::{Job, Runner};
 
+mod board;
 mod facts;
 mod mail;
 mod run;
@@ -28,9 +31,9 @@ const GONE_AFTER: Duration = Duration::from_secs(3600);
 const GONE_AFTER_INTERVALS: u32 = 4;
 
 /// The plugin, where the configuration has a section for it.
-pub(super) fn plugin(config: &Config) -> Option<Box<dyn Plugin>> {
+pub(super) fn plugin(config: &Config, board: &Arc<Board>) -> Option<Box<dyn Plugin>> {
     let config = config.alert.clone()?;
-    Some(Box::new(Alert::new(config)))
+    Some(Box::new(Alert::new(config, Arc::clone(board))))
 }
 
 struct Alert {
@@ -42,6 +45,8 @@ struct Alert {
     /// Number of updates, by which entries that the newest one lacks are found.
     round: u64,
     runner: Option<Runner>,
+    /// What is active, for the pages.
+    board: Arc<Board>,
 }
 
 struct WatchedCluster {
@@ -90,12 +95,13 @@ struct Place<'a> {
 }
 
 impl Alert {
-    fn new(config: AlertConfig) -> Alert {
+    fn new(config: AlertConfig, board: Arc<Board>) -> Alert {
         Alert {
             clusters: HashMap::new(),
             untold: vec![Complaint::new(); config.rules.len()],
             round: 0,
             runner: None,
+            board,
             config,
         }
     }
@@ -274,6 +280,7 @@ impl Alert {
     }
 
     fn tell(&mut self, facts: &Facts) {
+        self.board.note(facts);
         let lasted = span(facts.lasted);
         // Errors, so that they are logged at the default level.
         match facts.event {
@@ -368,8 +375,6 @@ impl Plugin for Alert {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use gmetad_core::condition::Condition;
     use gmetad_core::model::{HostInfo, MetricDef, MetricFields, Mono, order_by_name};
@@ -382,10 +387,11 @@ mod tests {
             message: format!("{metric} is bad"),
             hold: Duration::from_secs(seconds),
         });
-        Alert::new(AlertConfig {
+        let config = AlertConfig {
             rules: rules.collect(),
             ..AlertConfig::default()
-        })
+        };
+        Alert::new(config, Arc::default())
     }
 
     /// What is said of a cluster with these values of the metric `m`, by host.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gmetad_core::history::Owner;
 use gmetad_core::http::{PageContext, Reply};
 use gmetad_core::model::{Node, Now, Snapshot};
-use gmetad_core::status::{Report as Status, SourceState, faults};
+use gmetad_core::status::{ActiveAlerts, Report as Status, SourceState, faults};
 use maud::{Markup, Render, html};
 
 use super::cluster::sums;
@@ -53,7 +53,7 @@ pub fn page(mut view: View, context: &mut PageContext<'_>) -> Reply {
         let mut out = frame.before();
         html! {
             h1 { (name_or(&snapshot.identity.name, "Grid")) }
-            (wrong(&status))
+            (wrong(&view, &status))
             (sums(&snapshot.summary))
             (notes(&history, refused.map(|it| it.to_string()).as_deref()))
             (table(&view, &snapshot, &chosen, now))
@@ -97,13 +97,14 @@ fn chosen(view: &View, snapshot: &Snapshot) -> Vec<usize> {
 }
 
 /// Sources that do not answer, and what else an operator should act on.
-fn wrong(status: &Status) -> Markup {
+fn wrong(view: &View, status: &Status) -> Markup {
     let down = || {
         let sources = status.sources.iter();
         sources.filter(|source| source.state == SourceState::Down)
     };
     let faults = faults(status);
     html! {
+        (alerts(view, &status.alerts))
         @if down().next().is_some() {
             div.box.err role="alert" {
                 strong { (down().count()) " of " (status.sources.len())
@@ -123,6 +124,28 @@ fn wrong(status: &Status) -> Markup {
             div.box.err role="alert" {
                 strong { "This gmetad" }
                 ul { @for fault in &faults { li { (fault) } } }
+            }
+        }
+    }
+}
+
+fn alerts(view: &View, alerts: &ActiveAlerts) -> Markup {
+    html! {
+        @if alerts.count > 0 {
+            div.box.err role="alert" {
+                strong { (alerts.count) " active " (if alerts.count == 1 { "alert" } else { "alerts" }) }
+                @if alerts.count > alerts.first.len() { ", the first " (alerts.first.len()) ":" }
+                ul {
+                    @for alert in &alerts.first {
+                        @let link = Link::to("metric").with("c", &alert.cluster);
+                        @let link = link.with("h", &alert.host).with("m", &alert.metric);
+                        li {
+                            a href=(link.with_tail(view.tail())) { (alert.said) }
+                            " " small.soft { "for "
+                                (lasting(view.now.saturating_sub(alert.since.max(0) as u64))) }
+                        }
+                    }
+                }
             }
         }
     }
