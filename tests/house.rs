@@ -54,6 +54,7 @@ const CORE_ARROWS: Arrows = &[
     ("condition", &["model"]),
     ("summary", &["model"]),
     ("timers", &["model"]),
+    ("room", &["model"]),
     ("answer", &["model", "share"]),
     ("ingest", &["model", "summary"]),
     ("store", &["model", "summary", "ingest"]),
@@ -63,7 +64,7 @@ const CORE_ARROWS: Arrows = &[
         "http",
         &["model", "share", "history", "pending", "answer", "status"],
     ),
-    ("client", &["model", "pending", "answer", "http"]),
+    ("client", &["model", "room", "pending", "answer", "http"]),
     ("plugin", &["model", "status"]),
 ];
 

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gmetad_core::client::{ANSWER_LIMIT, Action, Client, Fault, HEAD_LIMIT, LINGER_LIMIT, MAX_LINE_BYTES, MIN_BYTES_PER_SEC, OUT_BYTES, REQUEST_LIMIT, Request};
+use gmetad_core::client::{ANSWER_LIMIT, Action, Client, Fault, HEAD_LIMIT, LINGER_LIMIT, Limits, MAX_LINE_BYTES, MIN_BYTES_PER_SEC, OUT_BYTES, REQUEST_LIMIT, Request};
 use gmetad_core::model::Mono;
 use gmetad_core::pending::{Errand, Errands, PENDING_LIMIT};
 use gmetad_core::answer::walk::Body;
@@ -224,11 +224,11 @@ impl World {
                 Action::Close(fault) => {
                     self.closed = true;
                     match fault {
-                        Some(Fault::LongLine) => {
+                        Some(Fault::LongLine(_)) => {
                             assert!(!self.asked && self.sent > MAX_LINE_BYTES);
                         }
-                        Some(Fault::NoRequest | Fault::Tls) => assert!(!self.asked),
-                        Some(Fault::Stalled | Fault::Slow | Fault::Outlived) => {
+                        Some(Fault::NoRequest(_) | Fault::Tls) => assert!(!self.asked),
+                        Some(Fault::Stalled(_) | Fault::Slow | Fault::Outlived) => {
                             assert!(self.asked && !self.whole);
                         }
                         Some(Fault::Gone) => assert!(!self.whole),
@@ -255,8 +255,8 @@ fuzz_target!(|data: &[u8]| {
         later: port & 2 != 0,
         errand: None,
         client: match port % 2 {
-            0 => Client::of_interactive_port(Mono(0)),
-            _ => Client::of_xml_port(Mono(0)),
+            0 => Client::of_interactive_port(Limits::default(), Mono(0)),
+            _ => Client::of_xml_port(Limits::default(), Mono(0)),
         },
         len: usize::from(len) * 8,
         piece: usize::from(piece).max(1),

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gmetad_core::client::Limits;
 use gmetad_core::condition::Condition;
 use gmetad_core::ingest::ParseSettings;
 use gmetad_core::plugin::Directive;
@@ -89,6 +90,8 @@ pub struct Config {
     pub http_host_names: Vec<String>,
     /// Whose web pages may read what is served over HTTP, as `scheme://host[:port]`; `*`: all.
     pub http_allow_origin: Vec<String>,
+    /// Limits of clients.
+    pub clients: ClientConfig,
     /// User to become after the ports are bound, when started as root.
     pub setuid_username: Option<String>,
     /// umask for new files and directories.
@@ -138,6 +141,7 @@ impl Config {
             web_port: None,
             http_host_names: Vec::new(),
             http_allow_origin: Vec::new(),
+            clients: ClientConfig::default(),
             setuid_username: Some("nobody".into()),
             umask: 0o022,
             debug_level: 2,
@@ -216,6 +220,30 @@ pub struct SourceClusters {
     pub source: String,
     /// Names of clusters and grids.
     pub clusters: Vec<String>,
+}
+
+/// Limits of clients: how many, and what one may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientConfig {
+    /// `max_clients`; `None`: as many as descriptors allow, within reason.
+    pub most: Option<NonZero<u32>>,
+    /// `max_clients_per_address`; `None`: half of all.
+    pub most_of_address: Option<NonZero<u32>>,
+    /// Bytes of a request, and times.
+    pub limits: Limits,
+    /// `max_unread_kb`: unsent bytes of an answer that the kernel may hold.
+    pub unread_bytes: u32,
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        ClientConfig {
+            most: None,
+            most_of_address: None,
+            limits: Limits::default(),
+            unread_bytes: 256 << 10,
+        }
+    }
 }
 
 /// A plugin's section: `id { … }`.

@@ -147,6 +147,18 @@ pub enum Fault {
          one, without a path, or * for all"
     )]
     Origin,
+    /// Not a number of clients.
+    #[error("is not a number of clients; give 1 to 1000000")]
+    Clients,
+    /// Not a length of a request line.
+    #[error("is not a length of a request; give bytes from 256 to 65536")]
+    RequestBytes,
+    /// Not a time for a client.
+    #[error("is not a time; give seconds from 1 to 3600")]
+    ClientTime,
+    /// Not an amount of unsent bytes.
+    #[error("is not a size; give kilobytes from 16 to 65536")]
+    Kilobytes,
     /// An empty value.
     #[error("is empty; give a value, or remove the line")]
     Empty,
@@ -309,6 +321,37 @@ fn host_name(text: &str) -> Result<String, Fault> {
         return Err(Fault::Ipv4);
     }
     Ok(text.into())
+}
+
+/// How many clients there may be.
+pub(super) fn clients(text: &str) -> Result<Option<NonZero<u32>>, Fault> {
+    let number = digits(text).filter(|number| (1..=1_000_000).contains(number));
+    let number = number.ok_or(Fault::Clients)?;
+    Ok(NonZero::new(number as u32))
+}
+
+/// The longest request line, in bytes.
+pub(super) fn request_bytes(text: &str) -> Result<usize, Fault> {
+    match digits(text) {
+        Some(bytes @ 256..=65_536) => Ok(bytes as usize),
+        _ => Err(Fault::RequestBytes),
+    }
+}
+
+/// A time for a client, in seconds.
+pub(super) fn client_time(text: &str) -> Result<Duration, Fault> {
+    match digits(text) {
+        Some(seconds @ 1..=3600) => Ok(Duration::from_secs(seconds)),
+        _ => Err(Fault::ClientTime),
+    }
+}
+
+/// Kilobytes, as bytes.
+pub(super) fn kilobytes(text: &str) -> Result<u32, Fault> {
+    match digits(text) {
+        Some(kilobytes @ 16..=65_536) => Ok((kilobytes as u32) << 10),
+        _ => Err(Fault::Kilobytes),
+    }
 }
 
 /// A name by which HTTP clients know this machine, or `*`.
@@ -636,6 +679,31 @@ mod tests {
         assert_eq!(host("[::1]"), Ok("::1".into()));
         assert_eq!(host("localhost:1"), Err(Fault::NoPortHere));
         assert_eq!(host("[::1]:1"), Err(Fault::NoPortHere));
+    }
+
+    #[test]
+    fn limits_of_clients_have_their_edges() {
+        let count = |text| clients(text).map(|most| most.map(NonZero::get));
+        assert_eq!(count("1"), Ok(Some(1)));
+        assert_eq!(count("1000000"), Ok(Some(1_000_000)));
+        assert_eq!(request_bytes("256"), Ok(256));
+        assert_eq!(request_bytes("65536"), Ok(65_536));
+        assert_eq!(client_time("1"), Ok(Duration::from_secs(1)));
+        assert_eq!(client_time("3600"), Ok(Duration::from_secs(3600)));
+        assert_eq!(kilobytes("16"), Ok(16 << 10));
+        assert_eq!(kilobytes("65536"), Ok(64 << 20));
+        for bad in ["0", "1000001", "-1", "x"] {
+            assert_eq!(clients(bad), Err(Fault::Clients), "{bad}");
+        }
+        for bad in ["255", "65537", "2k"] {
+            assert_eq!(request_bytes(bad), Err(Fault::RequestBytes), "{bad}");
+        }
+        for bad in ["0", "3601", "1.5"] {
+            assert_eq!(client_time(bad), Err(Fault::ClientTime), "{bad}");
+        }
+        for bad in ["15", "65537"] {
+            assert_eq!(kilobytes(bad), Err(Fault::Kilobytes), "{bad}");
+        }
     }
 
     #[test]

@@ -2,72 +2,26 @@
 //!
 //! No sockets and no clock. It does not know the data: answers are handed to it.
 
+mod limits;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::walk::Body;
 use crate::http;
-use crate::http::{Head, Incoming, MAX_HEAD_BYTES, Refusal};
+use crate::http::{Head, Incoming, Refusal};
 use crate::model::Mono;
 use crate::pending::{Errand, PENDING_LIMIT, Wait};
+use crate::room::Standing;
 
-/// Longest request line, without its end.
-pub const MAX_LINE_BYTES: usize = 2048;
-
-/// Time for the request.
-pub const REQUEST_LIMIT: Duration = Duration::from_secs(10);
-
-/// Time for the rest of an HTTP request after its first line. Nothing in the rest is needed, so the
-/// request is answered without it then. C gmetad reads no more than the line either.
-pub const HEAD_LIMIT: Duration = Duration::from_secs(1);
-
-/// Time for a client to take the next bytes of its answer.
-pub const STALL_LIMIT: Duration = Duration::from_secs(30);
-
-/// Time for the whole answer; more for a long one, see `MIN_BYTES_PER_SEC`.
-pub const ANSWER_LIMIT: Duration = Duration::from_secs(60);
-
-/// Average rate that a client must reach once `ANSWER_LIMIT` has passed. It bounds how long a
-/// snapshot is held, and so how many snapshots there are.
-pub const MIN_BYTES_PER_SEC: u64 = 64 << 10;
-
-/// Time for a client to close its side once it has its answer.
-pub const LINGER_LIMIT: Duration = Duration::from_secs(2);
-
-/// Most bytes that a client may send beside its request.
-pub const MAX_STRAY_BYTES: usize = 64 << 10;
-
-/// Bytes of an answer that are made at a time.
-pub const OUT_BYTES: usize = 64 << 10;
+use limits::PATIENCE;
+pub use limits::{
+    ANSWER_LIMIT, Fault, HEAD_LIMIT, LINGER_LIMIT, Limits, MAX_LINE_BYTES, MAX_STRAY_BYTES,
+    MIN_BYTES_PER_SEC, OUT_BYTES, REQUEST_LIMIT, STALL_LIMIT,
+};
 
 /// The first byte of a TLS handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
-
-/// Why a connection was closed before the client had its answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The request line is too long.
-    #[error("its request line is longer than {MAX_LINE_BYTES} bytes")]
-    LongLine,
-    /// A TLS handshake, which is neither a request nor the start of a name.
-    #[error("it speaks TLS, as for https; this port has no TLS")]
-    Tls,
-    /// No request within the time limit.
-    #[error("it sent no request for {} s", REQUEST_LIMIT.as_secs())]
-    NoRequest,
-    /// It takes nothing of its answer.
-    #[error("it took nothing of its answer for {} s", STALL_LIMIT.as_secs())]
-    Stalled,
-    /// It takes its answer too slowly.
-    #[error("it took its answer too slowly, less than {MIN_BYTES_PER_SEC} bytes a second")]
-    Slow,
-    /// It is slow, and its snapshot is one of too many old ones.
-    #[error("it took its answer too slowly: too many old snapshots were kept for such clients")]
-    Outlived,
-    /// It closed the connection.
-    #[error("it closed the connection before it had its answer")]
-    Gone,
-}
 
 /// What the machine asks its owner to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +50,7 @@ pub enum Request {
 /// Serves one connection.
 pub struct Client {
     state: ClientState,
+    limits: Limits,
     actions: Vec<Action>,
     /// Whether the client has closed its side.
     ended: bool,
@@ -140,26 +95,28 @@ struct Writing {
 
 impl Client {
     /// A client of the XML port, which is answered without a request.
-    pub fn of_xml_port(now: Mono) -> Client {
-        let deadline = now + REQUEST_LIMIT;
+    pub fn of_xml_port(limits: Limits, now: Mono) -> Client {
+        let deadline = now + limits.request;
         Client::new(
             ClientState::Asked { deadline },
+            limits,
             vec![Action::Request(Request::All)],
         )
     }
 
     /// A client of the interactive port.
-    pub fn of_interactive_port(now: Mono) -> Client {
+    pub fn of_interactive_port(limits: Limits, now: Mono) -> Client {
         let request = ClientState::Request {
             line: Vec::new(),
-            deadline: now + REQUEST_LIMIT,
+            deadline: now + limits.request,
         };
-        Client::new(request, Vec::new())
+        Client::new(request, limits, Vec::new())
     }
 
-    fn new(state: ClientState, actions: Vec<Action>) -> Client {
+    fn new(state: ClientState, limits: Limits, actions: Vec<Action>) -> Client {
         Client {
             state,
+            limits,
             actions,
             ended: false,
             stray_bytes: 0,
@@ -182,8 +139,8 @@ impl Client {
             | ClientState::Pending { deadline, .. }
             | ClientState::Lingering { deadline } => Some(*deadline),
             ClientState::Writing(writing) => {
-                let stalled = writing.taken + STALL_LIMIT;
-                Some(stalled.min(writing.slow_at(self.written_bytes)))
+                let stalled = writing.taken + self.limits.stall;
+                Some(stalled.min(writing.slow_at(self.limits.answer, self.written_bytes)))
             }
             ClientState::Closed => None,
         }
@@ -218,6 +175,26 @@ impl Client {
         matches!(self.state, ClientState::Closed)
     }
 
+    /// Whether it has asked for nothing yet, or has all of its answer.
+    pub fn is_idle(&self) -> bool {
+        matches!(
+            self.state,
+            ClientState::Request { .. }
+                | ClientState::Head { .. }
+                | ClientState::Body { .. }
+                | ClientState::Lingering { .. }
+        )
+    }
+
+    /// Whether it may have to make room for another, and before whom; `None` if it keeps its place,
+    /// as it waits for us or takes its answer in time.
+    pub fn standing(&self, now: Mono) -> Option<Standing> {
+        match &self.state {
+            ClientState::Writing(writing) => writing.standing(self.written_bytes, now),
+            _ => self.is_idle().then_some(Standing::Idle),
+        }
+    }
+
     /// Bytes sent so far.
     pub fn written_bytes(&self) -> u64 {
         self.written_bytes
@@ -237,14 +214,15 @@ impl Client {
         }
         let end = bytes.iter().position(|b| matches!(b, b'\n' | b'\r'));
         let part = &bytes[..end.unwrap_or(bytes.len())];
-        let room = MAX_LINE_BYTES - line.len();
+        let line_bytes = self.limits.line_bytes;
+        let room = line_bytes - line.len();
         line.extend_from_slice(&part[..part.len().min(room)]);
         if part.len() > room {
             // A plain answer is XML and nothing else, so the error cannot be reported.
             if !http::begins_request_line(line) {
-                return self.close(Some(Fault::LongLine));
+                return self.close(Some(Fault::LongLine(line_bytes)));
             }
-            let head = Head::refused(line, Refusal::LongLine(MAX_LINE_BYTES));
+            let head = Head::refused(line, Refusal::LongLine(line_bytes));
             self.asked(Request::Http(head), deadline, now);
             return self.stray(bytes.len());
         }
@@ -267,13 +245,18 @@ impl Client {
         let ClientState::Head { head, deadline } = &mut self.state else {
             return;
         };
+        let most = self.limits.head_bytes();
         let before = head.len();
         // The empty line may have begun in earlier bytes.
         let from = before.saturating_sub(2);
-        head.extend_from_slice(&bytes[..bytes.len().min(MAX_HEAD_BYTES + 1 - head.len())]);
+        head.extend_from_slice(&bytes[..bytes.len().min(most + 1 - head.len())]);
         let end = (from..head.len())
             .find(|&at| head[at..].starts_with(b"\n\n") || head[at..].starts_with(b"\n\r\n"));
-        if end.is_none() && head.len() <= MAX_HEAD_BYTES {
+        if end.is_none() {
+            if head.len() > most {
+                let (deadline, head) = (*deadline, Head::refused(head, Refusal::LongHead(most)));
+                self.asked(Request::Http(head), deadline, now);
+            }
             return;
         }
         let deadline = *deadline;
@@ -283,7 +266,7 @@ impl Client {
         match Incoming::of(Head::parse(&head[..whole])) {
             Err(head) => self.asked(Request::Http(*head), deadline, now),
             Ok(body) => {
-                let deadline = now + REQUEST_LIMIT;
+                let deadline = now + self.limits.request;
                 self.state = ClientState::Body { body, deadline };
                 self.actions.push(Action::Body);
                 self.body_bytes(bytes.get(rest..).unwrap_or_default(), now);
@@ -461,11 +444,11 @@ impl Client {
         }
         let fault = match &self.state {
             ClientState::Request { line, deadline } if http::begins_request_line(line) => {
-                let head = Head::refused(line, Refusal::Late(REQUEST_LIMIT.as_secs()));
+                let head = Head::refused(line, Refusal::Late(self.limits.request.as_secs()));
                 let deadline = *deadline;
                 return self.asked(Request::Http(head), deadline, now);
             }
-            ClientState::Request { .. } => Some(Fault::NoRequest),
+            ClientState::Request { .. } => Some(Fault::NoRequest(self.limits.request.as_secs())),
             ClientState::Head { head, deadline } => {
                 let request = Request::Http(Head::parse(head));
                 let deadline = *deadline;
@@ -473,8 +456,8 @@ impl Client {
             }
             ClientState::Body { .. } => return self.end_body(Incoming::into_head, now),
             ClientState::Pending { .. } => return self.give_up_waiting(now),
-            ClientState::Writing(writing) if writing.taken + STALL_LIMIT <= now => {
-                Some(Fault::Stalled)
+            ClientState::Writing(writing) if writing.taken + self.limits.stall <= now => {
+                Some(Fault::Stalled(self.limits.stall.as_secs()))
             }
             ClientState::Writing(_) => Some(Fault::Slow),
             ClientState::Asked { .. } | ClientState::Lingering { .. } | ClientState::Closed => None,
@@ -530,8 +513,26 @@ impl Client {
 
 impl Writing {
     /// When the client will count as too slow if no more than `written_bytes` are taken.
-    fn slow_at(&self, written_bytes: u64) -> Mono {
-        self.started + ANSWER_LIMIT + Duration::from_secs(written_bytes / MIN_BYTES_PER_SEC)
+    fn slow_at(&self, limit: Duration, written_bytes: u64) -> Mono {
+        self.started + limit + Duration::from_secs(written_bytes / MIN_BYTES_PER_SEC)
+    }
+}
+
+impl Writing {
+    /// Whether it takes too little, after a while in which it could take more.
+    fn standing(&self, written_bytes: u64, now: Mono) -> Option<Standing> {
+        let (lasted, silent) = (now.since(self.started), now.since(self.taken));
+        let bytes_per_sec = if silent >= PATIENCE {
+            0
+        } else {
+            let lasted_ms = lasted.as_millis().max(1) as u64;
+            written_bytes.saturating_mul(1000) / lasted_ms
+        };
+        let is_slow = lasted >= PATIENCE && bytes_per_sec < MIN_BYTES_PER_SEC;
+        is_slow.then_some(Standing::Slow {
+            bytes_per_sec,
+            taken: self.taken,
+        })
     }
 }
 
@@ -591,7 +592,7 @@ mod tests {
     }
 
     fn answered(len: usize) -> Client {
-        let mut client = Client::of_interactive_port(Mono(0));
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.bytes(b"/\n", Mono(0));
         assert!(asked(&mut client).is_some());
         client.answer(Box::new(Zeros(len)), Mono(0));
@@ -601,17 +602,17 @@ mod tests {
     #[test]
     fn a_line_ends_with_newline_carriage_return_or_half_close() {
         for end in [&b"\n"[..], b"\r", b"\r\n", b"\nmore\n"] {
-            let mut client = Client::of_interactive_port(Mono(0));
+            let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
             client.bytes(b"/Clus", Mono(1));
             assert_eq!(client.action(), None);
             client.bytes(&[b"ter", end].concat(), Mono(2));
             assert_eq!(asked(&mut client).as_deref(), Some(&b"/Cluster"[..]));
         }
-        let mut client = Client::of_interactive_port(Mono(0));
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.bytes(b"/Cluster", Mono(1));
         client.end(Mono(2));
         assert_eq!(asked(&mut client).as_deref(), Some(&b"/Cluster"[..]));
-        let mut client = Client::of_interactive_port(Mono(0));
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.bytes(b"\n", Mono(1));
         assert_eq!(asked(&mut client).as_deref(), Some(&b""[..]));
     }
@@ -629,7 +630,7 @@ mod tests {
     fn a_body_is_taken_after_its_head_wherever_it_is_cut() {
         let all = [POST, b"a=b&cd", b"stray"].concat();
         for cut in 1..all.len() {
-            let mut client = Client::of_interactive_port(Mono(0));
+            let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
             let mut asked = false;
             for piece in [&all[..cut], &all[cut..]] {
                 client.bytes(piece, Mono(0));
@@ -650,7 +651,7 @@ mod tests {
     #[test]
     fn a_body_that_does_not_come_or_has_no_room_is_refused() {
         let begun = |place: Option<Arc<()>>| {
-            let mut client = Client::of_interactive_port(Mono(0));
+            let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
             client.bytes(POST, Mono(0));
             assert_eq!(client.action(), Some(Action::Body));
             client.admit_body(place, Mono(0));
@@ -671,21 +672,21 @@ mod tests {
 
     #[test]
     fn who_sends_nothing_at_all_is_let_go_without_a_word() {
-        let mut client = Client::of_interactive_port(Mono(0));
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.end(Mono(1));
         assert_eq!(client.action(), Some(Action::Close(None)));
     }
 
     #[test]
     fn tls_is_not_left_waiting() {
-        let mut client = Client::of_interactive_port(Mono(0));
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.bytes(b"\x16\x03\x01\x02\x00\x01", Mono(0));
         assert_eq!(client.action(), Some(Action::Close(Some(Fault::Tls))));
     }
 
     #[test]
     fn an_over_long_line_closes_the_connection() {
-        let mut client = Client::of_interactive_port(Mono(0));
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.bytes(&[b'x'; MAX_LINE_BYTES], Mono(0));
         assert_eq!(client.action(), None);
         client.bytes(b"\n", Mono(0));
@@ -693,9 +694,12 @@ mod tests {
             asked(&mut client).map(|line| line.len()),
             Some(MAX_LINE_BYTES)
         );
-        let mut client = Client::of_interactive_port(Mono(0));
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.bytes(&[b'x'; MAX_LINE_BYTES + 1], Mono(0));
-        assert_eq!(client.action(), Some(Action::Close(Some(Fault::LongLine))));
+        assert_eq!(
+            client.action(),
+            Some(Action::Close(Some(Fault::LongLine(MAX_LINE_BYTES))))
+        );
         assert!(client.is_closed());
     }
 
@@ -703,7 +707,7 @@ mod tests {
     fn an_over_long_line_of_http_is_answered_however_it_comes() {
         let line = [b"GET /", &[b'x'; 2 * MAX_LINE_BYTES][..]].concat();
         for step in [1, 100, line.len()] {
-            let mut client = Client::of_interactive_port(Mono(0));
+            let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
             let mut parts = line.chunks(step);
             let action = loop {
                 client.bytes(parts.next().expect("it is too long"), Mono(0));
@@ -726,7 +730,7 @@ mod tests {
 
     #[test]
     fn no_line_within_the_limit_closes_the_connection() {
-        let mut client = Client::of_interactive_port(Mono(0));
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.bytes(b"/", Mono(9_000));
         assert_eq!(
             client.deadline(),
@@ -736,10 +740,15 @@ mod tests {
         client.timeout(Mono(9_999));
         assert!(!client.is_closed());
         client.timeout(Mono(10_000));
-        assert_eq!(client.action(), Some(Action::Close(Some(Fault::NoRequest))));
+        assert_eq!(
+            client.action(),
+            Some(Action::Close(Some(Fault::NoRequest(
+                REQUEST_LIMIT.as_secs()
+            ))))
+        );
         assert_eq!(client.deadline(), None);
         // Over HTTP there is a way to say so.
-        let mut client = Client::of_interactive_port(Mono(0));
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.bytes(b"GET /metr", Mono(9_000));
         client.timeout(Mono(10_000));
         assert_eq!(refused(client.action()), Some(Refusal::Late(10)));
@@ -754,7 +763,7 @@ mod tests {
             _ => None,
         };
         for step in [1, 2, 3, 7, head.len()] {
-            let mut client = Client::of_interactive_port(Mono(0));
+            let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
             for part in head.chunks(step) {
                 assert_eq!(client.action(), None);
                 assert!(client.wants_bytes());
@@ -763,7 +772,7 @@ mod tests {
             assert_eq!(target(&mut client).as_deref(), Some(&b"/a%20b"[..]));
             assert!(!client.wants_bytes());
         }
-        let mut client = Client::of_interactive_port(Mono(0));
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.bytes(b"GET / HTTP/1.0\n\nrest", Mono(0));
         assert_eq!(target(&mut client).as_deref(), Some(&b"/"[..]));
     }
@@ -775,13 +784,13 @@ mod tests {
             b"GET / HTTP/1.0\n",
             b"GET / HTTP/1.0\r\nA: b",
         ] {
-            let mut client = Client::of_interactive_port(Mono(0));
+            let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
             client.bytes(sent, Mono(0));
             client.end(Mono(5));
             let action = client.action();
             assert!(is_well_formed(action.as_ref()), "{action:?}");
         }
-        let mut client = Client::of_interactive_port(Mono(0));
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.bytes(b"GET / HTTP/1.0\r\n", Mono(5000));
         client.bytes(b"A: b\r\n", Mono(5900));
         assert_eq!(client.deadline(), Some(Mono(6000)));
@@ -791,22 +800,23 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_head_is_told() {
-        let mut client = Client::of_interactive_port(Mono(0));
+        let most = Limits::default().head_bytes();
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.bytes(b"POST / HTTP/1.0\r\n\r\n", Mono(0));
         assert_eq!(refused(client.action()), Some(Refusal::Method));
-        let mut client = Client::of_interactive_port(Mono(0));
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.bytes(b"GET / HTTP/1.0\r\nX: ", Mono(0));
-        for _ in 0..MAX_HEAD_BYTES.div_ceil(100) {
+        for _ in 0..most.div_ceil(100) {
             client.bytes(&[b'x'; 100], Mono(0));
         }
-        assert_eq!(refused(client.action()), Some(Refusal::LongHead));
+        assert_eq!(refused(client.action()), Some(Refusal::LongHead(most)));
         client.answer(Box::new(Zeros(1)), Mono(0));
         assert!(client.wants_to_write());
     }
 
     #[test]
     fn the_xml_port_asks_for_nothing() {
-        let mut client = Client::of_xml_port(Mono(0));
+        let mut client = Client::of_xml_port(Limits::default(), Mono(0));
         assert_eq!(client.action(), Some(Action::Request(Request::All)));
         client.answer(Box::new(Zeros(10)), Mono(0));
         assert_eq!(client.output().len(), 10);
@@ -838,7 +848,7 @@ mod tests {
 
     #[test]
     fn a_client_that_has_closed_its_side_is_let_go_with_the_last_byte() {
-        let mut client = Client::of_interactive_port(Mono(0));
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.bytes(b"/", Mono(0));
         client.end(Mono(0));
         assert!(asked(&mut client).is_some());
@@ -855,7 +865,10 @@ mod tests {
         client.written(1, Mono(20_000));
         assert_eq!(client.deadline(), Some(Mono(50_000)));
         client.timeout(Mono(50_000));
-        assert_eq!(client.action(), Some(Action::Close(Some(Fault::Stalled))));
+        assert_eq!(
+            client.action(),
+            Some(Action::Close(Some(Fault::Stalled(STALL_LIMIT.as_secs()))))
+        );
     }
 
     #[test]
@@ -904,7 +917,7 @@ mod tests {
 
     /// A client of HTTP whose answer another thread makes; 504 bytes tell that it is late.
     fn pending() -> (Client, Errand) {
-        let mut client = Client::of_interactive_port(Mono(0));
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
         client.bytes(b"GET / HTTP/1.0\r\n\r\n", Mono(0));
         assert!(is_well_formed(client.action().as_ref()));
         let (wait, errand) = Errands::default().begin(ADDRESS).unwrap();
@@ -950,7 +963,7 @@ mod tests {
         let (_other, errand) = pending();
         assert!(!client.deliver(&errand, Box::new(Zeros(7)), Mono(1)));
         assert!(client.is_pending());
-        let mut idle = Client::of_interactive_port(Mono(0));
+        let mut idle = Client::of_interactive_port(Limits::default(), Mono(0));
         assert!(!idle.deliver(&errand, Box::new(Zeros(7)), Mono(1)));
         assert!(!idle.wants_to_write());
     }
@@ -998,8 +1011,124 @@ mod tests {
         let mut busy = answered(10);
         busy.stop();
         assert!(!busy.is_closed());
-        let mut idle = Client::of_interactive_port(Mono(0));
+        let mut idle = Client::of_interactive_port(Limits::default(), Mono(0));
         idle.stop();
         assert_eq!(idle.action(), Some(Action::Close(None)));
+    }
+
+    #[test]
+    fn limits_hold_to_the_byte_and_to_the_moment() {
+        let limits = Limits {
+            line_bytes: 10,
+            request: Duration::from_secs(3),
+            stall: Duration::from_secs(4),
+            answer: Duration::from_secs(7),
+        };
+        let client = || Client::of_interactive_port(limits, Mono(0));
+        let mut exact = client();
+        exact.bytes(b"/234567890\n", Mono(1));
+        assert_eq!(asked(&mut exact).as_deref(), Some(&b"/234567890"[..]));
+        let mut over = client();
+        over.bytes(b"/2345678901\n", Mono(1));
+        assert_eq!(
+            over.action(),
+            Some(Action::Close(Some(Fault::LongLine(10))))
+        );
+
+        let head = |len: usize| {
+            let mut client = client();
+            let line = "GET / HTTP\n";
+            let field = "x".repeat(len - line.len() - 2) + ":";
+            client.bytes(format!("{line}{field}\n\n").as_bytes(), Mono(1));
+            refused(client.action())
+        };
+        let most = limits.head_bytes();
+        assert_eq!(head(most), Some(Refusal::RequestLine), "it is read");
+        assert_eq!(head(most + 1), Some(Refusal::LongHead(most)));
+
+        let mut silent = client();
+        silent.timeout(Mono(2_999));
+        assert_eq!(silent.action(), None);
+        silent.timeout(Mono(3_000));
+        assert_eq!(
+            silent.action(),
+            Some(Action::Close(Some(Fault::NoRequest(3))))
+        );
+
+        exact.answer(Box::new(Zeros(1 << 20)), Mono(1_000));
+        let out = exact.output().len();
+        assert!(out > 0);
+        exact.written(1, Mono(3_500));
+        assert_eq!(exact.deadline(), Some(Mono(7_500)), "it took something");
+        exact.written(1, Mono(7_000));
+        assert_eq!(exact.deadline(), Some(Mono(8_000)), "the whole answer");
+        exact.timeout(Mono(7_999));
+        assert_eq!(exact.action(), None);
+        exact.timeout(Mono(8_000));
+        assert_eq!(exact.action(), Some(Action::Close(Some(Fault::Slow))));
+
+        let mut stalled = client();
+        stalled.bytes(b"/\n", Mono(1));
+        assert!(asked(&mut stalled).is_some());
+        stalled.answer(Box::new(Zeros(1 << 20)), Mono(1_000));
+        stalled.timeout(Mono(5_000));
+        assert_eq!(
+            stalled.action(),
+            Some(Action::Close(Some(Fault::Stalled(4))))
+        );
+    }
+
+    #[test]
+    fn who_is_idle_or_takes_too_little_may_have_to_make_room_and_nobody_else() {
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
+        assert_eq!(client.standing(Mono(0)), Some(Standing::Idle));
+        client.bytes(b"GET / HTTP/1.0\r\n", Mono(0));
+        assert_eq!(
+            client.standing(Mono(0)),
+            Some(Standing::Idle),
+            "half a request"
+        );
+        client.bytes(b"\r\n", Mono(0));
+        assert_eq!(client.standing(Mono(0)), None, "it waits for us");
+        drop(client.action());
+        let size = 1 << 20;
+        client.answer(Box::new(Zeros(size)), Mono(1_000));
+        assert_eq!(client.standing(Mono(1_999)), None, "a second is nothing");
+        let slow = |bytes_per_sec, taken| {
+            Some(Standing::Slow {
+                bytes_per_sec,
+                taken: Mono(taken),
+            })
+        };
+        assert_eq!(client.standing(Mono(2_000)), slow(0, 1_000));
+        let least = MIN_BYTES_PER_SEC as usize * 2;
+        client.output();
+        client.written(least / 2, Mono(2_500));
+        assert_eq!(
+            client.standing(Mono(3_000)),
+            slow(MIN_BYTES_PER_SEC / 2, 2_500)
+        );
+        client.output();
+        client.written(least / 2, Mono(3_000));
+        assert_eq!(client.standing(Mono(3_000)), None, "as fast as it must be");
+        assert_eq!(
+            client.standing(Mono(4_000)),
+            slow(0, 3_000),
+            "but not any more"
+        );
+        loop {
+            let len = client.output().len();
+            if client.finish(Mono(4_000)) {
+                break;
+            }
+            client.written(len, Mono(4_000));
+        }
+        assert_eq!(
+            client.standing(Mono(4_000)),
+            Some(Standing::Idle),
+            "it has it"
+        );
+        client.end(Mono(4_000));
+        assert_eq!(client.standing(Mono(4_000)), None, "it has gone");
     }
 }

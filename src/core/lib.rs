@@ -15,6 +15,7 @@ pub mod model;
 pub mod pending;
 pub mod plugin;
 pub mod poll;
+pub mod room;
 pub mod share;
 pub mod source;
 pub mod status;

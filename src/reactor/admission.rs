@@ -12,22 +12,19 @@ use nix::libc;
 use nix::sys::socket::setsockopt;
 
 use super::Reactor;
-use super::clients::Connection;
+use super::clients::{Connection, Held};
 use super::listen::{ACCEPTED_A_TURN, Port};
 use super::nuisance::Nuisance;
 use super::slot::Slot;
 use super::slots::{Key, Turn};
+use gmetad_core::client::Client;
 use gmetad_core::complaint::span;
+use gmetad_core::room::Standing;
+use gmetad_core::share::{Full, Most, Share};
 
-/// One address may take this fraction of all clients: one half.
-const SHARE_OF_ONE_ADDRESS: usize = 2;
-
-/// Unsent bytes of an answer that the kernel may hold. By default it buffers megabytes per client
-/// and reports room only when a third of that is free, so a slow client would look like a stalled
-/// one.
-const UNSENT_BYTES: u32 = 256 << 10;
-
-/// The socket option for that limit.
+/// The socket option for unsent bytes of an answer that the kernel may hold. By default it buffers
+/// megabytes per client and reports room only when a third of that is free, so a slow client would
+/// look like a stalled one.
 #[derive(Clone, Copy, Debug)]
 struct UnsentLimit;
 
@@ -59,6 +56,7 @@ impl Reactor {
                     }
                     // The client closed the connection before it was accepted.
                     ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
+                    _ if is_shortage(&err) && self.make_room(None) => {}
                     _ => {
                         self.rest(listener, &err);
                         return Turn::Waits;
@@ -88,18 +86,30 @@ impl Reactor {
 
     fn admit(&mut self, mut stream: TcpStream, address: SocketAddr, port: Port) {
         let address = address.ip().to_canonical();
-        if !self.is_welcome(address, port) {
+        if !self.is_trusted(address, port) {
             return;
         }
-        // Best effort: the client can be served without it.
-        let _ = setsockopt(&stream, UnsentLimit, &UNSENT_BYTES);
+        let Some(share) = self.share_of(address) else {
+            return;
+        };
         let shared = &mut self.shared;
+        // Best effort: the client can be served without it.
+        let _ = setsockopt(&stream, UnsentLimit, &shared.config.clients.unread_bytes);
+        let limits = shared.config.clients.limits;
         shared.clients.accepted += 1;
         let (registry, now) = (&shared.registry, shared.now.mono);
         let added = self.slots.try_add_with(|key| {
             let interest = Interest::READABLE | Interest::WRITABLE;
             registry.register(&mut stream, key.token(), interest)?;
-            let connection = Connection::new(key, stream, address, port, now);
+            let machine = match port {
+                Port::Xml => Client::of_xml_port(limits, now),
+                Port::Interactive | Port::Web => Client::of_interactive_port(limits, now),
+            };
+            let held = Held {
+                _share: share,
+                place: shared.room.enter(address, key),
+            };
+            let connection = Connection::new(key, stream, address, port, machine, held);
             Ok(Slot::Client(Box::new(connection)))
         });
         match added {
@@ -115,8 +125,8 @@ impl Reactor {
         }
     }
 
-    /// Whether a client of that address is accepted. A refusal is counted and logged.
-    fn is_welcome(&mut self, address: IpAddr, port: Port) -> bool {
+    /// Whether clients of that address are served. A refusal is counted and logged.
+    fn is_trusted(&mut self, address: IpAddr, port: Port) -> bool {
         let shared = &mut self.shared;
         if port != Port::Web && !shared.trust.allows(address) {
             shared.clients.untrusted += 1;
@@ -125,26 +135,105 @@ impl Reactor {
             shared.look_up_names_soon();
             return false;
         }
-        let (mut all, mut of_address) = (0, 0);
-        for slot in self.slots.iter() {
-            if let Slot::Client(client) = slot {
-                all += 1;
-                of_address += usize::from(client.address == address);
-            }
-        }
-        let room = shared.max_clients;
-        if of_address >= (room / SHARE_OF_ONE_ADDRESS).max(1) || all >= room {
-            shared.clients.crowded_out += 1;
-            shared.tell(
-                address,
-                Nuisance::Crowd,
-                &format_args!(
-                    "refused, the limit is {room} clients, half of them from one address"
-                ),
-            );
-            return false;
-        }
         true
+    }
+
+    /// A place for one more client of that address, which another may have to make room for. A
+    /// refusal is counted and logged.
+    fn share_of(&mut self, address: IpAddr) -> Option<Share> {
+        let full = match self.shared.places.take(address) {
+            Ok(share) => return Some(share),
+            Err(full) => full,
+        };
+        if self.make_room((full == Full::OfOne).then_some(address)) {
+            return self.shared.places.take(address).ok();
+        }
+        let shared = &mut self.shared;
+        shared.clients.crowded_out += 1;
+        let Most { in_all, of_one } = shared.places.most();
+        shared.tell(
+            address,
+            Nuisance::Crowd,
+            &format_args!(
+                "refused, all are being served; the limit is {in_all} clients, {of_one} from one \
+                 address"
+            ),
+        );
+        None
+    }
+
+    /// Closes the client, of one address or of all, that a newcomer may have the place of. Returns
+    /// whether there is one.
+    fn make_room(&mut self, of: Option<IpAddr>) -> bool {
+        let (slots, shared) = (&mut self.slots, &mut self.shared);
+        let now = shared.now.mono;
+        let found = shared.room.first(of, |key| match slots.get_mut(key) {
+            Some(Slot::Client(client)) => client.standing(now),
+            _ => None,
+        });
+        let Some((key, standing)) = found else {
+            return false;
+        };
+        self.close_for_another(key, standing);
+        true
+    }
+
+    fn close_for_another(&mut self, key: Key, standing: Standing) {
+        let shared = &mut self.shared;
+        let Some(Slot::Client(client)) = self.slots.get_mut(key) else {
+            return;
+        };
+        client.count_request(shared);
+        shared.clients.made_room += 1;
+        let Most { in_all, of_one } = shared.places.most();
+        shared.tell(
+            client.address,
+            Nuisance::MadeRoom,
+            &format_args!(
+                "closed to make room for another, {standing}; the limit is {in_all} clients, \
+                 {of_one} from one address"
+            ),
+        );
+        self.remove(key);
+    }
+
+    /// A turn of a client, and what it means for others.
+    pub(super) fn turn_of_client(&mut self, key: Key) -> Turn {
+        let Some(Slot::Client(client)) = self.slots.get_mut(key) else {
+            return Turn::Waits;
+        };
+        let mut turn = client.turn(&mut self.shared);
+        if let Some(full) = client.waits_for_scrape() {
+            let of = (full == Full::OfOne).then_some(client.address);
+            self.make_room_for_scrape(of);
+            let Some(Slot::Client(client)) = self.slots.get_mut(key) else {
+                return Turn::Waits;
+            };
+            turn = client.turn(&mut self.shared);
+        }
+        if let Some(Slot::Client(client)) = self.slots.get_mut(key) {
+            client.note_standing(&mut self.shared.room);
+            let deadline = client.machine.deadline();
+            self.shared.set_deadline(key, deadline);
+        }
+        turn
+    }
+
+    /// Closes the client, of one address or of all, that takes least of its scrape, if it takes too
+    /// little.
+    fn make_room_for_scrape(&mut self, of: Option<IpAddr>) {
+        let now = self.shared.now.mono;
+        let slowest = self
+            .slots
+            .iter()
+            .filter_map(|slot| match slot {
+                Slot::Client(client) => client.slow_scrape(of, now),
+                _ => None,
+            })
+            .min_by_key(|(_, standing)| *standing);
+        if let Some((key, standing)) = slowest {
+            self.close_for_another(key, standing);
+        }
     }
 
     /// Closes connections whose answers are made from snapshots with a lower number.
@@ -158,6 +247,11 @@ impl Reactor {
             }
         }
     }
+}
+
+/// Whether a connection cannot be accepted for want of descriptors, which a client could free.
+fn is_shortage(err: &io::Error) -> bool {
+    matches!(err.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// What to do where clients cannot be accepted.

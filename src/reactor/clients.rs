@@ -2,6 +2,7 @@
 //!
 //! What is answered, and how long it may take, is decided in the core.
 
+use std::borrow::Cow;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown};
 
@@ -22,6 +23,8 @@ use gmetad_core::client::{Action, Client, Request};
 use gmetad_core::http;
 use gmetad_core::http::{Asked, Context, Door, Head, Refusal};
 use gmetad_core::model::Mono;
+use gmetad_core::room::{Place, Room, Standing};
+use gmetad_core::share::{Full, Share};
 
 /// Least that a write counts against the turn's budget: making the bytes may cost more than sending
 /// them.
@@ -35,6 +38,10 @@ pub(super) struct Connection {
     pub(super) address: IpAddr,
     pub(super) machine: Client,
     key: Key,
+    held: Held,
+    /// Whether it counts as idle in the room of all clients.
+    is_idle: bool,
+    scrape: Scraping,
     stream: TcpStream,
     readable: bool,
     writable: bool,
@@ -47,6 +54,24 @@ pub(super) struct Connection {
     moment: Option<u64>,
 }
 
+/// What a client holds as long as it is connected.
+pub(super) struct Held {
+    /// Counts it among the clients.
+    pub(super) _share: Share,
+    /// Where it stands among them.
+    pub(super) place: Place,
+}
+
+/// Whether the metrics of hosts were asked for, of which few are made at a time.
+enum Scraping {
+    /// No.
+    No,
+    /// Yes, and there was no room; somebody may make room within this turn.
+    Waits(Full, Box<(Asked, Cow<'static, str>)>),
+    /// Yes, and it is answered.
+    Yes,
+}
+
 impl Connection {
     /// A new connection.
     pub(super) fn new(
@@ -54,15 +79,16 @@ impl Connection {
         stream: TcpStream,
         address: IpAddr,
         port: Port,
-        now: Mono,
+        machine: Client,
+        held: Held,
     ) -> Connection {
         Connection {
             address,
             key,
-            machine: match port {
-                Port::Xml => Client::of_xml_port(now),
-                Port::Interactive | Port::Web => Client::of_interactive_port(now),
-            },
+            machine,
+            held,
+            is_idle: true,
+            scrape: Scraping::No,
             stream,
             // Unknown yet. A try costs one system call.
             readable: true,
@@ -79,6 +105,45 @@ impl Connection {
         self.moment.is_some_and(|moment| moment < first)
     }
 
+    /// Its place among all clients.
+    pub(super) fn place(&self) -> Place {
+        self.held.place
+    }
+
+    /// Whether it may have to make room. Not while bytes may wait that were not read yet: they may be
+    /// its request.
+    pub(super) fn standing(&self, now: Mono) -> Option<Standing> {
+        let standing = self.machine.standing(now)?;
+        (standing != Standing::Idle || !self.readable).then_some(standing)
+    }
+
+    /// Tells the room of all clients whether it is idle.
+    pub(super) fn note_standing(&mut self, room: &mut Room<Key>) {
+        let is_idle = self.machine.is_idle();
+        if is_idle != self.is_idle {
+            self.is_idle = is_idle;
+            room.note(self.held.place, is_idle);
+        }
+    }
+
+    /// Why its scrape cannot be made yet, if that is so.
+    pub(super) fn waits_for_scrape(&self) -> Option<Full> {
+        match self.scrape {
+            Scraping::Waits(full, _) => Some(full),
+            Scraping::No | Scraping::Yes => None,
+        }
+    }
+
+    /// How it stands, if it takes too little of a scrape, and is of that address, if one is given.
+    pub(super) fn slow_scrape(&self, of: Option<IpAddr>, now: Mono) -> Option<(Key, Standing)> {
+        let is_meant = of.is_none_or(|of| of == self.address);
+        if !is_meant || !matches!(self.scrape, Scraping::Yes) {
+            return None;
+        }
+        let standing = self.machine.standing(now)?;
+        (standing != Standing::Idle).then_some((self.key, standing))
+    }
+
     /// Notes what the system says of the connection.
     pub(super) fn event(&mut self, event: &Event) {
         self.readable |= event.is_readable() || event.is_error();
@@ -86,7 +151,7 @@ impl Connection {
     }
 
     /// Puts the request into the statistics, answered or not.
-    fn count_request(&mut self, shared: &mut Shared) {
+    pub(super) fn count_request(&mut self, shared: &mut Shared) {
         let Some(asked) = self.asked.take() else {
             return;
         };
@@ -108,6 +173,7 @@ impl Connection {
 
     fn run(&mut self, shared: &mut Shared) -> Turn {
         let mut written = 0;
+        self.try_scrape_again(shared);
         loop {
             while let Some(action) = self.machine.action() {
                 match action {
@@ -210,15 +276,25 @@ impl Connection {
                 if rooms::answer(visitor, &head, &mut self.machine, shared) {
                     return;
                 }
-                self.page(&Asked::of_head(&head), head.field("Origin"), shared)
+                let asked = Asked::of_head(&head);
+                let readers = shared.access.fields(head.field("Origin"));
+                let scrape = match asked.is_scrape().then(|| shared.scrapes.take(self.address)) {
+                    Some(Err(full)) => {
+                        self.scrape = Scraping::Waits(full, Box::new((asked, readers)));
+                        return;
+                    }
+                    Some(Ok(share)) => Some(share),
+                    None => None,
+                };
+                self.page(&asked, readers, scrape, shared)
             }
             // Who sends it may not be trusted with more than a refusal.
             Request::Line(line) if self.port == Port::Web => {
                 let head = Head::refused(&line, Refusal::RequestLine);
-                self.page(&Asked::of_head(&head), None, shared)
+                self.page(&Asked::of_head(&head), "".into(), None, shared)
             }
             Request::Line(line) => match Asked::of_plain_line(&line) {
-                Some(asked) => self.page(&asked, None, shared),
+                Some(asked) => self.page(&asked, "".into(), None, shared),
                 None => self.part(&Query::parse(&line), shared),
             },
         };
@@ -226,18 +302,38 @@ impl Connection {
     }
 
     /// The answer over HTTP.
-    fn page(&self, asked: &Asked, origin: Option<&[u8]>, shared: &mut Shared) -> Box<dyn Body> {
+    fn page(
+        &mut self,
+        asked: &Asked,
+        readers: Cow<'static, str>,
+        scrape: Option<Share>,
+        shared: &mut Shared,
+    ) -> Box<dyn Body> {
         self.tell_ignored(asked.ignored(), shared);
-        let share = asked.is_scrape().then(|| shared.scrapes.take(self.address));
-        let readers = shared.access.fields(origin);
+        if scrape.is_some() {
+            self.scrape = Scraping::Yes;
+        }
         let mut context = Context {
             snapshot: shared.store.snapshot(),
             now: shared.now,
             report: &mut || shared.report(),
             readers,
-            scrape: share.and_then(Result::ok),
+            scrape,
         };
         http::answer(asked, &mut context)
+    }
+
+    /// The second try of a scrape for which there was no room. Without room it is told so.
+    fn try_scrape_again(&mut self, shared: &mut Shared) {
+        if !matches!(self.scrape, Scraping::Waits(..)) {
+            return;
+        }
+        if let Scraping::Waits(_, page) = std::mem::replace(&mut self.scrape, Scraping::No) {
+            let (asked, readers) = *page;
+            let share = shared.scrapes.take(self.address).ok();
+            let body = self.page(&asked, readers, share, shared);
+            self.machine.answer(body, shared.now.mono);
+        }
     }
 
     /// The answer in the plain form.

@@ -17,7 +17,7 @@ use nix::sys::socket::{
 const BACKLOG: i32 = 1024;
 
 /// Most connections accepted in one turn.
-pub(super) const ACCEPTED_A_TURN: usize = 64;
+pub(super) const ACCEPTED_A_TURN: usize = 16;
 
 /// What a port serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

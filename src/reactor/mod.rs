@@ -11,6 +11,7 @@ mod chores;
 mod clients;
 mod clock;
 mod handing;
+mod limits;
 mod listen;
 mod moments;
 mod names;
@@ -240,11 +241,7 @@ impl Reactor {
             Some(Slot::Listener(_)) => self.accept(key),
             Some(Slot::RrdcachedListener(_)) => self.accept_rrdcached(key),
             Some(Slot::Source(source)) => source.turn(&mut self.shared),
-            Some(Slot::Client(client)) => {
-                let turn = client.turn(&mut self.shared);
-                self.shared.set_deadline(key, client.machine.deadline());
-                turn
-            }
+            Some(Slot::Client(_)) => self.turn_of_client(key),
             Some(Slot::RrdcachedClient(client)) => {
                 let turn = client.turn(&mut self.shared);
                 self.shared.set_deadline(key, client.deadline());
@@ -273,8 +270,9 @@ impl Reactor {
         if removed.is_some() {
             self.shared.set_deadline(key, None);
         }
-        if let Some(Slot::Client(_)) = removed {
+        if let Some(Slot::Client(client)) = &removed {
             self.shared.clients.connected -= 1;
+            self.shared.room.leave(client.place());
         }
     }
 

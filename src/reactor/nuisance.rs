@@ -19,6 +19,8 @@ pub(super) enum Nuisance {
     Untrusted,
     /// The limit of clients is reached.
     Crowd,
+    /// It was closed so that another is served.
+    MadeRoom,
     /// It is too slow, or its request is malformed.
     Fault,
     /// Part of its request is unknown and was ignored.

@@ -15,7 +15,7 @@ use mio::Waker;
 use nix::unistd::Uid;
 
 use super::Reactor;
-use super::shared::{Chore, identity, room_for_clients, settings};
+use super::shared::{Chore, identity, settings};
 use super::slot::Slot;
 use super::slots::Key;
 use super::sources::Source;
@@ -171,7 +171,7 @@ impl Reactor {
         self.apply_to_sources(changes);
         let shared = &mut self.shared;
         let before = std::mem::replace(&mut shared.config, config.clone());
-        shared.max_clients = room_for_clients(config.sources.len());
+        shared.set_most_clients();
         let new_identity = identity(config);
         if new_identity != identity(&before) {
             shared.store.set_identity(new_identity);

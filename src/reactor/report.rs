@@ -55,7 +55,8 @@ impl Shared {
             process,
             ..Report::default()
         };
-        report.clients.limit = self.max_clients;
+        report.clients.limit = self.places.most().in_all;
+        report.clients.idle = self.room.idle();
         let now = self.now.mono;
         if let Some(plugins) = &mut self.plugins {
             let queue = plugins.queue();

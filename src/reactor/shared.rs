@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mio::{Registry, Waker};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::TURN_BYTES;
 use super::arrivals::Arrivals;
 use super::clock::Clock;
 use super::handing::Handing;
+use super::limits::{most_clients, raise_descriptors, warn_of_too_few};
 use super::moments::Moments;
 use super::names::Names;
 use super::nuisance::{Nuisance, Nuisances};
@@ -28,17 +28,12 @@ use gmetad_core::http::{Access, scrapes};
 use gmetad_core::ingest::ParseSettings;
 use gmetad_core::model::{GridIdentity, Mono, Now};
 use gmetad_core::pending::Errands;
+use gmetad_core::room::Room;
 use gmetad_core::share::Shares;
 use gmetad_core::status::{ClientStatus, LoopStatus, SourceStatus, SummaryStatus};
 use gmetad_core::store::Store;
 use gmetad_core::timers::{Random, Timers};
 use gmetad_core::trust::Trust;
-
-/// Most clients at a time, where the system gives as many descriptors.
-const MAX_CLIENTS: usize = 512;
-
-/// Descriptors reserved for files, logs, libraries and the loop itself.
-const SPARE_DESCRIPTORS: u64 = 64;
 
 /// Periodic work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +88,12 @@ pub(super) struct Shared {
     pub(super) nuisances: Nuisances,
     pub(super) no_descriptors: Complaint,
     pub(super) stalled: Complaint,
-    pub(super) max_clients: usize,
+    /// Limit of open files.
+    descriptors: u64,
+    /// A share of this is held by each client.
+    pub(super) places: Shares,
+    /// Which clients are idle, and who makes room.
+    pub(super) room: Room<Key>,
     pub(super) clients: ClientStatus,
     pub(super) moments: Moments,
     /// By the source's id; entries of removed sources remain.
@@ -134,6 +134,8 @@ impl Shared {
     ) -> Shared {
         let clock = Clock::new();
         let host_name = host_name();
+        let descriptors = raise_descriptors();
+        warn_of_too_few(config, descriptors);
         let own_names = own_names(&host_name);
         let seed = RandomState::new().hash_one(std::process::id());
         log::debug!("seed of every random decision: {seed}");
@@ -152,7 +154,9 @@ impl Shared {
             nuisances: Nuisances::default(),
             no_descriptors: Complaint::new(),
             stalled: Complaint::new(),
-            max_clients: room_for_clients(config.sources.len()),
+            places: Shares::new(most_clients(config, descriptors)),
+            descriptors,
+            room: Room::default(),
             clients: ClientStatus::default(),
             moments: Moments::default(),
             sources: Vec::new(),
@@ -182,6 +186,13 @@ impl Shared {
     /// Takes over who may ask over HTTP from the configuration.
     pub(super) fn set_access(&mut self) {
         self.access = access(&self.config, &self.own_names);
+    }
+
+    /// Takes over how many clients there may be from the configuration.
+    pub(super) fn set_most_clients(&mut self) {
+        warn_of_too_few(&self.config, self.descriptors);
+        let most = most_clients(&self.config, self.descriptors);
+        self.places.set_most(most);
     }
 
     /// The key of a chore.
@@ -248,18 +259,6 @@ pub(super) fn settings(config: &Config) -> Arc<ParseSettings> {
         own_grid: Some(identity(config)),
         ..config.parse_settings()
     })
-}
-
-/// Raises the descriptor limit to the hard limit. Returns how many clients fit into it.
-pub(super) fn room_for_clients(sources: usize) -> usize {
-    let limit = getrlimit(Resource::RLIMIT_NOFILE).map_or(1024, |(soft, hard)| {
-        match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
-            Ok(()) => hard,
-            Err(_) => soft,
-        }
-    });
-    let room = limit.saturating_sub(SPARE_DESCRIPTORS + sources as u64);
-    MAX_CLIENTS.min(room.max(1) as usize)
 }
 
 fn host_name() -> String {

@@ -320,36 +320,6 @@ fn open_sockets(gmetad: &Gmetad) -> usize {
 }
 
 #[test]
-fn more_clients_than_there_is_room_for_are_turned_away_and_the_rest_is_served() {
-    let fake = FakeSource::start(Script::Serve(cluster("c", 1, 3)));
-    let folder = folder();
-    let gmetad = start(&folder, &source("s", fake.port()));
-    wait_for_version(&gmetad, "c", 1);
-    let wait_for_status = |part| {
-        wait_until(part, || {
-            gmetad.signal(Signal::SIGUSR1);
-            gmetad.log().contains(part)
-        });
-    };
-    wait_for_status("status: clients: 0 connected");
-    let crowd: Vec<TcpStream> = (0..400).map(|_| connect(gmetad.interactive())).collect();
-    gmetad.wait_for_line("the limit is 512 clients");
-    // None waits to be accepted any more, so none takes the place of one that is served.
-    wait_for_status(" 144 refused at the limit");
-    let told = gmetad.log().matches("the limit is 512 clients").count();
-    assert_eq!(told, 1, "once, not for each");
-    // Half of the room is one address's share: the first 256 are in, the others were let go.
-    let mut served = 0;
-    for mut stream in crowd {
-        // One that was let go may notice while it writes, or when it reads.
-        let _ = stream.write_all(b"/c/h0/m0\n");
-        served += usize::from(rest_of(stream).ends_with(b"</GANGLIA_XML>\n"));
-    }
-    assert_eq!(served, 256);
-    assert!(gmetad.query("/c/h0").contains("<HOST NAME=\"h0\""));
-}
-
-#[test]
 fn a_request_ends_with_a_newline_a_return_or_a_half_close() {
     let fake = FakeSource::start(Script::Serve(cluster("c", 1, 3)));
     let folder = folder();

@@ -10,6 +10,7 @@ mod cycles;
 mod graphite;
 mod hostile;
 mod http;
+mod limits;
 mod other_sites;
 mod peers_themselves;
 mod prometheus;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use gmetad_core::answer::query::{Query, Selection};
 use gmetad_core::answer::xml::Render;
-use gmetad_core::client::{Client, Request};
+use gmetad_core::client::{Client, Limits, Request};
 use gmetad_core::http::{Method, Status};
 use gmetad_core::model::Mono;
 use gmetad_core::pending::{MAX_PENDING, PENDING_LIMIT};
@@ -66,9 +66,9 @@ impl World {
         let number = self.next_asker;
         self.next_asker += 1;
         let machine = if manner.on_xml_port {
-            Client::of_xml_port(self.now)
+            Client::of_xml_port(Limits::default(), self.now)
         } else {
-            Client::of_interactive_port(self.now)
+            Client::of_interactive_port(Limits::default(), self.now)
         };
         let mut after_ms = 0;
         for act in std::mem::take(&mut manner.request) {
@@ -165,7 +165,10 @@ impl World {
                 client::Action::Close(fault) => {
                     assert!(asker.machine.is_closed());
                     if let Some(fault) = fault {
-                        *self.tally.faults.entry(format!("{fault:?}")).or_default() += 1;
+                        let name = format!("{fault:?}");
+                        // Without its figures.
+                        let name = name.split('(').next().unwrap_or_default().to_owned();
+                        *self.tally.faults.entry(name).or_default() += 1;
                     }
                 }
             }

@@ -138,6 +138,77 @@ pub(crate) const DIRECTIVES: &[Known] = &[
     .adding()
     .at_reload(|it, new| it.http_allow_origin.clone_from(&new.http_allow_origin)),
     known(
+        "max_clients",
+        "a number of clients",
+        |draft, args| args.set(&mut draft.config.clients.most, values::clients),
+        |it| list(it.clients.most),
+    )
+    .exact()
+    .at_reload(|it, new| it.clients.most = new.clients.most),
+    known(
+        "max_clients_per_address",
+        "a number of clients",
+        |draft, args| args.set(&mut draft.config.clients.most_of_address, values::clients),
+        |it| list(it.clients.most_of_address),
+    )
+    .exact()
+    .at_reload(|it, new| it.clients.most_of_address = new.clients.most_of_address),
+    known(
+        "client_request_timeout",
+        "seconds",
+        |draft, args| {
+            args.set(
+                &mut draft.config.clients.limits.request,
+                values::client_time,
+            )
+        },
+        |it| one(it.clients.limits.request.as_secs()),
+    )
+    .exact()
+    .unless_default(" s")
+    .at_reload(|it, new| it.clients.limits.request = new.clients.limits.request),
+    known(
+        "client_idle_timeout",
+        "seconds",
+        |draft, args| args.set(&mut draft.config.clients.limits.stall, values::client_time),
+        |it| one(it.clients.limits.stall.as_secs()),
+    )
+    .exact()
+    .unless_default(" s")
+    .at_reload(|it, new| it.clients.limits.stall = new.clients.limits.stall),
+    known(
+        "client_timeout",
+        "seconds",
+        |draft, args| args.set(&mut draft.config.clients.limits.answer, values::client_time),
+        |it| one(it.clients.limits.answer.as_secs()),
+    )
+    .exact()
+    .unless_default(" s")
+    .at_reload(|it, new| it.clients.limits.answer = new.clients.limits.answer),
+    known(
+        "max_request_bytes",
+        "bytes",
+        |draft, args| {
+            args.set(
+                &mut draft.config.clients.limits.line_bytes,
+                values::request_bytes,
+            )
+        },
+        |it| one(it.clients.limits.line_bytes),
+    )
+    .exact()
+    .unless_default(" bytes")
+    .at_reload(|it, new| it.clients.limits.line_bytes = new.clients.limits.line_bytes),
+    known(
+        "max_unread_kb",
+        "kilobytes",
+        |draft, args| args.set(&mut draft.config.clients.unread_bytes, values::kilobytes),
+        |it| one(it.clients.unread_bytes >> 10),
+    )
+    .exact()
+    .unless_default(" KB")
+    .at_reload(|it, new| it.clients.unread_bytes = new.clients.unread_bytes),
+    known(
         "server_threads",
         "a number",
         |_, args| args.one(values::number).map(drop),

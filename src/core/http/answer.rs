@@ -300,7 +300,7 @@ impl HttpAnswer {
             | Refusal::Length
             | Refusal::Field
             | Refusal::Hosts
-            | Refusal::LongHead
+            | Refusal::LongHead(_)
             | Refusal::Callback
             | Refusal::Scope => HttpAnswer::text(Status::BadRequest, "", &refusal.to_string()),
         }

@@ -6,9 +6,6 @@ use thiserror::Error;
 
 use super::{Access, MAX_BODIES, MAX_BODY_BYTES};
 
-/// Longest head, with its request line and line ends.
-pub const MAX_HEAD_BYTES: usize = 8 << 10;
-
 /// Most that is repeated of the name in `Host` where it is refused: as long as a name can be.
 const MAX_SHOWN_HOST_BYTES: usize = 255;
 
@@ -59,9 +56,9 @@ pub enum Refusal {
     /// The request line was not complete within this many seconds.
     #[error("the request line has not come within {0} s")]
     Late(u64),
-    /// The head is too long.
-    #[error("the head of the request is longer than {MAX_HEAD_BYTES} bytes")]
-    LongHead,
+    /// The head is longer than this many bytes.
+    #[error("the head of the request is longer than {0} bytes")]
+    LongHead(usize),
     /// It is not said how long a body is.
     #[error("a POST needs a Content-Length, and no Transfer-Encoding")]
     Length,
@@ -174,9 +171,6 @@ fn method(head: &[u8]) -> Method {
 
 /// The target as sent, and the lines of the header fields.
 fn parts(head: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
-    if head.len() > MAX_HEAD_BYTES {
-        return Err(Refusal::LongHead);
-    }
     let end = head.iter().position(|&b| b == b'\n');
     let (first, rest) = head.split_at(end.map_or(head.len(), |end| end + 1));
     let target = target_of_line(lines(first).next().unwrap_or_default())?;
@@ -431,16 +425,5 @@ mod tests {
         let said = checked(&long).unwrap_err().to_string();
         assert!(said.len() < 400, "{said}");
         assert_eq!(checked("GET"), Err(Refusal::RequestLine));
-    }
-
-    #[test]
-    fn a_head_has_its_limit() {
-        let head = |len: usize| {
-            let mut head = "GET / HTTP/1.1\r\nX: ".to_owned();
-            head += &"x".repeat(len - head.len() - 4);
-            head + "\r\n\r\n"
-        };
-        assert!(target(&head(MAX_HEAD_BYTES)).is_ok());
-        assert_eq!(target(&head(MAX_HEAD_BYTES + 1)), Err(Refusal::LongHead));
     }
 }

@@ -17,6 +17,6 @@ pub use answer::{
 };
 pub use body::{Incoming, MAX_BODIES, MAX_BODY_BYTES, body_place};
 pub use door::{Door, Rooms, Way};
-pub use head::{Head, MAX_HEAD_BYTES, Method, Refusal, begins_request_line, is_request_line};
+pub use head::{Head, Method, Refusal, begins_request_line, is_request_line};
 pub use page::{PageContext, PageRequest, Room, decoded, form};
 pub use route::{Asked, Route, Scope};

@@ -177,10 +177,11 @@ pub fn faults(report: &Report) -> Vec<Fault> {
             held_back: report.queue.held_back,
         });
     }
-    // The client that asks for this counts as well.
-    if report.clients.limit > 0 && report.clients.connected >= report.clients.limit {
+    // The client that asks for this counts as well. The idle would make room.
+    let clients = &report.clients;
+    if clients.limit > 0 && clients.connected >= clients.limit && clients.idle == 0 {
         faults.push(Fault::Crowded {
-            limit: report.clients.limit,
+            limit: clients.limit,
         });
     }
     faults
@@ -201,6 +202,11 @@ mod tests {
     fn all_is_well_while_one_source_answers() {
         assert_eq!(said(|_| ()), Vec::<String>::new());
         assert_eq!(said(|report| report.sources.clear()), Vec::<String>::new());
+        let full_of_idle = |report: &mut Report| {
+            report.clients.connected = 512;
+            report.clients.idle = 511;
+        };
+        assert_eq!(said(full_of_idle), Vec::<String>::new());
     }
 
     /// Asserts that a change of a report in which all is well brings these faults.
@@ -342,7 +348,10 @@ mod tests {
     #[test]
     fn no_room_for_clients() {
         brings(
-            |report| report.clients.connected = 512,
+            |report| {
+                report.clients.connected = 512;
+                report.clients.idle = 0;
+            },
             &["the limit of 512 clients is reached"],
         );
     }

@@ -221,6 +221,12 @@ fn clients(page: &mut Page, report: &Report) {
         clients.connected,
     );
     page.single(
+        "gmetad_clients_idle",
+        Gauge,
+        "Clients that have not asked yet, or have their answer.",
+        clients.idle,
+    );
+    page.single(
         "gmetad_clients_max",
         Gauge,
         "Clients there is room for.",
@@ -239,6 +245,12 @@ fn clients(page: &mut Page, report: &Report) {
     );
     page.sample(&[("reason", "untrusted")], clients.untrusted);
     page.sample(&[("reason", "full")], clients.crowded_out);
+    page.single(
+        "gmetad_clients_made_room_total",
+        Counter,
+        "Clients closed to make room for others.",
+        clients.made_room,
+    );
     page.single(
         "gmetad_client_faults_total",
         Counter,

@@ -109,6 +109,8 @@ impl SourceState {
 pub struct ClientStatus {
     /// Connected now.
     pub connected: usize,
+    /// Those of them that have not asked yet, or have their answer.
+    pub idle: usize,
     /// Limit of connected clients.
     pub limit: usize,
     /// Clients accepted.
@@ -123,6 +125,8 @@ pub struct ClientStatus {
     pub untrusted: u64,
     /// Clients rejected: limit reached.
     pub crowded_out: u64,
+    /// Clients disconnected to make room for others.
+    pub made_room: u64,
     /// Clients disconnected before the end of their answer.
     pub faults: u64,
     /// Bytes sent.

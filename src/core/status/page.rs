@@ -190,10 +190,12 @@ fn ours(page: &mut Object<'_>, report: &Report) {
 
 fn clients(object: &mut Object<'_>, clients: &ClientStatus) {
     object.plain("connected", clients.connected);
+    object.plain("idle", clients.idle);
     object.plain("limit", clients.limit);
     object.plain("accepted", clients.accepted);
     object.plain("untrusted", clients.untrusted);
     object.plain("crowdedOut", clients.crowded_out);
+    object.plain("madeRoom", clients.made_room);
     object.plain("faults", clients.faults);
     object.plain("httpRequests", clients.http_requests);
     object.plain("sentBytes", clients.sent_bytes);

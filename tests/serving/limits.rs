@@ -1,0 +1,231 @@
+//! Limits of clients through the real binary: how many, and what one may take.
+//!
+//! Who makes room is decided in the core, where each rule has its test.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use crate::support::peers::{FakeSource, Script, document};
+use crate::support::web::{Answer, get};
+use crate::support::{DEADLINE, Gmetad, wait_for, wait_until};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tempfile::{TempDir, tempdir};
+
+/// Answers are larger than what the system takes of them.
+const HOSTS: usize = 4000;
+
+/// A gmetad with a large cluster, and what keeps it alive.
+struct Rig {
+    gmetad: Gmetad,
+    _source: FakeSource,
+    _folder: TempDir,
+}
+
+impl Rig {
+    fn start(directives: &str) -> Rig {
+        let mut hosts = String::new();
+        for host in 0..HOSTS {
+            let _ = writeln!(
+                hosts,
+                "<HOST NAME=\"host-{host}\" IP=\"10.0.0.1\" TN=\"1\" TMAX=\"1000\" DMAX=\"0\">"
+            );
+            for metric in 0..12 {
+                let _ = writeln!(
+                    hosts,
+                    "<METRIC NAME=\"metric_{metric}\" VAL=\"{host}\" TYPE=\"uint32\" UNITS=\"\" \
+                     TN=\"1\" TMAX=\"1000\" DMAX=\"0\" SLOPE=\"both\"/>"
+                );
+            }
+            hosts += "</HOST>\n";
+        }
+        let cluster = format!("<CLUSTER NAME=\"c\" LOCALTIME=\"1700000000\">\n{hosts}</CLUSTER>\n");
+        let source = FakeSource::start(Script::Serve(document("gmond", &cluster)));
+        let folder = tempdir().expect("a temporary folder");
+        let directives = format!(
+            "debug_level 3\nwrite_rrds off\ndata_source s 3600 127.0.0.1:{}\n{directives}\n",
+            source.port()
+        );
+        let gmetad = Gmetad::start(folder.path(), &directives);
+        wait_until("the source", || {
+            gmetad.query("/c/host-0").contains("host-0")
+        });
+        Rig {
+            gmetad,
+            _source: source,
+            _folder: folder,
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.gmetad.interactive()
+    }
+
+    /// A client that says this and does not read.
+    fn unread(&self, request: &str) -> TcpStream {
+        let mut stream = connect(self.address());
+        stream.write_all(request.as_bytes()).expect("it reads");
+        stream
+    }
+
+    /// A figure of the clients.
+    fn figure(&self, name: &str) -> u64 {
+        let status = get(self.address(), "/status").json();
+        status["clients"][name].as_u64().expect("a figure")
+    }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("it listens");
+    stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
+    stream
+}
+
+fn rest_of(mut stream: TcpStream) -> Vec<u8> {
+    let mut rest = Vec::new();
+    // A reset ends it as well.
+    let _ = stream.read_to_end(&mut rest);
+    rest
+}
+
+/// Lets this process have as many connections as the tests here need.
+fn raise_descriptors() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("it has a limit");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("up to the hard limit");
+}
+
+#[test]
+fn at_the_limit_the_idle_make_room_and_every_newcomer_is_answered() {
+    let rig = Rig::start("max_clients 40");
+    let idle: Vec<TcpStream> = (0..100).map(|_| connect(rig.address())).collect();
+    // Half of all is one address's share, and each of these questions takes a place as well.
+    wait_until("80 to have made room", || rig.figure("madeRoom") >= 80);
+    for _ in 0..10 {
+        assert!(rig.gmetad.query("/c/host-7").contains("\"host-7\""));
+    }
+    assert_eq!(rig.figure("crowdedOut"), 0);
+    assert_eq!(rig.figure("connected"), 20);
+    let line = rig.gmetad.wait_for_line("closed to make room");
+    assert!(
+        line.ends_with(
+            "client 127.0.0.1: closed to make room for another, it was idle; the limit is 40 \
+             clients, 20 from one address"
+        ),
+        "{line}"
+    );
+    // The oldest have gone, the newest are served when they ask at last.
+    let mut served: Vec<bool> = Vec::new();
+    for mut stream in idle {
+        let _ = stream.write_all(b"/c/host-7\n");
+        served.push(rest_of(stream).ends_with(b"</GANGLIA_XML>\n"));
+    }
+    assert!(served.is_sorted(), "{served:?}");
+    assert!(!served[79] && served[99], "{served:?}");
+    let healthy = get(rig.address(), "/healthz");
+    assert_eq!(healthy.code, 200, "{}", healthy.text());
+}
+
+#[test]
+fn a_thousand_idle_and_two_hundred_unread_clients_keep_nobody_of_their_address_out() {
+    raise_descriptors();
+    let rig = Rig::start("max_clients_per_address 300");
+    let idle: Vec<TcpStream> = (0..1000).map(|_| connect(rig.address())).collect();
+    let unread: Vec<TcpStream> = (0..200).map(|_| rig.unread("/c\n")).collect();
+    wait_until("900 to have made room", || rig.figure("madeRoom") >= 900);
+    for _ in 0..20 {
+        assert!(rig.gmetad.query("/c/host-7").contains("\"host-7\""));
+    }
+    assert_eq!(rig.figure("crowdedOut"), 0);
+    assert_eq!(rig.figure("connected"), 300);
+    // Those that asked before keep their places; the idle did make room.
+    for stream in unread {
+        assert!(rest_of(stream).ends_with(b"</GANGLIA_XML>\n"));
+    }
+    drop(idle);
+}
+
+#[test]
+fn where_nobody_is_idle_who_takes_least_of_the_answer_makes_room() {
+    let rig = Rig::start("max_clients_per_address 4");
+    let unread: Vec<TcpStream> = (0..4).map(|_| rig.unread("/c\n")).collect();
+    wait_until("an answer to one more client", || {
+        let mut stream = connect(rig.address());
+        let _ = stream.write_all(b"/c/host-7\n");
+        rest_of(stream).ends_with(b"</GANGLIA_XML>\n")
+    });
+    rig.gmetad
+        .wait_for_line("closed to make room for another, it took too little of its answer");
+    let served = unread
+        .into_iter()
+        .filter(|stream| {
+            let stream = stream.try_clone().expect("a socket");
+            rest_of(stream).ends_with(b"</GANGLIA_XML>\n")
+        })
+        .count();
+    assert_eq!(served, 3, "one made room");
+}
+
+#[test]
+fn scrapes_that_nobody_reads_make_room_for_one_that_is_read() {
+    let rig = Rig::start("");
+    let scrape = "GET /metrics?scope=all HTTP/1.0\r\n\r\n";
+    let unread: Vec<TcpStream> = (0..8).map(|_| rig.unread(scrape)).collect();
+    let answer: Answer = wait_for("a scrape of the same address", || {
+        let answer = get(rig.address(), "/metrics?scope=all");
+        (answer.code == 200).then_some(answer)
+    });
+    let last = "ganglia_metric_9{cluster=\"c\",host=\"host-3999\"} 3999\n";
+    assert!(answer.text().contains(last));
+    rig.gmetad
+        .wait_for_line("closed to make room for another, it took too little of its answer");
+    assert!(rig.figure("madeRoom") >= 1);
+    drop(unread);
+}
+
+#[test]
+fn times_of_a_client_are_those_that_are_configured() {
+    let rig = Rig::start("client_idle_timeout 1");
+    let _unread = rig.unread("/c\n");
+    rig.gmetad
+        .wait_for_line("it took nothing of its answer for 1 s");
+
+    let rig = Rig::start("client_request_timeout 1");
+    let _silent = connect(rig.address());
+    rig.gmetad.wait_for_line("it sent no request for 1 s");
+    let begun = rig.unread("GET /c");
+    let answer = String::from_utf8_lossy(&rest_of(begun)).into_owned();
+    assert!(answer.starts_with("HTTP/1.0 408 "), "{answer}");
+    assert!(answer.contains("within 1 s"), "{answer}");
+
+    let rig = Rig::start("client_timeout 1");
+    let _unread = rig.unread("/c\n");
+    rig.gmetad.wait_for_line("it took its answer too slowly");
+}
+
+#[test]
+fn a_request_may_be_as_long_as_configured_and_no_longer() {
+    let rig = Rig::start("max_request_bytes 256");
+    let line = |len: usize| format!("/c/{}", "x".repeat(len - 3));
+    assert!(rig.gmetad.query(&line(256)).ends_with("</GANGLIA_XML>\n"));
+    assert_eq!(rest_of(rig.unread(&(line(257) + "\n"))), b"");
+    rig.gmetad
+        .wait_for_line("its request line is longer than 256 bytes");
+    let target = |len: usize| line(len - "GET  HTTP/1.1".len());
+    assert_eq!(get(rig.address(), &target(256)).code, 404);
+    let answer = get(rig.address(), &target(257));
+    assert_eq!(answer.code, 414);
+    assert!(answer.text().contains("longer than 256 bytes"));
+}
+
+#[test]
+fn no_more_of_an_answer_waits_in_the_system_than_configured() {
+    let [little, much] = [16, 1024].map(|kilobytes| {
+        let rig = Rig::start(&format!("max_unread_kb {kilobytes}"));
+        let before = rig.figure("sentBytes");
+        let unread = rig.unread("/c\n");
+        (rig, before, unread)
+    });
+    let sent = |(rig, before, _): &(Rig, u64, TcpStream)| rig.figure("sentBytes") - before;
+    wait_until("much to wait", || sent(&much) > 1 << 20);
+    assert!(sent(&little) < 800 << 10, "{}", sent(&little));
+}
