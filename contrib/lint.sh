@@ -1,6 +1,6 @@
 #!/bin/bash
 # Checks the scripts with shellcheck and the man pages with man, each where there is one, and that
-# the tests are there that docs/COMPATIBILITY.md names.
+# the tests are there that docs/COMPATIBILITY.md and SECURITY.md name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -46,13 +46,13 @@ if untested=$(grep -vE '`[^`]+\.rs::[a-z0-9_]+` \|$' <<<"$lines"); then
     printf '%s: no test is named here:\n%s\n' "$table" "$untested" >&2
     failed=1
 fi
-while IFS= read -r test; do
+while IFS=: read -r page test; do
     # Not grep -q, which would leave the one before it with a closed pipe.
     if ! grep -sA6 '#\[test\]' "${test%::*}" | grep -E "fn ${test#*::}\(" >/dev/null; then
-        printf '%s: there is no test %s\n' "$table" "$test" >&2
+        printf '%s: there is no test %s\n' "$page" "$test" >&2
         failed=1
     fi
-done < <(grep -oE '[A-Za-z_./-]+\.rs::[a-z0-9_]+' "$table" | sort -u)
+done < <(grep -oHE '[A-Za-z_./-]+\.rs::[a-z0-9_]+' "$table" SECURITY.md | sort -u)
 
 # docs/LOG.md has every line that can be logged. Of a literal in the code, placeholders stand for
 # anything: its constant parts must be there, in order, in one line of the page.

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Corrects in docs/ the files of tests that have moved: a test keeps its name, and says where it is.
+# Corrects in docs/ and SECURITY.md the files of tests that have moved: a test keeps its name, and says where it is.
 # Names what it cannot tell: a test that is gone, or of which there are several.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,7 +19,7 @@ done < <(find src tests contrib -name '*.rs' -exec awk '
 ' {} +)
 
 failed=0
-for document in docs/*.md; do
+for document in docs/*.md SECURITY.md; do
     while IFS= read -r test; do
         file=${test%::*} name=${test#*::}
         read -ra found <<<"${files[$name]-}"
