@@ -366,6 +366,30 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_is_given_and_nothing_that_has_taken_its_place() {
+        let Some((folder, theirs)) = foreign_folder() else {
+            return;
+        };
+        let nobody = (Uid::from_raw(65_534), Gid::from_raw(65_534));
+        let give = |path: &Path| give_socket(path, nobody.0, nobody.1);
+        let path = theirs.join("socket");
+        let _socket = std::os::unix::net::UnixListener::bind(&path).expect("bound");
+        give(&path).expect("given");
+        assert_eq!(fs::metadata(&path).expect("there").uid(), 65_534);
+        let victim = folder.path().join("victim");
+        fs::write(&victim, "precious").expect("written");
+        for replace in [
+            symlink::<&Path, &Path> as fn(_, _) -> _,
+            fs::hard_link::<&Path, &Path>,
+        ] {
+            fs::remove_file(&path).expect("removed");
+            replace(&victim, &path).expect("replaced");
+            assert!(give(&path).is_err());
+            assert_eq!(fs::metadata(&victim).expect("there").uid(), 0);
+        }
+    }
+
+    #[test]
     fn what_the_kernel_leads_to_is_opened() {
         let path = Path::new("/dev/stderr");
         if path.exists() {

@@ -11,6 +11,7 @@ mod rrd;
 mod rrd_cache;
 mod rrd_damage;
 mod rrd_faults;
+mod rrd_names;
 mod rrd_new;
 mod rrd_refused;
 mod rrd_room;
