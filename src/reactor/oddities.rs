@@ -14,6 +14,8 @@ use gmetad_core::store::{Contest, LeftOut};
 pub(super) struct Oddities {
     /// That a document held this gmetad's own grid.
     own_grid: bool,
+    /// The grid of which was told that it holds this gmetad's sums.
+    circle: Option<Box<str>>,
     /// That it brings what stays with another source.
     contest: bool,
     /// Whether something is left out of its documents now.
@@ -62,6 +64,17 @@ impl Oddities {
                  sums and not shown; if it is another gmetad's, set a gridname of its own there"
             );
             self.own_grid = true;
+        }
+    }
+
+    /// Says once that the source hands this gmetad's sums back, in those of another grid.
+    pub(super) fn tell_circle(&mut self, grid: Option<&str>, source: &str) {
+        if let (Some(grid), None) = (grid, &self.circle) {
+            self.circle = Some(grid.into());
+            log::error!(
+                "source \"{source}\": the grid {grid:?} in its document holds this gmetad's sums: the \
+                 gmetads poll each other in a circle; that grid is left out of the sums"
+            );
         }
     }
 

@@ -206,7 +206,7 @@ impl Source {
             moved,
         } = answer;
         let (bytes, damage, metrics) = (document.bytes, document.damage, document.metrics);
-        let has_own_grid = document.has_own_grid;
+        let (has_own_grid, circle) = (document.has_own_grid, document.circle.clone());
         let was_up = shared.store.is_up(self.id);
         let start = Instant::now();
         let nodes = shared.store.commit(self.id, document, shared.now);
@@ -236,7 +236,9 @@ impl Source {
         if log::log_enabled!(log::Level::Debug) {
             self.log_document(&nodes, bytes, &host, took);
         }
-        self.tell_oddities(has_own_grid, &nodes, &stamps, shared);
+        self.oddities.tell_own_grid(has_own_grid, &self.name);
+        self.oddities.tell_circle(circle.as_deref(), &self.name);
+        self.tell_oddities(&nodes, &stamps, shared);
         if !was_up && !shared.once {
             // Include the source in the root summary without waiting for the period.
             shared.set_chore(Chore::Summary, Some(shared.now.mono));
@@ -347,17 +349,11 @@ impl Source {
         }
     }
 
-    fn tell_oddities(
-        &mut self,
-        has_own_grid: bool,
-        nodes: &[Node],
-        stamps: &[Stamp],
-        shared: &mut Shared,
-    ) {
+    /// Logs what is odd about its last document, when that begins or ends.
+    fn tell_oddities(&mut self, nodes: &[Node], stamps: &[Stamp], shared: &mut Shared) {
         let now = shared.instant();
         let left_out = shared.store.left_out_of(self.id).cloned();
         shared.status_of(self.id).left_out = left_out.as_ref().map_or(0, |it| it.count as u64);
-        self.oddities.tell_own_grid(has_own_grid, &self.name);
         self.oddities
             .tell_left_out(left_out.as_ref(), &self.name, now);
         self.oddities

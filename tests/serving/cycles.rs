@@ -108,6 +108,33 @@ fn two_that_poll_each_other_count_each_host_once() {
 }
 
 #[test]
+fn in_a_circle_of_three_or_four_sums_stay_put_and_it_is_told_once() {
+    for names in [&["A", "B", "C"][..], &["A", "B", "C", "D"]] {
+        let all: Vec<Circle> = names.iter().map(|name| Circle::start(name, "")).collect();
+        for (at, circle) in all.iter().enumerate() {
+            circle.poll(&all[(at + 1) % all.len()]);
+        }
+        for circle in &all {
+            circle.gmetad.wait_for_line("poll each other in a circle");
+        }
+        for circle in &all {
+            let (polls_before, _) = circle.status();
+            wait_until("many more polls of the other one", || {
+                let (polls, _) = circle.status();
+                polls >= polls_before + POLLS
+            });
+            // Its own, and those of the one that it polls.
+            assert_eq!(circle.status().1, 4);
+            assert_eq!(circle.sum(), Some(("40".into(), "4".into())));
+        }
+        for circle in &all {
+            let log = circle.gmetad.log();
+            assert_eq!(log.matches("in a circle").count(), 1, "{log}");
+        }
+    }
+}
+
+#[test]
 fn one_that_polls_itself_counts_its_hosts_once() {
     for (more, told) in [("", 1), ("scalable off", 0)] {
         let own = Circle::start("Own", more);

@@ -8,7 +8,7 @@ use crate::answer::query::Selection;
 use crate::answer::walk::{Format, Walk};
 use crate::model::escape::{attribute, extra_data, number_attribute, push_value};
 use crate::model::{
-    Cluster, Host, Metric, Node, Now, Snapshot, Summary, SummaryMetric, push_decimal,
+    Cluster, Host, Metric, Node, Now, Snapshot, Summary, SummaryMetric, grid_id, push_decimal,
 };
 
 /// The version of the format, which clients compare: that of the last C gmetad.
@@ -69,7 +69,10 @@ impl Format for XmlFormat {
 
     fn open_node(&mut self, out: &mut Vec<u8>, node: &Node) {
         match node {
-            Node::Grid(grid) => open_grid(out, &grid.name, &grid.authority, grid.localtime),
+            Node::Grid(grid) => {
+                open_grid(out, &grid.name, &grid.authority, grid.localtime);
+                grid.via.write(grid_id(&grid.name, &grid.authority), out);
+            }
             Node::Cluster(cluster) => {
                 out.extend_from_slice(b"<CLUSTER");
                 attribute(out, "NAME", &cluster.name);

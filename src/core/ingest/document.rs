@@ -26,6 +26,8 @@ pub struct Document {
     pub damage: u64,
     /// Whether it holds this gmetad's own grid, which is left out.
     pub has_own_grid: bool,
+    /// A grid that holds this gmetad's sums, which is left out; of several, the first.
+    pub circle: Option<Box<str>>,
     /// Values of hosts, including those of clusters in grids below.
     pub metrics: u64,
     /// Length in bytes.

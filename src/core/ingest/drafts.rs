@@ -8,7 +8,7 @@ use quick_xml::events::BytesStart;
 use super::attributes::{age, each_attribute, signed, unsigned};
 use super::build::{ClusterHead, HostHead};
 use super::settings::{MAX_EXTRA, MAX_EXTRA_BYTES};
-use crate::model::{DEFAULT_SOURCE, HostInfo, MetricFields, SummaryBuilder};
+use crate::model::{DEFAULT_SOURCE, HostInfo, MetricFields, SummaryBuilder, Via, grid_id};
 
 /// How C gmetad reads a missing text attribute.
 const UNSPECIFIED: &str = "unspecified";
@@ -19,6 +19,8 @@ pub(super) struct GridDraft {
     pub name: String,
     pub authority: String,
     pub localtime: i64,
+    /// The gmetads whose sums it holds, itself included.
+    pub via: Via,
     /// HOSTS and METRICS that the grid gives itself.
     pub own: SummaryBuilder,
     /// The sum of the clusters and grids inside.
@@ -35,7 +37,13 @@ impl GridDraft {
             "LOCALTIME" => grid.localtime = unsigned(val, damage).into(),
             _ => {}
         });
+        grid.via.add(grid_id(&grid.name, &grid.authority), 1);
         grid
+    }
+
+    /// Whether nothing was read of what is inside.
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.below.is_empty()
     }
 }
 

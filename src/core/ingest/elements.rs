@@ -15,8 +15,8 @@ use super::scan::Husk;
 use super::settings::{MAX_DEPTH, ParseSettings};
 use crate::model::latin1::from_latin1;
 use crate::model::{
-    Contributors, DefTable, Grid, Mono, Node, Number, SmallText, SummaryBuilder, Vocabulary, id_of,
-    parse_number,
+    Contributors, DefTable, Grid, GridIdentity, Mono, Node, Number, SmallText, SummaryBuilder, Via,
+    Vocabulary, id_of, parse_number,
 };
 
 /// The share of the limit on names that may be carried over into a document that lacks them.
@@ -184,7 +184,11 @@ impl Elements {
                 self.end(tag.name().0, table)
             }
             Event::End(tag) => self.end(tag.name().0, table),
-            // Prolog, comments, processing instructions and CDATA have no meaning here.
+            Event::Comment(text) => {
+                self.comment(&text);
+                Ok(())
+            }
+            // Prolog, processing instructions and CDATA have no meaning here.
             _ => Ok(()),
         }
     }
@@ -303,6 +307,7 @@ impl Elements {
         let grid = GridDraft::read(tag, &mut self.document.damage);
         if self.is_own(&grid) {
             self.document.has_own_grid = true;
+            self.note_via(&grid.via);
             return Scope::Unknown;
         }
         self.grids.push(grid);
@@ -316,11 +321,46 @@ impl Elements {
         own.is_some_and(|own| own.name == grid.name && own.authority == grid.authority)
     }
 
+    /// Reads a comment. One behind a GRID tag may say whose sums are inside: if this gmetad's are, the
+    /// grid is left out. The outermost grid is the source's own, which is never left out.
+    fn comment(&mut self, text: &str) {
+        let Some(via) = Via::read(text) else { return };
+        let [.., outer, grid] = self.grids.as_mut_slice() else {
+            return;
+        };
+        if self.scopes.last() != Some(&Scope::Grid) || !grid.is_empty() {
+            return;
+        }
+        let own = self.settings.own_grid.as_ref().map(GridIdentity::id);
+        for (id, passes) in via.iter() {
+            grid.via.add(id, passes);
+        }
+        if own.is_none_or(|own| !via.has(own)) {
+            return;
+        }
+        outer.via.add_all(&grid.via);
+        self.document
+            .circle
+            .get_or_insert_with(|| grid.name.as_str().into());
+        self.grids.pop();
+        if let Some(scope) = self.scopes.last_mut() {
+            *scope = Scope::Unknown;
+        }
+    }
+
+    /// Notes the gmetads whose sums a grid inside the open one holds.
+    fn note_via(&mut self, inside: &Via) {
+        if let Some(outer) = self.grids.last_mut() {
+            outer.via.add_all(inside);
+        }
+    }
+
     fn end_grid(&mut self) -> Result<(), ParseError> {
         let Some(grid) = self.grids.pop() else {
             return Ok(());
         };
-        let bytes = grid.own.bytes() + grid.below.bytes();
+        let bytes = grid.own.bytes() + grid.below.bytes() + grid.via.bytes();
+        self.note_via(&grid.via);
         // A grid's own sums include what is below it.
         let summary = if grid.own.is_empty() {
             grid.below
@@ -339,6 +379,7 @@ impl Elements {
             localtime: grid.localtime,
             received: self.now,
             summary,
+            via: grid.via,
             bytes,
         };
         self.nodes.add_grid(grid);

@@ -9,6 +9,7 @@ use super::metric::{ALLOCATION_BYTES, MetricDef};
 use super::summary::Summary;
 use super::text::SmallText;
 use super::time::Mono;
+use super::via::Via;
 use super::vocabulary::DefId;
 
 /// A child of the root grid.
@@ -75,6 +76,8 @@ pub struct Grid {
     pub received: Mono,
     /// The sums over its hosts.
     pub summary: Summary,
+    /// The gmetads whose sums these hold.
+    pub via: Via,
     /// Approximate memory; shared parts are counted in full.
     pub bytes: usize,
 }

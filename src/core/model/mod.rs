@@ -16,6 +16,7 @@ mod summary;
 mod table;
 mod text;
 mod time;
+mod via;
 mod vocabulary;
 
 pub use carbon::push_carbon_name;
@@ -32,4 +33,5 @@ pub use text::SmallText;
 pub use time::{
     CLOCK_SET_SINCE, MOST_AHEAD_SECS, MOST_BEHIND_SECS, Mono, Now, SourceClock, StoreTime,
 };
+pub use via::{Via, grid_id};
 pub use vocabulary::{DefId, Vocabulary};

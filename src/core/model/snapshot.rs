@@ -5,7 +5,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use super::{Node, Summary};
+use super::{Node, Summary, grid_id};
 
 /// The root grid.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +16,13 @@ pub struct GridIdentity {
     pub authority: String,
     /// Off: the output has no GRID around it.
     pub scalable: bool,
+}
+
+impl GridIdentity {
+    /// The id by which other gmetads know it.
+    pub fn id(&self) -> u64 {
+        grid_id(&self.name, &self.authority)
+    }
 }
 
 /// All data at one moment.

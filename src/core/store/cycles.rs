@@ -14,6 +14,8 @@ struct Gmetad {
     name: &'static str,
     store: Store,
     now: Now,
+    /// Whether it is a C gmetad, which reads no comments and leaves no grid out.
+    is_c: bool,
 }
 
 impl Gmetad {
@@ -35,7 +37,29 @@ impl Gmetad {
             mono: Mono(1_000_000),
             epoch: 1_700_000_000,
         };
-        Gmetad { name, store, now }
+        Gmetad {
+            name,
+            store,
+            now,
+            is_c: false,
+        }
+    }
+
+    fn c(name: &'static str) -> Gmetad {
+        let mut gmetad = Gmetad::new(name, true);
+        gmetad.store.set_settings(Arc::default());
+        gmetad.is_c = true;
+        gmetad
+    }
+
+    /// What it serves, as it would.
+    fn served(&mut self) -> Vec<u8> {
+        let text = String::from_utf8(self.serve()).unwrap();
+        if !self.is_c {
+            return text.into_bytes();
+        }
+        let lines = text.lines().filter(|line| !line.starts_with("<!-- via "));
+        lines.collect::<Vec<_>>().join("\n").into_bytes()
     }
 
     /// Reads a document. Returns whether it holds its own grid.
@@ -120,6 +144,91 @@ fn gmetads_that_poll_each_other_count_each_host_once() {
             assert_eq!(b.sums(), both, "{of_a} {of_b} {poll}");
         }
     }
+}
+
+/// Each polls the next one, the last the first, in any order of polls. Their sums, from when each has
+/// polled so often that all has gone round.
+fn circle(mut all: Vec<Gmetad>, seed: usize) -> Vec<(u32, u32, String)> {
+    let mut settled = Vec::new();
+    for round in 0..POLLS {
+        for turn in 0..all.len() {
+            let at = (turn + round * seed) % all.len();
+            let next = (at + 1) % all.len();
+            all[at].now.mono.0 += 1000;
+            all[at].read_gmond();
+            let xml = all[next].served();
+            all[at].read(1, &xml);
+        }
+        let sums: Vec<_> = all.iter_mut().map(Gmetad::sums).collect();
+        match round {
+            0..10 => {}
+            10 => settled = sums,
+            _ => assert_eq!(sums, settled, "round {round}"),
+        }
+    }
+    settled
+}
+
+#[test]
+fn in_a_circle_of_any_length_sums_stay_put_and_no_host_is_counted_twice() {
+    const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+    for length in 1..=NAMES.len() {
+        for off in 0..1_usize << length {
+            for seed in 0..3 {
+                let all = (0..length).map(|at| Gmetad::new(NAMES[at], off >> at & 1 == 0));
+                let sums = circle(all.collect(), seed);
+                // Its own and the next one's: what that one polls holds its own again. Without GRID
+                // tags nobody can tell whose a cluster is, and some are counted twice.
+                let once = length.min(2) as u32;
+                if off == 0 {
+                    assert!(sums.iter().all(|it| it.0 == once), "{length}: {sums:?}");
+                }
+                for (up, down, m) in sums {
+                    assert_eq!((up, m), (down, (10 * up).to_string()));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn in_a_circle_with_one_c_gmetad_sums_stay_put() {
+    for length in 2..5 {
+        for seed in 0..3 {
+            let mut all: Vec<Gmetad> = ["a", "b", "c", "d"][..length]
+                .iter()
+                .map(|name| Gmetad::new(name, true))
+                .collect();
+            all[0] = Gmetad::c("a");
+            circle(all, seed);
+        }
+    }
+}
+
+#[test]
+fn a_circle_that_is_broken_is_forgotten() {
+    let mut all = ["a", "b", "c"].map(|name| Gmetad::new(name, true));
+    let poll = |all: &mut [Gmetad; 3], at: usize, next: Option<usize>| {
+        all[at].now.mono.0 += 1000;
+        all[at].read_gmond();
+        let xml = match next {
+            Some(next) => all[next].serve(),
+            None => b"<GANGLIA_XML></GANGLIA_XML>".to_vec(),
+        };
+        all[at].read(1, &xml);
+    };
+    for _ in 0..POLLS {
+        for at in 0..3 {
+            poll(&mut all, at, Some((at + 1) % 3));
+        }
+    }
+    assert_eq!(all[0].sums().0, 2, "its own and the next one's");
+    for _ in 0..POLLS {
+        poll(&mut all, 2, None);
+        poll(&mut all, 1, Some(2));
+        poll(&mut all, 0, Some(1));
+    }
+    assert_eq!(all[0].sums(), (3, 3, "30".into()));
 }
 
 #[test]
