@@ -21,7 +21,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Where rustup puts cargo, for a shell that was opened before it did.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: check help build release plugins python-host install-python-host test features lint-features demo bench lint fmt deps install uninstall clean
+.PHONY: check help build release plugins python-host install-python-host test features lint-features demo bench pictures lint fmt deps install uninstall clean
 
 help: ## list what can be done
 	@echo 'make …'
@@ -74,6 +74,10 @@ check: ## what breaks most often, in under a minute: format, lints, walls, the c
 	@contrib/lint.sh
 	$(CARGO) test -q -p gmetad-core -p gmetad-config
 	$(CARGO) test -q --test house
+
+pictures: ## make the pictures of the pages in docs/pictures anew, with a real browser
+	@contrib/deps.sh build test
+	$(CARGO) test --test web -- --ignored pictures
 
 lint: ## check format, lints, scripts, man pages, tests that documents name; what is no warning here is none in CI
 	$(CARGO) fmt --all --check

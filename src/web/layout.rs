@@ -272,9 +272,13 @@ pub fn figure(out: &mut String, figure: &Figure, history: &History, size: Size, 
     out.push_str("</figure>");
 }
 
-/// The curves as they lie: those of a stack from its top.
+/// The curves as they lie: those of a stack from its top. Those of which nothing is known are left
+/// out, unless that is all.
 fn in_order<'a, 'b>(values: &'b Values<'a>, stacked: bool) -> Vec<&'b Drawn<'a>> {
     let mut all: Vec<_> = values.curves.iter().collect();
+    if all.iter().any(|drawn| !drawn.extent.last.is_nan()) {
+        all.retain(|drawn| !drawn.extent.last.is_nan());
+    }
     if stacked {
         all.reverse();
     }

@@ -101,6 +101,19 @@ impl Unit {
     }
 }
 
+/// A whole number, its thousands apart.
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::with_capacity(digits.len() + 8);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push('\u{a0}');
+        }
+        out.push(digit);
+    }
+    out
+}
+
 const PREFIXES: [&str; 6] = ["K", "M", "G", "T", "P", "E"];
 
 fn scaled(value: f64, base: f64) -> (f64, &'static str) {
@@ -175,6 +188,14 @@ mod tests {
         assert_eq!(show("", -0.004_321), "-0.0043");
         assert_eq!(show("", 0.000_000_12), "1.2e-7");
         assert_eq!(show("s", f64::NAN), "–");
+    }
+
+    #[test]
+    fn thousands_of_a_count_stand_apart() {
+        assert_eq!(
+            [7, 1000, 1_234_567].map(count),
+            ["7", "1\u{a0}000", "1\u{a0}234\u{a0}567"]
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::layout::{Frame, figures, name_or, notes, pager};
 use crate::link::Link;
 use crate::palette::{CELLS, load_level};
 use crate::reports::Report;
-use crate::unit::Unit;
+use crate::unit::{Unit, count};
 use crate::view::View;
 
 /// Clusters whose reports are on one page.
@@ -157,7 +157,7 @@ pub fn common(facts: &Facts) -> Markup {
     let bytes = Unit::of("bytes");
     let rate = Unit::of("bytes/sec");
     html! {
-        div { dt { "CPUs" } dd { (plain.show(facts.cpus())) } }
+        div { dt { "CPUs" } dd { (cpus(facts)) } }
         div { dt { "load, 1 min" } dd { (plain.show(facts.load())) } }
         div { dt { "load per CPU" } dd { (percent(facts.load_per_cpu() * 100.0)) } }
         div { dt { "CPU in use" } dd { (percent(facts.cpu_in_use())) } }
@@ -165,6 +165,14 @@ pub fn common(facts: &Facts) -> Markup {
             (bytes.show(facts.memory_in_use())) " of " (bytes.show(facts.memory())) } }
         div { dt { "network in" } dd { (rate.show(facts.bytes_in())) } }
         div { dt { "network out" } dd { (rate.show(facts.bytes_out())) } }
+    }
+}
+
+fn cpus(facts: &Facts) -> String {
+    if facts.cpus().is_nan() {
+        "–".to_owned()
+    } else {
+        count(facts.cpus() as u64)
     }
 }
 
@@ -194,7 +202,6 @@ pub fn is_web(authority: &str) -> bool {
 
 fn table(view: &View, snapshot: &Snapshot, chosen: &[usize], now: Now) -> Markup {
     let part = view.part(chosen.len());
-    let plain = Unit::plain();
     let rate = Unit::of("bytes/sec");
     html! {
         @if snapshot.nodes.is_empty() {
@@ -216,7 +223,7 @@ fn table(view: &View, snapshot: &Snapshot, chosen: &[usize], now: Now) -> Markup
                             td.n { (link(node, view)) }
                             td { (summary.hosts_up) }
                             td class=[(summary.hosts_down > 0).then_some("bad")] { (summary.hosts_down) }
-                            td.opt { (plain.show(facts.cpus())) }
+                            td.opt { (cpus(&facts)) }
                             td { i class={ "k " (CELLS[load_level(facts.load_per_cpu())]) } {}
                                 (percent(facts.load_per_cpu() * 100.0)) }
                             td.opt { (percent(facts.cpu_in_use())) }

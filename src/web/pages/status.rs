@@ -7,7 +7,7 @@ use maud::{Markup, Render, html};
 use crate::answer::page as whole_page;
 use crate::civil::lasting;
 use crate::layout::{Frame, moment, name_or};
-use crate::unit::Unit;
+use crate::unit::{Unit, count};
 use crate::view::View;
 
 pub fn page(view: &View, context: &mut PageContext<'_>) -> HttpAnswer {
@@ -63,15 +63,7 @@ fn figure(name: &str, value: impl Render) -> Markup {
 }
 
 fn number(value: impl TryInto<u64>) -> String {
-    let digits = value.try_into().unwrap_or(u64::MAX).to_string();
-    let mut out = String::with_capacity(digits.len() + 6);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
-            out.push('\u{a0}');
-        }
-        out.push(digit);
-    }
-    out
+    count(value.try_into().unwrap_or(u64::MAX))
 }
 
 fn bytes(value: u64) -> String {
