@@ -3,27 +3,36 @@
 //! `cargo bench --bench rrd -- HOSTS METRICS ROUNDS [FOLDER]`; by default 1,000 hosts of 33 metrics,
 //! four rounds, in a folder of its own below the system's one for temporary files.
 //!
+//! Then every file is asked for its last hour, 1,000 in a question, from the files as the system has
+//! them in memory.
+//!
 //! With `cached` at the end, samples wait in memory and in a journal until all rounds have passed.
 
 use std::fs;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use gmetad::plugins;
-use gmetad::plugins::PluginHandle;
+use gmetad::plugins::{HistoryRequest, PluginHandle};
 use gmetad_config::{Config, GMETAD_PYTHON_RRAS, RrdConfig};
+use gmetad_core::history::{Consolidation, Field, Owner, SeriesName, Wanted};
+use gmetad_core::http::{HttpAnswer, Method, Status};
 use gmetad_core::model::{
     Cluster, Host, HostInfo, Metric, MetricDef, MetricFields, Mono, Node, Now, order_by_name,
 };
 
+use gmetad_core::pending::Errands;
 use gmetad_core::plugin::{Invented, Stamp, Update};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
 const T0: i64 = 1_700_000_000;
 const HOSTS_PER_CLUSTER: usize = 100;
+const SERIES_AT_ONCE: usize = 1000;
 
 fn main() {
     let mut arguments: Vec<String> = std::env::args()
@@ -84,6 +93,7 @@ fn main() {
             (resident_bytes() as f64 - resident as f64) / samples,
         );
     }
+    read_all(&mut plugins, hosts, metrics, rounds);
     let cpu = cpu_seconds();
     plugins.stop(Duration::from_secs(60));
     cpu_in_all += cpu_seconds() - cpu;
@@ -92,6 +102,60 @@ fn main() {
         cpu_in_all / (hosts * metrics * rounds) as f64 * 1e6
     );
     println!("{:?}", plugins.rrd());
+}
+
+/// Reads an hour of each file.
+fn read_all(plugins: &mut PluginHandle, hosts: usize, metrics: usize, rounds: usize) {
+    let until = (T0 + 15 * rounds as i64) as u64;
+    let wanted = (0..hosts * metrics).map(|at| {
+        let host = at / metrics;
+        Wanted {
+            series: SeriesName {
+                owner: Owner::Host {
+                    cluster: format!("cluster-{:03}", host / HOSTS_PER_CLUSTER).into(),
+                    host: format!("host-{:03}.example.org", host % HOSTS_PER_CLUSTER).into(),
+                },
+                metric: format!("metric_{:03}", at % metrics).into(),
+                field: Field::Sum,
+            },
+            from: until - 3600,
+            until,
+            step: 15,
+            consolidation: Consolidation::Average,
+        }
+    });
+    let all: Vec<Wanted> = wanted.collect();
+    let mut errands = Errands::default();
+    let (cpu, start) = (cpu_seconds(), Instant::now());
+    let found = Arc::new(AtomicUsize::new(0));
+    for question in all.chunks(SERIES_AT_ONCE) {
+        let begun = errands.begin(IpAddr::from([127, 0, 0, 1]));
+        let (wait, errand) = begun.expect("it is the only one");
+        let found = Arc::clone(&found);
+        let request = HistoryRequest {
+            client: 0,
+            method: Method::Get,
+            errand,
+            question: question.to_vec(),
+            then: Box::new(move |read| {
+                let read = read.unwrap_or_default();
+                found.fetch_add(read.iter().flatten().count(), Ordering::Relaxed);
+                HttpAnswer::text(Status::Ok, "", "")
+            }),
+        };
+        assert!(plugins.ask_history(request).is_ok(), "the thread is there");
+        while plugins.history_answer().is_none() {
+            thread::sleep(Duration::from_micros(200));
+        }
+        drop(wait);
+    }
+    println!(
+        "read: {:6.2} µs CPU a file, {:6.2} µs until it was there; {} of {} files",
+        (cpu_seconds() - cpu) / all.len() as f64 * 1e6,
+        start.elapsed().as_secs_f64() / all.len() as f64 * 1e6,
+        found.load(Ordering::Relaxed),
+        all.len()
+    );
 }
 
 fn send(plugins: &mut PluginHandle, node: Node) {

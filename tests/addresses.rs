@@ -14,6 +14,7 @@ use std::process::{Child, Command};
 
 use nix::unistd::geteuid;
 use support::peers::{FakeSource, Script, document};
+#[cfg(feature = "web")]
 use support::web::get;
 use support::{DEADLINE, Gmetad, ask, configure, gmetad, listening, read, wait_for, wait_until};
 

@@ -185,3 +185,147 @@ impl Reading {
         Step::Done(self.request.answer(Ok(answer)))
     }
 }
+
+#[cfg(all(test, feature = "rrd"))]
+mod tests {
+    use std::net::IpAddr;
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+
+    use gmetad_config::Config;
+    use gmetad_core::history::{Consolidation, Field, Owner, SeriesName, Wanted};
+    use gmetad_core::pending::{Errands, Wait};
+
+    use super::super::parts::rrd;
+    use super::*;
+
+    struct Rig {
+        service: HistoryService,
+        requests: Sender<HistoryRequest>,
+        answers: Receiver<HistoryAnswer>,
+        errands: Errands,
+    }
+
+    fn rig() -> Rig {
+        let (requests, asked) = channel();
+        let (answered, answers) = channel();
+        let mut config = Config::new("test");
+        config.rrd.rootdir = "/nonexistent".into();
+        let reader = rrd::parts(&config, &Arc::default()).history;
+        Rig {
+            service: HistoryService::new(reader, asked, answered),
+            requests,
+            answers,
+            errands: Errands::default(),
+        }
+    }
+
+    impl Rig {
+        /// Asks for so many series, none of which is there.
+        fn ask(&mut self, client: u64, series: usize, then: Continue) -> Wait {
+            let address = IpAddr::from([127, 0, 0, 1]);
+            let (wait, errand) = self.errands.begin(address).expect("there is room");
+            let wanted = Wanted {
+                series: SeriesName {
+                    owner: Owner::Whole,
+                    metric: "m".into(),
+                    field: Field::Sum,
+                },
+                from: 0,
+                until: 100,
+                step: 1,
+                consolidation: Consolidation::Average,
+            };
+            let sent = self.requests.send(HistoryRequest {
+                client,
+                method: Method::Get,
+                errand,
+                question: vec![wanted; series],
+                then,
+            });
+            assert!(sent.is_ok(), "the service is there");
+            wait
+        }
+
+        fn work(&mut self) {
+            loop {
+                self.service.work();
+                if !self.service.is_busy() {
+                    return;
+                }
+            }
+        }
+
+        /// What the clients got, in the order in which they got it.
+        fn answers(&self) -> Vec<(u64, String)> {
+            let all = self.answers.try_iter().map(|mut answer| {
+                let mut bytes = Vec::new();
+                while answer.body.fill(&mut bytes, 1 << 20) {}
+                let text = String::from_utf8_lossy(&bytes).into_owned();
+                let (_, body) = text.split_once("\r\n\r\n").expect("a head");
+                (answer.client, body.trim_end().to_owned())
+            });
+            all.collect()
+        }
+    }
+
+    /// Says how many series were read, or why none were.
+    fn told() -> Continue {
+        Box::new(|read| {
+            let text = match read {
+                Ok(series) => format!("{} series", series.len()),
+                Err(refused) => refused.to_string(),
+            };
+            HttpAnswer::text(Status::Ok, "", &text)
+        })
+    }
+
+    #[test]
+    fn a_short_question_does_not_wait_for_a_long_one() {
+        let mut rig = rig();
+        let _long = rig.ask(1, MAX_SERIES, told());
+        let _short = rig.ask(2, 1, told());
+        rig.work();
+        let expected = [
+            (2, "1 series".to_owned()),
+            (1, format!("{MAX_SERIES} series")),
+        ];
+        assert_eq!(rig.answers(), expected);
+        assert_eq!(rig.errands.count(), 0);
+    }
+
+    #[test]
+    fn nothing_is_read_for_who_is_gone() {
+        let mut rig = rig();
+        drop(rig.ask(1, 1, Box::new(|_| panic!("nobody wants it"))));
+        let _wait = rig.ask(2, 1, told());
+        rig.work();
+        assert_eq!(rig.answers(), [(2, "1 series".to_owned())]);
+        assert_eq!(rig.errands.count(), 0);
+    }
+
+    #[test]
+    fn too_much_is_refused_and_a_panic_costs_one_client() {
+        let mut rig = rig();
+        let _many = rig.ask(1, MAX_SERIES + 1, told());
+        let _bug = rig.ask(2, 1, Box::new(|_| panic!("a bug")));
+        let _good = rig.ask(3, 1, told());
+        rig.work();
+        let answers = rig.answers();
+        assert_eq!(answers[0], (1, Refused::Series(MAX_SERIES + 1).to_string()));
+        assert!(
+            answers[1].1.starts_with("this page ran into a bug"),
+            "{answers:?}"
+        );
+        assert_eq!(answers[2], (3, "1 series".to_owned()));
+    }
+
+    #[test]
+    fn at_the_end_all_who_wait_are_told() {
+        let mut rig = rig();
+        let _waits = [rig.ask(1, 1, told()), rig.ask(2, 1, told())];
+        rig.service.end();
+        let told: Vec<String> = rig.answers().into_iter().map(|(_, text)| text).collect();
+        assert_eq!(told, vec![Refused::Ended.to_string(); 2]);
+    }
+}

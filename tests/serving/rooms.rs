@@ -2,8 +2,12 @@
 
 use std::net::SocketAddr;
 
-use crate::support::web::{Answer, exchange, get, request};
-use crate::support::{Gmetad, wait_for};
+use crate::support::Gmetad;
+#[cfg(any(feature = "web", feature = "graphite"))]
+use crate::support::web::get;
+use crate::support::web::{Answer, request};
+#[cfg(feature = "web")]
+use crate::support::{wait_for, web::exchange};
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
