@@ -55,7 +55,7 @@ fn a_request_for_a_name_that_is_not_this_machines_gets_421_and_nothing_else() {
 
     configure(folder.path(), "debug_level 3\nhttp_host_names *\n");
     gmetad.signal(Signal::SIGHUP);
-    gmetad.wait_for_line("http_host_names");
+    gmetad.wait_for_line("directives changed: http_host_names");
     assert_eq!(code_for(address, "evil.example"), 200);
 }
 
