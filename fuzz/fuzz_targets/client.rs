@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gmetad_core::client::{ANSWER_LIMIT, Action, Client, Fault, HEAD_LIMIT, LINGER_LIMIT, Limits, MAX_LINE_BYTES, MIN_BYTES_PER_SEC, OUT_BYTES, REQUEST_LIMIT, Request};
+use gmetad_core::http::bodies;
 use gmetad_core::model::Mono;
 use gmetad_core::pending::{Errand, Errands, PENDING_LIMIT};
 use gmetad_core::answer::walk::Body;
@@ -217,8 +218,8 @@ impl World {
                 }
                 Action::Body => {
                     assert!(!self.asked);
-                    let place = (self.sent % 2 == 0).then(Arc::default);
-                    self.client.admit_body(place, self.now);
+                    let share = bodies().take(std::net::Ipv4Addr::LOCALHOST.into());
+                    self.client.admit_body(share.ok().filter(|_| self.sent % 2 == 0), self.now);
                 }
                 Action::CloseWrite => assert!(self.whole),
                 Action::Close(fault) => {

@@ -4,7 +4,6 @@
 
 mod limits;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer::walk::Body;
@@ -13,6 +12,7 @@ use crate::http::{Head, Incoming, Refusal};
 use crate::model::Mono;
 use crate::pending::{Errand, PENDING_LIMIT, Wait};
 use crate::room::Standing;
+use crate::share::Share;
 
 use limits::PATIENCE;
 pub use limits::{
@@ -275,13 +275,13 @@ impl Client {
     }
 
     /// Whether the body that follows may come: `None` if there are too many others.
-    pub fn admit_body(&mut self, place: Option<Arc<()>>, now: Mono) {
+    pub fn admit_body(&mut self, share: Option<Share>, now: Mono) {
         let ClientState::Body { body, .. } = &mut self.state else {
             return;
         };
-        match place {
-            Some(place) => {
-                body.admit(place);
+        match share {
+            Some(share) => {
+                body.admit(share);
                 if body.is_whole() {
                     self.end_body(Incoming::into_head, now);
                 }
@@ -559,7 +559,7 @@ impl std::fmt::Debug for Client {
 mod tests {
     use super::*;
     use crate::pending::Errands;
-    use crate::testing::ADDRESS;
+    use crate::testing::{ADDRESS, share};
 
     /// An answer of so many bytes.
     struct Zeros(usize);
@@ -636,7 +636,7 @@ mod tests {
                 client.bytes(piece, Mono(0));
                 while let Some(action) = client.action() {
                     match action {
-                        Action::Body => client.admit_body(Some(Arc::default()), Mono(0)),
+                        Action::Body => client.admit_body(Some(share()), Mono(0)),
                         other => {
                             assert_eq!(body_of(Some(other)).as_deref(), Some(&b"a=b&cd"[..]));
                             asked = true;
@@ -650,21 +650,21 @@ mod tests {
 
     #[test]
     fn a_body_that_does_not_come_or_has_no_room_is_refused() {
-        let begun = |place: Option<Arc<()>>| {
+        let begun = |share: Option<Share>| {
             let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
             client.bytes(POST, Mono(0));
             assert_eq!(client.action(), Some(Action::Body));
-            client.admit_body(place, Mono(0));
+            client.admit_body(share, Mono(0));
             client.bytes(b"a", Mono(9_000));
             client
         };
-        let mut late = begun(Some(Arc::default()));
+        let mut late = begun(Some(share()));
         late.timeout(Mono(9_999));
         assert_eq!(late.action(), None);
         assert!(late.wants_bytes());
         late.timeout(Mono(10_000));
         assert_eq!(refused(late.action()), Some(Refusal::ShortBody));
-        let mut ended = begun(Some(Arc::default()));
+        let mut ended = begun(Some(share()));
         ended.end(Mono(9_000));
         assert_eq!(refused(ended.action()), Some(Refusal::ShortBody));
         assert_eq!(refused(begun(None).action()), Some(Refusal::Bodies));

@@ -179,8 +179,8 @@ impl Connection {
                 match action {
                     Action::Request(request) => self.answer(request, shared),
                     Action::Body => {
-                        let place = http::body_place(&shared.bodies);
-                        self.machine.admit_body(place, shared.now.mono);
+                        let share = shared.bodies.take(self.address).ok();
+                        self.machine.admit_body(share, shared.now.mono);
                     }
                     // If the client is gone already, the next read shows it.
                     Action::CloseWrite => drop(self.stream.shutdown(Shutdown::Write)),

@@ -87,7 +87,8 @@ pub(super) fn answer(
         }
         Way::Other => return false,
     };
-    match enter(&request, shared) {
+    let readers = shared.access.fields(head.field("Origin"));
+    match enter(&request, shared).read_by(readers) {
         Reply::Ready(answer) => {
             machine.answer(answer.into_body(request.method), shared.now.mono);
         }

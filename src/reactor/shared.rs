@@ -24,7 +24,7 @@ use crate::host::{Sampler, own_names};
 use crate::plugins::PluginHandle;
 use gmetad_config::Config;
 use gmetad_core::complaint::Complaint;
-use gmetad_core::http::{Access, scrapes};
+use gmetad_core::http::{Access, bodies, scrapes};
 use gmetad_core::ingest::ParseSettings;
 use gmetad_core::model::{GridIdentity, Mono, Now};
 use gmetad_core::pending::Errands;
@@ -104,8 +104,8 @@ pub(super) struct Shared {
     pub(super) sampler: Option<Sampler>,
     /// A share of this is held by each scrape under way.
     pub(super) scrapes: Shares,
-    /// A clone of this is held by each body of a request under way.
-    pub(super) bodies: Arc<()>,
+    /// A share of this is held by each body of a request under way.
+    pub(super) bodies: Shares,
     /// Answers that the plugin thread is to make.
     pub(super) errands: Errands,
     pub(super) host_name: String,
@@ -164,7 +164,7 @@ impl Shared {
             turns: LoopStatus::default(),
             sampler: None,
             scrapes: scrapes(),
-            bodies: Arc::default(),
+            bodies: bodies(),
             errands: Errands::default(),
             host_name,
             own_names,

@@ -86,3 +86,23 @@ fn pages_of_the_sites_that_are_named_may_read_what_is_served_and_all_others_the_
     let plain = gmetad.query("/status");
     assert!(plain.contains("\r\nAccess-Control-Allow-Origin: *\r\n"));
 }
+
+#[test]
+#[cfg(feature = "graphite")]
+fn pages_of_the_sites_that_are_named_may_read_graphites_api_and_no_others() {
+    let folder = tempdir().expect("a temporary folder");
+    let gmetad = Gmetad::start(folder.path(), "http_allow_origin http://grafana\n");
+    for (origin, allowed) in [
+        ("http://grafana", Some("http://grafana")),
+        ("http://x", None),
+    ] {
+        let fields = format!("Origin: {origin}\r\n");
+        let answer = get(
+            gmetad.interactive(),
+            "/graphite/metrics/find?query=*",
+            &fields,
+        );
+        let readers = answer.field("Access-Control-Allow-Origin");
+        assert_eq!(readers, allowed, "{}", answer.text());
+    }
+}

@@ -153,8 +153,9 @@ impl World {
                     has_asked = true;
                 }
                 client::Action::Body => {
-                    let place = http::body_place(&self.bodies);
-                    asker.machine.admit_body(place, self.now);
+                    let address = asker.address;
+                    let share = self.bodies.take(address).ok();
+                    asker.machine.admit_body(share, self.now);
                 }
                 client::Action::CloseWrite => {
                     asker.done = true;

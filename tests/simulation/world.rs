@@ -6,10 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gmetad_core::http::bodies;
 use gmetad_core::ingest::ParseSettings;
 use gmetad_core::model::{GridIdentity, Mono, Node, Now};
 use gmetad_core::pending::{Errands, MAX_PENDING, PENDING_LIMIT};
 use gmetad_core::poll::Poll;
+use gmetad_core::share::Shares;
 use gmetad_core::source::{HostPort, SourceConfig};
 use gmetad_core::store::{SourceId, Store};
 use gmetad_core::timers::{Random, Schedule, Timers};
@@ -68,7 +70,7 @@ pub struct World {
     pub askers: HashMap<usize, Asker>,
     pub next_asker: usize,
     pub errands: Errands,
-    pub bodies: Arc<()>,
+    pub bodies: Shares,
     pub plugins: Plugins,
     pub timers: Timers,
     agenda: BinaryHeap<Reverse<(Mono, u64)>>,
@@ -105,7 +107,7 @@ impl World {
             askers: HashMap::new(),
             next_asker: 0,
             errands: Errands::default(),
-            bodies: Arc::default(),
+            bodies: bodies(),
             plugins: Plugins::default(),
             timers,
             agenda: BinaryHeap::new(),

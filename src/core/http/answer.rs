@@ -114,6 +114,20 @@ pub enum Reply {
     Ask(Question, Continue),
 }
 
+impl Reply {
+    /// The same with header fields that tell whose pages may read it, see [`Access::fields`].
+    #[must_use]
+    pub fn read_by(self, fields: Cow<'static, str>) -> Reply {
+        match self {
+            Reply::Ready(answer) => Reply::Ready(answer.read_by(&fields)),
+            Reply::Ask(question, then) => {
+                let then = move |read| then(read).read_by(&fields);
+                Reply::Ask(question, Box::new(then))
+            }
+        }
+    }
+}
+
 /// Makes an answer of what was read.
 pub type Continue = Box<dyn FnOnce(Result<history::Answer, Refused>) -> HttpAnswer + Send>;
 

@@ -2,14 +2,13 @@
 //!
 //! No I/O, and no clock: how long it may take is the client's matter.
 
-use std::sync::Arc;
-
 use super::{Head, Method, Refusal};
+use crate::share::{Most, Share, Shares};
 
 /// Largest body of a request.
 pub const MAX_BODY_BYTES: usize = 256 << 10;
 
-/// Most bodies at a time: each takes memory until its request is answered.
+/// Most bodies at a time, half of them of one address: each takes memory until its request is answered.
 pub const MAX_BODIES: usize = 64;
 
 /// A request whose body is not complete.
@@ -18,13 +17,12 @@ pub struct Incoming {
     head: Head,
     wanted: usize,
     /// Counts it among the bodies; `None` until it is admitted.
-    place: Option<Arc<()>>,
+    share: Option<Share>,
 }
 
-/// A permit for one more body, if the limit allows it. Each body under way holds a clone of `bodies`;
-/// the caller keeps the original and no other clone.
-pub fn body_place(bodies: &Arc<()>) -> Option<Arc<()>> {
-    (Arc::strong_count(bodies) <= MAX_BODIES).then(|| Arc::clone(bodies))
+/// How many bodies there may be at a time. Each body under way holds a share.
+pub fn bodies() -> Shares {
+    Shares::new(Most::half_for_each(MAX_BODIES))
 }
 
 impl Incoming {
@@ -38,15 +36,15 @@ impl Incoming {
             Ok(wanted) => Ok(Incoming {
                 head,
                 wanted,
-                place: None,
+                share: None,
             }),
             Err(refusal) => Err(Box::new(head.but_refused(refusal))),
         }
     }
 
     /// Counts it among the bodies.
-    pub fn admit(&mut self, place: Arc<()>) {
-        self.place = Some(place);
+    pub fn admit(&mut self, share: Share) {
+        self.share = Some(share);
     }
 
     /// Takes bytes; returns how many do not belong to it.
@@ -58,7 +56,7 @@ impl Incoming {
 
     /// Whether all of it is there, and it is admitted.
     pub fn is_whole(&self) -> bool {
-        self.place.is_some() && self.head.body.len() == self.wanted
+        self.share.is_some() && self.head.body.len() == self.wanted
     }
 
     /// The request, which is refused if the body is not complete.
@@ -92,6 +90,7 @@ fn wanted(head: &Head) -> Result<usize, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::share;
 
     fn incoming(fields: &str) -> Result<Incoming, Box<Head>> {
         let head = format!("POST /graphite/render HTTP/1.1\r\n{fields}\r\n\r\n");
@@ -105,11 +104,11 @@ mod tests {
         assert!(!body.is_whole());
         assert_eq!(body.take(b"defg"), 2);
         assert!(!body.is_whole(), "it is not admitted");
-        body.admit(Arc::default());
+        body.admit(share());
         assert!(body.is_whole());
         assert_eq!(body.into_head().body, b"abcde");
         let mut short = incoming("Content-Length: 5").unwrap();
-        short.admit(Arc::default());
+        short.admit(share());
         short.take(b"abcd");
         assert_eq!(short.into_head().target, Err(Refusal::ShortBody));
         let none = incoming("Content-Length: 0").unwrap_err();
@@ -144,10 +143,13 @@ mod tests {
 
     #[test]
     fn bodies_are_limited_in_number() {
-        let bodies = Arc::default();
-        let all: Vec<_> = std::iter::from_fn(|| body_place(&bodies))
-            .take(1000)
-            .collect();
-        assert_eq!(all.len(), MAX_BODIES);
+        let mut bodies = bodies();
+        let mut of = |address: [u8; 4]| {
+            let all = std::iter::from_fn(|| bodies.take(address.into()).ok());
+            all.take(1000).collect::<Vec<_>>()
+        };
+        let (one, other) = (of([192, 0, 2, 1]), of([192, 0, 2, 2]));
+        assert_eq!((one.len(), other.len()), (MAX_BODIES / 2, MAX_BODIES / 2));
+        assert_eq!(of([192, 0, 2, 3]).len(), 0);
     }
 }
