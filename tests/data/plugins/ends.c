@@ -12,7 +12,8 @@ static char place[16], way[16];
 
 static int deeper(volatile char *above)
 {
-    volatile char here[4096];
+    /* Less than a page, so that it cannot step over the one that guards the stack. */
+    volatile char here[512];
     here[0] = above[0];
     /* It is never 1, which the compiler does not know. */
     return here[0] == 1 ? 0 : deeper(here) + here[0];
