@@ -8,6 +8,7 @@ mod compatibility;
 mod cycles;
 #[cfg(all(feature = "graphite", feature = "rrd"))]
 mod graphite;
+mod half_down;
 mod hostile;
 mod http;
 mod limits;

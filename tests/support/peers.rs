@@ -488,6 +488,7 @@ pub struct FakeSource {
     address: SocketAddr,
     script: Arc<Mutex<Script>>,
     polls: Arc<AtomicUsize>,
+    begun: Arc<Mutex<Vec<Instant>>>,
     ends: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -504,9 +505,11 @@ impl FakeSource {
         let address = listener.local_addr().expect("it is bound");
         let script = Arc::new(Mutex::new(script));
         let polls = Arc::new(AtomicUsize::new(0));
+        let begun = Arc::new(Mutex::new(Vec::new()));
         let ends = Arc::new(AtomicBool::new(false));
         let thread = {
             let (script, polls, ends) = (script.clone(), polls.clone(), ends.clone());
+            let begun = begun.clone();
             std::thread::spawn(move || {
                 for stream in listener.incoming() {
                     if ends.load(Ordering::SeqCst) {
@@ -514,6 +517,7 @@ impl FakeSource {
                     }
                     let Ok(stream) = stream else { continue };
                     polls.fetch_add(1, Ordering::SeqCst);
+                    begun.lock().expect("no holder panics").push(Instant::now());
                     let now = script.lock().expect("no holder panics").clone();
                     let ends = ends.clone();
                     std::thread::spawn(move || play(now, stream, &ends));
@@ -524,9 +528,17 @@ impl FakeSource {
             address,
             script,
             polls,
+            begun,
             ends,
             thread: Some(thread),
         }
+    }
+
+    /// The longest time between the beginnings of two connections so far.
+    pub fn longest_pause(&self) -> Duration {
+        let begun = self.begun.lock().expect("no holder panics");
+        let pauses = begun.windows(2).map(|two| two[1] - two[0]);
+        pauses.max().unwrap_or_default()
     }
 
     /// Its port.

@@ -1,0 +1,108 @@
+//! A hundred sources of which half are down, in every way there is: the others keep their rhythm.
+
+use std::fmt::Write as _;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use crate::support::peers::{FakeSource, Script, document};
+use crate::support::web::get;
+use crate::support::{Gmetad, wait_until};
+use serde_json::Value;
+use tempfile::tempdir;
+
+/// Sources that are well, and as many that are not.
+const WELL: usize = 50;
+
+/// Polls of each that is well.
+const POLLS: usize = 8;
+
+const INTERVAL: Duration = Duration::from_secs(2);
+
+fn cluster(name: &str) -> Vec<u8> {
+    let inside = format!(
+        "<CLUSTER NAME=\"{name}\" LOCALTIME=\"0\"><HOST NAME=\"h\" TN=\"1\" TMAX=\"20\"><METRIC \
+         NAME=\"m\" VAL=\"1\" TYPE=\"int32\" SLOPE=\"both\"/></HOST></CLUSTER>\n"
+    );
+    document("gmond", &inside)
+}
+
+/// The ways to be down, but for a port where nobody listens.
+fn ways(name: &str) -> [Script; 7] {
+    let whole = cluster(name);
+    let half = whole.len() / 2;
+    [
+        Script::Close,
+        Script::Silent,
+        Script::Slow(whole.clone(), half, Duration::from_secs(30)),
+        Script::Slow(whole.clone(), 1, Duration::from_millis(100)),
+        Script::Serve(b"\x00\xff<garbage".to_vec()),
+        Script::Serve(whole[..half].to_vec()),
+        Script::Break(whole[..half].to_vec()),
+    ]
+}
+
+#[test]
+fn a_hundred_sources_of_which_half_are_down_in_every_way_leave_the_others_their_rhythm() {
+    let mut down = Vec::new();
+    let mut directives = String::from("write_rrds off\n");
+    for number in 0..WELL {
+        let name = format!("down{number}");
+        let ways = ways(&name);
+        let port = if let Some(way) = ways.get(number % (ways.len() + 1)) {
+            let source = FakeSource::start(way.clone());
+            let port = source.port();
+            down.push(source);
+            port
+        } else {
+            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+            listener.local_addr().expect("it is bound").port()
+        };
+        let _ = writeln!(directives, "data_source {name} 2 127.0.0.1:{port}");
+    }
+    let well: Vec<FakeSource> = (0..WELL)
+        .map(|number| FakeSource::start(Script::Serve(cluster(&format!("well{number}")))))
+        .collect();
+    for (number, source) in well.iter().enumerate() {
+        let _ = writeln!(
+            directives,
+            "data_source well{number} 2 127.0.0.1:{}",
+            source.port()
+        );
+    }
+    let folder = tempdir().expect("a temporary folder");
+    let gmetad = Gmetad::start(folder.path(), &directives);
+    let status = || get(gmetad.interactive(), "/status").json();
+    let polls = |source: &Value| source["polls"]["ok"]["num"].as_u64().expect("a number");
+    let is_well = |source: &&Value| {
+        source["name"]
+            .as_str()
+            .is_some_and(|it| it.starts_with("well"))
+    };
+    wait_until("all that are well to be polled", || {
+        let status = status();
+        let sources = status["sources"].as_array().expect("a list");
+        sources.iter().filter(is_well).all(|it| polls(it) > 0)
+    });
+    for source in &well {
+        wait_until("its polls", || source.polls() >= POLLS);
+    }
+    // Polls are spread by up to two thirds of the interval. No start is a second later than that.
+    let most = INTERVAL + INTERVAL * 2 / 3 + Duration::from_secs(1);
+    for source in &well {
+        let pause = source.longest_pause();
+        assert!(pause <= most, "{pause:?} without a poll");
+    }
+    let status = status();
+    let sources = status["sources"].as_array().expect("a list");
+    for source in sources.iter().filter(is_well) {
+        assert_eq!(source["polls"]["failed"]["num"], 0, "{source}");
+        assert_eq!(source["state"], "up", "{source}");
+    }
+    for source in sources.iter().filter(|it| !is_well(it)) {
+        assert_eq!(polls(source), 0, "{source}");
+    }
+    let answer = gmetad.document();
+    assert_eq!(answer.matches("<CLUSTER NAME=\"well").count(), WELL);
+    assert!(!answer.contains("<CLUSTER NAME=\"down"));
+    assert!(gmetad.end().success());
+}
