@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use gmetad_core::answer::walk::Body;
-use gmetad_core::history::{Answer, MAX_SERIES, MAX_VALUES, Question, Refused};
+use gmetad_core::history::{Answer, MAX_SERIES, MAX_VALUES, Question, Refused, Series, Wanted};
 use gmetad_core::http::{Continue, HttpAnswer, Method, Status};
 use gmetad_core::pending::Errand;
 
@@ -120,7 +120,7 @@ impl HistoryService {
         let mut answered = false;
         while let Some(reading) = self.under_way.pop_front() {
             if reading.request.errand.is_wanted() {
-                match reading.go_on(&mut self.reader) {
+                match reading.go_on(&mut |wanted, room| self.reader.read(wanted, room)) {
                     Step::More(reading) => self.under_way.push_back(reading),
                     Step::Done(answer) => {
                         answered = true;
@@ -162,15 +162,28 @@ enum Step {
     Done(HistoryAnswer),
 }
 
+/// Reads a series of at most so many values.
+type ReadSeries<'a> = dyn FnMut(&Wanted, usize) -> Result<Option<Series>, Refused> + 'a;
+
 impl Reading {
-    fn go_on(mut self, reader: &mut HistoryReader) -> Step {
+    fn go_on(mut self, read: &mut ReadSeries<'_>) -> Step {
         let asked = self.request.question.len();
         if asked > MAX_SERIES {
             return Step::Done(self.request.answer(Err(Refused::Series(asked))));
         }
         let until = (self.answer.len() + SERIES_AT_ONCE).min(asked);
         for wanted in &self.request.question[self.answer.len()..until] {
-            match reader.read(wanted, MAX_VALUES - self.values) {
+            let room = MAX_VALUES - self.values;
+            let read = AssertUnwindSafe(|| read(wanted, room));
+            // What a file has in it is not ours to choose, and this thread writes all the others.
+            let read = catch_unwind(read).unwrap_or_else(|_| {
+                log::error!(
+                    "reading an RRD file ran into a bug in gmetad, logged above; it is shown as \
+                     empty, please report it"
+                );
+                Ok(None)
+            });
+            match read {
                 Ok(series) => {
                     self.values += series.as_ref().map_or(0, |series| series.values.len());
                     self.answer.push(series);
@@ -193,7 +206,7 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use gmetad_config::Config;
-    use gmetad_core::history::{Consolidation, Field, Owner, SeriesName, Wanted};
+    use gmetad_core::history::{Consolidation, Field, Owner, SeriesName};
     use gmetad_core::pending::{Errands, Wait};
 
     use super::super::parts::rrd;
@@ -318,6 +331,36 @@ mod tests {
             "{answers:?}"
         );
         assert_eq!(answers[2], (3, "1 series".to_owned()));
+    }
+
+    #[test]
+    fn a_file_that_reading_panics_at_is_empty_and_the_others_are_read() {
+        let mut rig = rig();
+        let _wait = rig.ask(
+            1,
+            3,
+            Box::new(|read| {
+                let known = read.map(|all| all.iter().map(Option::is_some).collect::<Vec<_>>());
+                HttpAnswer::text(Status::Ok, "", &format!("{known:?}"))
+            }),
+        );
+        rig.service.take();
+        let reading = rig.service.under_way.pop_front().expect("it has come");
+        let mut calls = 0;
+        let step = reading.go_on(&mut |_, _| {
+            calls += 1;
+            assert!(calls != 2, "a bug");
+            Ok(Some(Series {
+                start: 0,
+                step: 1,
+                values: Vec::new(),
+            }))
+        });
+        let Step::Done(answer) = step else {
+            panic!("all is read")
+        };
+        let _ = rig.service.answers.send(answer);
+        assert_eq!(rig.answers(), [(1, "Ok([true, false, true])".to_owned())]);
     }
 
     #[test]
