@@ -178,12 +178,17 @@ impl Reactor {
             self.let_go_before(first);
         }
         let start = Instant::now();
+        self.shared.has_rubbish = self.shared.store.tidy();
+        self.shared.turns.add(start.elapsed());
+        let start = Instant::now();
         self.look_after_plugins();
         self.shared.turns.add(start.elapsed());
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let limit = if self.slots.are_ready() || !self.shared.handing.is_empty() {
+        let is_idle =
+            !self.slots.are_ready() && self.shared.handing.is_empty() && !self.shared.has_rubbish;
+        let limit = if !is_idle {
             Some(Duration::ZERO)
         } else {
             let now = self.shared.clock.mono();

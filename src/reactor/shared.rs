@@ -72,6 +72,8 @@ pub(super) struct Shared {
     /// As of the start of the turn.
     pub(super) now: Now,
     pub(super) store: Store,
+    /// Whether it has more to drop.
+    pub(super) has_rubbish: bool,
     /// What it has for the plugins.
     pub(super) handing: Handing,
     /// Deadlines, by the index of the slot's key.
@@ -143,6 +145,7 @@ impl Shared {
             now: clock.now(),
             clock,
             store: Store::new(identity(config), settings(config)),
+            has_rubbish: false,
             handing: Handing::default(),
             timers: Timers::default(),
             resolver: Resolver::new(Arc::clone(waker)),

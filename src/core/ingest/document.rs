@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::{Node, Vocabulary};
+use crate::model::{Node, Rubbish, Vocabulary};
 
 /// What a source's last document left: where reading the next one starts.
 #[derive(Debug, Default)]
@@ -32,6 +32,8 @@ pub struct Document {
     pub metrics: u64,
     /// Length in bytes.
     pub bytes: u64,
+    /// What is not needed any more.
+    pub rubbish: Rubbish,
 }
 
 /// Why a document was rejected. The source keeps its old data.

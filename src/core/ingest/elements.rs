@@ -10,13 +10,13 @@ use quick_xml::events::{BytesStart, Event};
 use super::build::ClusterBuilder;
 use super::document::{Document, ParseError, Previous};
 use super::drafts::{GridDraft, MetricDraft, cluster_head, host_head, numbers_of_hosts};
-use super::nodes::Nodes;
+use super::nodes::{Nodes, NodesEnding};
 use super::scan::Husk;
 use super::settings::{MAX_DEPTH, ParseSettings};
 use crate::model::latin1::from_latin1;
 use crate::model::{
-    Contributors, DefTable, Grid, GridIdentity, Mono, Node, Number, SmallText, SummaryBuilder, Via,
-    Vocabulary, id_of, parse_number,
+    Contributors, DefTable, Grid, GridIdentity, Mono, Node, Number, Rubbish, SmallText,
+    SummaryBuilder, Via, Vocabulary, id_of, parse_number,
 };
 
 /// The share of the limit on names that may be carried over into a document that lacks them.
@@ -59,6 +59,8 @@ pub(super) struct Elements {
     now: Mono,
     has_begun: bool,
     has_ended: bool,
+    /// The end of the document, being worked off.
+    ending: Option<NodesEnding>,
     /// Rejected because a limit was exceeded.
     over_limit: bool,
 }
@@ -78,6 +80,7 @@ impl Elements {
             now: Mono::default(),
             has_begun: false,
             has_ended: false,
+            ending: None,
             over_limit: false,
         }
     }
@@ -126,6 +129,7 @@ impl Elements {
     fn bytes(&self) -> usize {
         let grids = self.grids.iter();
         self.nodes.bytes()
+            + self.ending.as_ref().map_or(0, NodesEnding::bytes)
             + self.cluster.as_ref().map_or(0, ClusterBuilder::bytes)
             + grids
                 .map(|grid| grid.own.bytes() + grid.below.bytes())
@@ -154,16 +158,20 @@ impl Elements {
     }
 
     /// What was known before the document; nothing after an exceeded limit.
-    pub fn into_known(mut self) -> HashMap<Box<str>, Vocabulary> {
-        if self.over_limit {
-            return HashMap::new();
-        }
+    pub fn into_known(mut self, rubbish: &mut Rubbish) -> HashMap<Box<str>, Vocabulary> {
         let open = self.cluster.take().map(|cluster| {
             let outermost = self.grids.first();
             let name = outermost.map_or(cluster.name(), |grid| grid.name.as_str());
             (name.into(), cluster)
         });
-        self.nodes.into_known(open)
+        let known = self.nodes.into_known(open, rubbish);
+        if !self.over_limit {
+            return known;
+        }
+        for vocabulary in known.into_values() {
+            vocabulary.discard(rubbish);
+        }
+        HashMap::new()
     }
 
     /// Reads one tag, from `<` to `>`.
@@ -292,12 +300,32 @@ impl Elements {
     }
 
     fn end_root(&mut self) {
-        let finished = self.nodes.finish(self.now);
+        self.ending = Some(self.nodes.end(self.now));
+        self.has_ended = true;
+    }
+
+    /// Whether the end of the document, which is there, is not worked off.
+    pub fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
+    /// Works on the end of the document, by about so many values.
+    pub fn work(&mut self, budget: usize) {
+        let Some(ending) = &mut self.ending else {
+            return;
+        };
+        if ending.step(budget) {
+            return;
+        }
+        let Some(ending) = self.ending.take() else {
+            return;
+        };
+        let finished = ending.finish();
         self.document.nodes = finished.nodes;
         self.document.vocabularies = finished.vocabularies;
         self.document.damage += finished.damage;
         self.document.metrics = finished.received;
-        self.has_ended = true;
+        self.document.rubbish.append(finished.rubbish);
     }
 
     fn start_grid(&mut self, tag: &BytesStart<'_>) -> Scope {

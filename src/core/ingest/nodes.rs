@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::build::{ClusterBuilder, ClusterHead};
+use super::build::{BelowEnding, ClusterBuilder, ClusterEnding, ClusterHead};
 use super::document::Previous;
-use crate::model::{Cluster, Grid, Mono, Node, Summary, Vocabulary};
+use crate::model::{Cluster, Grid, Mono, Node, Rubbish, Summary, Vocabulary};
 use crate::summary::SummaryFilter;
 
 /// A cluster or grid.
@@ -48,6 +48,8 @@ pub(super) struct Finished {
     pub damage: u64,
     /// Values of hosts.
     pub received: u64,
+    /// What is not needed any more.
+    pub rubbish: Rubbish,
 }
 
 impl Nodes {
@@ -153,34 +155,25 @@ impl Nodes {
         self.bytes += bytes;
     }
 
-    /// Finishes all, with what is carried over.
-    pub fn finish(&mut self, now: Mono) -> Finished {
+    /// The end of the document: all is finished, with what is carried over, in steps.
+    pub fn end(&mut self, now: Mono) -> NodesEnding {
+        let nodes = std::mem::take(self);
         let mut finished = Finished::default();
-        let mut bytes = self.bytes;
-        for part in std::mem::take(&mut self.parts) {
-            match part {
-                Part::Open => {}
-                Part::Grid(grid) => finished.nodes.push(Node::Grid(grid)),
-                Part::Cluster(mut builder) => {
-                    bytes -= builder.bytes();
-                    builder.beside(bytes);
-                    finished.received += builder.received;
-                    let built = builder.finish(now);
-                    bytes += built.cluster.bytes;
-                    finished.damage += built.damage;
-                    let name = built.cluster.name.clone();
-                    finished.vocabularies.insert(name, built.vocabulary);
-                    finished.nodes.push(Node::Cluster(Arc::new(built.cluster)));
-                }
-            }
+        for vocabulary in nodes.vocabularies.into_values() {
+            vocabulary.discard(&mut finished.rubbish);
         }
-        for (name, builder) in self.below.drain() {
-            finished.received += builder.received;
-            finished.damage += builder.damage;
-            let vocabulary = builder.into_vocabulary();
-            finished.vocabularies.insert(name, vocabulary);
+        let gone = nodes.clusters.into_values().map(Node::Cluster);
+        finished.rubbish.add_nodes(gone.collect());
+        finished.rubbish.add(nodes.by_name);
+        NodesEnding {
+            now,
+            bytes: nodes.bytes,
+            parts: nodes.parts.into_iter(),
+            cluster: None,
+            below: nodes.below.into_iter(),
+            grid: None,
+            finished,
         }
-        finished
     }
 
     /// What was known before the document, which is rejected. `open` is the open cluster and the name
@@ -188,6 +181,7 @@ impl Nodes {
     pub fn into_known(
         self,
         open: Option<(Box<str>, ClusterBuilder)>,
+        rubbish: &mut Rubbish,
     ) -> HashMap<Box<str>, Vocabulary> {
         let clusters = self.parts.into_iter().filter_map(|part| match part {
             Part::Cluster(builder) => Some((builder.name().into(), *builder)),
@@ -196,9 +190,97 @@ impl Nodes {
         let known = clusters
             .chain(self.below)
             .chain(open)
-            .map(|(name, builder)| (name, builder.into_known()));
+            .map(|(name, builder)| (name, builder.into_known(rubbish)));
         let mut vocabularies = self.vocabularies;
         vocabularies.extend(known.filter(|(_, vocabulary)| !vocabulary.is_empty()));
         vocabularies
+    }
+}
+
+/// What a part costs at least.
+const PART_COST: usize = 20;
+
+/// The end of a document, under way.
+#[derive(Debug)]
+pub(super) struct NodesEnding {
+    now: Mono,
+    /// Memory of all parts, finished or not.
+    bytes: usize,
+    parts: std::vec::IntoIter<Part>,
+    /// The one being finished.
+    cluster: Option<Box<ClusterEnding>>,
+    below: std::collections::hash_map::IntoIter<Box<str>, ClusterBuilder>,
+    /// The grid below being finished.
+    grid: Option<(Box<str>, BelowEnding)>,
+    finished: Finished,
+}
+
+impl NodesEnding {
+    /// Goes on by about so many values. Returns whether it has to go on once more.
+    pub fn step(&mut self, mut budget: usize) -> bool {
+        while budget > 0 {
+            if let Some(mut ending) = self.cluster.take() {
+                if ending.step(&mut budget) {
+                    self.cluster = Some(ending);
+                    return true;
+                }
+                self.take_cluster(*ending);
+            } else if let Some((name, mut ending)) = self.grid.take() {
+                if ending.step(&mut budget) {
+                    self.grid = Some((name, ending));
+                    return true;
+                }
+                let vocabulary = ending.finish(&mut self.finished.rubbish);
+                self.finished.vocabularies.insert(name, vocabulary);
+            } else if !self.begin_next() {
+                return false;
+            }
+            budget = budget.saturating_sub(PART_COST);
+        }
+        true
+    }
+
+    /// Returns whether there is one.
+    fn begin_next(&mut self) -> bool {
+        match self.parts.next() {
+            Some(Part::Open) => {}
+            Some(Part::Grid(grid)) => self.finished.nodes.push(Node::Grid(grid)),
+            Some(Part::Cluster(builder)) => {
+                self.bytes -= builder.bytes();
+                self.finished.received += builder.received;
+                let mut ending = ClusterEnding::new(*builder, self.now);
+                ending.beside(self.bytes);
+                self.cluster = Some(Box::new(ending));
+            }
+            None => {
+                let Some((name, builder)) = self.below.next() else {
+                    return false;
+                };
+                self.finished.received += builder.received;
+                self.finished.damage += builder.damage;
+                self.grid = Some((name, builder.into_vocabulary()));
+            }
+        }
+        true
+    }
+
+    fn take_cluster(&mut self, ending: ClusterEnding) {
+        let built = ending.finish(&mut self.finished.rubbish);
+        self.bytes += built.cluster.bytes;
+        self.finished.damage += built.damage;
+        let name = built.cluster.name.clone();
+        self.finished.vocabularies.insert(name, built.vocabulary);
+        let node = Node::Cluster(Arc::new(built.cluster));
+        self.finished.nodes.push(node);
+    }
+
+    /// Approximate memory.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// All of it, once it is done.
+    pub fn finish(self) -> Finished {
+        self.finished
     }
 }

@@ -14,7 +14,7 @@ use super::elements::Elements;
 use super::fast::{self, Fast};
 use super::scan::{Scan, mend};
 use super::settings::{MAX_DOCUMENT_BYTES, MAX_TAG_BYTES, ParseSettings};
-use crate::model::{DefTable, Mono, Vocabulary};
+use crate::model::{DefTable, Mono, Rubbish, Vocabulary};
 
 /// Bytes first joined to a tag that began in an earlier piece.
 const JOIN_BYTES: usize = 2048;
@@ -127,10 +127,23 @@ impl Parser {
         self.elements.has_ended()
     }
 
-    /// The document, if it is complete.
-    pub fn finish(self, now: Mono) -> Result<Document, ParseError> {
+    /// Whether the root element is closed and its end is not worked off yet.
+    pub fn is_ending(&self) -> bool {
+        self.elements.is_ending()
+    }
+
+    /// Works on the end of the document, by about so many values.
+    pub fn work(&mut self, budget: usize) {
+        self.elements.work(budget);
+    }
+
+    /// The document, if it is complete. Works its end off, where that was not done by `work`.
+    pub fn finish(mut self, now: Mono) -> Result<Document, ParseError> {
         if !self.has_ended() {
             return Err(ParseError::Truncated(self.bytes));
+        }
+        while self.is_ending() {
+            self.work(usize::MAX);
         }
         Ok(self.elements.into_document(self.bytes, now))
     }
@@ -139,8 +152,8 @@ impl Parser {
     ///
     /// What this document taught is dropped: a peer that never ends one would teach more and more.
     /// If it exceeded a limit, all is dropped, since what was known counts towards the limits.
-    pub fn into_vocabularies(self) -> HashMap<Box<str>, Vocabulary> {
-        self.elements.into_known()
+    pub fn into_vocabularies(self, rubbish: &mut Rubbish) -> HashMap<Box<str>, Vocabulary> {
+        self.elements.into_known(rubbish)
     }
 
     /// Reads as many whole elements as there are. Returns how many bytes that took.

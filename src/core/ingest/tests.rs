@@ -783,7 +783,8 @@ fn each_limit_is_told_and_the_next_document_is_taken() {
         );
         let error = parser.feed(&xml, bench.now, &mut bench.table).unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
-        bench.previous.vocabularies = parser.into_vocabularies();
+        bench.previous.vocabularies =
+            parser.into_vocabularies(&mut crate::model::Rubbish::default());
         assert_eq!(bench.cluster(&fine).hosts.len(), 1);
     }
 }
@@ -868,7 +869,8 @@ fn a_document_that_is_given_up_teaches_nothing() {
             );
             let fed = parser.feed(&xml.as_bytes()[..cut], bench.now, &mut bench.table);
             assert!(fed.is_ok() || cut > xml.len() / 2);
-            bench.previous.vocabularies = parser.into_vocabularies();
+            bench.previous.vocabularies =
+                parser.into_vocabularies(&mut crate::model::Rubbish::default());
         }
         assert_eq!(bench.previous.vocabularies.len(), 1);
         assert_eq!(bench.previous.vocabularies["Bench A"].len(), known);

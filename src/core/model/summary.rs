@@ -2,12 +2,13 @@
 //!
 //! The caller decides which hosts and metrics are summed.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::contributors::Contributors;
 use super::metric::MetricDef;
 use super::number::Number;
+use super::rubbish::Rubbish;
 
 /// HOSTS and METRICS of a cluster or grid.
 #[derive(Clone, Debug, Default)]
@@ -64,7 +65,8 @@ impl Summary {
 #[derive(Debug, Default)]
 pub struct SummaryBuilder {
     summary: Summary,
-    by_name: HashMap<Box<str>, usize>,
+    /// A tree, not a table: a table that grows is rebuilt in one go.
+    by_name: BTreeMap<Box<str>, usize>,
     bytes: usize,
 }
 
@@ -150,6 +152,18 @@ impl SummaryBuilder {
         self.summary.metrics.is_empty()
             && self.summary.hosts_up == 0
             && self.summary.hosts_down == 0
+    }
+
+    /// The sums. What need not be kept is dropped step by step.
+    pub fn finish_into(self, rubbish: &mut Rubbish) -> Summary {
+        let SummaryBuilder {
+            mut summary,
+            by_name,
+            ..
+        } = self;
+        rubbish.add(by_name);
+        summary.metrics.shrink_to_fit();
+        summary
     }
 
     /// The sums.

@@ -2,26 +2,33 @@
 //!
 //! Holds no values. A definition is dropped after the last cluster that used it.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::metric::{MetricDef, MetricFields};
 
-/// Unused definitions are dropped after so many new ones, or so many bytes of them; or after as much
+/// Unused definitions are looked for after so many new ones, or so many bytes of them; or after as much
 /// as is in use, if that is more.
 const SWEEP_EVERY: usize = 1024;
 const SWEEP_EVERY_BYTES: usize = 64 << 20;
 
+/// Entries looked at for each new definition, so that a sweep ends before the next is due.
+const SWEPT_PER_NEW: usize = 8;
+
 /// Shares definitions between hosts, clusters and sources.
+///
+/// A tree, not a table: a table that grows is rebuilt in one go.
 #[derive(Debug, Default)]
 pub struct DefTable {
     // Keys of whole fields would store them twice. The hash finds the few definitions to compare.
-    by_hash: HashMap<u64, Vec<Arc<MetricDef>>>,
+    by_hash: BTreeMap<u64, Vec<Arc<MetricDef>>>,
     hasher: std::hash::RandomState,
     len: usize,
     bytes: usize,
     sweep_at: usize,
     sweep_at_bytes: usize,
+    /// Where the sweep under way goes on.
+    swept_to: Option<u64>,
 }
 
 impl DefTable {
@@ -33,8 +40,10 @@ impl DefTable {
         if let Some(def) = known.and_then(|defs| defs.iter().find(|def| *def.fields() == fields)) {
             return Arc::clone(def);
         }
-        if self.len >= self.sweep_at || self.bytes >= self.sweep_at_bytes {
-            self.sweep();
+        if self.swept_to.is_some() {
+            self.sweep_some(SWEPT_PER_NEW);
+        } else if self.len >= self.sweep_at || self.bytes >= self.sweep_at_bytes {
+            self.begin_sweep();
         }
         let def = Arc::new(MetricDef::new(fields));
         self.by_hash.entry(hash).or_default().push(Arc::clone(&def));
@@ -43,25 +52,60 @@ impl DefTable {
         def
     }
 
-    /// Drops unused definitions, if there may be many: after a document was rejected.
+    /// Begins to drop unused definitions, if there may be many: after a document was rejected.
     pub fn tidy(&mut self) {
         if self.len > self.sweep_at / 2 + SWEEP_EVERY / 2 || self.bytes > self.sweep_at_bytes / 2 {
-            self.sweep();
+            self.begin_sweep();
+        }
+    }
+
+    /// Begins to drop all unused definitions.
+    pub fn begin_sweep(&mut self) {
+        if self.swept_to.is_none() && !self.by_hash.is_empty() {
+            self.swept_to = Some(0);
         }
     }
 
     /// Drops all unused definitions.
     pub fn sweep(&mut self) {
-        self.by_hash.retain(|_, defs| {
-            defs.retain(|def| Arc::strong_count(def) > 1);
-            !defs.is_empty()
-        });
-        self.by_hash.shrink_to_fit();
-        let kept = self.by_hash.values().flatten();
-        (self.len, self.bytes) =
-            kept.fold((0, 0), |(len, bytes), def| (len + 1, bytes + def.bytes()));
+        self.begin_sweep();
+        while self.sweep_some(SWEEP_EVERY) {}
+    }
+
+    /// Goes on with a sweep by so many entries. Returns whether it has to go on.
+    pub fn sweep_some(&mut self, mut budget: usize) -> bool {
+        let Some(from) = self.swept_to else {
+            return false;
+        };
+        let mut unused = Vec::new();
+        self.swept_to = None;
+        for (hash, defs) in self.by_hash.range_mut(from..) {
+            if budget == 0 {
+                self.swept_to = Some(*hash);
+                break;
+            }
+            budget -= 1;
+            defs.retain(|def| {
+                let is_used = Arc::strong_count(def) > 1;
+                if !is_used {
+                    self.len -= 1;
+                    self.bytes -= def.bytes();
+                }
+                is_used
+            });
+            if defs.is_empty() {
+                unused.push(*hash);
+            }
+        }
+        for hash in unused {
+            self.by_hash.remove(&hash);
+        }
+        if self.swept_to.is_some() {
+            return true;
+        }
         self.sweep_at = self.len + self.len.max(SWEEP_EVERY);
         self.sweep_at_bytes = self.bytes + self.bytes.max(SWEEP_EVERY_BYTES);
+        false
     }
 
     /// Number of definitions, used or not yet dropped.
@@ -125,6 +169,7 @@ mod tests {
             );
         }
         table.tidy();
+        while table.sweep_some(1) {}
         assert_eq!((table.len(), table.bytes), (0, 0));
     }
 

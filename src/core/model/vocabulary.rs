@@ -4,10 +4,11 @@
 //! definition that came next last time is likely to come next now. If each host has its own order,
 //! `ingest::build` tries that first.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::metric::MetricDef;
+use super::rubbish::Rubbish;
 
 /// Definitions tried by name before an element is parsed in full.
 const CANDIDATES: usize = 4;
@@ -15,10 +16,15 @@ const CANDIDATES: usize = 4;
 /// Memory of a vocabulary and its sums for each definition, beside the definition and its name.
 const ENTRY_BYTES: usize = 200;
 
+/// So many definitions are worth no copy.
+const MANY: usize = 4096;
+
 /// Index of a definition in its cluster.
 pub type DefId = u32;
 
 /// A cluster's definitions by index, and their usual order.
+///
+/// Trees, not tables: a table that grows is rebuilt in one go.
 #[derive(Debug, Default)]
 pub struct Vocabulary {
     defs: Arc<Vec<Arc<MetricDef>>>,
@@ -26,12 +32,12 @@ pub struct Vocabulary {
     next: Vec<DefId>,
     /// By definition: the number of its name, which several definitions may share.
     name_of: Vec<u32>,
-    names: HashMap<Box<str>, u32>,
+    names: BTreeMap<Box<str>, u32>,
     /// By name: its definitions, newest last.
     by_name: Vec<Vec<DefId>>,
     /// By address of the definition, which `defs` keeps alive. Not by name: a peer may send any number
     /// of definitions of one name.
-    by_address: HashMap<usize, DefId>,
+    by_address: BTreeMap<usize, DefId>,
     bytes: usize,
 }
 
@@ -124,14 +130,42 @@ impl Vocabulary {
         id
     }
 
-    /// The vocabulary without the definitions from `len` on.
+    /// The vocabulary without the definitions from `len` on. If these are many, all go, since nothing
+    /// but the speed of the next document depends on what is known.
     #[must_use]
-    pub fn shortened(self, len: usize) -> Vocabulary {
+    pub fn shortened(self, len: usize, rubbish: &mut Rubbish) -> Vocabulary {
         if self.len() <= len {
             return self;
         }
+        if self.len() > MANY {
+            self.discard(rubbish);
+            return Vocabulary::default();
+        }
         let used: Vec<bool> = (0..self.len()).map(|id| id < len).collect();
         self.compacted(&used).0
+    }
+
+    /// Drops it step by step.
+    pub fn discard(self, rubbish: &mut Rubbish) {
+        rubbish.add_defs(self.defs);
+        rubbish.add(self.names);
+        rubbish.add(self.by_name);
+        rubbish.add(self.by_address);
+    }
+
+    /// The number of a name, if it has one.
+    pub fn number_of(&self, name: &str) -> Option<u32> {
+        self.names.get(name).copied()
+    }
+
+    /// Takes over which definition follows that one in `of`. `moved` says where each one there is here,
+    /// if anywhere.
+    pub fn take_order(&mut self, of: &Vocabulary, id: DefId, moved: &[DefId]) {
+        let follower = moved[of.next[id as usize] as usize];
+        let id = moved[id as usize];
+        if id != DefId::MAX && follower != DefId::MAX {
+            self.next[id as usize] = follower;
+        }
     }
 
     /// The vocabulary with only the definitions that `used` marks, and their new indices.
@@ -143,11 +177,8 @@ impl Vocabulary {
             .zip(used)
             .map(|(def, used)| if *used { kept.add(def) } else { DefId::MAX })
             .collect::<Vec<_>>();
-        for (old, &new) in moved.iter().enumerate() {
-            let follower = moved[self.next[old] as usize];
-            if new != DefId::MAX && follower != DefId::MAX {
-                kept.next[new as usize] = follower;
-            }
+        for old in 0..self.len() as DefId {
+            kept.take_order(self, old, &moved);
         }
         (kept, moved)
     }
@@ -215,7 +246,23 @@ mod tests {
                 .all(|def| (vocabulary.add(def) as usize) < defs.len())
         );
         assert_eq!((vocabulary.len(), vocabulary.name_count()), (20_000, 1));
-        let shorter = vocabulary.shortened(3);
+        let mut rubbish = Rubbish::default();
+        assert!(
+            vocabulary.shortened(3, &mut rubbish).is_empty(),
+            "too many to keep a few"
+        );
+        while rubbish.step(100) {}
+        assert!(defs.iter().all(|def| Arc::strong_count(def) == 1));
+    }
+
+    #[test]
+    fn what_a_document_taught_can_be_forgotten() {
+        let defs: Vec<_> = (0..100).map(|at| def("m", &at.to_string())).collect();
+        let mut vocabulary = Vocabulary::default();
+        for def in &defs {
+            vocabulary.add(def);
+        }
+        let shorter = vocabulary.shortened(3, &mut Rubbish::default());
         assert_eq!(shorter.len(), 3);
         assert_eq!(shorter.candidates("m").collect::<Vec<_>>(), [2, 1, 0]);
         assert!(shorter.predict(Some(2)).is_some_and(|next| next < 3));

@@ -11,6 +11,9 @@ use super::outcome::Failure;
 /// Unpacked bytes read in one call.
 const WORK_BYTES: usize = 256 << 10;
 
+/// Values of the end of a document worked on in one call.
+const END_VALUES: usize = 4096;
+
 /// Unpacked bytes held at a time.
 const UNPACKED_BYTES: usize = 64 << 10;
 
@@ -36,6 +39,8 @@ enum Form {
         /// Whether the last call left something to unpack.
         backlog: bool,
     },
+    /// All of the document has arrived. Its end is being worked off.
+    Ended,
 }
 
 /// What the bytes were so far.
@@ -58,7 +63,7 @@ impl Intake {
 
     /// Whether `work` has something to do.
     pub(super) fn has_backlog(&self) -> bool {
-        matches!(self.form, Form::Gzip { backlog: true, .. })
+        matches!(self.form, Form::Gzip { backlog: true, .. } | Form::Ended)
     }
 
     /// Takes bytes. Call this only without a backlog.
@@ -86,24 +91,41 @@ impl Intake {
             } => {
                 inflate.push(bytes);
                 *backlog = true;
-                self.work(now, table)
+                self.unpack(now, table)
             }
             Form::Unknown | Form::Plain => {
                 let Some(parser) = &mut self.parser else {
                     return Ok(Taken::More);
                 };
                 parser.feed(bytes, now, table)?;
-                Ok(if parser.has_ended() {
-                    Taken::All
-                } else {
-                    Taken::More
-                })
+                if !parser.has_ended() {
+                    return Ok(Taken::More);
+                }
+                self.form = Form::Ended;
+                self.work(now, table)
             }
+            Form::Ended => Ok(Taken::More),
         }
     }
 
-    /// Goes on unpacking.
+    /// Goes on with what was too much work for one call.
     pub(super) fn work(&mut self, now: Mono, table: &mut DefTable) -> Result<Taken, Failure> {
+        if !matches!(self.form, Form::Ended) {
+            return self.unpack(now, table);
+        }
+        let Some(parser) = &mut self.parser else {
+            return Ok(Taken::More);
+        };
+        parser.work(END_VALUES);
+        Ok(if parser.is_ending() {
+            Taken::More
+        } else {
+            Taken::All
+        })
+    }
+
+    /// Goes on unpacking.
+    fn unpack(&mut self, now: Mono, table: &mut DefTable) -> Result<Taken, Failure> {
         let (
             Some(parser),
             Form::Gzip {
@@ -127,7 +149,10 @@ impl Intake {
                     return Ok(Taken::More);
                 }
                 // Only here the checksum has been verified.
-                Inflated::Ended if parser.has_ended() => return Ok(Taken::All),
+                Inflated::Ended if parser.has_ended() => {
+                    self.form = Form::Ended;
+                    return self.work(now, table);
+                }
                 Inflated::Ended => {
                     let bytes = parser.byte_count();
                     return Err(ParseError::Truncated(bytes).into());
@@ -152,6 +177,7 @@ impl Intake {
                 *backlog = true;
                 Ok(Taken::More)
             }
+            Form::Ended => Ok(Taken::More),
         }
     }
 

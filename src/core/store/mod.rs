@@ -21,8 +21,8 @@ pub use self::rivals::Contest;
 use self::rivals::Rivals;
 use crate::ingest::{Document, ParseSettings, Parser, Previous};
 use crate::model::{
-    Cluster, DefTable, GridIdentity, Mono, Node, NodeIndex, Now, Snapshot, SourceClock, Stamp,
-    Summary, SummaryBuilder, Vocabulary,
+    Cluster, DefTable, GridIdentity, Mono, Node, NodeIndex, Now, Rubbish, Snapshot, SourceClock,
+    Stamp, Summary, SummaryBuilder, Vocabulary,
 };
 
 pub use order::{SourceId, SourceOrder};
@@ -81,6 +81,8 @@ pub struct Store {
     summary: Arc<Summary>,
     /// Valid until something changes.
     snapshot: Option<Arc<Snapshot>>,
+    /// What is dropped step by step.
+    rubbish: Rubbish,
 }
 
 impl Store {
@@ -97,6 +99,26 @@ impl Store {
             reserved: Reserved::default(),
             summary: Arc::default(),
             snapshot: None,
+            rubbish: Rubbish::default(),
+        }
+    }
+
+    /// Does a small piece of what nobody waits for: drops what is not needed any more. Returns whether
+    /// there is more to do.
+    pub fn tidy(&mut self) -> bool {
+        const ENTRIES: usize = 1024;
+        self.rubbish.step(ENTRIES) || self.table.sweep_some(ENTRIES)
+    }
+
+    /// Drops a snapshot step by step, if nobody else holds it.
+    pub fn discard(&mut self, snapshot: Arc<Snapshot>) {
+        self.rubbish.add_snapshot(snapshot);
+    }
+
+    /// Something has changed: the snapshot is no longer valid.
+    fn touch(&mut self) {
+        if let Some(snapshot) = self.snapshot.take() {
+            self.rubbish.add_snapshot(snapshot);
         }
     }
 
@@ -116,7 +138,7 @@ impl Store {
         for node in &nodes {
             self.share(node.name(), None, now);
         }
-        self.snapshot = None;
+        self.touch();
     }
 
     /// All sources in the order they are shown.
@@ -127,13 +149,13 @@ impl Store {
     /// Changes the order of the sources. `order` must have each of them once.
     pub fn set_order(&mut self, order: Vec<SourceId>) {
         self.order.set(order);
-        self.snapshot = None;
+        self.touch();
     }
 
     /// Changes the root grid.
     pub fn set_identity(&mut self, identity: GridIdentity) {
         self.identity = Arc::new(identity);
-        self.snapshot = None;
+        self.touch();
     }
 
     /// Changes how documents are read, from each source's next one on. If that changes the names of
@@ -145,7 +167,7 @@ impl Store {
             }
         }
         self.settings = settings;
-        self.snapshot = None;
+        self.touch();
     }
 
     /// Changes which sources alone may bring which names, from each source's next document on.
@@ -214,7 +236,7 @@ impl Store {
     /// Rejects a document. What was known before it is kept for the next one.
     pub fn abort(&mut self, id: SourceId, parser: Parser) {
         let source = &mut self.sources[id.0];
-        source.vocabularies = parser.into_vocabularies();
+        source.vocabularies = parser.into_vocabularies(&mut self.rubbish);
         if source.carry == Carry::NothingBegun {
             source.carry = Carry::Nothing;
         }
@@ -230,7 +252,10 @@ impl Store {
         source.contest = None;
         let gone: Vec<Node> = std::mem::replace(&mut source.nodes, document.nodes);
         let names = source.nodes.iter().map(|node| node.name().into());
-        source.by_name = names.zip(0..).collect();
+        let by_name = names.zip(0..).collect();
+        let by_name = std::mem::replace(&mut source.by_name, by_name);
+        self.rubbish.add(by_name);
+        self.rubbish.append(document.rubbish);
         source.vocabularies = document.vocabularies;
         source.up = true;
         source
@@ -239,8 +264,8 @@ impl Store {
         if source.carry == Carry::NothingBegun {
             source.carry = Carry::Over;
         }
-        self.snapshot = None;
-        let nodes = source.nodes.clone();
+        self.touch();
+        let nodes = self.sources[id.0].nodes.clone();
         for old in &gone {
             if self.sources[id.0].node(old.name()).is_none() {
                 self.share(old.name(), None, now.mono);
@@ -250,6 +275,7 @@ impl Store {
             .into_iter()
             .map(|node| self.share(node.name(), Some(id), now.mono).unwrap_or(node));
         let shared: Vec<Node> = shared.collect();
+        self.rubbish.add_nodes(gone);
         self.note_contest(id);
         shared
     }
@@ -288,7 +314,7 @@ impl Store {
                 .filter_map(|id| Some((self.sources[id.0].node(&name)?.received(), *id)))
                 .max();
             self.share(&name, newest.map(|(_, id)| id), now.mono);
-            self.snapshot = None;
+            self.touch();
         }
     }
 
@@ -313,8 +339,12 @@ impl Store {
         {
             total.merge(node.summary());
         }
-        self.summary = Arc::new(total.finish());
-        self.snapshot = None;
+        let total = Arc::new(total.finish_into(&mut self.rubbish));
+        let old = std::mem::replace(&mut self.summary, total);
+        if let Some(old) = Arc::into_inner(old) {
+            self.rubbish.add_summary(old);
+        }
+        self.touch();
         Arc::clone(&self.summary)
     }
 
@@ -325,16 +355,17 @@ impl Store {
             if let Node::Cluster(cluster) = node
                 && let Some(rest) = without_expired(cluster, now)
             {
-                *cluster = Arc::new(rest);
+                let old = std::mem::replace(cluster, Arc::new(rest));
+                self.rubbish.add_cluster(old);
                 changed.push(cluster.name.clone());
             }
         }
         for name in &changed {
             self.share(name, Some(id), now);
-            self.snapshot = None;
+            self.touch();
         }
         if self.order.ids().last() == Some(&id) {
-            self.table.sweep();
+            self.table.begin_sweep();
         }
         !changed.is_empty()
     }
@@ -388,7 +419,9 @@ impl Store {
         let brings = |id: &&SourceId| self.sources[id.0].node(name).is_some();
         let before = self.rivals.remove(name);
         if self.order.ids().iter().filter(brings).nth(1).is_none() {
-            self.shared.remove(name);
+            if let Some(old) = self.shared.remove(name) {
+                self.rubbish.add_cluster(old);
+            }
             return None;
         }
         let bringers: Vec<SourceId> = self.order.ids().iter().filter(brings).copied().collect();
@@ -402,10 +435,14 @@ impl Store {
                 now,
             ))
         });
-        if let Some(merged) = &merged {
-            self.shared.insert(name.into(), Arc::clone(merged));
-        } else {
-            self.shared.remove(name);
+        let old = match &merged {
+            Some(merged) => self.shared.insert(name.into(), Arc::clone(merged)),
+            None => self.shared.remove(name),
+        };
+        if let Some(old) = old {
+            self.rubbish.add_cluster(old);
+        }
+        if merged.is_none() {
             rivals.note_whole(name, newest);
         }
         self.rivals.insert(name.into(), rivals);

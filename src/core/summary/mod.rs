@@ -4,7 +4,11 @@
 
 mod filter;
 
-use crate::model::{Cluster, Contributors, Host, Number, SummaryBuilder, id_of, parse_number};
+use std::sync::Arc;
+
+use crate::model::{
+    Cluster, Contributors, Host, Metric, MetricDef, Number, SummaryBuilder, id_of, parse_number,
+};
 
 pub use filter::{Names, Pattern, SummaryFilter, SummaryRule, Verdict};
 
@@ -57,22 +61,30 @@ pub fn add_host(
         return;
     }
     let id = id_of(id_of(0, cluster.name.as_bytes()), host.info.name.as_bytes());
-    for metric in cluster
-        .metrics_of(host)
-        .iter()
-        .filter(|metric| metric.is_fresh())
-    {
+    for metric in cluster.metrics_of(host) {
         let def = &cluster.defs[metric.def() as usize];
-        if !def.ty().is_numeric()
-            || metric.is_expired(def.fields().dmax, 0)
-            || !filter.takes_part(def.name())
-        {
-            continue;
-        }
-        if let Some(Number { value, decimals }) = parse_number(metric.val.as_bytes()) {
-            let decimals = if def.ty().is_integer() { 0 } else { decimals };
-            summary.add(def, Number { value, decimals }, 1, Contributors::one(id));
-        }
+        add_metric(summary, def, metric, id, filter);
+    }
+}
+
+/// Adds a value of a host that is up, if it is fresh. `id` is the host's among the contributors.
+pub fn add_metric(
+    summary: &mut SummaryBuilder,
+    def: &Arc<MetricDef>,
+    metric: &Metric,
+    id: u64,
+    filter: &SummaryFilter,
+) {
+    if !metric.is_fresh()
+        || !def.ty().is_numeric()
+        || metric.is_expired(def.fields().dmax, 0)
+        || !filter.takes_part(def.name())
+    {
+        return;
+    }
+    if let Some(Number { value, decimals }) = parse_number(metric.val.as_bytes()) {
+        let decimals = if def.ty().is_integer() { 0 } else { decimals };
+        summary.add(def, Number { value, decimals }, 1, Contributors::one(id));
     }
 }
 

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::{Cluster, DefId, Host, HostInfo, Metric, MetricDef};
+use crate::model::{Cluster, DefId, HostInfo, Metric, MetricDef};
 
 /// The previous cluster, and a place in it that follows the document.
 #[derive(Debug, Default)]
@@ -124,12 +124,12 @@ impl Before {
         (is_the_hosts && metric.def() == id).then_some(metric)
     }
 
-    /// The hosts of `cluster`, which is this one, that the document has not named.
-    pub fn unseen<'a>(&self, cluster: &'a Cluster) -> Vec<&'a Host> {
-        let hosts = cluster.hosts.iter().zip(&self.seen);
-        hosts
-            .filter(|(_, seen)| !**seen)
-            .map(|(host, _)| host)
-            .collect()
+    /// Whether the document has named the host at that place.
+    pub fn has_seen(&self, at: usize) -> bool {
+        self.seen[at]
+    }
+
+    pub fn into_cluster(self) -> Option<Arc<Cluster>> {
+        self.cluster
     }
 }

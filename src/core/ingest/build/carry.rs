@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use super::ClusterBuilder;
-use crate::model::{Cluster, DefId, Host, Metric, MetricDef, Mono};
+use crate::model::{Cluster, DefId, Host, Metric, MetricDef};
 
 /// Most hosts carried over; the oldest are dropped first.
-const MAX_CARRIED_HOSTS: usize = 100_000;
+pub(super) const MAX_CARRIED_HOSTS: usize = 100_000;
 
 /// Memory of a document up to which anything is carried over into it.
 const CARRY_BELOW_BYTES: usize = 512 << 20;
@@ -36,7 +36,7 @@ impl Default for Carried {
 }
 
 /// No more can be carried over.
-struct Full;
+pub(super) struct Full;
 
 impl ClusterBuilder {
     /// Keeps the values of the open host, which is complete, that the document no longer has.
@@ -55,10 +55,7 @@ impl ClusterBuilder {
         let age = host.received.ticks_since(known.received);
         for metric in old {
             let def = &before.defs[metric.def() as usize];
-            if metric.is_expired(def.fields().dmax, age) {
-                continue;
-            }
-            let Some(id) = self.carried_id(metric, def) else {
+            let Some(id) = self.id_if_alive(metric, def, age) else {
                 continue;
             };
             if !self.sums.host_has(self.vocabulary.name_of(id))
@@ -73,48 +70,25 @@ impl ClusterBuilder {
         }
     }
 
-    /// Keeps the hosts that the document did not name.
-    pub(super) fn carry_hosts(&mut self, now: Mono) {
-        let Some(before) = self.before.cluster().map(Arc::clone) else {
-            return;
-        };
-        let mut gone = self.before.unseen(&before);
-        gone.retain(|host| !host.is_expired(now));
-        if gone.len() > MAX_CARRIED_HOSTS {
-            gone.sort_by_key(|host| std::cmp::Reverse(host.received));
-            gone.truncate(MAX_CARRIED_HOSTS);
-        }
-        for host in gone {
-            if !self.may_carry() {
-                break;
-            }
-            self.carry_host(&before, host, now);
+    /// Keeps a value of a host that the document did not name, unless its DMAX has passed.
+    pub(super) fn carry_of_gone(
+        &mut self,
+        before: &Cluster,
+        metric: &Metric,
+        age: u32,
+    ) -> Result<(), Full> {
+        let def = &before.defs[metric.def() as usize];
+        match self.id_if_alive(metric, def, age) {
+            Some(id) => self.carry_metric(metric.carried(id, 0)),
+            None => Ok(()),
         }
     }
 
-    fn carry_host(&mut self, before: &Cluster, host: &Host, now: Mono) {
-        self.text_bytes += host.info.bytes();
-        let age = now.secs_since(host.received);
-        let first_metric = self.metrics.len() as u32;
-        for metric in before.metrics_of(host) {
-            let def = &before.defs[metric.def() as usize];
-            if metric.is_expired(def.fields().dmax, age) {
-                continue;
-            }
-            let Some(id) = self.carried_id(metric, def) else {
-                continue;
-            };
-            if self.carry_metric(metric.carried(id, 0)).is_err() {
-                break;
-            }
+    fn id_if_alive(&mut self, metric: &Metric, def: &Arc<MetricDef>, age: u32) -> Option<DefId> {
+        if metric.is_expired(def.fields().dmax, age) {
+            return None;
         }
-        let metric_count = self.metrics.len() as u32 - first_metric;
-        self.hosts.push(Host {
-            fresh: false,
-            first_metric,
-            metric_count,
-            ..host.clone()
-        });
+        self.carried_id(metric, def)
     }
 
     fn carry_metric(&mut self, metric: Metric) -> Result<(), Full> {
@@ -126,7 +100,7 @@ impl ClusterBuilder {
         Ok(())
     }
 
-    fn may_carry(&self) -> bool {
+    pub(super) fn may_carry(&self) -> bool {
         self.bytes() + self.carried.other_bytes < CARRY_BELOW_BYTES
     }
 

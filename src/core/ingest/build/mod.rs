@@ -4,18 +4,21 @@
 
 mod before;
 mod carry;
+mod ending;
 mod sums;
 
 use std::sync::Arc;
 
 use self::before::Before;
 use self::carry::Carried;
+pub(super) use self::ending::ClusterEnding;
+use self::ending::Compaction;
 use self::sums::{Added, Sums};
 use crate::model::{
-    Cluster, DefId, Host, HostInfo, Metric, MetricDef, Mono, SmallText, Summary, SummaryBuilder,
-    Vocabulary, is_up, order_by_name, parse_number,
+    Cluster, DefId, Host, HostInfo, Metric, MetricDef, Mono, Rubbish, SmallText, Summary,
+    SummaryBuilder, Vocabulary, is_up, parse_number,
 };
-use crate::summary::{SummaryFilter, add_host};
+use crate::summary::SummaryFilter;
 
 /// Attributes of CLUSTER.
 #[derive(Debug, Default)]
@@ -246,17 +249,25 @@ impl ClusterBuilder {
     }
 
     /// What was known before this document, which is rejected.
-    pub fn into_known(self) -> Vocabulary {
-        self.vocabulary.shortened(self.known_at_start)
+    pub fn into_known(self, rubbish: &mut Rubbish) -> Vocabulary {
+        rubbish.add_hosts(self.hosts);
+        rubbish.add_metrics(self.metrics);
+        let summary = self.given.finish_into(rubbish);
+        rubbish.add_summary(summary);
+        if let Some(before) = self.before.into_cluster() {
+            rubbish.add_cluster(before);
+        }
+        self.vocabulary.shortened(self.known_at_start, rubbish)
     }
 
-    /// The vocabulary for the next document, if only sums were kept.
-    pub fn into_vocabulary(self) -> Vocabulary {
+    /// Begins to make the vocabulary for the next document, if only sums were kept.
+    pub fn into_vocabulary(self) -> BelowEnding {
         let count = self.used.iter().filter(|used| **used).count();
-        if is_worth_compacting(self.vocabulary.len(), count) {
-            return self.vocabulary.compacted(&self.used).0;
+        let is_worth = is_worth_compacting(self.vocabulary.len(), count);
+        BelowEnding {
+            compaction: is_worth.then(|| Compaction::new(self.used)),
+            vocabulary: self.vocabulary,
         }
-        self.vocabulary
     }
 
     /// The sums of the hosts since the last call, or those that the document gave if it named no
@@ -269,83 +280,37 @@ impl ClusterBuilder {
     }
 
     /// The cluster, with what is carried over.
-    pub fn finish(mut self, now: Mono) -> Built {
-        let summary = self.take_summary();
-        self.carry_hosts(now);
-        let named = self.hosts.len();
-        let by_name = match self.before.cluster() {
-            Some(before) if same_names(&before.hosts, &self.hosts) => Arc::clone(&before.by_name),
-            _ => self.order_hosts(),
-        };
-        if self.metrics.capacity() > self.metrics.len() + self.metrics.len() / 8 {
-            self.metrics.shrink_to_fit();
-        }
-        self.hosts.shrink_to_fit();
-        if self.vocabulary.len() > self.known_at_start {
-            self.compact();
-        }
-        let bytes = self.bytes();
-        let mut cluster = Cluster {
-            name: self.head.name.into(),
-            owner: self.head.owner.into(),
-            latlong: self.head.latlong.into(),
-            url: self.head.url.into(),
-            localtime: self.head.localtime,
-            received: now,
-            defs: Arc::clone(self.vocabulary.defs()),
-            hosts: self.hosts,
-            metrics: self.metrics,
-            by_name,
-            summary,
-            bytes,
-        };
-        if cluster.hosts.len() < named {
-            // The sums still have the hosts that were dropped.
-            cluster.summary = summed_again(&cluster, &self.filter);
-        }
-        Built {
-            cluster,
-            vocabulary: self.vocabulary,
-            damage: self.damage,
-        }
+    #[cfg(test)]
+    pub fn finish(self, now: Mono) -> Built {
+        let mut ending = ClusterEnding::new(self, now);
+        while ending.step(&mut usize::MAX.clone()) {}
+        ending.finish(&mut Rubbish::default())
+    }
+}
+
+/// A grid below whose document has ended: only its vocabulary is left.
+#[derive(Debug)]
+pub(super) struct BelowEnding {
+    vocabulary: Vocabulary,
+    compaction: Option<Compaction>,
+}
+
+impl BelowEnding {
+    /// Goes on. Returns whether it has to go on once more.
+    pub fn step(&mut self, budget: &mut usize) -> bool {
+        let compaction = self.compaction.as_mut();
+        compaction.is_some_and(|it| it.step(&self.vocabulary, budget))
     }
 
-    /// Orders the hosts by name. Of hosts of one name, the last in the document stays.
-    fn order_hosts(&mut self) -> Arc<[u32]> {
-        let (order, twice) = order_by_name(&self.hosts);
-        if !twice {
-            return order;
-        }
-        let mut last = vec![true; self.hosts.len()];
-        for pair in order.windows(2) {
-            let (a, b) = (pair[0] as usize, pair[1] as usize);
-            if self.hosts[a].info.name == self.hosts[b].info.name {
-                // The sort is stable, so equal names are in document order.
-                last[a] = false;
-                self.damage += 1;
+    /// The vocabulary, once it is done.
+    pub fn finish(self, rubbish: &mut Rubbish) -> Vocabulary {
+        match self.compaction {
+            None => self.vocabulary,
+            Some(compaction) => {
+                self.vocabulary.discard(rubbish);
+                compaction.finish().0
             }
         }
-        let mut keep = last.iter();
-        // Their metrics stay in the array until the next document; nothing points at them.
-        self.hosts.retain(|_| *keep.next().unwrap_or(&true));
-        order_by_name(&self.hosts).0
-    }
-
-    /// Drops definitions that no metric uses any more, once they are the greater part.
-    fn compact(&mut self) {
-        let mut used = vec![false; self.vocabulary.len()];
-        for metric in &self.metrics {
-            used[metric.def() as usize] = true;
-        }
-        let count = used.iter().filter(|used| **used).count();
-        if !is_worth_compacting(self.vocabulary.len(), count) {
-            return;
-        }
-        let (kept, moved) = self.vocabulary.compacted(&used);
-        for metric in &mut self.metrics {
-            metric.set_def(moved[metric.def() as usize]);
-        }
-        self.vocabulary = kept;
     }
 }
 
@@ -363,26 +328,9 @@ fn is_less(val: &SmallText, before: &SmallText) -> bool {
     }
 }
 
-/// The sums of the hosts that the document named.
-fn summed_again(cluster: &Cluster, filter: &SummaryFilter) -> Summary {
-    let mut sums = SummaryBuilder::default();
-    for host in cluster.hosts.iter().filter(|host| host.fresh) {
-        add_host(&mut sums, cluster, host, filter);
-    }
-    sums.finish()
-}
-
 /// Whether the used definitions are the lesser part.
 fn is_worth_compacting(len: usize, used: usize) -> bool {
     len >= 2 * used + 64
-}
-
-/// Whether the same hosts are in the same places.
-fn same_names(a: &[Host], b: &[Host]) -> bool {
-    a.len() == b.len()
-        && a.iter()
-            .zip(b)
-            .all(|(a, b)| Arc::ptr_eq(&a.info, &b.info) || a.info.name == b.info.name)
 }
 
 #[cfg(test)]

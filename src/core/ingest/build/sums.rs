@@ -3,10 +3,11 @@
 //! Does not choose the values: the builder says which host and which value came.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::model::{
-    Contributors, DefId, MetricDef, Number, Slope, Summary, SummaryBuilder, Vocabulary, id_of,
-    parse_number,
+    Cluster, Contributors, DefId, MetricDef, Number, Rubbish, Slope, Summary, SummaryBuilder,
+    SummaryMetric, Vocabulary, id_of, parse_number,
 };
 
 /// The sum of one name, and the last host that had a value of it.
@@ -229,6 +230,92 @@ impl Sums {
             }
         }
         Some(summary.finish())
+    }
+}
+
+/// The sums of a cluster whose document has ended, put together in steps.
+#[derive(Debug)]
+pub(super) struct SumsEnd {
+    /// What the document gave, if it named no host.
+    given: SummaryBuilder,
+    /// The cluster before, whose resets are counted on.
+    earlier: Option<Arc<Cluster>>,
+    /// The next of its sums.
+    at_earlier: usize,
+    /// The next name.
+    at: usize,
+    summary: Option<Summary>,
+}
+
+impl SumsEnd {
+    pub fn new(given: SummaryBuilder, earlier: Option<Arc<Cluster>>) -> SumsEnd {
+        SumsEnd {
+            given,
+            earlier,
+            at_earlier: 0,
+            at: 0,
+            summary: None,
+        }
+    }
+
+    /// Goes on. Returns whether it has to go on once more.
+    pub fn step(&mut self, sums: &mut Sums, vocabulary: &Vocabulary, budget: &mut usize) -> bool {
+        const SUM_COST: usize = 2;
+        if sums.hosts_up + sums.hosts_down == 0 {
+            return false;
+        }
+        if let Some(earlier) = &self.earlier {
+            while let Some(metric) = earlier.summary.metrics.get(self.at_earlier) {
+                if *budget == 0 {
+                    return true;
+                }
+                *budget = budget.saturating_sub(1);
+                self.at_earlier += 1;
+                let resets = metric.contributors.resets();
+                if resets > 0
+                    && let Some(name) = vocabulary.number_of(metric.def.name())
+                {
+                    sums.by_name[name as usize].contributors.add_resets(resets);
+                }
+            }
+        }
+        let summary = self.summary.get_or_insert_with(|| Summary {
+            hosts_up: sums.hosts_up,
+            hosts_down: sums.hosts_down,
+            metrics: Vec::with_capacity(sums.summed.len()),
+        });
+        // In the order of the vocabulary, which hardly ever changes.
+        while let Some(sum) = sums.by_name.get(self.at) {
+            if *budget == 0 {
+                return true;
+            }
+            *budget = budget.saturating_sub(SUM_COST);
+            self.at += 1;
+            if sum.num > 0 {
+                summary.metrics.push(SummaryMetric {
+                    def: Arc::clone(vocabulary.def(sum.def)),
+                    // A sum of -0 is 0.
+                    sum: 0.0 + sum.value,
+                    num: sum.num,
+                    contributors: sum.contributors,
+                    decimals: sum.decimals,
+                });
+            }
+        }
+        false
+    }
+
+    /// The sums, once it is done.
+    pub fn finish(self, rubbish: &mut Rubbish) -> Summary {
+        let given = self.given.finish_into(rubbish);
+        match self.summary {
+            Some(mut summary) => {
+                rubbish.add_summary(given);
+                summary.metrics.shrink_to_fit();
+                summary
+            }
+            None => given,
+        }
     }
 }
 
