@@ -95,6 +95,8 @@ struct HeldBack {
     age_of: HashMap<Key, u64>,
     next: u64,
     bytes: usize,
+    /// What was dropped: it may be large.
+    gone: Vec<Event>,
 }
 
 impl HeldBack {
@@ -124,14 +126,19 @@ impl HeldBack {
         let Some(age) = oldest.map(|(age, _)| *age) else {
             return false;
         };
-        self.remove(age).is_some()
+        let oldest = self.remove(age);
+        let had = oldest.is_some();
+        self.gone.extend(oldest);
+        had
     }
 
     fn insert(&mut self, age: u64, event: Event) -> bool {
         self.bytes += event.bytes();
         let old = self.by_age.insert(age, event);
         self.bytes -= old.as_ref().map_or(0, Event::bytes);
-        old.is_some()
+        let had = old.is_some();
+        self.gone.extend(old);
+        had
     }
 
     fn remove(&mut self, age: u64) -> Option<Event> {
@@ -278,6 +285,15 @@ impl PluginHandle {
             self.status.held_back.store(true, Ordering::SeqCst);
             self.drain();
         }
+    }
+
+    /// The nodes of updates that were dropped since, to be dropped step by step.
+    pub fn rubbish(&mut self) -> impl Iterator<Item = Node> {
+        let gone = self.held_back.gone.drain(..);
+        gone.filter_map(|event| match event {
+            Event::Node(update) => Some(update.node),
+            Event::Root(_) | Event::Requests | Event::Stop => None,
+        })
     }
 
     /// How the queue does.

@@ -19,6 +19,9 @@ use gmetad_core::plugin::{Invented, RootUpdate};
 /// Time between two sweeps for hosts and metrics past their DMAX, as in C gmetad.
 const EXPIRY_PERIOD: Duration = Duration::from_secs(180);
 
+/// Sums added up between two waits for events.
+const SUMS_AT_A_TIME: usize = 1024;
+
 /// Time at shutdown for clients to take the rest of their answers.
 const CLIENTS_END_WITHIN: Duration = Duration::from_secs(2);
 
@@ -80,6 +83,9 @@ impl Reactor {
         };
         plugins.pump();
         self.shared.handing.go_on(plugins);
+        for node in plugins.rubbish() {
+            self.shared.store.discard_node(node);
+        }
         if let Some((id, taken)) = plugins.stalled(mono) {
             match self.shared.stalled.failed(now) {
                 Some(Say::First | Say::Still { .. }) => log::error!(
@@ -196,10 +202,22 @@ impl Reactor {
         if let Some(others) = shared.arrivals.others(shared.instant()) {
             gmetad_core::life!("{others} more sources answer for the first time");
         }
+        if !shared.store.is_summing() {
+            shared.store.begin_summary();
+            shared.summing = Duration::ZERO;
+        }
+    }
+
+    /// Goes on with the sums of everything, if they are being computed.
+    pub(super) fn sum_on(&mut self) {
+        let shared = &mut self.shared;
         let start = Instant::now();
-        let summary = shared.store.summarize();
-        let now_ms = Clock::epoch_ms();
-        shared.summaries.root.add(start.elapsed(), now_ms);
+        let Some(summary) = shared.store.summarize_some(SUMS_AT_A_TIME) else {
+            shared.summing += start.elapsed();
+            return;
+        };
+        let took = shared.summing + start.elapsed();
+        shared.summaries.root.add(took, Clock::epoch_ms());
         if shared.plugins.is_some() {
             let present = shared.store.sources().iter().flat_map(|&id| {
                 let source: Arc<str> = shared.sources[id.0].name.as_str().into();

@@ -174,21 +174,29 @@ impl Reactor {
         if let Some(key) = self.slots.next(Lane::Bulk) {
             self.turn(key);
         }
+        self.shared.discard_moments();
         if let Some(first) = self.shared.moments.let_go_before(self.shared.now.mono) {
             self.let_go_before(first);
         }
         let start = Instant::now();
-        self.shared.has_rubbish = self.shared.store.tidy();
+        self.shared.is_untidy = self.shared.store.tidy();
         self.shared.turns.add(start.elapsed());
+        if self.shared.store.is_summing() {
+            let start = Instant::now();
+            self.sum_on();
+            self.shared.turns.add(start.elapsed());
+        }
         let start = Instant::now();
         self.look_after_plugins();
         self.shared.turns.add(start.elapsed());
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        let is_idle =
-            !self.slots.are_ready() && self.shared.handing.is_empty() && !self.shared.has_rubbish;
-        let limit = if !is_idle {
+        let is_busy = self.slots.are_ready()
+            || !self.shared.handing.is_empty()
+            || self.shared.is_untidy
+            || self.shared.store.is_summing();
+        let limit = if is_busy {
             Some(Duration::ZERO)
         } else {
             let now = self.shared.clock.mono();
@@ -278,6 +286,8 @@ impl Reactor {
         if let Some(Slot::Client(client)) = &removed {
             self.shared.clients.connected -= 1;
             self.shared.room.leave(client.place());
+            drop(removed);
+            self.shared.discard_moments();
         }
     }
 

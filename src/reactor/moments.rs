@@ -1,9 +1,10 @@
 //! Snapshots that are still being sent, and which of them slow clients keep in memory.
 //!
-//! Holds none itself and closes no connection: it only says which snapshots are too old to keep.
+//! Closes no connection: it only says which snapshots are too old to keep. It holds them too, so that
+//! the last client that is done does not have to drop a large one.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use gmetad_core::client::ANSWER_LIMIT;
 use gmetad_core::model::{Mono, Snapshot};
@@ -24,33 +25,31 @@ pub(super) struct Moments {
 struct Given {
     number: u64,
     at: Mono,
-    snapshot: Weak<Snapshot>,
+    snapshot: Arc<Snapshot>,
 }
 
 impl Moments {
     /// Numbers a snapshot that an answer is made from. Numbers never decrease.
     pub(super) fn give(&mut self, snapshot: &Arc<Snapshot>, now: Mono) -> u64 {
         if let Some(last) = self.given.back()
-            && Weak::as_ptr(&last.snapshot) == Arc::as_ptr(snapshot)
+            && Arc::ptr_eq(&last.snapshot, snapshot)
         {
             return last.number;
         }
-        self.drop_free();
         self.next += 1;
         self.given.push_back(Given {
             number: self.next,
             at: now,
-            snapshot: Arc::downgrade(snapshot),
+            snapshot: Arc::clone(snapshot),
         });
         self.next
     }
 
     /// Where too many old ones are held: the lowest number that may stay.
-    pub(super) fn let_go_before(&mut self, now: Mono) -> Option<u64> {
+    pub(super) fn let_go_before(&self, now: Mono) -> Option<u64> {
         if self.given.len() <= MAX_OLD {
             return None;
         }
-        self.drop_free();
         let old = self
             .given
             .partition_point(|given| now.since(given.at) > ANSWER_LIMIT);
@@ -59,9 +58,17 @@ impl Moments {
         self.given.get(too_many).map(|given| given.number)
     }
 
-    fn drop_free(&mut self) {
-        self.given
-            .retain(|given| Weak::strong_count(&given.snapshot) > 0);
+    /// Those that nobody else holds, to be dropped step by step.
+    pub(super) fn free(&mut self) -> Vec<Arc<Snapshot>> {
+        let mut free = Vec::new();
+        self.given.retain(|given| {
+            let is_held = Arc::strong_count(&given.snapshot) > 1;
+            if !is_held {
+                free.push(Arc::clone(&given.snapshot));
+            }
+            is_held
+        });
+        free
     }
 }
 
@@ -88,6 +95,7 @@ mod tests {
         let later = at(60 + MAX_OLD + 3);
         assert_eq!(moments.let_go_before(later), Some(numbers[3]));
         drop(snapshots.into_iter().take(3).collect::<Vec<_>>());
+        assert_eq!(moments.free().len(), 3 * MAX_OLD, "those and the rest");
         assert_eq!(moments.let_go_before(later), None, "nobody holds any more");
     }
 
@@ -96,8 +104,9 @@ mod tests {
         let mut moments = Moments::default();
         for second in 0..1000 {
             moments.give(&Arc::default(), Mono(second * 1000));
+            assert_eq!(moments.free().len(), 1);
             assert_eq!(moments.let_go_before(Mono(second * 1000)), None);
         }
-        assert!(moments.given.len() <= 2);
+        assert!(moments.given.is_empty());
     }
 }

@@ -124,6 +124,9 @@ impl Reactor {
         }
         if self.shared.ending.is_none() {
             self.summarize();
+            while self.shared.store.is_summing() {
+                self.sum_on();
+            }
             self.stop_plugins();
         }
         // Creating the files of a whole site may take long.

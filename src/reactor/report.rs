@@ -22,6 +22,13 @@ const RRD: [&str; 2] = ["rrd", "rrdsummary"];
 const RRDCACHED: &str = "rrdcached";
 
 impl Shared {
+    /// Drops the snapshots that no client holds any more, step by step.
+    pub(super) fn discard_moments(&mut self) {
+        for snapshot in self.moments.free() {
+            self.store.discard(snapshot);
+        }
+    }
+
     /// Statistics of a source.
     pub(super) fn status_of(&mut self, id: SourceId) -> &mut SourceStatus {
         &mut self.sources[id.0]

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mio::{Registry, Waker};
 
@@ -72,8 +72,10 @@ pub(super) struct Shared {
     /// As of the start of the turn.
     pub(super) now: Now,
     pub(super) store: Store,
-    /// Whether it has more to drop.
-    pub(super) has_rubbish: bool,
+    /// Whether it has more to do beside all else.
+    pub(super) is_untidy: bool,
+    /// Time spent so far on the sums of everything that are being computed.
+    pub(super) summing: Duration,
     /// What it has for the plugins.
     pub(super) handing: Handing,
     /// Deadlines, by the index of the slot's key.
@@ -145,7 +147,8 @@ impl Shared {
             now: clock.now(),
             clock,
             store: Store::new(identity(config), settings(config)),
-            has_rubbish: false,
+            is_untidy: false,
+            summing: Duration::ZERO,
             handing: Handing::default(),
             timers: Timers::default(),
             resolver: Resolver::new(Arc::clone(waker)),

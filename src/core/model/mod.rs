@@ -28,7 +28,7 @@ pub use metric::{DEFAULT_SOURCE, MetricDef, MetricFields, MetricType, Slope, Wir
 pub use number::{Number, parse_number, push_decimal};
 pub use readable::Readable;
 pub use rubbish::Rubbish;
-pub use snapshot::{GridIdentity, NodeIndex, Snapshot};
+pub use snapshot::{AsItIs, GridIdentity, NodeIndex, Snapshot};
 pub use sorter::Sorter;
 pub use stamp::Stamp;
 pub use summary::{Summary, SummaryBuilder, SummaryMetric};

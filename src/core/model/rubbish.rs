@@ -69,7 +69,8 @@ impl Rubbish {
         self.heap.push(Piece::Nodes(nodes.into_iter()));
     }
 
-    fn add_node(&mut self, node: Node) {
+    /// Adds a cluster or grid.
+    pub fn add_node(&mut self, node: Node) {
         match node {
             Node::Cluster(cluster) => self.add_cluster(cluster),
             Node::Grid(grid) => {

@@ -2,7 +2,9 @@
 //!
 //! Immutable: `store` makes a new one after a change.
 
-use std::hash::{BuildHasher, RandomState};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::Arc;
 
 use super::{Node, Summary, grid_id};
@@ -48,41 +50,78 @@ impl Snapshot {
 
     /// Its index among the nodes.
     pub fn position(&self, name: &str) -> Option<usize> {
-        if self.nodes.len() != self.index.by_hash.len() {
+        if self.nodes.len() != self.index.len() {
             // Made without an index.
             return self.nodes.iter().position(|node| node.name() == name);
         }
-        self.index
-            .candidates(name)
-            .find(|&at| self.nodes[at].name() == name)
+        self.index.find(&self.nodes, name)
     }
 }
 
-/// Where nodes are, by their names.
+/// Where nodes are, by their names. Holds no names: a table of them takes long to build.
 #[derive(Clone, Debug, Default)]
 pub struct NodeIndex {
-    /// Hashes of names with their places, in order.
-    by_hash: Vec<(u64, u32)>,
+    by_hash: HashMap<u64, u32, BuildHasherDefault<AsItIs>>,
+    /// Those whose hash another one has.
+    clashing: Vec<u32>,
     hasher: RandomState,
 }
 
 impl NodeIndex {
-    /// The index of these nodes.
+    /// The index of these nodes, each of which has another name.
     pub fn new(nodes: &[Node]) -> NodeIndex {
-        let hasher = RandomState::new();
-        let names = nodes.iter().map(Node::name);
-        let keys = names.map(|name| hasher.hash_one(name));
-        let mut by_hash: Vec<(u64, u32)> = keys.zip(0..).collect();
-        by_hash.sort_unstable();
-        NodeIndex { by_hash, hasher }
+        let mut index = NodeIndex::default();
+        index.by_hash.reserve(nodes.len());
+        for (at, node) in nodes.iter().enumerate() {
+            index.add(node.name(), at);
+        }
+        index
     }
 
-    fn candidates(&self, name: &str) -> impl Iterator<Item = usize> {
+    /// Adds a name that is not there yet.
+    pub fn add(&mut self, name: &str, at: usize) {
         let hash = self.hasher.hash_one(name);
-        let first = self.by_hash.partition_point(|(other, _)| *other < hash);
-        let same = self.by_hash[first..].iter();
-        same.take_while(move |(other, _)| *other == hash)
-            .map(|(_, at)| *at as usize)
+        match self.by_hash.entry(hash) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(at as u32);
+            }
+            Entry::Occupied(_) => self.clashing.push(at as u32),
+        }
+    }
+
+    /// Where the node of that name is among these.
+    pub fn find(&self, nodes: &[Node], name: &str) -> Option<usize> {
+        let is_it = |at: &u32| nodes[*at as usize].name() == name;
+        let found = self.by_hash.get(&self.hasher.hash_one(name)).copied();
+        let found = match found.filter(is_it) {
+            None if found.is_some() => self.clashing.iter().copied().find(is_it),
+            found => found,
+        };
+        found.map(|at| at as usize)
+    }
+
+    fn len(&self) -> usize {
+        self.by_hash.len() + self.clashing.len()
+    }
+}
+
+/// Takes a hash as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

@@ -116,7 +116,12 @@ impl SummaryBuilder {
     /// Adds all of another summary.
     pub fn merge(&mut self, other: &Summary) {
         self.add_hosts(other.hosts_up, other.hosts_down);
-        for metric in &other.metrics {
+        self.merge_sums(&other.metrics);
+    }
+
+    /// Adds sums of another summary.
+    pub fn merge_sums(&mut self, sums: &[SummaryMetric]) {
+        for metric in sums {
             let sum = Number {
                 value: metric.sum,
                 decimals: metric.decimals,

@@ -2,6 +2,7 @@
 //!
 //! No I/O, no clock, no lock: the loop owns it. Readers get a [`Snapshot`].
 
+mod bringers;
 mod cycles;
 mod expiry;
 mod merge;
@@ -10,29 +11,37 @@ mod reserved;
 mod rivals;
 #[cfg(test)]
 mod sharing;
+mod show;
+mod total;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use self::bringers::Bringers;
 use self::expiry::without_expired;
 use self::merge::Part;
 pub use self::reserved::{LeftOut, Reserved};
 pub use self::rivals::Contest;
 use self::rivals::Rivals;
+use self::show::Show;
+use self::total::Total;
 use crate::ingest::{Document, ParseSettings, Parser, Previous};
 use crate::model::{
     Cluster, DefTable, GridIdentity, Mono, Node, NodeIndex, Now, Rubbish, Snapshot, SourceClock,
-    Stamp, Summary, SummaryBuilder, Vocabulary,
+    Stamp, Summary, Vocabulary,
 };
 
 pub use order::{SourceId, SourceOrder};
+
+/// Most nodes of which a snapshot is made at once, when somebody asks for one.
+const SHOWN_AT_ONCE: usize = 2048;
 
 /// The state of one source.
 #[derive(Debug, Default)]
 struct Source {
     /// Those of its last good document.
     nodes: Vec<Node>,
-    by_name: HashMap<Box<str>, usize>,
+    by_name: NodeIndex,
     vocabularies: HashMap<Box<str>, Vocabulary>,
     /// Whether its last poll succeeded.
     up: bool,
@@ -47,7 +56,9 @@ struct Source {
 impl Source {
     /// Its cluster or grid of that name.
     fn node(&self, name: &str) -> Option<&Node> {
-        self.by_name.get(name).map(|&at| &self.nodes[at])
+        self.by_name
+            .find(&self.nodes, name)
+            .map(|at| &self.nodes[at])
     }
 }
 
@@ -81,6 +92,15 @@ pub struct Store {
     summary: Arc<Summary>,
     /// Valid until something changes.
     snapshot: Option<Arc<Snapshot>>,
+    /// Where there are many nodes: the last snapshot, shown until the next one is made.
+    stale: Option<Arc<Snapshot>>,
+    /// The next one, in the making.
+    show: Option<Show>,
+    /// The sums of everything, in the making.
+    total: Option<Total>,
+    bringers: Bringers,
+    /// Nodes of all sources.
+    node_count: usize,
     /// What is dropped step by step.
     rubbish: Rubbish,
 }
@@ -99,14 +119,27 @@ impl Store {
             reserved: Reserved::default(),
             summary: Arc::default(),
             snapshot: None,
+            stale: None,
+            show: None,
+            total: None,
+            bringers: Bringers::default(),
+            node_count: 0,
             rubbish: Rubbish::default(),
         }
     }
 
-    /// Does a small piece of what nobody waits for: drops what is not needed any more. Returns whether
-    /// there is more to do.
+    /// Does a small piece of what is done beside all else: makes the next snapshot where that takes
+    /// long, and drops what is not needed any more. Returns whether there is more to do.
     pub fn tidy(&mut self) -> bool {
         const ENTRIES: usize = 1024;
+        if let Some(mut show) = self.show.take() {
+            if self.show_some(&mut show, ENTRIES) {
+                self.show = Some(show);
+            } else {
+                self.publish(show);
+            }
+            return true;
+        }
         self.rubbish.step(ENTRIES) || self.table.sweep_some(ENTRIES)
     }
 
@@ -115,11 +148,60 @@ impl Store {
         self.rubbish.add_snapshot(snapshot);
     }
 
-    /// Something has changed: the snapshot is no longer valid.
+    /// Drops a cluster or grid step by step, if nobody else holds it.
+    pub fn discard_node(&mut self, node: Node) {
+        self.rubbish.add_node(node);
+    }
+
+    /// Something has changed: the snapshot is no longer valid. Where there are many nodes, it is shown
+    /// until the next one is made.
     fn touch(&mut self) {
-        if let Some(snapshot) = self.snapshot.take() {
-            self.rubbish.add_snapshot(snapshot);
+        let before = self.snapshot.take();
+        if self.node_count <= SHOWN_AT_ONCE {
+            for old in before.into_iter().chain(self.stale.take()) {
+                self.rubbish.add_snapshot(old);
+            }
+            self.drop_show();
+            return;
         }
+        if let Some(before) = before
+            && let Some(old) = self.stale.replace(before)
+        {
+            self.rubbish.add_snapshot(old);
+        }
+        match &mut self.show {
+            // It may or may not have what has changed.
+            Some(show) => show.again = true,
+            None => self.show = Some(Show::default()),
+        }
+    }
+
+    fn drop_show(&mut self) {
+        if let Some(show) = self.show.take() {
+            self.rubbish.add_nodes(show.nodes);
+        }
+    }
+
+    /// Shows a list of nodes that is complete.
+    fn publish(&mut self, show: Show) -> Arc<Snapshot> {
+        let snapshot = Arc::new(Snapshot {
+            identity: Arc::clone(&self.identity),
+            lower_case_hosts: self.settings.lower_case_hosts,
+            nodes: show.nodes,
+            index: show.index,
+            summary: Arc::clone(&self.summary),
+        });
+        if let Some(old) = self.stale.take() {
+            self.rubbish.add_snapshot(old);
+        }
+        let old = self.snapshot.replace(Arc::clone(&snapshot));
+        if let Some(old) = old {
+            self.rubbish.add_snapshot(old);
+        }
+        if show.again {
+            self.touch();
+        }
+        snapshot
     }
 
     /// Adds a source, last in order.
@@ -133,12 +215,22 @@ impl Store {
 
     /// Removes a source and its data. Its parser must have been given back.
     pub fn remove_source(&mut self, id: SourceId, now: Mono) {
-        let Source { nodes, .. } = std::mem::take(&mut self.sources[id.0]);
+        let Source {
+            nodes,
+            vocabularies,
+            ..
+        } = std::mem::take(&mut self.sources[id.0]);
         self.order.remove(id);
+        self.node_count -= nodes.len();
         for node in &nodes {
+            self.bringers.remove(node.name());
             self.share(node.name(), None, now);
         }
-        self.touch();
+        for vocabulary in vocabularies.into_values() {
+            vocabulary.discard(&mut self.rubbish);
+        }
+        self.rubbish.add_nodes(nodes);
+        self.begin_anew();
     }
 
     /// All sources in the order they are shown.
@@ -149,7 +241,7 @@ impl Store {
     /// Changes the order of the sources. `order` must have each of them once.
     pub fn set_order(&mut self, order: Vec<SourceId>) {
         self.order.set(order);
-        self.touch();
+        self.begin_anew();
     }
 
     /// Changes the root grid.
@@ -251,10 +343,7 @@ impl Store {
         source.left_out = left_out;
         source.contest = None;
         let gone: Vec<Node> = std::mem::replace(&mut source.nodes, document.nodes);
-        let names = source.nodes.iter().map(|node| node.name().into());
-        let by_name = names.zip(0..).collect();
-        let by_name = std::mem::replace(&mut source.by_name, by_name);
-        self.rubbish.add(by_name);
+        source.by_name = NodeIndex::new(&source.nodes);
         self.rubbish.append(document.rubbish);
         source.vocabularies = document.vocabularies;
         source.up = true;
@@ -264,20 +353,37 @@ impl Store {
         if source.carry == Carry::NothingBegun {
             source.carry = Carry::Over;
         }
-        self.touch();
         let nodes = self.sources[id.0].nodes.clone();
+        self.node_count = self.node_count + nodes.len() - gone.len();
         for old in &gone {
-            if self.sources[id.0].node(old.name()).is_none() {
+            self.bringers.remove(old.name());
+        }
+        for new in &nodes {
+            self.bringers.add(new.name());
+        }
+        self.touch();
+        for old in &gone {
+            if self.is_shared(old.name()) && self.sources[id.0].node(old.name()).is_none() {
                 self.share(old.name(), None, now.mono);
             }
         }
-        let shared = nodes
-            .into_iter()
-            .map(|node| self.share(node.name(), Some(id), now.mono).unwrap_or(node));
+        let shared = nodes.into_iter().map(|node| {
+            let shared = if self.is_shared(node.name()) {
+                self.share(node.name(), Some(id), now.mono)
+            } else {
+                None
+            };
+            shared.unwrap_or(node)
+        });
         let shared: Vec<Node> = shared.collect();
         self.rubbish.add_nodes(gone);
         self.note_contest(id);
         shared
+    }
+
+    /// Whether several sources bring that name, or did.
+    fn is_shared(&self, name: &str) -> bool {
+        self.bringers.may_be_several(name) || self.rivals.contains_key(name)
     }
 
     /// Notes what the source has just brought in vain.
@@ -325,27 +431,50 @@ impl Store {
 
     /// Computes the sums over all sources that are up.
     pub fn summarize(&mut self) -> Arc<Summary> {
-        let mut up: HashMap<&str, bool> = HashMap::new();
-        for source in self.order.ids().iter().map(|id| &self.sources[id.0]) {
-            for node in &source.nodes {
-                *up.entry(node.name()).or_default() |= source.up;
+        self.begin_summary();
+        loop {
+            if let Some(summary) = self.summarize_some(usize::MAX) {
+                return summary;
             }
         }
-        let mut total = SummaryBuilder::default();
-        for node in self
-            .shown()
-            .iter()
-            .filter(|node| up.get(node.name()) == Some(&true))
-        {
-            total.merge(node.summary());
+    }
+
+    /// Begins to compute the sums over all sources that are up.
+    pub fn begin_summary(&mut self) {
+        if let Some(old) = self.total.replace(Total::default()) {
+            old.discard(&mut self.rubbish);
         }
-        let total = Arc::new(total.finish_into(&mut self.rubbish));
+    }
+
+    /// Goes on with it by about so many sums. Returns the sums of everything once they are there, and
+    /// `None` where none were begun.
+    pub fn summarize_some(&mut self, budget: usize) -> Option<Arc<Summary>> {
+        let mut total = self.total.take()?;
+        if self.sum_some(&mut total, budget) {
+            self.total = Some(total);
+            return None;
+        }
+        let total = Arc::new(total.finish(&mut self.rubbish));
         let old = std::mem::replace(&mut self.summary, total);
         if let Some(old) = Arc::into_inner(old) {
             self.rubbish.add_summary(old);
         }
         self.touch();
-        Arc::clone(&self.summary)
+        Some(Arc::clone(&self.summary))
+    }
+
+    /// Whether sums are being computed.
+    pub fn is_summing(&self) -> bool {
+        self.total.is_some()
+    }
+
+    /// The order of the sources has changed: what goes through them begins anew.
+    fn begin_anew(&mut self) {
+        if self.total.is_some() {
+            self.begin_summary();
+        }
+        self.drop_show();
+        self.touch();
     }
 
     /// Drops hosts and metrics of the source whose DMAX has passed. Returns whether there were any.
@@ -370,47 +499,23 @@ impl Store {
         !changed.is_empty()
     }
 
-    /// A snapshot of all data.
+    /// A snapshot of all data. Where there are many nodes, it may be one from shortly before.
     pub fn snapshot(&mut self) -> Arc<Snapshot> {
         if let Some(snapshot) = &self.snapshot {
             return Arc::clone(snapshot);
         }
-        let nodes = self.shown();
-        let snapshot = Arc::new(Snapshot {
-            identity: Arc::clone(&self.identity),
-            lower_case_hosts: self.settings.lower_case_hosts,
-            index: NodeIndex::new(&nodes),
-            nodes,
-            summary: Arc::clone(&self.summary),
-        });
-        self.snapshot = Some(Arc::clone(&snapshot));
-        snapshot
+        if let Some(stale) = &self.stale {
+            return Arc::clone(stale);
+        }
+        let mut show = self.show.take().unwrap_or_default();
+        while self.show_some(&mut show, usize::MAX) {}
+        self.publish(show)
     }
 
     /// All nodes in the order of the sources, each name once.
-    fn shown(&self) -> Vec<Node> {
-        let mut seen: HashMap<&str, usize> = HashMap::new();
-        let mut nodes: Vec<Node> = Vec::new();
-        let sources = self.order.ids().iter().map(|id| &self.sources[id.0]);
-        for node in sources.flat_map(|source| &source.nodes) {
-            match seen.get(node.name()) {
-                None => {
-                    seen.insert(node.name(), nodes.len());
-                    let shared = self.shared.get(node.name()).cloned().map(Node::Cluster);
-                    nodes.push(shared.unwrap_or_else(|| node.clone()));
-                }
-                // Two grids of one name, or a grid and a cluster: the leader's is shown.
-                Some(&at) if !self.shared.contains_key(node.name()) => {
-                    let leader = self.rivals.get(node.name()).map(|it| it.leader);
-                    let leading = leader.and_then(|id| self.sources[id.0].node(node.name()));
-                    if let Some(leading) = leading {
-                        nodes[at] = leading.clone();
-                    }
-                }
-                Some(_) => {}
-            }
-        }
-        nodes
+    #[cfg(test)]
+    fn shown(&mut self) -> Vec<Node> {
+        self.snapshot().nodes.clone()
     }
 
     /// Merges the clusters of that name anew, if several sources bring one. The hosts of `newest`

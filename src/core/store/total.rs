@@ -1,0 +1,105 @@
+//! The sums over all sources that are up, in steps: there may be millions of names.
+//!
+//! Each source is taken as it is at one moment.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Store;
+use crate::model::{Node, Rubbish, Summary, SummaryBuilder};
+
+/// What looking at a node costs, in sums.
+const NODE_COST: usize = 4;
+
+/// Sums in the making.
+#[derive(Debug, Default)]
+pub(super) struct Total {
+    /// Which source is next, in the order of the sources.
+    next: usize,
+    /// Nodes of the one before that are not summed yet.
+    left: std::vec::IntoIter<Node>,
+    /// Whether that one is up.
+    is_up: bool,
+    /// Names of several sources that are done.
+    done: HashSet<Box<str>>,
+    /// The node under way, and its next sum.
+    node: Option<(Node, usize)>,
+    sums: SummaryBuilder,
+}
+
+impl Total {
+    /// The sums, once they are done.
+    pub fn finish(self, rubbish: &mut Rubbish) -> Summary {
+        self.sums.finish_into(rubbish)
+    }
+
+    /// Drops it step by step.
+    pub fn discard(self, rubbish: &mut Rubbish) {
+        let summary = self.sums.finish_into(rubbish);
+        rubbish.add_summary(summary);
+    }
+}
+
+impl Store {
+    /// Goes on with the sums by about so many. Returns whether it has to go on.
+    pub(super) fn sum_some(&mut self, total: &mut Total, mut budget: usize) -> bool {
+        loop {
+            if budget == 0 {
+                return true;
+            }
+            if let Some((node, at)) = &mut total.node {
+                let summary = node.summary();
+                if *at == 0 {
+                    total.sums.add_hosts(summary.hosts_up, summary.hosts_down);
+                }
+                let end = summary.metrics.len().min(at.saturating_add(budget));
+                total.sums.merge_sums(&summary.metrics[*at..end]);
+                budget -= end - *at;
+                *at = end;
+                if end < summary.metrics.len() {
+                    return true;
+                }
+                if let Some((node, _)) = total.node.take() {
+                    self.rubbish.add_node(node);
+                }
+                continue;
+            }
+            if let Some(node) = total.left.next() {
+                budget = budget.saturating_sub(NODE_COST);
+                total.node = self.summed(&node, total).map(|node| (node, 0));
+                self.rubbish.add_node(node);
+            } else if let Some(id) = self.order.ids().get(total.next) {
+                let source = &self.sources[id.0];
+                total.left = source.nodes.clone().into_iter();
+                total.is_up = source.up;
+                total.next += 1;
+            } else {
+                return false;
+            }
+        }
+    }
+
+    /// What is summed where that node is, if anything: each name once.
+    fn summed(&self, node: &Node, total: &mut Total) -> Option<Node> {
+        if !self.rivals.contains_key(node.name()) {
+            return total.is_up.then(|| node.clone());
+        }
+        if !total.done.insert(node.name().into()) {
+            return None;
+        }
+        let name = node.name();
+        let bringers = self.order.ids().iter().map(|id| &self.sources[id.0]);
+        if !bringers
+            .filter(|it| it.up)
+            .any(|it| it.node(name).is_some())
+        {
+            return None;
+        }
+        if let Some(shared) = self.shared.get(name) {
+            return Some(Node::Cluster(Arc::clone(shared)));
+        }
+        let leader = self.rivals.get(name).map(|it| it.leader);
+        let leading = leader.and_then(|id| self.sources[id.0].node(name));
+        Some(leading.unwrap_or(node).clone())
+    }
+}
