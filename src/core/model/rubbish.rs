@@ -162,7 +162,7 @@ fn drop_some<T>(entries: &mut impl Iterator<Item = T>, budget: &mut usize) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{HostInfo, MetricFields};
+    use crate::model::{HostInfo, MetricFields, Mono};
 
     #[test]
     fn a_large_tree_is_dropped_step_by_step_and_what_others_hold_stays() {
@@ -173,7 +173,7 @@ mod tests {
             tn: 0,
             up: true,
             fresh: true,
-            received: Default::default(),
+            received: Mono::default(),
             first_metric: 0,
             metric_count: 0,
         };
