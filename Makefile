@@ -13,8 +13,20 @@ INCLUDEDIR ?= $(PREFIX)/include
 # Where the RRD files go, unless gmetad.conf says otherwise, and whose that folder is to be.
 RRDDIR ?= /var/lib/ganglia/rrds
 RRDUSER ?= nobody
-# Which start script `install` adds: systemd, sysv, openrc, or none.
+# Which start script `install` adds: systemd, sysv, openrc, or none; and where systemd's units go.
 INIT ?= none
+UNITDIR ?= $(SYSCONFDIR)/systemd/system
+# Set to anything, `install` strips what it installs: no line numbers in the log after a failure.
+INSTALL_STRIP ?=
+INSTALL_PROGRAM := install $(if $(INSTALL_STRIP),-s) -m 755
+# Checksums of the files below SYSCONFDIR as they were installed: how an edited one is known.
+RECORD := $(PREFIX)/share/gmetad/installed
+INSTALL_ETC = DESTDIR='$(DESTDIR)' SYSCONFDIR='$(SYSCONFDIR)' SBINDIR='$(SBINDIR)' \
+	UNITDIR='$(UNITDIR)' RECORD='$(RECORD)' contrib/install-etc.sh
+# Where each shell looks for completions.
+BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
+ZSHCOMPDIR ?= $(PREFIX)/share/zsh/site-functions
+FISHCOMPDIR ?= $(PREFIX)/share/fish/vendor_completions.d
 DOCS := contrib/gmetad.conf README.md CHANGELOG.md LICENSE $(wildcard docs/*.md docs/*.svg)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
@@ -26,24 +38,24 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 help: ## list what can be done
 	@echo 'make …'
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
-	@echo 'install and uninstall honour DESTDIR, PREFIX ($(PREFIX)), SYSCONFDIR ($(SYSCONFDIR))'
-	@echo 'and INIT=systemd, sysv or openrc, which adds a start script'
+	@echo 'install and uninstall honour DESTDIR, PREFIX ($(PREFIX)), SYSCONFDIR ($(SYSCONFDIR)),'
+	@echo 'INIT=systemd, sysv or openrc, which adds a start script, UNITDIR, and INSTALL_STRIP=yes'
 
 build: ## build for trying out: target/debug/gmetad
 	$(CARGO) build
 
 release: ## build for use: target/release/gmetad
-	$(CARGO) build --release
+	$(CARGO) build --release --locked
 
 plugins: ## build the example plugins: target/plugins/*.so, to be copied to plugins_dir
 	install -d $(TARGET)/plugins
 	$(CC) -std=c99 -O2 -Wall -Wextra -shared -fPIC -Iinclude -o $(TARGET)/plugins/count_hosts.so \
 		contrib/plugins/examples/count_hosts.c
-	$(CARGO) build --release -p load_per_cpu
+	$(CARGO) build --release --locked -p load_per_cpu
 	install -m 755 $(TARGET)/release/libload_per_cpu.so $(TARGET)/plugins/load_per_cpu.so
 
 python-host: ## build what runs plugins in Python: target/release/libgmetad_python*.so
-	$(CARGO) build --release -p gmetad-python -p gmetad-python-host
+	$(CARGO) build --release --locked -p gmetad-python -p gmetad-python-host
 
 test: ## install what the tests need, build, run them all
 	@contrib/deps.sh build test
@@ -63,7 +75,7 @@ demo: ## install what it needs, build, run a real gmond and gmetad over it (DEMO
 
 bench: ## measure it beside C gmetad, and the core alone (an hour; the machine should be idle)
 	@contrib/deps.sh build test
-	$(CARGO) build --release
+	$(CARGO) build --release --locked
 	$(CARGO) build --release --examples
 	$(TARGET)/release/examples/versus --svg docs/benchmarks.svg
 	$(CARGO) bench --bench core
@@ -91,39 +103,46 @@ fmt: ## format the code
 deps: ## install what build, tests and demo need (Debian: apt-get, with sudo where not root)
 	@contrib/deps.sh build test demo
 
-install: $(TARGET)/release/gmetad ## install binary, man pages, header for plugins, example configuration, RRD root
-	@contrib/install-init.sh check '$(INIT)' '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
+install: $(TARGET)/release/gmetad ## install binary, man pages, completions, header for plugins, configuration, RRD root
+	@$(INSTALL_ETC) check '$(INIT)'
 	install -d $(DESTDIR)$(SBINDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(DOCDIR) \
 		$(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7 \
-		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(SYSCONFDIR)/ganglia
-	install -m 755 $(TARGET)/release/gmetad $(DESTDIR)$(SBINDIR)/gmetad
-	install -m 755 $(TARGET)/release/gmetad-consistency-test $(DESTDIR)$(BINDIR)/gmetad-consistency-test
+		$(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(INCLUDEDIR) \
+		$(addprefix $(DESTDIR),$(BASHCOMPDIR) $(ZSHCOMPDIR) $(FISHCOMPDIR))
+	$(INSTALL_PROGRAM) $(TARGET)/release/gmetad $(DESTDIR)$(SBINDIR)/gmetad
+	$(INSTALL_PROGRAM) $(TARGET)/release/gmetad-consistency-test $(DESTDIR)$(BINDIR)/gmetad-consistency-test
 	install -m 644 man/gmetad.8 $(DESTDIR)$(MANDIR)/man8/
+	@# C gmetad's page is in section 1, which man(1) looks in first.
+	echo '.so man8/gmetad.8' >$(DESTDIR)$(MANDIR)/man1/gmetad.1
 	install -m 644 man/gmetad.conf.5 $(DESTDIR)$(MANDIR)/man5/
 	install -m 644 man/gmetad-plugin.7 $(DESTDIR)$(MANDIR)/man7/
 	install -m 644 man/gmetad-consistency-test.1 $(DESTDIR)$(MANDIR)/man1/
 	install -m 644 include/gmetad_plugin.h $(DESTDIR)$(INCLUDEDIR)/
+	install -m 644 contrib/completions/gmetad.bash $(DESTDIR)$(BASHCOMPDIR)/gmetad
+	install -m 644 contrib/completions/_gmetad $(DESTDIR)$(ZSHCOMPDIR)/
+	install -m 644 contrib/completions/gmetad.fish $(DESTDIR)$(FISHCOMPDIR)/
 	install -m 644 $(DOCS) $(DESTDIR)$(DOCDIR)/
 	@contrib/install-root.sh '$(DESTDIR)$(RRDDIR)' '$(RRDUSER)'
-	@contrib/install-init.sh install '$(INIT)' '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
-	@echo 'An example configuration is $(DOCDIR)/gmetad.conf; gmetad reads /etc/ganglia/gmetad.conf.'
+	@$(INSTALL_ETC) install '$(INIT)'
 	@$(if $(filter-out /etc,$(SYSCONFDIR)),echo 'Start scripts have it read $(SYSCONFDIR)/ganglia/gmetad.conf.')
 
 install-python-host: $(TARGET)/release/libgmetad_python_host.so ## install that, to PREFIX/lib/gmetad
 	install -d $(DESTDIR)$(PYTHONHOSTDIR)
-	install -m 755 $(TARGET)/release/libgmetad_python_host.so $(TARGET)/release/libgmetad_python.so \
+	$(INSTALL_PROGRAM) $(TARGET)/release/libgmetad_python_host.so $(TARGET)/release/libgmetad_python.so \
 		$(DESTDIR)$(PYTHONHOSTDIR)/
 
-uninstall: ## remove what install put there, not the configuration or the data
+uninstall: ## remove what install put there: not the data, and no file that was edited
 	rm -f $(DESTDIR)$(SBINDIR)/gmetad $(DESTDIR)$(BINDIR)/gmetad-consistency-test \
 		$(DESTDIR)$(MANDIR)/man8/gmetad.8 $(DESTDIR)$(MANDIR)/man5/gmetad.conf.5 \
-		$(DESTDIR)$(MANDIR)/man1/gmetad-consistency-test.1 \
+		$(DESTDIR)$(MANDIR)/man1/gmetad-consistency-test.1 $(DESTDIR)$(MANDIR)/man1/gmetad.1 \
+		$(DESTDIR)$(BASHCOMPDIR)/gmetad $(DESTDIR)$(ZSHCOMPDIR)/_gmetad \
+		$(DESTDIR)$(FISHCOMPDIR)/gmetad.fish \
 		$(DESTDIR)$(MANDIR)/man7/gmetad-plugin.7 $(DESTDIR)$(INCLUDEDIR)/gmetad_plugin.h
 	rm -f $(DESTDIR)$(PYTHONHOSTDIR)/libgmetad_python_host.so \
 		$(DESTDIR)$(PYTHONHOSTDIR)/libgmetad_python.so
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(notdir $(DOCS)))
-	@rmdir $(DESTDIR)$(PYTHONHOSTDIR) $(DESTDIR)$(DOCDIR) 2>/dev/null || true
-	@contrib/install-init.sh uninstall all '$(DESTDIR)' '$(SYSCONFDIR)' '$(SBINDIR)'
+	@$(INSTALL_ETC) uninstall all
+	@rmdir $(DESTDIR)$(PYTHONHOSTDIR) $(DESTDIR)$(DOCDIR) $(dir $(DESTDIR)$(RECORD)) 2>/dev/null || true
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -15,6 +15,8 @@ for part in "${@:-build}"; do
             wanted+=(graphite-web python3-rrdtool gunicorn)
             # g++ is for libFuzzer, which the fuzz targets are checked with.
             wanted+=(g++ libpython3-dev libxml2-utils man-db prometheus shellcheck iproute2 mount)
+            # Shells that complete options.
+            wanted+=(fish zsh)
             # A real browser for the pages.
             wanted+=(chromium chromium-driver)
             ;;

@@ -11,8 +11,15 @@ if command -v shellcheck >/dev/null; then
     shellcheck "${scripts[@]}" || failed=1
     # What OpenRC runs defines, and uses, what shellcheck cannot see.
     shellcheck --shell=sh --exclude=SC2034 contrib/openrc/gmetad || failed=1
+    shellcheck --shell=bash contrib/completions/gmetad.bash || failed=1
 else
     echo 'lint: no shellcheck here; scripts were not checked' >&2
+fi
+
+if command -v zsh >/dev/null; then
+    zsh -n contrib/completions/_gmetad || failed=1
+else
+    echo 'lint: no zsh here; its completions were not checked' >&2
 fi
 
 if command -v man >/dev/null; then

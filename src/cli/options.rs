@@ -207,6 +207,8 @@ fn add(help: &mut String, entry: &Entry) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::{ACCESS_OPTION, TRIAL_OPTION};
     use super::*;
 
@@ -224,6 +226,34 @@ mod tests {
         }
         for hidden in [TRIAL_OPTION, ACCESS_OPTION] {
             assert!(!help.contains(hidden), "{hidden}");
+        }
+    }
+    /// The long options that a shell completes.
+    fn completed(text: &str, before: &str) -> BTreeSet<String> {
+        let names = text.split(before).skip(1).map(|rest| {
+            let end = rest.find(|it: char| !it.is_ascii_alphanumeric() && !"-_".contains(it));
+            rest[..end.unwrap_or(rest.len())].to_owned()
+        });
+        names.filter(|name| !name.is_empty()).collect()
+    }
+
+    #[test]
+    fn each_shell_completes_the_options_of_help_and_no_others() {
+        let entries = || GROUPS.iter().flat_map(|(_, entries)| *entries);
+        let all: BTreeSet<String> = entries().map(|entry| entry.long.into()).collect();
+        let bash = include_str!("../../contrib/completions/gmetad.bash");
+        let zsh = include_str!("../../contrib/completions/_gmetad");
+        let fish = include_str!("../../contrib/completions/gmetad.fish");
+        assert_eq!(completed(bash, "--"), all);
+        assert_eq!(completed(zsh, "--"), all);
+        assert_eq!(completed(fish, " -l "), all);
+        for short in entries()
+            .map(|entry| entry.short)
+            .filter(|it| !it.is_empty())
+        {
+            assert!(bash.contains(&format!(" -{short}")), "bash: -{short}");
+            assert!(zsh.contains(&format!("{{-{short},")), "zsh: -{short}");
+            assert!(fish.contains(&format!(" -s {short} ")), "fish: -{short}");
         }
     }
 }

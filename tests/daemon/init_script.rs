@@ -128,37 +128,3 @@ fn a_killed_gmetad_is_told_from_a_stopped_one() {
     assert_eq!(script.run("start").0, Some(0));
     assert_eq!(script.run("status").0, Some(0));
 }
-
-#[test]
-fn what_install_adds_uninstall_removes_and_what_is_a_package_s_own_stays() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let etc = folder.path().join("etc");
-    let script = etc.join("init.d/gmetad");
-    let run = |action: &str, init: &str| {
-        let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/install-init.sh");
-        let status = Command::new(tool)
-            .args([action, init])
-            .arg(folder.path())
-            .args(["/etc", "/opt/sbin"])
-            .status();
-        status.expect("bash").code()
-    };
-    for (init, place) in [
-        ("systemd", "systemd/system/gmetad.service"),
-        ("sysv", "init.d/gmetad"),
-        ("openrc", "init.d/gmetad"),
-    ] {
-        assert_eq!(run("install", init), Some(0));
-        let place = etc.join(place);
-        assert!(read(&place).contains("/opt/sbin/gmetad"), "{init}");
-        assert!(etc.join("logrotate.d/gmetad").exists());
-        assert_eq!(run("uninstall", "all"), Some(0));
-        assert!(!place.exists(), "{init}");
-        assert!(!etc.join("logrotate.d/gmetad").exists());
-    }
-    assert_eq!(run("check", "upstart"), Some(64));
-    let theirs = "#!/bin/sh\n/opt/sbin/gmetad -c /etc/ganglia/gmetad.conf\n";
-    fs::write(&script, theirs).expect("its folder is there");
-    assert_eq!(run("uninstall", "all"), Some(0));
-    assert_eq!(read(&script), theirs);
-}

@@ -6,6 +6,7 @@ mod configurations;
 mod confinement;
 mod directives;
 mod init_script;
+mod install;
 mod life;
 mod once;
 mod parts;
