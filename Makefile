@@ -33,7 +33,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Where rustup puts cargo, for a shell that was opened before it did.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: check help build release plugins python-host install-python-host test features lint-features demo bench pictures lint fmt deps install uninstall clean
+.PHONY: check help build release plugins python-host install-python-host test features lint-features soak demo bench pictures lint fmt deps install uninstall clean
 
 help: ## list what can be done
 	@echo 'make …'
@@ -67,6 +67,9 @@ features: ## lint and test it without each part that can be left out (a feature 
 
 lint-features: ## the same, lints only
 	@CARGO='$(CARGO)' contrib/features.sh
+
+soak: ## run all simulations under new seeds, on all cores, until stopped (SOAK_SECONDS=N ends it)
+	@CARGO='$(CARGO)' contrib/soak.sh
 
 demo: ## install what it needs, build, run a real gmond and gmetad over it (DEMO_SECONDS=N ends it)
 	@contrib/deps.sh build demo

@@ -448,6 +448,8 @@ mod tests {
     use gmetad_core::model::{Cluster, Now, Summary};
     use gmetad_core::status::PluginState;
 
+    mod simulation;
+
     const LONG: Duration = Duration::from_secs(20);
 
     fn update(source: &str, node: &str, epoch: i64) -> Update {

@@ -32,8 +32,10 @@ pub struct Manner {
 /// What asks for what another thread answers.
 pub const LATER: &[u8] = b"/later";
 
-const LINES: [&[u8]; 14] = [
+const LINES: [&[u8]; 16] = [
     b"/",
+    b"/shared",
+    b"/shared/h4",
     b"/c0",
     b"/c1/h0",
     b"/c0/h1/m2",
@@ -74,11 +76,16 @@ impl Manner {
         }
     }
 
-    /// One of a crowd that asks for what another thread answers, all at once.
-    pub fn of_crowd(random: &mut Random) -> Manner {
+    /// One of a crowd that asks for everything, or for what another thread answers, all at once.
+    pub fn of_crowd(on_xml_port: bool, random: &mut Random) -> Manner {
+        let question = Deed::Send(b"GET /later/c1 HTTP/1.0\n\n".to_vec());
         Manner {
-            on_xml_port: false,
-            request: vec![after(1, Deed::Send(b"GET /later/c1 HTTP/1.0\n\n".to_vec()))],
+            on_xml_port,
+            request: if on_xml_port {
+                Vec::new()
+            } else {
+                vec![after(1, question)]
+            },
             taking: match random.below(3) {
                 0 => after(random.below(5_000), Deed::Break),
                 _ => after(1, Deed::Take(usize::MAX)),

@@ -1,21 +1,30 @@
 //! The clients: what they do to their machines, and what their machines want done.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+use std::time::Duration;
 
 use gmetad_core::answer::query::{Query, Selection};
 use gmetad_core::answer::xml::Render;
 use gmetad_core::client::{Client, Limits, Request};
 use gmetad_core::http::{Method, Status};
-use gmetad_core::model::Mono;
+use gmetad_core::model::{Mono, Now};
 use gmetad_core::pending::{MAX_PENDING, PENDING_LIMIT};
+use gmetad_core::room::{Place, Standing};
+use gmetad_core::share::{Full, Share};
 use gmetad_core::{client, http};
 
 use super::asker::{self, LATER, Manner};
+use super::model::{Hosts, Moment};
 use super::plugins::Question;
 use super::world::{Event, World};
 
 /// More than one piece of an answer may be over its limit by, such as one element.
 const SLACK_BYTES: usize = 4096;
+
+/// Longer than a source that answers takes for a poll and the pause before it.
+const LONG_SECS: u32 = 200;
 
 /// More than the answers that may be pending.
 const CROWD: usize = MAX_PENDING + 20;
@@ -26,8 +35,10 @@ pub struct Asker {
     pub manner: Manner,
     pub born: Mono,
     pub answer: Vec<u8>,
-    /// Versions of all sources when it asked.
-    pub moment: Vec<Option<u64>>,
+    /// What was shown when it asked, and when that was.
+    pub asked: Option<(Rc<Moment>, Now)>,
+    place: Place,
+    _share: Share,
     /// Since when another thread makes its answer, until that is there or late.
     pub pending_since: Option<Mono>,
     /// Told that it cannot have its answer.
@@ -40,11 +51,12 @@ pub struct Asker {
 impl World {
     /// A client comes, or a crowd of them, and the next is planned.
     pub fn arrival(&mut self) {
-        if self.random.below(500) == 0 {
+        if self.random.below(200) == 0 {
             // All of one address, or of several.
             let addresses = 1 + self.random.below(4);
+            let on_xml_port = self.random.below(2) == 0;
             for _ in 0..CROWD {
-                let manner = Manner::of_crowd(&mut self.random);
+                let manner = Manner::of_crowd(on_xml_port, &mut self.random);
                 let address = self.address(addresses);
                 self.arrive(manner, address);
             }
@@ -53,7 +65,7 @@ impl World {
             let address = self.address(4);
             self.arrive(manner, address);
         }
-        let pause_ms = self.random.below(4000);
+        let pause_ms = self.random.below(8000);
         self.plan(pause_ms, Event::Arrival);
     }
 
@@ -63,8 +75,13 @@ impl World {
     }
 
     fn arrive(&mut self, mut manner: Manner, address: IpAddr) {
+        let Some(share) = self.share_of(address) else {
+            self.tally.count("clients crowded out", 1);
+            return;
+        };
         let number = self.next_asker;
         self.next_asker += 1;
+        let place = self.room.enter(address, number);
         let machine = if manner.on_xml_port {
             Client::of_xml_port(Limits::default(), self.now)
         } else {
@@ -88,7 +105,9 @@ impl World {
             manner,
             born: self.now,
             answer: Vec::new(),
-            moment: Vec::new(),
+            asked: None,
+            place,
+            _share: share,
             pending_since: None,
             refused: false,
             done: false,
@@ -96,6 +115,46 @@ impl World {
         };
         self.askers.insert(number, asker);
         self.run_client(number);
+    }
+
+    /// A place for one more client of that address, which another may have to make room for.
+    fn share_of(&mut self, address: IpAddr) -> Option<Share> {
+        let full = match self.places.take(address) {
+            Ok(share) => return Some(share),
+            Err(full) => full,
+        };
+        let of = (full == Full::OfOne).then_some(address);
+        let wanted = self.who_should_make_room(of);
+        let (askers, now) = (&self.askers, self.now);
+        let found = self
+            .room
+            .first(of, |key| askers[&key].machine.standing(now));
+        let standing = found.map(|(_, standing)| standing);
+        assert_eq!(standing, wanted.map(|(standing, _)| standing));
+        let (number, standing) = found?;
+        if standing == Standing::Idle {
+            assert_eq!(Some((standing, number)), wanted, "who has waited longest");
+        }
+        let gone = self.askers.remove(&number).expect("it is there");
+        self.leave(number, &gone);
+        drop(gone);
+        self.tally.count("clients that make room", 1);
+        Some(self.places.take(address).expect("there is room now"))
+    }
+
+    /// The idle one that came first, or else who takes least of the answer.
+    fn who_should_make_room(&self, of: Option<IpAddr>) -> Option<(Standing, usize)> {
+        let meant = |asker: &Asker| of.is_none_or(|of| of == asker.address);
+        let standings = self.askers.iter().filter(|(_, asker)| meant(asker));
+        standings
+            .filter_map(|(number, asker)| Some((asker.machine.standing(self.now)?, *number)))
+            .min()
+    }
+
+    /// A client's end.
+    fn leave(&mut self, number: usize, asker: &Asker) {
+        self.room.leave(asker.place);
+        self.timers.set(self.sources.len() + number, None);
     }
 
     pub fn client_timeout(&mut self, number: usize) {
@@ -109,7 +168,7 @@ impl World {
             assert_eq!(self.now, since + PENDING_LIMIT, "not before, and not after");
             assert!(asker.machine.wants_to_write(), "it is told");
             asker.refused = true;
-            self.tally.late += 1;
+            self.tally.count("clients told too late", 1);
         }
         self.run_client(number);
         let left = self.askers.get(&number);
@@ -168,20 +227,23 @@ impl World {
                     if let Some(fault) = fault {
                         let name = format!("{fault:?}");
                         // Without its figures.
-                        let name = name.split('(').next().unwrap_or_default().to_owned();
-                        *self.tally.faults.entry(name).or_default() += 1;
+                        let name = name.split('(').next().unwrap_or_default();
+                        self.tally.fault(name);
                     }
                 }
             }
         }
         let asker = &self.askers[&number];
-        self.timers
-            .set(self.sources.len() + number, asker.machine.deadline());
         if asker.machine.is_closed() {
             let asker = self.askers.remove(&number).expect("it is there");
+            self.leave(number, &asker);
             self.client_left(&asker);
             return;
         }
+        asker.assert_in_time(self.now);
+        self.room.note(asker.place, asker.machine.is_idle());
+        self.timers
+            .set(self.sources.len() + number, asker.machine.deadline());
         // Who goes away does so whether or not there is anything to take.
         let leaves = has_asked && matches!(asker.manner.taking.deed, asker::Deed::Break);
         let takes_on = asker.machine.wants_to_write() && (has_asked || asker.wants_to_go_on());
@@ -201,7 +263,7 @@ impl World {
         let now = self.now();
         let snapshot = self.store.snapshot();
         let asker = self.askers.get_mut(&number).expect("it has asked");
-        asker.moment = self.sources.iter().map(|it| it.version).collect();
+        asker.asked = Some((Rc::clone(&self.moment), now));
         let (selection, later) = match request {
             Request::All => (Selection::all(), None),
             Request::Line(line) => (Selection::resolve(&snapshot, &Query::parse(&line)), None),
@@ -216,13 +278,13 @@ impl World {
                         asker
                             .machine
                             .answer(answer.into_body(head.method), now.mono);
-                        self.tally.without_body += 1;
+                        self.tally.count("requests whose body does not come", 1);
                         return;
                     }
                 };
                 if head.method == Method::Post {
                     assert_eq!(head.body, b"a=b&c");
-                    self.tally.bodies += 1;
+                    self.tally.count("bodies of requests", 1);
                 }
                 let target = target.strip_prefix(b"/graphite").unwrap_or(&target);
                 let (path, later) = match target.strip_prefix(LATER) {
@@ -258,7 +320,7 @@ impl World {
                 assert!(has_its_share || is_full, "not before");
                 asker.machine.answer(busy, now.mono);
                 asker.refused = true;
-                self.tally.busy += 1;
+                self.tally.count("clients told to ask again", 1);
             }
         }
     }
@@ -272,7 +334,7 @@ impl World {
     /// The plugin thread has an answer, for whoever still waits for it.
     pub fn deliver(&mut self) {
         let Some(question) = self.plugins.done() else {
-            self.tally.sliced += 1;
+            self.tally.count("answers in slices", 1);
             return self.let_plugins_work();
         };
         let (number, errand, body) = question.answer();
@@ -286,10 +348,10 @@ impl World {
             let asker = self.askers.get_mut(&number).expect("it has waited");
             let since = asker.pending_since.take().expect("it has waited");
             assert!(now.since(since) <= PENDING_LIMIT);
-            self.tally.delivered += 1;
+            self.tally.count("answers made by another thread", 1);
             self.run_client(number);
         } else {
-            self.tally.in_vain += 1;
+            self.tally.count("answers that come in vain", 1);
         }
         drop(errand);
         self.let_plugins_work();
@@ -303,16 +365,43 @@ impl World {
         if !whole {
             return;
         }
-        self.tally.answers += 1;
-        for byte in &asker.answer {
-            self.tally.digest =
-                (self.tally.digest ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3);
+        self.tally.count("answers in whole", 1);
+        let mut digest = DefaultHasher::new();
+        (self.tally.digest, &asker.answer).hash(&mut digest);
+        self.tally.digest = digest.finish();
+        let (moment, then) = asker.asked.as_ref().expect("it has asked");
+        let (hosts, aged) = check_answer(&asker.answer, moment, *then);
+        self.tally.count("ages of a dead source", aged);
+        if asker.manner.on_xml_port {
+            let all: usize = moment.0.values().map(Hosts::len).sum();
+            assert_eq!(hosts, all, "the whole document has all hosts");
+            self.tally.count("whole documents checked", 1);
         }
-        assert_one_moment(&asker.answer, &asker.moment);
+    }
+
+    /// What must hold of clients to which nothing happens.
+    pub fn check_askers(&self) {
+        for asker in self.askers.values() {
+            asker.assert_in_time(self.now);
+        }
     }
 }
 
 impl Asker {
+    fn assert_in_time(&self, now: Mono) {
+        assert_eq!(self.machine.is_pending(), self.pending_since.is_some());
+        let deadline = self.machine.deadline().expect("a client has a deadline");
+        assert!(deadline >= now, "what is due is done");
+        let sent = Duration::from_secs(self.answer.len() as u64 / client::MIN_BYTES_PER_SEC);
+        let longest = client::REQUEST_LIMIT
+            + client::HEAD_LIMIT
+            + PENDING_LIMIT
+            + client::ANSWER_LIMIT
+            + sent
+            + client::LINGER_LIMIT;
+        assert!(now.since(self.born) <= longest, "a client ends");
+    }
+
     fn take(&mut self, most: usize, now: Mono) {
         let mut left = most;
         while left > 0 && self.machine.wants_to_write() {
@@ -345,19 +434,35 @@ impl Asker {
     }
 }
 
-/// Everything in an answer must be of the moment in which it was asked for.
-fn assert_one_moment(answer: &[u8], moment: &[Option<u64>]) {
+/// Everything in an answer must be of the moment in which it was asked for: values of the last good
+/// documents of that time, aged by then and whatever the time of day did. How many hosts it has, and
+/// how many of them are older than any source that answers leaves them.
+fn check_answer(answer: &[u8], moment: &Moment, asked: Now) -> (usize, u64) {
     let text = std::str::from_utf8(answer).expect("ASCII went in");
-    for cluster in text.split("<CLUSTER NAME=\"c").skip(1) {
-        let (number, _) = cluster.split_once('"').expect("a quote");
-        let at: usize = number.parse().expect("a number");
-        let version = moment[at].expect("it was there");
-        for attribute in ["LOCALTIME=\"", "REPORTED=\"", " VAL=\""] {
-            for rest in cluster.split(attribute).skip(1) {
-                let (value, _) = rest.split_once('"').expect("a quote");
-                // What follows the cluster is the end of the document.
-                assert_eq!(value, version.to_string(), "{attribute} in cluster {at}");
-            }
+    let (mut cluster, mut host) = (None, None);
+    let (mut hosts, mut aged) = (0, 0);
+    for tag in text.split('<') {
+        if tag.starts_with("CLUSTER ") {
+            cluster = moment.0.get(value(tag, " NAME=\""));
+            assert!(cluster.is_some(), "{tag}");
+        } else if tag.starts_with("HOST ") {
+            let known = cluster.and_then(|it| it.get(value(tag, " NAME=\"")));
+            let known = known.unwrap_or_else(|| panic!("{tag}"));
+            let tn = known.live_tn(asked.mono);
+            assert_eq!(value(tag, " TN=\""), tn.to_string(), "{tag}");
+            assert_eq!(value(tag, " REPORTED=\""), known.number.to_string());
+            hosts += 1;
+            aged += u64::from(asked.mono.secs_since(known.received) > LONG_SECS);
+            host = Some(known);
+        } else if tag.starts_with("METRIC ") {
+            let known = host.expect("inside of a host");
+            assert_eq!(value(tag, " VAL=\""), known.number.to_string(), "{tag}");
         }
     }
+    (hosts, aged)
+}
+
+fn value<'a>(tag: &'a str, attribute: &str) -> &'a str {
+    let (_, rest) = tag.split_once(attribute).expect("it has one");
+    rest.split_once('"').expect("a quote").0
 }

@@ -1,14 +1,16 @@
 //! A source's end of a connection: what it will do, drawn before it does it.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
+use std::sync::OnceLock;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use gmetad_core::timers::Random;
 
-/// Metrics of each host.
-const METRICS: usize = 5;
+use super::documents::Said;
+
+/// Bytes that a bomb unpacks to.
+const BOMB_BYTES: usize = 8 << 20;
 
 /// One thing that a peer does, that long after the one before.
 pub struct Act {
@@ -30,42 +32,37 @@ pub struct Script {
     pub good: bool,
 }
 
-/// The document of a cluster in which everything says which version it is.
-pub fn document(name: &str, version: u64, hosts: u64) -> Vec<u8> {
-    let mut text = format!(
-        "<?xml version=\"1.0\" encoding=\"ISO-8859-1\" standalone=\"yes\"?>\n\
-         <GANGLIA_XML VERSION=\"3.7.2\" SOURCE=\"gmond\">\n\
-         <CLUSTER NAME=\"{name}\" LOCALTIME=\"{version}\" OWNER=\"o\" LATLONG=\"\" URL=\"\">\n"
-    );
-    for host in 0..hosts {
-        let _ = writeln!(
-            text,
-            "<HOST NAME=\"h{host}\" IP=\"10.0.0.{host}\" REPORTED=\"{version}\" TN=\"1\" \
-             TMAX=\"20\" DMAX=\"0\" LOCATION=\"\" GMOND_STARTED=\"1\">"
-        );
-        for metric in 0..METRICS {
-            let _ = writeln!(
-                text,
-                "<METRIC NAME=\"m{metric}\" VAL=\"{version}\" TYPE=\"uint32\" UNITS=\"\" \
-                 TN=\"1\" TMAX=\"60\" DMAX=\"0\" SLOPE=\"both\">\n</METRIC>"
-            );
-        }
-        text += "</HOST>\n";
-    }
-    text += "</CLUSTER>\n</GANGLIA_XML>\n";
-    text.into_bytes()
-}
-
 fn gzipped(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(bytes).expect("memory takes it");
     encoder.finish().expect("memory takes it")
 }
 
+/// A document that goes on for far longer than a gzipped one may.
+fn bomb() -> &'static [u8] {
+    static BOMB: OnceLock<Vec<u8>> = OnceLock::new();
+    BOMB.get_or_init(|| {
+        let mut padded = Said::default().write();
+        padded.resize(BOMB_BYTES, b' ');
+        gzipped(&padded)
+    })
+}
+
+/// A document of which one end tag is missing.
+fn without_an_end(mut document: Vec<u8>, random: &mut Random) -> Vec<u8> {
+    let at = |from: usize| document[from..].windows(2).position(|two| two == b"</");
+    let from = random.below(document.len() as u64) as usize;
+    // After the last one, it is the first.
+    let start = at(from).map_or_else(|| at(0).expect("it ends"), |it| from + it);
+    let length = document[start..].iter().take_while(|b| **b != b'>').count();
+    document.drain(start..=start + length);
+    document
+}
+
 impl Script {
     /// What a peer with that document does with a connection.
     pub fn draw(document: Vec<u8>, random: &mut Random) -> Script {
-        match random.below(16) {
+        match random.below(20) {
             0 => Script::bad(vec![after(random.below(3000), Deed::Break)]),
             // Never says whether it takes the connection.
             1 => Script::bad(Vec::new()),
@@ -76,11 +73,7 @@ impl Script {
                 Script::sent(random, &document[..cut], false)
             }
             5 => {
-                let mut broken = document;
-                // Between two tags: inside a value it would be a strange value, and nothing more.
-                let middle = broken.len() / 2;
-                let at = middle + broken[middle..].iter().take_while(|b| **b != b'\n').count();
-                broken.splice(at..at, *b"</NONSENSE>");
+                let broken = without_an_end(document, random);
                 Script::sent(random, &broken, false)
             }
             6 => {
@@ -94,12 +87,8 @@ impl Script {
                 let stream = gzipped(&document);
                 Script::sent(random, &stream[..stream.len() - 3], false)
             }
-            // It costs as much time as a hundred of the others, so it comes less often.
-            10 if random.below(32) == 0 => {
-                let mut padded = document;
-                padded.resize(padded.len() + (8 << 20), b' ');
-                Script::sent(random, &gzipped(&padded), false)
-            }
+            // It costs as much time as a thousand of the others, so it comes less often.
+            10 if random.below(100) == 0 => Script::sent(random, bomb(), false),
             11 => Script::sent(random, b"HTTP/1.0 400 Bad Request\r\n\r\n", false),
             // Sends all and never closes.
             12 => {
@@ -108,6 +97,16 @@ impl Script {
                     good: true,
                     ..Script::accepted(random, acts, None)
                 }
+            }
+            // Hangs, after any of the bytes.
+            13 => {
+                let cut = random.below(document.len() as u64 - 14) as usize;
+                let acts = Script::pieces(random, &document[..cut]);
+                Script::accepted(random, acts, None)
+            }
+            14 => {
+                let garbage: Vec<u8> = (0..random.below(300)).map(|_| random.any() as u8).collect();
+                Script::sent(random, &garbage, false)
             }
             _ => Script::sent(random, &document, true),
         }
@@ -134,7 +133,11 @@ impl Script {
 
     /// The bytes in pieces of some size, with pauses that no reader minds.
     fn pieces(random: &mut Random, bytes: &[u8]) -> Vec<Act> {
-        let size = 1 + random.below(4000) as usize;
+        let count = match random.below(8) {
+            0 => 1 + random.below(30),
+            _ => 1 + random.below(3),
+        };
+        let size = bytes.len() / count as usize + 1;
         bytes
             .chunks(size)
             .map(|piece| after(random.below(100), Deed::Send(piece.to_vec())))

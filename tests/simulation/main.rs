@@ -5,8 +5,13 @@
 
 mod asker;
 mod clients;
+mod documents;
 mod gmond;
+mod model;
 mod plugins;
+#[path = "../support/seeds.rs"]
+mod seeds;
+mod sources;
 mod tally;
 mod world;
 
@@ -14,50 +19,29 @@ use tally::Tally;
 use world::World;
 
 /// Seeds tried in one run.
-const SEEDS: u64 = 24;
+const SEEDS: u64 = 1000;
 
 /// Things that happen under one seed.
-const STEPS: usize = 4000;
+const STEPS: u64 = 600;
 
-/// Prints the seed of a run that fails.
-struct Seed(u64);
-
-impl Drop for Seed {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("failed with GMETAD_SIMULATION_SEED={}", self.0);
-        }
+fn run(seed: u64) -> Tally {
+    let mut world = World::new(seed);
+    for _ in 0..STEPS {
+        world.step();
     }
+    world.finish()
 }
 
 #[test]
 fn whatever_peers_and_clients_do_the_rules_hold() {
-    let only = std::env::var("GMETAD_SIMULATION_SEED")
-        .ok()
-        .map(|seed| seed.parse().expect("a number"));
-    let seeds = only.map_or(1..SEEDS + 1, |seed: u64| seed..seed + 1);
-    let mut tally = Tally::default();
-    for seed in seeds {
-        let printed = Seed(seed);
-        let mut world = World::new(printed.0);
-        for _ in 0..STEPS {
-            world.step();
-        }
-        tally.add(&world.finish());
-    }
-    if only.is_none() {
+    let tally = seeds::run("--test simulation", SEEDS, run);
+    println!("{tally:#?}");
+    if seeds::only().is_none() {
         tally.assert_that_all_of_it_happened();
     }
 }
 
 #[test]
 fn a_seed_repeats_its_run() {
-    let run = || {
-        let mut world = World::new(99);
-        for _ in 0..STEPS {
-            world.step();
-        }
-        world.finish()
-    };
-    assert_eq!(run(), run());
+    assert_eq!(run(99), run(99));
 }

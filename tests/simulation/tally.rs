@@ -1,83 +1,75 @@
 //! What a run has seen, so that it is known whether it has proved anything.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+
+use super::seeds::Seen;
 
 /// What a run has seen.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    pub polls_good: u64,
-    pub polls_failed: u64,
-    pub missed: u64,
-    pub moved: u64,
-    pub gzipped: u64,
-    pub answers: u64,
-    /// Answers that another thread has made for a client that waited.
-    pub delivered: u64,
-    /// Those that came when their client had been told that it would not have them, or was gone.
-    pub in_vain: u64,
-    /// Questions of clients that nobody waited for before they were begun.
-    pub spared: u64,
-    /// Slices after which a question waited for its next one.
-    pub sliced: u64,
-    /// Requests with a body, and those whose body did not come.
-    pub bodies: u64,
-    pub without_body: u64,
-    /// Clients that were told so, and those that were told to ask again.
-    pub late: u64,
-    pub busy: u64,
-    pub faults: HashMap<String, u64>,
-    pub failures: HashMap<String, u64>,
+    pub steps: u64,
+    counts: BTreeMap<&'static str, u64>,
+    /// Why clients were let go, and why polls failed.
+    faults: BTreeMap<String, u64>,
+    failures: BTreeMap<String, u64>,
     /// What the clients were sent, mixed together.
     pub digest: u64,
 }
 
+/// All that is counted.
+const COUNTED: [&str; 26] = [
+    "answers in slices",
+    "answers in whole",
+    "answers made by another thread",
+    "answers that are not begun",
+    "answers that come in vain",
+    "bodies of requests",
+    "clients crowded out",
+    "clients that make room",
+    "clients told to ask again",
+    "clients told too late",
+    "contested hosts",
+    "documents that are too much",
+    "gzipped documents",
+    "hosts carried over",
+    "hosts past their DMAX",
+    "jumps of the time of day",
+    "ages of a dead source",
+    "own grids handed back",
+    "polls at another address",
+    "polls missed",
+    "polls that fail",
+    "polls that succeed",
+    "requests whose body does not come",
+    "sources changed",
+    "sources replaced",
+    "whole documents checked",
+];
+
 impl Tally {
-    pub fn add(&mut self, other: &Tally) {
-        self.polls_good += other.polls_good;
-        self.polls_failed += other.polls_failed;
-        self.missed += other.missed;
-        self.moved += other.moved;
-        self.gzipped += other.gzipped;
-        self.answers += other.answers;
-        self.delivered += other.delivered;
-        self.in_vain += other.in_vain;
-        self.spared += other.spared;
-        self.sliced += other.sliced;
-        self.bodies += other.bodies;
-        self.without_body += other.without_body;
-        self.late += other.late;
-        self.busy += other.busy;
-        for (into, from) in [
-            (&mut self.faults, &other.faults),
-            (&mut self.failures, &other.failures),
-        ] {
-            for (what, times) in from {
-                *into.entry(what.clone()).or_default() += times;
-            }
-        }
+    pub fn count(&mut self, what: &'static str, more: u64) {
+        debug_assert!(COUNTED.contains(&what), "{what}");
+        *self.counts.entry(what).or_default() += more;
+    }
+
+    /// A client was let go, for that reason.
+    pub fn fault(&mut self, why: &str) {
+        *self.faults.entry(why.into()).or_default() += 1;
+    }
+
+    /// A host of a source failed, for that reason.
+    pub fn fail(&mut self, why: &str) {
+        *self.failures.entry(why.into()).or_default() += 1;
     }
 
     /// A simulation in which something never happens proves nothing about it.
     pub fn assert_that_all_of_it_happened(&self) {
-        let counts = [
-            self.polls_good,
-            self.polls_failed,
-            self.missed,
-            self.moved,
-            self.gzipped,
-            self.answers,
-            self.sliced,
-            self.bodies,
-            self.without_body,
-            self.delivered,
-            self.in_vain,
-            self.spared,
-            self.late,
-            self.busy,
-        ];
-        assert!(counts.iter().all(|count| *count > 20), "{self:?}");
+        for what in COUNTED {
+            let count = self.counts.get(what).copied().unwrap_or_default();
+            assert!(count > 20, "{what}: {count}");
+        }
         for fault in ["LongLine", "NoRequest", "Stalled", "Slow", "Gone"] {
-            assert!(self.faults.contains_key(fault), "no {fault} in {self:?}");
+            assert!(self.faults.contains_key(fault), "no {fault}");
         }
         for failure in [
             "Unresolved",
@@ -91,10 +83,28 @@ impl Tally {
             "Gzip",
             "Document",
         ] {
-            assert!(
-                self.failures.contains_key(failure),
-                "no {failure} in {self:?}"
-            );
+            assert!(self.failures.contains_key(failure), "no {failure}");
         }
+    }
+}
+
+impl Seen for Tally {
+    fn add(&mut self, other: &Tally) {
+        self.steps += other.steps;
+        for (what, times) in &other.counts {
+            self.count(what, *times);
+        }
+        for (into, from) in [
+            (&mut self.faults, &other.faults),
+            (&mut self.failures, &other.failures),
+        ] {
+            for (what, times) in from {
+                *into.entry(what.clone()).or_default() += times;
+            }
+        }
+    }
+
+    fn steps(&self) -> u64 {
+        self.steps
     }
 }

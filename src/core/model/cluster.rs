@@ -181,7 +181,7 @@ pub struct Host {
     pub up: bool,
     /// Whether the newest document has it. Otherwise it is carried over.
     pub fresh: bool,
-    /// When the last document that has it ended.
+    /// When the last document that has it brought it.
     pub received: Mono,
     /// Index of its first metric in the cluster's.
     pub first_metric: u32,

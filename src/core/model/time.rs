@@ -94,7 +94,9 @@ impl StoreTime {
     pub fn at_most(self, ahead: i64, now: Now) -> StoreTime {
         let limit = now.epoch + ahead;
         match self {
-            StoreTime::Theirs(epoch) if now.epoch >= CLOCK_SET_SINCE && epoch > limit => {
+            StoreTime::Theirs(epoch) | StoreTime::Doubted(epoch)
+                if now.epoch >= CLOCK_SET_SINCE && epoch > limit =>
+            {
                 StoreTime::Doubted(limit)
             }
             time => time,

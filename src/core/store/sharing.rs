@@ -144,6 +144,19 @@ fn the_time_of_sums_is_the_first_sources_and_no_other_is_ahead_of_it() {
 }
 
 #[test]
+fn a_clock_that_is_doubted_is_not_ahead_in_another_sources_cluster_either() {
+    let mut bench = Bench::new(2);
+    let cluster = |localtime: i64| format!("<CLUSTER NAME=\"c\" LOCALTIME=\"{localtime}\"/>");
+    let ours = bench.now.epoch;
+    bench.read(0, &cluster(ours));
+    for _ in 0..5 {
+        bench.read(1, &cluster(ours + 100));
+        let stamps = bench.store.stamps_of(SourceId(1), bench.now);
+        assert_eq!(stamps[0].time.epoch(), ours);
+    }
+}
+
+#[test]
 fn a_name_that_is_reserved_is_left_out_of_all_other_documents() {
     let mut bench = Bench::new(3);
     let mut reserved = Reserved::default();

@@ -2,6 +2,9 @@
 //!
 //! A failure prints its seed: `GMETAD_SIMULATION_SEED=… cargo test -p gmetad-export simulation` repeats that one.
 
+#[path = "../../../tests/support/seeds.rs"]
+mod seeds;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,11 +24,25 @@ use gmetad_core::source::HostPort;
 use gmetad_core::status::ExportCounters;
 
 const SEEDS: u64 = 2_000;
-const STEPS: usize = 400;
+const STEPS: u64 = 400;
 
 /// As short as [`super::Backoff`] ever pauses.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const STALL: Duration = Duration::from_secs(10);
+
+/// How many steps were taken.
+#[derive(Default)]
+struct Steps(u64);
+
+impl seeds::Seen for Steps {
+    fn add(&mut self, other: &Steps) {
+        self.0 += other.0;
+    }
+
+    fn steps(&self) -> u64 {
+        self.0
+    }
+}
 
 /// Each value is its number, in four bytes.
 struct Numbers {
@@ -374,28 +391,12 @@ impl World {
     }
 }
 
-/// Says which seed it was, if a test ends in a panic.
-struct Seed(u64);
-
-impl Drop for Seed {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("GMETAD_SIMULATION_SEED={} repeats this", self.0);
-        }
-    }
-}
-
 #[test]
 fn whatever_a_simulated_server_does_values_are_in_order_bounded_and_counted() {
-    let one = std::env::var("GMETAD_SIMULATION_SEED")
-        .ok()
-        .and_then(|it| it.parse().ok());
-    let seeds = one.map_or(0..SEEDS, |seed: u64| seed..seed + 1);
-    for seed in seeds {
-        let shown = Seed(seed);
+    seeds::run("-p gmetad-export simulation", SEEDS, |seed| {
         World::new(seed).run();
-        drop(shown);
-    }
+        Steps(STEPS)
+    });
 }
 
 fn sender(dialect: Numbers) -> (Sender, Arc<ExportCounters>) {

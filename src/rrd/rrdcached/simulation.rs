@@ -1,7 +1,11 @@
 //! Connections, sessions and the rule of admission together, from a seed: clients that drip, batch,
 //! never read or vanish, and a plugin thread that is slow, stuck or gone.
 //!
-//! No sockets and no waiting. A failure prints its seed.
+//! No sockets and no waiting. A failure prints its seed, and
+//! `GMETAD_SIMULATION_SEED=7 cargo test -p gmetad-rrd simulation` repeats it.
+
+#[path = "../../../tests/support/seeds.rs"]
+mod seeds;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -17,7 +21,7 @@ use gmetad_core::model::Mono;
 use gmetad_core::timers::Random;
 
 const SEEDS: u64 = 8;
-const STEPS: usize = 3000;
+const STEPS: u64 = 3000;
 
 /// Clients that are connected or would like to be, at most: few under one seed, many under another.
 const CROWDS: [usize; 2] = [20, 60];
@@ -477,29 +481,28 @@ fn run(seed: u64) -> Tally {
     let mut world = World::new(seed);
     for _ in 0..STEPS {
         world.step();
+        world.tally.count("steps");
     }
     world.finish()
 }
 
-/// Prints the seed of a run that fails.
-struct Seed(u64);
-
-impl Drop for Seed {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("failed with seed {}", self.0);
+impl seeds::Seen for Tally {
+    fn add(&mut self, other: &Tally) {
+        for (what, count) in &other.0 {
+            *self.0.entry(what.clone()).or_default() += count;
         }
+    }
+
+    fn steps(&self) -> u64 {
+        self.0.get("steps").copied().unwrap_or_default()
     }
 }
 
 #[test]
 fn whatever_clients_and_the_plugin_thread_do_the_rules_hold() {
-    let mut all = Tally::default();
-    for seed in 1..=SEEDS {
-        let seed = Seed(seed);
-        for (what, count) in run(seed.0).0 {
-            *all.0.entry(what).or_default() += count;
-        }
+    let all = seeds::run("-p gmetad-rrd rrdcached::simulation", SEEDS, run);
+    if seeds::only().is_some() {
+        return;
     }
     for what in [
         "Deaf Some(Stalled)",

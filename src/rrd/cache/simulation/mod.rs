@@ -6,6 +6,8 @@
 
 mod machine;
 mod sample;
+#[path = "../../../../tests/support/seeds.rs"]
+mod seeds;
 mod tally;
 mod world;
 
@@ -15,42 +17,20 @@ use world::World;
 /// Seeds that are tried in one run.
 const SEEDS: u64 = 200;
 
-/// Prints the seed of a run that fails.
-struct Seed(u64);
-
-impl Drop for Seed {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!(
-                "to repeat this: GMETAD_SIMULATION_SEED={} cargo test -p gmetad-rrd simulation",
-                self.0
-            );
-        }
-    }
-}
-
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok()?;
-    Some(text.parse().expect("a number"))
-}
-
 fn run(seed: u64, tells: bool) -> Tally {
-    let printed = Seed(seed);
-    World::new(printed.0, tells).run()
+    World::new(seed, tells).run()
 }
 
 #[test]
 fn nothing_promised_is_lost_and_nothing_is_written_twice_in_a_simulation() {
-    if let Some(seed) = number("GMETAD_SIMULATION_SEED") {
-        println!("{:#?}", run(seed, true));
-        return;
-    }
-    let mut tally = Tally::default();
-    for seed in 1..=number("GMETAD_SEEDS").unwrap_or(SEEDS) {
-        tally.add(&run(seed, false));
-    }
+    let only = seeds::only().is_some();
+    let tally = seeds::run("-p gmetad-rrd cache::simulation", SEEDS, |seed| {
+        run(seed, only)
+    });
     println!("{tally:#?}");
-    tally.assert_that_all_of_it_happened();
+    if !only {
+        tally.assert_that_all_of_it_happened();
+    }
 }
 
 #[test]

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::seeds::Seen;
+
 /// How often what happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally(BTreeMap<&'static str, u64>);
 
 /// All that is counted.
-const COUNTED: [&str; 13] = [
+const COUNTED: [&str; 14] = [
     "closed",
     "disk operations",
     "forgotten",
@@ -19,6 +21,7 @@ const COUNTED: [&str; 13] = [
     "lost by their file",
     "lost power",
     "refused",
+    "steps",
     "written",
     "written for want of room",
 ];
@@ -29,15 +32,21 @@ impl Tally {
         *self.0.entry(what).or_default() += more;
     }
 
-    pub(super) fn add(&mut self, other: &Tally) {
+    pub(super) fn assert_that_all_of_it_happened(&self) {
+        for what in COUNTED {
+            assert!(self.0.get(what).is_some_and(|count| *count > 0), "{what}");
+        }
+    }
+}
+
+impl Seen for Tally {
+    fn add(&mut self, other: &Tally) {
         for (what, more) in &other.0 {
             self.count(what, *more);
         }
     }
 
-    pub(super) fn assert_that_all_of_it_happened(&self) {
-        for what in COUNTED {
-            assert!(self.0.get(what).is_some_and(|count| *count > 0), "{what}");
-        }
+    fn steps(&self) -> u64 {
+        self.0.get("steps").copied().unwrap_or_default()
     }
 }

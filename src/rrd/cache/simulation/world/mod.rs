@@ -147,6 +147,7 @@ impl World {
         let steps = if self.is_crowded { STEPS / 5 } else { STEPS };
         for _ in 0..steps {
             self.step();
+            self.tally.count("steps", 1);
         }
         self.finish()
     }
