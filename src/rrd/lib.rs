@@ -24,6 +24,9 @@ mod history;
 mod journal;
 mod paths;
 pub mod rrdcached;
+#[cfg(test)]
+#[path = "../../tests/support/seeds.rs"]
+mod seeds;
 mod tree;
 mod writer;
 

@@ -36,9 +36,6 @@ fn run(seed: u64) -> Tally {
 fn whatever_peers_and_clients_do_the_rules_hold() {
     let tally = seeds::run("--test simulation", SEEDS, run);
     println!("{tally:#?}");
-    if tally.steps >= SEEDS * STEPS {
-        tally.assert_that_all_of_it_happened();
-    }
 }
 
 #[test]

@@ -61,9 +61,29 @@ impl Tally {
     pub fn fail(&mut self, why: &str) {
         *self.failures.entry(why.into()).or_default() += 1;
     }
+}
 
-    /// A simulation in which something never happens proves nothing about it.
-    pub fn assert_that_all_of_it_happened(&self) {
+impl Seen for Tally {
+    fn add(&mut self, other: &Tally) {
+        self.steps += other.steps;
+        for (what, times) in &other.counts {
+            self.count(what, *times);
+        }
+        for (into, from) in [
+            (&mut self.faults, &other.faults),
+            (&mut self.failures, &other.failures),
+        ] {
+            for (what, times) in from {
+                *into.entry(what.clone()).or_default() += times;
+            }
+        }
+    }
+
+    fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    fn assert_that_all_of_it_happened(&self) {
         for what in COUNTED {
             let count = self.counts.get(what).copied().unwrap_or_default();
             assert!(count > 20, "{what}: {count}");
@@ -85,26 +105,5 @@ impl Tally {
         ] {
             assert!(self.failures.contains_key(failure), "no {failure}");
         }
-    }
-}
-
-impl Seen for Tally {
-    fn add(&mut self, other: &Tally) {
-        self.steps += other.steps;
-        for (what, times) in &other.counts {
-            self.count(what, *times);
-        }
-        for (into, from) in [
-            (&mut self.faults, &other.faults),
-            (&mut self.failures, &other.failures),
-        ] {
-            for (what, times) in from {
-                *into.entry(what.clone()).or_default() += times;
-            }
-        }
-    }
-
-    fn steps(&self) -> u64 {
-        self.steps
     }
 }

@@ -16,6 +16,9 @@ pub trait Seen: Default + Send {
 
     /// Things that happened.
     fn steps(&self) -> u64;
+
+    /// A simulation in which something never happens proves nothing about it.
+    fn assert_that_all_of_it_happened(&self);
 }
 
 /// The only seed that is asked for, if that is so: then a simulation tells what happens.
@@ -23,15 +26,19 @@ pub fn only() -> Option<u64> {
     number("GMETAD_SIMULATION_SEED")
 }
 
-/// Runs a simulation under all seeds that are asked for, or `count`, and adds up what was seen.
-/// `arguments` are those of the cargo that repeats one.
-pub fn run<S: Seen>(arguments: &str, count: u64, simulate: impl Fn(u64) -> S + Sync) -> S {
+/// Runs a simulation under all seeds that are asked for, and adds up what was seen. `arguments` are
+/// those of the cargo that repeats one.
+pub fn run<S: Seen>(
+    arguments: &str,
+    count_by_default: u64,
+    simulate: impl Fn(u64) -> S + Sync,
+) -> S {
     let first = only().or_else(|| number("GMETAD_FIRST_SEED")).unwrap_or(1);
     let limit = number("GMETAD_SIMULATION_SECONDS").map(Duration::from_secs);
     let count = match (only(), limit) {
         (Some(_), _) => 1,
         (None, Some(_)) => u64::MAX - first,
-        (None, None) => number("GMETAD_SEEDS").unwrap_or(count),
+        (None, None) => number("GMETAD_SEEDS").unwrap_or(count_by_default),
     };
     let start = Instant::now();
     let is_late = || limit.is_some_and(|limit| start.elapsed() >= limit);
@@ -61,6 +68,9 @@ pub fn run<S: Seen>(arguments: &str, count: u64, simulate: impl Fn(u64) -> S + S
     let (seen, seeds) = all.into_inner().expect("adding does not fail");
     // Counted by contrib/soak.sh.
     println!("simulated: {seeds} seeds, {} steps", seen.steps());
+    if seeds >= count_by_default {
+        seen.assert_that_all_of_it_happened();
+    }
     seen
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::seeds::Seen;
+use crate::seeds::Seen;
 
 /// How often what happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,12 +31,6 @@ impl Tally {
         assert!(COUNTED.contains(&what), "{what}");
         *self.0.entry(what).or_default() += more;
     }
-
-    pub(super) fn assert_that_all_of_it_happened(&self) {
-        for what in COUNTED {
-            assert!(self.0.get(what).is_some_and(|count| *count > 0), "{what}");
-        }
-    }
 }
 
 impl Seen for Tally {
@@ -48,5 +42,11 @@ impl Seen for Tally {
 
     fn steps(&self) -> u64 {
         self.0.get("steps").copied().unwrap_or_default()
+    }
+
+    fn assert_that_all_of_it_happened(&self) {
+        for what in COUNTED {
+            assert!(self.0.get(what).is_some_and(|count| *count > 0), "{what}");
+        }
     }
 }
