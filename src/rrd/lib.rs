@@ -24,8 +24,8 @@ mod history;
 mod journal;
 mod paths;
 pub mod rrdcached;
-#[cfg(test)]
 #[path = "../../tests/support/seeds.rs"]
+#[cfg(test)]
 mod seeds;
 mod tree;
 mod writer;

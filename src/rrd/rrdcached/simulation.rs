@@ -3,6 +3,7 @@
 //!
 //! No sockets and no waiting. A failure prints its seed, and
 //! `GMETAD_SIMULATION_SEED=7 cargo test -p gmetad-rrd simulation` repeats it.
+#![cfg(test)]
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;

@@ -3,6 +3,7 @@
 //!
 //! A failure prints its seed, and `GMETAD_SIMULATION_SEED=7 cargo test -p gmetad-rrd simulation`
 //! repeats it and tells what happens. `GMETAD_SEEDS=100000` tries more of them.
+#![cfg(test)]
 
 mod machine;
 mod sample;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::seeds::Seen;
+use super::seeds::Seen;
 
 /// How often what happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
