@@ -150,6 +150,8 @@ interactive_port=$(port_of interactive)
 
 cat <<TEXT
 
+See it in a browser: http://127.0.0.1:$interactive_port/ui/
+
 A gmond answers on 127.0.0.1:$gmond_port, and gmetad polls it every 5 seconds or so. Ask it:
 
 $(printf '    %-56s # %s\n' \

@@ -2,6 +2,9 @@
 
 use crate::civil::{Civil, DAY, HOUR, MINUTE, MONTHS};
 
+/// From here on values are not drawn to scale.
+const LARGEST: f64 = 1e60;
+
 /// The scale of values.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scale {
@@ -14,9 +17,13 @@ pub struct Scale {
 impl Scale {
     /// A scale with zero in it for values from `least` to `most`, and with about `ticks` ticks.
     pub fn around(least: f64, most: f64, base: f64, ticks: u32) -> Scale {
-        let low = least.min(0.0);
-        let mut high = most.max(0.0);
-        if !(low.is_finite() && high.is_finite()) || high - low <= 0.0 {
+        let (mut low, mut high) = (least.min(0.0), most.max(0.0));
+        // Nothing is that large; a file may hold it nevertheless.
+        let extent = high - low;
+        if extent.is_nan() || extent >= LARGEST {
+            (low, high) = (0.0, 1.0);
+        }
+        if high - low <= 0.0 {
             high = low + 1.0;
         }
         let step = nice((high - low) / f64::from(ticks), base);
@@ -178,6 +185,10 @@ mod tests {
         assert_eq!(scale(3.0, 17.0).high, 20.0);
         assert_eq!(scale(-3.0, 17.0).low, -5.0);
         assert_eq!(scale(0.0, 0.0), scale(f64::NAN, f64::NAN));
+        for most in [f64::INFINITY, 1e300] {
+            let scale = Scale::around(f64::NEG_INFINITY, most, 1024.0, 4);
+            assert_eq!((scale.low, scale.high), (0.0, 1.0));
+        }
         let memory = Scale::around(0.0, 15.5 * 1024_f64.powi(3), 1024.0, 4);
         assert_eq!(memory.step, 5.0 * 1024_f64.powi(3));
         let memory = Scale::around(0.0, 2.5 * 1024_f64.powi(4), 1024.0, 3);

@@ -385,6 +385,17 @@ fn hosts_are_compared_added_up_and_averaged() {
 }
 
 #[test]
+fn a_time_before_all_times_has_a_length_too() {
+    let snapshot = snapshot(&[&cluster("one", 1)]);
+    let target = "/host?c=one&h=node-0000&from=0&until=91&past=week";
+    let answer = reply(target, &snapshot, |question| {
+        assert!(question.iter().all(|wanted| wanted.from < wanted.until));
+        Ok(history(question))
+    });
+    assert_eq!(answer.status, Status::Ok);
+}
+
+#[test]
 fn search_finds_clusters_hosts_and_metrics() {
     let snapshot = snapshot(&[&cluster("one", 20)]);
     let (_, page) = text("/search?q=node-001&r=day", &snapshot);

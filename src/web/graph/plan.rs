@@ -85,10 +85,14 @@ impl Plan {
         };
         let mut question = self.wanted;
         if self.back > 0 {
-            let earlier = |wanted: &Wanted| Wanted {
-                from: wanted.from.saturating_sub(self.back),
-                until: wanted.until.saturating_sub(self.back),
-                ..wanted.clone()
+            let earlier = |wanted: &Wanted| {
+                let from = wanted.from.saturating_sub(self.back);
+                Wanted {
+                    from,
+                    // Before 1970 there is nothing, but a time has a length.
+                    until: wanted.until.saturating_sub(self.back).max(from + 1),
+                    ..wanted.clone()
+                }
             };
             let count = self.with_past.unwrap_or(question.len());
             let past: Question = question[..count].iter().map(earlier).collect();
