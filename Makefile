@@ -22,7 +22,8 @@ INSTALL_PROGRAM := install $(if $(INSTALL_STRIP),-s) -m 755
 # Checksums of the files below SYSCONFDIR as they were installed: how an edited one is known.
 RECORD := $(PREFIX)/share/gmetad/installed
 INSTALL_ETC = DESTDIR='$(DESTDIR)' SYSCONFDIR='$(SYSCONFDIR)' SBINDIR='$(SBINDIR)' \
-	UNITDIR='$(UNITDIR)' RECORD='$(RECORD)' contrib/install-etc.sh
+	UNITDIR='$(UNITDIR)' RRDDIR='$(RRDDIR)' RRDUSER='$(RRDUSER)' RECORD='$(RECORD)' \
+	contrib/install-etc.sh
 # Where each shell looks for completions.
 BASHCOMPDIR ?= $(PREFIX)/share/bash-completion/completions
 ZSHCOMPDIR ?= $(PREFIX)/share/zsh/site-functions

@@ -4,12 +4,13 @@
 # put beside it as FILE.new. What was installed is recorded, by its checksum, in RECORD.
 # Usage: install-etc.sh check|install|uninstall INIT
 #     INIT is systemd, sysv, openrc, none, or for uninstall all
-#     DESTDIR, SYSCONFDIR, SBINDIR, UNITDIR and RECORD are taken from the environment.
+#     DESTDIR, SYSCONFDIR, SBINDIR, UNITDIR, RRDDIR, RRDUSER and RECORD are taken from the environment.
 set -euo pipefail
 here=$(dirname "$0")
 action=$1 init=$2
 : "${DESTDIR=}" "${SYSCONFDIR:=/etc}" "${SBINDIR:=/usr/local/sbin}"
 : "${UNITDIR:=$SYSCONFDIR/systemd/system}" "${RECORD:=/usr/local/share/gmetad/installed}"
+: "${RRDDIR:=/var/lib/ganglia/rrds}" "${RRDUSER:=nobody}"
 record=$DESTDIR$RECORD
 
 say() { printf 'install-etc: %s\n' "$*"; }
@@ -17,7 +18,8 @@ say() { printf 'install-etc: %s\n' "$*"; }
 # A file of ours, with the folders that the binary and its configuration are in.
 render() {
     sed -e "s#/usr/sbin/gmetad#$SBINDIR/gmetad#g" \
-        -e "s#/etc/ganglia/#$SYSCONFDIR/ganglia/#g" "$here/$1"
+        -e "s#/etc/ganglia/#$SYSCONFDIR/ganglia/#g" \
+        -e "s#@RRDDIR@#$RRDDIR#g; s#@RRDUSER@#$RRDUSER#g" "$here/$1"
 }
 
 sum() { sha256sum | cut -d ' ' -f 1; }
@@ -71,8 +73,19 @@ case $action in
     install)
         put 644 gmetad.conf "$SYSCONFDIR/ganglia/gmetad.conf"
         case $init in
-            systemd) put 644 systemd/gmetad.service "$UNITDIR/gmetad.service" ;;
-            sysv) put 755 init.d/gmetad "$SYSCONFDIR/init.d/gmetad" ;;
+            systemd)
+                put 644 systemd/gmetad.service "$UNITDIR/gmetad.service"
+                put 644 systemd/gmetad.tmpfiles "$SYSCONFDIR/tmpfiles.d/gmetad.conf"
+                # Every system has nobody.
+                if [ "$RRDUSER" != nobody ]; then
+                    put 644 systemd/gmetad.sysusers "$SYSCONFDIR/sysusers.d/gmetad.conf"
+                fi
+                put 644 default/gmetad "$SYSCONFDIR/default/gmetad"
+                ;;
+            sysv)
+                put 755 init.d/gmetad "$SYSCONFDIR/init.d/gmetad"
+                put 644 default/gmetad "$SYSCONFDIR/default/gmetad"
+                ;;
             openrc) put 755 openrc/gmetad "$SYSCONFDIR/init.d/gmetad" ;;
             *) exit 0 ;;
         esac
@@ -81,6 +94,9 @@ case $action in
     uninstall)
         remove gmetad.conf "$SYSCONFDIR/ganglia/gmetad.conf"
         remove systemd/gmetad.service "$UNITDIR/gmetad.service"
+        remove systemd/gmetad.tmpfiles "$SYSCONFDIR/tmpfiles.d/gmetad.conf"
+        remove systemd/gmetad.sysusers "$SYSCONFDIR/sysusers.d/gmetad.conf"
+        remove default/gmetad "$SYSCONFDIR/default/gmetad"
         remove init.d/gmetad "$SYSCONFDIR/init.d/gmetad"
         remove openrc/gmetad "$SYSCONFDIR/init.d/gmetad"
         remove logrotate/gmetad "$SYSCONFDIR/logrotate.d/gmetad"

@@ -3,6 +3,7 @@
 //! Reads no configuration and opens no sockets: `main` says what to do when.
 
 mod detach;
+mod manager;
 mod pid_file;
 mod port_holder;
 mod privileges;
@@ -12,6 +13,7 @@ use std::io;
 use std::process::ExitCode;
 
 pub use detach::{Role, lead_session, leave_terminal, report, role, settle, start_detached};
+pub use manager::{Manager, State, stderr_is_the_journal};
 pub use pid_file::{PidFile, PidFileError};
 pub use port_holder::{PortHolder, cannot_listen, port_holder};
 pub use privileges::gain_no_privileges;

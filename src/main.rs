@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use gmetad::cli::{Options, Rehearsal, Request};
-use gmetad::daemon::{Account, Exit, PidFile, PidFileError, Role, UserError};
+use gmetad::daemon::{Account, Exit, Manager, PidFile, PidFileError, Role, State, UserError};
 use gmetad::logging::{LogError, Settings};
 use gmetad::plugins::parts;
 use gmetad::preflight::{ThisMachine, Verdict};
@@ -340,8 +340,11 @@ fn serve(prepared: &Prepared, terminal: Terminal) -> Result<(), Failure> {
         logging::flush();
         daemon::leave_terminal().map_err(Failure::Terminal)?;
     }
+    let manager = Manager::of_environment();
+    manager.tell(State::Ready);
+    manager.wait_no_more();
     let started = Instant::now();
-    let signal = reactor.run()?;
+    let signal = reactor.managed_by(manager).run()?;
     gmetad_core::life!(
         "gmetad has stopped, on {signal}, after {}",
         gmetad_core::complaint::span(started.elapsed())

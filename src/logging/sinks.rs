@@ -18,6 +18,7 @@ use syslog::{LogFormat, LoggerBackend};
 
 use super::line::{Severity, Stamp, priority};
 use super::{Line, LogError, SYSLOG_SOCKETS, Settings, last_words};
+use crate::daemon::stderr_is_the_journal;
 use crate::opening;
 use gmetad_config::other_kind;
 use gmetad_core::complaint::{Complaint, Say, span};
@@ -55,7 +56,8 @@ impl Sinks {
                 syslog,
                 file,
                 wanted: None,
-                console: true,
+                // The journal would show each line twice.
+                console: outcome.is_err() || !stderr_is_the_journal(),
             },
             outcome,
         ))

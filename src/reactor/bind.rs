@@ -17,7 +17,7 @@ use super::listen::{self, Listener, Port};
 use super::reload::Reloading;
 use super::shared::{Chore, Shared};
 use super::slot::{Slot, Slots};
-use crate::daemon::{PortHolder, cannot_listen, port_holder};
+use crate::daemon::{Manager, PortHolder, cannot_listen, port_holder};
 use gmetad_config::Config;
 
 /// Why the loop cannot be set up.
@@ -106,6 +106,7 @@ impl Reactor {
             waker,
             origin: None,
             reloading: Reloading::No,
+            manager: Manager::default(),
             xml_addrs: Vec::new(),
             interactive_addrs: Vec::new(),
             web_addrs: Vec::new(),

@@ -11,6 +11,7 @@ use super::handing::Batch;
 use super::shared::{Chore, Ending};
 use super::slot::Slot;
 use super::slots::{Key, Lane, Turn};
+use crate::daemon::State;
 use crate::plugins::PluginHandle;
 use gmetad_config::DEFAULT_INTERVAL;
 use gmetad_core::complaint::{Say, span};
@@ -42,6 +43,16 @@ impl Reactor {
         if self.shared.trust.names().next().is_some() {
             self.shared.set_chore(Chore::Names, Some(now));
         }
+        self.beat();
+    }
+
+    /// Tells the service manager that the loop turns, and sets when to do so again.
+    fn beat(&mut self) {
+        if let Some(period) = self.manager.beat() {
+            self.manager.tell(State::Alive);
+            let next = self.shared.now.mono + period;
+            self.shared.set_chore(Chore::Watchdog, Some(next));
+        }
     }
 
     pub(super) fn do_chore(&mut self, chore: Chore) {
@@ -60,6 +71,7 @@ impl Reactor {
                     .set_chore(Chore::Expiry, Some(now + EXPIRY_PERIOD));
             }
             Chore::Names => self.shared.look_up_names(),
+            Chore::Watchdog => self.beat(),
             Chore::Ending => self.end_overdue(),
         }
     }
@@ -109,6 +121,7 @@ impl Reactor {
             return;
         }
         log::info!("{why} received, stopping");
+        self.manager.tell(State::Stopping);
         self.shared.ending = Some(Ending {
             why,
             plugins_until: now + PLUGINS_END_WITHIN,
@@ -117,7 +130,8 @@ impl Reactor {
         for key in self.slots.keys() {
             self.end_slot(key);
         }
-        for chore in Chore::ALL {
+        // The service manager may still take a silent loop for a stuck one.
+        for chore in Chore::ALL.into_iter().filter(|it| *it != Chore::Watchdog) {
             self.shared.set_chore(chore, None);
         }
         self.shared

@@ -43,6 +43,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use thiserror::Error;
 
+use crate::daemon::Manager;
 use crate::host::Sampler;
 use crate::{logging, plugins};
 
@@ -85,6 +86,7 @@ pub struct Reactor {
     /// Where to reload the configuration from, if anywhere.
     origin: Option<Origin>,
     reloading: Reloading,
+    manager: Manager,
     xml_addrs: Vec<SocketAddr>,
     interactive_addrs: Vec<SocketAddr>,
     web_addrs: Vec<SocketAddr>,
@@ -95,6 +97,13 @@ impl Reactor {
     #[must_use]
     pub fn reloading_from(mut self, origin: Origin) -> Self {
         self.origin = Some(origin);
+        self
+    }
+
+    /// Tells the service manager of reloads, of its end, and that it is not stuck.
+    #[must_use]
+    pub fn managed_by(mut self, manager: Manager) -> Self {
+        self.manager = manager;
         self
     }
 

@@ -19,6 +19,7 @@ use super::shared::{Chore, identity, settings};
 use super::slot::Slot;
 use super::slots::Key;
 use super::sources::Source;
+use crate::daemon::State;
 use crate::logging;
 use crate::plugins::parts;
 use gmetad_config::Overrides;
@@ -99,11 +100,15 @@ impl Reactor {
                     since: self.shared.now.mono,
                     again: false,
                 };
+                self.manager.tell(State::Reloading);
             }
-            Err(err) => log::error!(
-                "reload failed, the old configuration stays in force: cannot start a thread: {}",
-                super::reason(&err)
-            ),
+            Err(err) => {
+                log::error!(
+                    "reload failed, the old configuration stays in force: cannot start a thread: {}",
+                    super::reason(&err)
+                );
+                self.manager.tell(State::Ready);
+            }
         }
     }
 
@@ -124,8 +129,10 @@ impl Reactor {
             self.reload();
             return;
         }
+        if self.shared.ending.is_some() {
+            return;
+        }
         match read {
-            _ if self.shared.ending.is_some() => {}
             Some(Ok(loaded)) => self.take(&loaded),
             Some(Err(errors)) => refuse(&errors, &self.shared.config),
             None => log::error!(
@@ -133,6 +140,7 @@ impl Reactor {
                  panic; please report this"
             ),
         }
+        self.manager.tell(State::Ready);
     }
 
     fn take(&mut self, loaded: &Loaded) {

@@ -44,13 +44,21 @@ pub(super) enum Chore {
     Expiry,
     /// Resolve the trusted names again.
     Names,
+    /// Tell the service manager that the loop turns.
+    Watchdog,
     /// Check the deadlines of the shutdown.
     Ending,
 }
 
 impl Chore {
     /// All of them, in the order of their numbers.
-    pub(super) const ALL: [Chore; 4] = [Chore::Summary, Chore::Expiry, Chore::Names, Chore::Ending];
+    pub(super) const ALL: [Chore; 5] = [
+        Chore::Summary,
+        Chore::Expiry,
+        Chore::Names,
+        Chore::Watchdog,
+        Chore::Ending,
+    ];
 }
 
 /// State of the shutdown.

@@ -5,7 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{configure, read};
+use crate::support::peers::{CGmetad, available};
+use crate::support::{Gmetad, configure, read};
 
 /// The script with this test's own binary, configuration and pid file.
 struct InitScript {
@@ -28,6 +29,10 @@ impl InitScript {
             (
                 "/etc/default/gmetad",
                 folder.join("default").to_str().expect("text"),
+            ),
+            (
+                "/etc/sysconfig/gmetad",
+                folder.join("sysconfig").to_str().expect("text"),
             ),
         ]
         .into_iter()
@@ -115,6 +120,11 @@ fn a_mistake_in_the_configuration_fails_the_start_and_keeps_what_runs() {
     assert!(said.contains("sesame"), "{said}");
     assert_eq!(script.pid(), pid, "the old one still runs");
     assert_eq!(script.run("status").0, Some(0));
+    for verb in ["reload", "force-reload"] {
+        let (code, said) = script.run(verb);
+        assert_eq!(code, Some(78), "{said}");
+        assert!(said.contains("sesame"), "{said}");
+    }
     script.run("stop");
     assert_eq!(script.run("start").0, Some(78));
 }
@@ -127,4 +137,95 @@ fn a_killed_gmetad_is_told_from_a_stopped_one() {
     assert_eq!(script.run("status").0, Some(1), "another program's pid");
     assert_eq!(script.run("start").0, Some(0));
     assert_eq!(script.run("status").0, Some(0));
+}
+
+#[test]
+fn settings_are_read_from_default_and_from_sysconfig() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = InitScript::new(folder.path());
+    fs::write(folder.path().join("default"), "OPTIONS='--frobnicate'\n").expect("written");
+    assert_eq!(script.run("start").0, Some(64));
+    fs::write(folder.path().join("sysconfig"), "OPTIONS='-d 1'\n").expect("written");
+    assert_eq!(script.run("start").0, Some(0));
+}
+
+#[test]
+fn the_usage_names_every_verb() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = InitScript::new(folder.path());
+    let (_, said) = script.run("help");
+    let text = read(&script.path);
+    let (_, cases) = text.split_once("\ncase $1 in\n").expect("its verbs");
+    let labels = cases.lines().filter_map(|line| {
+        let label = line
+            .strip_prefix("    ")
+            .filter(|it| !it.starts_with(' '))?;
+        label.split_once(')').map(|(verbs, _)| verbs)
+    });
+    let verbs: Vec<&str> = labels
+        .flat_map(|verbs| verbs.split(" | "))
+        .filter(|verb| *verb != "*")
+        .collect();
+    assert!(verbs.contains(&"condrestart"), "{verbs:?}");
+    for verb in verbs {
+        assert!(said.contains(verb), "{verb} is not in {said}");
+    }
+}
+
+#[test]
+fn a_running_c_gmetad_is_named() {
+    if !available("a_running_c_gmetad_is_named", &["gmetad"]) {
+        return;
+    }
+    let theirs = CGmetad::start("grid", &[("a", 15, 9)], "");
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = InitScript::new(folder.path());
+    let named = format!("C gmetad is running, pid {}; ", theirs.pid());
+    let (code, said) = script.run("status");
+    assert_eq!(code, Some(3));
+    assert!(said.contains(&named), "{said}");
+    configure(
+        folder.path(),
+        &format!("interactive_port {}", theirs.interactive_port()),
+    );
+    let (code, said) = script.run("start");
+    assert_eq!(code, Some(69), "{said}");
+    assert!(said.contains(&named), "{said}");
+}
+
+/// OpenRC's function of the script, with OpenRC's own as stubs.
+fn openrc(folder: &Path, function: &str) -> (Option<i32>, String) {
+    let at = |name: &str| folder.join(name).display().to_string();
+    let script = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/openrc/gmetad"))
+        .replace("/usr/sbin/gmetad", env!("CARGO_BIN_EXE_gmetad"))
+        .replace("/etc/ganglia/gmetad.conf", &at("gmetad.conf"))
+        .replace("/run/gmetad.pid", &at("pid"));
+    let stubs =
+        "ebegin() { echo \"$@\"; }; eend() { code=$1; shift; echo \"$@\"; return \"$code\"; }";
+    let output = Command::new("sh")
+        .args(["-c", &format!("{stubs}\n{script}\n{function}")])
+        .output()
+        .expect("a shell");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}
+
+#[test]
+fn openrc_checks_before_it_reloads() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gmetad = Gmetad::start(folder.path(), "");
+    fs::write(folder.path().join("pid"), format!("{}\n", gmetad.pid())).expect("written");
+    assert_eq!(openrc(folder.path(), "reload").0, Some(0));
+    gmetad.wait_for_line("configuration reloaded");
+    configure(folder.path(), "xml_port sesame");
+    let (code, said) = openrc(folder.path(), "reload");
+    assert_eq!(code, Some(78), "{said}");
+    assert!(
+        said.contains("sesame") && said.contains("refused"),
+        "{said}"
+    );
+    assert!(!gmetad.log().contains("reload failed"), "it was not asked");
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::process::is_root;
 use crate::support::peers::available;
 use crate::support::read;
 
@@ -33,9 +34,10 @@ impl Root {
     fn make(&self, target: &str, options: &[&str]) -> (bool, String) {
         let output = Command::new("make")
             .arg(target)
+            // The last one counts.
+            .arg("RRDUSER=nobody")
             .args(options)
             .arg(format!("DESTDIR={}", self.at("").display()))
-            .arg(format!("RRDUSER={}", "nobody"))
             .env("CARGO_TARGET_DIR", self.folder.path().join("target"))
             .env_remove("MAKEFLAGS")
             .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -105,6 +107,11 @@ fn uninstall_takes_back_all_that_install_put_there() {
             "etc/ganglia/gmetad.conf",
             "etc/logrotate.d/gmetad",
             script,
+            match init.as_str() {
+                "INIT=systemd" => "etc/tmpfiles.d/gmetad.conf",
+                "INIT=sysv" => "etc/default/gmetad",
+                _ => "etc/init.d/gmetad",
+            },
         ] {
             assert!(root.at(file).is_file(), "{file} with {init}");
         }
@@ -176,7 +183,8 @@ fn a_stripped_binary_in_folders_of_its_own_still_runs() {
     let size = |path: &Path| fs::metadata(path).expect("it is there").len();
     assert!(size(&binary) < size(Path::new(env!("CARGO_BIN_EXE_gmetad"))));
     let unit = read(&root.at("usr/lib/systemd/system/gmetad.service"));
-    assert!(unit.contains("/opt/g/sbin/gmetad -c /opt/g/etc/ganglia/gmetad.conf"));
+    assert!(unit.contains("ExecStart=/opt/g/sbin/gmetad -f "));
+    assert!(unit.contains("Environment=CONF=/opt/g/etc/ganglia/gmetad.conf"));
     root.uninstall(&[&options[..], &[unit_folder]].concat());
     assert_eq!(root.files(), [""; 0].map(PathBuf::from));
 }
@@ -226,4 +234,41 @@ fn fish_completes_options_and_their_values() {
     };
     assert_eq!(ask("gmetad --te"), ["--test-config", "--test-plugin"]);
     assert_eq!(ask("gmetad -d "), ["0", "1", "2", "3", "4", "5"]);
+}
+
+#[test]
+fn systemd_makes_the_user_and_the_folder_of_the_files() {
+    let test = "systemd_makes_the_user_and_the_folder_of_the_files";
+    if !available(test, &["systemd-sysusers", "systemd-tmpfiles"]) {
+        return;
+    }
+    let root = Root::new();
+    let options = ["INIT=systemd", "RRDDIR=/srv/rrds", "RRDUSER=ganglia"];
+    root.install(&options);
+    fs::remove_dir_all(root.at("srv")).expect("install made it");
+    let run = |tool: &str, options: &[&str]| {
+        let root = format!("--root={}", root.at("").display());
+        let output = Command::new(tool).arg(root).args(options).output();
+        let output = output.expect("systemd");
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let (done, said) = run("systemd-sysusers", &[]);
+    assert!(done, "{said}");
+    let users = read(&root.at("etc/passwd"));
+    assert!(
+        users.contains("\nganglia:") || users.starts_with("ganglia:"),
+        "{users}{said}"
+    );
+    if is_root(test) {
+        let (done, said) = run("systemd-tmpfiles", &["--create"]);
+        assert!(done && root.at("srv/rrds").is_dir(), "{said}");
+    }
+    for made in ["passwd", "group", "shadow", "gshadow", ".pwd.lock"] {
+        let _ = fs::remove_file(root.at("etc").join(made));
+    }
+    root.uninstall(&options);
+    assert_eq!(root.files(), [""; 0].map(PathBuf::from));
 }

@@ -8,6 +8,7 @@ mod directives;
 mod init_script;
 mod install;
 mod life;
+mod manager;
 mod once;
 mod parts;
 mod places;

@@ -447,6 +447,11 @@ impl CGmetad {
         self.interactive_port
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// Where its round-robin files are.
     pub fn rrd_root(&self) -> PathBuf {
         self.folder.path().join("rrds")
