@@ -34,7 +34,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Where rustup puts cargo, for a shell that was opened before it did.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: check help build release plugins python-host install-python-host test features lint-features soak demo bench pictures lint fmt deps install uninstall clean
+.PHONY: replay check help build release plugins python-host install-python-host test features lint-features soak demo bench pictures lint fmt deps install uninstall clean
 
 help: ## list what can be done
 	@echo 'make …'
@@ -100,6 +100,10 @@ lint: ## check format, lints, scripts, man pages, tests that documents name; wha
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --features rrd --target-dir $(TARGET) -- -D warnings
 	@contrib/lint.sh
+
+replay: ## give every fuzz target its seeds; `contrib/fuzz.sh 60` fuzzes each for a minute
+	@contrib/deps.sh build test
+	@CARGO='$(CARGO)' CARGO_TARGET_DIR='$(TARGET)' contrib/fuzz.sh replay
 
 fmt: ## format the code
 	$(CARGO) fmt --all
