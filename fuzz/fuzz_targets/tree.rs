@@ -117,7 +117,8 @@ fn change(tree: &mut Tree<'_>, deeds: &mut Deeds<'_>) -> Option<()> {
 
 fuzz_target!(|input: &[u8]| {
     let now = Now::default();
-    let before = format!("{:?}", *NODE);
+    // All of it as text is slow, so not each time.
+    let before = (input.first() == Some(&0)).then(|| format!("{:?}", *NODE));
     let mut update = Update {
         source: "s".into(),
         interval: Duration::from_secs(15),
@@ -150,5 +151,7 @@ fuzz_target!(|input: &[u8]| {
         assert!(cluster.find_host(&host.info.name).is_some());
     }
     assert_eq!(cluster.by_name.len(), cluster.hosts.len());
-    assert_eq!(format!("{:?}", *NODE), before, "the store's own is as it was");
+    if let Some(before) = before {
+        assert_eq!(format!("{:?}", *NODE), before, "the store's own is as it was");
+    }
 });
