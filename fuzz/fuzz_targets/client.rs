@@ -2,7 +2,6 @@
 //! go once.
 #![no_main]
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use gmetad_core::client::{ANSWER_LIMIT, Action, Client, Fault, HEAD_LIMIT, LINGER_LIMIT, Limits, MAX_LINE_BYTES, MIN_BYTES_PER_SEC, OUT_BYTES, REQUEST_LIMIT, Request};
