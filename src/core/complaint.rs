@@ -2,6 +2,7 @@
 //!
 //! No I/O and no clock: the caller passes the time in and does the logging.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 /// Log target of fatal errors, which end the daemon.
@@ -236,6 +237,17 @@ impl Budget {
     }
 }
 
+/// Longest name in a line.
+const NAME_CHARACTERS: usize = 100;
+
+/// A name, which may be a peer's, as a part of a line: cut where it is long.
+pub fn cut(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(NAME_CHARACTERS) {
+        None => name.into(),
+        Some((end, _)) => format!("{}…", &name[..end]).into(),
+    }
+}
+
 /// A duration in its two largest units: `3 h 20 min`.
 pub fn span(length: Duration) -> String {
     let seconds = length.as_secs();
@@ -354,6 +366,13 @@ mod tests {
         assert_eq!(complaint.failed(later), Some(Say::First));
         assert_eq!(complaint.failed(later + 59 * SECOND), None);
         assert!(complaint.failed(later + 60 * SECOND).is_some());
+    }
+
+    #[test]
+    fn a_long_name_is_cut_between_characters() {
+        let name = "ä".repeat(NAME_CHARACTERS);
+        assert_eq!(cut(&name), name);
+        assert_eq!(cut(&format!("{name}ä")), format!("{name}…"));
     }
 
     #[test]

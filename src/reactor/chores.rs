@@ -15,12 +15,26 @@ use crate::daemon::State;
 use crate::plugins::PluginHandle;
 use gmetad_config::DEFAULT_INTERVAL;
 use gmetad_core::complaint::{Say, span};
+use gmetad_core::model::{Node, Now, Summary};
 use gmetad_core::plugin::{Invented, RootUpdate};
+use gmetad_core::store::SourceId;
 
 /// Time between two sweeps for hosts and metrics past their DMAX, as in C gmetad.
 const EXPIRY_PERIOD: Duration = Duration::from_secs(180);
 
-/// Sums added up between two waits for events.
+/// What the plugins are told of everything, in the making.
+pub(super) struct RootDraft {
+    summary: Arc<Summary>,
+    now: Now,
+    /// Sources whose clusters and grids are not listed yet.
+    sources: std::vec::IntoIter<SourceId>,
+    /// Those of the one that is being listed.
+    nodes: std::vec::IntoIter<Node>,
+    source: Arc<str>,
+    present: Vec<(Arc<str>, Box<str>)>,
+}
+
+/// Sums added up, and names listed, between two waits for events.
 const SUMS_AT_A_TIME: usize = 1024;
 
 /// Time at shutdown for clients to take the rest of their answers.
@@ -141,6 +155,9 @@ impl Reactor {
 
     /// Lets the plugins work off what there is, and stop.
     pub(super) fn stop_plugins(&mut self) {
+        while self.shared.root.is_some() {
+            self.tell_root_on();
+        }
         if let Some(plugins) = &mut self.shared.plugins {
             self.shared.handing.finish(plugins);
             plugins.begin_stop();
@@ -233,20 +250,44 @@ impl Reactor {
         let took = shared.summing + start.elapsed();
         shared.summaries.root.add(took, Clock::epoch_ms());
         if shared.plugins.is_some() {
-            let present = shared.store.sources().iter().flat_map(|&id| {
-                let source: Arc<str> = shared.sources[id.0].name.as_str().into();
-                let nodes = shared.store.nodes_of(id).iter();
-                nodes.map(move |node| (Arc::clone(&source), node.name().into()))
-            });
-            shared.handing.add(Batch::Root(RootUpdate {
-                gridname: Arc::from(shared.config.gridname.as_str()),
-                authority: Arc::from(shared.config.authority.as_str()),
+            shared.root = Some(RootDraft {
                 summary,
                 now: shared.now,
-                present: present.collect(),
-                invented: Invented::default(),
-            }));
+                sources: shared.store.sources().to_vec().into_iter(),
+                nodes: Vec::new().into_iter(),
+                source: Arc::default(),
+                present: Vec::new(),
+            });
         }
+    }
+
+    /// Goes on with what the plugins are told of everything, if there is news.
+    pub(super) fn tell_root_on(&mut self) {
+        let shared = &mut self.shared;
+        let Some(mut root) = shared.root.take() else {
+            return;
+        };
+        for _ in 0..SUMS_AT_A_TIME {
+            if let Some(node) = root.nodes.next() {
+                root.present
+                    .push((Arc::clone(&root.source), node.name().into()));
+                shared.store.discard_node(node);
+            } else if let Some(id) = root.sources.next() {
+                root.source = shared.sources[id.0].name.as_str().into();
+                root.nodes = shared.store.nodes_of(id).to_vec().into_iter();
+            } else {
+                shared.handing.add(Batch::Root(RootUpdate {
+                    gridname: Arc::from(shared.config.gridname.as_str()),
+                    authority: Arc::from(shared.config.authority.as_str()),
+                    summary: root.summary,
+                    now: root.now,
+                    present: root.present.into(),
+                    invented: Invented::default(),
+                }));
+                return;
+            }
+        }
+        shared.root = Some(root);
     }
 
     fn summary_period(&self) -> Duration {

@@ -196,6 +196,7 @@ impl Reactor {
             self.shared.turns.add(start.elapsed());
         }
         let start = Instant::now();
+        self.tell_root_on();
         self.look_after_plugins();
         self.shared.turns.add(start.elapsed());
     }
@@ -204,6 +205,7 @@ impl Reactor {
         let is_busy = self.slots.are_ready()
             || !self.shared.handing.is_empty()
             || self.shared.is_untidy
+            || self.shared.root.is_some()
             || self.shared.store.is_summing();
         let limit = if is_busy {
             Some(Duration::ZERO)

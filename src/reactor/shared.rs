@@ -12,6 +12,7 @@ use mio::{Registry, Waker};
 
 use super::TURN_BYTES;
 use super::arrivals::Arrivals;
+use super::chores::RootDraft;
 use super::clock::Clock;
 use super::handing::Handing;
 use super::limits::{most_clients, raise_descriptors, warn_of_too_few};
@@ -82,6 +83,8 @@ pub(super) struct Shared {
     pub(super) store: Store,
     /// Whether it has more to do beside all else.
     pub(super) is_untidy: bool,
+    /// The sums of everything on their way to the plugins.
+    pub(super) root: Option<RootDraft>,
     /// Time spent so far on the sums of everything that are being computed.
     pub(super) summing: Duration,
     /// What it has for the plugins.
@@ -156,6 +159,7 @@ impl Shared {
             clock,
             store: Store::new(identity(config), settings(config)),
             is_untidy: false,
+            root: None,
             summing: Duration::ZERO,
             handing: Handing::default(),
             timers: Timers::default(),

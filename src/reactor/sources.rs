@@ -11,6 +11,7 @@ use mio::Interest;
 use mio::event::Event;
 use mio::net::TcpStream;
 
+use super::TURN_BYTES;
 use super::clock::Clock;
 use super::handing::Batch;
 use super::oddities::{ClockTrouble, Oddities};
@@ -25,6 +26,13 @@ use gmetad_core::source::SourceConfig;
 use gmetad_core::status::SourceState;
 use gmetad_core::store::SourceId;
 
+/// Reading a piece of a document should take no longer. What is known from the last document takes a
+/// tenth of that, what is all new up to three times as long.
+const PIECE_TIME: Duration = Duration::from_millis(1);
+
+/// Fewest bytes read at a time.
+const LEAST_PIECE_BYTES: usize = 4 << 10;
+
 /// One data_source.
 pub(super) struct Source {
     pub(super) id: SourceId,
@@ -35,6 +43,8 @@ pub(super) struct Source {
     stream: Option<TcpStream>,
     /// A read may give bytes or the end of the document.
     readable: bool,
+    /// How many bytes to read at a time: fewer where they take long.
+    piece_bytes: usize,
     /// The peer has closed its side, so another read is needed after a short one.
     hung_up: bool,
     down: Complaint,
@@ -54,6 +64,7 @@ impl Source {
             key,
             stream: None,
             readable: false,
+            piece_bytes: TURN_BYTES,
             hung_up: false,
             down: Complaint::new(),
             damaged: Complaint::new(),
@@ -122,7 +133,7 @@ impl Source {
             self.readable = false;
             return;
         };
-        let buffer = &mut shared.buffer;
+        let buffer = &mut shared.buffer[..self.piece_bytes];
         match stream.read(buffer) {
             Ok(0) => {
                 self.readable = false;
@@ -134,7 +145,9 @@ impl Source {
                 let start = Instant::now();
                 self.machine
                     .bytes(&buffer[..len], shared.now.mono, shared.store.table());
-                shared.status_of(self.id).busy += start.elapsed();
+                let busy = start.elapsed();
+                self.piece_bytes = next_piece(self.piece_bytes, busy);
+                shared.status_of(self.id).busy += busy;
             }
             Err(err) => match err.kind() {
                 ErrorKind::WouldBlock => self.readable = false,
@@ -376,6 +389,15 @@ impl Source {
     }
 }
 
+/// How many bytes to read next, after so many took that long.
+fn next_piece(bytes: usize, took: Duration) -> usize {
+    if took > PIECE_TIME {
+        (bytes / 2).max(LEAST_PIECE_BYTES)
+    } else {
+        (bytes * 2).min(TURN_BYTES)
+    }
+}
+
 /// Whether the connect has completed. An error means that it has failed.
 fn is_connected(stream: &TcpStream) -> io::Result<bool> {
     if let Some(err) = stream.take_error()? {
@@ -419,4 +441,23 @@ fn listed(failures: &[HostFailure]) -> String {
         text += " more";
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_that_take_long_become_smaller_and_grow_again() {
+        let long = PIECE_TIME + Duration::from_micros(1);
+        let mut bytes = TURN_BYTES;
+        for _ in 0..10 {
+            bytes = next_piece(bytes, long);
+        }
+        assert_eq!(bytes, LEAST_PIECE_BYTES);
+        for _ in 0..10 {
+            bytes = next_piece(bytes, PIECE_TIME);
+        }
+        assert_eq!(bytes, TURN_BYTES);
+    }
 }

@@ -303,3 +303,54 @@ fn a_condition_that_cannot_be_read_is_a_configuration_error_with_a_caret() {
     );
     assert!(said.contains(&expected), "{said}");
 }
+
+#[test]
+fn alerts_in_masses_are_logged_by_their_number_and_each_program_is_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = |value: &str| {
+        let host = |at: usize| {
+            format!(
+                "<HOST NAME=\"web{at}\" IP=\"192.0.2.7\" REPORTED=\"1700000000\" TN=\"1\" \
+                 TMAX=\"20\" DMAX=\"0\" LOCATION=\"\" GMOND_STARTED=\"1\">\n<METRIC \
+                 NAME=\"load_one\" VAL=\"{value}\" TYPE=\"float\" UNITS=\"\" TN=\"1\" TMAX=\"70\" \
+                 DMAX=\"0\" SLOPE=\"both\" SOURCE=\"gmond\"/>\n</HOST>\n"
+            )
+        };
+        let hosts: String = (0..500).map(host).collect();
+        let inside = format!(
+            "<CLUSTER NAME=\"c\" LOCALTIME=\"1700000000\" OWNER=\"o\" LATLONG=\"\" URL=\"\">\n\
+             {hosts}</CLUSTER>\n"
+        );
+        document("gmond", &inside)
+    };
+    let source = FakeSource::start(Script::Serve(hosts("7")));
+    let program = folder.path().join("count");
+    let text = format!(
+        "#!/bin/sh\necho >> '{}/count.txt'\n",
+        folder.path().display()
+    );
+    fs::write(&program, text).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let directives = format!(
+        "data_source s 1 127.0.0.1:{}\nalert {{\n\
+         metricrule load_one \"$val > 5\" \"too busy\"\ncommand \"{}\"\n}}",
+        source.port(),
+        program.display()
+    );
+    let gmetad = Gmetad::start(folder.path(), &directives);
+    gmetad.wait_for_line("alert: 470 more began, ended or were gone");
+    for value in ["4", "7", "4", "7"] {
+        source.script(Script::Serve(hosts(value)));
+        source.wait_for_polls(2);
+    }
+    let lines = gmetad
+        .log()
+        .lines()
+        .filter(|it| it.contains("load_one"))
+        .count();
+    assert!(lines <= 32, "{lines}");
+    wait_until("a program for each of the first 500", || {
+        let counted = folder.path().join("count.txt");
+        counted.exists() && read(&counted).lines().count() >= 500
+    });
+}

@@ -1,6 +1,7 @@
 //! Real and synthetic documents, read whole, in pieces, and one after the other.
 
 mod pieces;
+mod steps;
 
 use std::sync::Arc;
 

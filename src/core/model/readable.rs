@@ -7,9 +7,6 @@ use std::fmt::{self, Display, Write as _};
 /// Longer lines are cut: they may contain a peer's bytes.
 const LINE_LIMIT_BYTES: usize = 4096;
 
-/// Longer names are cut.
-const NAME_LIMIT_BYTES: usize = 100;
-
 /// Displays a text without control characters; they are shown as in `\n` and `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Readable<T> {
@@ -27,14 +24,6 @@ impl<T: Display> Readable<T> {
             text,
             has_lines: false,
             limit_bytes: LINE_LIMIT_BYTES,
-        }
-    }
-
-    /// A name, which may be a peer's, as a part of a line.
-    pub fn name(text: T) -> Self {
-        Readable {
-            limit_bytes: NAME_LIMIT_BYTES,
-            ..Readable::line(text)
         }
     }
 

@@ -27,7 +27,10 @@ pub type DefId = u32;
 /// Trees, not tables: a table that grows is rebuilt in one go.
 #[derive(Debug, Default)]
 pub struct Vocabulary {
-    defs: Arc<Vec<Arc<MetricDef>>>,
+    defs: Vec<Arc<MetricDef>>,
+    /// As snapshots have them: all of them, after `show`. A copy, since they would have to be copied
+    /// in one go to add the first new one.
+    shown: Arc<Vec<Arc<MetricDef>>>,
     /// By definition: the one that followed it last time.
     next: Vec<DefId>,
     /// By definition: the number of its name, which several definitions may share.
@@ -42,9 +45,32 @@ pub struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// The definitions, shared with snapshots.
-    pub fn defs(&self) -> &Arc<Vec<Arc<MetricDef>>> {
-        &self.defs
+    /// The definitions as snapshots have them.
+    pub fn shown(&self) -> &Arc<Vec<Arc<MetricDef>>> {
+        &self.shown
+    }
+
+    /// The definitions alone.
+    pub fn into_defs(self) -> Vec<Arc<MetricDef>> {
+        self.defs
+    }
+
+    /// Makes what snapshots have complete, by about so many definitions. `copy` is what is there so far.
+    /// Returns whether it has to go on.
+    pub fn show(&mut self, copy: &mut Vec<Arc<MetricDef>>, budget: &mut usize) -> bool {
+        if self.shown.len() == self.defs.len() {
+            return false;
+        }
+        copy.reserve_exact(self.defs.len() - copy.len());
+        while let Some(def) = self.defs.get(copy.len()) {
+            if *budget == 0 {
+                return true;
+            }
+            *budget -= 1;
+            copy.push(Arc::clone(def));
+        }
+        self.shown = Arc::new(std::mem::take(copy));
+        false
     }
 
     /// The definition at that index.
@@ -124,7 +150,7 @@ impl Vocabulary {
         self.by_name[name as usize].push(id);
         self.by_address.insert(address, id);
         self.bytes += def.bytes() + def.name().len() + ENTRY_BYTES;
-        Arc::make_mut(&mut self.defs).push(Arc::clone(def));
+        self.defs.push(Arc::clone(def));
         self.next.push(id);
         self.name_of.push(name);
         id
@@ -147,7 +173,8 @@ impl Vocabulary {
 
     /// Drops it step by step.
     pub fn discard(self, rubbish: &mut Rubbish) {
-        rubbish.add_defs(self.defs);
+        rubbish.add(self.defs);
+        rubbish.add_defs(self.shown);
         rubbish.add(self.names);
         rubbish.add(self.by_name);
         rubbish.add(self.by_address);

@@ -80,7 +80,7 @@ pub(super) fn merge(
             summary.note_resets(&part.cluster.summary);
         }
     }
-    whole.defs = Arc::clone(vocabulary.defs());
+    whole.defs = Arc::new(vocabulary.into_defs());
     whole.by_name = order_by_name(&whole.hosts).0;
     whole.summary = summary.finish();
     whole.received = whole.received.min(now);

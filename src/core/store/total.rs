@@ -103,3 +103,74 @@ impl Store {
         Some(leading.unwrap_or(node).clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::SHOWN_AT_ONCE;
+    use super::super::tests::Bench;
+
+    /// Clusters with a host each.
+    fn clusters(version: usize, count: usize) -> String {
+        let cluster = |at| {
+            format!(
+                "<CLUSTER NAME=\"{version}.{at}\"><HOST NAME=\"h\" TN=\"1\" TMAX=\"20\"><METRIC \
+                 NAME=\"m{at}\" VAL=\"1\" TYPE=\"int32\"/></HOST></CLUSTER>"
+            )
+        };
+        (0..count).map(cluster).collect()
+    }
+
+    #[test]
+    fn sums_of_much_are_made_in_steps_and_are_those_made_in_one_go() {
+        let mut bench = Bench::new(2);
+        bench.read(0, &clusters(0, 1000));
+        bench.read(1, &clusters(1, 500));
+        let expected = bench.store.summarize();
+        assert_eq!((expected.metrics.len(), expected.hosts_up), (1000, 1500));
+        bench.store.begin_summary();
+        let mut steps = 1;
+        let total = loop {
+            if let Some(total) = bench.store.summarize_some(100) {
+                break total;
+            }
+            steps += 1;
+        };
+        assert!(steps > 50, "{steps}");
+        for sum in &expected.metrics {
+            let same = total.metric(sum.def.name()).unwrap();
+            assert_eq!((same.text(), same.num), (sum.text(), sum.num));
+        }
+        assert!(!bench.store.is_summing());
+    }
+
+    #[test]
+    fn of_many_clusters_the_last_snapshot_is_shown_until_the_next_is_made() {
+        let mut bench = Bench::new(2);
+        let many = SHOWN_AT_ONCE + 1000;
+        bench.read(0, &clusters(0, many));
+        bench.read(1, "<CLUSTER NAME=\"other\"/>");
+        while bench.store.tidy() {}
+        let before = bench.store.snapshot();
+        assert_eq!(before.nodes.len(), many + 1);
+        bench.read(0, &clusters(1, many));
+        let meanwhile = bench.store.snapshot();
+        assert!(meanwhile.node("0.7").is_some() && meanwhile.node("1.7").is_none());
+        let mut steps = 0;
+        while bench.store.snapshot().node("1.7").is_none() {
+            assert!(bench.store.tidy());
+            steps += 1;
+        }
+        assert!(steps > 2, "{steps}");
+        let after = bench.store.snapshot();
+        assert_eq!(after.nodes.len(), many + 1);
+        assert!(after.node("0.7").is_none() && after.node("other").is_some());
+        // What has changed meanwhile is shown as well.
+        bench.read(0, &clusters(2, many));
+        assert!(bench.store.tidy());
+        bench.read(1, "<CLUSTER NAME=\"another\"/>");
+        while bench.store.tidy() {}
+        let last = bench.store.snapshot();
+        assert!(last.node("2.7").is_some() && last.node("another").is_some());
+        assert!(last.node("other").is_none());
+    }
+}

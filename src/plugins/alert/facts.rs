@@ -35,6 +35,8 @@ impl Event {
 /// All about one alert, at one moment.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
+    /// The number of its rule.
+    pub(super) rule: usize,
     pub(super) event: Event,
     pub(super) cluster: String,
     pub(super) host: String,
@@ -65,6 +67,7 @@ impl Facts {
     ) -> Facts {
         Facts {
             event,
+            rule: 0,
             cluster: plain(cluster),
             host: plain(host),
             ip: String::new(),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 pub use board::Board;
 use facts::{Event, Facts};
 use gmetad_config::{AlertConfig, AlertRule, Config};
-use gmetad_core::complaint::{Complaint, span};
+use gmetad_core::complaint::{Budget, Complaint, span};
 use gmetad_core::condition::Subject;
 use gmetad_core::model::{Cluster, Host, Metric, Mono, Node, Now};
 use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
@@ -42,6 +42,8 @@ struct Alert {
     clusters: HashMap<Box<str>, WatchedCluster>,
     /// By rule: whether it cannot be evaluated.
     untold: Vec<Complaint>,
+    /// By rule: how much of it is logged.
+    logged: Vec<Logged>,
     /// Number of updates, by which entries that the newest one lacks are found.
     round: u64,
     runner: Option<Runner>,
@@ -99,6 +101,7 @@ impl Alert {
         Alert {
             clusters: HashMap::new(),
             untold: vec![Complaint::new(); config.rules.len()],
+            logged: vec![Logged::default(); config.rules.len()],
             round: 0,
             runner: None,
             board,
@@ -150,8 +153,9 @@ impl Alert {
                 let told = entries
                     .iter()
                     .filter(|entry| entry.state == AlertState::Active);
-                news.extend(told.map(|entry| {
-                    Facts::of_gone(&rules[entry.rule], cluster, host, now, entry.since)
+                news.extend(told.map(|entry| Facts {
+                    rule: entry.rule,
+                    ..Facts::of_gone(&rules[entry.rule], cluster, host, now, entry.since)
                 }));
             }
             stays
@@ -253,7 +257,10 @@ impl Alert {
                 let is_there = entry.round == self.round;
                 if !is_there && entry.state == AlertState::Active {
                     let rule = &self.config.rules[entry.rule];
-                    news.push(Facts::of_gone(rule, cluster, host, now, entry.since));
+                    news.push(Facts {
+                        rule: entry.rule,
+                        ..Facts::of_gone(rule, cluster, host, now, entry.since)
+                    });
                 }
                 is_there
             });
@@ -261,10 +268,22 @@ impl Alert {
         });
     }
 
+    /// Logs how many alerts were not logged one by one.
+    fn tell_more(&mut self) {
+        let now = Instant::now();
+        for logged in &mut self.logged {
+            if let Some(more) = logged.budget.more(now) {
+                logged.log_more(more);
+            }
+        }
+    }
+
     fn facts(&self, event: Event, rule: usize, place: &Place<'_>, since: Now) -> Facts {
+        let number = rule;
         let rule = &self.config.rules[rule];
         let fields = place.cluster.def(place.metric).fields();
         Facts {
+            rule: number,
             ip: facts::plain(&place.host.info.ip),
             value: facts::plain(place.metric.val.as_str()),
             units: facts::plain(&fields.units),
@@ -281,12 +300,8 @@ impl Alert {
 
     fn tell(&mut self, facts: &Facts) {
         self.board.note(facts);
-        let lasted = span(facts.lasted);
-        // Errors, so that they are logged at the default level.
-        match facts.event {
-            Event::Begin => log::error!("alert: {}", facts.sentence()),
-            Event::Over => log::error!("alert over after {lasted}: {}", facts.sentence()),
-            Event::Gone => log::error!("alert gone after {lasted}: {}", facts.sentence()),
+        if let Some(logged) = self.logged.get_mut(facts.rule) {
+            logged.log(facts);
         }
         let Some(runner) = &mut self.runner else {
             return;
@@ -300,6 +315,41 @@ impl Alert {
                 environment: facts.environment(),
                 input: facts.lines().into_bytes(),
             });
+        }
+    }
+}
+
+/// What is logged of a rule: some alerts an hour one by one, and of the rest the number.
+#[derive(Clone, Default)]
+struct Logged {
+    budget: Budget,
+    /// The last one that was not logged by itself.
+    last: String,
+}
+
+impl Logged {
+    fn log(&mut self, facts: &Facts) {
+        let lasted = span(facts.lasted);
+        let text = match facts.event {
+            Event::Begin => format!("alert: {}", facts.sentence()),
+            Event::Over => format!("alert over after {lasted}: {}", facts.sentence()),
+            Event::Gone => format!("alert gone after {lasted}: {}", facts.sentence()),
+        };
+        if self.budget.has_room(Instant::now()) {
+            // An error, so that it is logged at the default level.
+            log::error!("{text}");
+        } else {
+            self.last = text;
+        }
+    }
+
+    fn log_more(&self, more: u64) {
+        if more > 0 {
+            log::error!(
+                "alert: {more} more began, ended or were gone, which are not logged one by one; the \
+                 last: {}",
+                self.last
+            );
         }
     }
 }
@@ -353,6 +403,7 @@ impl Plugin for Alert {
             for facts in self.look(cluster, update.now, update.interval) {
                 self.tell(&facts);
             }
+            self.tell_more();
         } else if let Some(watched) = self.clusters.get_mut(&cluster.name) {
             watched.until = gone_at(update.now, update.interval);
         }
@@ -363,10 +414,15 @@ impl Plugin for Alert {
         for facts in self.forget(root.now) {
             self.tell(&facts);
         }
+        self.tell_more();
         Ok(())
     }
 
     fn stop(&mut self) {
+        for logged in &mut self.logged {
+            let more = logged.budget.take_more();
+            logged.log_more(more);
+        }
         if let Some(runner) = self.runner.take() {
             runner.stop();
         }

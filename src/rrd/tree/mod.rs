@@ -36,6 +36,7 @@ use expire::Waiting;
 use folder::Dir;
 use folder_writer::{FolderWriter, HostsWriter};
 use gmetad_config::Config;
+use gmetad_core::complaint::Budget;
 use gmetad_core::model::{Cluster, Mono};
 use gmetad_core::plugin::PluginError;
 use gmetad_core::status::ExportCounters;
@@ -100,6 +101,7 @@ impl Tree {
                 writer: Writer::new(config, counters),
                 cache: WriteCache::new(config, Instant::now()),
                 component: String::new(),
+                lines: Budget::default(),
             },
         }
     }
@@ -170,6 +172,12 @@ impl Tree {
     /// An update is over.
     pub(crate) fn hand_over(&mut self) {
         self.tools.writer.tell();
+        if let Some(more) = self.tools.lines.more(Instant::now()) {
+            log::error!(
+                "RRD files: {more} more clusters or grids have begun or ceased to be stored, which are \
+                 not logged one by one"
+            );
+        }
         if let Some(rrdcached) = &mut self.tools.writer.rrdcached {
             rrdcached.hand_over();
         }
@@ -219,7 +227,7 @@ impl Tree {
         self.tools.begin(now);
         let key = node_key(&cluster.name);
         let node = node_of(&mut self.nodes, &key, now);
-        let time = node.usable_time(&cluster.name, moment)?;
+        let time = node.usable_time(&cluster.name, moment, &mut self.tools.lines)?;
         let whose = Whose::Node(&cluster.name, &key);
         self.tools
             .follow(&mut node.acceptance, whose, time, moment.step);
@@ -239,7 +247,7 @@ impl Tree {
         self.tools.begin(now);
         let key = node_key(name);
         let node = node_of(&mut self.nodes, &key, now);
-        let time = node.usable_time(name, moment)?;
+        let time = node.usable_time(name, moment, &mut self.tools.lines)?;
         let whose = Whose::Node(name, &key);
         self.tools
             .follow(&mut node.acceptance, whose, time, moment.step);

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use crate::file::samples::Kind;
 use crate::tree::acceptance::Acceptance;
 use crate::tree::folder::Dir;
 use crate::tree::moment::Moment;
 use crate::tree::names::Names;
+use gmetad_core::complaint::{Budget, cut};
 use gmetad_core::model::{MetricDef, Mono};
 
 /// A cluster's or nested grid's folder.
@@ -63,9 +65,16 @@ impl Node {
     }
 
     /// The time that files are given; `None` where there is none, which is logged once.
-    pub(super) fn usable_time(&mut self, name: &str, moment: Moment) -> Option<u32> {
+    pub(super) fn usable_time(
+        &mut self,
+        name: &str,
+        moment: Moment,
+        lines: &mut Budget,
+    ) -> Option<u32> {
         let time = moment.time();
-        if std::mem::replace(&mut self.is_timeless, time.is_none()) != time.is_none() {
+        let was_timeless = std::mem::replace(&mut self.is_timeless, time.is_none());
+        if was_timeless != time.is_none() && lines.has_room(Instant::now()) {
+            let name = cut(name);
             match time {
                 None => log::error!(
                     "{name:?}: no values are stored: its LOCALTIME {} is not a time that an RRD \

@@ -12,7 +12,7 @@ use crate::paths::{PathBuffer, SUMMARY_DIR};
 use crate::tree::acceptance::{Acceptance, AcceptanceChange};
 use crate::tree::names::Names;
 use crate::writer::Writer;
-use gmetad_core::complaint::span;
+use gmetad_core::complaint::{Budget, cut, span};
 use gmetad_core::model::Mono;
 
 /// What it takes to get from a name and a value to a file. Apart from the tree, whose folders are
@@ -27,6 +27,8 @@ pub(super) struct Tools {
     pub(super) cache: Option<WriteCache>,
     /// A component in the making.
     pub(super) component: String,
+    /// Lines about single clusters and grids: a source may bring thousands.
+    pub(super) lines: Budget,
 }
 
 /// Whose files take values or do not.
@@ -70,13 +72,17 @@ impl Tools {
             _ => {}
         }
         if let Some(turn) = turn {
-            self.tell(whose, turn, &self.writer.refusals.folder(folder));
+            let folder = self.writer.refusals.folder(folder);
+            self.tell(whose, turn, &folder);
         }
     }
 
-    fn tell(&self, whose: Whose<'_>, turn: AcceptanceChange, folder: &Path) {
+    fn tell(&mut self, whose: Whose<'_>, turn: AcceptanceChange, folder: &Path) {
+        if !self.lines.has_room(Instant::now()) {
+            return;
+        }
         let (files, clock) = match whose {
-            Whose::Node(name, _) => (format!("RRD files of {name:?}"), "its clock"),
+            Whose::Node(name, _) => (format!("RRD files of {:?}", cut(name)), "its clock"),
             Whose::Root => (
                 "RRD files of the sums of everything".into(),
                 "this machine's clock",

@@ -10,7 +10,8 @@ use super::carry::MAX_CARRIED_HOSTS;
 use super::sums::SumsEnd;
 use super::{Built, ClusterBuilder, is_worth_compacting};
 use crate::model::{
-    Cluster, DefId, Host, Metric, Mono, Rubbish, Sorter, Summary, SummaryBuilder, Vocabulary, id_of,
+    Cluster, DefId, Host, Metric, MetricDef, Mono, Rubbish, Sorter, Summary, SummaryBuilder,
+    Vocabulary, id_of,
 };
 use crate::summary::add_metric;
 
@@ -86,6 +87,8 @@ enum Stage {
         at: usize,
         moved: Vec<DefId>,
     },
+    /// The definitions are copied for snapshots.
+    Show(Vec<Arc<MetricDef>>),
     Done,
 }
 
@@ -182,6 +185,14 @@ impl ClusterEnding {
                 Stage::Move { at: 0, moved }
             }
             Stage::Move { at, moved } => self.move_metrics(at, moved, budget),
+            Stage::Show(mut copy) => {
+                let before = Arc::clone(self.builder.vocabulary.shown());
+                if self.builder.vocabulary.show(&mut copy, budget) {
+                    return Stage::Show(copy);
+                }
+                self.rubbish.add_defs(before);
+                Stage::Done
+            }
             Stage::Done => Stage::Done,
         }
     }
@@ -430,7 +441,7 @@ impl ClusterEnding {
                 used: vec![false; builder.vocabulary.len()],
             }
         } else {
-            Stage::Done
+            Stage::Show(Vec::new())
         }
     }
 
@@ -446,7 +457,7 @@ impl ClusterEnding {
         if is_worth_compacting(used.len(), count) {
             Stage::Compact(Compaction::new(used))
         } else {
-            Stage::Done
+            Stage::Show(Vec::new())
         }
     }
 
@@ -458,7 +469,7 @@ impl ClusterEnding {
         if end < self.builder.metrics.len() {
             return Stage::Move { at: end, moved };
         }
-        Stage::Done
+        Stage::Show(Vec::new())
     }
 
     /// The cluster, once it is done.
@@ -481,7 +492,7 @@ impl ClusterEnding {
                 url: builder.head.url.into(),
                 localtime: builder.head.localtime,
                 received: self.now,
-                defs: Arc::clone(builder.vocabulary.defs()),
+                defs: Arc::clone(builder.vocabulary.shown()),
                 hosts: builder.hosts,
                 metrics: builder.metrics,
                 by_name: self.by_name,

@@ -92,7 +92,7 @@ impl ClusterBuilder {
             keep,
             filter,
             known_at_start: vocabulary.len(),
-            before: Before::new(previous, vocabulary.defs()),
+            before: Before::new(previous, vocabulary.shown()),
             vocabulary,
             sums: Sums::default(),
             carried: Carried::default(),
@@ -106,8 +106,8 @@ impl ClusterBuilder {
             received: 0,
         };
         builder.sums.start_cluster(&builder.head.name);
-        for id in 0..builder.known_at_start as DefId {
-            builder.prepare(id);
+        if !keep {
+            builder.used = vec![false; builder.known_at_start];
         }
         builder
     }
@@ -163,21 +163,10 @@ impl ClusterBuilder {
     /// The index of a definition that was parsed in full.
     pub fn add_def(&mut self, def: &Arc<MetricDef>) -> DefId {
         let id = self.vocabulary.add(def);
-        self.prepare(id);
-        id
-    }
-
-    /// Makes room for what is kept by definition and by name.
-    fn prepare(&mut self, id: DefId) {
         if !self.keep {
             self.used.resize(self.vocabulary.len(), false);
         }
-        // Names are numbered in the order of their first definitions. Further definitions of a name
-        // share its sum.
-        if self.vocabulary.name_of(id) as usize == self.sums.len() {
-            let takes_part = self.filter.takes_part(self.vocabulary.def(id).name());
-            self.sums.add_name(id, takes_part);
-        }
+        id
     }
 
     pub fn start_host(&mut self, head: HostHead, now: Mono) {
@@ -209,7 +198,9 @@ impl ClusterBuilder {
         self.received += 1;
         let name = self.vocabulary.name_of(id);
         let def = self.vocabulary.def(id);
-        let arrival = self.sums.take(name, id, def, tn, val.as_bytes());
+        let arrival = self
+            .sums
+            .take(name, id, def, tn, val.as_bytes(), &self.filter);
         // Both peers show the last of several values of one name.
         self.damage += u64::from(arrival.again);
         if arrival.added == Added::Counter

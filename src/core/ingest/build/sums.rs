@@ -9,6 +9,7 @@ use crate::model::{
     Cluster, Contributors, DefId, MetricDef, Number, Rubbish, Slope, Summary, SummaryBuilder,
     SummaryMetric, Vocabulary, id_of, parse_number,
 };
+use crate::summary::SummaryFilter;
 
 /// The sum of one name, and the last host that had a value of it.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +20,7 @@ pub(super) struct Sum {
     num: u32,
     decimals: u8,
     /// Whether the filter includes the name.
-    takes_part: bool,
+    takes_part: Option<bool>,
     /// Whether a value was carried over before any host sent one.
     carried: bool,
     /// The last host with a value, counted from 1.
@@ -53,7 +54,7 @@ impl Sum {
     #[inline]
     fn add(&mut self, id: DefId, def: &MetricDef, tn: u32, val: &[u8]) -> Added {
         let dmax = def.fields().dmax;
-        if !self.takes_part || !def.ty().is_numeric() || (dmax > 0 && tn > dmax) {
+        if self.takes_part != Some(true) || !def.ty().is_numeric() || (dmax > 0 && tn > dmax) {
             return Added::Nothing;
         }
         let Some(number) = parse_number(val) else {
@@ -77,6 +78,39 @@ impl Sum {
         } else {
             Added::Value
         }
+    }
+}
+
+/// Sums by number of the name, in chunks that are made when the first of theirs is needed.
+#[derive(Debug, Default)]
+struct SumTable(Vec<Option<Box<[Sum; SumTable::CHUNK]>>>);
+
+impl SumTable {
+    const CHUNK: usize = 64;
+
+    #[inline]
+    fn get(&mut self, name: u32) -> &mut Sum {
+        let (chunk, at) = (name as usize / Self::CHUNK, name as usize % Self::CHUNK);
+        if !matches!(self.0.get(chunk), Some(Some(_))) {
+            self.make(chunk);
+        }
+        match &mut self.0[chunk] {
+            Some(sums) => &mut sums[at],
+            None => unreachable!("it was made"),
+        }
+    }
+
+    #[cold]
+    fn make(&mut self, chunk: usize) {
+        if self.0.len() <= chunk {
+            self.0.resize_with(chunk + 1, || None);
+        }
+        self.0[chunk] = Some(Box::new(std::array::from_fn(|_| Sum::default())));
+    }
+
+    fn peek(&self, name: u32) -> Option<&Sum> {
+        let sums = self.0.get(name as usize / Self::CHUNK)?.as_ref()?;
+        Some(&sums[name as usize % Self::CHUNK])
     }
 }
 
@@ -104,8 +138,8 @@ pub(super) struct Arrival<'a> {
 /// The sums of one cluster.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
-    /// By number of the name.
-    by_name: Vec<Sum>,
+    /// By number of the name. Made where they are needed: to make all of them takes long.
+    by_name: SumTable,
     /// Names with a sum; some may be listed twice.
     summed: Vec<u32>,
     /// The open host, counted from 1.
@@ -136,20 +170,6 @@ impl Sums {
         }
     }
 
-    /// How many names have room for a sum.
-    pub fn len(&self) -> usize {
-        self.by_name.len()
-    }
-
-    /// Makes room for the sum of the next name, whose first definition is `def`.
-    pub fn add_name(&mut self, def: DefId, takes_part: bool) {
-        self.by_name.push(Sum {
-            def,
-            takes_part,
-            ..Sum::default()
-        });
-    }
-
     /// Takes a value of the open host.
     #[inline]
     pub fn take(
@@ -159,8 +179,12 @@ impl Sums {
         def: &MetricDef,
         tn: u32,
         val: &[u8],
+        filter: &SummaryFilter,
     ) -> Arrival<'_> {
-        let sum = &mut self.by_name[name as usize];
+        let sum = self.by_name.get(name);
+        if sum.takes_part.is_none() {
+            sum.takes_part = Some(filter.takes_part(def.name()));
+        }
         let again = sum.last_host == self.host_number;
         if again {
             sum.take_back(self.host_id);
@@ -183,18 +207,19 @@ impl Sums {
 
     /// Whether the open host has sent a value of that name.
     pub fn host_has(&self, name: u32) -> bool {
-        self.by_name[name as usize].last_host == self.host_number
+        let sum = self.by_name.peek(name);
+        sum.is_some_and(|sum| sum.last_host == self.host_number)
     }
 
     /// Whether neither a host had a value of that name so far, nor one was carried over.
     pub fn is_unseen(&self, name: u32) -> bool {
-        let sum = &self.by_name[name as usize];
-        sum.last_host == 0 && !sum.carried
+        let sum = self.by_name.peek(name);
+        sum.is_none_or(|sum| sum.last_host == 0 && !sum.carried)
     }
 
     /// Notes that a value of that name was carried over.
     pub fn note_carried(&mut self, name: u32) {
-        self.by_name[name as usize].carried = true;
+        self.by_name.get(name).carried = true;
     }
 
     /// The sums of the hosts since the last call, if there were hosts.
@@ -214,7 +239,7 @@ impl Sums {
         // In the order of the vocabulary, which hardly ever changes.
         self.summed.sort_unstable();
         for name in self.summed.drain(..) {
-            let sum = &mut self.by_name[name as usize];
+            let sum = self.by_name.get(name);
             let number = Number {
                 value: std::mem::take(&mut sum.value),
                 decimals: std::mem::take(&mut sum.decimals),
@@ -275,7 +300,7 @@ impl SumsEnd {
                 if resets > 0
                     && let Some(name) = vocabulary.number_of(metric.def.name())
                 {
-                    sums.by_name[name as usize].contributors.add_resets(resets);
+                    sums.by_name.get(name).contributors.add_resets(resets);
                 }
             }
         }
@@ -285,10 +310,15 @@ impl SumsEnd {
             metrics: Vec::with_capacity(sums.summed.len()),
         });
         // In the order of the vocabulary, which hardly ever changes.
-        while let Some(sum) = sums.by_name.get(self.at) {
+        while self.at < vocabulary.name_count() {
             if *budget == 0 {
                 return true;
             }
+            let Some(sum) = sums.by_name.peek(self.at as u32) else {
+                *budget -= 1;
+                self.at = (self.at / SumTable::CHUNK + 1) * SumTable::CHUNK;
+                continue;
+            };
             *budget = budget.saturating_sub(SUM_COST);
             self.at += 1;
             if sum.num > 0 {
