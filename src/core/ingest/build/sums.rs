@@ -86,7 +86,7 @@ impl Sum {
 struct SumTable(Vec<Option<Box<[Sum; SumTable::CHUNK]>>>);
 
 impl SumTable {
-    const CHUNK: usize = 64;
+    const CHUNK: usize = 8;
 
     #[inline]
     fn get(&mut self, name: u32) -> &mut Sum {
