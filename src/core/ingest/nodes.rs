@@ -159,9 +159,15 @@ impl Nodes {
     pub fn end(&mut self, now: Mono) -> NodesEnding {
         let nodes = std::mem::take(self);
         let mut finished = Finished::default();
+        let mut unused = Vec::new();
         for vocabulary in nodes.vocabularies.into_values() {
-            vocabulary.discard(&mut finished.rubbish);
+            if vocabulary.is_large() {
+                vocabulary.discard(&mut finished.rubbish);
+            } else {
+                unused.push(vocabulary);
+            }
         }
+        finished.rubbish.add(unused);
         let gone = nodes.clusters.into_values().map(Node::Cluster);
         finished.rubbish.add_nodes(gone.collect());
         finished.rubbish.add(nodes.by_name);

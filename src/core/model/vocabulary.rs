@@ -171,6 +171,11 @@ impl Vocabulary {
         self.compacted(&used).0
     }
 
+    /// Whether to drop it takes long.
+    pub fn is_large(&self) -> bool {
+        self.len() > MANY / 8
+    }
+
     /// Drops it step by step.
     pub fn discard(self, rubbish: &mut Rubbish) {
         rubbish.add(self.defs);
