@@ -1,6 +1,6 @@
 #!/bin/bash
 # Checks the scripts with shellcheck and the man pages with man, each where there is one, and that
-# the tests are there that docs/COMPATIBILITY.md and SECURITY.md name.
+# the tests are there that docs/COMPATIBILITY.md, docs/RELIABILITY.md and SECURITY.md name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -66,7 +66,7 @@ while IFS=: read -r page test; do
         printf '%s: there is no test %s\n' "$page" "$test" >&2
         failed=1
     fi
-done < <(grep -oHE '[A-Za-z_./-]+\.rs::[a-z0-9_]+' "$table" SECURITY.md | sort -u)
+done < <(grep -oHE '[A-Za-z_./-]+\.rs::[a-z0-9_]+' "$table" docs/RELIABILITY.md SECURITY.md | sort -u)
 
 # docs/LOG.md has every line that can be logged. Of a literal in the code, placeholders stand for
 # anything: its constant parts must be there, in order, in one line of the page.

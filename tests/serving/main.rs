@@ -6,6 +6,7 @@ mod against_peers;
 mod asked;
 mod compatibility;
 mod cycles;
+mod endurance;
 #[cfg(all(feature = "graphite", feature = "rrd"))]
 mod graphite;
 mod half_down;

@@ -65,7 +65,7 @@ impl World {
             let address = self.address(4);
             self.arrive(manner, address);
         }
-        let pause_ms = self.random.below(8000);
+        let pause_ms = self.random.below(15_000);
         self.plan(pause_ms, Event::Arrival);
     }
 

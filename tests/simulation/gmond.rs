@@ -60,6 +60,11 @@ fn without_an_end(mut document: Vec<u8>, random: &mut Random) -> Vec<u8> {
 }
 
 impl Script {
+    /// Nobody listens.
+    pub fn refuse() -> Script {
+        Script::bad(vec![after(1, Deed::Break)])
+    }
+
     /// What a peer with that document does with a connection.
     pub fn draw(document: Vec<u8>, random: &mut Random) -> Script {
         match random.below(20) {

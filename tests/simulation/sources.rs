@@ -1,5 +1,6 @@
 //! The sources: what becomes of their polls, held against the model.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ use super::world::{Event, LIMITS, World};
 /// How far the clock of a source is from ours, in seconds.
 const SKEWS: [i64; 6] = [0, 0, -3, 100, 90_000, -200_000];
 
+/// How long a source is dead: longer than the DMAX of its hosts.
+const DEAD_FOR: Duration = Duration::from_secs(400);
+
 pub struct Source {
     pub machine: Poll,
     whole_limit: Duration,
@@ -27,12 +31,16 @@ pub struct Source {
     running_since: Option<Mono>,
     /// The number of its connection.
     connection: Option<u64>,
+    /// What the peer has done and the machine has not taken, as it has work to do first.
+    inbox: VecDeque<gmond::Deed>,
     /// What the connection under way brings if it is not given up.
     promised: Option<Said>,
     habit: Habit,
     hosts: u64,
     skew: i64,
     documents: u64,
+    /// Until when all its hosts refuse.
+    dead_until: Mono,
 }
 
 /// Of source number `at`.
@@ -40,7 +48,7 @@ fn config(at: usize, random: &mut Random) -> SourceConfig {
     let names = ["10.0.0.1", "10.0.0.2", "gmond.example", "other.example"];
     SourceConfig {
         name: format!("s{at}"),
-        interval: Duration::from_secs([1, 5, 15, 60][random.below(4) as usize]),
+        interval: Duration::from_secs([2, 15, 15, 60][random.below(4) as usize]),
         hosts: (0..=random.below(3))
             .map(|_| HostPort {
                 host: names[random.below(4) as usize].into(),
@@ -60,6 +68,7 @@ impl Source {
             whole_limit: poll::WHOLE_LIMIT.max(config.interval * 2),
             running_since: None,
             connection: None,
+            inbox: VecDeque::new(),
             promised: None,
             habit: Habit::draw(random),
             hosts: match random.below(6) {
@@ -68,6 +77,7 @@ impl Source {
             },
             skew: SKEWS[random.below(SKEWS.len() as u64) as usize],
             documents: 0,
+            dead_until: Mono(0),
         }
     }
 }
@@ -89,11 +99,42 @@ impl World {
 
     /// What a peer does after we have let go of it reaches nobody.
     pub fn peer_does(&mut self, at: usize, connection: u64, deed: gmond::Deed) {
-        let now = self.now;
         let source = &mut self.sources[at];
         if source.connection != Some(connection) {
             return;
         }
+        source.inbox.push_back(deed);
+        if !source.machine.has_backlog() {
+            self.take_in(at);
+        }
+    }
+
+    /// The machine goes on with work that was too much for one turn.
+    pub fn work(&mut self, at: usize) {
+        let machine = &mut self.sources[at].machine;
+        if machine.has_backlog() {
+            machine.work(self.now, self.store.table());
+            self.tally.count("turns of work that was left", 1);
+        }
+        self.run_source(at);
+        self.take_in(at);
+    }
+
+    /// Takes in what the peer has done, until there is work to do first.
+    fn take_in(&mut self, at: usize) {
+        while !self.sources[at].machine.has_backlog() {
+            let Some(deed) = self.sources[at].inbox.pop_front() else {
+                return;
+            };
+            self.take(at, deed);
+        }
+        let pause_ms = self.random.below(3);
+        self.plan(pause_ms, Event::Work { source: at });
+    }
+
+    fn take(&mut self, at: usize, deed: gmond::Deed) {
+        let now = self.now;
+        let source = &mut self.sources[at];
         match deed {
             gmond::Deed::Accept => {
                 let parser = self.store.begin(SourceId(at));
@@ -105,9 +146,6 @@ impl World {
             }
             gmond::Deed::Close => source.machine.end(now),
             gmond::Deed::Break => source.machine.broken("told to", now),
-        }
-        while source.machine.has_backlog() {
-            source.machine.work(now, self.store.table());
         }
         self.run_source(at);
     }
@@ -121,6 +159,7 @@ impl World {
                 poll::Action::Close => {
                     let closed = self.sources[at].connection.take();
                     assert!(closed.is_some(), "only what is open is closed");
+                    self.sources[at].inbox.clear();
                 }
                 poll::Action::Abandon(parser) => self.store.abort(SourceId(at), *parser),
                 poll::Action::Ended(outcome) => self.poll_ended(at, *outcome),
@@ -170,7 +209,15 @@ impl World {
             }
             _ => said.write(),
         };
-        let script = Script::draw(document, &mut self.random);
+        let was_dead = self.now < self.sources[at].dead_until;
+        if !was_dead && self.random.below(30) == 0 {
+            self.sources[at].dead_until = self.now + DEAD_FOR;
+        }
+        let script = if self.now < self.sources[at].dead_until {
+            Script::refuse()
+        } else {
+            Script::draw(document, &mut self.random)
+        };
         let connection = self.next_connection;
         self.next_connection += 1;
         let source = &mut self.sources[at];
@@ -240,8 +287,14 @@ impl World {
     /// The store has changed by what a source did.
     fn check_store(&mut self, at: usize) {
         self.moment = std::rc::Rc::new(self.model.moment());
-        let sums = self.store.summarize();
-        assert_eq!(Sums::of(&sums), self.model.sums(), "the sums are a recount");
+        self.changes += 1;
+        if self.random.below(4) > 0 {
+            let sums = self.store.summarize();
+            assert_eq!(Sums::of(&sums), self.model.sums(), "the sums are a recount");
+        } else if !self.store.is_summing() {
+            self.store.begin_summary();
+            self.plan(0, Event::Sum { of: self.changes });
+        }
         self.moment.assert_shown(&self.store.snapshot());
         let contested = self.model.contested();
         self.tally.count("contested hosts", contested as u64);
@@ -254,6 +307,21 @@ impl World {
                 Node::Grid(grid) => grid.bytes,
             });
         assert!(bytes.sum::<usize>() <= LIMITS.bytes, "memory has a limit");
+    }
+
+    /// Goes on with sums that were begun; whatever has happened meanwhile. If nothing has, they are a
+    /// recount.
+    pub fn sum_on(&mut self, of: u64) {
+        let budget = 1 + self.random.below(3) as usize;
+        if let Some(sums) = self.store.summarize_some(budget) {
+            if of == self.changes {
+                assert_eq!(Sums::of(&sums), self.model.sums(), "and so are these");
+                self.tally.count("sums made in steps", 1);
+            }
+        } else if self.store.is_summing() {
+            let pause_ms = self.random.below(20);
+            self.plan(pause_ms, Event::Sum { of });
+        }
     }
 
     /// The times by which a source's values are stored: never far ahead, whatever its clock says.

@@ -17,7 +17,7 @@ pub struct Tally {
 }
 
 /// All that is counted.
-const COUNTED: [&str; 26] = [
+const COUNTED: [&str; 28] = [
     "answers in slices",
     "answers in whole",
     "answers made by another thread",
@@ -43,6 +43,8 @@ const COUNTED: [&str; 26] = [
     "requests whose body does not come",
     "sources changed",
     "sources replaced",
+    "sums made in steps",
+    "turns of work that was left",
     "whole documents checked",
 ];
 

@@ -41,6 +41,9 @@ pub const LIMITS: Limits = Limits {
     bytes: 2 << 20,
 };
 
+/// Definitions of metrics, at most: each document brings the same few.
+const DEFINITIONS: usize = 20;
+
 pub enum Event {
     Peer {
         source: usize,
@@ -55,6 +58,14 @@ pub enum Event {
     Arrival,
     /// The plugin thread has made an answer.
     Made,
+    /// A source's machine goes on with its work.
+    Work {
+        source: usize,
+    },
+    /// The loop goes on with the sums of everything, begun after that many changes.
+    Sum {
+        of: u64,
+    },
     /// The time of day is set.
     Jump,
     /// The configuration is read again.
@@ -72,6 +83,8 @@ pub struct World {
     offset: i64,
     pub store: Store,
     pub model: Model,
+    /// How often the store has changed.
+    pub changes: u64,
     /// What is shown now.
     pub moment: Rc<Moment>,
     pub sources: Vec<Source>,
@@ -123,6 +136,7 @@ impl World {
             offset: 0,
             store,
             model,
+            changes: 0,
             moment: Rc::default(),
             sources,
             askers: HashMap::new(),
@@ -176,6 +190,11 @@ impl World {
             let event = self.events.remove(&number).expect("each happens once");
             self.happen(event);
         }
+        let is_untidy = self.store.tidy();
+        if !is_untidy {
+            let definitions = self.store.table().len();
+            assert!(definitions <= DEFINITIONS, "{definitions} definitions");
+        }
         self.check();
     }
 
@@ -197,6 +216,8 @@ impl World {
             }
             Event::Arrival => self.arrival(),
             Event::Made => self.deliver(),
+            Event::Work { source } => self.work(source),
+            Event::Sum { of } => self.sum_on(of),
             Event::Jump => self.jump(),
             Event::Reload => self.reload(),
             Event::Client { asker, deed } => self.client_does(asker, deed),

@@ -29,7 +29,7 @@ const WRITEBACK_SECS: u64 = 35;
     reason = "each can be on beside each other"
 )]
 pub(super) struct Faults {
-    /// Nothing can be appended to the journal, or only some of it.
+    /// Nothing can be appended to the journal, or only some of it: the disk is full, or broken.
     pub(super) journal_is_full: bool,
     /// Some syncs fail, and what was to be synced is then lost with the power.
     pub(super) syncs_fail: bool,
@@ -321,7 +321,8 @@ impl Machine {
             segment.bytes.extend_from_slice(some);
         }
         if is_full && (taken == 0 || self.one_in(2)) {
-            return Err(Errno::ENOSPC.into());
+            let why = [Errno::ENOSPC, Errno::EDQUOT, Errno::EIO];
+            return Err(why[self.random.usize(0..why.len())].into());
         }
         Ok(taken)
     }
