@@ -82,6 +82,7 @@ bench: ## measure it beside C gmetad, and the core alone (an hour; the machine s
 	$(CARGO) build --release --locked
 	$(CARGO) build --release --examples
 	$(TARGET)/release/examples/versus --svg docs/benchmarks.svg
+	benches/pages.py $(TARGET)/release/gmetad $(TARGET)/release/examples/farm
 	$(CARGO) bench --bench core
 
 check: ## what breaks most often, in under a minute: format, lints, walls, the core's and the configuration's tests
