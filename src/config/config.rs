@@ -253,6 +253,17 @@ pub struct Section {
     pub id: String,
     /// Directive and raw value, in order, repeats kept.
     pub directives: Vec<Directive>,
+    /// Where each block `id { … }` ends in `directives`.
+    pub ends: Vec<usize>,
+}
+
+impl Section {
+    /// The directives of each block, in order.
+    pub fn blocks(&self) -> impl Iterator<Item = &[Directive]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let blocks = starts.zip(self.ends.iter().copied());
+        blocks.map(|(start, end)| &self.directives[start..end])
+    }
 }
 
 /// RRD settings, from top level or the `rrd` section, which overrides top level.

@@ -23,6 +23,7 @@ mod origin;
 mod printed;
 mod reader;
 pub mod reload;
+mod rules;
 mod section;
 mod settings;
 #[cfg(test)]
@@ -45,7 +46,7 @@ pub use kind::other_kind;
 pub use origin::Origins;
 pub use printed::Printed;
 pub use reader::{Disk, Files, Unmatched};
-pub use section::ExportSection;
+pub use section::{ExportSection, host_port};
 pub use settings::settings;
 pub use values::Fault;
 

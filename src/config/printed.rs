@@ -81,15 +81,19 @@ impl Printed<'_> {
 
     /// The origin of a line stands above it: behind the value it would be part of the value.
     fn section(&self, f: &mut fmt::Formatter<'_>, section: &Section) -> fmt::Result {
-        writeln!(f, "{} {{", word(&section.id))?;
-        for directive in &section.directives {
-            let at = on_one_line(&directive.line.to_string());
-            writeln!(f, "# {at}\n  {} {}", directive.name, directive.value)?;
+        let last = section.ends.len();
+        for (number, directives) in (1..).zip(section.blocks()) {
+            writeln!(f, "{} {{", word(&section.id))?;
+            for directive in directives {
+                let at = on_one_line(&directive.line.to_string());
+                writeln!(f, "# {at}\n  {} {}", directive.name, directive.value)?;
+            }
+            if section.id == "rrd" && number == last {
+                self.defaults_of_rrd(f)?;
+            }
+            writeln!(f, "}}")?;
         }
-        if section.id == "rrd" {
-            self.defaults_of_rrd(f)?;
-        }
-        writeln!(f, "}}")
+        Ok(())
     }
 }
 

@@ -323,11 +323,15 @@ impl Reader<'_> {
             .iter_mut()
             .find(|known| known.section.id == open.id);
         match known {
-            Some(known) => known.section.directives.extend(open.directives),
+            Some(SectionText { section, .. }) => {
+                section.directives.extend(open.directives);
+                section.ends.push(section.directives.len());
+            }
             None => self.document.sections.push(SectionText {
                 at: open.at,
                 section: Section {
                     id: open.id,
+                    ends: vec![open.directives.len()],
                     directives: open.directives,
                 },
             }),

@@ -94,7 +94,7 @@ fn section_changes<'a>(old: &'a [Section], new: &'a [Section]) -> impl Iterator<
         let section = sections.iter().find(|section| section.id == id)?;
         let lines = section.directives.iter();
         let lines = lines.map(|line| (&line.name, &line.value));
-        Some(lines.collect::<Vec<_>>())
+        Some((lines.collect::<Vec<_>>(), &section.ends))
     };
     let removed = old
         .iter()

@@ -3,14 +3,24 @@
 //! Strict, as only the export's own directives stand there: one that is unknown or repeated is an
 //! error.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use gmetad_core::plugin::{Directive, PluginError};
 use gmetad_core::source::HostPort;
+use gmetad_core::summary::SummaryFilter;
 
-use super::config::Config;
+use super::config::{Config, Section};
 use super::hint::meant;
 use super::reader::is_remark;
-use super::values;
+use super::rules;
+use super::values::{self, Fault};
 use super::words::split_value_mended;
+
+/// `HOST` or `HOST:PORT`. What is wrong is told in words.
+pub fn host_port(text: &str, default_port: u16) -> Result<HostPort, String> {
+    values::host_port(text, default_port).map_err(|fault| format!("\"{text}\" {fault}"))
+}
 
 /// A section of which some directives have been read.
 pub struct ExportSection<'a> {
@@ -23,12 +33,27 @@ impl Config {
     /// The section of the export of this id, if there is one.
     pub fn export_section(&self, id: &str) -> Option<ExportSection<'_>> {
         let section = self.section(id)?;
-        let directives = section.directives.iter();
-        Some(ExportSection {
+        Some(ExportSection::of(section, &section.directives))
+    }
+
+    /// Each section of the export of this id, for one that may have several.
+    pub fn export_sections(&self, id: &str) -> Vec<ExportSection<'_>> {
+        let of_section = |section| {
+            let blocks = Section::blocks(section);
+            blocks.map(move |block| ExportSection::of(section, block))
+        };
+        self.section(id).into_iter().flat_map(of_section).collect()
+    }
+}
+
+impl<'a> ExportSection<'a> {
+    fn of(section: &'a Section, directives: &'a [Directive]) -> ExportSection<'a> {
+        let directives = directives.iter();
+        ExportSection {
             id: &section.id,
             left: directives.filter(|it| !is_remark(&it.name)).collect(),
             known: Vec::new(),
-        })
+        }
     }
 }
 
@@ -39,9 +64,7 @@ impl ExportSection<'_> {
         name: &'static str,
         default_port: u16,
     ) -> Result<HostPort, PluginError> {
-        let server = self.value(name, |text| {
-            values::host_port(text, default_port).map_err(|fault| format!("\"{text}\" {fault}"))
-        })?;
+        let server = self.value(name, |text| host_port(text, default_port))?;
         server.ok_or_else(|| {
             PluginError::Failed(format!(
                 "section {} has no {name}; write {name} HOST or {name} HOST:PORT",
@@ -53,6 +76,68 @@ impl ExportSection<'_> {
     /// A word, or a text in quotes.
     pub fn text(&mut self, name: &'static str) -> Result<Option<String>, PluginError> {
         self.value(name, |text| Ok(text.to_owned()))
+    }
+
+    /// On or off.
+    pub fn toggle(&mut self, name: &'static str) -> Result<Option<bool>, PluginError> {
+        self.one(name, values::toggle)
+    }
+
+    /// Seconds, at least one.
+    pub fn seconds(&mut self, name: &'static str) -> Result<Option<Duration>, PluginError> {
+        self.one(name, values::client_time)
+    }
+
+    /// Megabytes, in bytes.
+    pub fn megabytes(&mut self, name: &'static str) -> Result<Option<usize>, PluginError> {
+        self.one(name, values::megabytes)
+    }
+
+    /// A path from the root.
+    pub fn path(&mut self, name: &'static str) -> Result<Option<PathBuf>, PluginError> {
+        self.one(name, values::path)
+    }
+
+    fn one<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&str) -> Result<T, Fault>,
+    ) -> Result<Option<T>, PluginError> {
+        self.value(name, |text| {
+            read(text).map_err(|fault| format!("\"{text}\" {fault}"))
+        })
+    }
+
+    /// Rules about names, in order: `include` or `exclude`, then names and `/expressions/`.
+    pub fn rules(&mut self, name: &'static str) -> Result<SummaryFilter, PluginError> {
+        let rules = self.each(name, rules::rules)?;
+        Ok(SummaryFilter {
+            rules: rules.into_iter().flatten().collect(),
+            ..SummaryFilter::default()
+        })
+    }
+
+    /// Reads a directive that may be repeated and takes several words.
+    pub fn each<T>(
+        &mut self,
+        name: &'static str,
+        mut read: impl FnMut(&[&str]) -> Result<T, String>,
+    ) -> Result<Vec<T>, PluginError> {
+        self.known.push(name);
+        let is_named = |it: &&Directive| it.name.eq_ignore_ascii_case(name);
+        let (named, left) = std::mem::take(&mut self.left)
+            .into_iter()
+            .partition(is_named);
+        self.left = left;
+        let named: Vec<&Directive> = named;
+        let read = |directive: &&Directive| {
+            let (words, mended) = split_value_mended(&directive.value);
+            let words: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+            mended
+                .map_or_else(|| read(&words), |mended| Err(mended.to_string()))
+                .map_err(|reason| error(directive, reason))
+        };
+        named.iter().map(read).collect()
     }
 
     /// Reads a directive that takes one value. `read` says what is wrong with it.

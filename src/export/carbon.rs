@@ -57,7 +57,7 @@ impl Export for Carbon {
         vec![Server { timeouts, ..server }]
     }
 
-    fn put(&self, update: &Update, links: &mut [Link]) {
+    fn put(&mut self, update: &Update, links: &mut [Link]) {
         for link in links {
             lines(&self.path, update, |line| link.put(line.as_bytes()));
         }
@@ -166,6 +166,7 @@ fn next_macro(text: &str) -> Option<(&str, Part, &str)> {
 mod tests {
     use super::*;
     use crate::testing::{EDGE_CASES, PLAIN, edge_cases, update_of};
+    use gmetad_core::plugin::Stamp;
 
     fn all(path: &Path, update: &Update) -> Vec<String> {
         let mut all = Vec::new();
@@ -229,6 +230,7 @@ mod tests {
         let xml = EDGE_CASES.replace("LOCALTIME=\"1795367147\"", "");
         let mut update = update_of(xml.as_bytes());
         update.now.epoch = 77;
+        update.stamp = Stamp::of(&update.node, update.now);
         assert!(all(&Path::new(None, None), &update)[0].ends_with(" 1.50 77\n"));
     }
 }

@@ -28,11 +28,11 @@ pub trait Export: Send + Sized + 'static {
     fn servers(&self) -> Vec<Server>;
 
     /// Puts an update's values into the links, which are in the order of the servers.
-    fn put(&self, update: &Update, links: &mut [Link]);
+    fn put(&mut self, update: &Update, links: &mut [Link]);
 
     /// All sources were summed up.
-    fn root(&mut self, root: &RootUpdate) {
-        let _ = root;
+    fn root(&mut self, root: &RootUpdate, links: &mut [Link]) {
+        let _ = (root, links);
     }
 }
 
@@ -107,9 +107,10 @@ fn is_configured<E: Export>(config: &Config) -> bool {
 
 fn plugin<E: Export>(config: &Config) -> Option<Box<dyn Plugin>> {
     let export = E::configured(config).transpose()?;
+    let servers = export.as_ref().map_or(0, |export| export.servers().len());
     Some(Box::new(ExportPlugin {
         export,
-        counters: Arc::default(),
+        counters: Arc::new(ExportCounters::of_servers(servers)),
         links: Vec::new(),
     }))
 }
@@ -156,9 +157,9 @@ impl<E: Export> Plugin for ExportPlugin<E> {
 
     fn start(&mut self) -> Result<(), PluginError> {
         let servers = self.export.as_ref().map_or_else(|_| Vec::new(), E::servers);
-        for server in servers {
+        for (slot, server) in servers.into_iter().enumerate() {
             let endpoint = server.endpoint.clone();
-            let link = Link::open(E::ID, server, &self.counters);
+            let link = Link::open(E::ID, server, &self.counters, slot);
             self.links.push(link.map_err(|cause| PluginError::System {
                 what: format!("the thread for {endpoint}"),
                 cause,
@@ -168,7 +169,7 @@ impl<E: Export> Plugin for ExportPlugin<E> {
     }
 
     fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
-        if let Ok(export) = &self.export {
+        if let Ok(export) = &mut self.export {
             export.put(update, &mut self.links);
             self.links.iter_mut().for_each(Link::hand_over);
         }
@@ -177,7 +178,8 @@ impl<E: Export> Plugin for ExportPlugin<E> {
 
     fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
         if let Ok(export) = &mut self.export {
-            export.root(root);
+            export.root(root, &mut self.links);
+            self.links.iter_mut().for_each(Link::hand_over);
         }
         Ok(())
     }
@@ -226,7 +228,7 @@ mod tests {
             vec![Server::new("toy: server", endpoint, Lines)]
         }
 
-        fn put(&self, update: &Update, links: &mut [Link]) {
+        fn put(&mut self, update: &Update, links: &mut [Link]) {
             let Some(cluster) = select::cluster(update) else {
                 return;
             };

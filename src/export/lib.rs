@@ -1,4 +1,4 @@
-//! What sends values on: the link to a server, and carbon, memcached and Riemann over it.
+//! What sends values on: the link to a server, and carbon, memcached, Riemann and remote write over it.
 //!
 //! Each is a plugin like any other. The plugin thread only puts values into a backlog; see [`link`].
 #![forbid(unsafe_code)]
@@ -7,6 +7,7 @@ mod carbon;
 mod export;
 pub mod link;
 mod memcached;
+mod remote_write;
 mod riemann;
 mod select;
 #[cfg(test)]
@@ -20,4 +21,5 @@ pub const EXPORTS: &[ListedExport] = &[
     ListedExport::of::<carbon::Carbon>(),
     ListedExport::of::<memcached::Memcached>(),
     ListedExport::of::<riemann::Riemann>(),
+    ListedExport::of::<remote_write::RemoteWrite>(),
 ];

@@ -51,7 +51,7 @@ impl Export for Memcached {
         self.servers.iter().map(server).collect()
     }
 
-    fn put(&self, update: &Update, links: &mut [Link]) {
+    fn put(&mut self, update: &Update, links: &mut [Link]) {
         let servers = links.len() as u32;
         let without_key = commands(update, self.with_cluster, |key, command| {
             links[server_of(key, servers)].put(command);

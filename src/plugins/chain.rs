@@ -678,6 +678,7 @@ mod tests {
                     line("a", "\"x\" y", 3),
                     line("b", "2", 4),
                 ],
+                ends: vec![3],
             }],
             ..Config::new("test")
         };

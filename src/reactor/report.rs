@@ -3,6 +3,7 @@
 //! Counts nothing itself: each figure is counted where it arises.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::clock::Clock;
 use super::shared::Shared;
@@ -73,7 +74,7 @@ impl Shared {
                 replaced: queue.replaced,
                 stalled: plugins.stalled(now),
             };
-            report.plugins = plugin_reports(plugins);
+            report.plugins = plugin_reports(plugins, (self.now.epoch.max(0) as u64) * 1000);
             report.alerts = plugins.alerts();
             report.files = plugins.rrd();
         }
@@ -182,7 +183,7 @@ fn rules_left_out(config: &Config) -> Vec<String> {
     lines.flatten().collect()
 }
 
-fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginStatus> {
+fn plugin_reports(plugins: &PluginHandle, now_ms: u64) -> Vec<PluginStatus> {
     let all = plugins.plugins();
     let mut files = Some(files(plugins, &all));
     let exports = plugins.exports();
@@ -192,7 +193,10 @@ fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginStatus> {
         plugin.output = if writes_files(plugin) {
             files.take()
         } else if plugin.file.is_none() {
-            exports.iter().find(|it| it.id == plugin.id).map(export)
+            exports
+                .iter()
+                .find(|it| it.id == plugin.id)
+                .map(|it| export(it, now_ms))
         } else {
             None
         };
@@ -206,7 +210,7 @@ fn plugin_reports(plugins: &PluginHandle) -> Vec<PluginStatus> {
         reports.push(PluginStatus {
             id: RRDCACHED.into(),
             name: RRDCACHED.into(),
-            output: Some(export(rrdcached)),
+            output: Some(export(rrdcached, now_ms)),
             ..writer.clone()
         });
     }
@@ -236,11 +240,12 @@ fn files(plugins: &PluginHandle, all: &[PluginStatus]) -> OutputReport {
         dropped: files.repeated + files.refused,
         waiting_bytes: files.held_bytes,
         failing: files.broken > 0,
+        ..OutputReport::default()
     }
 }
 
 /// What was sent to servers.
-fn export(export: &ExportStatus) -> OutputReport {
+fn export(export: &ExportStatus, now_ms: u64) -> OutputReport {
     OutputReport {
         sent: Tally {
             num: export.sent,
@@ -252,5 +257,10 @@ fn export(export: &ExportStatus) -> OutputReport {
         dropped: export.dropped,
         waiting_bytes: export.waiting_bytes,
         failing: export.failing,
+        retried: export.retried,
+        lag: match export.waiting_since_ms {
+            0 => Duration::ZERO,
+            since => Duration::from_millis(now_ms.saturating_sub(since)),
+        },
     }
 }

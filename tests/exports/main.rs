@@ -6,6 +6,7 @@
 #![cfg(all(feature = "export", feature = "rrd"))]
 
 mod beside_c;
+mod remote_write;
 mod rig;
 mod rrdcached;
 #[path = "../support/mod.rs"]

@@ -6,9 +6,11 @@
 // Each test program takes what it needs of this.
 #![allow(dead_code)]
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -107,12 +109,15 @@ pub fn promtool(page: &[u8]) -> String {
     said
 }
 
-/// A Prometheus on loopback that scrapes what it is told to.
+/// Samples of series, each written as `name{label="value",…}`: times in milliseconds, and values.
+pub type Samples = BTreeMap<String, Vec<(i64, f64)>>;
+
+/// A Prometheus on loopback that scrapes what it is told to, and takes what is written to it.
 pub struct Prometheus {
-    _process: Process,
-    address: SocketAddr,
+    process: Option<Process>,
+    port: u16,
     // Removed last, after the process has ended.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Prometheus {
@@ -126,46 +131,72 @@ impl Prometheus {
         std::fs::write(&conf, text).expect("our own folder");
         let (process, port) = start_listening("prometheus", || {
             let port = free_tcp_port();
-            let mut command = Command::new(program("prometheus"));
-            command
-                .arg(format!("--config.file={}", conf.display()))
-                .arg(format!(
-                    "--storage.tsdb.path={}",
-                    folder.path().join("data").display()
-                ))
-                .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-                .arg("--log.level=warn");
-            let log = folder.path().join("prometheus.log");
-            (Process::start(command, log), port)
+            (launch_prometheus(folder.path(), port), port)
         });
         Self {
-            _process: process,
-            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
-            _folder: folder,
+            process: Some(process),
+            port,
+            folder,
         }
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it with SIGKILL.
+    pub fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it again where it was.
+    pub fn start_again(&mut self) {
+        let (process, _) = start_listening("prometheus", || {
+            (launch_prometheus(self.folder.path(), self.port), self.port)
+        });
+        self.process = Some(process);
+    }
+
+    /// All samples of the last hours in series that this selects, without markers of staleness.
+    pub fn samples(&self, selector: &str) -> Samples {
+        let results = self.results(&format!("{selector}[3h]"));
+        let results = results.iter().map(|result| {
+            let values = result["values"].as_array().cloned().unwrap_or_default();
+            let samples = values.iter().filter_map(|sample| {
+                let millis = (sample[0].as_f64()? * 1000.0).round() as i64;
+                Some((millis, sample[1].as_str()?.parse().ok()?))
+            });
+            (series(&result["metric"]), samples.collect())
+        });
+        results.collect()
     }
 
     /// The results of a query, labels and value each.
     pub fn query(&self, query: &str) -> Vec<(Value, f64)> {
-        let mut target = "/api/v1/query?query=".to_owned();
-        for byte in query.bytes() {
-            let _ = write!(target, "%{byte:02x}");
-        }
-        // It closes when it is told to, and answers 1.0 without chunks.
-        let answer = request(self.address, &format!("GET {target} HTTP/1.0\r\n\r\n"));
-        if answer.code != 200 {
-            return Vec::new();
-        }
-        let answer = answer.json();
-        let results = answer["data"]["result"].as_array().cloned();
+        let results = self.results(query).into_iter();
         results
-            .unwrap_or_default()
-            .into_iter()
             .filter_map(|result| {
                 let value = result["value"][1].as_str()?.parse().ok()?;
                 Some((result["metric"].clone(), value))
             })
             .collect()
+    }
+
+    fn results(&self, query: &str) -> Vec<Value> {
+        let mut target = "/api/v1/query?query=".to_owned();
+        for byte in query.bytes() {
+            let _ = write!(target, "%{byte:02x}");
+        }
+        // It closes when it is told to, and answers 1.0 without chunks.
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let answer = request(address, &format!("GET {target} HTTP/1.0\r\n\r\n"));
+        if answer.code != 200 {
+            return Vec::new();
+        }
+        let answer = answer.json();
+        let results = answer["data"]["result"].as_array().cloned();
+        results.unwrap_or_default()
     }
 
     /// Waits until a query gives one number, and that one.
@@ -177,4 +208,32 @@ impl Prometheus {
             (last.len() == 1 && last[0].1 == expected).then_some(())
         });
     }
+}
+
+fn launch_prometheus(folder: &Path, port: u16) -> Process {
+    let mut command = Command::new(program("prometheus"));
+    command
+        .arg(format!(
+            "--config.file={}",
+            folder.join("prometheus.yml").display()
+        ))
+        .arg(format!(
+            "--storage.tsdb.path={}",
+            folder.join("data").display()
+        ))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .args(["--web.enable-remote-write-receiver", "--log.level=warn"]);
+    Process::start(command, folder.join("prometheus.log"))
+}
+
+/// A series as pages of metrics have it; values are shown as Rust does.
+fn series(metric: &Value) -> String {
+    let labels: BTreeMap<String, String> =
+        serde_json::from_value(metric.clone()).expect("labels are text");
+    let mut shown = Vec::new();
+    for (label, value) in labels.iter().filter(|(label, _)| *label != "__name__") {
+        shown.push(format!("{label}={value:?}"));
+    }
+    let name = labels.get("__name__").map_or("", String::as_str);
+    format!("{name}{{{}}}", shown.join(","))
 }

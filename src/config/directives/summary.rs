@@ -7,7 +7,8 @@ use crate::config::Config;
 use crate::draft::{Args, Draft, Known, Rows, known, row, rows};
 use crate::error::Problem;
 use crate::lists;
-use crate::values::{self, Fault, not_empty};
+use crate::rules::{self, Named, expression, looks_like_an_expression};
+use crate::values;
 use crate::written::{list, toggle, word};
 use gmetad_core::plugin::Location;
 use gmetad_core::summary::{Names, Pattern, SummaryFilter, SummaryRule, Verdict};
@@ -136,16 +137,13 @@ fn others(config: &Config) -> Rows {
     )
 }
 
-/// Characters of regular expressions that metric names rarely have.
-const MARKS_OF_EXPRESSIONS: [char; 6] = ['*', '^', '$', '|', '\\', '['];
-
 /// `summary_rule include|exclude NAME|/EXPRESSION/ …`
 fn rule(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
     let [first, words @ ..] = args.words else {
         lists::names(draft, args);
         return Ok(());
     };
-    let verdict = args.check(&first.text, verdict)?;
+    let verdict = args.check(&first.text, rules::verdict)?;
     if words.is_empty() {
         return Err(Problem::Incomplete {
             directive: args.known.name,
@@ -153,14 +151,9 @@ fn rule(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
         });
     }
     for word in words {
-        let text = args.check(&word.text, not_empty)?;
-        let names = match expression(&text) {
-            Some("") => args.check(&text, |_| Err(Fault::EmptyExpression))?,
-            Some(inner) => Names::With(pattern(args, &text, inner)?),
-            None if looks_like_an_expression(&text) => {
-                args.check(&text, |_| Err(Fault::BareExpression))?
-            }
-            None => Names::One(text),
+        let names = match args.check(&word.text, rules::names)? {
+            Named::One(name) => Names::One(name),
+            Named::Matching(inner) => Names::With(pattern(args, &word.text, &inner)?),
         };
         draft.summary_rule(SummaryRule { verdict, names }, args.at);
     }
@@ -169,7 +162,7 @@ fn rule(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
 
 /// `summary_default include|exclude`
 fn default(draft: &mut Draft, args: &Args<'_>) -> Result<(), Problem> {
-    draft.config.summary_filter.default = Some(args.one(verdict)?);
+    draft.config.summary_filter.default = Some(args.one(rules::verdict)?);
     Ok(())
 }
 
@@ -213,28 +206,12 @@ fn take(draft: &mut Draft, args: &Args<'_>) -> Result<(Vec<String>, Vec<Pattern>
     Ok((texts, patterns))
 }
 
-/// What stands between slashes.
-fn expression(word: &str) -> Option<&str> {
-    word.strip_prefix('/')?.strip_suffix('/')
-}
-
 fn pattern(args: &Args<'_>, word: &str, inner: &str) -> Result<Pattern, Problem> {
     Pattern::new(inner).map_err(|reason| Problem::Expression {
         directive: args.known.name,
         value: word.into(),
         reason,
     })
-}
-
-fn looks_like_an_expression(text: &str) -> bool {
-    text.contains(MARKS_OF_EXPRESSIONS)
-}
-
-fn verdict(text: &str) -> Result<Verdict, Fault> {
-    [Verdict::Include, Verdict::Exclude]
-        .into_iter()
-        .find(|verdict| verdict.to_string().eq_ignore_ascii_case(text))
-        .ok_or(Fault::Verdict)
 }
 
 impl Draft {

@@ -28,6 +28,10 @@ pub struct ExportCounters {
     pub last_ms: AtomicU64,
     /// Servers that failed at the newest attempt.
     pub failing: AtomicU64,
+    /// Values that were sent again.
+    pub retried: AtomicU64,
+    /// By server: since when its oldest values wait, in milliseconds since the epoch; 0: none wait.
+    pub waiting_since_ms: Box<[AtomicU64]>,
 }
 
 /// How an export does: its counters, read at one moment.
@@ -55,9 +59,21 @@ pub struct ExportStatus {
     pub last_ms: u64,
     /// Whether a server failed at the newest attempt.
     pub failing: bool,
+    /// Values that were sent again.
+    pub retried: u64,
+    /// Since when the oldest values wait, in milliseconds since the epoch; 0: none wait.
+    pub waiting_since_ms: u64,
 }
 
 impl ExportCounters {
+    /// Of an export that sends to so many servers.
+    pub fn of_servers(servers: usize) -> ExportCounters {
+        ExportCounters {
+            waiting_since_ms: (0..servers).map(|_| AtomicU64::new(0)).collect(),
+            ..ExportCounters::default()
+        }
+    }
+
     /// Counts values that a server refused, or that its protocol has no way to say.
     pub fn count_failed(&self, values: u64) {
         self.failed.fetch_add(values, Ordering::Relaxed);
@@ -84,6 +100,11 @@ impl ExportCounters {
             busy: Duration::from_micros(read(&self.busy_us)),
             last_ms: read(&self.last_ms),
             failing: read(&self.failing) > 0,
+            retried: read(&self.retried),
+            waiting_since_ms: (self.waiting_since_ms.iter().map(read))
+                .filter(|&since| since > 0)
+                .min()
+                .unwrap_or(0),
         }
     }
 }

@@ -11,6 +11,9 @@ use super::{Report, SourceState};
 /// The plugins that write RRD files, whose failures are told by file.
 const RRD: [&str; 2] = ["rrd", "rrdsummary"];
 
+/// Values that wait longer for a server which takes some: it is too slow.
+const SLOW_AFTER: Duration = Duration::from_secs(120);
+
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Fault {
@@ -68,6 +71,14 @@ pub enum Fault {
         id: String,
         /// Files, keys or the like that refused their last value.
         count: u64,
+    },
+    /// A server takes values more slowly than they come.
+    #[error("{id} takes values too slowly: the oldest wait for {} s", .lag.as_secs())]
+    Slow {
+        /// Which.
+        id: String,
+        /// How long the oldest values wait.
+        lag: Duration,
     },
     /// RRD files cannot be written.
     #[error("{count} RRD files cannot be written; the log says why")]
@@ -148,6 +159,11 @@ pub fn faults(report: &Report) -> Vec<Fault> {
     for (id, output) in report.outputs() {
         if output.failing && !RRD.contains(&id) {
             faults.push(Fault::Away { id: id.into() });
+        } else if output.lag >= SLOW_AFTER {
+            faults.push(Fault::Slow {
+                id: id.into(),
+                lag: output.lag,
+            });
         }
         if output.refusing > 0 {
             faults.push(Fault::Refused {
@@ -342,6 +358,12 @@ mod tests {
                     "{id} refuses 2 of the values it is sent; the log says why"
                 )],
             );
+            let slow = OutputReport {
+                lag: SLOW_AFTER,
+                ..OutputReport::default()
+            };
+            let told = format!("{id} takes values too slowly: the oldest wait for 120 s");
+            brings(|report| output(report, slow), &[&told]);
         }
     }
 

@@ -388,6 +388,22 @@ fn outputs(page: &mut Page, report: &Report) {
     for (id, output) in report.outputs() {
         page.sample(&[("plugin", id)], output.waiting_bytes);
     }
+    page.family(
+        "gmetad_output_retried_total",
+        Counter,
+        "Values that a server did not take, and that are sent again.",
+    );
+    for (id, output) in report.outputs() {
+        page.sample(&[("plugin", id)], output.retried);
+    }
+    page.family(
+        "gmetad_output_lag_seconds",
+        Gauge,
+        "How long the oldest values wait for their server.",
+    );
+    for (id, output) in report.outputs() {
+        page.sample(&[("plugin", id)], output.lag.as_secs_f64());
+    }
 }
 
 fn files(page: &mut Page, files: &RrdStatus) {

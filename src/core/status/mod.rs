@@ -180,6 +180,10 @@ pub struct OutputReport {
     pub waiting_bytes: u64,
     /// Whether the newest attempt failed.
     pub failing: bool,
+    /// Values that a server did not take, and that are sent again.
+    pub retried: u64,
+    /// How long the oldest values wait for their server.
+    pub lag: Duration,
 }
 
 /// Counters of RRD files since the start, and the state of their cache now. The writer fills it in,

@@ -252,6 +252,8 @@ fn plugin(object: &mut Object<'_>, plugin: &PluginStatus) {
             values.plain("dropped", output.dropped);
             values.plain("waitingBytes", output.waiting_bytes);
             values.plain("failing", output.failing);
+            values.plain("retried", output.retried);
+            values.plain("lagSeconds", output.lag.as_secs());
         });
     }
 }

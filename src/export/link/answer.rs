@@ -16,6 +16,8 @@ pub struct BatchAnswer {
     pub left_out: u32,
     /// Why it refused the first of them, in its words.
     pub reason: String,
+    /// Whether it takes no more over this connection.
+    pub closes: bool,
 }
 
 /// Receives at least one more byte, or fails.
@@ -38,9 +40,7 @@ impl<'a> AnswerReader<'a> {
         loop {
             let end = memchr::memchr(b'\n', self.received);
             if end.unwrap_or(self.received.len()) > limit {
-                let shown = SHOWN_BYTES.min(self.received.len());
-                let start = String::from_utf8_lossy(&self.received[..shown]).into_owned();
-                return Err(LinkError::Protocol(start));
+                return Err(LinkError::Protocol(self.start()));
             }
             if let Some(end) = end {
                 let line: Vec<u8> = self.received.drain(..=end).collect();
@@ -48,6 +48,41 @@ impl<'a> AnswerReader<'a> {
             }
             (self.more)(self.received)?;
         }
+    }
+
+    /// Reads up to and including `end`, `limit` bytes at most.
+    pub fn through(&mut self, end: &[u8], limit: usize) -> Result<Vec<u8>, LinkError> {
+        let mut looked_at = 0;
+        loop {
+            let found = memchr::memmem::find(&self.received[looked_at..], end);
+            let length = found.map_or(self.received.len(), |at| looked_at + at + end.len());
+            if length > limit {
+                return Err(LinkError::Protocol(self.start()));
+            }
+            if found.is_some() {
+                return Ok(self.received.drain(..length).collect());
+            }
+            looked_at = self.received.len().saturating_sub(end.len());
+            (self.more)(self.received)?;
+        }
+    }
+
+    /// Reads what comes until the connection ends, `limit` bytes at most.
+    pub fn rest(&mut self, limit: usize) -> Result<Vec<u8>, LinkError> {
+        while self.received.len() < limit {
+            match (self.more)(self.received) {
+                Ok(()) => {}
+                Err(LinkError::Closed) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.received.truncate(limit);
+        Ok(std::mem::take(self.received))
+    }
+
+    fn start(&self) -> String {
+        let shown = SHOWN_BYTES.min(self.received.len());
+        String::from_utf8_lossy(&self.received[..shown]).into_owned()
     }
 
     /// Reads exactly so many bytes. The caller bounds the number.

@@ -119,7 +119,7 @@ impl<'a> Connection<'a> {
         Ok(())
     }
 
-    /// Whether the server has closed its end. For servers that send nothing: anything received is
+    /// Whether the server has closed its end. Asked while no answer is due: anything received is
     /// thrown away.
     pub(super) fn is_closed(&mut self) -> bool {
         if matches!(self.socket, Socket::Udp(_)) {

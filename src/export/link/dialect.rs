@@ -20,6 +20,13 @@ pub trait Dialect: Send + Sync {
         out.extend_from_slice(batch.bytes());
     }
 
+    /// Writes what goes in front of a frame each time it is sent, such as a password that may change
+    /// while the frame waits. Called on the server's own thread, so it may read a file.
+    fn head(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), LinkError> {
+        let _ = (frame, out);
+        Ok(())
+    }
+
     /// Whether the server answers every frame.
     fn answers(&self) -> bool {
         false

@@ -1,6 +1,7 @@
 //! Why a server did not take a frame.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -29,6 +30,22 @@ pub enum LinkError {
     /// It answers what no server of its kind would.
     #[error("it sent an answer that is not of its protocol: {0}")]
     Protocol(String),
+    /// It answered that it takes nothing just now.
+    #[error("it does not take values now: {told}")]
+    Busy {
+        /// Its words.
+        told: String,
+        /// How long it wants to be left alone.
+        pause: Duration,
+    },
+    /// A file with a password or a token cannot be used.
+    #[error("{}: {reason}", .path.display())]
+    Secret {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The daemon is stopping and waits no longer.
     #[error("the daemon is stopping")]
     Stopping,

@@ -40,7 +40,7 @@ pub use pacing::{Backoff, Pacing};
 pub use refusals::{Target, target};
 use sender::Sender;
 pub use server::{BACKLOG_BYTES, Server};
-use thread::{Courier, Shared};
+use thread::{Courier, Shared, epoch_ms};
 
 /// How long servers may take for what is left when the daemon stops.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -54,25 +54,27 @@ pub struct Link {
     dialect: Arc<dyn Dialect>,
     batch: Batch,
     batch_bytes: usize,
+    batch_values: u32,
 }
 
 impl Link {
     /// Starts the server's thread, which connects once there is something to send. `id` is the
-    /// export's, for the log.
+    /// export's, for the log; `slot` is the server's place in its counters.
     pub fn open(
         id: &'static str,
         server: Server,
         counters: &Arc<ExportCounters>,
+        slot: usize,
     ) -> io::Result<Self> {
         let courier = Courier {
-            name: format!("{id} {}", server.endpoint),
+            name: (server.name.clone()).unwrap_or_else(|| format!("{id} {}", server.endpoint)),
             endpoint: server.endpoint.clone(),
             timeouts: server.timeouts,
             dialect: Arc::clone(&server.dialect),
         };
         let dialect = Arc::clone(&server.dialect);
-        let batch_bytes = server.batch_bytes;
-        let sender = Sender::new(server, Arc::clone(counters));
+        let (batch_bytes, batch_values) = (server.batch_bytes, server.batch_values);
+        let sender = Sender::new(server, Arc::clone(counters), slot);
         let shared = Arc::new(Shared::new(sender, Arc::clone(counters)));
         let theirs = Arc::clone(&shared);
         std::thread::Builder::new()
@@ -84,12 +86,14 @@ impl Link {
             dialect,
             batch: Batch::default(),
             batch_bytes,
+            batch_values,
         })
     }
 
     /// Adds a value, as the dialect writes one, to the batch. A batch that is full is handed over.
     pub fn put(&mut self, value: &[u8]) {
-        if !self.batch.has_room_for(value, self.batch_bytes) {
+        let is_full = self.batch.values() >= self.batch_values;
+        if is_full || !self.batch.has_room_for(value, self.batch_bytes) {
             self.hand_over();
         }
         self.batch.push(value);
@@ -105,7 +109,7 @@ impl Link {
         if self.batch.values() == 0 {
             return;
         }
-        self.shared.put(encoded(&self.batch, self.dialect.as_ref()));
+        (self.shared).put(encoded(&self.batch, self.dialect.as_ref()), epoch_ms());
         self.batch.clear();
     }
 }

@@ -73,6 +73,8 @@ pub(super) struct Sender {
     dropped: u64,
     remarks: Vec<Remark>,
     counters: Arc<ExportCounters>,
+    /// The server's place in the counters.
+    slot: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +103,7 @@ enum Health {
 }
 
 impl Sender {
-    pub(super) fn new(server: Server, counters: Arc<ExportCounters>) -> Sender {
+    pub(super) fn new(server: Server, counters: Arc<ExportCounters>, slot: usize) -> Sender {
         Sender {
             backlog: Backlog::new(server.limit_bytes),
             state: SenderState::Ready,
@@ -118,12 +120,13 @@ impl Sender {
             dropped: 0,
             remarks: Vec::new(),
             counters,
+            slot,
         }
     }
 
-    /// A frame is to be sent.
-    pub(super) fn put(&mut self, frame: Frame) {
-        self.change(|backlog| backlog.put(frame));
+    /// A frame is to be sent. The time is for what others are shown.
+    pub(super) fn put(&mut self, frame: Frame, epoch_ms: u64) {
+        self.change(|backlog| backlog.put(frame, epoch_ms));
     }
 
     /// The daemon stops: what is left is sent until `deadline`, and given up then or at the next
@@ -165,7 +168,8 @@ impl Sender {
         }
         let before = self.backlog.bytes();
         let frame = self.backlog.take().unwrap_or_default();
-        self.count_waiting(before);
+        // It waits until it is taken, so this is no change of since when.
+        add_difference(&self.counters.waiting_bytes, before, self.backlog.bytes());
         Step::Send(frame)
     }
 
@@ -194,13 +198,19 @@ impl Sender {
     /// A frame was sent, or was not.
     pub(super) fn sent(&mut self, frame: Frame, outcome: Outcome, now: Instant) {
         match outcome {
-            Outcome::Taken(answer) => self.taken(&frame, &answer, now),
+            Outcome::Taken(answer) => {
+                self.backlog.settle();
+                self.count_waiting(self.backlog.bytes());
+                self.taken(&frame, &answer, now);
+            }
             Outcome::WasClosed => {
                 self.connected = None;
                 self.state = SenderState::Ready;
                 self.change(|backlog| backlog.put_back(frame));
             }
             Outcome::Failed(error) => {
+                let values = u64::from(frame.values);
+                self.counters.retried.fetch_add(values, Ordering::Relaxed);
                 self.change(|backlog| backlog.put_back(frame));
                 self.failed(&error, now);
             }
@@ -262,7 +272,11 @@ impl Sender {
             });
         }
         self.tell_dropped(now);
-        self.state = SenderState::Paused(now + self.pacing.failed());
+        let pause = match error {
+            LinkError::Busy { pause, .. } => *pause,
+            _ => Duration::ZERO,
+        };
+        self.state = SenderState::Paused(now + self.pacing.failed().max(pause));
     }
 
     fn give_up(&mut self) {
@@ -326,6 +340,9 @@ impl Sender {
 
     fn count_waiting(&self, before: usize) {
         add_difference(&self.counters.waiting_bytes, before, self.backlog.bytes());
+        if let Some(since) = self.counters.waiting_since_ms.get(self.slot) {
+            since.store(self.backlog.since_ms(), Ordering::Relaxed);
+        }
     }
 
     fn set_health(&mut self, health: Health) {

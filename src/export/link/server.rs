@@ -38,8 +38,12 @@ pub struct Server {
     pub pacing: Box<dyn Pacing>,
     /// Bytes of values in a batch, before it is encoded; a larger value is a batch of its own.
     pub batch_bytes: usize,
+    /// Values in a batch.
+    pub batch_values: u32,
     /// Bytes that wait for it at most, encoded.
     pub limit_bytes: usize,
+    /// What the log calls it; `None`: by the export and where it listens.
+    pub name: Option<String>,
 }
 
 impl Server {
@@ -63,6 +67,8 @@ impl Server {
             dialect: Arc::new(dialect),
             pacing: Box::new(Backoff::default()),
             batch_bytes,
+            batch_values: u32::MAX,
+            name: None,
             limit_bytes: BACKLOG_BYTES,
         }
     }

@@ -73,6 +73,8 @@ enum Mood {
     Refuses,
     Away,
     Hangs,
+    /// Wants to be left alone for so many seconds.
+    Busy(u64),
     /// Anything, each time.
     Fickle,
 }
@@ -128,7 +130,7 @@ impl World {
         World {
             random,
             now: Instant::now(),
-            sender: Sender::new(server, Arc::clone(&counters)),
+            sender: Sender::new(server, Arc::clone(&counters), 0),
             counters,
             datagrams,
             answers,
@@ -193,6 +195,7 @@ impl World {
             Mood::Refuses,
             Mood::Away,
             Mood::Hangs,
+            Mood::Busy(self.random.u64(..100)),
             Mood::Fickle,
         ];
         moods[self.random.usize(..moods.len())]
@@ -205,7 +208,7 @@ impl World {
             self.next_value += 1;
         }
         let dialect = Numbers { answers: false };
-        self.sender.put(encoded(&batch, &dialect));
+        self.sender.put(encoded(&batch, &dialect), 1);
     }
 
     /// Does what the thread does, in no time or as long as a server makes it take.
@@ -291,7 +294,7 @@ impl World {
         let in_order = values.is_sorted() && values.len() == frame.values as usize;
         assert!(in_order, "{values:?}");
         let outcome = match self.behaviour() {
-            _ if !self.answers && self.random.u8(..20) == 0 => Outcome::WasClosed,
+            _ if self.random.u8(..20) == 0 => Outcome::WasClosed,
             Mood::Takes | Mood::Fickle => self.take(&values, false),
             Mood::Refuses => self.take(&values, true),
             Mood::Away => {
@@ -301,6 +304,10 @@ impl World {
                 }
                 Outcome::Failed(LinkError::Closed)
             }
+            Mood::Busy(secs) => Outcome::Failed(LinkError::Busy {
+                told: "503".into(),
+                pause: Duration::from_secs(secs),
+            }),
             Mood::Hangs => {
                 self.now += STALL;
                 let error = if self.is_over() {
@@ -314,6 +321,10 @@ impl World {
         match &outcome {
             Outcome::Taken(_) => self.settled += values.len() as u64,
             Outcome::WasClosed => self.connected_at = None,
+            Outcome::Failed(LinkError::Busy { pause, .. }) => {
+                self.note_failure();
+                self.quiet_until = Some(self.now + SHORTEST_PAUSE.max(*pause));
+            }
             Outcome::Failed(_) => self.note_failure(),
         }
         self.sender.sent(frame, outcome, self.now);
@@ -405,13 +416,13 @@ fn sender(dialect: Numbers) -> (Sender, Arc<ExportCounters>) {
     let counters = Arc::<ExportCounters>::default();
     let endpoint = Endpoint::Unix("/s".into());
     let server = Server::new("test_server", endpoint, dialect);
-    (Sender::new(server, Arc::clone(&counters)), counters)
+    (Sender::new(server, Arc::clone(&counters), 0), counters)
 }
 
 fn put(sender: &mut Sender, value: u32) {
     let mut batch = Batch::default();
     batch.push(&value.to_be_bytes());
-    sender.put(encoded(&batch, &Numbers { answers: false }));
+    sender.put(encoded(&batch, &Numbers { answers: false }), 1);
 }
 
 #[track_caller]
@@ -471,7 +482,7 @@ fn of_several_servers_one_that_fails_is_seen_whatever_the_others_do() {
     let mut senders = [0, 1].map(|_| {
         let endpoint = Endpoint::Unix("/s".into());
         let server = Server::new("test_server", endpoint, Numbers { answers: true });
-        Sender::new(server, Arc::clone(&counters))
+        Sender::new(server, Arc::clone(&counters), 0)
     });
     for (sender, result) in senders.iter_mut().zip([Err(LinkError::Closed), Ok(())]) {
         put(sender, 1);

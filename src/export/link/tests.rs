@@ -66,6 +66,7 @@ impl Dialect for Talking {
             refused,
             left_out: 0,
             reason,
+            ..BatchAnswer::default()
         })
     }
 }
@@ -113,7 +114,7 @@ impl Rig {
             batch_bytes,
             ..server(endpoint, dialect, limit_bytes)
         };
-        Link::open("test", server, &self.counters).unwrap()
+        Link::open("test", server, &self.counters, 0).unwrap()
     }
 
     fn status(&self) -> ExportStatus {
@@ -329,7 +330,7 @@ fn a_refusal_is_an_answer_and_holds_nothing_up() {
         batch_bytes: 10,
         ..server(Endpoint::Unix(rig.path.clone()), Talking, 10_000)
     };
-    let mut link = Link::open("test", server, &rig.counters).unwrap();
+    let mut link = Link::open("test", server, &rig.counters, 0).unwrap();
     let server = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         for _ in 0..50 {

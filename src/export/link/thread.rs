@@ -10,6 +10,7 @@ use super::answer::BatchAnswer;
 use super::batch::Frame;
 use super::connection::{Connection, Endpoint, IsOver, Timeouts};
 use super::dialect::Dialect;
+use super::error::LinkError;
 use super::sender::{Outcome, Sender, Step};
 use gmetad_core::status::ExportCounters;
 
@@ -48,8 +49,8 @@ impl Shared {
         &self.counters
     }
 
-    pub(super) fn put(&self, frame: Frame) {
-        self.lock().sender.put(frame);
+    pub(super) fn put(&self, frame: Frame, epoch_ms: u64) {
+        self.lock().sender.put(frame, epoch_ms);
         self.changed.notify_all();
     }
 
@@ -140,10 +141,15 @@ impl Courier {
             Some(connection) => self.carry(connection, &frame),
             None => Outcome::WasClosed,
         };
-        if let Outcome::Taken(_) = outcome {
+        let (was_taken, stays_open) = match &outcome {
+            Outcome::Taken(answer) => (true, !answer.closes),
+            Outcome::WasClosed | Outcome::Failed(_) => (false, false),
+        };
+        if was_taken {
             let last = &shared.counters.last_ms;
             last.store(epoch_ms(), Ordering::Relaxed);
-        } else {
+        }
+        if !stays_open {
             *connection = None;
         }
         let now = Instant::now();
@@ -151,19 +157,28 @@ impl Courier {
     }
 
     fn carry(&self, connection: &mut Connection<'_>, frame: &Frame) -> Outcome {
-        let answers = self.dialect.answers();
         // A server that ended while there was nothing to send would swallow the first frame.
-        if !answers && connection.is_closed() {
+        if connection.is_closed() {
             return Outcome::WasClosed;
         }
-        let answer = connection.send(&frame.bytes).and_then(|()| {
-            if answers {
+        let answer = self.write(connection, frame).and_then(|()| {
+            if self.dialect.answers() {
                 connection.answer(|reader| self.dialect.answer(reader, frame))
             } else {
                 Ok(BatchAnswer::default())
             }
         });
         answer.map_or_else(Outcome::Failed, Outcome::Taken)
+    }
+
+    fn write(&self, connection: &mut Connection<'_>, frame: &Frame) -> Result<(), LinkError> {
+        let mut bytes = Vec::new();
+        self.dialect.head(frame, &mut bytes)?;
+        if bytes.is_empty() {
+            return connection.send(&frame.bytes);
+        }
+        bytes.extend_from_slice(&frame.bytes);
+        connection.send(&bytes)
     }
 
     fn log_remarks(&self, shared: &Shared) {
@@ -175,7 +190,7 @@ impl Courier {
 }
 
 /// Milliseconds since the epoch; 0 for a clock set before it.
-fn epoch_ms() -> u64 {
+pub(super) fn epoch_ms() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.unwrap_or_default().as_millis() as u64
 }

@@ -174,13 +174,13 @@ impl Export for Riemann {
         }]
     }
 
-    fn put(&self, update: &Update, links: &mut [Link]) {
+    fn put(&mut self, update: &Update, links: &mut [Link]) {
         for link in links {
             self.events(update, |event| link.put(event));
         }
     }
 
-    fn root(&mut self, root: &RootUpdate) {
+    fn root(&mut self, root: &RootUpdate, _: &mut [Link]) {
         self.gridname = Arc::clone(&root.gridname);
     }
 }
@@ -226,10 +226,10 @@ impl Dialect for Framed {
         }
         Ok(BatchAnswer {
             refused: (0..frame.values).collect(),
-            left_out: 0,
             reason: msg
                 .error
                 .unwrap_or_else(|| "it does not say why".to_string()),
+            ..BatchAnswer::default()
         })
     }
 
@@ -368,7 +368,7 @@ mod tests {
             present: Arc::default(),
             invented: gmetad_core::plugin::Invented::default(),
         };
-        riemann.root(&root);
+        riemann.root(&root, &mut []);
         assert_eq!(grid(&riemann).as_deref(), Some("renamed"));
     }
 

@@ -149,6 +149,7 @@ mod tests {
             .map(|id| Section {
                 id: id.into(),
                 directives: Vec::new(),
+                ends: vec![0],
             })
             .into();
         remove(&mut config);

@@ -89,7 +89,7 @@ impl RrdcachedClient {
             refusals: self.refusals.clone(),
         };
         let server = Server::new("rrdcached_address", endpoint, dialect);
-        let link = Link::open(ID, server, &self.counters);
+        let link = Link::open(ID, server, &self.counters, 0);
         self.link = Some(link.map_err(|cause| PluginError::System {
             what: format!("the thread for {}", self.address),
             cause,

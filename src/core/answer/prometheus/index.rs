@@ -77,7 +77,7 @@ fn each_sample(cluster: &Cluster, now: Mono, mut each: impl FnMut(u32, DefId)) {
 }
 
 /// Whether the host still counts as up. The document that said so may be old.
-pub(super) fn is_up_now(host: &Host, cluster: &Cluster, now: Mono) -> bool {
+pub fn is_up_now(host: &Host, cluster: &Cluster, now: Mono) -> bool {
     let age = i64::from(now.secs_since(host.received));
     host.up
         && is_up(

@@ -2,6 +2,7 @@
 //!
 //! No values here: those of the daemon are in `status`, those of hosts in `scrape`.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::Write;
 
@@ -9,8 +10,12 @@ mod index;
 mod name;
 mod scrape;
 
-pub use name::{FamilyName, Kind};
+pub use index::is_up_now;
+pub use name::{CLUSTER, FamilyName, HOST, HOST_UP, Kind, METRIC};
 pub use scrape::Scrape;
+
+/// Stands for a NUL.
+const NUL_SYMBOL: &str = "\u{2400}";
 
 /// The Content-Type.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -28,6 +33,15 @@ pub fn push_family(out: &mut Vec<u8>, name: &str, kind: Kind, help: &str) {
     out.push(b'\n');
 }
 
+/// A label's value as text. Some readers stop at a NUL; this has the symbol for it instead.
+pub fn label_text(value: &str) -> Cow<'_, str> {
+    if value.contains('\0') {
+        value.replace('\0', NUL_SYMBOL).into()
+    } else {
+        value.into()
+    }
+}
+
 /// Appends a label's value, escaped, without quotes.
 pub fn push_label_value(out: &mut Vec<u8>, value: &str) {
     push_escaped(out, value, true);
@@ -41,8 +55,7 @@ fn push_escaped(out: &mut Vec<u8>, text: &str, quotes: bool) {
             b'\\' => b"\\\\",
             b'\n' => b"\\n",
             b'"' if quotes => b"\\\"",
-            // Some readers stop at a NUL. This is the symbol for it.
-            0 => "\u{2400}".as_bytes(),
+            0 => NUL_SYMBOL.as_bytes(),
             _ => continue,
         };
         out.extend_from_slice(&bytes[from..at]);

@@ -1,8 +1,20 @@
-//! The Prometheus name and type of a Ganglia metric.
+//! The Prometheus name and type of a Ganglia metric, and the labels of its series.
 //!
 //! Knows no values.
 
 use crate::model::{MetricDef, Slope};
+
+/// Which hosts are up. Without the prefix `ganglia_`, so that no metric of a host has this name.
+pub const HOST_UP: &str = "gmetad_host_up";
+
+/// The label with the cluster's name.
+pub const CLUSTER: &str = "cluster";
+
+/// The label with the host's name.
+pub const HOST: &str = "host";
+
+/// The label with the metric's own name, where the family's name does not give it.
+pub const METRIC: &str = "metric";
 
 /// The prefix of every metric of a host.
 const PREFIX: &str = "ganglia_";
@@ -74,9 +86,12 @@ impl FamilyName {
         }
     }
 
-    /// Whether the family's name alone gives the metric's name.
-    pub fn is_plain(family: &str, metric: &str) -> bool {
-        family.strip_prefix(PREFIX) == Some(metric)
+    /// Whether a label gives the metric's own name, so that no two metrics become one series. `mixed`:
+    /// metrics of several names share the family.
+    pub fn has_metric_label(family: &str, metric: &str, mixed: bool) -> bool {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        let is_plain = family.strip_prefix(PREFIX) == Some(metric);
+        !is_plain && (mixed || !metric.bytes().all(fits))
     }
 }
 

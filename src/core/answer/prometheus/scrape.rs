@@ -4,10 +4,11 @@
 //! cluster that is being written.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::sync::Arc;
 
 use super::index::{Index, host_of, is_up_now};
-use super::name::{FamilyName, Kind};
+use super::name::{CLUSTER, FamilyName, HOST, HOST_UP, Kind, METRIC};
 use super::{push_family, push_label_value};
 use crate::answer::walk::Body;
 use crate::model::{Cluster, DefId, MetricDef, Node, Now, Snapshot, parse_number};
@@ -19,8 +20,6 @@ const PLANNED_A_SLICE: usize = 4096;
 /// Most metrics read between two writes.
 const METRICS_A_SLICE: usize = 200_000;
 
-/// Which hosts are up. Without the prefix `ganglia_`, so that no metric of a host has this name.
-const HOST_UP: &str = "gmetad_host_up";
 const HOST_UP_HELP: &str = "Whether the host was heard of in time; only then it has other samples.";
 
 /// Written while there is no sample yet, so that the client sees progress.
@@ -315,22 +314,19 @@ impl Body for Scrape {
 fn sample_start(family: &str, cluster: &Cluster) -> Vec<u8> {
     let mut start = Vec::with_capacity(64 + cluster.name.len());
     start.extend_from_slice(family.as_bytes());
-    start.extend_from_slice(b"{cluster=\"");
+    // Writing to memory does not fail.
+    let _ = write!(start, "{{{CLUSTER}=\"");
     push_label_value(&mut start, &cluster.name);
-    start.extend_from_slice(b"\",host=\"");
+    let _ = write!(start, "\",{HOST}=\"");
     start
 }
 
-/// A sample from the name of its host to its value. If the family's name does not give the metric's
-/// own name, a label does, so that no two metrics become one series.
+/// A sample from the name of its host to its value.
 fn sample_end(family: &Family, metric: &str) -> Vec<u8> {
     let mut end = b"\"".to_vec();
-    let told = family.mixed
-        || !metric
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    if told && !FamilyName::is_plain(&family.name, metric) {
-        end.extend_from_slice(b",metric=\"");
+    if FamilyName::has_metric_label(&family.name, metric, family.mixed) {
+        // Writing to memory does not fail.
+        let _ = write!(end, ",{METRIC}=\"");
         push_label_value(&mut end, metric);
         end.push(b'"');
     }

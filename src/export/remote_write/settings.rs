@@ -1,0 +1,180 @@
+//! One section `remote_write` of gmetad.conf.
+//!
+//! Settings only.
+
+use std::time::Duration;
+
+use super::labels::OWN;
+use super::protocol::Login;
+use super::url::{self, Url};
+use crate::link::BACKLOG_BYTES;
+use gmetad_config::ExportSection;
+use gmetad_core::plugin::PluginError;
+use gmetad_core::summary::SummaryFilter;
+
+/// Port of a URL without one.
+const HTTP_PORT: u16 = 80;
+
+/// Samples of a request, if nothing else is configured.
+const BATCH_SAMPLES: u32 = 2_000;
+
+/// Most samples of a request.
+const MOST_BATCH_SAMPLES: u32 = 100_000;
+
+/// How long a store may take, if nothing else is configured.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Headers that are ours.
+const OWN_HEADERS: [&str; 8] = [
+    "Host",
+    "Connection",
+    "Content-Length",
+    "Content-Type",
+    "Content-Encoding",
+    "Transfer-Encoding",
+    "X-Prometheus-Remote-Write-Version",
+    "Expect",
+];
+
+/// A store, and what it gets.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `url`.
+    pub url: Url,
+    /// `name`: what the log calls it.
+    pub name: Option<String>,
+    /// `header`s.
+    pub headers: Vec<(String, String)>,
+    /// `bearer_token_file`, or `username` and `password_file`.
+    pub login: Login,
+    /// `external_label`s.
+    pub external: Vec<(String, String)>,
+    /// Rules about `metrics`.
+    pub metrics: SummaryFilter,
+    /// Rules about `hosts`.
+    pub hosts: SummaryFilter,
+    /// `summaries`.
+    pub summaries: bool,
+    /// `timeout`.
+    pub timeout: Duration,
+    /// `batch_samples`.
+    pub batch_samples: u32,
+    /// `backlog_mb`.
+    pub backlog_bytes: usize,
+}
+
+impl Settings {
+    /// Reads a section.
+    pub fn read(mut section: ExportSection<'_>) -> Result<Settings, PluginError> {
+        let url = section.value("url", |text| {
+            let (authority, path) = url::split(text)?;
+            let place = gmetad_config::host_port(authority, HTTP_PORT)?;
+            Ok(Url {
+                place,
+                authority: authority.into(),
+                path: path.into(),
+            })
+        })?;
+        let name = section.text("name")?;
+        let headers = section.each("header", header)?;
+        let login = login(&mut section)?;
+        let external = section.each("external_label", external_label)?;
+        let mut names: Vec<&String> = external.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        let mut pairs = names.iter().zip(names.iter().skip(1));
+        if let Some((twice, _)) = pairs.find(|(one, next)| one == next) {
+            let told = format!("section remote_write sets external_label {twice} twice");
+            return Err(PluginError::Failed(told));
+        }
+        let metrics = section.rules("metrics")?;
+        let hosts = section.rules("hosts")?;
+        let summaries = section.toggle("summaries")?;
+        let timeout = section.seconds("timeout")?;
+        let batch_samples = section.value("batch_samples", batch_samples)?;
+        let backlog_bytes = section.megabytes("backlog_mb")?;
+        section.finish()?;
+        let url = url.ok_or_else(|| {
+            let told = "section remote_write has no url; write url \"http://HOST:PORT/PATH\"";
+            PluginError::Failed(told.into())
+        })?;
+        Ok(Settings {
+            url,
+            name,
+            headers,
+            login,
+            external,
+            metrics,
+            hosts,
+            summaries: summaries.unwrap_or(true),
+            timeout: timeout.unwrap_or(TIMEOUT),
+            batch_samples: batch_samples.unwrap_or(BATCH_SAMPLES),
+            backlog_bytes: backlog_bytes.unwrap_or(BACKLOG_BYTES),
+        })
+    }
+}
+
+fn batch_samples(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok();
+    number
+        .filter(|number| (1..=MOST_BATCH_SAMPLES).contains(number))
+        .ok_or_else(|| format!("\"{text}\" is not a number from 1 to {MOST_BATCH_SAMPLES}"))
+}
+
+/// `header NAME VALUE`
+fn header(words: &[&str]) -> Result<(String, String), String> {
+    let [name, value] = words else {
+        return Err("takes a name and a value in quotes".into());
+    };
+    let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(format!("\"{name}\" is not the name of a header"));
+    }
+    if OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+        return Err(format!("{name} is set by gmetad"));
+    }
+    if name.eq_ignore_ascii_case("Authorization") {
+        let told = "passwords and tokens stand in files; use bearer_token_file, or username and \
+                    password_file";
+        return Err(told.into());
+    }
+    if !value.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return Err(format!(
+            "the value of {name} has characters outside of ASCII"
+        ));
+    }
+    Ok(((*name).into(), (*value).into()))
+}
+
+/// `external_label NAME VALUE`
+fn external_label(words: &[&str]) -> Result<(String, String), String> {
+    let [name, value] = words else {
+        return Err("takes a name and a value".into());
+    };
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    if !name.bytes().all(is_word)
+        || !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+    {
+        let told = "is not a label's name; give letters, digits and \"_\", no digit first";
+        return Err(format!("\"{name}\" {told}"));
+    }
+    if OWN.contains(name) {
+        return Err(format!(
+            "{name} is a label of gmetad's own; give another name"
+        ));
+    }
+    Ok(((*name).into(), (*value).into()))
+}
+
+fn login(section: &mut ExportSection<'_>) -> Result<Login, PluginError> {
+    let token = section.path("bearer_token_file")?;
+    let (user, password) = (section.text("username")?, section.path("password_file")?);
+    let wrong = |told: &str| Err(PluginError::Failed(format!("section remote_write {told}")));
+    match (token, user, password) {
+        (None, None, None) => Ok(Login::None),
+        (Some(file), None, None) => Ok(Login::Bearer(file)),
+        (None, Some(user), Some(_)) if user.contains(':') => wrong("has a username with a colon"),
+        (None, Some(user), Some(file)) => Ok(Login::Basic(user, file)),
+        (None, _, _) => wrong("needs username and password_file together"),
+        (Some(_), _, _) => wrong("has bearer_token_file and a username; use one of them"),
+    }
+}

@@ -1,0 +1,43 @@
+//! The URL that values are sent to.
+//!
+//! Only what a request needs: where to connect, the path, and the name of the host.
+
+use gmetad_core::source::HostPort;
+
+/// A URL of plain HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Url {
+    /// Where to connect.
+    pub place: HostPort,
+    /// Host and port as they are written, for the header `Host`.
+    pub authority: String,
+    /// From the first slash on, with the question.
+    pub path: String,
+}
+
+/// Splits a URL into host and port, and path. An error says what to write.
+pub fn split(text: &str) -> Result<(&str, &str), String> {
+    let wrong = |reason: &str| Err(format!("\"{text}\" {reason}"));
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return wrong("is not a URL; write http://HOST:PORT/PATH");
+    };
+    if scheme.eq_ignore_ascii_case("https") {
+        return wrong("needs TLS, which this gmetad does not have; use http:// to a proxy near by");
+    }
+    if !scheme.eq_ignore_ascii_case("http") {
+        return wrong("is not of HTTP; write http://HOST:PORT/PATH");
+    }
+    let is_sound = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '#' | '\\');
+    if !rest.chars().all(is_sound) {
+        return wrong("has characters that a URL cannot have; write them as %20");
+    }
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if authority.contains('@') {
+        return Err("a URL has no place for a password; use username and password_file".into());
+    }
+    if !path.starts_with('/') {
+        return wrong("has no path; stores take values at /api/v1/write or the like");
+    }
+    Ok((authority, path))
+}
