@@ -1,6 +1,6 @@
 //! What the store must show, worked out the simple way: everything anew after each change.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use gmetad_core::model::{Cluster, Mono, Node, Snapshot, Summary};
 
@@ -54,7 +54,7 @@ pub struct Model {
     /// By cluster: who brought it first, of those that bring it.
     firsts: BTreeMap<String, usize>,
     /// By cluster and host: who brought it first, of those that bring it.
-    owners: HashMap<(String, String), usize>,
+    owners: BTreeMap<String, BTreeMap<String, usize>>,
 }
 
 /// What the sums must be.
@@ -176,19 +176,25 @@ impl Model {
             owners,
         } = self;
         firsts.retain(|cluster, first| sources[*first].clusters.contains_key(cluster));
-        owners.retain(|(cluster, host), owner| sources[*owner].brings(cluster, host));
+        owners.retain(|cluster, hosts| {
+            hosts.retain(|host, owner| sources[*owner].brings(cluster, host));
+            !hosts.is_empty()
+        });
         for (at, source) in sources.iter().enumerate() {
             for cluster in source.clusters.keys() {
                 firsts.entry(cluster.clone()).or_insert(at);
             }
         }
         for (cluster, &first) in firsts.iter() {
+            let owners = owners.entry(cluster.clone()).or_default();
             let others = (0..sources.len()).filter(|at| *at != first);
             for at in std::iter::once(first).chain(others) {
                 let hosts = sources[at].clusters.get(cluster);
                 let fresh = hosts.into_iter().flatten().filter(|(_, it)| it.is_fresh);
                 for (host, _) in fresh {
-                    owners.entry((cluster.clone(), host.clone())).or_insert(at);
+                    if !owners.contains_key(host) {
+                        owners.insert(host.clone(), at);
+                    }
                 }
             }
         }
@@ -209,10 +215,11 @@ impl Model {
     fn shown<'a>(&'a self, cluster: &'a str) -> BTreeMap<&'a str, (usize, &'a Host)> {
         let mut shown: BTreeMap<&str, (usize, &Host)> = BTreeMap::new();
         let any_up = self.of_name(cluster).any(|(at, _)| self.sources[at].is_up);
+        let owners = self.owners.get(cluster);
         for (at, hosts) in self.of_name(cluster) {
             for (name, host) in hosts {
                 let rank = |at: usize, host: &Host| {
-                    let owner = self.owners.get(&(cluster.to_owned(), name.clone()));
+                    let owner = owners.and_then(|owners| owners.get(name));
                     (
                         self.sources[at].is_up || !any_up,
                         host.is_fresh,
