@@ -320,7 +320,11 @@ impl World {
         };
         match &outcome {
             Outcome::Taken(_) => self.settled += values.len() as u64,
-            Outcome::WasClosed => self.connected_at = None,
+            Outcome::WasClosed => {
+                self.connected_at = None;
+                // Nothing was sent, so that there is nothing to read.
+                self.burst.pop_back();
+            }
             Outcome::Failed(LinkError::Busy { pause, .. }) => {
                 self.note_failure();
                 self.quiet_until = Some(self.now + SHORTEST_PAUSE.max(*pause));
