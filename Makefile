@@ -34,7 +34,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Where rustup puts cargo, for a shell that was opened before it did.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: replay check help build release plugins python-host install-python-host test features lint-features soak demo bench pictures lint fmt deps install uninstall clean
+.PHONY: replay check help build release plugins python-host install-python-host test features lint-features soak demo bench pictures lint fmt deps install uninstall deb deb-test dist clean
 
 help: ## list what can be done
 	@echo 'make …'
@@ -152,6 +152,15 @@ uninstall: ## remove what install put there: not the data, and no file that was 
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(notdir $(DOCS)))
 	@$(INSTALL_ETC) uninstall all
 	@rmdir $(DESTDIR)$(PYTHONHOSTDIR) $(DESTDIR)$(DOCDIR) $(dir $(DESTDIR)$(RECORD)) 2>/dev/null || true
+
+deb: $(TARGET)/release/gmetad ## make a Debian package of the release: target/gmetad-rs_*.deb
+	@packaging/deb/build.sh $(TARGET)
+
+deb-test: deb ## install, update, remove and purge it in a throw-away root (as root, with mmdebstrap)
+	@packaging/deb/test.sh "$$(ls -t $(TARGET)/gmetad-rs_*.deb | head -n 1)"
+
+dist: ## make a source archive that builds without a network: target/gmetad-VERSION.tar.gz
+	@CARGO='$(CARGO)' contrib/dist.sh $(TARGET)
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 failed=0
 if command -v shellcheck >/dev/null; then
     # Every file that begins as a shell script does.
-    mapfile -t scripts < <(grep -rlE '^#! ?/(usr/)?bin/(env )?(ba)?sh' .ci contrib | sort)
+    mapfile -t scripts < <(grep -rlE '^#! ?/(usr/)?bin/(env )?(ba)?sh' .ci contrib packaging | sort)
+    scripts+=(packaging/alpine/APKBUILD)
     shellcheck "${scripts[@]}" || failed=1
     # What OpenRC runs defines, and uses, what shellcheck cannot see.
     shellcheck --shell=sh --exclude=SC2034 contrib/openrc/gmetad || failed=1

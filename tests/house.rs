@@ -397,3 +397,85 @@ fn lints_keep_clocks_files_sockets_and_threads_out_of_the_core_and_the_pages() {
         "the lint is on"
     );
 }
+
+/// The licence and the name of each crate of others that is in the binary, or makes code of it.
+fn linked() -> BTreeSet<(String, String)> {
+    let text = cargo(&[
+        "metadata",
+        "--offline",
+        "--locked",
+        "--format-version",
+        "1",
+        "--filter-platform",
+        "x86_64-unknown-linux-gnu",
+    ]);
+    let metadata: Value = serde_json::from_str(&text).expect("JSON");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let packages: BTreeMap<String, &Value> = (metadata["packages"].as_array().expect("packages"))
+        .iter()
+        .map(|package| (text(&package["id"]), package))
+        .collect();
+    let nodes: BTreeMap<String, &Value> = (metadata["resolve"]["nodes"].as_array().expect("nodes"))
+        .iter()
+        .map(|node| (text(&node["id"]), node))
+        .collect();
+    let is_root = |package: &&Value| package["name"] == "gmetad";
+    let root = packages
+        .values()
+        .copied()
+        .find(is_root)
+        .expect("the daemon");
+    let mut open = vec![text(&root["id"])];
+    let mut seen = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        for dependency in nodes[&id]["deps"].as_array().expect("dependencies") {
+            let kinds = dependency["dep_kinds"].as_array().expect("kinds");
+            // Neither for tests nor for build scripts.
+            if kinds.iter().any(|kind| kind["kind"].is_null()) {
+                open.push(text(&dependency["pkg"]));
+            }
+        }
+        seen.insert(id.clone());
+        open.retain(|id| !seen.contains(id));
+    }
+    seen.iter()
+        .map(|id| packages[id])
+        .filter(|package| !package["source"].is_null())
+        .map(|package| (text(&package["license"]), text(&package["name"])))
+        .collect()
+}
+
+/// Whether a licence of each part joined by AND is among those.
+fn is_allowed(expression: &str, allowed: &BTreeSet<&str>) -> bool {
+    expression.split(" AND ").all(|part| {
+        let part = part.trim_matches(['(', ')']);
+        part.split(" OR ")
+            .flat_map(|one| one.split('/'))
+            .any(|one| allowed.contains(one))
+    })
+}
+
+#[test]
+fn licences_of_what_is_linked_are_listed_and_allowed() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).expect(path);
+    let (deny, page) = (read("deny.toml"), read("docs/LICENSES.md"));
+    let (_, list) = deny.split_once("\nallow = [").expect("a list");
+    let list = list.split(']').next().expect("its end");
+    let allowed: BTreeSet<&str> = list.split('"').skip(1).step_by(2).collect();
+    assert!(is_allowed("(MIT OR GPL-3.0) AND ISC", &allowed));
+    assert!(!is_allowed("MIT AND GPL-3.0", &allowed));
+    let rows: BTreeMap<&str, &str> = page
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("| ")?
+                .strip_suffix(" |")?
+                .split_once(" | `")
+        })
+        .collect();
+    for (licence, name) in linked() {
+        assert!(is_allowed(&licence, &allowed), "{name} is under {licence}");
+        let listed = rows.get(licence.as_str()).copied().unwrap_or_default();
+        let is_listed = listed.split(", ").any(|it| it.trim_matches('`') == name);
+        assert!(is_listed, "docs/LICENSES.md: {name} under {licence}");
+    }
+}
