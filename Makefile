@@ -34,7 +34,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Where rustup puts cargo, for a shell that was opened before it did.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: replay check help build release plugins python-host install-python-host test features lint-features soak demo bench pictures lint fmt deps install uninstall deb deb-test dist clean
+.PHONY: replay check help build release plugins python-host install-python-host test features lint-features soak demo demo-remote bench pictures lint fmt deps install uninstall deb deb-test dist clean
 
 help: ## list what can be done
 	@echo 'make …'
@@ -76,6 +76,11 @@ demo: ## install what it needs, build, run a real gmond and gmetad over it (DEMO
 	@contrib/deps.sh build demo
 	$(CARGO) build
 	@contrib/demo.sh $(TARGET)/debug/gmetad
+
+demo-remote: ## the same, and every value sent on to a real Prometheus, which is asked for load_one
+	@contrib/deps.sh build demo-remote
+	$(CARGO) build
+	@contrib/demo-remote.sh $(TARGET)/debug/gmetad
 
 bench: ## measure it beside C gmetad, and the core alone (an hour; the machine should be idle)
 	@contrib/deps.sh build test

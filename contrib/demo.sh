@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs a real gmond on loopback and gmetad over it, says where to ask, shows each poll in a line.
-# Usage: contrib/demo.sh [GMETAD]; DEMO_SECONDS=N ends it by itself after N seconds.
+# Usage: contrib/demo.sh [GMETAD]; DEMO_SECONDS=N ends it by itself after N seconds. DEMO_CONFIGURATION
+# is appended to gmetad's.
 # Ctrl-C ends both and leaves nothing behind.
 set -euo pipefail
 
@@ -136,6 +137,7 @@ xml_port 0
 interactive_port 0
 rrd_rootdir "$folder/rrds"
 setuid off
+${DEMO_CONFIGURATION-}
 CONF
 "$gmetad" -f -d 3 -c "$folder/gmetad.conf" 2> >(tee "$folder/gmetad.log" >&2) &
 gmetad_pid=$!

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what is missing of what gmetad's build, tests and demo need, and says what that is.
-# Usage: contrib/deps.sh [build] [test] [demo]
+# Usage: contrib/deps.sh [build] [test] [demo] [demo-remote]
 set -euo pipefail
 
 say() { printf 'deps: %s\n' "$*" >&2; }
@@ -21,7 +21,8 @@ for part in "${@:-build}"; do
             wanted+=(chromium chromium-driver)
             ;;
         demo) wanted+=(ganglia-monitor netcat-openbsd rrdtool) ;;
-        *) say "no such part: $part (build, test, demo)"; exit 64 ;;
+        demo-remote) wanted+=(ganglia-monitor netcat-openbsd rrdtool prometheus) ;;
+        *) say "no such part: $part (build, test, demo, demo-remote)"; exit 64 ;;
     esac
 done
 
