@@ -112,8 +112,10 @@ pub fn promtool(page: &[u8]) -> String {
 /// Samples of series, each written as `name{label="value",…}`: times in milliseconds, and values.
 pub type Samples = BTreeMap<String, Vec<(i64, f64)>>;
 
-/// A Prometheus on loopback that scrapes what it is told to, and takes what is written to it.
+/// A Prometheus on loopback that scrapes what it is told to, and takes what is written to it; or a
+/// VictoriaMetrics, which answers the same queries.
 pub struct Prometheus {
+    launch: fn(&Path, u16) -> Process,
     process: Option<Process>,
     port: u16,
     // Removed last, after the process has ended.
@@ -129,11 +131,22 @@ impl Prometheus {
             "global:\n  scrape_interval: 1s\n  scrape_timeout: 1s\nscrape_configs:\n{jobs}"
         );
         std::fs::write(&conf, text).expect("our own folder");
-        let (process, port) = start_listening("prometheus", || {
+        Self::launch(folder, launch_prometheus)
+    }
+
+    /// Starts a VictoriaMetrics.
+    pub fn victoria() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        Self::launch(folder, launch_victoria)
+    }
+
+    fn launch(folder: TempDir, launch: fn(&Path, u16) -> Process) -> Self {
+        let (process, port) = start_listening("the store", || {
             let port = free_tcp_port();
-            (launch_prometheus(folder.path(), port), port)
+            (launch(folder.path(), port), port)
         });
         Self {
+            launch,
             process: Some(process),
             port,
             folder,
@@ -152,8 +165,8 @@ impl Prometheus {
 
     /// Starts it again where it was.
     pub fn start_again(&mut self) {
-        let (process, _) = start_listening("prometheus", || {
-            (launch_prometheus(self.folder.path(), self.port), self.port)
+        let (process, _) = start_listening("the store", || {
+            ((self.launch)(self.folder.path(), self.port), self.port)
         });
         self.process = Some(process);
     }
@@ -224,6 +237,19 @@ fn launch_prometheus(folder: &Path, port: u16) -> Process {
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .args(["--web.enable-remote-write-receiver", "--log.level=warn"]);
     Process::start(command, folder.join("prometheus.log"))
+}
+
+fn launch_victoria(folder: &Path, port: u16) -> Process {
+    let mut command = Command::new(program("victoria-metrics"));
+    command
+        .arg(format!(
+            "-storageDataPath={}",
+            folder.join("data").display()
+        ))
+        .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
+        .args(["-search.latencyOffset=1ms", "-search.disableCache"])
+        .args(["-memory.allowedBytes=64MB", "-loggerLevel=ERROR"]);
+    Process::start(command, folder.join("victoria.log"))
 }
 
 /// A series as pages of metrics have it; values are shown as Rust does.
