@@ -21,6 +21,10 @@ settings=$(cd "$work/$name" && "$cargo" vendor --locked vendor 2>"$work/log") ||
     cat "$work/log" >&2
     exit 1
 }
+if [[ $settings != *vendored-sources* ]]; then
+    echo "dist: cargo vendor has not said how its folder is used" >&2
+    exit 1
+fi
 printf '\n%s\n\n[net]\noffline = true\n' "$settings" >>"$work/$name/.cargo/config.toml"
 tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct "$commit")" \
     -C "$work" -c "$name" | gzip -9n >"$out/$name.tar.gz"
