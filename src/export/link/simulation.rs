@@ -224,7 +224,7 @@ impl World {
         match step {
             Step::Wait(time) => {
                 let longest = Duration::from_secs(400);
-                let random = self.random.u64(..longest.as_millis() as u64);
+                let random = self.random.u64(1..longest.as_millis() as u64);
                 let news = Duration::from_millis(random);
                 let time = time.unwrap_or(news);
                 assert!(time > Duration::ZERO, "to wait is not to spin");
