@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use gmetad_core::client::Limits;
 use gmetad_core::condition::Condition;
-use gmetad_core::ingest::ParseSettings;
+use gmetad_core::ingest::{self, ParseSettings};
 use gmetad_core::plugin::Directive;
 use gmetad_core::source::{HostPort, SourceConfig};
 use gmetad_core::summary::SummaryFilter;
@@ -70,6 +70,10 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// Clusters and grids that only these sources may bring.
     pub source_clusters: Vec<SourceClusters>,
+    /// Limits of a source's documents.
+    pub documents: ingest::Limits,
+    /// `max_queue_mb`: bytes of updates that may be held back for the plugins.
+    pub queue_bytes: usize,
     /// Name of the grid that all clusters are in.
     pub gridname: String,
     /// URL of this grid's web interface.
@@ -131,6 +135,8 @@ impl Config {
             path: None,
             sources: Vec::new(),
             source_clusters: Vec::new(),
+            documents: ingest::Limits::default(),
+            queue_bytes: 1 << 30,
             gridname: "unspecified".into(),
             authority: format!("http://{host_name}/ganglia/"),
             scalable: true,
@@ -166,6 +172,7 @@ impl Config {
             scalable: self.scalable,
             lower_case_hosts: !self.case_sensitive_hostnames,
             filter: Arc::new(self.summary_filter.clone()),
+            limits: self.documents,
             ..ParseSettings::default()
         }
     }

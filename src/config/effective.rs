@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::config::{AlertConfig, Config, ExportConfig};
 use super::directives::polls::{self, DATA_SOURCE};
-use super::directives::{exports, runs, serves, stores, summary};
+use super::directives::{exports, limits, runs, serves, stores, summary};
 use super::draft::{Known, Rows, Shown, rows};
 use gmetad_core::source::SourceConfig;
 
@@ -22,6 +22,7 @@ impl fmt::Display for Effective<'_> {
         sources(f, &config.sources)?;
         let of_sources = polls::DIRECTIVES.iter().filter(|it| it.name != DATA_SOURCE);
         directives(f, config, of_sources)?;
+        directives(f, config, limits::DIRECTIVES)?;
         writeln!(f, "serves:")?;
         directives(f, config, serves::DIRECTIVES)?;
         directives(f, config, summary::DIRECTIVES)?;

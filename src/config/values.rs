@@ -159,6 +159,18 @@ pub enum Fault {
     /// Not an amount of unsent bytes.
     #[error("is not a size; give kilobytes from 16 to 65536")]
     Kilobytes,
+    /// Not a size of what a source brings.
+    #[error("is not a size; give megabytes from 1 to 65536")]
+    SourceMegabytes,
+    /// Not a number of things in a document.
+    #[error("is not a limit; give a number from 1 to 16777216")]
+    Most,
+    /// Not a length of a tag.
+    #[error("is not a length of a tag; give bytes from 1024 to 1048576")]
+    TagBytes,
+    /// Not a depth of elements.
+    #[error("is not a limit; give a number of elements inside each other, from 8 to 1024")]
+    Nesting,
     /// An empty value.
     #[error("is empty; give a value, or remove the line")]
     Empty,
@@ -351,6 +363,41 @@ pub(super) fn kilobytes(text: &str) -> Result<u32, Fault> {
     match digits(text) {
         Some(kilobytes @ 16..=65_536) => Ok((kilobytes as u32) << 10),
         _ => Err(Fault::Kilobytes),
+    }
+}
+
+/// Megabytes of what a source brings, as bytes. Its values are numbered with 32 bits, and 64 GB hold
+/// fewer.
+pub(super) fn source_megabytes(text: &str) -> Result<usize, Fault> {
+    let bytes = match digits(text) {
+        Some(megabytes @ 1..=65_536) => usize::try_from(megabytes << 20).ok(),
+        _ => None,
+    };
+    bytes.ok_or(Fault::SourceMegabytes)
+}
+
+/// How many of something a document may have.
+pub(super) fn most(text: &str) -> Result<usize, Fault> {
+    match digits(text) {
+        Some(number @ 1..=16_777_216) => Ok(number as usize),
+        _ => Err(Fault::Most),
+    }
+}
+
+/// The longest tag, in bytes. A gmond's are below 2 KB.
+pub(super) fn tag_bytes(text: &str) -> Result<usize, Fault> {
+    match digits(text) {
+        Some(bytes @ 1024..=1_048_576) => Ok(bytes as usize),
+        _ => Err(Fault::TagBytes),
+    }
+}
+
+/// How deep elements may be nested: an EXTRA_ELEMENT of a cluster in a grid in a gmetad's own is 8
+/// deep.
+pub(super) fn nesting(text: &str) -> Result<usize, Fault> {
+    match digits(text) {
+        Some(depth @ 8..=1024) => Ok(depth as usize),
+        _ => Err(Fault::Nesting),
     }
 }
 
@@ -703,6 +750,30 @@ mod tests {
         }
         for bad in ["15", "65537"] {
             assert_eq!(kilobytes(bad), Err(Fault::Kilobytes), "{bad}");
+        }
+    }
+
+    #[test]
+    fn limits_of_documents_have_their_edges() {
+        assert_eq!(source_megabytes("1"), Ok(1 << 20));
+        assert_eq!(source_megabytes("65536"), Ok(64 << 30));
+        assert_eq!(most("1"), Ok(1));
+        assert_eq!(most("16777216"), Ok(1 << 24));
+        assert_eq!(tag_bytes("1024"), Ok(1024));
+        assert_eq!(tag_bytes("1048576"), Ok(1 << 20));
+        assert_eq!(nesting("8"), Ok(8));
+        assert_eq!(nesting("1024"), Ok(1024));
+        for bad in ["0", "65537", "1.5", "x"] {
+            assert_eq!(source_megabytes(bad), Err(Fault::SourceMegabytes), "{bad}");
+        }
+        for bad in ["0", "16777217", "-1"] {
+            assert_eq!(most(bad), Err(Fault::Most), "{bad}");
+        }
+        for bad in ["1023", "1048577", "64k"] {
+            assert_eq!(tag_bytes(bad), Err(Fault::TagBytes), "{bad}");
+        }
+        for bad in ["7", "1025"] {
+            assert_eq!(nesting(bad), Err(Fault::Nesting), "{bad}");
         }
     }
 

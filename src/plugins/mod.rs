@@ -52,6 +52,7 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
     if config.plugins_dir.is_some() {
         loader::watch();
     }
+    let queue_bytes = config.queue_bytes;
     let config = config.clone();
     let chain = move |status: &Arc<Status>| {
         let (mut plugins, left_out) = loader::load_all(&config, &|file| match file {
@@ -63,7 +64,8 @@ pub fn start(config: &Config, waker: Waker) -> io::Result<PluginHandle> {
         plugins.extend(built_in);
         Chain::new(&config, plugins, &left_out, Arc::clone(status))
     };
-    start_chain(chain, (files.server, files.history), counters, waker)
+    let readers = (files.server, files.history);
+    start_chain(queue_bytes, chain, readers, counters, waker)
 }
 
 /// Whether RRD files are written, by the built-in plugins or by a plugin in a file.
@@ -94,6 +96,7 @@ fn counted(count: usize, what: &str) -> String {
 }
 
 fn start_chain(
+    queue_bytes: usize,
     chain: impl FnOnce(&Arc<Status>) -> Chain + Send + 'static,
     (server, reader): (RrdcachedServer, HistoryReader),
     counters: Arc<RrdCounters>,
@@ -122,6 +125,11 @@ fn start_chain(
         histories,
     };
     Ok(PluginHandle::new(
-        sender, channels, status, counters, thread,
+        queue_bytes,
+        sender,
+        channels,
+        status,
+        counters,
+        thread,
     ))
 }

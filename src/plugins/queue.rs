@@ -25,9 +25,7 @@ pub(super) const CHANNEL_EVENTS: usize = 128;
 /// them long ago, so nothing else bounds their memory.
 const CHANNEL_BYTES: usize = 64 << 20;
 
-/// Bytes of snapshots held back at most, unless one alone has more, and their number at most: a
-/// source could name its clusters differently in each document.
-const HELD_BACK_BYTES: usize = 1 << 30;
+/// Snapshots held back at most: a source could name its clusters differently in each document.
 const HELD_BACK_EVENTS: usize = 1 << 16;
 
 /// Approximate size of one metric's sum.
@@ -89,8 +87,10 @@ enum Key {
 }
 
 /// Events that did not fit into the channel, oldest first.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct HeldBack {
+    /// `max_queue_mb`: bytes of snapshots held back at most, unless one alone has more.
+    most_bytes: usize,
     by_age: BTreeMap<u64, Event>,
     age_of: HashMap<Key, u64>,
     next: u64,
@@ -100,6 +100,17 @@ struct HeldBack {
 }
 
 impl HeldBack {
+    fn new(most_bytes: usize) -> HeldBack {
+        HeldBack {
+            most_bytes,
+            by_age: BTreeMap::new(),
+            age_of: HashMap::new(),
+            next: 0,
+            bytes: 0,
+            gone: Vec::new(),
+        }
+    }
+
     /// Adds an event, in the place of an older one with its key. Returns how many were dropped, that
     /// one included.
     fn put(&mut self, event: Event) -> u64 {
@@ -108,7 +119,7 @@ impl HeldBack {
         self.next += u64::from(age == next);
         let mut gone = u64::from(self.insert(age, event));
         while self.by_age.len() > HELD_BACK_EVENTS
-            || (self.bytes > HELD_BACK_BYTES && self.by_age.len() > 1)
+            || (self.bytes > self.most_bytes && self.by_age.len() > 1)
         {
             if !self.drop_oldest() {
                 break;
@@ -209,6 +220,7 @@ pub struct PluginHandle {
 
 impl PluginHandle {
     pub(super) fn new(
+        most_bytes: usize,
         sender: SyncSender<Event>,
         channels: Channels,
         status: Arc<Status>,
@@ -221,7 +233,7 @@ impl PluginHandle {
             status,
             rrd,
             thread: Some(thread),
-            held_back: HeldBack::default(),
+            held_back: HeldBack::new(most_bytes),
             replaced: 0,
             watched: None,
             stopping: false,
@@ -549,7 +561,7 @@ mod tests {
         let files = rrd::parts(&Config::new("test"), &Arc::default());
         let readers = (files.server, files.history);
         Rig {
-            handle: start_chain(chain, readers, Arc::default(), waker).unwrap(),
+            handle: start_chain(1 << 30, chain, readers, Arc::default(), waker).unwrap(),
             seen,
             go,
             woken,
@@ -656,6 +668,7 @@ mod tests {
         let status = Arc::new(Status::default());
         let (sender, events) = sync_channel(CHANNEL_EVENTS);
         let mut handle = PluginHandle::new(
+            CHANNEL_BYTES,
             sender,
             Channels::closed(),
             status,
@@ -671,7 +684,8 @@ mod tests {
 
     #[test]
     fn a_source_that_names_its_clusters_otherwise_each_time_fills_no_memory() {
-        let mut held = HeldBack::default();
+        const MOST_BYTES: usize = 64 << 20;
+        let mut held = HeldBack::new(MOST_BYTES);
         let names = |held: &HeldBack| {
             let nodes = held.by_age.values().map(|event| match event {
                 Event::Node(update) => update.node.name().to_owned(),
@@ -679,7 +693,7 @@ mod tests {
             });
             nodes.collect::<Vec<_>>()
         };
-        let quarter = |name: &str| Event::Node(sized(name, HELD_BACK_BYTES / 4));
+        let quarter = |name: &str| Event::Node(sized(name, MOST_BYTES / 4));
         let gone: u64 = (0..9).map(|at| held.put(quarter(&at.to_string()))).sum();
         assert_eq!(
             (gone, names(&held)),
@@ -691,7 +705,7 @@ mod tests {
             "the older one of its kind, and no other"
         );
         assert_eq!(held.put(Event::Stop), 0);
-        let all = Event::Node(sized("all", HELD_BACK_BYTES));
+        let all = Event::Node(sized("all", MOST_BYTES));
         assert_eq!(held.put(all), 4);
         assert_eq!(names(&held), ["Stop", "all"], "one alone always finds room");
         let small = |at: usize| Event::Node(update("s", &at.to_string(), 0));

@@ -574,3 +574,25 @@ fn a_disk_that_does_not_answer_is_said_and_stops_nothing() {
         gmetad.log()
     );
 }
+
+#[test]
+fn limits_of_documents_hold_and_are_raised_at_a_reload() {
+    let (folder, fake) = (folder(), fake("c", 3));
+    let with = |limit: &str| format!("write_rrds off\n{}{limit}\n", source("s", 1, &fake));
+    let gmetad = Gmetad::start(folder.path(), &with("max_source_hosts 2"));
+    let line = gmetad.wait_for_line("source \"s\" is down");
+    assert!(
+        line.contains("the number of hosts at byte") && line.contains("exceeds the limit of 2"),
+        "{line}"
+    );
+    assert_eq!(hosts(&gmetad.document()), 0);
+    let back = "source \"s\" answers for the first time";
+    reload(&gmetad, &folder, &with("max_source_hosts 3"), back);
+    wait_until("all hosts", || hosts(&gmetad.document()) == 3);
+    reload(
+        &gmetad,
+        &folder,
+        &with("max_source_hosts 3\nmax_tag_bytes 1024\nmax_queue_mb 8"),
+        "max_queue_mb",
+    );
+}

@@ -39,6 +39,7 @@ pub const LIMITS: Limits = Limits {
     hosts: 200,
     names: 100,
     bytes: 2 << 20,
+    ..Limits::DEFAULT
 };
 
 /// Definitions of metrics, at most: each document brings the same few.

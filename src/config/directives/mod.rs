@@ -5,6 +5,7 @@
 use super::draft::{Known, Place};
 
 pub(super) mod exports;
+pub(super) mod limits;
 pub(super) mod polls;
 pub(super) mod runs;
 pub(super) mod serves;
@@ -18,6 +19,7 @@ const DIRECTORY: &str = "a directory";
 fn all() -> impl Iterator<Item = &'static Known> {
     [
         polls::DIRECTIVES,
+        limits::DIRECTIVES,
         serves::DIRECTIVES,
         summary::DIRECTIVES,
         stores::DIRECTIVES,

@@ -7,7 +7,7 @@ use quick_xml::events::BytesStart;
 
 use super::attributes::{age, each_attribute, signed, unsigned};
 use super::build::{ClusterHead, HostHead};
-use super::settings::{MAX_EXTRA, MAX_EXTRA_BYTES};
+use super::settings::Limits;
 use crate::model::{DEFAULT_SOURCE, HostInfo, MetricFields, SummaryBuilder, Via, grid_id};
 
 /// How C gmetad reads a missing text attribute.
@@ -105,7 +105,7 @@ impl MetricDraft {
     }
 
     /// Adds what an EXTRA_ELEMENT tag says, if its metric has room for it.
-    pub fn add_extra(&mut self, tag: &BytesStart<'_>, damage: &mut u64) {
+    pub fn add_extra(&mut self, tag: &BytesStart<'_>, limits: &Limits, damage: &mut u64) {
         let mut pair = (String::new(), String::new());
         each_attribute(tag, damage, |key, val, _| match key {
             "NAME" => val.clone_into(&mut pair.0),
@@ -113,7 +113,7 @@ impl MetricDraft {
             _ => {}
         });
         self.extra_bytes += pair.0.len() + pair.1.len();
-        if self.fields.extra.len() < MAX_EXTRA && self.extra_bytes <= MAX_EXTRA_BYTES {
+        if self.fields.extra.len() < limits.extra && self.extra_bytes <= limits.tag_bytes {
             self.fields.extra.push(pair);
         } else {
             *damage += 1;

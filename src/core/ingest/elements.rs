@@ -12,7 +12,7 @@ use super::document::{Document, ParseError, Previous};
 use super::drafts::{GridDraft, MetricDraft, cluster_head, host_head, numbers_of_hosts};
 use super::nodes::{Nodes, NodesEnding};
 use super::scan::Husk;
-use super::settings::{MAX_DEPTH, ParseSettings};
+use super::settings::ParseSettings;
 use crate::model::latin1::from_latin1;
 use crate::model::{
     Contributors, DefTable, Grid, GridIdentity, Mono, Node, Number, Rubbish, SmallText,
@@ -229,8 +229,9 @@ impl Elements {
             self.scopes.push(Scope::GangliaXml);
             return Ok(false);
         }
-        if self.scopes.len() >= MAX_DEPTH {
-            return Err(self.limit("the nesting of elements", MAX_DEPTH as u64));
+        let limit = self.settings.limits.depth;
+        if self.scopes.len() >= limit {
+            return Err(self.limit("the nesting of elements", limit as u64));
         }
         Ok(true)
     }
@@ -431,14 +432,18 @@ impl Elements {
     fn start_cluster(&mut self, tag: &BytesStart<'_>) -> Result<Scope, ParseError> {
         let head = cluster_head(tag, &mut self.document.damage);
         let filter = Arc::clone(&self.settings.filter);
+        let names = self.settings.limits.names;
+        let rubbish = &mut self.document.rubbish;
         if let Some(grid) = self.grids.first() {
+            self.nodes.forget_above(names, &grid.name, rubbish);
             // Clusters inside a grid below are only summed, one after the other.
             self.cluster = Some(self.nodes.open_below(&grid.name, head, filter));
             return Ok(Scope::Cluster);
         }
+        self.nodes.forget_above(names, &head.name, rubbish);
         self.check_room_for_node(&head.name)?;
         self.cluster = self.nodes.open(head, filter);
-        let names = self.settings.limits.names / CARRIED_NAMES_SHARE;
+        let names = names / CARRIED_NAMES_SHARE;
         Ok(match &mut self.cluster {
             Some(cluster) => {
                 cluster.carry_at_most(names);
@@ -500,7 +505,8 @@ impl Elements {
     }
 
     fn extra_element(&mut self, tag: &BytesStart<'_>) -> Scope {
-        self.draft.add_extra(tag, &mut self.document.damage);
+        let limits = &self.settings.limits;
+        self.draft.add_extra(tag, limits, &mut self.document.damage);
         Scope::Leaf
     }
 

@@ -18,4 +18,4 @@ mod tests;
 
 pub use document::{Document, ParseError, Previous};
 pub use parse::Parser;
-pub use settings::{Limits, MAX_DOCUMENT_BYTES, MAX_TAG_BYTES, ParseSettings};
+pub use settings::{Limits, ParseSettings};

@@ -80,6 +80,18 @@ impl Nodes {
         self.by_name.contains_key(name)
     }
 
+    /// Forgets what is known of a cluster or grid that comes now, if that is more names than the
+    /// limit, which was higher then. So comparing is held to the limit as reading is.
+    pub fn forget_above(&mut self, most_names: usize, name: &str, rubbish: &mut Rubbish) {
+        let known = self.vocabularies.get(name);
+        if known.is_none_or(|known| known.name_count() <= most_names) {
+            return;
+        }
+        if let Some(known) = self.vocabularies.remove(name) {
+            known.discard(rubbish);
+        }
+    }
+
     /// The builder of a cluster, to be given back with `close`. `None`: the name is a grid's.
     pub fn open(
         &mut self,

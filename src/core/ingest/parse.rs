@@ -13,7 +13,7 @@ use super::document::{Document, ParseError, Previous};
 use super::elements::Elements;
 use super::fast::{self, Fast};
 use super::scan::{Scan, mend};
-use super::settings::{MAX_DOCUMENT_BYTES, MAX_TAG_BYTES, ParseSettings};
+use super::settings::{Limits, ParseSettings};
 use crate::model::{DefTable, Mono, Rubbish, Vocabulary};
 
 /// Bytes first joined to a tag that began in an earlier piece.
@@ -25,6 +25,7 @@ pub struct Parser {
     elements: Elements,
     /// Whether METRICs are compared first.
     fast: bool,
+    limits: Limits,
     /// An unfinished tag; if it is too large, only its end that needs another look.
     pending: Vec<u8>,
     /// How far the last piece's end was looked through.
@@ -59,6 +60,7 @@ impl Parser {
     pub fn new(settings: Arc<ParseSettings>, previous: Previous) -> Parser {
         Parser {
             fast: settings.fast,
+            limits: settings.limits,
             elements: Elements::new(settings, previous),
             pending: Vec::new(),
             unfinished: Unfinished::Nothing,
@@ -76,8 +78,9 @@ impl Parser {
     ) -> Result<(), ParseError> {
         self.elements.set_now(now);
         self.bytes += bytes.len() as u64;
-        if self.bytes > MAX_DOCUMENT_BYTES {
-            return Err(self.elements.limit("the document", MAX_DOCUMENT_BYTES));
+        let limit = self.limits.document_bytes;
+        if self.bytes > limit {
+            return Err(self.elements.limit("the document", limit));
         }
         let rest = self.finish_pending(bytes, table)?;
         let read = self.read(rest, table)?;
@@ -109,6 +112,15 @@ impl Parser {
             self.pending = pending;
         }
         Ok(bytes)
+    }
+
+    /// Checks the bytes of a packed document that arrived: they need not unpack to anything.
+    pub(crate) fn check_packed(&self, bytes: u64) -> Result<(), ParseError> {
+        let limit = self.limits.document_bytes;
+        if bytes > limit {
+            return Err(self.elements.limit("the packed document", limit));
+        }
+        Ok(())
     }
 
     /// Bytes kept of an unfinished tag.
@@ -229,13 +241,14 @@ impl Parser {
         if !self.fast {
             return None;
         }
+        let tag_bytes = self.limits.tag_bytes;
         let cluster = self.elements.cluster_of_open_host()?;
         match fast::metric(cluster, bytes) {
-            Fast::Hit(len, id, tn, val) if len <= MAX_TAG_BYTES => {
+            Fast::Hit(len, id, tn, val) if len <= tag_bytes => {
                 cluster.metric(id, tn, val);
                 Some(Step::Read(len))
             }
-            Fast::More if bytes.len() < MAX_TAG_BYTES => Some(Step::Unfinished(0)),
+            Fast::More if bytes.len() < tag_bytes => Some(Step::Unfinished(0)),
             _ => None,
         }
     }
@@ -263,9 +276,10 @@ impl Parser {
         }
         self.elements.set_offset(offset);
         // The limit holds for the tag, not for how much of it happens to be there.
-        let most = &bytes[..bytes.len().min(MAX_TAG_BYTES)];
+        let limit = self.limits.tag_bytes;
+        let most = &bytes[..bytes.len().min(limit)];
         let Some(tag) = scan.tag(most) else {
-            if bytes.len() < MAX_TAG_BYTES {
+            if bytes.len() < limit {
                 self.unfinished = Unfinished::Tag { scan, seen };
                 return Ok(Step::Unfinished(0));
             }

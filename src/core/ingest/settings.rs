@@ -7,27 +7,12 @@ use std::sync::Arc;
 use crate::model::GridIdentity;
 use crate::summary::SummaryFilter;
 
-/// Most bytes of one document.
-pub const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
-
-/// Most bytes of one tag; those of a gmond are below 2 KB. A larger one costs its element, not the
-/// document. A larger comment or declaration costs nothing.
-pub const MAX_TAG_BYTES: usize = 64 << 10;
-
-/// Deepest nesting of elements.
-pub(super) const MAX_DEPTH: usize = 64;
-
-/// Most EXTRA_ELEMENTs of one metric.
-pub(super) const MAX_EXTRA: usize = 256;
-
-/// Most bytes of the names and values of one metric's EXTRA_ELEMENTs: a metric is written in one
-/// step.
-pub(super) const MAX_EXTRA_BYTES: usize = 64 << 10;
-
 /// Limits per document. A peer that exceeds one is no gmond. They also bound the time of work that
 /// is done for a whole source at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// Bytes of the document, as it arrives and unpacked.
+    pub document_bytes: u64,
     /// Clusters and grids.
     pub nodes: usize,
     /// Hosts of all clusters together.
@@ -37,16 +22,34 @@ pub struct Limits {
     pub names: usize,
     /// Approximate memory of what was read: hosts, values, and the definitions of each cluster.
     pub bytes: usize,
+    /// Bytes of one tag, with its names and values; those of a gmond are below 2 KB. A larger one
+    /// costs its element, not the document. A larger comment or declaration costs nothing. The names
+    /// and values of one metric's EXTRA_ELEMENTs may have as many together: a metric is written in
+    /// one step.
+    pub tag_bytes: usize,
+    /// EXTRA_ELEMENTs of one metric; more are left out.
+    pub extra: usize,
+    /// Nesting of elements.
+    pub depth: usize,
+}
+
+impl Limits {
+    /// Unless configured.
+    pub const DEFAULT: Limits = Limits {
+        document_bytes: 1 << 30,
+        nodes: 1 << 14,
+        hosts: 1 << 18,
+        names: 1 << 18,
+        bytes: 1 << 30,
+        tag_bytes: 64 << 10,
+        extra: 256,
+        depth: 64,
+    };
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            nodes: 1 << 14,
-            hosts: 1 << 18,
-            names: 1 << 18,
-            bytes: 1 << 30,
-        }
+        Limits::DEFAULT
     }
 }
 

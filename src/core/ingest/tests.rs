@@ -1,5 +1,6 @@
 //! Real and synthetic documents, read whole, in pieces, and one after the other.
 
+mod limits;
 mod pieces;
 mod steps;
 
@@ -747,6 +748,7 @@ fn each_limit_is_told_and_the_next_document_is_taken() {
         hosts: 4,
         names: 5,
         bytes: 100_000,
+        ..Limits::DEFAULT
     };
     let fine = wrapped(&one_host("a", &one_metric("m", "1", "int32", 0)));
     let hosts: String = (0..5).map(|at| one_host(&at.to_string(), "")).collect();

@@ -89,6 +89,9 @@ impl Intake {
             Form::Gzip {
                 inflate, backlog, ..
             } => {
+                if let Some(parser) = &self.parser {
+                    parser.check_packed(self.wire_bytes)?;
+                }
                 inflate.push(bytes);
                 *backlog = true;
                 self.unpack(now, table)

@@ -3,6 +3,7 @@
 use super::super::scan::LOOKED_AT;
 use super::*;
 
+const MAX_TAG_BYTES: usize = Limits::DEFAULT.tag_bytes;
 const TOO_LARGE: usize = MAX_TAG_BYTES + 1;
 
 /// A document of a cluster with three hosts, of which that is inside the second.

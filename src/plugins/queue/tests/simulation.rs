@@ -13,6 +13,9 @@ mod seeds;
 const SEEDS: u64 = 100;
 const STEPS: u64 = 1000;
 
+/// Bytes that may be held back.
+const HELD_BACK_BYTES: usize = 1 << 30;
+
 /// Nodes of each of the sources.
 const SOURCES: [&str; 2] = ["s", "t"];
 const NODES: u64 = 100;
@@ -77,6 +80,7 @@ impl World {
         let status = Arc::new(Status::default());
         let (sender, events) = sync_channel(CHANNEL_EVENTS);
         let handle = PluginHandle::new(
+            HELD_BACK_BYTES,
             sender,
             Channels::closed(),
             Arc::clone(&status),
