@@ -502,4 +502,52 @@ mod tests {
         let cut = answer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc");
         assert!(matches!(cut, Err(LinkError::Closed)), "{cut:?}");
     }
+
+    #[test]
+    fn whatever_comes_is_an_answer_or_an_error_and_no_more_is_read_than_the_limits_say() {
+        const PARTS: [&str; 16] = [
+            "HTTP/1.1 ",
+            "HTTP/1.0 ",
+            "200 OK",
+            "204 No Content",
+            "400 Bad",
+            "503 Busy",
+            "\r\n",
+            "\r\n\r\n",
+            "Content-Length: 5",
+            "Content-Length: 99999999999999999999",
+            "Transfer-Encoding: chunked",
+            "Retry-After: 18446744073709551616",
+            "ffffffffffffffff\r\n",
+            "5\r\nabcde\r\n",
+            "Connection: close",
+            "\u{0}\u{7f}\u{e9}",
+        ];
+        let most = INTERIM_ANSWERS * HEAD_BYTES + 2 * BODY_BYTES;
+        let http = http(&[], Login::None);
+        for seed in 0..1_000 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut left: Vec<u8> = (0..random.usize(..40))
+                .flat_map(|_| PARTS[random.usize(..PARTS.len())].bytes())
+                .collect();
+            if random.u8(..4) == 0 {
+                left.extend(std::iter::repeat_n(b'x', 2 * most));
+            }
+            let length = left.len();
+            let mut more = |received: &mut Vec<u8>| {
+                let count = random.usize(1..4096).min(left.len());
+                received.extend(left.drain(..count));
+                (count > 0).then_some(()).ok_or(LinkError::Closed)
+            };
+            let frame = Frame {
+                bytes: Vec::new(),
+                values: 1,
+            };
+            let mut received = Vec::new();
+            let mut reader = AnswerReader::new(&mut received, &mut more);
+            // Either is fine.
+            let _ = http.answer(&mut reader, &frame);
+            assert!(length - left.len() <= most, "seed {seed}");
+        }
+    }
 }
