@@ -469,3 +469,46 @@ fn all_series_have_the_labels_that_are_ours_and_those_configured() {
     }
     plugins.end();
 }
+
+/// Values of now, and one that is collected each ten seconds, whose time is one less in odd seconds.
+fn with_a_slow_one(now: u64) -> Vec<u8> {
+    let (collected, tn) = (now - now % 10, now % 10 + now % 2);
+    let slow = format!(
+        "<METRIC NAME=\"slow\" VAL=\"{collected}\" TYPE=\"double\" TN=\"{tn}\" TMAX=\"60\" \
+         SLOPE=\"both\"/></HOST>"
+    );
+    clocks(now as u32, 3, 3, 0).replace("</HOST>", &slow).into()
+}
+
+#[test]
+fn a_gmetad_that_is_killed_and_started_again_goes_on_where_it_was() {
+    if !available("a_gmetad_that_is_killed", &["prometheus"]) {
+        return;
+    }
+    let prometheus = Prometheus::start(" []\n");
+    let source = FakeSource::start(Script::Clock(with_a_slow_one));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let lines = format!(
+        "write_rrds off\ndata_source \"s\" 1 127.0.0.1:{}\n{}",
+        source.port(),
+        to(prometheus.port(), "")
+    );
+    let newest = || {
+        let samples = prometheus.samples("ganglia_m0{host=\"h0\"}");
+        let last = samples.values().next().and_then(|it| it.last().copied());
+        last.map_or(0, |(time, _)| time)
+    };
+    for _ in 0..5 {
+        let before = newest();
+        let gmetad = Gmetad::start(folder.path(), &lines);
+        wait_until("newer samples", || newest() > before + 2_000);
+        let page = get(gmetad.interactive(), "/metrics").text();
+        let figure = "gmetad_output_values_total{plugin=\"remote_write\",result=\"failed\"} 0\n";
+        assert!(page.contains(figure), "{page}\n{}", gmetad.log());
+        gmetad.signal(nix::sys::signal::Signal::SIGKILL);
+    }
+    for (series, samples) in prometheus.samples("{__name__=~\"ganglia_m.+\"}") {
+        let is_own = |(time, value): &(i64, f64)| *time == *value as i64 * 1000;
+        assert!(samples.iter().all(is_own), "{series}: {samples:?}");
+    }
+}

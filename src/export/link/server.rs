@@ -9,7 +9,8 @@ use super::connection::{Endpoint, Timeouts};
 use super::dialect::Dialect;
 use super::pacing::{Backoff, Pacing};
 
-/// Bytes that wait for a server at most: some fourteen minutes of 33,000 metrics every 15 s.
+/// Bytes that wait for a server at most: some fourteen minutes of 33,000 metrics every 15 s, or an hour
+/// where they are compressed.
 pub const BACKLOG_BYTES: usize = 128 * 1024 * 1024;
 
 /// Bytes of values in a batch that goes to a stream.
