@@ -1,6 +1,6 @@
 //! Why a server did not take a frame.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -49,4 +49,23 @@ pub enum LinkError {
     /// The daemon is stopping and waits no longer.
     #[error("the daemon is stopping")]
     Stopping,
+}
+
+impl LinkError {
+    /// Whether the process that had the connection is gone, or has closed it.
+    pub(super) fn is_an_end(&self) -> bool {
+        match self {
+            LinkError::Closed => true,
+            LinkError::Connect(error) | LinkError::Send(error) | LinkError::Receive(error) => {
+                matches!(
+                    error.kind(),
+                    ErrorKind::ConnectionRefused
+                        | ErrorKind::ConnectionReset
+                        | ErrorKind::BrokenPipe
+                        | ErrorKind::NotFound
+                )
+            }
+            _ => false,
+        }
+    }
 }

@@ -63,8 +63,10 @@ pub(super) struct Sender {
     pacing: Box<dyn Pacing>,
     /// Over UDP: datagrams since the last pause.
     burst: Option<u32>,
-    /// How long a connection may stand still.
-    stall: Duration,
+    /// Bytes that the connection has taken.
+    taken_bytes: usize,
+    /// Bytes that it may take though the server reads nothing.
+    held_bytes: usize,
     health: Health,
     unreachable: Complaint,
     refusals: Refusals,
@@ -97,8 +99,8 @@ enum Health {
     Well,
     /// It could not be reached, or broke off.
     Failing,
-    /// It stood still. A new connection takes bytes all the same, as the system holds them, so one
-    /// has to last before the server is well again.
+    /// It stood still. A new connection takes bytes all the same, as the systems hold them. So it has
+    /// to take more than that, or the server has to close one, before it is well again.
     Hanging,
 }
 
@@ -112,7 +114,8 @@ impl Sender {
             dialect: server.dialect,
             pacing: server.pacing,
             burst: matches!(server.endpoint, Endpoint::Udp(_)).then_some(0),
-            stall: server.timeouts.stall,
+            taken_bytes: 0,
+            held_bytes: server.held_bytes,
             health: Health::Well,
             unreachable: Complaint::new(),
             refusals: Refusals::default(),
@@ -189,6 +192,7 @@ impl Sender {
             Ok(()) => {
                 self.counters.connects.fetch_add(1, Ordering::Relaxed);
                 self.connected = Some(now);
+                self.taken_bytes = 0;
                 self.state = SenderState::Ready;
             }
             Err(error) => self.failed(&error, now),
@@ -206,6 +210,9 @@ impl Sender {
             Outcome::WasClosed => {
                 self.connected = None;
                 self.state = SenderState::Ready;
+                if self.health == Health::Hanging {
+                    self.set_health(Health::Failing);
+                }
                 self.change(|backlog| backlog.put_back(frame));
             }
             Outcome::Failed(error) => {
@@ -236,8 +243,10 @@ impl Sender {
         self.counters
             .count_sent(u64::from(taken), frame.bytes.len());
         self.counters.count_failed(u64::from(refused));
+        self.taken_bytes = self.taken_bytes.saturating_add(frame.bytes.len());
+        let is_read = self.taken_bytes > self.held_bytes;
         // Who answers is well, whatever the answer.
-        if self.health != Health::Hanging || self.dialect.answers() || self.has_lasted(now) {
+        if self.health != Health::Hanging || self.dialect.answers() || is_read {
             self.pacing.succeeded();
             self.set_health(Health::Well);
             if let Some(after) = self.unreachable.recovered(now) {
@@ -248,16 +257,11 @@ impl Sender {
         self.tell_dropped(now);
     }
 
-    /// Whether the connection is older than one on which nothing moves can become.
-    fn has_lasted(&self, now: Instant) -> bool {
-        self.connected
-            .is_some_and(|since| now.saturating_duration_since(since) > self.stall)
-    }
-
     fn failed(&mut self, error: &LinkError, now: Instant) {
         self.connected = None;
         self.set_health(match (error, self.health) {
-            (LinkError::Stuck(_), _) | (_, Health::Hanging) => Health::Hanging,
+            (LinkError::Stuck(_), _) => Health::Hanging,
+            (error, Health::Hanging) if !error.is_an_end() => Health::Hanging,
             _ => Health::Failing,
         });
         // The daemon does not wait for a server to come back.

@@ -19,6 +19,10 @@ const STREAM_BATCH_BYTES: usize = 32 * 1024;
 /// Bytes of values in a datagram: what crosses every network undivided.
 const DATAGRAM_BYTES: usize = 1400;
 
+/// Bytes that the systems on both ends may take for a process that reads nothing, and as many again:
+/// 280 KB were seen.
+const HELD_BYTES: usize = 512 * 1024;
+
 /// How long a server may take to accept a connection, if nothing else is configured.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -43,6 +47,8 @@ pub struct Server {
     pub batch_values: u32,
     /// Bytes that wait for it at most, encoded.
     pub limit_bytes: usize,
+    /// Bytes that the systems on both ends may take though the server reads nothing.
+    pub held_bytes: usize,
     /// What the log calls it; `None`: by the export and where it listens.
     pub name: Option<String>,
 }
@@ -69,6 +75,7 @@ impl Server {
             pacing: Box::new(Backoff::default()),
             batch_bytes,
             batch_values: u32::MAX,
+            held_bytes: HELD_BYTES,
             name: None,
             limit_bytes: BACKLOG_BYTES,
         }

@@ -29,6 +29,8 @@ const STEPS: u64 = 400;
 /// As short as [`super::Backoff`] ever pauses.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
 const STALL: Duration = Duration::from_secs(10);
+/// What the systems take for a server that hangs: more than a frame.
+const HELD_BYTES: usize = 400;
 
 /// How many steps were taken.
 #[derive(Default)]
@@ -90,6 +92,10 @@ struct World {
     limit_bytes: usize,
     mood: Mood,
     connected_at: Option<Instant>,
+    /// Bytes of this connection that a server which hangs has not read.
+    held_bytes: usize,
+    /// When it stood still, if it has neither read nor closed anything since.
+    stuck_at: Option<Instant>,
     /// Nothing is tried before this, unless the daemon stops.
     quiet_until: Option<Instant>,
     deadline: Option<Instant>,
@@ -124,6 +130,7 @@ impl World {
         let limit_bytes = random.usize(200..5_000);
         let server = Server {
             limit_bytes,
+            held_bytes: HELD_BYTES,
             ..Server::new("test_server", endpoint, Numbers { answers })
         };
         let counters = Arc::<ExportCounters>::default();
@@ -137,6 +144,8 @@ impl World {
             limit_bytes,
             mood: Mood::Takes,
             connected_at: None,
+            held_bytes: 0,
+            stuck_at: None,
             quiet_until: None,
             deadline: None,
             failures_after_close: 0,
@@ -271,10 +280,12 @@ impl World {
         self.connected_at = None;
         if self.behaviour() == Mood::Away {
             self.note_failure();
-            let error = LinkError::Connect(std::io::Error::other("refused"));
+            self.stuck_at = None;
+            let error = LinkError::Connect(std::io::ErrorKind::ConnectionRefused.into());
             self.sender.connected(Err(error), self.now);
         } else {
             self.connected_at = Some(self.now);
+            self.held_bytes = 0;
             self.sender.connected(Ok(()), self.now);
         }
     }
@@ -295,6 +306,11 @@ impl World {
         assert!(in_order, "{values:?}");
         let outcome = match self.behaviour() {
             _ if self.random.u8(..20) == 0 => Outcome::WasClosed,
+            Mood::Hangs if self.is_held(&frame) => {
+                self.held_bytes += frame.bytes.len();
+                self.show(&values, false);
+                Outcome::Taken(BatchAnswer::default())
+            }
             Mood::Takes | Mood::Fickle => self.take(&values, false),
             Mood::Refuses => self.take(&values, true),
             Mood::Away => {
@@ -318,6 +334,7 @@ impl World {
                 Outcome::Failed(error)
             }
         };
+        self.note_standing_still(&outcome);
         match &outcome {
             Outcome::Taken(_) => self.settled += values.len() as u64,
             Outcome::WasClosed => {
@@ -334,7 +351,23 @@ impl World {
         self.sender.sent(frame, outcome, self.now);
     }
 
+    /// Whether the systems take it though the server does not.
+    fn is_held(&self, frame: &Frame) -> bool {
+        let bytes = self.held_bytes + frame.bytes.len();
+        !self.answers && !self.datagrams && bytes <= HELD_BYTES
+    }
+
+    fn note_standing_still(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Failed(LinkError::Stuck(_)) => self.stuck_at = Some(self.now),
+            Outcome::Failed(LinkError::Stopping) => {}
+            Outcome::Taken(_) if self.held_bytes > 0 => {}
+            _ => self.stuck_at = None,
+        }
+    }
+
     fn take(&mut self, values: &[u32], refuses: bool) -> Outcome {
+        self.held_bytes = 0;
         self.show(values, false);
         let mut answer = BatchAnswer::default();
         if self.answers && refuses {
@@ -369,7 +402,10 @@ impl World {
             let begins = |say: &Say| *say == Say::First;
             let (what, is_open, may_last) = match &remark {
                 Remark::Unreachable { say, .. } => (0, true, !begins(say)),
-                Remark::Reachable { .. } => (0, false, false),
+                Remark::Reachable { .. } => {
+                    assert_eq!(self.stuck_at, None, "nothing was read since it hung");
+                    (0, false, false)
+                }
                 Remark::Refuses { say, .. } => (1, true, !begins(say)),
                 Remark::Accepts { .. } => (1, false, false),
                 Remark::Drops { say, values, .. } => {
@@ -419,7 +455,10 @@ fn whatever_a_simulated_server_does_values_are_in_order_bounded_and_counted() {
 fn sender(dialect: Numbers) -> (Sender, Arc<ExportCounters>) {
     let counters = Arc::<ExportCounters>::default();
     let endpoint = Endpoint::Unix("/s".into());
-    let server = Server::new("test_server", endpoint, dialect);
+    let server = Server {
+        held_bytes: HELD_BYTES,
+        ..Server::new("test_server", endpoint, dialect)
+    };
     (Sender::new(server, Arc::clone(&counters), 0), counters)
 }
 
@@ -442,41 +481,71 @@ fn next_frame(sender: &mut Sender, now: Instant) -> Frame {
     }
 }
 
+/// The server takes one value, or the systems do.
+fn take_one(sender: &mut Sender, now: Instant) {
+    put(sender, 1);
+    let frame = next_frame(sender, now);
+    sender.sent(frame, Outcome::Taken(BatchAnswer::default()), now);
+}
+
+/// A new connection's buffers take what they hold, however slowly, and then nothing.
+fn hang(sender: &mut Sender, now: &mut Instant) {
+    for _ in 0..HELD_BYTES / 4 {
+        take_one(sender, *now);
+        *now += STALL;
+    }
+    put(sender, 1);
+    let frame = next_frame(sender, *now);
+    *now += STALL;
+    sender.sent(frame, Outcome::Failed(LinkError::Stuck(STALL)), *now);
+    *now += Duration::from_secs(30);
+}
+
 #[test]
-fn a_server_that_hangs_is_not_back_because_the_system_takes_bytes_for_it() {
+fn a_server_that_hangs_is_not_back_because_the_systems_take_bytes_for_it() {
     let (mut sender, counters) = sender(Numbers { answers: false });
     let mut now = Instant::now();
-    let taken = || Outcome::Taken(BatchAnswer::default());
-    let stuck = || Outcome::Failed(LinkError::Stuck(STALL));
-    let mut remarks = Vec::new();
-    for round in 0..3 {
-        put(&mut sender, round);
-        // What a new connection's buffers hold is gone at once.
-        let frame = next_frame(&mut sender, now);
-        sender.sent(frame, taken(), now);
-        put(&mut sender, round);
-        let frame = next_frame(&mut sender, now);
-        now += STALL;
-        sender.sent(frame, stuck(), now);
-        remarks.extend(sender.take_remarks());
+    for _ in 0..3 {
+        hang(&mut sender, &mut now);
         assert!(counters.status("test").failing);
-        now += Duration::from_secs(30);
     }
+    let remarks = sender.take_remarks();
     let is_unreachable = |it: &Remark| matches!(it, Remark::Unreachable { .. });
     assert!(remarks.iter().all(is_unreachable), "{remarks:?}");
-    // A connection that outlives the time in which it hung before.
-    let frame = next_frame(&mut sender, now);
-    sender.sent(frame, taken(), now);
-    put(&mut sender, 9);
-    now += STALL + Duration::from_secs(1);
-    let frame = next_frame(&mut sender, now);
-    sender.sent(frame, taken(), now);
+    // A connection that takes more than that.
+    for _ in 0..HELD_BYTES / 4 {
+        take_one(&mut sender, now);
+    }
+    assert!(counters.status("test").failing);
+    take_one(&mut sender, now);
     let remarks = sender.take_remarks();
     assert!(
         matches!(&remarks[..], [Remark::Reachable { .. }]),
         "{remarks:?}"
     );
     assert!(!counters.status("test").failing);
+}
+
+#[test]
+fn a_server_that_hung_and_was_started_anew_is_back_with_the_first_values() {
+    for was_closed in [true, false] {
+        let (mut sender, counters) = sender(Numbers { answers: false });
+        let mut now = Instant::now();
+        hang(&mut sender, &mut now);
+        put(&mut sender, 1);
+        if was_closed {
+            let frame = next_frame(&mut sender, now);
+            sender.sent(frame, Outcome::WasClosed, now);
+        } else {
+            assert_eq!(sender.next(now), Step::Connect);
+            let refused = std::io::ErrorKind::ConnectionRefused.into();
+            sender.connected(Err(LinkError::Connect(refused)), now);
+            now += Duration::from_secs(60);
+        }
+        assert!(counters.status("test").failing);
+        take_one(&mut sender, now);
+        assert!(!counters.status("test").failing);
+    }
 }
 
 #[test]
