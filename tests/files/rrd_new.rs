@@ -136,6 +136,8 @@ fn little_room() {
     let shorter = fs::File::options().write(true).open(&filler);
     let shorter = shorter.and_then(|file| file.set_len(length - 12_288));
     shorter.expect("our own file");
+    // What the filesystem had before is known for a second.
+    source.wait_for_polls(3);
     source.script(Script::Clock(two));
     let root = rrds.display();
     gmetad.wait_for_line(&format!(

@@ -223,7 +223,10 @@ fn the_directive_names_all_of_an_id_or_one_file() {
         log.contains("plugins: nosuch.py is ignored: no plugin has that name"),
         "{log}"
     );
-    assert!(log.contains("plugins: b.py is named twice"), "{log}");
+    assert!(
+        log.contains("plugins lists b.py twice; its first place is used"),
+        "{log}"
+    );
     assert!(gmetad.end().success());
 }
 

@@ -451,7 +451,10 @@ fn a_plugin_that_hangs_is_reported_while_polling_and_serving_go_on() {
     assert!(gmetad.document().contains("NAME=\"load_one\" VAL=\"1.50\""));
     for (page, named) in [
         ("/status", "\"stalled\":\"probe\""),
-        ("/healthz", "plugin probe has been at one update for "),
+        (
+            "/healthz",
+            "plugin probe has been busy with one update for ",
+        ),
         ("/metrics", "gmetad_plugin_stalled_seconds 1"),
     ] {
         let answer = gmetad.query(&format!("GET {page} HTTP/1.0\r\n\r"));
