@@ -53,11 +53,15 @@ fn clocks(time: u32, hosts: usize, metrics: usize, tn: u32) -> String {
     String::from_utf8(document("gmond", &inside)).expect("text")
 }
 
-/// What [`clocks`] becomes, if it is sent with these times.
+/// What [`clocks`] becomes, if it is sent with these times. Another gmetad may have sent values of the
+/// first second, so the first are a millisecond later.
 fn expected(times: &[u32], hosts: usize, metrics: usize) -> Samples {
     let samples: Vec<(i64, f64)> = times
         .iter()
-        .map(|&time| (i64::from(time) * 1000, f64::from(time)))
+        .map(|&time| {
+            let millis = i64::from(time) * 1000 + i64::from(time == times[0]);
+            (millis, f64::from(time))
+        })
         .collect();
     let mut all = Samples::new();
     for host in 0..hosts {
@@ -108,7 +112,7 @@ fn every_value_of_a_source_is_in_the_store_with_its_time_however_often_the_store
     });
     let status = plugins.status("remote_write");
     assert_eq!((status.failed, status.dropped), (0, 0), "{status:?}");
-    assert!(!status.failing && status.retried > 0, "{status:?}");
+    assert!(!status.failing && status.connects > 1, "{status:?}");
     plugins.end();
 }
 
@@ -380,7 +384,8 @@ fn what_a_store_does_not_take_just_now_it_is_sent_again_in_order_and_once() {
         for round in 0..4 {
             let time = first + 10 * round;
             plugins.poll(&clocks(time, 1, 1, 0));
-            expected.push((i64::from(time) * 1000, f64::from(time)));
+            let millis = i64::from(time) * 1000 + i64::from(round == 0);
+            expected.push((millis, f64::from(time)));
         }
         wait_until("the failure to be seen", || {
             plugins.status("remote_write").failing
@@ -508,7 +513,7 @@ fn a_gmetad_that_is_killed_and_started_again_goes_on_where_it_was() {
         gmetad.signal(nix::sys::signal::Signal::SIGKILL);
     }
     for (series, samples) in prometheus.samples("{__name__=~\"ganglia_m.+\"}") {
-        let is_own = |(time, value): &(i64, f64)| *time == *value as i64 * 1000;
+        let is_own = |(time, value): &(i64, f64)| (0..=1).contains(&(time - *value as i64 * 1000));
         assert!(samples.iter().all(is_own), "{series}: {samples:?}");
     }
 }

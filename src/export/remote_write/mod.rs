@@ -168,7 +168,7 @@ impl Store {
         let floor_ms = floor(&mut self.floors, update.node.name());
         if part.round == 0 {
             // A gmetad before this one may have sent what was collected until now.
-            *floor_ms = (moment.base_ms() - 1).max(*floor_ms);
+            *floor_ms = moment.base_ms().max(*floor_ms);
         }
         part.round += 1;
         let mut sink = Sink {
@@ -234,6 +234,8 @@ impl Store {
                 if let Some((_, group)) = before {
                     group.end(&mut sink);
                 }
+                // As with a cluster.
+                *sink.floor_ms = sink.moment.base_ms().max(*sink.floor_ms);
                 (Arc::clone(&root.gridname), None)
             }
         };
