@@ -218,7 +218,7 @@ impl World {
                 Action::Body => {
                     assert!(!self.asked);
                     let share = bodies().take(std::net::Ipv4Addr::LOCALHOST.into());
-                    self.client.admit_body(share.ok().filter(|_| self.sent % 2 == 0), self.now);
+                    self.client.admit_body(share.ok().filter(|_| self.sent.is_multiple_of(2)), self.now);
                 }
                 Action::CloseWrite => assert!(self.whole),
                 Action::Close(fault) => {

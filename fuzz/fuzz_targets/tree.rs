@@ -47,7 +47,7 @@ impl Deeds<'_> {
 
     fn node(&mut self) -> Option<NodeId> {
         let (kind, at) = (self.byte()?, u32::from(self.byte()?));
-        let owner = if at % 2 == 0 { Owner::Metric(at / 2) } else { Owner::Sum(at / 2) };
+        let owner = if at.is_multiple_of(2) { Owner::Metric(at / 2) } else { Owner::Sum(at / 2) };
         Some(match kind % 6 {
             0 => NodeId::Top,
             1 => NodeId::Host(at),
