@@ -122,6 +122,10 @@ pub(crate) fn foreign(file: &File, user: Option<Uid>) -> io::Result<Option<Strin
 
 /// Gives a socket that root has just made to a user. In a folder of others, its name may lead elsewhere
 /// by now: then nothing is given.
+#[cfg_attr(
+    not(any(feature = "rrd", test)),
+    expect(dead_code, reason = "only rrdcached's socket is given")
+)]
 pub(crate) fn give_socket(path: &Path, user: Uid, group: Gid) -> io::Result<()> {
     let place = place(path)?;
     #[cfg(target_os = "linux")]

@@ -14,6 +14,7 @@ use crate::expression::{Call, Expression, ExpressionFault};
 use crate::functions::{Arguments, Fault, Function, Reach, Value, Window};
 use crate::line::{Aggregation, Line};
 use crate::pattern::{Pattern, PatternFault};
+use crate::span::Span;
 use crate::tree::{self, TooMany};
 
 /// Values that functions may go through for one answer. 10 million take about 50 ms.
@@ -44,40 +45,6 @@ pub enum TargetFault {
     /// More series than are read at a time.
     #[error("the targets name more than {MAX_SERIES} series; at most so many are read at a time")]
     Series,
-}
-
-/// A time, and how long before it values are needed as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Span {
-    /// Start, in seconds since 1970.
-    pub from: u64,
-    /// End; later than `from`.
-    pub until: u64,
-    /// Seconds before `from`.
-    pub lead: u64,
-}
-
-impl Span {
-    /// The start, with what is before it.
-    pub fn first(self) -> u64 {
-        self.from.saturating_sub(self.lead)
-    }
-
-    fn secs(self) -> u64 {
-        self.until - self.from
-    }
-
-    fn earlier(self, secs: u64) -> Span {
-        Span {
-            from: self.from.saturating_sub(secs),
-            // At least a second is left, even where 1970 is near.
-            until: self
-                .until
-                .saturating_sub(secs)
-                .max(self.from.saturating_sub(secs) + 1),
-            lead: self.lead,
-        }
-    }
 }
 
 /// One path over one time.

@@ -11,6 +11,7 @@ mod listing;
 mod names_of_paths;
 mod pattern;
 mod render;
+mod span;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

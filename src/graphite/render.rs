@@ -9,9 +9,10 @@ use gmetad_core::http::{Content, HttpAnswer, PageContext, Reply, Status};
 use gmetad_core::model::push_decimal;
 
 use crate::bad_request;
-use crate::evaluate::{Plan, Span};
+use crate::evaluate::Plan;
 use crate::line::Line;
 use crate::pattern::shortened;
+use crate::span::Span;
 use crate::when::parse_time;
 
 /// Most targets in a request.

@@ -5,20 +5,9 @@
 use std::sync::Arc;
 
 use super::SourceId;
-use super::rivals::{Contest, Rivals};
+use super::rivals::{Contest, Part, Rivals};
 use crate::model::{Cluster, DefId, Host, Mono, SummaryBuilder, Vocabulary, order_by_name};
 use crate::summary::{SummaryFilter, add_host};
-
-/// One source's cluster of the name.
-pub(super) struct Part {
-    /// Of the source.
-    pub id: SourceId,
-    pub cluster: Arc<Cluster>,
-    /// Whether its hosts are summed.
-    pub is_summed: bool,
-    /// Whether its document is the one that has just come, so that its hosts are fresh.
-    pub is_newest: bool,
-}
 
 /// Which of two hosts of one name counts, the greater one: that of a source that is summed, one in its
 /// source's newest document, one that is up, that of its owner, the newer one.

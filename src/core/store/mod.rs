@@ -19,10 +19,9 @@ use std::sync::Arc;
 
 use self::bringers::Bringers;
 use self::expiry::without_expired;
-use self::merge::Part;
 pub use self::reserved::{LeftOut, Reserved};
 pub use self::rivals::Contest;
-use self::rivals::Rivals;
+use self::rivals::{Part, Rivals};
 use self::show::Show;
 use self::total::Total;
 use crate::ingest::{Document, ParseSettings, Parser, Previous};

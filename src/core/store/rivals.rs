@@ -3,9 +3,21 @@
 //! What is brought first stays while it is brought: no other source can take it away by naming it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::SourceId;
-use super::merge::Part;
+use crate::model::Cluster;
+
+/// One source's cluster of the name.
+pub(super) struct Part {
+    /// Of the source.
+    pub id: SourceId,
+    pub cluster: Arc<Cluster>,
+    /// Whether its hosts are summed.
+    pub is_summed: bool,
+    /// Whether its document is the one that has just come, so that its hosts are fresh.
+    pub is_newest: bool,
+}
 
 /// A cluster's or grid's name that several sources bring.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 //! Does not evaluate: values come in.
 
 use super::{Fault, Function, Kind, Parameter, Times};
-use crate::evaluate::Span;
 use crate::line::{Aggregation, Line};
+use crate::span::Span;
 use crate::when::parse_length;
 
 /// What an argument is.
