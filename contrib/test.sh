@@ -10,28 +10,24 @@ export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((4 * $(nproc)))}"
 
 "${cargo[@]}" test --workspace --no-run
 
-# Those that wait longest, for the clock of a C gmetad and for a browser, run beside all others, each on
-# its own.
-beside=(files web)
+# The tests of files wait longest, for the clock of a C gmetad, so they run beside all others.
+beside=files
 others=()
 for test in tests/*.rs tests/*/main.rs; do
     name=${test#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
-    if [[ " ${beside[*]} " != *" $name "* ]]; then others+=(--test "$name"); fi
+    if [[ $name != "$beside" ]]; then others+=(--test "$name"); fi
 done
-output=$(mktemp -d)
-trap 'rm -rf "$output"' EXIT
-running=()
-for name in "${beside[@]}"; do
-    "${cargo[@]}" test --workspace --no-fail-fast --test "$name" >"$output/$name" 2>&1 &
-    running+=($!)
-done
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+"${cargo[@]}" test --workspace --no-fail-fast --test "$beside" >"$output" 2>&1 &
+running=$!
 failed=0
 "${cargo[@]}" test --workspace --no-fail-fast --lib --bins --examples "${others[@]}" || failed=1
 "${cargo[@]}" test --workspace --doc || failed=1
-for pid in "${running[@]}"; do wait "$pid" || failed=1; done
-cat "$output"/*
+wait "$running" || failed=1
+cat "$output"
 if ((failed)); then exit 1; fi
 
 # What the tests do, tried out. Root needs no users of its own, and may have them forbidden.
