@@ -5,8 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 read -ra cargo <<<"${CARGO:-cargo}"
-# Most tests wait for a daemon more than they compute, so several share a processor.
-export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((4 * $(nproc)))}"
+# Most tests wait for a daemon more than they compute, so two share a processor.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(nproc)))}"
 
 "${cargo[@]}" test --workspace --no-run
 

@@ -1,12 +1,13 @@
 //! A hundred sources of which half are down, in every way there is: the others keep their rhythm.
 
 use std::fmt::Write as _;
-use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use crate::support::peers::{FakeSource, Script, document};
 use crate::support::web::get;
 use crate::support::{Gmetad, wait_until};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, getsockname, socket};
 use serde_json::Value;
 use tempfile::tempdir;
 
@@ -43,7 +44,7 @@ fn ways(name: &str) -> [Script; 7] {
 
 #[test]
 fn a_hundred_sources_of_which_half_are_down_in_every_way_leave_the_others_their_rhythm() {
-    let mut down = Vec::new();
+    let (mut down, mut silent_ports) = (Vec::new(), Vec::new());
     let mut directives = String::from("write_rrds off\n");
     for number in 0..WELL {
         let name = format!("down{number}");
@@ -54,8 +55,18 @@ fn a_hundred_sources_of_which_half_are_down_in_every_way_leave_the_others_their_
             down.push(source);
             port
         } else {
-            let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-            listener.local_addr().expect("it is bound").port()
+            // Nobody else can take a port that is bound, and nobody listens there.
+            let bound = socket(
+                AddressFamily::Inet,
+                SockType::Stream,
+                SockFlag::SOCK_CLOEXEC,
+                None,
+            )
+            .expect("a socket");
+            bind(bound.as_raw_fd(), &SockaddrIn::new(127, 0, 0, 1, 0)).expect("a free port");
+            let at: SockaddrIn = getsockname(bound.as_raw_fd()).expect("it is bound");
+            silent_ports.push(bound);
+            at.port()
         };
         let _ = writeln!(directives, "data_source {name} 2 127.0.0.1:{port}");
     }
