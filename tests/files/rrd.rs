@@ -545,14 +545,14 @@ fn a_broken_file_costs_its_own_metric_only_and_heals() {
 }
 
 #[test]
-fn afolder_that_was_removed_comes_back() {
+fn a_folder_that_was_removed_comes_back() {
     let mut rig = Rig::new();
     let at = |time| cluster("c", time, &[("h", &[("m", "float", "both", "1")])]);
     rig.send(at(T0));
     rig.restart();
-    // While it starts, it is at work in the folder itself.
     rig.wait_until_started();
-    fs::remove_dir_all(&rig.root).unwrap();
+    // Moved away in one step: the daemon may be at work in the folder while it is emptied.
+    fs::rename(&rig.root, rig.folder.path().join("removed")).unwrap();
     rig.send(at(T0 + 10));
     let status = rig.end();
     assert_eq!((status.created, status.written), (1, 1));
