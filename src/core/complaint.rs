@@ -3,6 +3,7 @@
 //! No I/O and no clock: the caller passes the time in and does the logging.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Log target of fatal errors, which end the daemon.
@@ -231,9 +232,56 @@ impl Budget {
         Some(self.take_more())
     }
 
+    /// Whether it is as good as new.
+    fn is_quiet(&self, now: Instant) -> bool {
+        let since = self.since;
+        self.more == 0
+            && !self.about_more.failing()
+            && since.is_none_or(|since| now.saturating_duration_since(since) >= HOUR)
+    }
+
     /// How many had no room and were not logged. For the end.
     pub fn take_more(&mut self) -> u64 {
         std::mem::take(&mut self.more)
+    }
+}
+
+/// A budget for each source: none takes the lines of another.
+#[derive(Clone, Debug, Default)]
+pub struct Budgets {
+    of: Vec<(Arc<str>, Budget)>,
+}
+
+impl Budgets {
+    /// That of a source.
+    pub fn of(&mut self, source: &Arc<str>) -> &mut Budget {
+        let known = self.of.iter().position(|(name, _)| name == source);
+        let at = known.unwrap_or_else(|| {
+            self.of.push((Arc::clone(source), Budget::default()));
+            self.of.len() - 1
+        });
+        &mut self.of[at].1
+    }
+
+    /// A source and how many of its lines had no room, if that is to be logged now. To be asked after
+    /// each update until there is none.
+    pub fn more(&mut self, now: Instant) -> Option<(Arc<str>, u64)> {
+        let mut budgets = self.of.iter_mut();
+        budgets.find_map(|(source, budget)| Some((Arc::clone(source), budget.more(now)?)))
+    }
+
+    /// The same for the end.
+    pub fn take_more(&mut self) -> Option<(Arc<str>, u64)> {
+        let mut budgets = self.of.iter_mut();
+        budgets.find_map(|(source, budget)| match budget.take_more() {
+            0 => None,
+            more => Some((Arc::clone(source), more)),
+        })
+    }
+
+    /// Forgets sources that had no line for an hour, and none that was not logged.
+    pub fn forget_quiet(&mut self, now: Instant) {
+        self.of.retain(|(_, budget)| !budget.is_quiet(now));
     }
 }
 
@@ -393,6 +441,32 @@ mod tests {
         assert_eq!(all, 240_000 - u64::from(LINES_AN_HOUR), "none is forgotten");
         assert!(budget.has_room(start + HOUR), "the next hour");
         assert_eq!(budget.more(start + HOUR), None);
+    }
+
+    #[test]
+    fn no_source_takes_the_lines_of_another() {
+        let start = Instant::now();
+        let mut budgets = Budgets::default();
+        let (loud, quiet): (Arc<str>, Arc<str>) = ("loud".into(), "quiet".into());
+        let mut lines = (0, 0);
+        for update in 0..240 {
+            let now = start + 15 * SECOND * update;
+            let room = |_: &u32| budgets.of(&loud).has_room(now);
+            lines.0 += (0..1000).filter(room).count();
+            if update % 10 == 0 {
+                lines.1 += usize::from(budgets.of(&quiet).has_room(now));
+            }
+            while let Some((source, _)) = budgets.more(now) {
+                assert_eq!(source, loud);
+            }
+        }
+        assert_eq!(lines, (LINES_AN_HOUR as usize, 24));
+        assert_eq!(budgets.take_more().map(|(source, _)| source), Some(loud));
+        assert_eq!(budgets.take_more(), None);
+        let after = start + 3 * HOUR;
+        while budgets.more(after).is_some() {}
+        budgets.forget_quiet(after);
+        assert!(budgets.of.is_empty(), "{budgets:?}");
     }
 
     #[test]

@@ -46,6 +46,7 @@ use thiserror::Error;
 use crate::daemon::Manager;
 use crate::host::Sampler;
 use crate::{logging, plugins};
+use gmetad_core::status::Work;
 
 pub use bind::{BindError, try_port};
 pub use once::{Brought, Round, SourceRound};
@@ -170,8 +171,9 @@ impl Reactor {
         while let Some(index) = self.shared.timers.due(self.shared.now.mono) {
             if let Some(key) = self.slots.key_at(index) {
                 let start = Instant::now();
+                let about = self.slots.get_mut(key).map(|slot| slot.work());
                 self.timeout(key);
-                self.shared.turns.add(start.elapsed());
+                self.shared.note_turn(about, start);
             }
         }
         for _ in 0..PROMPT_TURNS {
@@ -189,16 +191,16 @@ impl Reactor {
         }
         let start = Instant::now();
         self.shared.is_untidy = self.shared.store.tidy();
-        self.shared.turns.add(start.elapsed());
+        self.shared.note_turn(Some((Work::Store, None)), start);
         if self.shared.store.is_summing() {
             let start = Instant::now();
             self.sum_on();
-            self.shared.turns.add(start.elapsed());
+            self.shared.note_turn(Some((Work::Sums, None)), start);
         }
         let start = Instant::now();
         self.tell_root_on();
         self.look_after_plugins();
-        self.shared.turns.add(start.elapsed());
+        self.shared.note_turn(Some((Work::Plugins, None)), start);
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
@@ -257,6 +259,7 @@ impl Reactor {
     fn turn(&mut self, key: Key) {
         let start = Instant::now();
         self.shared.now = self.shared.clock.now();
+        let about = self.slots.get_mut(key).map(|slot| slot.work());
         let turn = match self.slots.get_mut(key) {
             None => return,
             Some(Slot::Signals) => self.take_signals(),
@@ -277,7 +280,7 @@ impl Reactor {
             Turn::Again => self.slots.queue(key, Lane::Bulk),
             Turn::Gone => self.remove(key),
         }
-        self.shared.turns.add(start.elapsed());
+        self.shared.note_turn(about, start);
     }
 
     /// Queues the slot for a turn.

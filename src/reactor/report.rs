@@ -12,7 +12,8 @@ use crate::plugins::PluginHandle;
 use gmetad_config::Config;
 use gmetad_core::model::Node;
 use gmetad_core::status::{
-    ExportStatus, OutputReport, PluginStatus, QueueReport, Report, SourceStatus, StoreSizes, Tally,
+    ExportStatus, LongestTurn, OutputReport, PluginStatus, QueueReport, Report, SourceStatus,
+    StoreSizes, Tally, Turn,
 };
 use gmetad_core::store::SourceId;
 
@@ -56,7 +57,9 @@ impl Shared {
             sources: self.statuses().cloned().collect(),
             clients: self.clients.clone(),
             summaries: self.summaries,
-            turns: self.turns,
+            turns: self.turns.clone(),
+            longest_turn: self.longest(self.turns.longest),
+            longest_of_minute: self.longest(self.turns.longest_of_minute(self.now.mono.0)),
             rules_left_out: rules_left_out(&self.config),
             store: self.store_sizes(),
             host_status,
@@ -79,6 +82,16 @@ impl Shared {
             report.files = plugins.rrd();
         }
         report
+    }
+
+    fn longest(&self, turn: Option<Turn>) -> Option<LongestTurn> {
+        let turn = turn?;
+        let source = turn.source.and_then(|at| self.sources.get(at));
+        Some(LongestTurn {
+            took: turn.took,
+            work: turn.work.word(),
+            source: source.map(|it| it.name.clone()),
+        })
     }
 
     fn store_sizes(&mut self) -> StoreSizes {

@@ -31,8 +31,8 @@ use gmetad_core::model::{GridIdentity, Mono, Now};
 use gmetad_core::pending::Errands;
 use gmetad_core::room::Room;
 use gmetad_core::share::Shares;
-use gmetad_core::status::{ClientStatus, LoopStatus, SourceStatus, SummaryStatus};
-use gmetad_core::store::Store;
+use gmetad_core::status::{ClientStatus, LoopStatus, SourceStatus, SummaryStatus, Turn, Work};
+use gmetad_core::store::{SourceId, Store};
 use gmetad_core::timers::{Random, Timers};
 use gmetad_core::trust::Trust;
 
@@ -140,6 +140,17 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Counts a turn that began then and is over now, and what it was about.
+    pub(super) fn note_turn(&mut self, about: Option<(Work, Option<SourceId>)>, start: Instant) {
+        let Some((work, source)) = about else { return };
+        let turn = Turn {
+            took: start.elapsed(),
+            work,
+            source: source.map(|id| id.0),
+        };
+        self.turns.add(turn, self.now.mono.0);
+    }
+
     /// The state at start. `chores` are the keys of their slots.
     pub(super) fn new(
         config: &Config,

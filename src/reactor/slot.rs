@@ -8,6 +8,8 @@ use super::rrdcached::socket::{RrdcachedClient, RrdcachedListener};
 use super::shared::Chore;
 use super::slots::Lane;
 use super::sources::Source;
+use gmetad_core::status::Work;
+use gmetad_core::store::SourceId;
 
 /// All slots of the loop.
 pub(super) type Slots = super::slots::Slots<Slot>;
@@ -33,6 +35,18 @@ pub(super) enum Slot {
 }
 
 impl Slot {
+    /// What its turns are about.
+    pub(super) fn work(&self) -> (Work, Option<SourceId>) {
+        match self {
+            Slot::Signals | Slot::Waker => (Work::Messages, None),
+            Slot::Chore(_) => (Work::Chores, None),
+            Slot::Listener(_) => (Work::Accept, None),
+            Slot::Source(source) => (Work::Source, Some(source.id)),
+            Slot::Client(_) => (Work::Client, None),
+            Slot::RrdcachedListener(_) | Slot::RrdcachedClient(_) => (Work::Rrdcached, None),
+        }
+    }
+
     /// The queue in which it waits for a turn.
     pub(super) fn lane(&self) -> Lane {
         match self {

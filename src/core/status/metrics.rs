@@ -2,7 +2,7 @@
 //!
 //! Names follow its conventions: base units, counters that end in _total.
 
-use super::{ClientStatus, QueueReport, Report, RrdStatus, SourceState, SourceStatus, Tally};
+use super::{ClientStatus, QueueReport, Report, RrdStatus, SourceState, SourceStatus, Tally, Work};
 use crate::answer::prometheus::Kind::{Counter, Gauge};
 use crate::answer::prometheus::{Kind, Page};
 
@@ -208,8 +208,23 @@ fn store(page: &mut Page, report: &Report) {
         "gmetad_loop_turn_seconds_max",
         Gauge,
         "The longest turn since the start.",
-        turns.longest_turn.as_secs_f64(),
+        turns.longest.map_or(0.0, |turn| turn.took.as_secs_f64()),
     );
+    let minute = report.longest_of_minute.as_ref();
+    page.single(
+        "gmetad_loop_turn_minute_seconds_max",
+        Gauge,
+        "The longest turn in the last minute.",
+        minute.map_or(0.0, |turn| turn.took.as_secs_f64()),
+    );
+    page.family(
+        "gmetad_loop_work_seconds_max",
+        Gauge,
+        "The longest turn since the start, by what it was about.",
+    );
+    for (work, longest) in Work::ALL.iter().zip(turns.by_work) {
+        page.sample(&[("work", work.word())], longest.as_secs_f64());
+    }
 }
 
 fn clients(page: &mut Page, report: &Report) {
@@ -515,6 +530,7 @@ mod tests {
         }
         assert!(page.contains("gmetad_source_up{source=\"one\\\\\\\"1\"} 1\n"));
         assert!(page.contains("gmetad_source_polls_total{source=\"two\",result=\"failed\"} 3\n"));
+        assert!(page.contains("gmetad_loop_work_seconds_max{work=\"store\"} 0\n"));
         assert!(page.contains("process_start_time_seconds 1700000000.25\n"));
         assert!(
             page.contains("gmetad_output_values_total{plugin=\"carbon\",result=\"written\"} 12\n")

@@ -13,12 +13,14 @@ pub mod host;
 mod metrics;
 mod page;
 mod plugin;
+mod turns;
 
 pub use export::{ExportCounters, ExportStatus};
 pub use health::{Fault, faults};
 pub use metrics::own_metrics;
 pub use page::page;
 pub use plugin::{PluginState, PluginStatus};
+pub use turns::{LONG_TURN, LoopStatus, Turn, Work};
 
 /// How often something was done, the total time, and when it last ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,27 +144,15 @@ pub struct SummaryStatus {
     pub root: Tally,
 }
 
-/// How the event loop does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LoopStatus {
-    /// Turns: pieces of work between which it looks for events.
-    pub turns: u64,
-    /// The longest one.
-    pub longest_turn: Duration,
-    /// Those of more than `LONG_TURN`.
-    pub long_turns: u64,
-}
-
-/// No turn of the loop should take longer: everybody else waits.
-pub const LONG_TURN: Duration = Duration::from_millis(10);
-
-impl LoopStatus {
-    /// Counts a turn.
-    pub fn add(&mut self, took: Duration) {
-        self.turns += 1;
-        self.longest_turn = self.longest_turn.max(took);
-        self.long_turns += u64::from(took > LONG_TURN);
-    }
+/// The longest turn of the event loop, for people.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LongestTurn {
+    /// How long it took.
+    pub took: Duration,
+    /// What it was about, in a word.
+    pub work: &'static str,
+    /// The source whose document it was about, if any.
+    pub source: Option<String>,
 }
 
 /// What a plugin wrote to files or to a server.
@@ -301,6 +291,10 @@ pub struct Report {
     pub summaries: SummaryStatus,
     /// The event loop.
     pub turns: LoopStatus,
+    /// Its longest turn since the start.
+    pub longest_turn: Option<LongestTurn>,
+    /// Its longest turn in the last minute.
+    pub longest_of_minute: Option<LongestTurn>,
     /// In the order of the chain.
     pub plugins: Vec<PluginStatus>,
     /// Invalid alert rules: the place and the fault of each, in a line.

@@ -2,7 +2,7 @@
 //!
 //! Only writes a [`Report`].
 
-use super::{ClientStatus, PluginStatus, Report, RrdStatus, SourceStatus, Tally};
+use super::{ClientStatus, LongestTurn, PluginStatus, Report, RrdStatus, SourceStatus, Tally};
 use crate::answer::json::Object;
 use crate::status::host::{CPU, MEMORY};
 
@@ -167,6 +167,7 @@ fn ours(page: &mut Object<'_>, report: &Report) {
         store.plain("definitions", sizes.definitions);
     });
     page.object("clients", |object| clients(object, &report.clients));
+    page.object("loop", |object| turns(object, report));
     page.object("queue", |object| {
         let queue = &report.queue;
         object.plain("length", queue.length);
@@ -199,6 +200,21 @@ fn clients(object: &mut Object<'_>, clients: &ClientStatus) {
     object.plain("faults", clients.faults);
     object.plain("httpRequests", clients.http_requests);
     object.plain("sentBytes", clients.sent_bytes);
+}
+
+fn turns(object: &mut Object<'_>, report: &Report) {
+    object.plain("turns", report.turns.turns);
+    object.plain("longTurns", report.turns.long_turns);
+    let mut longest = |name: &str, turn: Option<&LongestTurn>| {
+        object.object(name, |object| {
+            let took = turn.map_or(0.0, |turn| turn.took.as_secs_f64());
+            object.decimal("millis", took * 1000.0);
+            object.text_or_null("work", turn.map(|turn| turn.work));
+            object.text_or_null("source", turn.and_then(|turn| turn.source.as_deref()));
+        });
+    };
+    longest("longest", report.longest_turn.as_ref());
+    longest("longestOfMinute", report.longest_of_minute.as_ref());
 }
 
 fn files(object: &mut Object<'_>, files: &RrdStatus) {
@@ -262,7 +278,7 @@ fn plugin(object: &mut Object<'_>, plugin: &PluginStatus) {
 mod tests {
     use serde_json::Value;
 
-    use super::super::example;
+    use super::super::{Work, example};
     use super::*;
 
     /// Every key of an object, those inside objects with their parents', in order of appearance.
@@ -328,6 +344,26 @@ mod tests {
         assert_eq!(page["sources"][0]["failure"], Value::Null);
         assert_eq!(page["store"]["hosts_down"], 1);
         assert_eq!(page["plugins"][0]["values"]["num"], 30);
+    }
+
+    #[test]
+    fn the_longest_turns_say_what_they_were_about() {
+        let mut report = example();
+        let read = |report: &Report| -> Value {
+            let page: Value = serde_json::from_slice(&page(report, None)).unwrap();
+            page["loop"].clone()
+        };
+        assert_eq!(read(&report)["longest"]["work"], Value::Null);
+        report.longest_turn = Some(LongestTurn {
+            took: std::time::Duration::from_micros(12_500),
+            work: Work::Source.word(),
+            source: Some("one".into()),
+        });
+        let page = read(&report);
+        assert_eq!(page["longest"]["millis"], 12.5);
+        assert_eq!(page["longest"]["work"], "source");
+        assert_eq!(page["longest"]["source"], "one");
+        assert_eq!(page["longestOfMinute"]["millis"], 0.0);
     }
 
     #[test]

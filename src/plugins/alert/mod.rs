@@ -42,8 +42,10 @@ struct Alert {
     clusters: HashMap<Box<str>, WatchedCluster>,
     /// By rule: whether it cannot be evaluated.
     untold: Vec<Complaint>,
-    /// By rule: how much of it is logged.
-    logged: Vec<Logged>,
+    /// By source and rule: how much of it is logged. No source takes the lines of another.
+    logged: HashMap<Arc<str>, Vec<Logged>>,
+    /// Whose update is under way.
+    source: Arc<str>,
     /// Number of updates, by which entries that the newest one lacks are found.
     round: u64,
     runner: Option<Runner>,
@@ -52,6 +54,8 @@ struct Alert {
 }
 
 struct WatchedCluster {
+    /// The source that brought it last.
+    source: Arc<str>,
     hosts: Watched,
     /// When the cluster is gone, unless a source reports it before, even as down.
     until: Mono,
@@ -101,7 +105,8 @@ impl Alert {
         Alert {
             clusters: HashMap::new(),
             untold: vec![Complaint::new(); config.rules.len()],
-            logged: vec![Logged::default(); config.rules.len()],
+            logged: HashMap::new(),
+            source: Arc::default(),
             round: 0,
             runner: None,
             board,
@@ -134,6 +139,7 @@ impl Alert {
         self.drop_gone(&cluster.name, now, &mut watched, &mut news);
         if !watched.is_empty() {
             let watched = WatchedCluster {
+                source: Arc::clone(&self.source),
                 hosts: watched,
                 until: gone_at(now, interval),
             };
@@ -142,8 +148,8 @@ impl Alert {
         news
     }
 
-    /// Ends the alerts of clusters that are gone.
-    fn forget(&mut self, now: Now) -> Vec<Facts> {
+    /// Ends the alerts of clusters that are gone. Each comes with its source.
+    fn forget(&mut self, now: Now) -> Vec<(Arc<str>, Facts)> {
         let mut news = Vec::new();
         let rules = &self.config.rules;
         self.clusters.retain(|cluster, watched| {
@@ -153,9 +159,13 @@ impl Alert {
                 let told = entries
                     .iter()
                     .filter(|entry| entry.state == AlertState::Active);
-                news.extend(told.map(|entry| Facts {
-                    rule: entry.rule,
-                    ..Facts::of_gone(&rules[entry.rule], cluster, host, now, entry.since)
+                news.extend(told.map(|entry| {
+                    let rule = &rules[entry.rule];
+                    let facts = Facts {
+                        rule: entry.rule,
+                        ..Facts::of_gone(rule, cluster, host, now, entry.since)
+                    };
+                    (Arc::clone(&watched.source), facts)
                 }));
             }
             stays
@@ -271,7 +281,7 @@ impl Alert {
     /// Logs how many alerts were not logged one by one.
     fn tell_more(&mut self) {
         let now = Instant::now();
-        for logged in &mut self.logged {
+        for logged in self.logged.values_mut().flatten() {
             if let Some(more) = logged.budget.more(now) {
                 logged.log_more(more);
             }
@@ -298,9 +308,12 @@ impl Alert {
         }
     }
 
-    fn tell(&mut self, facts: &Facts) {
+    fn tell(&mut self, source: &Arc<str>, facts: &Facts) {
         self.board.note(facts);
-        if let Some(logged) = self.logged.get_mut(facts.rule) {
+        let rules = self.config.rules.len();
+        let logged = self.logged.entry(Arc::clone(source));
+        let logged = logged.or_insert_with(|| vec![Logged::default(); rules]);
+        if let Some(logged) = logged.get_mut(facts.rule) {
             logged.log(facts);
         }
         let Some(runner) = &mut self.runner else {
@@ -319,7 +332,7 @@ impl Alert {
     }
 }
 
-/// What is logged of a rule: some alerts an hour one by one, and of the rest the number.
+/// What is logged of a rule for a source: some alerts an hour one by one, and of the rest the number.
 #[derive(Clone, Default)]
 struct Logged {
     budget: Budget,
@@ -400,8 +413,9 @@ impl Plugin for Alert {
             return Ok(());
         };
         if update.up {
+            self.source = Arc::clone(&update.source);
             for facts in self.look(cluster, update.now, update.interval) {
-                self.tell(&facts);
+                self.tell(&update.source, &facts);
             }
             self.tell_more();
         } else if let Some(watched) = self.clusters.get_mut(&cluster.name) {
@@ -411,15 +425,15 @@ impl Plugin for Alert {
     }
 
     fn notify_root(&mut self, root: &mut RootUpdate) -> Result<(), PluginError> {
-        for facts in self.forget(root.now) {
-            self.tell(&facts);
+        for (source, facts) in self.forget(root.now) {
+            self.tell(&source, &facts);
         }
         self.tell_more();
         Ok(())
     }
 
     fn stop(&mut self) {
-        for logged in &mut self.logged {
+        for logged in self.logged.values_mut().flatten() {
             let more = logged.budget.take_more();
             logged.log_more(more);
         }
@@ -529,9 +543,23 @@ mod tests {
         alert.notify(&mut down).unwrap();
         assert!(alert.forget(at(GONE_AFTER)).is_empty(), "it was heard of");
         let gone = alert.forget(at(GONE_AFTER * 3 / 2));
-        let said: Vec<_> = gone.iter().map(|facts| facts.event.word()).collect();
+        let said: Vec<_> = gone.iter().map(|(_, facts)| facts.event.word()).collect();
         assert_eq!(said, ["gone"], "of what was told, and nothing else");
         assert!(alert.clusters.is_empty());
+    }
+
+    #[test]
+    fn alerts_of_one_source_take_no_lines_of_another() {
+        let mut alert = alert(&[("m", "$val > 5", 0)]);
+        let (loud, quiet): (Arc<str>, Arc<str>) = ("loud".into(), "quiet".into());
+        let facts = alert.look(&cluster(&[("a", "6")]), Now::default(), INTERVAL);
+        for _ in 0..1000 {
+            alert.tell(&loud, &facts[0]);
+        }
+        alert.tell(&quiet, &facts[0]);
+        let was_counted = |source| !alert.logged[source][0].last.is_empty();
+        assert!(was_counted(&loud), "most are not logged one by one");
+        assert!(!was_counted(&quiet), "this one is");
     }
 
     #[test]

@@ -36,7 +36,7 @@ use expire::Waiting;
 use folder::Dir;
 use folder_writer::{FolderWriter, HostsWriter};
 use gmetad_config::Config;
-use gmetad_core::complaint::Budget;
+use gmetad_core::complaint::Budgets;
 use gmetad_core::model::{Cluster, Mono};
 use gmetad_core::plugin::PluginError;
 use gmetad_core::status::ExportCounters;
@@ -101,7 +101,8 @@ impl Tree {
                 writer: Writer::new(config, counters),
                 cache: WriteCache::new(config, Instant::now()),
                 component: String::new(),
-                lines: Budget::default(),
+                lines: Budgets::default(),
+                source: Arc::default(),
             },
         }
     }
@@ -172,10 +173,10 @@ impl Tree {
     /// An update is over.
     pub(crate) fn hand_over(&mut self) {
         self.tools.writer.tell();
-        if let Some(more) = self.tools.lines.more(Instant::now()) {
+        while let Some((source, more)) = self.tools.lines.more(Instant::now()) {
             log::error!(
-                "RRD files: {more} more clusters or grids have begun or ceased to be stored, which are \
-                 not logged one by one"
+                "RRD files of source \"{source}\": {more} more clusters or grids have begun or ceased \
+                 to be stored, which are not logged one by one"
             );
         }
         if let Some(rrdcached) = &mut self.tools.writer.rrdcached {
@@ -210,9 +211,12 @@ impl Tree {
         writer.tell();
     }
 
-    /// A source brings a node, with that many values in the document that ended then.
+    /// An update of a source begins: it brings a node, with that many values in the document that ended then.
     pub(crate) fn expects(&mut self, source: &Arc<str>, name: &str, values: usize, now: Mono) {
         let key = node_key(name);
+        if self.tools.source != *source {
+            self.tools.source = Arc::clone(source);
+        }
         self.tools.writer.expects(source, &key, values, now);
     }
 
@@ -227,7 +231,7 @@ impl Tree {
         self.tools.begin(now);
         let key = node_key(&cluster.name);
         let node = node_of(&mut self.nodes, &key, now);
-        let time = node.usable_time(&cluster.name, moment, &mut self.tools.lines)?;
+        let time = node.usable_time(&cluster.name, moment, &mut self.tools)?;
         let whose = Whose::Node(&cluster.name, &key);
         self.tools
             .follow(&mut node.acceptance, whose, time, moment.step);
@@ -247,7 +251,7 @@ impl Tree {
         self.tools.begin(now);
         let key = node_key(name);
         let node = node_of(&mut self.nodes, &key, now);
-        let time = node.usable_time(name, moment, &mut self.tools.lines)?;
+        let time = node.usable_time(name, moment, &mut self.tools)?;
         let whose = Whose::Node(name, &key);
         self.tools
             .follow(&mut node.acceptance, whose, time, moment.step);
@@ -308,6 +312,7 @@ impl Tree {
             }
             stays
         });
+        tools.lines.forget_quiet(Instant::now());
         (tools.writer).keep(|node| node == SUMMARY_DIR || nodes.contains_key(node));
         if tools.names.wants_sweep() {
             let dirs = nodes.values_mut().flat_map(|node| {

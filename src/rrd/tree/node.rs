@@ -9,7 +9,8 @@ use crate::tree::acceptance::Acceptance;
 use crate::tree::folder::Dir;
 use crate::tree::moment::Moment;
 use crate::tree::names::Names;
-use gmetad_core::complaint::{Budget, cut};
+use crate::tree::tools::Tools;
+use gmetad_core::complaint::cut;
 use gmetad_core::model::{MetricDef, Mono};
 
 /// A cluster's or nested grid's folder.
@@ -69,11 +70,12 @@ impl Node {
         &mut self,
         name: &str,
         moment: Moment,
-        lines: &mut Budget,
+        tools: &mut Tools,
     ) -> Option<u32> {
         let time = moment.time();
         let was_timeless = std::mem::replace(&mut self.is_timeless, time.is_none());
-        if was_timeless != time.is_none() && lines.has_room(Instant::now()) {
+        if was_timeless != time.is_none() && tools.lines.of(&tools.source).has_room(Instant::now())
+        {
             let name = cut(name);
             match time {
                 None => log::error!(

@@ -1,6 +1,7 @@
 //! What it takes to get from a name and a value to a file.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use crate::paths::{PathBuffer, SUMMARY_DIR};
 use crate::tree::acceptance::{Acceptance, AcceptanceChange};
 use crate::tree::names::Names;
 use crate::writer::Writer;
-use gmetad_core::complaint::{Budget, cut, span};
+use gmetad_core::complaint::{Budgets, cut, span};
 use gmetad_core::model::Mono;
 
 /// What it takes to get from a name and a value to a file. Apart from the tree, whose folders are
@@ -28,7 +29,9 @@ pub(super) struct Tools {
     /// A component in the making.
     pub(super) component: String,
     /// Lines about single clusters and grids: a source may bring thousands.
-    pub(super) lines: Budget,
+    pub(super) lines: Budgets,
+    /// Whose update is under way.
+    pub(super) source: Arc<str>,
 }
 
 /// Whose files take values or do not.
@@ -78,7 +81,8 @@ impl Tools {
     }
 
     fn tell(&mut self, whose: Whose<'_>, turn: AcceptanceChange, folder: &Path) {
-        if !self.lines.has_room(Instant::now()) {
+        let is_node = matches!(whose, Whose::Node(..));
+        if is_node && !self.lines.of(&self.source).has_room(Instant::now()) {
             return;
         }
         let (files, clock) = match whose {
