@@ -54,6 +54,19 @@ fn a_directive_of_a_part_that_is_not_built_in_is_a_warning_of_the_check() {
 }
 
 #[test]
+fn a_url_that_needs_tls_is_refused_where_that_is_not_built_in_and_the_rest_runs() {
+    let section = "remote_write {\nurl https://store.example:443/write\n}";
+    let told = "export remote_write is left out: ";
+    let reason = "needs TLS, which this gmetad was built without; use one that was built with the \
+                  feature tls, or http://";
+    let is_refused = cfg!(all(feature = "export", not(feature = "tls")));
+    let errors = checked(section);
+    assert_eq!(errors.contains(told), is_refused, "{errors}");
+    assert_eq!(errors.contains(reason), is_refused, "{errors}");
+    assert!(!is_refused || errors.contains("gmetad.conf:"), "{errors}");
+}
+
+#[test]
 fn without_such_a_directive_there_is_no_warning() {
     assert_eq!(missing(&checked("gridname g")), [""; 0]);
 }

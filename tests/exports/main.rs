@@ -7,10 +7,14 @@
 
 mod beside_c;
 mod remote_write;
+#[cfg(feature = "tls")]
+mod remote_write_tls;
 mod rig;
 mod rrdcached;
 #[path = "../support/mod.rs"]
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

@@ -20,7 +20,7 @@ use crate::support::{Gmetad, wait_until};
 /// Which series are about hosts and sums.
 const ALL: &str = "{__name__=~\"(ganglia|gmetad)_.+\"}";
 
-fn configured(sections: &str) -> Config {
+pub fn configured(sections: &str) -> Config {
     let text = format!("data_source a localhost\nwrite_rrds off\ngridname G\n{sections}");
     let file = std::path::Path::new("g.conf");
     let loaded = parse(text.as_bytes(), file, &Disk, &Overrides::default(), "h");
@@ -32,7 +32,7 @@ fn to(port: u16, lines: &str) -> String {
 }
 
 /// Hosts with metrics; each value is the time at which it was collected.
-fn clocks(time: u32, hosts: usize, metrics: usize, tn: u32) -> String {
+pub fn clocks(time: u32, hosts: usize, metrics: usize, tn: u32) -> String {
     let mut inside = format!("<CLUSTER NAME=\"c\" LOCALTIME=\"{time}\">");
     for host in 0..hosts {
         let _ = write!(
@@ -222,8 +222,8 @@ struct Sample {
 }
 
 /// A store that answers what the test wants, and keeps what it has taken.
-struct Store {
-    port: u16,
+pub struct Store {
+    pub port: u16,
     shared: Arc<Shared>,
 }
 
@@ -238,10 +238,10 @@ struct Shared {
     taken: Mutex<Vec<(i64, f64)>>,
 }
 
-const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+pub const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
 impl Store {
-    fn start(answer: &str) -> Store {
+    pub fn start(answer: &str) -> Store {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let shared = Arc::new(Shared::default());
@@ -261,11 +261,11 @@ impl Store {
         *self.shared.answer.lock().expect("nobody panics") = answer.into();
     }
 
-    fn taken(&self) -> Vec<(i64, f64)> {
+    pub fn taken(&self) -> Vec<(i64, f64)> {
         self.shared.taken.lock().expect("nobody panics").clone()
     }
 
-    fn requests(&self) -> usize {
+    pub fn requests(&self) -> usize {
         self.shared.requests.load(Ordering::SeqCst)
     }
 }

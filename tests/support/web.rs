@@ -140,6 +140,17 @@ impl Prometheus {
         Self::launch(folder, launch_victoria)
     }
 
+    /// Starts a Prometheus that speaks TLS and wants certificates. In the folder are `server.pem`,
+    /// `server.key`, and the authority's `ca.pem`. It cannot be queried by this.
+    pub fn secure(folder: TempDir) -> Self {
+        let web = "tls_server_config:\n  cert_file: server.pem\n  key_file: server.key\n  \
+                   client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n";
+        for (file, text) in [("prometheus.yml", "scrape_configs: []\n"), ("web.yml", web)] {
+            std::fs::write(folder.path().join(file), text).expect("our own folder");
+        }
+        Self::launch(folder, launch_prometheus)
+    }
+
     fn launch(folder: TempDir, launch: fn(&Path, u16) -> Process) -> Self {
         let (process, port) = start_listening("the store", || {
             let port = free_tcp_port();
@@ -236,6 +247,10 @@ fn launch_prometheus(folder: &Path, port: u16) -> Process {
         ))
         .arg(format!("--web.listen-address=127.0.0.1:{port}"))
         .args(["--web.enable-remote-write-receiver", "--log.level=warn"]);
+    let web = folder.join("web.yml");
+    if web.exists() {
+        command.arg(format!("--web.config.file={}", web.display()));
+    }
     Process::start(command, folder.join("prometheus.log"))
 }
 

@@ -67,6 +67,17 @@ impl<'a> AnswerReader<'a> {
         }
     }
 
+    /// Whether what comes begins so. Takes nothing.
+    pub fn begins_with(&mut self, start: &[u8]) -> Result<bool, LinkError> {
+        while self.received.len() < start.len() {
+            if !start.starts_with(self.received) {
+                return Ok(false);
+            }
+            (self.more)(self.received)?;
+        }
+        Ok(self.received.starts_with(start))
+    }
+
     /// Reads what comes until the connection ends, `limit` bytes at most.
     pub fn rest(&mut self, limit: usize) -> Result<Vec<u8>, LinkError> {
         while self.received.len() < limit {
@@ -135,6 +146,18 @@ mod tests {
         let mut none = |_: &mut Vec<u8>| Err(LinkError::Closed);
         let result = AnswerReader::new(&mut received, &mut none).line(100);
         assert!(matches!(result, Err(LinkError::Protocol(start)) if start.len() == SHOWN_BYTES));
+    }
+
+    #[test]
+    fn a_start_is_looked_at_and_left() {
+        let looked = |text: &[u8]| {
+            read_slowly(text, |reader| {
+                Ok((reader.begins_with(b"ab")?, reader.exactly(2)?))
+            })
+        };
+        assert_eq!(looked(b"abc").unwrap(), (true, b"ab".to_vec()));
+        assert_eq!(looked(b"xbc").unwrap(), (false, b"xb".to_vec()));
+        assert!(matches!(looked(b"a"), Err(LinkError::Closed)));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::answer::AnswerReader;
 use super::error::LinkError;
+use super::tls;
 use gmetad_core::source::HostPort;
 
 /// How often a call that waits looks whether the daemon is stopping.
@@ -49,7 +50,7 @@ impl std::fmt::Display for Endpoint {
 /// How long a server may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// To accept a connection, for each of its addresses.
+    /// To accept a connection, for each of its addresses, and for the whole handshake of TLS.
     pub connect: Duration,
     /// To send or receive the next byte on a connection.
     pub stall: Duration,
@@ -65,10 +66,13 @@ pub(super) struct Connection<'a> {
     is_over: &'a IsOver<'a>,
     /// Received bytes that no answer has taken yet.
     received: Vec<u8>,
+    /// Whether anything was sent.
+    is_used: bool,
 }
 
 enum Socket {
     Tcp(TcpStream),
+    Tls(tls::Stream),
     Unix(UnixStream),
     Udp(UdpSocket),
 }
@@ -77,6 +81,7 @@ impl<'a> Connection<'a> {
     /// Resolves the name, and tries its addresses in turn.
     pub(super) fn open(
         endpoint: &Endpoint,
+        tls: Option<&tls::Client>,
         timeouts: Timeouts,
         is_over: &'a IsOver<'a>,
     ) -> Result<Connection<'a>, LinkError> {
@@ -84,9 +89,13 @@ impl<'a> Connection<'a> {
             Endpoint::Unix(path) => {
                 Socket::Unix(connect_unix(path, timeouts).map_err(LinkError::Connect)?)
             }
-            Endpoint::Tcp(place) => Socket::Tcp(first(place, is_over, |address| {
-                connect_tcp(address, timeouts)
-            })?),
+            Endpoint::Tcp(place) => {
+                let stream = first(place, is_over, |address| connect_tcp(address, timeouts))?;
+                match tls {
+                    None => Socket::Tcp(stream),
+                    Some(tls) => Socket::Tls(shaken(tls.wrap(stream)?, timeouts, is_over)?),
+                }
+            }
             Endpoint::Udp(place) => Socket::Udp(first(place, is_over, connect_udp)?),
         };
         Ok(Connection {
@@ -94,36 +103,44 @@ impl<'a> Connection<'a> {
             timeouts,
             is_over,
             received: Vec::new(),
+            is_used: false,
         })
     }
 
     /// Sends all of it; over UDP as one datagram.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.is_used = true;
         if let Socket::Udp(socket) = &self.socket {
             return socket.send(bytes).map(drop).map_err(LinkError::Send);
         }
         let wait = self.wait();
         let mut rest = bytes;
         let mut moved = Instant::now();
-        while !rest.is_empty() {
+        while !rest.is_empty() || self.socket.waits() {
             match self.socket.write(rest) {
-                Ok(0) => return Err(LinkError::Closed),
                 Ok(count) => {
                     rest = &rest[count..];
                     moved = Instant::now();
                 }
                 Err(error) if is_timeout(&error) => wait.may_go_on(moved)?,
-                Err(error) => return Err(LinkError::Send(error)),
+                Err(error) if error.kind() == ErrorKind::WriteZero => {
+                    return Err(LinkError::Closed);
+                }
+                Err(error) => return Err(tls::fault_or(error, LinkError::Send)),
             }
         }
         Ok(())
     }
 
-    /// Whether the server has closed its end. Asked while no answer is due: anything received is
-    /// thrown away.
+    /// Whether the server has closed its end since it was last sent something. Asked while no answer
+    /// is due: anything received is thrown away.
     pub(super) fn is_closed(&mut self) -> bool {
-        if matches!(self.socket, Socket::Udp(_)) {
+        // Who closes what was just opened has failed: sending says so, and is not tried again at once.
+        if !self.is_used || matches!(self.socket, Socket::Udp(_)) {
             return false;
+        }
+        if let Socket::Tls(stream) = &mut self.socket {
+            return stream.is_closed();
         }
         let mut scrap = [0; 1024];
         loop {
@@ -189,7 +206,7 @@ impl Wait<'_> {
                     return Ok(());
                 }
                 Err(error) if is_timeout(&error) => self.may_go_on(start)?,
-                Err(error) => return Err(LinkError::Receive(error)),
+                Err(error) => return Err(tls::fault_or(error, LinkError::Receive)),
             }
         }
     }
@@ -199,22 +216,36 @@ impl Socket {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         match self {
             Socket::Tcp(stream) => stream.read(bytes),
+            Socket::Tls(stream) => stream.read(bytes),
             Socket::Unix(stream) => stream.read(bytes),
             Socket::Udp(socket) => socket.recv(bytes),
         }
     }
 
+    /// Moves some bytes on, and returns how many it has taken. `WriteZero`: it takes no more.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
+        let count = match self {
             Socket::Tcp(stream) => stream.write(bytes),
+            // What is taken may wait, and what waited may move while nothing is taken.
+            Socket::Tls(stream) => return stream.write(bytes),
             Socket::Unix(stream) => stream.write(bytes),
             Socket::Udp(socket) => socket.send(bytes),
+        }?;
+        if count == 0 {
+            return Err(ErrorKind::WriteZero.into());
         }
+        Ok(count)
+    }
+
+    /// Whether bytes that were taken are not with the system yet.
+    fn waits(&self) -> bool {
+        matches!(self, Socket::Tls(stream) if stream.waits())
     }
 
     fn fd(&self) -> i32 {
         match self {
             Socket::Tcp(stream) => stream.as_raw_fd(),
+            Socket::Tls(stream) => stream.as_raw_fd(),
             Socket::Unix(stream) => stream.as_raw_fd(),
             Socket::Udp(socket) => socket.as_raw_fd(),
         }
@@ -245,6 +276,37 @@ fn first<T>(
         }
     }
     Err(LinkError::Connect(last))
+}
+
+/// Ends the handshake of TLS, in the time that connecting may take.
+fn shaken(
+    mut stream: tls::Stream,
+    timeouts: Timeouts,
+    is_over: &IsOver<'_>,
+) -> Result<tls::Stream, LinkError> {
+    let wait = Wait {
+        stall: timeouts.connect,
+        is_over,
+    };
+    let start = Instant::now();
+    loop {
+        match stream.shake_hands() {
+            Ok(true) => return Ok(stream),
+            Ok(false) => {}
+            Err(error) if is_timeout(&error) => {}
+            Err(error) => return Err(tls::fault_or(error, LinkError::Connect)),
+        }
+        wait.may_go_on(start).map_err(|error| match error {
+            LinkError::Stuck(limit) => {
+                let told = format!(
+                    "no handshake within {} s; does it speak TLS?",
+                    limit.as_secs()
+                );
+                LinkError::Tls(told)
+            }
+            error => error,
+        })?;
+    }
 }
 
 fn connect_tcp(address: SocketAddr, timeouts: Timeouts) -> io::Result<TcpStream> {

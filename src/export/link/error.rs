@@ -38,9 +38,12 @@ pub enum LinkError {
         /// How long it wants to be left alone.
         pause: Duration,
     },
-    /// A file with a password or a token cannot be used.
+    /// The connection is not secure, or cannot be made so.
+    #[error("TLS: {0}")]
+    Tls(String),
+    /// A file with a password, a token, a certificate or a key cannot be used.
     #[error("{}: {reason}", .path.display())]
-    Secret {
+    File {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.

@@ -28,6 +28,11 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 mod thread;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 
 #[cfg(test)]
 pub(crate) use answer::read_slowly;
@@ -39,8 +44,9 @@ pub use error::LinkError;
 pub use pacing::{Backoff, Pacing};
 pub use refusals::{Target, target};
 use sender::Sender;
-pub use server::{BACKLOG_BYTES, Server};
+pub use server::{BACKLOG_BYTES, Server, TlsFiles};
 use thread::{Courier, Shared, epoch_ms};
+pub use tls::IS_BUILT_IN as HAS_TLS;
 
 /// How long servers may take for what is left when the daemon stops.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
@@ -68,6 +74,7 @@ impl Link {
     ) -> io::Result<Self> {
         let courier = Courier {
             name: (server.name.clone()).unwrap_or_else(|| format!("{id} {}", server.endpoint)),
+            tls: client(&server),
             endpoint: server.endpoint.clone(),
             timeouts: server.timeouts,
             dialect: Arc::clone(&server.dialect),
@@ -112,6 +119,15 @@ impl Link {
         (self.shared).put(encoded(&self.batch, self.dialect.as_ref()), epoch_ms());
         self.batch.clear();
     }
+}
+
+/// Who speaks TLS to the server, if that is spoken.
+fn client(server: &Server) -> Option<tls::Client> {
+    let Endpoint::Tcp(place) = &server.endpoint else {
+        return None;
+    };
+    let files = server.tls.clone()?;
+    Some(tls::Client::new(&place.host, files))
 }
 
 /// Ends links: what is left is sent, but not for long.

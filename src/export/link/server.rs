@@ -2,6 +2,7 @@
 //!
 //! Settings only.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,12 +30,23 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long a connection may stand still.
 const STALL: Duration = Duration::from_secs(10);
 
+/// Files for TLS, all in PEM. They are read when a connection is opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificates of the authorities that are trusted; `None`: those that the system trusts.
+    pub authorities: Option<PathBuf>,
+    /// The certificate that we show, with those that lead to its authority, and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
 /// A server that values are sent to.
 pub struct Server {
     /// The directive that names it.
     pub directive: &'static str,
     /// Where it listens.
     pub endpoint: Endpoint,
+    /// Over a stream of the network: that TLS is spoken, and the files for it.
+    pub tls: Option<TlsFiles>,
     /// How long it may take.
     pub timeouts: Timeouts,
     /// The protocol.
@@ -67,6 +79,7 @@ impl Server {
         Server {
             directive,
             endpoint,
+            tls: None,
             timeouts: Timeouts {
                 connect: CONNECT,
                 stall: STALL,

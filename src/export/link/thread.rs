@@ -12,6 +12,7 @@ use super::connection::{Connection, Endpoint, IsOver, Timeouts};
 use super::dialect::Dialect;
 use super::error::LinkError;
 use super::sender::{Outcome, Sender, Step};
+use super::tls::Client;
 use gmetad_core::status::ExportCounters;
 
 /// What the plugin thread and the server's thread share.
@@ -97,6 +98,7 @@ pub(super) struct Courier {
     /// For the log.
     pub(super) name: String,
     pub(super) endpoint: Endpoint,
+    pub(super) tls: Option<Client>,
     pub(super) timeouts: Timeouts,
     pub(super) dialect: Arc<dyn Dialect>,
 }
@@ -130,7 +132,7 @@ impl Courier {
         shared: &Shared,
     ) {
         *connection = None;
-        let result = Connection::open(&self.endpoint, self.timeouts, is_over)
+        let result = Connection::open(&self.endpoint, self.tls.as_ref(), self.timeouts, is_over)
             .map(|opened| *connection = Some(opened));
         let now = Instant::now();
         shared.lock().sender.connected(result, now);

@@ -72,6 +72,7 @@ impl Export for RemoteWrite {
             let dialect = Http::new(&settings.url, &settings.headers, login);
             let name = settings.name.as_ref();
             Server {
+                tls: settings.tls.clone(),
                 timeouts: Timeouts {
                     connect: settings.timeout,
                     stall: settings.timeout,

@@ -37,6 +37,11 @@ const LONGEST_PAUSE_SECS: u64 = 300;
 /// Longest password or token.
 const SECRET_BYTES: usize = 64 * 1024;
 
+/// How a TLS record begins that says why the connection ends.
+const TLS_ALERT: &[u8] = b"\x15\x03";
+
+const SPEAKS_TLS: &str = "it speaks TLS; write https:// in url";
+
 /// How we say who we are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Login {
@@ -53,6 +58,8 @@ pub struct Http {
     /// Request line and headers, without those that differ between requests.
     head: String,
     login: Login,
+    /// Whether this goes over TLS.
+    is_secure: bool,
 }
 
 impl Http {
@@ -70,7 +77,23 @@ impl Http {
             // Writing to a string does not fail.
             let _ = write!(head, "{name}: {value}\r\n");
         }
-        Http { head, login }
+        Http {
+            head,
+            login,
+            is_secure: url.is_secure,
+        }
+    }
+
+    /// Whether a server that speaks TLS says that we do not: that is no refusal of values.
+    fn wants_tls(&self, status: u16, body: &[u8]) -> bool {
+        // As Go's server, nginx and Apache say it.
+        const SAID: [&[u8]; 3] = [
+            b"to an HTTPS server",
+            b"to HTTPS port",
+            b"to an SSL-enabled",
+        ];
+        let is_said = |words: &&[u8]| memchr::memmem::find(body, words).is_some();
+        !self.is_secure && status == 400 && SAID.iter().any(is_said)
     }
 
     fn authorization(&self) -> Result<Option<String>, LinkError> {
@@ -109,6 +132,9 @@ impl Dialect for Http {
         reader: &mut AnswerReader<'_>,
         frame: &Frame,
     ) -> Result<BatchAnswer, LinkError> {
+        if reader.begins_with(TLS_ALERT)? {
+            return Err(LinkError::Protocol(SPEAKS_TLS.into()));
+        }
         let head = final_head(reader)?;
         let (body, stays_open) = body(reader, &head)?;
         let closes = head.closes || !stays_open;
@@ -127,6 +153,7 @@ impl Dialect for Http {
                 let what = format!("{} to {place}; no redirect is followed", told());
                 Err(LinkError::Protocol(what))
             }
+            status if self.wants_tls(status, &body) => Err(LinkError::Protocol(SPEAKS_TLS.into())),
             400..=499 => Ok(BatchAnswer {
                 refused: (0..frame.values).collect(),
                 reason: told(),
@@ -272,7 +299,7 @@ fn told(head: &Head, body: &[u8]) -> String {
 
 /// What stands in a file, for a header. It may be another one at the next request.
 fn secret(file: &Path) -> Result<String, LinkError> {
-    let error = |reason: String| LinkError::Secret {
+    let error = |reason: String| LinkError::File {
         path: file.into(),
         reason,
     };
@@ -316,6 +343,7 @@ mod tests {
 
     fn http(headers: &[(&str, &str)], login: Login) -> Http {
         let url = Url {
+            is_secure: false,
             place: HostPort {
                 host: "h".into(),
                 port: 1,
@@ -472,6 +500,27 @@ mod tests {
             };
             assert_eq!(pause.as_secs(), secs, "{text}");
         }
+    }
+
+    #[test]
+    fn a_server_that_speaks_tls_refuses_no_values() {
+        let told = "Client sent an HTTP request to an HTTPS server.\n";
+        let nginx = "<html>\n<center>The plain HTTP request was sent to HTTPS port</center>";
+        for text in [
+            format!("HTTP/1.0 400 Bad Request\r\n\r\n{told}"),
+            format!(
+                "HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n45\r\n{nginx}\r\n0\r\n\r\n"
+            ),
+            "\x15\x03\x03\x00\x02\x02\x46".into(),
+        ] {
+            let error = answer(&text).unwrap_err().to_string();
+            assert!(
+                error.ends_with("it speaks TLS; write https:// in url"),
+                "{error}"
+            );
+        }
+        let refused = answer("HTTP/1.1 400 Bad Request\r\n\r\nto an HTTP server").unwrap();
+        assert_eq!(refused.refused.len(), 3);
     }
 
     #[test]

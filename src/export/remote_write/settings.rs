@@ -7,13 +7,16 @@ use std::time::Duration;
 use super::labels::OWN;
 use super::protocol::Login;
 use super::url::{self, Url};
-use crate::link::BACKLOG_BYTES;
+use crate::link::{BACKLOG_BYTES, TlsFiles};
 use gmetad_config::ExportSection;
 use gmetad_core::plugin::PluginError;
 use gmetad_core::summary::SummaryFilter;
 
 /// Port of a URL without one.
 const HTTP_PORT: u16 = 80;
+
+/// The same, of `https`.
+const HTTPS_PORT: u16 = 443;
 
 /// Samples of a request, if nothing else is configured.
 const BATCH_SAMPLES: u32 = 2_000;
@@ -47,6 +50,8 @@ pub struct Settings {
     pub headers: Vec<(String, String)>,
     /// `bearer_token_file`, or `username` and `password_file`.
     pub login: Login,
+    /// `ca_file`, `client_certificate` and `client_key`; `None` without TLS.
+    pub tls: Option<TlsFiles>,
     /// `external_label`s.
     pub external: Vec<(String, String)>,
     /// Rules about `metrics`.
@@ -67,9 +72,11 @@ impl Settings {
     /// Reads a section.
     pub fn read(mut section: ExportSection<'_>) -> Result<Settings, PluginError> {
         let url = section.value("url", |text| {
-            let (authority, path) = url::split(text)?;
-            let place = gmetad_config::host_port(authority, HTTP_PORT)?;
+            let (is_secure, authority, path) = url::split(text)?;
+            let usual_port = if is_secure { HTTPS_PORT } else { HTTP_PORT };
+            let place = gmetad_config::host_port(authority, usual_port)?;
             Ok(Url {
+                is_secure,
                 place,
                 authority: authority.into(),
                 path: path.into(),
@@ -78,6 +85,7 @@ impl Settings {
         let name = section.text("name")?;
         let headers = section.each("header", header)?;
         let login = login(&mut section)?;
+        let tls = tls(&mut section)?;
         let external = section.each("external_label", external_label)?;
         let mut names: Vec<&String> = external.iter().map(|(name, _)| name).collect();
         names.sort_unstable();
@@ -97,11 +105,18 @@ impl Settings {
             let told = "section remote_write has no url; write url \"http://HOST:PORT/PATH\"";
             PluginError::Failed(told.into())
         })?;
+        let is_secure = url.is_secure;
+        if !is_secure && tls != TlsFiles::default() {
+            let told = "section remote_write has files for TLS, but its url is of http://; write \
+                        https://, or leave out ca_file, client_certificate and client_key";
+            return Err(PluginError::Failed(told.into()));
+        }
         Ok(Settings {
             url,
             name,
             headers,
             login,
+            tls: is_secure.then_some(tls),
             external,
             metrics,
             hosts,
@@ -163,6 +178,24 @@ fn external_label(words: &[&str]) -> Result<(String, String), String> {
         ));
     }
     Ok(((*name).into(), (*value).into()))
+}
+
+/// `ca_file`, `client_certificate` and `client_key`.
+fn tls(section: &mut ExportSection<'_>) -> Result<TlsFiles, PluginError> {
+    let authorities = section.path("ca_file")?;
+    let certificate = section.path("client_certificate")?;
+    let client = match (certificate, section.path("client_key")?) {
+        (None, None) => None,
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        _ => {
+            let told = "section remote_write needs client_certificate and client_key together";
+            return Err(PluginError::Failed(told.into()));
+        }
+    };
+    Ok(TlsFiles {
+        authorities,
+        client,
+    })
 }
 
 fn login(section: &mut ExportSection<'_>) -> Result<Login, PluginError> {

@@ -8,6 +8,7 @@ use prost::Message as _;
 use super::encode::STALE;
 use super::encode::message::{TimeSeries, WriteRequest};
 use super::*;
+use crate::link::HAS_TLS;
 use crate::testing::{edge_cases, update_of};
 use gmetad_config::{Disk, Overrides, parse};
 use gmetad_core::model::{Mono, Now};
@@ -418,10 +419,6 @@ fn what_is_wrong_with_a_section_is_told() {
             "section remote_write has no url; write url \"http://HOST:PORT/PATH\"",
         ),
         ("url h:1/w", "is not a URL; write http://HOST:PORT/PATH"),
-        (
-            "url https://h/w",
-            "needs TLS, which this gmetad does not have",
-        ),
         ("url ftp://h/w", "is not of HTTP"),
         (
             "url http://h",
@@ -445,6 +442,11 @@ fn what_is_wrong_with_a_section_is_told() {
         ("username u", "needs username and password_file together"),
         ("bearer_token_file /a\nusername u", "use one of them"),
         ("metrics a", "\"a\" is neither include nor exclude"),
+        ("ca_file /a", "has files for TLS, but its "),
+        (
+            "client_key /a",
+            "needs client_certificate and client_key together",
+        ),
         (
             "timeouts 5",
             "section remote_write has no such directive; did you mean timeout?",
@@ -458,6 +460,28 @@ fn what_is_wrong_with_a_section_is_told() {
         let error = settings(&lines).expect_err(&lines);
         assert!(error.contains(told), "{lines}: {error}");
     }
+}
+
+#[test]
+fn a_url_of_https_is_a_server_that_speaks_tls_at_its_usual_port() {
+    let lines = "url https://h/w\nca_file /c\nclient_certificate /a\nclient_key /b";
+    let read = settings(lines);
+    if !HAS_TLS {
+        let told = "needs TLS, which this gmetad was built without; use one that was built with the \
+                    feature tls";
+        assert!(read.expect_err("https").contains(told));
+        return;
+    }
+    let read = read.unwrap();
+    assert_eq!(
+        (read.url.place.port, read.url.authority.as_str()),
+        (443, "h")
+    );
+    let tls = read.tls.as_ref().unwrap();
+    assert_eq!(tls.authorities.as_deref(), Some(std::path::Path::new("/c")));
+    assert_eq!(tls.client, Some(("/a".into(), "/b".into())));
+    assert_eq!(settings("url http://h/w").unwrap().tls, None);
+    assert!(settings("url https://h:1/w").unwrap().tls.is_some());
 }
 
 #[test]

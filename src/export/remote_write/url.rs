@@ -2,11 +2,14 @@
 //!
 //! Only what a request needs: where to connect, the path, and the name of the host.
 
+use crate::link::HAS_TLS;
 use gmetad_core::source::HostPort;
 
-/// A URL of plain HTTP.
+/// A URL of HTTP, over TLS or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
+    /// Whether it is of `https`.
+    pub is_secure: bool,
     /// Where to connect.
     pub place: HostPort,
     /// Host and port as they are written, for the header `Host`.
@@ -15,16 +18,20 @@ pub struct Url {
     pub path: String,
 }
 
-/// Splits a URL into host and port, and path. An error says what to write.
-pub fn split(text: &str) -> Result<(&str, &str), String> {
+/// Splits a URL into whether it is of `https`, host and port, and path. An error says what to write.
+pub fn split(text: &str) -> Result<(bool, &str, &str), String> {
     let wrong = |reason: &str| Err(format!("\"{text}\" {reason}"));
     let Some((scheme, rest)) = text.split_once("://") else {
         return wrong("is not a URL; write http://HOST:PORT/PATH");
     };
-    if scheme.eq_ignore_ascii_case("https") {
-        return wrong("needs TLS, which this gmetad does not have; use http:// to a proxy near by");
+    let is_secure = scheme.eq_ignore_ascii_case("https");
+    if is_secure && !HAS_TLS {
+        return wrong(
+            "needs TLS, which this gmetad was built without; use one that was built with the \
+             feature tls, or http:// to a proxy on this machine",
+        );
     }
-    if !scheme.eq_ignore_ascii_case("http") {
+    if !is_secure && !scheme.eq_ignore_ascii_case("http") {
         return wrong("is not of HTTP; write http://HOST:PORT/PATH");
     }
     let is_sound = |c: char| c.is_ascii_graphic() && !matches!(c, '"' | '<' | '>' | '#' | '\\');
@@ -39,5 +46,5 @@ pub fn split(text: &str) -> Result<(&str, &str), String> {
     if !path.starts_with('/') {
         return wrong("has no path; stores take values at /api/v1/write or the like");
     }
-    Ok((authority, path))
+    Ok((is_secure, authority, path))
 }

@@ -48,8 +48,15 @@ struct Part {
 /// Removes what only a part could do from a configuration.
 pub type Removal = fn(&mut Config);
 
+/// Nothing is removed: a URL that needs it is refused where it is read.
+const TLS_LEFT_OUT: Option<Removal> = if cfg!(feature = "tls") {
+    None
+} else {
+    Some(|_| ())
+};
+
 /// Every part that can be left out.
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     Part {
         feature: "rrd",
         what: "round-robin files",
@@ -59,6 +66,11 @@ const PARTS: [Part; 5] = [
         feature: "export",
         what: "exports",
         left_out: export::LEFT_OUT,
+    },
+    Part {
+        feature: "tls",
+        what: "TLS",
+        left_out: TLS_LEFT_OUT,
     },
     Part {
         feature: "loader",
