@@ -34,7 +34,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Where rustup puts cargo, for a shell that was opened before it did.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: replay check help build release plugins python-host install-python-host test features lint-features soak demo demo-remote bench pictures lint fmt deps install uninstall deb deb-test dist clean
+.PHONY: replay check help build release plugins python-host install-python-host test features lint-features soak demo demo-remote bench bench-million pictures lint fmt deps install uninstall deb deb-test dist clean
 
 help: ## list what can be done
 	@echo 'make …'
@@ -88,7 +88,14 @@ bench: ## measure it beside C gmetad, and the core alone (an hour; the machine s
 	$(CARGO) build --release --examples
 	$(TARGET)/release/examples/versus --svg docs/benchmarks.svg
 	benches/pages.py $(TARGET)/release/gmetad $(TARGET)/release/examples/farm
+	benches/remote.py $(TARGET)/release/gmetad $(TARGET)/release/examples/farm
 	$(CARGO) bench --bench core
+
+bench-million: ## send a million metrics each 15 s to a real VictoriaMetrics for ten minutes; fails if any is missed
+	@contrib/deps.sh build test
+	$(CARGO) build --release --locked
+	$(CARGO) build --release --example farm
+	benches/remote.py --million --seconds 600 $(TARGET)/release/gmetad $(TARGET)/release/examples/farm
 
 check: ## what breaks most often, in under a minute: format, lints, walls, the core's and the configuration's tests
 	$(CARGO) fmt --all --check

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Checks the scripts with shellcheck and the man pages with man, each where there is one, and that
+# Checks the scripts with shellcheck and the man pages with man, YAML, each where there is one, and that
 # the tests are there that docs/COMPATIBILITY.md, docs/RELIABILITY.md and SECURITY.md name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -21,6 +21,19 @@ if command -v zsh >/dev/null; then
     zsh -n contrib/completions/_gmetad || failed=1
 else
     echo 'lint: no zsh here; its completions were not checked' >&2
+fi
+
+if python3 -c 'import yaml' 2>/dev/null; then
+    find contrib/compose -name '*.yaml' -exec python3 -c '
+import sys, yaml
+for name in sys.argv[1:]:
+    with open(name, encoding="utf-8") as file:
+        yaml.safe_load(file)' {} + || failed=1
+else
+    echo 'lint: no PyYAML here; contrib/compose was not checked' >&2
+fi
+if docker compose version >/dev/null 2>&1; then
+    docker compose -f contrib/compose/compose.yaml config --quiet || failed=1
 fi
 
 if command -v man >/dev/null; then

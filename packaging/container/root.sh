@@ -13,6 +13,10 @@ ldd "$binary" | grep -oE '/[^ ]+' | sort -u | while IFS= read -r library; do
 done
 install -d "$root/etc/ganglia" "$root/var/lib/ganglia"
 install -d -m 1777 "$root/tmp"
+# Whom https:// trusts.
+if [ -r /etc/ssl/certs/ca-certificates.crt ]; then
+    install -D -m 644 /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
+fi
 # Numbers need no user, but `setuid_username` and logs show names.
 printf 'root:x:0:0::/:/\nnobody:x:65534:65534::/:/\n' >"$root/etc/passwd"
 printf 'root:x:0:\nnobody:x:65534:\n' >"$root/etc/group"

@@ -81,6 +81,34 @@ fn what_is_odd_and_does_no_harm_starts_with_a_warning() {
 }
 
 #[test]
+fn the_configuration_for_containers_is_sound() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib/compose");
+    let conf = folder.join("gmetad.conf");
+    let output = crate::support::gmetad()
+        .arg("-t")
+        .arg("-c")
+        .arg(&conf)
+        .output();
+    let output = output.expect("the binary was built");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{errors}");
+    assert!(!errors.contains("is left out"), "{errors}");
+    // The other services ask where it listens.
+    let config = String::from_utf8_lossy(&output.stdout);
+    assert!(config.contains("interactive_port     8652 "), "{config}");
+    let file = |name: &str| fs::read_to_string(folder.join(name)).expect("it is there");
+    let sources = file("grafana/datasources/gmetad.yaml");
+    assert!(
+        sources.contains("url: http://gmetad:8652/graphite\n"),
+        "{sources}"
+    );
+    let services = file("compose.yaml");
+    for of in ["gmond:", "gmetad:", "victoriametrics:", "grafana:"] {
+        assert!(services.contains(&format!("\n  {of}\n")), "{of}");
+    }
+}
+
+#[test]
 fn what_must_not_run_is_refused_whatever_else_is_odd() {
     for (line, said) in [
         (
