@@ -34,7 +34,8 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # Where rustup puts cargo, for a shell that was opened before it did.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: replay check help build release plugins python-host install-python-host test features lint-features soak demo demo-remote bench bench-million pictures lint fmt deps install uninstall deb deb-test dist clean
+# Every target that `help` lists is a word, and no file.
+.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list what can be done
 	@echo 'make …'
@@ -81,6 +82,12 @@ demo-remote: ## the same, and every value sent on to a real Prometheus, which is
 	@contrib/deps.sh build demo-remote
 	$(CARGO) build
 	@contrib/demo-remote.sh $(TARGET)/debug/gmetad
+
+footprint: ## what it needs at rest with one gmond, beside C gmetad (five minutes; FOOTPRINT_SECONDS=N)
+	@contrib/deps.sh build test
+	$(CARGO) build --release --locked
+	$(CARGO) build --release --examples
+	benches/footprint.py $(TARGET)/release/gmetad $(TARGET)/release/examples/farm
 
 bench: ## measure it beside C gmetad, and the core alone (an hour; the machine should be idle)
 	@contrib/deps.sh build test

@@ -1,6 +1,8 @@
 //! A gmetad that is built without some of its parts: it runs, and says which directives do nothing.
 
-use crate::support::{Gmetad, configure, gmetad};
+use std::process::Command;
+
+use crate::support::{Gmetad, configure, gmetad, skipped};
 
 /// Whether each part is built in, and a directive that needs it.
 const PARTS: [(&str, bool, &str); 4] = [
@@ -80,4 +82,22 @@ fn it_starts_and_serves_whatever_is_missing() {
     let left_out = PARTS.iter().filter(|(_, is_built_in, _)| !is_built_in);
     assert_eq!(missing(&gmetad.log()).len(), left_out.count());
     assert!(gmetad.end().success());
+}
+
+#[test]
+fn none_of_the_libraries_that_draw_graphs_is_loaded_where_a_static_librrd_is_installed() {
+    let name =
+        "none_of_the_libraries_that_draw_graphs_is_loaded_where_a_static_librrd_is_installed";
+    let compiler = Command::new("cc").arg("-print-file-name=librrd.a").output();
+    let found = compiler.is_ok_and(|it| it.stdout.starts_with(b"/"));
+    if !found {
+        skipped(name, "there is no librrd.a here");
+        return;
+    }
+    let listed = Command::new("ldd").arg(gmetad().get_program()).output();
+    let listed = String::from_utf8(listed.expect("ldd belongs to libc").stdout).expect("text");
+    assert!(listed.contains("libc.so"), "{listed}");
+    for library in ["librrd.so", "libcairo", "libpango"] {
+        assert!(!listed.contains(library), "{library} is loaded:\n{listed}");
+    }
 }
