@@ -16,7 +16,8 @@ simulations=(
     'core|--test simulation whatever'
     'cache and journal|-p gmetad-rrd --lib cache::simulation::nothing'
     'rrdcached socket|-p gmetad-rrd --lib rrdcached::simulation::whatever'
-    'exports|-p gmetad-export --lib simulation::whatever'
+    'exports|-p gmetad-export --lib link::simulation::whatever'
+    'backlogs on disk|-p gmetad-export --lib spool::simulation::whatever'
     'queue to plugins|--lib queue::tests::simulation'
 )
 declare -A seeds steps times

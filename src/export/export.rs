@@ -2,6 +2,7 @@
 //!
 //! Knows no server: each export has a file of its own.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::link::{Endpoint, Link, Server, close};
@@ -52,7 +53,16 @@ pub struct ListedExport {
     switch: Switch,
     is_configured: fn(&Config) -> bool,
     plugin: fn(&Config) -> Option<Box<dyn Plugin>>,
-    check: fn(&Config) -> Result<Vec<ExportHost>, PluginError>,
+    check: fn(&Config) -> Result<ExportNeeds, PluginError>,
+}
+
+/// What an export needs of the machine and the network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportNeeds {
+    /// The hosts it sends to.
+    pub hosts: Vec<ExportHost>,
+    /// The folders in which values wait.
+    pub folders: Vec<PathBuf>,
 }
 
 /// A host that an export sends to.
@@ -95,8 +105,8 @@ impl ListedExport {
         (self.plugin)(config)
     }
 
-    /// The hosts it would send to: none if it is not configured; or what is wrong.
-    pub fn check(&self, config: &Config) -> Result<Vec<ExportHost>, PluginError> {
+    /// What it would need: nothing if it is not configured; or what is wrong.
+    pub fn check(&self, config: &Config) -> Result<ExportNeeds, PluginError> {
         (self.check)(config)
     }
 }
@@ -115,16 +125,17 @@ fn plugin<E: Export>(config: &Config) -> Option<Box<dyn Plugin>> {
     }))
 }
 
-fn check<E: Export>(config: &Config) -> Result<Vec<ExportHost>, PluginError> {
+fn check<E: Export>(config: &Config) -> Result<ExportNeeds, PluginError> {
     let servers = E::configured(config)?.map_or_else(Vec::new, |export| export.servers());
-    let hosts = servers.into_iter().filter_map(|server| {
-        let (Endpoint::Tcp(place) | Endpoint::Udp(place)) = server.endpoint else {
-            return None;
-        };
-        let directive = server.directive;
-        Some(ExportHost { directive, place })
-    });
-    Ok(hosts.collect())
+    let mut needs = ExportNeeds::default();
+    for server in servers {
+        if let Endpoint::Tcp(place) | Endpoint::Udp(place) = server.endpoint {
+            let directive = server.directive;
+            needs.hosts.push(ExportHost { directive, place });
+        }
+        needs.folders.extend(server.spool.map(|spool| spool.folder));
+    }
+    Ok(needs)
 }
 
 /// What all exports have in common.
@@ -252,7 +263,7 @@ mod tests {
         for export in EXPORTS.iter().chain([&TOY]) {
             assert!(!export.is_configured(&none), "{}", export.id());
             assert!(export.plugin(&none).is_none(), "{}", export.id());
-            assert_eq!(export.check(&none).unwrap(), []);
+            assert_eq!(export.check(&none).unwrap(), ExportNeeds::default());
         }
     }
 
@@ -261,7 +272,7 @@ mod tests {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let place = socket.local_addr().unwrap();
         let config = config(&format!("toy {{\n server {place}\n}}"));
-        let hosts = TOY.check(&config).unwrap();
+        let hosts = TOY.check(&config).unwrap().hosts;
         assert_eq!((hosts.len(), hosts[0].directive), (1, "toy: server"));
         assert_eq!(hosts[0].place.to_string(), place.to_string());
         let mut plugin = TOY.plugin(&config).unwrap();

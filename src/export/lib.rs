@@ -13,7 +13,7 @@ mod select;
 #[cfg(test)]
 mod testing;
 
-pub use export::{Export, ExportHost, ListedExport, Switch};
+pub use export::{Export, ExportHost, ExportNeeds, ListedExport, Switch};
 
 /// All exports, in the order in which they see updates. The plugin chain, `-t`, `/status` and
 /// `/metrics` are made from this list.

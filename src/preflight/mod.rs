@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::daemon::{Exit, PortHolder, UserError, cannot_listen, exit_of_listening};
-use crate::plugins::parts::export::{EXPORTS, ExportHost};
+use crate::plugins::parts::export::{EXPORTS, ExportHost, ExportNeeds};
 use gmetad_config::{Config, RrdcachedAddress};
 use gmetad_core::trust::TrustEntry;
 
@@ -160,7 +160,9 @@ pub fn findings(config: &Config, world: &dyn World) -> Vec<Finding> {
     look.plugins(user);
     look.storage(user);
     look.programs(user);
-    look.names();
+    let needs = look.export_needs();
+    look.backlogs(user, &needs.folders);
+    look.names(&needs.hosts);
     look.intervals();
     look.findings
 }
@@ -306,23 +308,25 @@ impl<'a> Look<'a> {
         ));
     }
 
-    /// Where values are sent to. An export that is not configured well is told of.
-    fn export_hosts(&mut self) -> Vec<ExportHost> {
-        let mut hosts = Vec::new();
+    /// What sending values on needs. An export that is not configured well is told of.
+    fn export_needs(&mut self) -> ExportNeeds {
+        let mut all = ExportNeeds::default();
         for export in EXPORTS {
             match export.check(self.config) {
-                Ok(of_export) => hosts.extend(of_export),
+                Ok(needs) => {
+                    all.hosts.extend(needs.hosts);
+                    all.folders.extend(needs.folders);
+                }
                 Err(error) => self.findings.push(Finding {
                     weight: Weight::LeftOut,
                     text: format!("export {} is left out: {error}", export.id()),
                 }),
             }
         }
-        hosts
+        all
     }
 
-    fn names(&mut self) {
-        let hosts = self.export_hosts();
+    fn names(&mut self, hosts: &[ExportHost]) {
         let mut names: Vec<(String, &str)> = Vec::new();
         for source in &self.config.sources {
             let of = format!("data_source \"{}\"", source.name);

@@ -183,10 +183,7 @@ impl Look<'_> {
             return;
         }
         let rrd = &self.config.rrd;
-        let remedy = match user {
-            Who::User(name) => format!("; make it, and chown it to {name}"),
-            Who::Us => String::new(),
-        };
+        let remedy = remedy(user);
         if let Some(trouble) = self.rrd_root(user, &rrd.rootdir) {
             let text = format!(
                 "no values would be stored in the RRD root {}: ",
@@ -204,6 +201,20 @@ impl Look<'_> {
                 folder.display()
             );
             self.tell(None, &text, trouble.with(&remedy));
+        }
+    }
+
+    /// Values that wait for their store.
+    pub(super) fn backlogs(&mut self, user: Who<'_>, folders: &[PathBuf]) {
+        for folder in folders {
+            if let Some(trouble) = self.folder_to_make(user, folder) {
+                let text = format!(
+                    "values would wait in memory and not in backlog_dir {}, and a crash would lose \
+                     them: ",
+                    folder.display()
+                );
+                self.tell(None, &text, trouble.with(&remedy(user)));
+            }
         }
     }
 
@@ -316,6 +327,14 @@ impl Look<'_> {
         above
             .find(|it| self.world.kind(it).is_ok())
             .unwrap_or(Path::new("/"))
+    }
+}
+
+/// What to do about a folder that cannot be written to.
+fn remedy(user: Who<'_>) -> String {
+    match user {
+        Who::User(name) => format!("; make it, and chown it to {name}"),
+        Who::Us => String::new(),
     }
 }
 

@@ -334,6 +334,22 @@ fn values_are_stored_by_the_user_that_is_become() {
     assert_eq!(found(&without, &world), [""; 0]);
 }
 
+#[cfg(feature = "export")]
+#[test]
+fn values_wait_where_the_user_that_is_become_may_write() {
+    let conf = "write_rrds off\nremote_write {\nurl http://127.0.0.1/w\nbacklog_dir /b/d\n}";
+    let world = Fake::with(&[("/b", Kind::Folder)]).of_root();
+    assert_eq!(found(conf, &world), [""; 0]);
+    assert_eq!(
+        found(conf, &world.denying(NOBODY, "/b")),
+        [
+            "warn values would wait in memory and not in backlog_dir /b/d, and a crash would lose \
+             them: it is not there and cannot be made, user nobody may not write to /b: permission \
+             denied; make it, and chown it to nobody"
+        ]
+    );
+}
+
 #[test]
 fn root_makes_a_missing_rrd_root_for_a_user_who_can_get_there() {
     let conf = "rrd_rootdir /a/b/c\nrrd {\nwrite_timeout 60\njournal_dir /a/j\n}";

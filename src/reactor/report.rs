@@ -271,6 +271,7 @@ fn export(export: &ExportStatus, now_ms: u64) -> OutputReport {
         waiting_bytes: export.waiting_bytes,
         failing: export.failing,
         retried: export.retried,
+        unsaved: export.unsaved,
         lag: match export.waiting_since_ms {
             0 => Duration::ZERO,
             since => Duration::from_millis(now_ms.saturating_sub(since)),

@@ -27,7 +27,7 @@ pub fn configured(sections: &str) -> Config {
     loaded.expect("a sound configuration").config
 }
 
-fn to(port: u16, lines: &str) -> String {
+pub fn to(port: u16, lines: &str) -> String {
     format!("remote_write {{\nurl \"http://127.0.0.1:{port}/api/v1/write\"\n{lines}\n}}\n")
 }
 

@@ -263,7 +263,9 @@ fn launch_victoria(folder: &Path, port: u16) -> Process {
         ))
         .arg(format!("-httpListenAddr=127.0.0.1:{port}"))
         .args(["-search.latencyOffset=1ms", "-search.disableCache"])
-        .args(["-memory.allowedBytes=64MB", "-loggerLevel=ERROR"]);
+        .args(["-memory.allowedBytes=64MB", "-loggerLevel=ERROR"])
+        // What is sent again is kept once.
+        .arg("-dedup.minScrapeInterval=1ms");
     Process::start(command, folder.join("victoria.log"))
 }
 

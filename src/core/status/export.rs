@@ -30,6 +30,8 @@ pub struct ExportCounters {
     pub failing: AtomicU64,
     /// Values that were sent again.
     pub retried: AtomicU64,
+    /// Servers whose values should wait on disk and wait in memory.
+    pub unsaved: AtomicU64,
     /// By server: since when its oldest values wait, in milliseconds since the epoch; 0: none wait.
     pub waiting_since_ms: Box<[AtomicU64]>,
 }
@@ -61,6 +63,8 @@ pub struct ExportStatus {
     pub failing: bool,
     /// Values that were sent again.
     pub retried: u64,
+    /// Whether values that should wait on disk wait in memory.
+    pub unsaved: bool,
     /// Since when the oldest values wait, in milliseconds since the epoch; 0: none wait.
     pub waiting_since_ms: u64,
 }
@@ -101,6 +105,7 @@ impl ExportCounters {
             last_ms: read(&self.last_ms),
             failing: read(&self.failing) > 0,
             retried: read(&self.retried),
+            unsaved: read(&self.unsaved) > 0,
             waiting_since_ms: (self.waiting_since_ms.iter().map(read))
                 .filter(|&since| since > 0)
                 .min()

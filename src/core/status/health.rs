@@ -72,6 +72,15 @@ pub enum Fault {
         /// Files, keys or the like that refused their last value.
         count: u64,
     },
+    /// Values that should wait on disk wait in memory.
+    #[error(
+        "{id} cannot write its backlog_dir, so a crash would lose the values that wait; the log says \
+         why"
+    )]
+    Unsaved {
+        /// Which.
+        id: String,
+    },
     /// A server takes values more slowly than they come.
     #[error("{id} takes values too slowly: the oldest wait for {} s", .lag.as_secs())]
     Slow {
@@ -164,6 +173,9 @@ pub fn faults(report: &Report) -> Vec<Fault> {
                 id: id.into(),
                 lag: output.lag,
             });
+        }
+        if output.unsaved {
+            faults.push(Fault::Unsaved { id: id.into() });
         }
         if output.refusing > 0 {
             faults.push(Fault::Refused {
@@ -364,6 +376,15 @@ mod tests {
             };
             let told = format!("{id} takes values too slowly: the oldest wait for 120 s");
             brings(|report| output(report, slow), &[&told]);
+            let unsaved = OutputReport {
+                unsaved: true,
+                ..OutputReport::default()
+            };
+            let told = format!(
+                "{id} cannot write its backlog_dir, so a crash would lose the values that wait; the \
+                 log says why"
+            );
+            brings(|report| output(report, unsaved), &[&told]);
         }
     }
 

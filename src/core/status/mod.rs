@@ -174,6 +174,8 @@ pub struct OutputReport {
     pub retried: u64,
     /// How long the oldest values wait for their server.
     pub lag: Duration,
+    /// Whether values that should wait on disk wait in memory.
+    pub unsaved: bool,
 }
 
 /// Counters of RRD files since the start, and the state of their cache now. The writer fills it in,

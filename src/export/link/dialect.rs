@@ -20,6 +20,11 @@ pub trait Dialect: Send + Sync {
         out.extend_from_slice(batch.bytes());
     }
 
+    /// What frames are written in, for those that wait on disk: one of another kind is not sent.
+    fn format(&self) -> u8 {
+        0
+    }
+
     /// Writes what goes in front of a frame each time it is sent, such as a password that may change
     /// while the frame waits. Called on the server's own thread, so it may read a file.
     fn head(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), LinkError> {

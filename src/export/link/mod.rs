@@ -25,6 +25,7 @@ mod sender;
 mod server;
 #[cfg(test)]
 mod simulation;
+mod spool;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -45,6 +46,7 @@ pub use pacing::{Backoff, Pacing};
 pub use refusals::{Target, target};
 use sender::Sender;
 pub use server::{BACKLOG_BYTES, Server, TlsFiles};
+pub use spool::{SpoolSettings, lock_folder};
 use thread::{Courier, Shared, epoch_ms};
 pub use tls::IS_BUILT_IN as HAS_TLS;
 
@@ -81,7 +83,8 @@ impl Link {
         };
         let dialect = Arc::clone(&server.dialect);
         let (batch_bytes, batch_values) = (server.batch_bytes, server.batch_values);
-        let sender = Sender::new(server, Arc::clone(counters), slot);
+        let mut sender = Sender::new(server, Arc::clone(counters), slot);
+        sender.open(epoch_ms(), Instant::now());
         let shared = Arc::new(Shared::new(sender, Arc::clone(counters)));
         let theirs = Arc::clone(&shared);
         std::thread::Builder::new()

@@ -2,6 +2,7 @@
 //! it is over.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gmetad_core::complaint::{Say, span};
@@ -36,18 +37,37 @@ pub(super) enum Remark {
     HasRoom { after: Duration },
     /// The daemon stops before all is sent.
     Lost { values: u64 },
+    /// The same, and the next start sends it.
+    Kept { bytes: usize, folder: PathBuf },
+    /// An earlier run left values on disk.
+    Found { bytes: usize, folder: PathBuf },
+    /// The backlog cannot be written to the disk.
+    Unsaved {
+        error: String,
+        say: Say,
+        folder: PathBuf,
+        limit_bytes: usize,
+    },
+    /// It is written again.
+    Saved { after: Duration, folder: PathBuf },
+    /// A part of what was on disk cannot be read.
+    Damaged { values: u64, file: String },
 }
 
 impl Remark {
     /// Logs it as being about `server`.
     pub(super) fn log(&self, server: &str) {
         match self {
-            Remark::Reachable { .. } | Remark::Accepts { .. } | Remark::HasRoom { .. } => {
-                gmetad_core::recovered!(error: "{server}: {self}");
-            }
+            Remark::Reachable { .. }
+            | Remark::Accepts { .. }
+            | Remark::HasRoom { .. }
+            | Remark::Saved { .. } => gmetad_core::recovered!(error: "{server}: {self}"),
+            Remark::Found { .. } | Remark::Kept { .. } => log::info!("{server}: {self}"),
             Remark::Unreachable { .. }
             | Remark::Refuses { .. }
             | Remark::Drops { .. }
+            | Remark::Unsaved { .. }
+            | Remark::Damaged { .. }
             | Remark::Lost { .. } => log::error!("{server}: {self}"),
         }
     }
@@ -99,6 +119,42 @@ impl fmt::Display for Remark {
             Remark::Lost { values } => write!(
                 f,
                 "gmetad is stopping; {values} values could not be sent and are lost"
+            ),
+            Remark::Kept { bytes, folder } => write!(
+                f,
+                "gmetad is stopping; {} of values wait in {} for the next start",
+                size(*bytes),
+                folder.display()
+            ),
+            Remark::Found { bytes, folder } => write!(
+                f,
+                "{} of values of an earlier run wait in {} and are sent first",
+                size(*bytes),
+                folder.display()
+            ),
+            Remark::Unsaved {
+                error,
+                say,
+                folder,
+                limit_bytes,
+            } => write!(
+                f,
+                "backlog_dir {} cannot be written{}: {error}; values wait in memory, up to {}, \
+                 where a crash loses them",
+                folder.display(),
+                so_far(*say),
+                size(*limit_bytes)
+            ),
+            Remark::Saved { after, folder } => write!(
+                f,
+                "backlog_dir {} is written again, after {}",
+                folder.display(),
+                span(*after)
+            ),
+            Remark::Damaged { values, file } => write!(
+                f,
+                "{values} values in {file} cannot be read and are dropped: it is damaged, of another \
+                 protocol, or was removed"
             ),
         }
     }

@@ -16,6 +16,7 @@ use super::pacing::Pacing;
 use super::refusals::Refusals;
 use super::remark::Remark;
 use super::server::Server;
+use super::spool::{FolderDisk, Spool, SpoolDisk, SpoolNews};
 use gmetad_core::complaint::Complaint;
 use gmetad_core::status::ExportCounters;
 
@@ -71,6 +72,10 @@ pub(super) struct Sender {
     unreachable: Complaint,
     refusals: Refusals,
     full: Complaint,
+    /// The disk of the backlog.
+    disk: Complaint,
+    /// Whether the backlog should be on disk and is not.
+    unsaved: bool,
     /// Dropped values that were not logged yet.
     dropped: u64,
     remarks: Vec<Remark>,
@@ -106,8 +111,31 @@ enum Health {
 
 impl Sender {
     pub(super) fn new(server: Server, counters: Arc<ExportCounters>, slot: usize) -> Sender {
+        let disk = server.spool.as_ref().map(|it| FolderDisk::new(&it.folder));
+        Sender::with_disk(
+            server,
+            disk.map(|it| Box::new(it) as Box<_>),
+            counters,
+            slot,
+        )
+    }
+
+    /// The same with that disk, if a backlog on disk is configured.
+    pub(super) fn with_disk(
+        server: Server,
+        disk: Option<Box<dyn SpoolDisk>>,
+        counters: Arc<ExportCounters>,
+        slot: usize,
+    ) -> Sender {
+        let format = server.dialect.format();
+        let backlog = match (disk, &server.spool) {
+            (Some(disk), Some(settings)) => {
+                Backlog::on_disk(Spool::new(disk, format, settings), server.limit_bytes)
+            }
+            _ => Backlog::new(server.limit_bytes),
+        };
         Sender {
-            backlog: Backlog::new(server.limit_bytes),
+            backlog,
             state: SenderState::Ready,
             deadline: None,
             connected: None,
@@ -120,6 +148,8 @@ impl Sender {
             unreachable: Complaint::new(),
             refusals: Refusals::default(),
             full: Complaint::new(),
+            disk: Complaint::new(),
+            unsaved: false,
             dropped: 0,
             remarks: Vec::new(),
             counters,
@@ -127,9 +157,19 @@ impl Sender {
         }
     }
 
+    /// Reads what an earlier run left on disk.
+    pub(super) fn open(&mut self, epoch_ms: u64, now: Instant) {
+        if let Some(spool) = self.backlog.spool() {
+            spool.is_ready(epoch_ms);
+        }
+        self.count_waiting(0);
+        self.hear_of_disk(now);
+    }
+
     /// A frame is to be sent. The time is for what others are shown.
-    pub(super) fn put(&mut self, frame: Frame, epoch_ms: u64) {
+    pub(super) fn put(&mut self, frame: Frame, epoch_ms: u64, now: Instant) {
         self.change(|backlog| backlog.put(frame, epoch_ms));
+        self.hear_of_disk(now);
     }
 
     /// The daemon stops: what is left is sent until `deadline`, and given up then or at the next
@@ -169,11 +209,21 @@ impl Sender {
         if !self.has_connection(now) {
             return Step::Connect;
         }
-        let before = self.backlog.bytes();
-        let frame = self.backlog.take().unwrap_or_default();
-        // It waits until it is taken, so this is no change of since when.
-        add_difference(&self.counters.waiting_bytes, before, self.backlog.bytes());
-        Step::Send(frame)
+        let mut frame = None;
+        self.change(|backlog| {
+            let (taken, lost) = backlog.take();
+            frame = taken;
+            lost
+        });
+        self.hear_of_disk(now);
+        match frame {
+            Some(frame) => Step::Send(frame),
+            None => {
+                // Nothing of what was on disk could be read.
+                self.state = SenderState::Ready;
+                self.next(now)
+            }
+        }
     }
 
     fn has_connection(&self, now: Instant) -> bool {
@@ -203,9 +253,10 @@ impl Sender {
     pub(super) fn sent(&mut self, frame: Frame, outcome: Outcome, now: Instant) {
         match outcome {
             Outcome::Taken(answer) => {
-                self.backlog.settle();
-                self.count_waiting(self.backlog.bytes());
-                self.taken(&frame, &answer, now);
+                let before = self.backlog.bytes();
+                let is_again = self.backlog.settle(now);
+                self.count_waiting(before);
+                self.taken(&frame, &answer, is_again, now);
             }
             Outcome::WasClosed => {
                 self.connected = None;
@@ -213,12 +264,12 @@ impl Sender {
                 if self.health == Health::Hanging {
                     self.set_health(Health::Failing);
                 }
-                self.change(|backlog| backlog.put_back(frame));
+                self.put_back(frame, true, now);
             }
             Outcome::Failed(error) => {
                 let values = u64::from(frame.values);
                 self.counters.retried.fetch_add(values, Ordering::Relaxed);
-                self.change(|backlog| backlog.put_back(frame));
+                self.put_back(frame, !matches!(error, LinkError::Busy { .. }), now);
                 self.failed(&error, now);
             }
         }
@@ -229,7 +280,17 @@ impl Sender {
         std::mem::take(&mut self.remarks)
     }
 
-    fn taken(&mut self, frame: &Frame, answer: &BatchAnswer, now: Instant) {
+    fn put_back(&mut self, frame: Frame, is_lost: bool, now: Instant) {
+        self.change(|backlog| {
+            let dropped = backlog.put_back(frame);
+            if is_lost {
+                backlog.start_again(now);
+            }
+            dropped
+        });
+    }
+
+    fn taken(&mut self, frame: &Frame, answer: &BatchAnswer, is_again: bool, now: Instant) {
         self.state = SenderState::Ready;
         if let Some(burst) = &mut self.burst {
             *burst += 1;
@@ -239,10 +300,17 @@ impl Sender {
             }
         }
         let refused = (answer.refused.len() as u32).min(frame.values);
-        let taken = (frame.values - refused).saturating_sub(answer.left_out);
-        self.counters
-            .count_sent(u64::from(taken), frame.bytes.len());
-        self.counters.count_failed(u64::from(refused));
+        if is_again {
+            // What it took or refused at first was counted then.
+            let values = u64::from(frame.values);
+            self.counters.retried.fetch_add(values, Ordering::Relaxed);
+            self.counters.count_sent(0, frame.bytes.len());
+        } else {
+            let taken = (frame.values - refused).saturating_sub(answer.left_out);
+            self.counters
+                .count_sent(u64::from(taken), frame.bytes.len());
+            self.counters.count_failed(u64::from(refused));
+        }
         self.taken_bytes = self.taken_bytes.saturating_add(frame.bytes.len());
         let is_read = self.taken_bytes > self.held_bytes;
         // Who answers is well, whatever the answer.
@@ -294,6 +362,44 @@ impl Sender {
         if values > 0 {
             self.remarks.push(Remark::Lost { values });
         }
+        let bytes = self.backlog.bytes();
+        if let Some(spool) = self.backlog.spool().filter(|_| bytes > 0) {
+            let folder = spool.folder().into();
+            self.remarks.push(Remark::Kept { bytes, folder });
+        }
+    }
+
+    /// What there is to say about the disk of the backlog.
+    fn hear_of_disk(&mut self, now: Instant) {
+        let memory_bytes = self.backlog.memory_bytes();
+        let Some(spool) = self.backlog.spool() else {
+            return;
+        };
+        let folder = spool.folder().to_path_buf();
+        let (news, is_failing) = (spool.take_news(), spool.is_failing());
+        for news in news {
+            let remark = match news {
+                SpoolNews::Found(bytes) => Some(Remark::Found {
+                    bytes: bytes as usize,
+                    folder: folder.clone(),
+                }),
+                SpoolNews::Failed(error) => self.disk.failed(now).map(|say| Remark::Unsaved {
+                    error,
+                    say,
+                    folder: folder.clone(),
+                    limit_bytes: memory_bytes,
+                }),
+                SpoolNews::Works => (self.disk.recovered(now)).map(|after| Remark::Saved {
+                    after,
+                    folder: folder.clone(),
+                }),
+                SpoolNews::Damaged(values, file) => Some(Remark::Damaged { values, file }),
+            };
+            self.remarks.extend(remark);
+        }
+        let flags = [self.unsaved, is_failing].map(usize::from);
+        add_difference(&self.counters.unsaved, flags[0], flags[1]);
+        self.unsaved = is_failing;
     }
 
     /// Notes what is refused, and what is accepted that was refused.
@@ -342,7 +448,7 @@ impl Sender {
         self.count_waiting(before);
     }
 
-    fn count_waiting(&self, before: usize) {
+    fn count_waiting(&mut self, before: usize) {
         add_difference(&self.counters.waiting_bytes, before, self.backlog.bytes());
         if let Some(since) = self.counters.waiting_since_ms.get(self.slot) {
             since.store(self.backlog.since_ms(), Ordering::Relaxed);

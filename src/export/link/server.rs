@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::connection::{Endpoint, Timeouts};
 use super::dialect::Dialect;
 use super::pacing::{Backoff, Pacing};
+use super::spool::SpoolSettings;
 
 /// Bytes that wait for a server at most: some fourteen minutes of 33,000 metrics every 15 s, or an hour
 /// where they are compressed.
@@ -59,6 +60,8 @@ pub struct Server {
     pub batch_values: u32,
     /// Bytes that wait for it at most, encoded.
     pub limit_bytes: usize,
+    /// Where values wait, if that is on disk.
+    pub spool: Option<SpoolSettings>,
     /// Bytes that the systems on both ends may take though the server reads nothing.
     pub held_bytes: usize,
     /// What the log calls it; `None`: by the export and where it listens.
@@ -88,6 +91,7 @@ impl Server {
             pacing: Box::new(Backoff::default()),
             batch_bytes,
             batch_values: u32::MAX,
+            spool: None,
             held_bytes: HELD_BYTES,
             name: None,
             limit_bytes: BACKLOG_BYTES,

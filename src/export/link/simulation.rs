@@ -3,7 +3,7 @@
 //! A failure prints its seed: `GMETAD_SIMULATION_SEED=… cargo test -p gmetad-export simulation` repeats that one.
 
 #[path = "../../../tests/support/seeds.rs"]
-mod seeds;
+pub(super) mod seeds;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -217,7 +217,7 @@ impl World {
             self.next_value += 1;
         }
         let dialect = Numbers { answers: false };
-        self.sender.put(encoded(&batch, &dialect), 1);
+        self.sender.put(encoded(&batch, &dialect), 1, self.now);
     }
 
     /// Does what the thread does, in no time or as long as a server makes it take.
@@ -418,6 +418,8 @@ impl World {
                     self.lost = *values;
                     continue;
                 }
+                // Nothing waits on disk.
+                remark => panic!("{remark:?}"),
             };
             let was_open = self.open[what];
             // What flaps may be logged as lasting though its beginning was not.
@@ -465,7 +467,11 @@ fn sender(dialect: Numbers) -> (Sender, Arc<ExportCounters>) {
 fn put(sender: &mut Sender, value: u32) {
     let mut batch = Batch::default();
     batch.push(&value.to_be_bytes());
-    sender.put(encoded(&batch, &Numbers { answers: false }), 1);
+    sender.put(
+        encoded(&batch, &Numbers { answers: false }),
+        1,
+        Instant::now(),
+    );
 }
 
 #[track_caller]

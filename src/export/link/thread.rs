@@ -51,7 +51,7 @@ impl Shared {
     }
 
     pub(super) fn put(&self, frame: Frame, epoch_ms: u64) {
-        self.lock().sender.put(frame, epoch_ms);
+        self.lock().sender.put(frame, epoch_ms, Instant::now());
         self.changed.notify_all();
     }
 
@@ -108,6 +108,7 @@ impl Courier {
     pub(super) fn run(&self, shared: &Shared) {
         let is_over = || shared.lock().sender.is_over(Instant::now());
         let mut connection = None;
+        self.log_remarks(shared);
         loop {
             let step = shared.next();
             let start = Instant::now();

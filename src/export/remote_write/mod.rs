@@ -61,6 +61,17 @@ impl Export for RemoteWrite {
         let stores = sections
             .map(|section| Settings::read(section).map(Store::new))
             .collect::<Result<Vec<Store>, PluginError>>()?;
+        let folders = stores.iter().filter_map(|it| it.settings.spool.as_ref());
+        let mut folders: Vec<_> = folders.map(|spool| &spool.folder).collect();
+        folders.sort_unstable();
+        let mut pairs = folders.iter().zip(folders.iter().skip(1));
+        if let Some((twice, _)) = pairs.find(|(one, next)| one == next) {
+            let told = format!(
+                "two sections remote_write have backlog_dir {}; give each its own",
+                twice.display()
+            );
+            return Err(PluginError::Failed(told));
+        }
         Ok((!stores.is_empty()).then_some(RemoteWrite { stores }))
     }
 
@@ -80,6 +91,7 @@ impl Export for RemoteWrite {
                 batch_bytes: settings.batch_samples as usize * BATCH_BYTES_A_SAMPLE,
                 batch_values: settings.batch_samples,
                 limit_bytes: settings.backlog_bytes,
+                spool: settings.spool.clone(),
                 name: name.map(|name| format!("{} {name}", Self::ID)),
                 ..Server::new("remote_write: url", endpoint, dialect)
             }

@@ -123,6 +123,10 @@ impl Dialect for Http {
         Ok(())
     }
 
+    fn format(&self) -> u8 {
+        b's'
+    }
+
     fn answers(&self) -> bool {
         true
     }

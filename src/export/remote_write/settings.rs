@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::labels::OWN;
 use super::protocol::Login;
 use super::url::{self, Url};
-use crate::link::{BACKLOG_BYTES, TlsFiles};
+use crate::link::{BACKLOG_BYTES, SpoolSettings, TlsFiles};
 use gmetad_config::ExportSection;
 use gmetad_core::plugin::PluginError;
 use gmetad_core::summary::SummaryFilter;
@@ -26,6 +26,10 @@ const MOST_BATCH_SAMPLES: u32 = 100_000;
 
 /// How long a store may take, if nothing else is configured.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes that wait on disk at most, if nothing else is configured: eight hours of 33,000 metrics every
+/// 15 s.
+const BACKLOG_DIR_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Headers that are ours.
 const OWN_HEADERS: [&str; 8] = [
@@ -66,6 +70,8 @@ pub struct Settings {
     pub batch_samples: u32,
     /// `backlog_mb`.
     pub backlog_bytes: usize,
+    /// `backlog_dir`, `backlog_dir_mb` and `resend`.
+    pub spool: Option<SpoolSettings>,
 }
 
 impl Settings {
@@ -100,6 +106,7 @@ impl Settings {
         let timeout = section.seconds("timeout")?;
         let batch_samples = section.value("batch_samples", batch_samples)?;
         let backlog_bytes = section.megabytes("backlog_mb")?;
+        let spool = spool(&mut section)?;
         section.finish()?;
         let url = url.ok_or_else(|| {
             let told = "section remote_write has no url; write url \"http://HOST:PORT/PATH\"";
@@ -124,8 +131,33 @@ impl Settings {
             timeout: timeout.unwrap_or(TIMEOUT),
             batch_samples: batch_samples.unwrap_or(BATCH_SAMPLES),
             backlog_bytes: backlog_bytes.unwrap_or(BACKLOG_BYTES),
+            spool,
         })
     }
+}
+
+fn spool(section: &mut ExportSection<'_>) -> Result<Option<SpoolSettings>, PluginError> {
+    let folder = section.path("backlog_dir")?;
+    let limit = section.megabytes("backlog_dir_mb")?;
+    let resend = section.seconds("resend")?;
+    let Some(folder) = folder else {
+        let alone = [
+            ("backlog_dir_mb", limit.is_some()),
+            ("resend", resend.is_some()),
+        ];
+        return match alone.into_iter().find(|(_, is_set)| *is_set) {
+            Some((name, _)) => {
+                let told = format!("section remote_write has {name}, which needs backlog_dir");
+                Err(PluginError::Failed(told))
+            }
+            None => Ok(None),
+        };
+    };
+    Ok(Some(SpoolSettings {
+        folder,
+        limit_bytes: limit.map_or(BACKLOG_DIR_BYTES, |bytes| bytes as u64),
+        resend: resend.unwrap_or_default(),
+    }))
 }
 
 fn batch_samples(text: &str) -> Result<u32, String> {

@@ -441,6 +441,12 @@ fn what_is_wrong_with_a_section_is_told() {
         ("summaries maybe", "\"maybe\" is neither on nor off"),
         ("username u", "needs username and password_file together"),
         ("bearer_token_file /a\nusername u", "use one of them"),
+        ("backlog_dir d", "\"d\" is not an absolute path"),
+        (
+            "backlog_dir_mb 5",
+            "has backlog_dir_mb, which needs backlog_dir",
+        ),
+        ("resend 5", "has resend, which needs backlog_dir"),
         ("metrics a", "\"a\" is neither include nor exclude"),
         ("ca_file /a", "has files for TLS, but its "),
         (
@@ -482,6 +488,17 @@ fn a_url_of_https_is_a_server_that_speaks_tls_at_its_usual_port() {
     assert_eq!(tls.client, Some(("/a".into(), "/b".into())));
     assert_eq!(settings("url http://h/w").unwrap().tls, None);
     assert!(settings("url https://h:1/w").unwrap().tls.is_some());
+}
+
+#[test]
+fn no_two_stores_have_the_same_folder() {
+    let section = |url: &str| format!("remote_write {{\nurl http://{url}/w\nbacklog_dir /b\n}}\n");
+    let text = format!("data_source a b\n{}{}", section("one"), section("two"));
+    let file = std::path::Path::new("g.conf");
+    let loaded = parse(text.as_bytes(), file, &Disk, &Overrides::default(), "h").unwrap();
+    let error = RemoteWrite::configured(&loaded.config).err().unwrap();
+    let told = "two sections remote_write have backlog_dir /b; give each its own";
+    assert_eq!(error.to_string(), told);
 }
 
 #[test]

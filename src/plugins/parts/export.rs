@@ -2,6 +2,6 @@
 
 use super::Removal;
 
-pub use gmetad_export::{EXPORTS, ExportHost, ListedExport, Switch};
+pub use gmetad_export::{EXPORTS, ExportHost, ExportNeeds, ListedExport, Switch};
 
 pub(super) const LEFT_OUT: Option<Removal> = None;

@@ -2,6 +2,8 @@
 //!
 //! The list of exports is empty, and there is no value that could be in it.
 
+use std::path::PathBuf;
+
 use gmetad_config::{Config, ExportConfig};
 use gmetad_core::plugin::{Plugin, PluginError};
 use gmetad_core::source::HostPort;
@@ -34,6 +36,15 @@ pub enum Switch {
     Section,
 }
 
+/// What an export needs of the machine and the network.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExportNeeds {
+    /// The hosts it sends to.
+    pub hosts: Vec<ExportHost>,
+    /// The folders in which values wait.
+    pub folders: Vec<PathBuf>,
+}
+
 /// A host that an export sends to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportHost {
@@ -64,8 +75,8 @@ impl ListedExport {
         match *self {}
     }
 
-    /// The hosts it would send to.
-    pub fn check(&self, _config: &Config) -> Result<Vec<ExportHost>, PluginError> {
+    /// What it would need.
+    pub fn check(&self, _config: &Config) -> Result<ExportNeeds, PluginError> {
         match *self {}
     }
 }

@@ -5,11 +5,10 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{Flock, FlockArg};
-use nix::libc;
+use nix::fcntl::Flock;
 
 use crate::file::{Access, open};
-use gmetad_config::other_kind;
+use gmetad_export::link::lock_folder;
 
 const PREFIX: &str = "gmetad-";
 const ENDING: &str = ".journal";
@@ -66,25 +65,7 @@ impl FolderDisk {
     pub(crate) fn open(folder: &Path, mode: u32) -> io::Result<FolderDisk> {
         let folder_mode = 0o750 & (mode | mode >> 2 | 0o110);
         make_folder(folder, folder_mode)?;
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o640)
-            // Nobody waits for a FIFO in its place, or follows a link to elsewhere.
-            .custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW)
-            .open(folder.join("lock"))?;
-        if let Some(kind) = other_kind(&lock.metadata()?) {
-            let text = format!("its file lock is {kind}, not a regular file; remove that");
-            return Err(io::Error::other(text));
-        }
-        let lock = Flock::lock(lock, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| {
-            if errno == nix::errno::Errno::EWOULDBLOCK {
-                io::Error::other("another gmetad uses it; give each its own")
-            } else {
-                errno.into()
-            }
-        })?;
+        let lock = lock_folder(folder)?;
         Ok(FolderDisk {
             folder: folder.into(),
             folder_mode,

@@ -1,0 +1,184 @@
+//! The store and gmetad killed again and again, with values that wait on disk: each value that the
+//! source sent is in the store, once.
+//!
+//! `GMETAD_KILLS=50` kills each so often; `make kills` does that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::remote_write::{clocks, to};
+use crate::rig::now;
+use crate::support::clockwork::Clockwork;
+use crate::support::peers::available;
+use crate::support::web::Prometheus;
+use crate::support::{Gmetad, wait_until};
+
+const HOSTS: usize = 3;
+const METRICS: usize = 4;
+
+/// As often each is killed in a short run.
+const KILLS: u32 = 2;
+
+/// A source whose every document is of another second, and the seconds so far.
+fn source() -> (Clockwork, Arc<Mutex<Vec<u32>>>) {
+    let served = Arc::new(Mutex::new(Vec::new()));
+    let theirs = Arc::clone(&served);
+    let source = Clockwork::start(move |_| {
+        let mut served = theirs.lock().expect("nobody panics");
+        // It is behind our clock, so that it is never ahead of it.
+        let time = served.last().map_or(0, |last| last + 1).max(now() - 100);
+        served.push(time);
+        clocks(time, HOSTS, METRICS, 0).into_bytes()
+    });
+    (source, served)
+}
+
+struct Trial {
+    store: Prometheus,
+    source: Clockwork,
+    served: Arc<Mutex<Vec<u32>>>,
+    folder: tempfile::TempDir,
+    lines: String,
+    gmetad: Option<Gmetad>,
+    /// Documents that gmetad may not have had when it was killed: the one that it was about to poll,
+    /// and the one before, which it was perhaps about to handle.
+    in_flight: BTreeSet<u32>,
+    random: fastrand::Rng,
+}
+
+impl Trial {
+    fn start(store: Prometheus, more: &str) -> Trial {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (source, served) = source();
+        let backlog = folder.path().join("backlog");
+        let section = to(
+            store.port(),
+            &format!("summaries off\nbacklog_dir {}\n{more}", backlog.display()),
+        );
+        let lines = format!(
+            "write_rrds off\ndata_source \"s\" 1 127.0.0.1:{}\n{section}",
+            source.port()
+        );
+        let mut trial = Trial {
+            store,
+            source,
+            served,
+            folder,
+            lines,
+            gmetad: None,
+            in_flight: BTreeSet::new(),
+            random: fastrand::Rng::with_seed(now().into()),
+        };
+        trial.start_gmetad();
+        trial.source.wait_for_polls(1);
+        trial
+    }
+
+    fn start_gmetad(&mut self) {
+        self.gmetad = Some(Gmetad::start(self.folder.path(), &self.lines));
+    }
+
+    fn kill_gmetad(&mut self) {
+        // At any moment of the polls.
+        std::thread::sleep(Duration::from_millis(self.random.u64(..1_000)));
+        let gmetad = self.gmetad.take().expect("it runs");
+        gmetad.signal(Signal::SIGKILL);
+        drop(gmetad);
+        let served = self.served.lock().expect("nobody panics");
+        self.in_flight.extend(served.last().map(|last| last + 1));
+        self.in_flight.extend(served.last());
+    }
+
+    fn run(mut self, kills: u32) {
+        for round in 0..kills {
+            self.store.kill();
+            self.source.wait_for_polls(self.random.u32(1..4));
+            // Sometimes with a backlog, sometimes without.
+            let is_away = round % 2 == 0;
+            if !is_away {
+                self.store.start_again();
+                self.source.wait_for_polls(self.random.u32(1..3));
+            }
+            self.kill_gmetad();
+            self.start_gmetad();
+            self.source.wait_for_polls(self.random.u32(1..3));
+            if is_away {
+                self.store.start_again();
+            }
+        }
+        self.source.wait_for_polls(2);
+        self.check(kills);
+    }
+
+    fn check(mut self, kills: u32) {
+        // The last ones are waited for, and nothing is sent behind them.
+        let last = *self
+            .served
+            .lock()
+            .expect("nobody panics")
+            .last()
+            .expect("one");
+        wait_until("the newest values in the store", || {
+            let samples = self.store.samples("ganglia_m0{host=\"h0\"}");
+            (samples.values()).any(|it| it.iter().any(|(_, value)| *value >= f64::from(last)))
+        });
+        let gmetad = self.gmetad.take().expect("it runs");
+        assert_eq!(gmetad.end().code(), Some(0));
+        let served = self.served.lock().expect("nobody panics").clone();
+        let samples = self.store.samples("{__name__=~\"ganglia_m.+\"}");
+        assert_eq!(samples.len(), HOSTS * METRICS);
+        let mut missing = BTreeSet::new();
+        for (series, samples) in &samples {
+            let mut times: BTreeMap<u32, Vec<i64>> = BTreeMap::new();
+            for (time, value) in samples {
+                times.entry(*value as u32).or_default().push(*time);
+            }
+            for (value, at) in &times {
+                let own = i64::from(*value) * 1000;
+                // What a gmetad has got first is a millisecond later.
+                assert!(
+                    matches!(at[..], [time] if (0..=1).contains(&(time - own))),
+                    "{series}: {value} at {at:?}"
+                );
+            }
+            let ours = served.iter().filter(|time| **time <= last);
+            missing.extend(ours.filter(|time| !times.contains_key(time)));
+        }
+        let lost: Vec<&u32> = missing.difference(&self.in_flight).collect();
+        assert!(lost.is_empty(), "{lost:?} of {served:?} are lost");
+        println!(
+            "killed {kills} times each: {} documents, {} of them in flight at a kill and not had; \
+             all others are in the store, once",
+            served.len(),
+            missing.len()
+        );
+    }
+}
+
+fn kills() -> u32 {
+    let asked = std::env::var("GMETAD_KILLS").ok();
+    asked.map_or(KILLS, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn each_value_is_in_a_prometheus_once_however_often_it_and_gmetad_are_killed() {
+    if !available("each_value_is_in_a_prometheus_once", &["prometheus"]) {
+        return;
+    }
+    Trial::start(Prometheus::start(" []\n"), "").run(kills());
+}
+
+#[test]
+fn each_value_is_in_a_victoria_metrics_once_however_often_it_and_gmetad_are_killed() {
+    if !available(
+        "each_value_is_in_a_victoria_metrics_once",
+        &["victoria-metrics"],
+    ) {
+        return;
+    }
+    // It has the newest seconds in memory alone.
+    Trial::start(Prometheus::victoria(), "resend 10").run(kills());
+}
