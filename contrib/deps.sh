@@ -16,7 +16,7 @@ for part in "${@:-build}"; do
             # g++ is for libFuzzer, which the fuzz targets are checked with.
             wanted+=(g++ libpython3-dev libxml2-utils man-db shellcheck iproute2 mount)
             # Stores that values are written to.
-            wanted+=(prometheus victoria-metrics)
+            wanted+=(prometheus victoria-metrics influxdb)
             # Shells that complete options.
             wanted+=(fish zsh)
             # A real browser for the pages.
@@ -77,7 +77,7 @@ declare -a apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
 "${apt[@]}" install --no-install-recommends "${missing[@]}" >&2
 
 # Nor shall they start with the machine's next boot.
-for service in ganglia-monitor gmetad rrdcached memcached prometheus victoria-metrics; do
+for service in ganglia-monitor gmetad rrdcached memcached prometheus victoria-metrics influxdb; do
     if [[ " ${missing[*]} " == *" $service "* ]] && command -v update-rc.d >/dev/null; then
         "${root[@]}" update-rc.d "$service" disable >/dev/null 2>&1 || true
         say "$service does not start by itself; to have it so: update-rc.d $service enable"

@@ -46,7 +46,7 @@ struct Trial {
     /// Documents that gmetad may not have had when it was killed: the one that it was about to poll,
     /// and the one before, which it was perhaps about to handle.
     in_flight: BTreeSet<u32>,
-    random: fastrand::Rng,
+    random: u64,
 }
 
 impl Trial {
@@ -70,11 +70,18 @@ impl Trial {
             lines,
             gmetad: None,
             in_flight: BTreeSet::new(),
-            random: fastrand::Rng::with_seed(now().into()),
+            random: now().into(),
         };
         trial.start_gmetad();
         trial.source.wait_for_polls(1);
         trial
+    }
+
+    /// A number below the limit.
+    fn random(&mut self, limit: u32) -> u32 {
+        let factor = 6_364_136_223_846_793_005;
+        self.random = self.random.wrapping_mul(factor).wrapping_add(1);
+        (self.random >> 33) as u32 % limit
     }
 
     fn start_gmetad(&mut self) {
@@ -83,7 +90,7 @@ impl Trial {
 
     fn kill_gmetad(&mut self) {
         // At any moment of the polls.
-        std::thread::sleep(Duration::from_millis(self.random.u64(..1_000)));
+        std::thread::sleep(Duration::from_millis(self.random(1_000).into()));
         let gmetad = self.gmetad.take().expect("it runs");
         gmetad.signal(Signal::SIGKILL);
         drop(gmetad);
@@ -95,16 +102,19 @@ impl Trial {
     fn run(mut self, kills: u32) {
         for round in 0..kills {
             self.store.kill();
-            self.source.wait_for_polls(self.random.u32(1..4));
+            let polls = 1 + self.random(3);
+            self.source.wait_for_polls(polls);
             // Sometimes with a backlog, sometimes without.
             let is_away = round % 2 == 0;
             if !is_away {
                 self.store.start_again();
-                self.source.wait_for_polls(self.random.u32(1..3));
+                let polls = 1 + self.random(2);
+                self.source.wait_for_polls(polls);
             }
             self.kill_gmetad();
             self.start_gmetad();
-            self.source.wait_for_polls(self.random.u32(1..3));
+            let polls = 1 + self.random(2);
+            self.source.wait_for_polls(polls);
             if is_away {
                 self.store.start_again();
             }
@@ -147,8 +157,8 @@ impl Trial {
             let ours = served.iter().filter(|time| **time <= last);
             missing.extend(ours.filter(|time| !times.contains_key(time)));
         }
-        let lost: Vec<&u32> = missing.difference(&self.in_flight).collect();
-        assert!(lost.is_empty(), "{lost:?} of {served:?} are lost");
+        let gone: Vec<&u32> = missing.difference(&self.in_flight).collect();
+        assert!(gone.is_empty(), "{gone:?} of {served:?} are lost");
         println!(
             "killed {kills} times each: {} documents, {} of them in flight at a kill and not had; \
              all others are in the store, once",

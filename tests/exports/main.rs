@@ -6,6 +6,7 @@
 #![cfg(all(feature = "export", feature = "rrd"))]
 
 mod beside_c;
+mod influx;
 mod kills;
 mod remote_write;
 #[cfg(feature = "tls")]

@@ -148,8 +148,11 @@ const HOSTILE: &str = "<CLUSTER NAME=\"c &quot;l\\&#10;{}&#233;\" LOCALTIME=\"TI
     <METRIC NAME=\"a_b\" VAL=\"9\" TYPE=\"float\" TN=\"0\" TMAX=\"60\" SLOPE=\"both\"/>\
     </HOST></CLUSTER>";
 
-fn hostile(time: u64) -> Vec<u8> {
-    document("gmond", &HOSTILE.replace("TIME", &time.to_string()))
+pub fn hostile(time: u64) -> Vec<u8> {
+    document(
+        "gmond",
+        &HOSTILE.replace("\"TIME\"", &format!("\"{time}\"")),
+    )
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub fn available(test: &str, programs: &[&str]) -> bool {
     }
     let missing = missing.join(", ");
     let packages = "ganglia-monitor, gmetad, rrdtool, rrdcached, graphite-carbon, memcached, \
-                    prometheus, victoria-metrics, chromium, chromium-driver, fish";
+                    prometheus, victoria-metrics, influxdb, chromium, chromium-driver, fish";
     let required = ["CI", "GMETAD_REQUIRE_PEERS"]
         .iter()
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));

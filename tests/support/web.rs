@@ -90,6 +90,15 @@ pub fn get(address: SocketAddr, target: &str) -> Answer {
     )
 }
 
+/// A text as a part of a URL.
+pub fn percent_encoded(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        let _ = write!(out, "%{byte:02x}");
+    }
+    out
+}
+
 /// What promtool has to say about a page; nothing, if it finds no fault.
 pub fn promtool(page: &[u8]) -> String {
     let mut child = Command::new(program("promtool"))
@@ -208,10 +217,7 @@ impl Prometheus {
     }
 
     fn results(&self, query: &str) -> Vec<Value> {
-        let mut target = "/api/v1/query?query=".to_owned();
-        for byte in query.bytes() {
-            let _ = write!(target, "%{byte:02x}");
-        }
+        let target = format!("/api/v1/query?query={}", percent_encoded(query));
         // It closes when it is told to, and answers 1.0 without chunks.
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let answer = request(address, &format!("GET {target} HTTP/1.0\r\n\r\n"));

@@ -216,14 +216,12 @@ impl Sender {
             lost
         });
         self.hear_of_disk(now);
-        match frame {
-            Some(frame) => Step::Send(frame),
-            None => {
-                // Nothing of what was on disk could be read.
-                self.state = SenderState::Ready;
-                self.next(now)
-            }
-        }
+        let Some(frame) = frame else {
+            // Nothing of what was on disk could be read.
+            self.state = SenderState::Ready;
+            return self.next(now);
+        };
+        Step::Send(frame)
     }
 
     fn has_connection(&self, now: Instant) -> bool {

@@ -1,6 +1,88 @@
-//! The messages of remote write, version 0.1.0, as their parts stand on the wire.
+//! The messages of remote write, version 0.1.0, as their parts stand on the wire; and which protocol
+//! it is.
 //!
 //! Whole messages are put together from parts that are encoded once: `labels` keeps those.
+
+use super::influx;
+use super::labels::NAME;
+
+/// What a store takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Prometheus' remote write.
+    #[default]
+    Prometheus,
+    /// InfluxDB's line protocol.
+    Influx,
+}
+
+impl Protocol {
+    /// Appends sorted labels, all of one piece.
+    pub fn push_labels(self, out: &mut Vec<u8>, labels: &[(&str, &str)]) {
+        match self {
+            Protocol::Prometheus => {
+                for (name, value) in labels {
+                    push_label(out, name, value);
+                }
+            }
+            Protocol::Influx => {
+                let is_family = |label: &&(&str, &str)| label.0 == NAME;
+                if let Some((_, family)) = labels.iter().find(is_family) {
+                    influx::push_measurement(out, family);
+                }
+                for (name, value) in labels.iter().filter(|label| !is_family(label)) {
+                    influx::push_tag(out, name, value);
+                }
+            }
+        }
+    }
+
+    /// Appends a sample. `labels` are pieces of its labels. Returns whether the protocol can say it.
+    pub fn push_series(
+        self,
+        out: &mut Vec<u8>,
+        labels: [&[u8]; 3],
+        value: f64,
+        time_ms: i64,
+    ) -> bool {
+        match self {
+            Protocol::Prometheus => {
+                push_series(out, labels, value, time_ms);
+                true
+            }
+            Protocol::Influx => influx::push_line(out, labels, value, time_ms),
+        }
+    }
+
+    /// Appends the body of a request with these samples.
+    pub fn push_body(self, out: &mut Vec<u8>, samples: &[u8]) {
+        match self {
+            Protocol::Prometheus => push_compressed(out, samples),
+            Protocol::Influx => influx::push_gzipped(out, samples),
+        }
+    }
+
+    /// The headers that say what the body is.
+    pub fn headers(self) -> &'static str {
+        match self {
+            Protocol::Prometheus => {
+                "Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n\
+                 X-Prometheus-Remote-Write-Version: 0.1.0\r\n"
+            }
+            Protocol::Influx => {
+                "Content-Encoding: gzip\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            }
+        }
+    }
+
+    /// What stands for it in a file of values that wait.
+    pub fn mark(self) -> u8 {
+        match self {
+            Protocol::Prometheus => b's',
+            Protocol::Influx => b'i',
+        }
+    }
+}
 
 /// Longest varint.
 const VARINT_BYTES: usize = 10;

@@ -7,12 +7,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::encode::push_label;
+use super::encode::Protocol;
 use gmetad_core::answer::prometheus::{CLUSTER, FamilyName, HOST, METRIC, label_text};
 use gmetad_core::model::MetricDef;
 
 /// The label with the name of the family.
-const NAME: &str = "__name__";
+pub const NAME: &str = "__name__";
 
 /// The label of a grid's sums.
 const GRID: &str = "grid";
@@ -46,6 +46,7 @@ pub enum Subject<'a> {
 /// Encodes labels, with the same external ones in all series.
 #[derive(Debug)]
 pub struct Labels {
+    protocol: Protocol,
     /// Sorted.
     external: Vec<(String, String)>,
     families: HashMap<Box<str>, Family>,
@@ -72,9 +73,10 @@ struct Family {
 
 impl Labels {
     /// With these external labels, none of which is one of our own.
-    pub fn new(mut external: Vec<(String, String)>) -> Labels {
+    pub fn new(protocol: Protocol, mut external: Vec<(String, String)>) -> Labels {
         external.sort();
         Labels {
+            protocol,
             external,
             families: HashMap::new(),
             names: 0,
@@ -161,9 +163,10 @@ impl Labels {
             .filter(|(_, value)| !value.is_empty())
             .collect();
         labels.sort_unstable();
-        for (name, value) in labels {
-            push_label(out, name, &label_text(value));
-        }
+        let texts: Vec<_> = labels.iter().map(|(_, value)| label_text(value)).collect();
+        let labels = labels.iter().zip(&texts);
+        let labels: Vec<(&str, &str)> = labels.map(|((name, _), text)| (*name, &**text)).collect();
+        self.protocol.push_labels(out, &labels);
     }
 
     /// Forgets names that no series has, if there may be many of them.
@@ -199,7 +202,7 @@ mod tests {
 
     #[test]
     fn names_that_no_series_has_are_forgotten() {
-        let mut labels = Labels::new(Vec::new());
+        let mut labels = Labels::new(Protocol::Prometheus, Vec::new());
         let used = labels.named("used", None);
         for round in 0..5_000 {
             let def = def(&format!("m{round}"), "both");
@@ -213,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_family_that_becomes_mixed_gives_its_metrics_other_names() {
-        let mut labels = Labels::new(Vec::new());
+        let mut labels = Labels::new(Protocol::Prometheus, Vec::new());
         let (reads, total) = (def("reads", "positive"), def("reads_total", "positive"));
         labels.learn(&reads);
         let (alone, generation) = (labels.of_metric(&reads), labels.generation());

@@ -1,5 +1,5 @@
 //! Sends the values of hosts that are up, whether hosts are up, and sums to stores that take
-//! Prometheus' remote write.
+//! Prometheus' remote write or InfluxDB's lines.
 //!
 //! No sockets: `link` has them. Series are named as `/metrics?scope=all` names them. A value is sent
 //! once, with the time when it was collected, and again before stores would call it stale. What goes
@@ -16,6 +16,7 @@ use gmetad_core::model::{Cluster, Host, MetricDef, Node, Summary, parse_number};
 use gmetad_core::plugin::{PluginError, RootUpdate, Update};
 
 mod encode;
+mod influx;
 mod labels;
 mod protocol;
 mod series;
@@ -80,7 +81,7 @@ impl Export for RemoteWrite {
             let settings = &store.settings;
             let endpoint = Endpoint::Tcp(settings.url.place.clone());
             let login = settings.login.clone();
-            let dialect = Http::new(&settings.url, &settings.headers, login);
+            let dialect = Http::new(settings.protocol, &settings.url, &settings.headers, login);
             let name = settings.name.as_ref();
             Server {
                 tls: settings.tls.clone(),
@@ -153,7 +154,7 @@ struct SentHost {
 impl Store {
     fn new(settings: Settings) -> Store {
         Store {
-            labels: Labels::new(settings.external.clone()),
+            labels: Labels::new(settings.protocol, settings.external.clone()),
             settings,
             sources: HashMap::new(),
             root: None,
@@ -187,6 +188,7 @@ impl Store {
         let mut sink = Sink {
             moment,
             floor_ms,
+            protocol: self.settings.protocol,
             put,
             scratch: &mut self.scratch,
         };
@@ -224,6 +226,7 @@ impl Store {
                 part.end(&mut Sink {
                     moment,
                     floor_ms: floor(&mut self.floors, &name),
+                    protocol: self.settings.protocol,
                     put,
                     scratch: &mut self.scratch,
                 });
@@ -238,6 +241,7 @@ impl Store {
         let mut sink = Sink {
             moment: Moment::later(root.now, 0, ROOT_INTERVAL_MS),
             floor_ms: floor(&mut self.floors, &root.gridname),
+            protocol: self.settings.protocol,
             put,
             scratch: &mut self.scratch,
         };

@@ -8,7 +8,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::encode::push_compressed;
+use super::encode::Protocol;
 use super::url::Url;
 use crate::link::{AnswerReader, Batch, BatchAnswer, Dialect, Frame, LinkError};
 use gmetad_core::model::Readable;
@@ -55,6 +55,7 @@ pub enum Login {
 
 /// Requests to one URL.
 pub struct Http {
+    protocol: Protocol,
     /// Request line and headers, without those that differ between requests.
     head: String,
     login: Login,
@@ -64,20 +65,20 @@ pub struct Http {
 
 impl Http {
     /// To this URL, with further headers.
-    pub fn new(url: &Url, headers: &[(String, String)], login: Login) -> Http {
+    pub fn new(protocol: Protocol, url: &Url, headers: &[(String, String)], login: Login) -> Http {
         let mut head = format!(
-            "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: gmetad/{}\r\n\
-             Content-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n\
-             X-Prometheus-Remote-Write-Version: 0.1.0\r\n",
+            "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: gmetad/{}\r\n{}",
             url.path,
             url.authority,
-            env!("CARGO_PKG_VERSION")
+            env!("CARGO_PKG_VERSION"),
+            protocol.headers()
         );
         for (name, value) in headers {
             // Writing to a string does not fail.
             let _ = write!(head, "{name}: {value}\r\n");
         }
         Http {
+            protocol,
             head,
             login,
             is_secure: url.is_secure,
@@ -110,7 +111,7 @@ impl Http {
 
 impl Dialect for Http {
     fn encode(&self, batch: &Batch, out: &mut Vec<u8>) {
-        push_compressed(out, batch.bytes());
+        self.protocol.push_body(out, batch.bytes());
     }
 
     fn head(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), LinkError> {
@@ -124,7 +125,7 @@ impl Dialect for Http {
     }
 
     fn format(&self) -> u8 {
-        b's'
+        self.protocol.mark()
     }
 
     fn answers(&self) -> bool {
@@ -359,7 +360,7 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect();
-        Http::new(&url, &headers, login)
+        Http::new(Protocol::Prometheus, &url, &headers, login)
     }
 
     fn answer(text: &str) -> Result<BatchAnswer, LinkError> {

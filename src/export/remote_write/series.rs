@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::encode::{STALE, push_series};
+use super::encode::{Protocol, STALE};
 use super::labels::Name;
 use gmetad_core::model::Now;
 use gmetad_core::model::StoreTime;
@@ -116,6 +116,8 @@ pub struct Sink<'a> {
     pub moment: Moment,
     /// The times of a new series are later than this.
     pub floor_ms: &'a mut i64,
+    /// How samples are written.
+    pub protocol: Protocol,
     /// Takes each sample.
     pub put: &'a mut dyn FnMut(&[u8]),
     /// Scratch.
@@ -225,6 +227,8 @@ fn end(labels: &[u8], series: &Series, sink: &mut Sink<'_>) {
 
 fn send(labels: &[u8], name: &Name, value: f64, time: i64, sink: &mut Sink<'_>) {
     sink.scratch.clear();
-    push_series(sink.scratch, [&name.head, labels, &name.tail], value, time);
-    (sink.put)(sink.scratch);
+    let pieces = [&*name.head, labels, &*name.tail];
+    if sink.protocol.push_series(sink.scratch, pieces, value, time) {
+        (sink.put)(sink.scratch);
+    }
 }

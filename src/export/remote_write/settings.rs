@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::encode::Protocol;
 use super::labels::OWN;
 use super::protocol::Login;
 use super::url::{self, Url};
@@ -46,6 +47,8 @@ const OWN_HEADERS: [&str; 8] = [
 /// A store, and what it gets.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// `protocol`.
+    pub protocol: Protocol,
     /// `url`.
     pub url: Url,
     /// `name`: what the log calls it.
@@ -88,6 +91,7 @@ impl Settings {
                 path: path.into(),
             })
         })?;
+        let protocol = section.value("protocol", protocol)?.unwrap_or_default();
         let name = section.text("name")?;
         let headers = section.each("header", header)?;
         let login = login(&mut section)?;
@@ -118,7 +122,16 @@ impl Settings {
                         https://, or leave out ca_file, client_certificate and client_key";
             return Err(PluginError::Failed(told.into()));
         }
+        let url = match protocol {
+            Protocol::Prometheus => url,
+            Protocol::Influx => in_milliseconds(url)?,
+        };
+        if protocol == Protocol::Influx && external.iter().any(|(name, _)| name == "time") {
+            let told = "section remote_write has external_label time, which InfluxDB does not take";
+            return Err(PluginError::Failed(told.into()));
+        }
         Ok(Settings {
+            protocol,
             url,
             name,
             headers,
@@ -158,6 +171,26 @@ fn spool(section: &mut ExportSection<'_>) -> Result<Option<SpoolSettings>, Plugi
         limit_bytes: limit.map_or(BACKLOG_DIR_BYTES, |bytes| bytes as u64),
         resend: resend.unwrap_or_default(),
     }))
+}
+
+fn protocol(text: &str) -> Result<Protocol, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "prometheus" => Ok(Protocol::Prometheus),
+        "influx" => Ok(Protocol::Influx),
+        _ => Err(format!("\"{text}\" is neither prometheus nor influx")),
+    }
+}
+
+/// The URL that says which unit our times have.
+fn in_milliseconds(mut url: Url) -> Result<Url, PluginError> {
+    if url.path.contains("precision=") {
+        let told = "section remote_write has a url with a precision, which gmetad sets itself";
+        return Err(PluginError::Failed(told.into()));
+    }
+    let sign = if url.path.contains('?') { '&' } else { '?' };
+    url.path.push(sign);
+    url.path.push_str("precision=ms");
+    Ok(url)
 }
 
 fn batch_samples(text: &str) -> Result<u32, String> {

@@ -446,6 +446,18 @@ fn what_is_wrong_with_a_section_is_told() {
             "backlog_dir_mb 5",
             "has backlog_dir_mb, which needs backlog_dir",
         ),
+        (
+            "protocol graphite",
+            "\"graphite\" is neither prometheus nor influx",
+        ),
+        (
+            "protocol influx\nexternal_label time x",
+            "has external_label time, which InfluxDB does not take",
+        ),
+        (
+            "url http://h/w?precision=s\nprotocol influx",
+            "has a url with a precision, which gmetad sets itself",
+        ),
         ("resend 5", "has resend, which needs backlog_dir"),
         ("metrics a", "\"a\" is neither include nor exclude"),
         ("ca_file /a", "has files for TLS, but its "),
@@ -488,6 +500,36 @@ fn a_url_of_https_is_a_server_that_speaks_tls_at_its_usual_port() {
     assert_eq!(tls.client, Some(("/a".into(), "/b".into())));
     assert_eq!(settings("url http://h/w").unwrap().tls, None);
     assert!(settings("url https://h:1/w").unwrap().tls.is_some());
+}
+
+#[test]
+fn influx_gets_the_same_values_as_lines() {
+    let lines =
+        "protocol influx\nexternal_label DC \"d c\"\nexternal_label replica r\nsummaries off";
+    let mut influx = store(lines);
+    let metrics = metric("a.b", "1.5", 0) + &metric("x", "2", 0);
+    let mut sends = |document: &str, secs: i64| {
+        let mut sent = Vec::new();
+        let update = at(secs, 0, document);
+        influx.update(&update, &mut |sample| sent.extend_from_slice(sample));
+        String::from_utf8(sent).unwrap()
+    };
+    let time = START * 1000 + 1;
+    assert_eq!(
+        sends(&host("h 1", 0, &metrics), 0),
+        format!(
+            "gmetad_host_up,DC=d\\ c,cluster=c,host=h\\ 1,replica=r value=1 {time}\n\
+             ganglia_a_b,DC=d\\ c,cluster=c,host=h\\ 1,metric=a.b,replica=r value=1.5 {time}\n\
+             ganglia_x,DC=d\\ c,cluster=c,host=h\\ 1,replica=r value=2 {time}\n"
+        )
+    );
+    assert_eq!(
+        sends("", 15),
+        "",
+        "a marker of staleness has no counterpart"
+    );
+    let settings = settings("url http://h/write?db=g\nprotocol influx").unwrap();
+    assert_eq!(settings.url.path, "/write?db=g&precision=ms");
 }
 
 #[test]

@@ -193,12 +193,11 @@ impl SpoolDisk for FolderDisk {
     fn read(&mut self, segment: u64, from: u64, bytes: &mut [u8]) -> io::Result<usize> {
         let is_it = |open: &&(u64, File)| open.0 == segment;
         let opened = self.written.as_ref().filter(is_it);
-        let file = match opened.or(self.read.as_ref().filter(is_it)) {
-            Some((_, file)) => file,
-            None => {
-                let file = open(&self.path(segment), OpenOptions::new().read(true))?;
-                &self.read.insert((segment, file)).1
-            }
+        let file = if let Some((_, file)) = opened.or(self.read.as_ref().filter(is_it)) {
+            file
+        } else {
+            let file = open(&self.path(segment), OpenOptions::new().read(true))?;
+            &self.read.insert((segment, file)).1
         };
         let mut count = 0;
         while count < bytes.len() {
@@ -232,13 +231,12 @@ impl SpoolDisk for FolderDisk {
     }
 
     fn set_position(&mut self, bytes: &[u8; POSITION_BYTES]) -> io::Result<()> {
-        let file = match self.position.take() {
-            Some(file) => file,
-            None => {
-                let mut options = OpenOptions::new();
-                options.write(true).create(true).truncate(false);
-                open(&self.position_path(), &mut options)?
-            }
+        let file = if let Some(file) = self.position.take() {
+            file
+        } else {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(false);
+            open(&self.position_path(), &mut options)?
         };
         // A kill does not divide so small a write.
         file.write_all_at(bytes, 0)?;

@@ -493,21 +493,20 @@ impl Spool {
             self.say_damaged(values);
         }
         let value = self.cursor.value.max(value);
-        self.cursor = match next {
-            Some(next) => Place {
+        self.cursor = if let Some(next) = next {
+            Place {
                 segment: next.number,
                 offset: HEADER_BYTES,
                 value,
-            },
-            None => {
-                // Nothing more is written to it.
-                self.is_writing = false;
-                let offset = self.segments.back().map_or(HEADER_BYTES, |last| last.bytes);
-                Place {
-                    offset,
-                    value,
-                    ..self.cursor
-                }
+            }
+        } else {
+            // Nothing more is written to it.
+            self.is_writing = false;
+            let offset = self.segments.back().map_or(HEADER_BYTES, |last| last.bytes);
+            Place {
+                offset,
+                value,
+                ..self.cursor
             }
         };
         values
