@@ -2,13 +2,10 @@
 //!
 //! No clock: now comes in. Dates are of UTC.
 
+use gmetad_core::model::civil::{Civil, DAY, HOUR, MINUTE};
 use thiserror::Error;
 
 use crate::pattern::shortened;
-
-const MINUTE: u64 = 60;
-const HOUR: u64 = 60 * MINUTE;
-const DAY: u64 = 24 * HOUR;
 
 /// A time that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -120,19 +117,13 @@ fn date(text: &str) -> Option<u64> {
     if !(1970..2107).contains(&year) || !(1..=most).contains(&day) {
         return None;
     }
-    u64::try_from(days_since_1970(year, month, day))
-        .ok()
-        .map(|days| days * DAY)
-}
-
-/// Days of the Gregorian calendar; years begin in March, so that a leap day is the last of its year.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let month = (month + 9) % 12;
-    let days_of_years = 365 * year + year / 4 - year / 100 + year / 400;
-    let days_of_months = (153 * month + 2) / 5;
-    // 1 March of year 0 is 719468 days before 1970.
-    days_of_years + days_of_months + day - 1 - 719_468
+    let midnight = Civil {
+        year,
+        month: month as u8,
+        day: day as u8,
+        second: 0,
+    };
+    u64::try_from(midnight.epoch(0)).ok()
 }
 
 /// Seconds of a length as it is written: `5min`, `1d12h`. Without a sign.

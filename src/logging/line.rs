@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use log::{Level, Metadata};
 
 use gmetad_core::complaint::{CRITICAL, FATAL, LIFE, OVER_CRITICAL, OVER_ERROR, OVER_WARNING};
+use gmetad_core::model::civil::Civil;
 
 /// What a line to syslog begins with.
 pub(super) fn priority(severity: syslog::Severity) -> u8 {
@@ -84,42 +85,15 @@ impl fmt::Display for Stamp {
         // A clock before 1970 counts as 1970: the line matters more.
         let since_epoch = self.0.duration_since(UNIX_EPOCH).unwrap_or_default();
         let seconds = since_epoch.as_secs();
-        let (year, month, day) = date(seconds / 86_400);
-        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        let civil = Civil::of(i64::try_from(seconds).unwrap_or(i64::MAX), 0);
         let millisecond = since_epoch.subsec_millis();
         write!(
             out,
-            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millisecond:03}Z"
+            "{}:{:02}.{millisecond:03}Z",
+            civil.iso_minute(),
+            seconds % 60
         )
     }
-}
-
-/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
-fn date(days_since_epoch: u64) -> (u64, u64, u64) {
-    let leap = |year: u64| {
-        year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-    };
-    // Whole cycles of 400 years first, so that the walk below is short for any clock.
-    let mut year = 1970 + days_since_epoch / 146_097 * 400;
-    let mut day = days_since_epoch % 146_097;
-    loop {
-        let length = 365 + u64::from(leap(year));
-        if day < length {
-            break;
-        }
-        day -= length;
-        year += 1;
-    }
-    let february = 28 + u64::from(leap(year));
-    let mut month = 1;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] {
-        if day < length {
-            break;
-        }
-        day -= length;
-        month += 1;
-    }
-    (year, month, day + 1)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Where ticks stand, and what they say: values by 1, 2, 5; times by minutes, hours, days, months.
 
-use crate::civil::{Civil, DAY, HOUR, MINUTE, MONTHS};
+use gmetad_core::model::civil::{Civil, DAY, HOUR, MINUTE, MONTHS};
 
 /// From here on values are not drawn to scale.
 const LARGEST: f64 = 1e60;

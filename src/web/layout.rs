@@ -3,7 +3,7 @@
 use maud::{Markup, PreEscaped, Render, html};
 
 use crate::assets::{ICON, SCRIPT, STYLE};
-use crate::civil::{Civil, lasting};
+use crate::civil::lasting;
 use crate::graph::figure::{Drawn, Values};
 use crate::graph::svg::{Ground, Size, draw};
 use crate::graph::{Figure, History};
@@ -11,6 +11,7 @@ use crate::link::Link;
 use crate::palette::COLOURS;
 use crate::range::{Past, Range, SPANS, Span};
 use crate::view::View;
+use gmetad_core::model::civil::Civil;
 
 /// The frame of a page.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //!
 //! No clock: now comes in.
 
-use crate::civil::{DAY, HOUR};
+use gmetad_core::model::civil::{DAY, HOUR};
 
 /// How much of the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

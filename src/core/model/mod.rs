@@ -3,6 +3,7 @@
 //! No I/O and no clock: times come in with the data.
 
 mod carbon;
+pub mod civil;
 mod cluster;
 mod contributors;
 pub mod escape;

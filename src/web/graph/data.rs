@@ -5,7 +5,7 @@ use std::fmt::Write;
 use gmetad_core::answer::json::push_string;
 
 use super::figure::{Figure, Values};
-use crate::civil::Civil;
+use gmetad_core::model::civil::Civil;
 
 /// Columns of an answer.
 pub const MOST_COLUMNS: usize = 4000;
