@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::support::Gmetad;
+use crate::support::peers::{FakeSource, Script};
+use crate::support::wait_until;
 #[cfg(any(feature = "web", feature = "graphite"))]
 use crate::support::web::get;
 use crate::support::web::{Answer, request};
@@ -57,6 +59,70 @@ fn without_pages_a_browser_gets_the_tree() {
     let gmetad = Gmetad::start(folder.path(), "");
     let tree = asked_by_a_browser(gmetad.interactive(), "/");
     assert_eq!(tree.field("Content-Type"), Some("application/xml"));
+}
+
+#[test]
+fn clusters_named_as_a_page_or_a_room_are_reached() {
+    let names = [
+        "ui",
+        "graphite",
+        "ganglia",
+        "status",
+        "metrics",
+        "healthz",
+        "favicon.ico",
+    ];
+    let clusters = names.map(|name| {
+        format!("<CLUSTER NAME=\"{name}\" LOCALTIME=\"1\"><HOST NAME=\"in-{name}\"/></CLUSTER>")
+    });
+    let document = format!("<GANGLIA_XML>{}</GANGLIA_XML>", clusters.concat());
+    let source = FakeSource::start(Script::Serve(document.into()));
+    let folder = tempfile::tempdir().expect("a folder");
+    let directives = format!(
+        "gridname G\ndata_source \"s\" 15 127.0.0.1:{}",
+        source.port()
+    );
+    let gmetad = Gmetad::start(folder.path(), &directives);
+    wait_until("the clusters", || gmetad.document().contains("in-ui"));
+    for name in names {
+        // The one path that C gmetad has taken.
+        if name != "status" {
+            let plain = gmetad.query(&format!("/{name}"));
+            assert!(plain.contains(&format!("in-{name}\"")), "{name}: {plain}");
+        }
+        for path in [format!("/G/{name}"), format!("/G/{name}/in-{name}")] {
+            let plain = gmetad.query(&path);
+            assert_eq!(plain.matches("<HOST ").count(), 1, "{path}: {plain}");
+            assert!(plain.contains(&format!("in-{name}\"")), "{path}: {plain}");
+            let answer = asked_by_a_browser(gmetad.interactive(), &path);
+            assert_eq!(
+                (answer.code, answer.text().matches("<HOST ").count()),
+                (200, 1),
+                "{path}"
+            );
+            assert!(answer.text().contains(&format!("in-{name}\"")), "{path}");
+        }
+        if cfg!(feature = "web") {
+            let page = asked_by_a_browser(gmetad.interactive(), &format!("/ui/cluster?c={name}"));
+            assert!(page.text().contains(&format!("in-{name}")), "{name}");
+        }
+    }
+}
+
+#[cfg(feature = "web")]
+#[test]
+fn a_browser_that_looks_for_an_icon_finds_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gmetad = Gmetad::start(folder.path(), "");
+    let address = gmetad.interactive();
+    let head =
+        "GET /favicon.ico HTTP/1.1\r\nHost: localhost\r\nAccept: image/avif,*/*;q=0.8\r\n\r\n";
+    let icon = request(address, head);
+    assert_eq!(
+        (icon.code, icon.field("Content-Type")),
+        (200, Some("image/svg+xml"))
+    );
+    assert!(icon.text().starts_with("<svg "));
 }
 
 #[cfg(feature = "web")]

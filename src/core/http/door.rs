@@ -68,6 +68,9 @@ impl Door {
         if !rooms.pages {
             return Way::Other;
         }
+        if path == b"/favicon.ico" && accepts_first(head, b"image/") {
+            return into(Room::Pages, b"/icon.svg");
+        }
         if let Some(inside) = below(path, b"/ganglia")
             && is_old_link(inside, query, head)
         {
@@ -104,10 +107,15 @@ fn is_old_link(inside: &[u8], query: &[u8], head: &Head) -> bool {
     }
 }
 
-/// Whether a page is asked for rather than data: the field Accept names HTML first.
+/// Whether a page is asked for rather than data.
 fn is_browser(head: &Head) -> bool {
+    accepts_first(head, b"text/html")
+}
+
+/// Whether the field Accept names that type first.
+fn accepts_first(head: &Head, content_type: &[u8]) -> bool {
     let accepted = head.field("Accept").unwrap_or_default();
-    accepted.starts_with(b"text/html")
+    accepted.starts_with(content_type)
 }
 
 fn with_query(path: &str, query: &[u8]) -> String {
@@ -183,6 +191,13 @@ mod tests {
             assert_eq!(way(target, BROWSER), expected, "{target}");
         }
         assert_eq!(way("/", "application/xml, text/html"), "other");
+        assert_eq!(
+            way("/favicon.ico", "*/*"),
+            "other",
+            "a cluster of that name"
+        );
+        let icon = way("/favicon.ico", "image/avif,image/webp,*/*;q=0.8");
+        assert_eq!(icon, "Pages /icon.svg  /ui/");
     }
 
     #[test]
