@@ -122,6 +122,7 @@ fn read_all(plugins: &mut PluginHandle, hosts: usize, metrics: usize, rounds: us
             until,
             step: 15,
             consolidation: Consolidation::Average,
+            most_rows: 0,
         }
     });
     let all: Vec<Wanted> = wanted.collect();

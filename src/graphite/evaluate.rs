@@ -139,6 +139,7 @@ impl Plan {
                 until,
                 step: 0,
                 consolidation: Consolidation::Average,
+                most_rows: 0,
             };
             if span.lead > 0 {
                 self.question.push(wanted(span.first(), span.from.max(1)));

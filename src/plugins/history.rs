@@ -86,8 +86,10 @@ pub(super) struct HistoryService {
     reader: HistoryReader,
     requests: Receiver<HistoryRequest>,
     answers: Sender<HistoryAnswer>,
-    /// As many as there can be errands, at most.
+    /// As many as there can be errands, at most; in the order in which they came.
     under_way: VecDeque<Reading>,
+    /// Whether the oldest has its turn next, or the one that needs the least.
+    is_oldests_turn: bool,
 }
 
 impl HistoryService {
@@ -101,6 +103,7 @@ impl HistoryService {
             requests,
             answers,
             under_way: VecDeque::new(),
+            is_oldests_turn: true,
         }
     }
 
@@ -118,10 +121,10 @@ impl HistoryService {
         }
         let end = Instant::now() + SLICE;
         let mut answered = false;
-        while let Some(reading) = self.under_way.pop_front() {
+        while let Some((at, reading)) = self.next() {
             if reading.request.errand.is_wanted() {
                 match reading.go_on(&mut |wanted, room| self.reader.read(wanted, room)) {
-                    Step::More(reading) => self.under_way.push_back(reading),
+                    Step::More(reading) => self.under_way.insert(at, reading),
                     Step::Done(answer) => {
                         answered = true;
                         // If the loop is gone, nobody needs the answer.
@@ -133,7 +136,18 @@ impl HistoryService {
                 break;
             }
         }
+        self.reader.rest();
         answered
+    }
+
+    /// Takes the question that has its turn, and where it stood. The oldest ends before long, a short
+    /// one waits for no long one, and of all others nothing is held in memory yet.
+    fn next(&mut self) -> Option<(usize, Reading)> {
+        let oldest = self.is_oldests_turn;
+        self.is_oldests_turn = !oldest;
+        let least = (0..self.under_way.len()).min_by_key(|at| self.under_way[*at].rest());
+        let at = if oldest { 0 } else { least? };
+        Some((at, self.under_way.remove(at)?))
     }
 
     /// Tells all who wait that nothing is read any more.
@@ -148,7 +162,7 @@ impl HistoryService {
 
     fn take(&mut self) {
         let new = self.requests.try_iter().map(|request| Reading {
-            answer: Vec::with_capacity(request.question.len().min(MAX_SERIES)),
+            answer: Vec::new(),
             values: 0,
             request,
         });
@@ -166,11 +180,17 @@ enum Step {
 type ReadSeries<'a> = dyn FnMut(&Wanted, usize) -> Result<Option<Series>, Refused> + 'a;
 
 impl Reading {
+    /// How many series are still to be read.
+    fn rest(&self) -> usize {
+        self.request.question.len() - self.answer.len()
+    }
+
     fn go_on(mut self, read: &mut ReadSeries<'_>) -> Step {
         let asked = self.request.question.len();
         if asked > MAX_SERIES {
             return Step::Done(self.request.answer(Err(Refused::Series(asked))));
         }
+        self.answer.reserve_exact(self.rest());
         let until = (self.answer.len() + SERIES_AT_ONCE).min(asked);
         for wanted in &self.request.question[self.answer.len()..until] {
             let room = MAX_VALUES - self.values;
@@ -185,6 +205,7 @@ impl Reading {
             });
             match read {
                 Ok(series) => {
+                    let series = series.map(|series| wanted.merged(series));
                     self.values += series.as_ref().map_or(0, |series| series.values.len());
                     self.answer.push(series);
                 }
@@ -248,6 +269,7 @@ mod tests {
                 until: 100,
                 step: 1,
                 consolidation: Consolidation::Average,
+                most_rows: 0,
             };
             let sent = self.requests.send(HistoryRequest {
                 client,

@@ -1,12 +1,16 @@
 //! What the files have of a series, with the values that still wait in memory laid over it.
 //!
-//! Nothing is written because somebody looks, and nothing remembered between two calls. With an
-//! rrdcached, what waits there is not seen until it has written it.
+//! Nothing is written because somebody looks, and nothing is remembered for long. With an rrdcached,
+//! what waits there is not seen until it has written it.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, OwnedFd};
 
 use gmetad_config::Config;
 use gmetad_core::history::{Field, Owner, Refused, Series, Wanted};
 
 use crate::file::fetch::{Fetcher, TooManyRows, Wish};
+use crate::file::open::{Place, open_folder};
 use crate::file::samples::Samples;
 use crate::paths::{PathBuffer, ROOT_NODE, SUMMARY_DIR, encode};
 use crate::tree::SharedTree;
@@ -17,6 +21,8 @@ pub struct HistoryReader {
     tree: SharedTree,
     fetcher: Fetcher,
     paths: PathBuffer,
+    /// The node whose files were read last, until [`HistoryReader::rest`].
+    node_open: Option<OpenNode>,
     /// Values that wait.
     held: Samples,
     /// Components in the making.
@@ -25,12 +31,34 @@ pub struct HistoryReader {
     metric: String,
 }
 
+/// The folder of a node, held open, as many files of the same are read after each other.
+#[derive(Debug)]
+struct OpenNode {
+    path: CString,
+    folder: OwnedFd,
+}
+
+impl OpenNode {
+    /// The same again, if it is that one. `None` where there is no such folder.
+    fn of(last: Option<OpenNode>, path: &[u8]) -> Option<OpenNode> {
+        match last {
+            Some(same) if same.path.as_bytes() == path => Some(same),
+            _ => {
+                let path = CString::new(path).ok()?;
+                let folder = open_folder(&path)?;
+                Some(OpenNode { path, folder })
+            }
+        }
+    }
+}
+
 impl HistoryReader {
     pub(crate) fn new(config: &Config, tree: SharedTree) -> HistoryReader {
         HistoryReader {
             tree,
             fetcher: Fetcher::default(),
             paths: PathBuffer::new(&config.rrd.rootdir),
+            node_open: None,
             held: Samples::default(),
             node: String::new(),
             dir: String::new(),
@@ -72,9 +100,23 @@ impl HistoryReader {
             },
             limit: room,
         };
-        let path = self.paths.file(name);
-        let read = self.fetcher.fetch(path, &wish, &mut self.held);
+        self.node_open = OpenNode::of(self.node_open.take(), self.paths.node());
+        let Some(node) = &self.node_open else {
+            return Ok(None);
+        };
+        let (path, below) = self.paths.file_in_node(name);
+        let place = Place {
+            folder: node.folder.as_fd(),
+            below,
+            path,
+        };
+        let read = self.fetcher.fetch(&place, &wish, &mut self.held);
         read.map_err(|TooManyRows| Refused::Values)
+    }
+
+    /// Lets go of folders: until the next call they may be removed and made anew.
+    pub fn rest(&mut self) {
+        self.node_open = None;
     }
 }
 
@@ -119,6 +161,7 @@ mod tests {
             until: T0 + 44,
             step: 1,
             consolidation: Consolidation::Average,
+            most_rows: 0,
         }
     }
 
@@ -174,6 +217,14 @@ mod tests {
         }
         let none = wanted(host("other"), Field::Sum);
         assert_eq!(reader.read(&none, 100), Ok(None));
+        // A folder that is removed and made anew is another one.
+        let file = wanted(host(".h"), Field::Sum);
+        assert!(reader.read(&file, 100).unwrap().is_some());
+        let (cluster, aside) = (folder.path().join("c"), folder.path().join("aside"));
+        fs::rename(&cluster, &aside).unwrap();
+        fs::create_dir(&cluster).unwrap();
+        reader.rest();
+        assert_eq!(reader.read(&file, 100), Ok(None));
     }
 
     #[test]

@@ -115,6 +115,7 @@ pub(crate) struct PathBuffer {
     /// `ROOT/NODE/DIR/FILE.rrd` and a NUL, as far as entered.
     bytes: Vec<u8>,
     root_bytes: usize,
+    node_bytes: usize,
     dir_bytes: usize,
 }
 
@@ -126,6 +127,7 @@ impl PathBuffer {
         bytes.push(b'/');
         PathBuffer {
             root_bytes: bytes.len(),
+            node_bytes: bytes.len(),
             dir_bytes: bytes.len(),
             bytes,
         }
@@ -139,6 +141,7 @@ impl PathBuffer {
             self.bytes.extend_from_slice(node.as_bytes());
             self.bytes.push(b'/');
         }
+        self.node_bytes = self.bytes.len();
         self.bytes.extend_from_slice(dir.as_bytes());
         self.bytes.push(b'/');
         self.dir_bytes = self.bytes.len();
@@ -147,6 +150,7 @@ impl PathBuffer {
     /// Goes to a folder below the root, by its path from there.
     pub(crate) fn enter_inside(&mut self, folder: &str) {
         self.bytes.truncate(self.root_bytes);
+        self.node_bytes = self.root_bytes;
         self.bytes.extend_from_slice(folder.as_bytes());
         self.bytes.push(b'/');
         self.dir_bytes = self.bytes.len();
@@ -162,6 +166,18 @@ impl PathBuffer {
     /// The path of a file in the folder entered, by the component its name makes.
     pub(crate) fn file(&mut self, component: &str) -> &CStr {
         self.file_after(self.dir_bytes, component)
+    }
+
+    /// The same, and what of it follows `ROOT/NODE/`.
+    pub(crate) fn file_in_node(&mut self, component: &str) -> (&CStr, &CStr) {
+        self.file_after(self.dir_bytes, component);
+        let at = |from: usize| CStr::from_bytes_until_nul(&self.bytes[from..]).unwrap_or_default();
+        (at(0), at(self.node_bytes))
+    }
+
+    /// `ROOT/NODE` of the folder entered.
+    pub(crate) fn node(&self) -> &[u8] {
+        &self.bytes[..self.node_bytes]
     }
 
     /// The path of a file in the root itself, where no name's file is.

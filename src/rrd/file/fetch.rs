@@ -13,10 +13,10 @@ use crate::file::layout::{
     DS_HEARTBEAT, DS_TYPE, IS_OURS, LAST_DS, NAME, RRA_ROWS, RRA_STEPS, STAT_HEAD, Shape, float,
     text, whole,
 };
-use crate::file::open::open_for_rows;
+use crate::file::open::{Place, open_for_rows};
 use crate::file::plain::{self, Run};
 use crate::file::samples::{Kind, Samples};
-use crate::file::{as_path, librrd, sound};
+use crate::file::{librrd, sound};
 use gmetad_core::history::{Consolidation, Series};
 
 /// Enough for the header of nearly every file, and for rows of the finest archive.
@@ -59,19 +59,19 @@ impl Fetcher {
     /// there is no file, or none that can be read.
     pub(crate) fn fetch(
         &mut self,
-        path: &CStr,
+        place: &Place<'_>,
         wish: &Wish,
         held: &mut Samples,
     ) -> Result<Option<Series>, TooManyRows> {
         if wish.from >= wish.until {
             return Ok(None);
         }
-        let Some((file, length)) = open_for_rows(as_path(path)) else {
+        let Some((file, length)) = open_for_rows(place) else {
             return Ok(None);
         };
         match self.read(&file, length, wish, held) {
             Some(read) => read,
-            None => ask_librrd(path, wish, held),
+            None => ask_librrd(place.path, wish, held),
         }
     }
 
@@ -433,6 +433,8 @@ mod tests {
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
 
+    use nix::fcntl::AT_FDCWD;
+
     use super::*;
     use tempfile::TempDir;
 
@@ -510,7 +512,18 @@ mod tests {
         }
 
         fn fetch(&mut self, path: &CStr, wish: &Wish, held: &mut Samples) -> Series {
-            self.fetcher.fetch(path, wish, held).unwrap().unwrap()
+            self.fetcher
+                .fetch(&alone(path), wish, held)
+                .unwrap()
+                .unwrap()
+        }
+    }
+
+    fn alone(path: &CStr) -> Place<'_> {
+        Place {
+            folder: AT_FDCWD,
+            below: path,
+            path,
         }
     }
 
@@ -691,24 +704,30 @@ mod tests {
         let bytes = std::fs::read(rig.folder.path().join("a")).unwrap();
         assert!(
             rig.fetcher
-                .fetch(&path, &wish, &mut nothing)
+                .fetch(&alone(&path), &wish, &mut nothing)
                 .unwrap()
                 .is_some()
         );
         let none = Wish { column: 1, ..wish };
-        assert_eq!(rig.fetcher.fetch(&path, &none, &mut nothing), Ok(None));
+        assert_eq!(
+            rig.fetcher.fetch(&alone(&path), &none, &mut nothing),
+            Ok(None)
+        );
         let backwards = Wish {
             until: wish.from,
             ..wish
         };
-        assert_eq!(rig.fetcher.fetch(&path, &backwards, &mut nothing), Ok(None));
+        assert_eq!(
+            rig.fetcher.fetch(&alone(&path), &backwards, &mut nothing),
+            Ok(None)
+        );
         let much = Wish {
             from: 0,
             limit: 1000,
             ..wish
         };
         assert_eq!(
-            rig.fetcher.fetch(&path, &much, &mut nothing),
+            rig.fetcher.fetch(&alone(&path), &much, &mut nothing),
             Err(TooManyRows)
         );
         for at in (0..bytes.len()).step_by(3) {
@@ -717,14 +736,23 @@ mod tests {
                 spoilt[at] = value;
                 std::fs::write(rig.folder.path().join("a"), &spoilt).unwrap();
                 // Whatever comes of it.
-                let _ = rig.fetcher.fetch(&path, &wish, &mut nothing);
+                let _ = rig.fetcher.fetch(&alone(&path), &wish, &mut nothing);
             }
         }
         std::fs::write(rig.folder.path().join("a"), &bytes[..bytes.len() - 1]).unwrap();
-        assert_eq!(rig.fetcher.fetch(&path, &wish, &mut nothing), Ok(None));
+        assert_eq!(
+            rig.fetcher.fetch(&alone(&path), &wish, &mut nothing),
+            Ok(None)
+        );
         std::fs::remove_file(rig.folder.path().join("a")).unwrap();
-        assert_eq!(rig.fetcher.fetch(&path, &wish, &mut nothing), Ok(None));
+        assert_eq!(
+            rig.fetcher.fetch(&alone(&path), &wish, &mut nothing),
+            Ok(None)
+        );
         std::fs::create_dir(rig.folder.path().join("a")).unwrap();
-        assert_eq!(rig.fetcher.fetch(&path, &wish, &mut nothing), Ok(None));
+        assert_eq!(
+            rig.fetcher.fetch(&alone(&path), &wish, &mut nothing),
+            Ok(None)
+        );
     }
 }

@@ -15,7 +15,7 @@ mod laid_over;
 pub(crate) mod layout;
 pub(crate) mod librrd;
 mod make;
-mod open;
+pub(crate) mod open;
 mod plain;
 mod read;
 mod room;

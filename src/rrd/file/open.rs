@@ -4,14 +4,18 @@
 //! Only a regular file is taken. A FIFO, a device or a socket in its place is refused without
 //! waiting for it, as whoever waits is the thread that writes all files.
 
+use std::ffi::CStr;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use gmetad_config::other_kind;
 use nix::errno::Errno;
+use nix::fcntl::{self, OFlag};
 use nix::libc;
+use nix::sys::stat::Mode;
 use thiserror::Error;
 
 /// What a file is opened for.
@@ -62,9 +66,28 @@ pub(crate) fn open_for_update(path: &Path) -> Option<(File, u64)> {
     (length > 0).then_some((file, length))
 }
 
+/// A file, and a folder above it that is held open: the system then need not look for that one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) folder: BorrowedFd<'a>,
+    /// From there.
+    pub(crate) below: &'a CStr,
+    /// All of it.
+    pub(crate) path: &'a CStr,
+}
+
+/// Opens a folder for the places below it.
+pub(crate) fn open_folder(path: &CStr) -> Option<OwnedFd> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    fcntl::open(path, flags, Mode::empty()).ok()
+}
+
 /// Opens a file to read some of its rows; its length as well. `None` is for [`open`] to explain.
-pub(crate) fn open_for_rows(path: &Path) -> Option<(File, u64)> {
-    let mut file = options(true, false, 0).open(path).ok()?;
+pub(crate) fn open_for_rows(place: &Place<'_>) -> Option<(File, u64)> {
+    // As in `options`.
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let opened = fcntl::openat(place.folder, place.below, flags, Mode::empty());
+    let mut file = File::from(opened.ok()?);
     let length = file.seek(SeekFrom::End(0)).ok()?;
     (length > 0).then_some((file, length))
 }
@@ -109,7 +132,6 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
-    use nix::sys::stat::Mode;
     use nix::unistd::mkfifo;
 
     use super::*;

@@ -11,7 +11,7 @@ use crate::view::View;
 #[derive(Debug)]
 pub struct Plan {
     range: Range,
-    step: u32,
+    columns: u32,
     /// How long ago the time laid under it is; 0: none.
     back: u64,
     /// How many of the first have a past; `None`: all.
@@ -21,10 +21,10 @@ pub struct Plan {
 
 impl Plan {
     /// For graphs of so many columns.
-    pub fn new(view: &View, columns: u64) -> Plan {
+    pub fn new(view: &View, columns: usize) -> Plan {
         Plan {
             range: view.range,
-            step: u32::try_from(view.range.secs() / columns.max(1)).unwrap_or(u32::MAX),
+            columns: columns as u32,
             back: view.past.secs(),
             with_past: None,
             wanted: Vec::new(),
@@ -33,9 +33,15 @@ impl Plan {
 
     /// What is asked from now on is for small graphs of so many columns, without the past, which they
     /// have no room for.
-    pub fn coarser(&mut self, columns: u64) {
-        self.step = u32::try_from(self.range.secs() / columns.max(1)).unwrap_or(u32::MAX);
+    pub fn coarser(&mut self, columns: usize) {
+        self.columns = columns as u32;
         self.with_past = Some(self.wanted.len());
+    }
+
+    /// Seconds of a column.
+    fn step(&self) -> u32 {
+        let step = self.range.secs() / u64::from(self.columns.max(1));
+        u32::try_from(step).unwrap_or(u32::MAX)
     }
 
     /// Asks for a series. Returns where it will stand in the answer.
@@ -48,8 +54,9 @@ impl Plan {
             },
             from: self.range.from,
             until: self.range.until,
-            step: self.step,
+            step: self.step(),
             consolidation: Consolidation::Average,
+            most_rows: self.columns,
         });
         self.wanted.len() - 1
     }
@@ -79,7 +86,7 @@ impl Plan {
     pub fn question(self) -> (Question, Shape) {
         let shape = Shape {
             range: self.range,
-            step: self.step,
+            step: self.step(),
             back: self.back,
             count: self.wanted.len(),
         };

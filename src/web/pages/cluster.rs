@@ -128,14 +128,14 @@ pub fn page(view: View, context: &mut PageContext<'_>) -> Reply {
         Err(answer) => return Reply::Ready(*answer),
     };
     let listed = Listed::new(&view, &cluster, context.now);
-    let mut plan = Plan::new(&view, SMALL.most_columns as u64);
+    let mut plan = Plan::new(&view, SMALL.most_columns);
     let owner = Owner::Node(cluster.name.clone());
     let reports = Report::ALL.map(|report| report.figure(&owner, &mut plan));
     let spark = match view.listing {
         Listing::Table => ROW,
         Listing::Graphs => CARD,
     };
-    plan.coarser(spark.columns() as u64);
+    plan.coarser(spark.columns());
     let mut part = view.part(listed.cells.len());
     part.end = part.end.min(part.start + plan.room());
     let first = plan.len();
@@ -192,7 +192,7 @@ pub fn page(view: View, context: &mut PageContext<'_>) -> Reply {
 
 /// A grid below, of which only the sums are known.
 fn below(view: View, snapshot: Arc<Snapshot>, grid: Arc<model::Grid>) -> Reply {
-    let mut plan = Plan::new(&view, SMALL.most_columns as u64);
+    let mut plan = Plan::new(&view, SMALL.most_columns);
     let owner = Owner::Node(grid.name.clone());
     let reports = Report::ALL.map(|report| report.figure(&owner, &mut plan));
     ask(plan, move |history, refused| {

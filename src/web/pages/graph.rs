@@ -26,7 +26,7 @@ pub fn page(view: &View, form: Form, context: &mut PageContext<'_>) -> Reply {
         Form::Csv => data::MOST_COLUMNS,
         Form::Json => LARGE.most_columns,
     };
-    let mut plan = Plan::new(view, columns as u64);
+    let mut plan = Plan::new(view, columns);
     let mut figures = chosen(view, &snapshot, &mut plan).figures;
     if figures.is_empty() {
         let text = "no host has such a metric";

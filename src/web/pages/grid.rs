@@ -29,7 +29,7 @@ pub fn page(mut view: View, context: &mut PageContext<'_>) -> Reply {
     let snapshot = Arc::clone(&context.snapshot);
     let status = (context.report)();
     let now = context.now;
-    let mut plan = Plan::new(&view, SMALL.most_columns as u64);
+    let mut plan = Plan::new(&view, SMALL.most_columns);
     let whole = Report::ALL.map(|report| report.figure(&Owner::Whole, &mut plan));
     let chosen = chosen(&view, &snapshot);
     let part = view.part(chosen.len());

@@ -57,7 +57,7 @@ pub fn page(view: View, context: &mut PageContext<'_>) -> Reply {
         cluster: cluster.name.clone(),
         host: name.clone(),
     };
-    let mut plan = Plan::new(&view, SMALL.most_columns as u64);
+    let mut plan = Plan::new(&view, SMALL.most_columns);
     let reports = Report::ALL.map(|report| report.figure(&owner, &mut plan));
     let count = numbers.len();
     let part = view.part(count);

@@ -327,7 +327,7 @@ fn label(owner: &Owner, with_cluster: bool) -> String {
 
 pub fn page(view: View, context: &mut PageContext<'_>) -> Reply {
     let snapshot = Arc::clone(&context.snapshot);
-    let mut plan = Plan::new(&view, LARGE.most_columns as u64);
+    let mut plan = Plan::new(&view, LARGE.most_columns);
     let chosen = chosen(&view, &snapshot, &mut plan);
     let choices = choices(&view, &snapshot);
     ask(plan, move |history, refused| {
