@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,15 @@ const SLICE: Duration = Duration::from_millis(5);
 
 /// Series read before the clock is looked at, and another question has its turn.
 const SERIES_AT_ONCE: usize = 32;
+
+/// Answers that are made ahead of the clients: each is held in memory until it is sent.
+const MOST_UNSENT: usize = 4;
+
+/// How long the next answer waits for that. Clients may be slow, and others do not wait for them.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How soon it is looked after again.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 
 /// A client's question.
 pub struct HistoryRequest {
@@ -72,6 +82,28 @@ impl HistoryRequest {
     }
 }
 
+impl HistoryAnswer {
+    /// The same, which is counted until it is sent or not wanted any more.
+    fn counted(self, unsent: &Arc<()>) -> HistoryAnswer {
+        let body = Box::new(Counted {
+            body: self.body,
+            _one: Arc::clone(unsent),
+        });
+        HistoryAnswer { body, ..self }
+    }
+}
+
+struct Counted {
+    body: Box<dyn Body>,
+    _one: Arc<()>,
+}
+
+impl Body for Counted {
+    fn fill(&mut self, out: &mut Vec<u8>, limit: usize) -> bool {
+        self.body.fill(out, limit)
+    }
+}
+
 /// A question while it is read.
 struct Reading {
     request: HistoryRequest,
@@ -88,6 +120,11 @@ pub(super) struct HistoryService {
     answers: Sender<HistoryAnswer>,
     /// As many as there can be errands, at most; in the order in which they came.
     under_way: VecDeque<Reading>,
+    /// Held by each answer that is not sent yet.
+    unsent: Arc<()>,
+    /// When the last of them was made.
+    made: Option<Instant>,
+    patience: Duration,
     /// Whether the oldest has its turn next, or the one that needs the least.
     is_oldests_turn: bool,
 }
@@ -103,13 +140,27 @@ impl HistoryService {
             requests,
             answers,
             under_way: VecDeque::new(),
+            unsent: Arc::default(),
+            made: None,
+            patience: PATIENCE,
             is_oldests_turn: true,
         }
     }
 
-    /// Whether there is more to read.
-    pub(super) fn is_busy(&self) -> bool {
-        !self.under_way.is_empty()
+    /// When to read on, if there is more to read.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        let wait = if self.is_ahead() {
+            LOOK_AGAIN
+        } else {
+            Duration::ZERO
+        };
+        (!self.under_way.is_empty()).then_some(wait)
+    }
+
+    /// Whether enough answers are made for now.
+    fn is_ahead(&self) -> bool {
+        let unsent = Arc::strong_count(&self.unsent) - 1;
+        unsent >= MOST_UNSENT && self.made.is_some_and(|made| made.elapsed() < self.patience)
     }
 
     /// Takes the questions that have come, and reads for a little while. Returns whether there are
@@ -121,12 +172,16 @@ impl HistoryService {
         }
         let end = Instant::now() + SLICE;
         let mut answered = false;
-        while let Some((at, reading)) = self.next() {
+        while !self.is_ahead()
+            && let Some((at, reading)) = self.next()
+        {
             if reading.request.errand.is_wanted() {
                 match reading.go_on(&mut |wanted, room| self.reader.read(wanted, room)) {
                     Step::More(reading) => self.under_way.insert(at, reading),
                     Step::Done(answer) => {
                         answered = true;
+                        self.made = Some(Instant::now());
+                        let answer = answer.counted(&self.unsent);
                         // If the loop is gone, nobody needs the answer.
                         let _ = self.answers.send(answer);
                     }
@@ -223,7 +278,6 @@ impl Reading {
 #[cfg(all(test, feature = "rrd"))]
 mod tests {
     use std::net::IpAddr;
-    use std::sync::Arc;
     use std::sync::mpsc::channel;
 
     use gmetad_config::Config;
@@ -285,7 +339,7 @@ mod tests {
         fn work(&mut self) {
             loop {
                 self.service.work();
-                if !self.service.is_busy() {
+                if self.service.wait().is_none() {
                     return;
                 }
             }
@@ -327,6 +381,30 @@ mod tests {
         ];
         assert_eq!(rig.answers(), expected);
         assert_eq!(rig.errands.count(), 0);
+    }
+
+    #[test]
+    fn few_answers_are_made_ahead_of_the_clients_unless_those_are_slow() {
+        let mut rig = rig();
+        rig.service.patience = Duration::from_secs(3600);
+        let count = MOST_UNSENT as u64 + 2;
+        let _waits: Vec<Wait> = (0..count)
+            .map(|client| rig.ask(client, 1, told()))
+            .collect();
+        rig.service.work();
+        let mut made: Vec<HistoryAnswer> = rig.answers.try_iter().collect();
+        assert_eq!(made.len(), MOST_UNSENT);
+        assert_eq!(rig.service.wait(), Some(LOOK_AGAIN));
+        rig.service.work();
+        assert!(rig.answers.try_recv().is_err(), "none of them is sent yet");
+        made.pop();
+        assert_eq!(rig.service.wait(), Some(Duration::ZERO));
+        rig.service.work();
+        made.extend(rig.answers.try_iter());
+        assert_eq!(made.len(), MOST_UNSENT);
+        rig.service.patience = Duration::ZERO;
+        rig.work();
+        assert_eq!(rig.answers.try_iter().count(), 1);
     }
 
     #[test]

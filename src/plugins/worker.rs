@@ -99,10 +99,10 @@ fn next(
     waker: &Waker,
 ) -> Option<Event> {
     loop {
-        let wait = match *next_tick {
-            _ if history.is_busy() => Duration::ZERO,
-            Some(wait) => wait,
-            None => return events.recv().ok(),
+        let wait = match (history.wait(), *next_tick) {
+            (Some(one), other) => other.map_or(one, |other| one.min(other)),
+            (None, Some(wait)) => wait,
+            (None, None) => return events.recv().ok(),
         };
         match events.recv_timeout(wait) {
             Ok(event) => return Some(event),
