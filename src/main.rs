@@ -177,7 +177,7 @@ fn heal(options: &Options, places: Vec<PathBuf>) -> Result<Exit, Exit> {
         [] => vec![config.rrd.rootdir],
         _ => places,
     };
-    Ok(healing::heal(&places))
+    Ok(healing::heal(&places, config.rrd.journal_dir.as_deref()))
 }
 
 /// Tries a plugin out with the configuration, or with the defaults where there is no gmetad.conf.

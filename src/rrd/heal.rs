@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::file::heal::{Healing, heal};
+use crate::journal;
 
 /// How many files were found how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Healed {
     pub sound: u64,
     /// Files and folders that stay as they are, each of which was told.
     pub failed: u64,
+    /// Values that were taken out of the journal.
+    pub journaled: u64,
 }
 
 impl Healed {
@@ -38,6 +41,21 @@ impl Healed {
             Err(error) => {
                 self.failed += 1;
                 tell(place, error.to_string());
+            }
+        }
+    }
+
+    /// Takes out of the journal in a folder what is ahead of `now`: the next start would write it to the
+    /// files.
+    pub fn add_journal(&mut self, folder: &Path, now: u32, tell: &mut dyn FnMut(&Path, String)) {
+        match journal::heal(folder, now) {
+            Ok(ahead) => {
+                self.journaled += ahead.samples;
+                self.most_ahead_secs = self.most_ahead_secs.max(ahead.most_secs);
+            }
+            Err(error) => {
+                self.failed += 1;
+                tell(folder, error.to_string());
             }
         }
     }

@@ -268,7 +268,7 @@ fn a_journal_that_is_removed_is_made_again_with_all_that_waits() {
 }
 
 #[test]
-fn a_journal_that_cannot_be_opened_is_a_fault() {
+fn a_journal_that_cannot_be_opened_is_a_fault_until_it_can_and_then_has_what_was_held_meanwhile() {
     let folder = TempDir::new().unwrap();
     let journal = folder.path().join("journal");
     fs::write(&journal, "no folder").unwrap();
@@ -281,6 +281,16 @@ fn a_journal_that_cannot_be_opened_is_a_fault() {
         healthz.code == 503 && healthz.text().contains("the journal in journal_dir")
     });
     assert_eq!(fs::read_to_string(&journal).unwrap(), "no folder");
+    fs::remove_file(&journal).unwrap();
+    gmetad.wait_for_line("the values held meanwhile are in it");
+    wait_until("no fault", || {
+        get(gmetad.interactive(), "/healthz").code == 200
+    });
+    wait_until("the first value in it", || {
+        let first = journaled(&journal).into_iter().map(|it| it.time).min();
+        first == Some(T0 + 1) || first == Some(T0 + 2)
+    });
+    assert_eq!(gmetad.log().matches("cannot be opened: ").count(), 1);
 }
 
 #[test]

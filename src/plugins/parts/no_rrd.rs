@@ -119,6 +119,8 @@ pub struct Healed {
     pub sound: u64,
     /// Each place that was asked about.
     pub failed: u64,
+    /// None.
+    pub journaled: u64,
 }
 
 impl Healed {
@@ -130,6 +132,11 @@ impl Healed {
             "this gmetad was built without round-robin files".into(),
         );
     }
+}
+
+impl Healed {
+    /// Does nothing: a journal is of no use here.
+    pub fn add_journal(&mut self, _: &Path, _now: u32, _tell: &mut dyn FnMut(&Path, String)) {}
 }
 
 /// Nothing to say.

@@ -163,7 +163,16 @@ pub(super) struct PackedSamples<'a> {
     time: u32,
 }
 
-impl PackedSamples<'_> {
+impl<'a> PackedSamples<'a> {
+    /// So many samples of these bytes.
+    pub(super) fn new(bytes: &'a [u8], count: u32) -> PackedSamples<'a> {
+        PackedSamples {
+            rest: bytes,
+            left: count,
+            time: 0,
+        }
+    }
+
     /// What they take in memory.
     pub(super) fn bytes(&self) -> usize {
         self.rest.len()
@@ -371,11 +380,7 @@ impl HeldFiles {
         let queue = &self.files[id.index()].queue;
         bytes.clear();
         self.arena.read(&queue.samples, bytes);
-        PackedSamples {
-            rest: bytes,
-            left: queue.count,
-            time: 0,
-        }
+        PackedSamples::new(bytes, queue.count)
     }
 
     /// A file, for whoever writes or creates it.

@@ -3,11 +3,12 @@
 //! Every change to what is held goes through here, so that memory and journal stay in step. No clock,
 //! and no I/O but the journal's.
 
-use super::files::{Held, HeldFiles, Target};
+use super::files::{Held, HeldFiles, PackedSamples, Target};
 use crate::file::FileSpec;
 use crate::file::samples::Samples;
 use crate::journal::FileId;
-use crate::journal::{Disk, ForgottenFile, Journal, Lost, OldSegment};
+use crate::journal::replay::FileName;
+use crate::journal::{Disk, ForgottenFile, Identity, Journal, Lost, OldSegment};
 use crate::writer::record::FileRecord;
 
 /// Files checked in one commit for samples that the journal lacks. Updates have their turn before the
@@ -30,6 +31,20 @@ pub(super) enum Origin<'a> {
     Update,
     /// From the journal of an earlier run, which has it already.
     Journal(&'a OldSegment),
+}
+
+/// Samples of a file, taken out of what is held.
+pub(super) struct TakenOut {
+    pub(super) file: FileName,
+    count: u32,
+    bytes: Vec<u8>,
+}
+
+impl TakenOut {
+    /// The time and the packed value of each, oldest first.
+    pub(super) fn samples(&self) -> PackedSamples<'_> {
+        PackedSamples::new(&self.bytes, self.count)
+    }
 }
 
 /// Samples in memory, and in the journal if there is one.
@@ -56,6 +71,30 @@ impl<D: Disk> JournaledFiles<D> {
     /// Sets the journal that everything put from now on is noted in.
     pub(super) fn set_journal(&mut self, journal: Journal<D>) {
         self.journal = Some(journal);
+    }
+
+    /// Takes out all samples that are held.
+    pub(super) fn take_all(&mut self, now: u32) -> Vec<TakenOut> {
+        let ids: Vec<FileId> = self.files.waiting().collect();
+        let take = |id| {
+            let mut bytes = Vec::new();
+            self.files.packed(id, &mut bytes);
+            let Identity {
+                folder, name, spec, ..
+            } = self.files.identity(id);
+            let taken = TakenOut {
+                file: FileName {
+                    folder: folder.into(),
+                    name: name.into(),
+                    spec,
+                },
+                count: self.files.count(id),
+                bytes,
+            };
+            self.drop_samples(id, now);
+            taken
+        };
+        ids.into_iter().map(take).collect()
     }
 
     pub(super) fn journal(&self) -> Option<&Journal<D>> {
@@ -250,8 +289,9 @@ impl<D: Disk> JournaledFiles<D> {
         self.mend();
     }
 
-    /// Closes the journal. Returns whether it has all samples that are still held.
-    pub(super) fn close(&mut self, now: u32) -> bool {
+    /// Closes the journal, once `settle` has waited until the disk has what was written to files; whether
+    /// it has. Returns whether the journal has all samples that are still held.
+    pub(super) fn close(&mut self, now: u32, settle: impl FnOnce() -> bool) -> bool {
         let Some(journal) = &mut self.journal else {
             return false;
         };
@@ -262,7 +302,7 @@ impl<D: Disk> JournaledFiles<D> {
         let Some(journal) = &mut self.journal else {
             return false;
         };
-        journal.close(now).is_ok() && journal.is_sound()
+        journal.close(now, settle()).is_ok() && journal.is_sound()
     }
 
     fn is_mending(&self) -> bool {
@@ -440,7 +480,7 @@ mod tests {
         rig.held.commit(190);
         assert_eq!(rig.segments().len(), 1, "the last is still written to");
         rig.write(b, 191);
-        assert!(rig.held.close(191));
+        assert!(rig.held.close(191, || true));
         assert!(rig.segments().is_empty());
     }
 
@@ -488,14 +528,14 @@ mod tests {
         fs::write(rig.folder(), "").unwrap();
         rig.put("a", 1000);
         rig.held.commit(1);
-        assert!(!rig.held.close(2));
+        assert!(!rig.held.close(2, || true));
         let mut rig = Rig::new();
         fs::remove_dir_all(rig.folder()).unwrap();
         fs::write(rig.folder(), "").unwrap();
         rig.put("a", 1000);
         rig.held.commit(1);
         fs::remove_file(rig.folder()).unwrap();
-        assert!(rig.held.close(2), "the last try is at the end");
+        assert!(rig.held.close(2, || true), "the last try is at the end");
         assert_eq!(read(&rig.segments()[0]), "c/h/a:1000");
     }
 }

@@ -39,6 +39,9 @@ pub(crate) trait RrdFiles {
     /// Counts a file as gone whose record is dropped.
     fn forget(&self, record: FileRecord);
 
+    /// Waits until everything written so far would survive a loss of power. Whether that is known.
+    fn settle(&mut self) -> bool;
+
     fn counters(&self) -> &RrdCounters;
 }
 
@@ -77,6 +80,10 @@ impl RrdFiles for Writer {
 
     fn forget(&self, record: FileRecord) {
         Writer::forget(self, record);
+    }
+
+    fn settle(&mut self) -> bool {
+        Writer::settle(self)
     }
 
     fn counters(&self) -> &RrdCounters {

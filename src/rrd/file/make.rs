@@ -18,7 +18,7 @@ const HEARTBEAT_STEPS: u32 = 8;
 const LIBRRD_MODE: u32 = 0o644;
 
 /// What a file is to be, if it is to be created.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FileSpec {
     /// Seconds between two values.
     pub(crate) step_secs: u32,

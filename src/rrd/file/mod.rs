@@ -20,6 +20,7 @@ mod plain;
 mod read;
 mod room;
 pub(crate) mod samples;
+mod settle;
 pub(crate) mod sound;
 pub(crate) mod update;
 
@@ -32,6 +33,7 @@ pub(crate) use exercise::exercise;
 pub(crate) use make::{FileMaker, FileSpec, MakeError};
 pub(crate) use open::{Access, open};
 pub(crate) use read::{Rra, damage, exists, last_update, rras, source_kind, why_not_writable};
+pub(crate) use settle::settle;
 pub(crate) use update::{Patience, update};
 
 pub(crate) fn as_path(path: &CStr) -> &Path {

@@ -8,7 +8,7 @@ use std::io::Write;
 use gmetad_core::model::{Slope, parse_number, push_decimal};
 
 /// What a data source stores of the values it is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
     /// The value itself.
     Gauge,

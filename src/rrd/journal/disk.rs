@@ -74,6 +74,30 @@ impl FolderDisk {
         })
     }
 
+    /// Puts other bytes in the place of a segment, at once and for good. `keeps` it as [`aside`].
+    pub(super) fn replace(&mut self, segment: u32, bytes: &[u8], keeps: bool) -> io::Result<()> {
+        let path = self.path(segment);
+        let new = path.with_extension("new");
+        // One is there if this was interrupted.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o640)
+            .open(&new)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        if keeps {
+            fs::hard_link(&path, aside(&path))?;
+        }
+        fs::rename(&new, &path)?;
+        File::open(&self.folder)?.sync_all()
+    }
+
     fn open_file(&mut self) -> io::Result<&mut File> {
         self.open
             .as_mut()

@@ -34,12 +34,14 @@ use segments::{Segments, Wait};
 mod disk;
 mod file_id;
 mod frame;
+mod heal;
 pub(crate) mod packed;
 pub(crate) mod replay;
 mod segments;
 
 pub(crate) use disk::{Disk, FolderDisk};
 pub(crate) use file_id::FileId;
+pub(crate) use heal::heal;
 pub(crate) use segments::SegmentHold;
 
 /// Longest payload of a frame. A reader takes a longer one for damage.
@@ -387,9 +389,10 @@ impl<D: Disk> Journal<D> {
         }
     }
 
-    /// Writes and syncs what was noted, and removes all segments that are not held, also the current
-    /// one.
-    pub(crate) fn close(&mut self, now: u32) -> Result<(), Lost> {
+    /// Writes and syncs what was noted, and removes the segments that are not held: all of them, also the
+    /// current one, if what was written from them `has_settled` on the disk, and otherwise those old
+    /// enough.
+    pub(crate) fn close(&mut self, now: u32, has_settled: bool) -> Result<(), Lost> {
         self.now = now;
         let done = match self.state {
             State::Failing { .. } => Ok(()),
@@ -397,7 +400,11 @@ impl<D: Disk> Journal<D> {
         };
         let done = done.map_err(|error| self.fail(&error));
         self.begin_segment();
-        self.remove_unneeded(Wait::None);
+        self.remove_unneeded(if has_settled {
+            Wait::None
+        } else {
+            Wait::ToSettle
+        });
         done
     }
 

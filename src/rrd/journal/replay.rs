@@ -16,7 +16,7 @@ use crate::paths;
 const STEP_LIMIT_SECS: u64 = 365 * 86_400;
 
 /// The file that a sample is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct FileName {
     /// Below the root.
     pub(crate) folder: Box<str>,

@@ -157,7 +157,9 @@ impl Tree {
     /// Writes what waits and is due, for a little while; when to come again.
     pub(crate) fn step(&mut self) -> Option<Duration> {
         let Tools { cache, writer, .. } = &mut self.tools;
-        let next = cache.as_mut()?.step(writer, Instant::now);
+        let cache = cache.as_mut()?;
+        cache.open_in_time(Instant::now(), writer);
+        let next = cache.step(writer, Instant::now);
         writer.tell();
         next
     }
@@ -206,6 +208,7 @@ impl Tree {
             rrdcached.close();
         }
         if let Some(cache) = cache {
+            cache.try_to_open(writer);
             cache.close(writer, Instant::now);
         }
         writer.tell();

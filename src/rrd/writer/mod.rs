@@ -15,12 +15,13 @@ mod sink;
 
 use std::ffi::CStr;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::file::samples::{Kind, Samples};
 use crate::file::{
-    FileError, FileSpec, Patience, as_path, exists, last_update, source_kind, update,
+    FileError, FileSpec, Patience, as_path, exists, last_update, settle, source_kind, update,
     why_not_writable,
 };
 use crate::writer::record::FileRecord;
@@ -37,6 +38,7 @@ use refusals::Refusals;
 /// Writes samples, and remembers what has to be said of files that do not take them.
 #[derive(Debug)]
 pub(crate) struct Writer {
+    root: PathBuf,
     creation: Creation,
     limits: Limits,
     counters: Arc<RrdCounters>,
@@ -59,6 +61,7 @@ impl Writer {
     pub(crate) fn new(config: &Config, counters: Arc<RrdCounters>) -> Writer {
         let refusals = Refusals::new(&config.rrd.rootdir);
         Writer {
+            root: config.rrd.rootdir.clone(),
             creation: Creation::new(config),
             limits: Limits::new(config, Arc::clone(&counters)),
             rrdcached: RrdcachedClient::new(&config.exports, &counters, &refusals),
@@ -102,6 +105,19 @@ impl Writer {
     pub(crate) fn tell(&mut self) {
         let broken = self.counters.broken.load(Ordering::Relaxed);
         self.complaints.tell(broken);
+    }
+
+    /// Waits until the disk has everything written so far. Whether that is known; if not, it is logged.
+    pub(crate) fn settle(&self) -> bool {
+        let settled = settle(&self.root);
+        if let Err(error) = &settled {
+            log::warn!(
+                "RRD files below {} may not be on their disk yet: {error}; the journal stays, and the \
+                 next start reads it again",
+                self.root.display()
+            );
+        }
+        settled.is_ok()
     }
 
     /// Creates a file that is then removed, to find out whether the folder takes files, and whether

@@ -56,7 +56,7 @@ struct Segment {
 pub(super) struct Rrd {
     /// When the file says it was last updated.
     pub(super) last: u32,
-    /// Time and value of each, and second in which it was written.
+    /// Time and value of each, and second from which on a loss of power does not take it back.
     pub(super) samples: BTreeMap<u32, (String, u64)>,
 }
 
@@ -179,7 +179,7 @@ impl Machine {
     /// Whether a loss of power would not lose that sample of a file.
     pub(super) fn is_durable(&self, path: &str, time: u32) -> bool {
         let sample = self.rrds.get(path).and_then(|rrd| rrd.samples.get(&time));
-        sample.is_some_and(|(_, written)| self.secs() >= written + WRITEBACK_SECS)
+        sample.is_some_and(|(_, durable)| self.secs() >= *durable)
     }
 
     /// Another process is started.
@@ -222,7 +222,7 @@ impl Machine {
             let undone = rrd
                 .samples
                 .iter()
-                .filter(|(_, (_, written))| now < written + WRITEBACK_SECS);
+                .filter(|(_, (_, durable))| now < *durable);
             let undone: Vec<u32> = undone.map(|(time, _)| *time).collect();
             let lasting = self.random.usize(0..=undone.len());
             for time in &undone[lasting..] {
@@ -357,6 +357,23 @@ impl Machine {
         Ok(())
     }
 
+    /// Waits until the disk has what the files have; whether it has.
+    fn settle(&mut self) -> bool {
+        let fails = self.faults.rrds_fail && self.one_in(2);
+        let is_done = matches!(self.operation(), Fate::Done) && !fails;
+        if is_done {
+            for (_, durable) in self
+                .rrds
+                .values_mut()
+                .flat_map(|rrd| rrd.samples.values_mut())
+            {
+                *durable = 0;
+            }
+        }
+        self.tell(|| format!("  settled: {is_done}"));
+        is_done
+    }
+
     /// Writes samples to a file; whether all were done.
     fn write(&mut self, path: &str, record: &mut FileRecord, samples: &mut Samples) -> bool {
         for (time, _) in samples.iter() {
@@ -377,7 +394,7 @@ impl Machine {
             Fate::Done if fails => 0,
             Fate::Done => all.len(),
         };
-        let now = self.secs();
+        let durable = self.secs() + WRITEBACK_SECS;
         self.tell(|| {
             let times: Vec<u32> = all.iter().map(|(time, _)| *time).collect();
             format!("  {path} takes {taken} of {times:?}")
@@ -385,7 +402,7 @@ impl Machine {
         let rrd = self.rrds.entry(path.into()).or_default();
         for (time, value) in &all[..taken] {
             if *time > rrd.last {
-                rrd.samples.insert(*time, (value.clone(), now));
+                rrd.samples.insert(*time, (value.clone(), durable));
                 rrd.last = *time;
             }
         }
@@ -536,6 +553,10 @@ impl RrdFiles for Rrds {
     }
 
     fn forget(&self, _: FileRecord) {}
+
+    fn settle(&mut self) -> bool {
+        self.shared.machine().settle()
+    }
 
     fn counters(&self) -> &RrdCounters {
         &self.counters

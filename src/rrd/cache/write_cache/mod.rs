@@ -5,7 +5,7 @@
 
 mod recovery;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ffi::CStr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -22,6 +22,7 @@ use crate::paths::PathBuffer;
 use crate::writer::counters::{RrdCounters, count};
 use gmetad_config::{Config, RrdConfig};
 use gmetad_core::source::SourceConfig;
+use recovery::Attempts;
 
 /// Time spent on writing files before updates have their turn.
 const STEP: Duration = Duration::from_millis(20);
@@ -54,6 +55,10 @@ pub(crate) struct WriteCache<D = FolderDisk> {
     journal_dir: Option<PathBuf>,
     /// Whether a journal was to be opened, however that went.
     wants_journal: bool,
+    attempts: Attempts,
+    /// Folder and name of files whose samples were forgotten while the journal could not be opened: what
+    /// it has of them is forgotten as well.
+    forgotten_unread: BTreeSet<(Box<str>, Box<str>)>,
     pub(super) pace: Pace,
     /// Whether samples of updates are held. If not, only the journal and the socket bring samples
     /// here, and they are written at once.
@@ -97,6 +102,8 @@ impl<D: Disk> WriteCache<D> {
             held: JournaledFiles::new(HeldFiles::new(delay, config.cache_limit_bytes)),
             journal_dir: config.journal_dir.clone(),
             wants_journal: false,
+            attempts: Attempts::default(),
+            forgotten_unread: BTreeSet::new(),
             pace: Pace::new(delay.timeout_secs.max(SEGMENT_MIN_SECS), sync_secs(sources)),
             holds,
             delay,
@@ -196,6 +203,9 @@ impl<D: Disk> WriteCache<D> {
 
     /// Drops a file's held samples. Returns whether there were any.
     pub(crate) fn forget(&mut self, folder: &str, name: &str, files: &impl RrdFiles) -> bool {
+        if self.lacks_its_journal() {
+            self.forgotten_unread.insert((folder.into(), name.into()));
+        }
         self.forget_from(folder, name, Origin::Update, files)
     }
 
@@ -391,7 +401,7 @@ impl<D: Disk> WriteCache<D> {
         let is_dirty = self.held.journal().is_some_and(Journal::is_dirty);
         if more {
             Some(Duration::ZERO)
-        } else if is_dirty || self.held.files().samples() > 0 {
+        } else if is_dirty || self.held.files().samples() > 0 || self.lacks_its_journal() {
             Some(IDLE)
         } else {
             None
@@ -469,7 +479,7 @@ impl<D: Disk> WriteCache<D> {
             }
             self.write_and_tidy(id, files);
         }
-        let is_journaled = self.held.close(self.now);
+        let is_journaled = self.held.close(self.now, || files.settle());
         self.publish(files.counters());
         let (samples, waiting) = (
             self.held.files().samples(),
@@ -624,6 +634,51 @@ mod tests {
             [format!("{}:1", T0 + 15), format!("{}:1", T0 + 30)]
         );
         assert_eq!(rig.cache.waiting_values("c/h", "n").len(), 1);
+    }
+
+    #[test]
+    fn a_journal_that_is_opened_late_is_read_before_what_came_meanwhile() {
+        let folder = TempDir::new().unwrap();
+        let mut rig = Rig::new(folder.path());
+        for name in ["m", "n", "o"] {
+            rig.put(name, T0);
+        }
+        rig.commit(0);
+        drop(rig);
+        let journal = folder.path().join("journal");
+        let away = folder.path().join("away");
+        fs::rename(&journal, &away).unwrap();
+        fs::write(&journal, "no folder").unwrap();
+        let mut rig = Rig::new(folder.path());
+        assert!(rig.cache.lacks_its_journal());
+        rig.put("m", T0 + 15);
+        rig.cache.forget("c/h", "n", &rig.writer);
+        let sample = (T0 + 15, b"1".as_slice());
+        rig.cache
+            .put_by_name("c/h", "p", SPEC, sample, &mut rig.writer);
+        // What is written meanwhile is newer than what the journal has, which is lost.
+        let sample = (T0 + 20, b"1".as_slice());
+        rig.cache
+            .put_by_name("c/h", "o", SPEC, sample, &mut rig.writer);
+        rig.cache.flush("c/h", "o", &mut rig.writer);
+        rig.cache.try_to_open(&mut rig.writer);
+        assert!(rig.cache.lacks_its_journal(), "a file is in its way");
+        fs::remove_file(&journal).unwrap();
+        fs::rename(&away, &journal).unwrap();
+        rig.cache.try_to_open(&mut rig.writer);
+        assert!(!rig.cache.lacks_its_journal());
+        // The same values are there after a kill, when they can only come from the journal.
+        for is_killed in [false, true] {
+            if is_killed {
+                rig.commit(1);
+                drop(rig);
+                rig = Rig::new(folder.path());
+            }
+            let all = [format!("{T0}:1"), format!("{}:1", T0 + 15)];
+            assert_eq!(rig.cache.waiting_values("c/h", "m"), all);
+            assert_eq!(rig.cache.waiting_values("c/h", "p"), all[1..]);
+            assert!(rig.cache.waiting_values("c/h", "n").is_empty());
+        }
     }
 
     #[test]

@@ -2,29 +2,73 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use gmetad_core::complaint::span;
 
 use super::WriteCache;
 use crate::cache::files::Held;
-use crate::cache::journaled::Origin;
+use crate::cache::journaled::{Origin, TakenOut};
 use crate::cache::rrd_files::RrdFiles;
 use crate::journal::replay::{self, End, FileName, Record};
 use crate::journal::{Disk, FolderDisk, Journal, OldSegment};
 use crate::writer::counters::count;
 
+/// Pause before a journal that could not be opened is tried again.
+const OPEN_AGAIN_SECS: u32 = 5;
+
+/// Attempts to open the journal.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    /// Second of the first that failed.
+    failed_since: Option<u32>,
+    /// Second of the last.
+    last: u32,
+}
+
 impl WriteCache {
     /// Opens the journal, if one is configured, and holds what the last run left in it.
     pub(crate) fn open(&mut self, files: &mut impl RrdFiles) {
-        let Some(folder) = self.journal_dir.clone() else {
+        self.wants_journal = self.journal_dir.is_some();
+        self.try_to_open(files);
+    }
+
+    /// Tries again to open a journal that could not be opened, if enough time has passed.
+    pub(crate) fn open_in_time(&mut self, now: Instant, files: &mut impl RrdFiles) {
+        self.tell_time(now, files);
+        if self.now.saturating_sub(self.attempts.last) >= OPEN_AGAIN_SECS {
+            self.try_to_open(files);
+        }
+    }
+
+    /// Opens a journal that is not open.
+    pub(crate) fn try_to_open(&mut self, files: &mut impl RrdFiles) {
+        let Some(folder) = self
+            .journal_dir
+            .clone()
+            .filter(|_| self.lacks_its_journal())
+        else {
             return;
         };
-        self.wants_journal = true;
-        let opened = FolderDisk::open(&folder, self.mode);
-        if let Err(error) = opened.and_then(|disk| self.open_on(disk, files)) {
-            log::error!(
-                "journal: {} cannot be opened: {error}; a crash would lose the values held in \
-                 memory; correct that and restart gmetad",
-                folder.display()
-            );
+        self.attempts.last = self.now;
+        let opened =
+            FolderDisk::open(&folder, self.mode).and_then(|disk| self.open_on(disk, files));
+        match (opened, self.attempts.failed_since) {
+            (Ok(()), None) | (Err(_), Some(_)) => {}
+            (Ok(()), Some(since)) => gmetad_core::recovered!(
+                error: "journal: {} is open, after {}; the values held meanwhile are in it",
+                folder.display(),
+                span(Duration::from_secs(self.now.saturating_sub(since).into()))
+            ),
+            (Err(error), None) => {
+                self.attempts.failed_since = Some(self.now);
+                log::error!(
+                    "journal: {} cannot be opened: {error}; a crash would lose the values held in \
+                     memory; gmetad tries again every {OPEN_AGAIN_SECS} s, and then reads what the last \
+                     run left in it",
+                    folder.display()
+                );
+            }
         }
     }
 }
@@ -37,6 +81,8 @@ impl<D: Disk> WriteCache<D> {
         files: &mut impl RrdFiles,
     ) -> io::Result<()> {
         let (journal, old) = Journal::open(disk, self.pace)?;
+        // What came while it could not be opened is newer than what is in it.
+        let newer = self.held.take_all(self.now);
         self.held.set_journal(journal);
         let mut taken = 0;
         for segment in &old {
@@ -48,9 +94,29 @@ impl<D: Disk> WriteCache<D> {
                  RRD files in time"
             );
         }
+        for (folder, name) in std::mem::take(&mut self.forgotten_unread) {
+            self.forget_from(&folder, &name, Origin::Update, files);
+        }
+        for waiting in newer {
+            self.hold_again(&waiting, files);
+        }
         // Removes segments that nothing is held of.
         self.held.commit(self.now);
         Ok(())
+    }
+
+    /// Holds again what was taken out to be held after older samples.
+    fn hold_again(&mut self, waiting: &TakenOut, files: &mut impl RrdFiles) {
+        let FileName { folder, name, spec } = &waiting.file;
+        let id = self.held.find_or_add(folder, name, *spec);
+        for (time, packed) in waiting.samples() {
+            self.packed.clear();
+            self.packed.extend_from_slice(packed);
+            if self.hold(id, time, Origin::Update, files) == Held::Stale {
+                count(&files.counters().repeated, 1);
+            }
+        }
+        self.tidy(id, files);
     }
 
     /// Holds what a segment of an earlier run says. Returns the number of samples.

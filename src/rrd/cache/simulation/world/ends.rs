@@ -108,23 +108,33 @@ impl World {
         self.tally.count("written for want of room", forced);
     }
 
+    /// The process ends in order, and then nothing more happens, or the power fails at once.
     pub(super) fn close(&mut self) {
+        let end = if self.machine().one_in(2) {
+            End::PowerLoss
+        } else {
+            End::Close
+        };
+        self.close_and(end);
+    }
+
+    fn close_and(&mut self, end: End) {
         let epoch = self.epoch;
         let shared = self.shared.clone();
         let clock = move || epoch + Duration::from_millis(shared.machine().millis);
         self.cache.close(&mut self.rrds, clock);
         self.take_events();
         if self.machine().is_dead() {
-            // The end removes the journal of what the system has and the disk need not have yet, so
-            // a loss of power within half a minute is not survived.
-            for sample in self.samples.iter_mut().flat_map(BTreeMap::values_mut) {
-                sample.promise.power_loss = false;
-            }
-            self.end(End::Kill);
+            let end = if self.machine().one_in(2) {
+                End::Kill
+            } else {
+                End::PowerLoss
+            };
+            self.end(end);
             return;
         }
         self.promise();
-        self.end(End::Close);
+        self.end(end);
     }
 
     /// Everything heals, and everything gets into its file.
@@ -151,7 +161,7 @@ impl World {
             self.work();
         }
         assert!(self.machine().segments() <= 1, "segments are left");
-        self.close();
+        self.close_and(End::Close);
         assert_eq!(self.machine().segments(), 0, "a segment is left");
         for file in 0..FILES.len() {
             let left = self.samples[file]
