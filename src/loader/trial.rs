@@ -1,8 +1,8 @@
 //! A trial: a file is loaded in another process first, where a crash costs nothing.
 //!
 //! It shows only whether loading and creating end well. What the plugin does later can still crash the
-//! daemon, which `boundary::guard` then tells. A Python file is only inspected: none of its code runs before it is loaded for good. The trial
-//! process's own side is `boundary::attempt`.
+//! daemon, which `boundary::guard` then tells. A Python file is imported and no more: what its factory does
+//! happens once. The trial process's own side is `boundary::attempt`.
 
 use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, is_python};
 use super::error::LoadError;
 
 /// The option that makes a process load one plugin and do nothing else.
@@ -22,6 +22,12 @@ pub const TRIAL_OPTION: &str = "--load-check";
 
 /// A plugin that takes longer than this to load hangs.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// The same for one in Python, which may read half a disk to import what it needs.
+const PYTHON_LIMIT: Duration = Duration::from_secs(30);
+
+/// Set in the environment of the trial process, for plugins that ask.
+const VARIABLE: &str = "GMETAD_TRIAL";
 
 /// How often the trial is checked. Most take less than this.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -37,8 +43,13 @@ const STEPS: [&str; 2] = ["loaded", "created"];
 /// or ends the process, or if loading does not end.
 pub(super) fn is_passed(candidate: &Candidate, facts: &[u8]) -> Result<(), LoadError> {
     candidate.check()?;
+    let limit = if is_python(&candidate.file) {
+        PYTHON_LIMIT
+    } else {
+        LIMIT
+    };
     match begun(candidate, facts) {
-        Ok((trial, steps)) => judge(trial, steps, LIMIT),
+        Ok((trial, steps)) => judge(trial, steps, limit),
         Err(error) => {
             log::warn!(
                 "plugin {} is loaded without a trial: cannot start a process: {error}",
@@ -62,6 +73,7 @@ fn begun(candidate: &Candidate, facts: &[u8]) -> io::Result<(Child, PipeReader)>
     let mut trial = Command::new(program)
         .arg(TRIAL_OPTION)
         .args([&candidate.library, &candidate.file])
+        .env(VARIABLE, "1")
         .stdin(Stdio::piped())
         .stdout(written)
         .stderr(Stdio::null())

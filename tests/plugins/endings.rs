@@ -239,7 +239,7 @@ fn an_exit_in_python_is_a_failure_like_any_other() {
 }
 
 #[test]
-fn a_crash_in_python_names_the_plugin_also_while_it_is_imported() {
+fn a_crash_in_python_names_the_plugin_also_while_it_is_made() {
     let crash = "import ctypes\nctypes.string_at(0)";
     let check = |name: &str, text: &str, told: &str| {
         let rig = python::Rig::new();
@@ -254,28 +254,47 @@ fn a_crash_in_python_names_the_plugin_also_while_it_is_imported() {
         &plugin("a", crash),
         "plugin a has crashed (SIGSEGV)",
     );
-    let import = format!("{crash}\n{}", plugin("b", "pass"));
-    check("b.py", &import, "b.py has crashed (SIGSEGV)");
+    let factory = format!("def get_plugin():\n    {}\n", crash.replace('\n', "\n    "));
+    check("b.py", &factory, "b.py has crashed (SIGSEGV)");
 }
 
 #[test]
-fn the_python_module_takes_no_number_for_a_plugin() {
+fn an_import_in_python_that_ends_the_process_or_hangs_is_named_and_left_out() {
     let rig = python::Rig::new();
-    let body = "import _gmetad, threading\n\
-                def log(owner):\n    try:\n        _gmetad.log(4, 'said', owner)\n    \
-                except ValueError as error:\n        print('refused', owner, error)\n\
-                own = _gmetad.handle()\n\
-                for owner in (1, own + 8, 2 ** 63, own):\n    \
-                it = threading.Thread(target=log, args=(owner,))\n    it.start()\n    it.join()\n\
-                print('done')";
-    rig.write("a.py", &plugin("a", body));
-    let gmetad = rig.start("");
-    gmetad.wait_for_line("plugin a: done");
-    let log = gmetad.log();
-    for owner in ["1", "9223372036854775808"] {
-        let line = format!("plugin a: refused {owner} no plugin has this handle");
-        assert!(log.contains(&line), "{log}");
+    let cases = [
+        (
+            "a_crash",
+            "import ctypes\nctypes.string_at(0)",
+            "it crashed when it was loaded in a trial process (SIGSEGV)",
+        ),
+        (
+            "b_exit",
+            "import ctypes\nctypes.CDLL(None)._exit(0)",
+            "it ended the trial process that loaded it (exit status: 0)",
+        ),
+        (
+            "c_hang",
+            "import time\ntime.sleep(600)",
+            "it was not loaded within 30 s in a trial process",
+        ),
+    ];
+    for (name, import, _) in cases {
+        let text = format!("{import}\n{}", plugin(name, "pass"));
+        rig.write(&format!("{name}.py"), &text);
     }
-    assert!(log.contains("plugin a: said"), "{log}");
+    let once = "import os\nprint('once' if 'GMETAD_TRIAL' not in os.environ else 'twice')";
+    let works = plugin("works", "print('goes on')");
+    rig.write("d.py", &format!("{once}\n{works}"));
+    let gmetad = rig.start("");
+    gmetad.wait_for_line("plugin works: goes on");
+    let log = gmetad.log();
+    for (name, _, reason) in cases {
+        let file = rig.plugins().join(format!("{name}.py"));
+        line(
+            &log,
+            &format!("plugin {} is left out: {reason}", file.display()),
+        );
+    }
+    assert!(log.contains("once") && !log.contains("twice"), "{log}");
     assert!(gmetad.end().success());
 }

@@ -11,7 +11,7 @@ use super::access;
 use super::context::Context;
 use super::facts::Facts;
 use super::guard::leave;
-use super::library::look_of;
+use super::library::try_of;
 use super::object::load;
 use super::snapshot::Newest;
 use crate::candidate::Candidate;
@@ -41,7 +41,7 @@ pub fn attempt(candidate: &Candidate) -> ! {
     leave(0)
 }
 
-/// Loads the file; a Python file is only looked at. `None` if there is no plugin, whose reason is told
+/// Loads the file; a Python file is only imported. `None` if there is no plugin, whose reason is told
 /// when the daemon loads it.
 fn ask(candidate: &Candidate, facts: &'static Facts) -> Option<Box<dyn Plugin>> {
     let Candidate { library, file } = candidate;
@@ -50,12 +50,12 @@ fn ask(candidate: &Candidate, facts: &'static Facts) -> Option<Box<dyn Plugin>> 
         return load(candidate, facts, newest).ok();
     }
     candidate.check().ok()?;
-    let look = look_of(library).ok()?;
+    let try_out = try_of(library).ok()?;
     let context = Context::new(access::table(), facts, newest, file);
     let path = file.to_string_lossy();
     // SAFETY: the table and the text are valid for the call, the table for ever.
     context.enter(None, || unsafe {
-        look(context.api(), abi::Text::of(&path))
+        try_out(context.api(), abi::Text::of(&path))
     });
     None
 }

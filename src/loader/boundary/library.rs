@@ -36,14 +36,14 @@ fn reason_of(error: &libloading::Error) -> String {
     }
 }
 
-/// The function by which the Python host inspects a file without running it. It has the factory's
-/// type, and returns nothing.
-pub(super) fn look_of(library: &Path) -> Result<abi::Factory, LoadError> {
+/// The function by which the Python host tries a file out. It has the factory's type, and returns
+/// nothing.
+pub(super) fn try_of(library: &Path) -> Result<abi::Factory, LoadError> {
     let opened = open(library)?;
     // SAFETY: the Python host, the only library with this symbol, declares it with this type.
-    let look = unsafe { opened.get::<abi::Factory>(abi::LOOK.as_bytes()) };
-    let look = *look.map_err(|_| LoadError::NoFactory)?;
+    let try_out = unsafe { opened.get::<abi::Factory>(abi::TRY.as_bytes()) };
+    let try_out = *try_out.map_err(|_| LoadError::NoFactory)?;
     // Never unmapped: Python is not.
     std::mem::forget(opened);
-    Ok(look)
+    Ok(try_out)
 }

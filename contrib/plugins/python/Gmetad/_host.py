@@ -102,12 +102,7 @@ _shown = _Shown()
 
 def load(path):
     """Makes the plugin of a file, or raises Refused."""
-    folder, name = os.path.split(path)
-    if folder not in sys.path:
-        sys.path.append(folder)
-    stem = name[:-len('.py')]
-    look_at(path)
-    module = _module(stem, path)
+    stem, module = _imported(path)
     factory = getattr(module, 'get_plugin', None)
     if not callable(factory):
         raise Refused('it has no function get_plugin()')
@@ -127,7 +122,22 @@ def load(path):
     return Plugin(str(id), plugin)
 
 
-def look_at(path):
+def try_out(path):
+    """Imports a file as load() does, and no more: its get_plugin() runs once, in gmetad itself."""
+    _imported(path)
+
+
+def _imported(path):
+    """The name and the module of a file, or raises Refused."""
+    folder, name = os.path.split(path)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    stem = name[:-len('.py')]
+    _look_at(path)
+    return stem, _module(stem, path)
+
+
+def _look_at(path):
     """Raises Refused if a file cannot be a plugin, as far as that shows without running it."""
     try:
         with open(path, 'rb') as file:

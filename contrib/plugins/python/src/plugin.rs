@@ -51,16 +51,13 @@ pub unsafe extern "C" fn gmetad_python_get_plugin(api: *const Api, file: Text) -
     table
 }
 
-/// Called in the trial process: checks whether a file can be read and compiled. What is wrong with it
-/// is reported when it is loaded.
+/// Called in the trial process: imports a file, and does not call its `get_plugin`. What is wrong with it
+/// is reported when it is loaded, unless it ends the process.
 ///
 /// # Safety
 /// As `gmetad_plugin.h` says of `gmetad_get_plugin`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn gmetad_python_look_at_plugin(
-    api: *const Api,
-    file: Text,
-) -> *const Plugin {
+pub unsafe extern "C" fn gmetad_python_try_plugin(api: *const Api, file: Text) -> *const Plugin {
     // SAFETY: the caller promises it.
     let Some(handle) = (unsafe { Handle::new(api) }) else {
         return ptr::null();
@@ -70,11 +67,11 @@ pub unsafe extern "C" fn gmetad_python_look_at_plugin(
     guarded(handle, || {
         Python::initialize();
         Python::attach(|py| {
-            let looked = host(py).and_then(|host| {
-                let looked = handle.enter(|| host.call_method1("look_at", (path,)));
-                looked.map_err(|error| reason_of(py, handle, &error))
+            let tried = host(py).and_then(|host| {
+                let tried = handle.enter(|| host.call_method1("try_out", (path,)));
+                tried.map_err(|error| reason_of(py, handle, &error))
             });
-            looked.map(drop)
+            tried.map(drop)
         })
     });
     ptr::null()

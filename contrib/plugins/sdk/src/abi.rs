@@ -13,9 +13,9 @@ pub const ABI: u32 = 1;
 /// Name of the one symbol that a plugin exports.
 pub const FACTORY: &str = "gmetad_get_plugin";
 
-/// Name of the function by which the host of plugins in another language inspects a file without
-/// running it. It has the factory's type, and returns null.
-pub const LOOK: &str = "gmetad_look_at_plugin";
+/// Name of the function by which the host of plugins in another language tries a file out in the trial
+/// process, without making its plugin. It has the factory's type, and returns null.
+pub const TRY: &str = "gmetad_try_plugin";
 
 /// `gmetad_node`; 0: none.
 pub type Node = u64;

@@ -27,7 +27,7 @@ const CORE: &str = "libgmetad_python.so";
 
 /// Symbols that it exports.
 const FACTORY: &str = "gmetad_python_get_plugin";
-const LOOK: &str = "gmetad_python_look_at_plugin";
+const TRY: &str = "gmetad_python_try_plugin";
 
 /// Returns the plugin of a Python file.
 ///
@@ -39,20 +39,20 @@ pub unsafe extern "C" fn gmetad_get_plugin(api: *const Api, file: Text) -> *cons
     unsafe { pass_on(api, file, |core| core.factory) }
 }
 
-/// Called in the trial process: checks whether a file can be read and compiled.
+/// Called in the trial process: imports a file, and does not call its `get_plugin`.
 ///
 /// # Safety
 /// As of [`gmetad_get_plugin`].
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn gmetad_look_at_plugin(api: *const Api, file: Text) -> *const Plugin {
+pub unsafe extern "C" fn gmetad_try_plugin(api: *const Api, file: Text) -> *const Plugin {
     // SAFETY: the caller promises it.
-    unsafe { pass_on(api, file, |core| core.look) }
+    unsafe { pass_on(api, file, |core| core.try_out) }
 }
 
 /// The functions of `gmetad-python`.
 struct Core {
     factory: abi::Factory,
-    look: abi::Factory,
+    try_out: abi::Factory,
 }
 
 /// # Safety
@@ -91,7 +91,7 @@ fn load() -> Result<Core, String> {
     };
     let core = Core {
         factory: function(FACTORY)?,
-        look: function(LOOK)?,
+        try_out: function(TRY)?,
     };
     // Never unmapped, since Python cannot be.
     std::mem::forget(opened);
