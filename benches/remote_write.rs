@@ -109,6 +109,8 @@ fn updates() -> Vec<Update> {
         previous = Previous {
             nodes: document.nodes,
             vocabularies: document.vocabularies,
+            circle: None,
+            marks: None,
         };
         let now = Now { epoch, mono };
         Update {

@@ -165,10 +165,12 @@ impl Shared {
         let own_names = own_names(&host_name);
         let seed = RandomState::new().hash_one(std::process::id());
         log::debug!("seed of every random decision: {seed}");
+        let mut store = Store::new(identity(config), settings(config));
+        store.set_run(seed);
         Shared {
             now: clock.now(),
             clock,
-            store: Store::new(identity(config), settings(config)),
+            store,
             is_untidy: false,
             root: None,
             summing: Duration::ZERO,

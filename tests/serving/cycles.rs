@@ -1,7 +1,7 @@
 //! Gmetads that poll themselves or each other, through the real binary: what they sum up stays what
 //! there is.
 
-use crate::support::peers::{FakeSource, Script, document};
+use crate::support::peers::{CGmetad, FakeSource, Script, available, document};
 use crate::support::web::get;
 use crate::support::{Gmetad, configure, wait_until};
 use tempfile::{TempDir, tempdir};
@@ -52,7 +52,10 @@ impl Circle {
 
     /// From now on it polls that one too.
     fn poll(&self, other: &Circle) {
-        let port = other.gmetad.xml().port();
+        self.poll_port(other.gmetad.xml().port());
+    }
+
+    fn poll_port(&self, port: u16) {
         let directives = format!("{}data_source other 1 127.0.0.1:{port}\n", self.directives);
         configure(self.folder.path(), &directives);
         self.gmetad.signal(Signal::SIGHUP);
@@ -132,6 +135,29 @@ fn in_a_circle_of_three_or_four_sums_stay_put_and_it_is_told_once() {
             assert_eq!(log.matches("in a circle").count(), 1, "{log}");
         }
     }
+}
+
+/// They tell nobody whose sums they pass on, so the circle is found once sums have grown.
+#[test]
+fn in_a_circle_with_two_c_gmetads_side_by_side_sums_stay_put_once_it_is_found() {
+    let name = "in_a_circle_with_two_c_gmetads_side_by_side_sums_stay_put_once_it_is_found";
+    if !available(name, &["gmetad"]) {
+        return;
+    }
+    let own = Circle::start("Own", "");
+    let over = |grid: &str, port: u16| CGmetad::start(grid, &[("below", 1, port)], "");
+    let first = over("First", own.gmetad.xml().port());
+    let second = over("Second", first.xml_port());
+    own.poll_port(second.xml_port());
+    own.gmetad.wait_for_line("poll each other in a circle");
+    wait_until("its own hosts only", || own.status().1 == 2);
+    let (before, _) = own.status();
+    wait_until("many more polls", || {
+        let (polls, hosts) = own.status();
+        assert_eq!(hosts, 2, "after {polls} polls");
+        polls >= before + 2 * POLLS
+    });
+    assert_eq!(own.gmetad.log().matches("in a circle").count(), 1);
 }
 
 #[test]

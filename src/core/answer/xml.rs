@@ -17,6 +17,10 @@ pub const WIRE_VERSION: &str = "3.7.2";
 /// Prolog and document type declaration, as of both peers.
 const PROLOG: &[u8] = include_bytes!("prolog.xml");
 
+/// A mark's attributes after its name: a sum of nothing.
+const MARK_ATTRIBUTES: &[u8] = b" SUM=\"0\" NUM=\"0\" TYPE=\"double\" UNITS=\"\" SLOPE=\"zero\" \
+SOURCE=\"gmetad\">\n</METRICS>\n";
+
 /// An answer as XML.
 pub type Render = Walk<XmlFormat>;
 
@@ -72,6 +76,11 @@ impl Format for XmlFormat {
             Node::Grid(grid) => {
                 open_grid(out, &grid.name, &grid.authority, grid.localtime);
                 grid.via.write(grid_id(&grid.name, &grid.authority), out);
+                if let Some(mark) = &grid.mark {
+                    out.extend_from_slice(b"<METRICS");
+                    attribute(out, "NAME", mark);
+                    out.extend_from_slice(MARK_ATTRIBUTES);
+                }
             }
             Node::Cluster(cluster) => {
                 out.extend_from_slice(b"<CLUSTER");

@@ -3,6 +3,7 @@
 //! No rules here: those are in `elements`.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::model::{Node, Rubbish, Vocabulary};
 
@@ -13,6 +14,10 @@ pub struct Previous {
     pub nodes: Vec<Node>,
     /// By name of cluster or grid.
     pub vocabularies: HashMap<Box<str>, Vocabulary>,
+    /// How the names of this gmetad's marks begin, and the one that is served now.
+    pub marks: Option<(Arc<str>, Arc<str>)>,
+    /// A grid inside one of its grids that holds this gmetad's sums, though nothing may say so now.
+    pub circle: Option<Box<str>>,
 }
 
 /// A complete document.
@@ -28,6 +33,12 @@ pub struct Document {
     pub has_own_grid: bool,
     /// A grid that holds this gmetad's sums, which is left out; of several, the first.
     pub circle: Option<Box<str>>,
+    /// The grid with which this gmetad's mark came back.
+    pub marked: Option<Box<str>>,
+    /// Hosts in the sums of grids inside its grids.
+    pub inner_hosts: u64,
+    /// The same of those that are left out as the mark came back with them.
+    pub returned_hosts: u64,
     /// Values of hosts, including those of clusters in grids below.
     pub metrics: u64,
     /// Length in bytes.

@@ -21,6 +21,8 @@ pub(super) struct GridDraft {
     pub localtime: i64,
     /// The gmetads whose sums it holds, itself included.
     pub via: Via,
+    /// Whether this gmetad's mark is among its sums.
+    pub has_own_mark: bool,
     /// HOSTS and METRICS that the grid gives itself.
     pub own: SummaryBuilder,
     /// The sum of the clusters and grids inside.

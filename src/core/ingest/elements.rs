@@ -49,6 +49,9 @@ pub(super) struct Elements {
     settings: Arc<ParseSettings>,
     document: Document,
     scopes: Vec<Scope>,
+    /// See [`Previous`].
+    circle: Option<Box<str>>,
+    marks: Option<(Arc<str>, Arc<str>)>,
     nodes: Nodes,
     grids: Vec<GridDraft>,
     cluster: Option<ClusterBuilder>,
@@ -66,11 +69,13 @@ pub(super) struct Elements {
 }
 
 impl Elements {
-    pub fn new(settings: Arc<ParseSettings>, previous: Previous) -> Elements {
+    pub fn new(settings: Arc<ParseSettings>, mut previous: Previous) -> Elements {
         Elements {
             settings,
             document: Document::default(),
             scopes: Vec::new(),
+            circle: previous.circle.take(),
+            marks: previous.marks.take(),
             nodes: Nodes::new(previous),
             grids: Vec::new(),
             cluster: None,
@@ -368,10 +373,9 @@ impl Elements {
             return;
         }
         outer.via.add_all(&grid.via);
-        self.document
-            .circle
-            .get_or_insert_with(|| grid.name.as_str().into());
-        self.grids.pop();
+        if let Some(grid) = self.grids.pop() {
+            self.note_circle(&grid.name);
+        }
         if let Some(scope) = self.scopes.last_mut() {
             *scope = Scope::Unknown;
         }
@@ -384,10 +388,17 @@ impl Elements {
         }
     }
 
+    /// Notes that a grid holds this gmetad's sums.
+    fn note_circle(&mut self, grid: &str) {
+        self.document.circle.get_or_insert_with(|| grid.into());
+    }
+
     fn end_grid(&mut self) -> Result<(), ParseError> {
         let Some(grid) = self.grids.pop() else {
             return Ok(());
         };
+        let was_marked = self.circle.as_deref() == Some(&*grid.name);
+        let returns = (grid.has_own_mark || was_marked) && !self.grids.is_empty();
         let bytes = grid.own.bytes() + grid.below.bytes() + grid.via.bytes();
         self.note_via(&grid.via);
         // A grid's own sums include what is below it.
@@ -397,8 +408,22 @@ impl Elements {
             grid.own
         }
         .finish();
+        let hosts = u64::from(summary.hosts_up).saturating_add(summary.hosts_down.into());
+        if returns {
+            self.note_circle(&grid.name);
+            let returned = &mut self.document.returned_hosts;
+            *returned = returned.saturating_add(hosts);
+            if grid.has_own_mark {
+                self.document.marked = Some(grid.name.into());
+            }
+            return Ok(());
+        }
+        let is_second = self.grids.len() == 1;
         if let Some(outer) = self.grids.last_mut() {
             outer.below.merge(&summary);
+            if is_second {
+                self.document.inner_hosts = self.document.inner_hosts.saturating_add(hosts);
+            }
             return Ok(());
         }
         self.check_room_for_node(&grid.name)?;
@@ -409,6 +434,7 @@ impl Elements {
             received: self.now,
             summary,
             via: grid.via,
+            mark: None,
             bytes,
         };
         self.nodes.add_grid(grid);
@@ -525,6 +551,14 @@ impl Elements {
 
     fn end_metric_sum(&mut self, table: &mut DefTable) -> Result<(), ParseError> {
         let draft = std::mem::take(&mut self.draft);
+        if let Some((all, current)) = &self.marks
+            && draft.fields.name.starts_with(&**all)
+        {
+            if let Some(grid) = self.grids.last_mut() {
+                grid.has_own_mark |= *draft.fields.name == **current;
+            }
+            return Ok(());
+        }
         if !self.settings.filter.takes_part(&draft.fields.name) {
             return Ok(());
         }

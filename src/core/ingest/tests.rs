@@ -51,6 +51,8 @@ impl Bench {
         self.previous = Previous {
             nodes: document.nodes,
             vocabularies: document.vocabularies,
+            circle: None,
+            marks: None,
         };
     }
 

@@ -78,6 +78,8 @@ pub struct Grid {
     pub summary: Summary,
     /// The gmetads whose sums these hold.
     pub via: Via,
+    /// The mark that it is served with, to find out whether what it holds goes round in a circle.
+    pub mark: Option<Arc<str>>,
     /// Approximate memory; shared parts are counted in full.
     pub bytes: usize,
 }

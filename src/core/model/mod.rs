@@ -38,5 +38,5 @@ pub use text::SmallText;
 pub use time::{
     CLOCK_SET_SINCE, MOST_AHEAD_SECS, MOST_BEHIND_SECS, Mono, Now, SourceClock, StoreTime,
 };
-pub use via::{Via, grid_id};
+pub use via::{Via, grid_id, mark, mark_prefix};
 pub use vocabulary::{DefId, Vocabulary};

@@ -2,6 +2,9 @@
 //!
 //! A gmetad shows a grid below as its sums, and the grids inside are seen no more. So their ids are
 //! passed on, in a comment behind the GRID tag, which every other reader ignores.
+//!
+//! C gmetad passes no comment on, but the names of all sums. So where two of them stand between, a sum
+//! that no host has goes round instead: the mark.
 
 use std::io::Write as _;
 
@@ -21,6 +24,17 @@ pub fn grid_id(name: &str, authority: &str) -> u64 {
     bytes.fold(0xcbf2_9ce4_8422_2325, |id, byte| {
         (id ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
+}
+
+/// The name of the sum by which the grid of that id knows what comes back to it: with another run it has
+/// another name, since C gmetad hands a name on for ever.
+pub fn mark(id: u64, run: u64) -> String {
+    format!("{}{run:x}", mark_prefix(id))
+}
+
+/// How the names of all marks of the grid of that id begin.
+pub fn mark_prefix(id: u64) -> String {
+    format!("gmetad_circle_{id:016x}_")
 }
 
 /// Ids of gmetads, each with the polls that its sums went through.

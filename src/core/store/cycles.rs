@@ -205,6 +205,48 @@ fn in_a_circle_with_one_c_gmetad_sums_stay_put() {
     }
 }
 
+/// A circle in which some are C gmetads; the hosts that ours count, once they stay put.
+fn circle_with(names: &[&'static str], is_c: impl Fn(usize) -> bool, seed: usize) -> Vec<u32> {
+    let mut all: Vec<Gmetad> = names.iter().map(|name| Gmetad::new(name, true)).collect();
+    for at in (0..all.len()).filter(|at| is_c(*at)) {
+        all[at] = Gmetad::c(names[at]);
+    }
+    let mut counts = Vec::new();
+    for round in 0..11 * POLLS {
+        for turn in 0..all.len() {
+            let at = (turn + round * seed) % all.len();
+            let next = (at + 1) % all.len();
+            all[at].now.mono.0 += 1000;
+            all[at].read_gmond();
+            let xml = all[next].served();
+            all[at].read(1, &xml);
+        }
+        let sums: Vec<u32> = all.iter_mut().map(|it| it.sums().0).collect();
+        if round < 9 * POLLS {
+            counts = sums;
+        } else {
+            assert_eq!(sums, counts, "round {round} of {names:?}, {seed}");
+        }
+    }
+    counts
+}
+
+#[test]
+fn in_a_circle_with_several_c_gmetads_side_by_side_sums_stay_put_once_it_is_found() {
+    const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+    // Bit by bit, which of so many are C gmetads.
+    for (seed, (length, c)) in [(3, 0b011), (4, 0b011), (4, 0b110), (4, 0b101), (4, 0b111)]
+        .into_iter()
+        .enumerate()
+    {
+        let counts = circle_with(&NAMES[..length], |at| c >> at & 1 == 1, seed % 3);
+        assert!(
+            counts.iter().all(|it| *it <= 3 * length as u32),
+            "{counts:?}"
+        );
+    }
+}
+
 #[test]
 fn a_circle_that_is_broken_is_forgotten() {
     let mut all = ["a", "b", "c"].map(|name| Gmetad::new(name, true));

@@ -4,6 +4,7 @@
 
 mod bringers;
 mod cycles;
+mod echo;
 mod expiry;
 mod merge;
 mod order;
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use self::bringers::Bringers;
+use self::echo::{Echo, Heard};
 use self::expiry::without_expired;
 pub use self::reserved::{LeftOut, Reserved};
 pub use self::rivals::Contest;
@@ -27,7 +29,7 @@ use self::total::Total;
 use crate::ingest::{Document, ParseSettings, Parser, Previous};
 use crate::model::{
     Cluster, DefTable, GridIdentity, Mono, Node, NodeIndex, Now, Rubbish, Snapshot, SourceClock,
-    Stamp, Summary, Vocabulary,
+    Stamp, Summary, Vocabulary, mark, mark_prefix,
 };
 
 pub use order::{SourceId, SourceOrder};
@@ -46,6 +48,7 @@ struct Source {
     up: bool,
     carry: Carry,
     clock: SourceClock,
+    echo: Echo,
     /// What its last document brought that stays with others.
     contest: Option<Contest>,
     /// What was left out of its last document, as it is reserved for others.
@@ -88,6 +91,9 @@ pub struct Store {
     /// Of those, the merged clusters.
     shared: HashMap<Box<str>, Arc<Cluster>>,
     reserved: Reserved,
+    run: u64,
+    /// How this gmetad's marks begin, and the one of this run.
+    marks: (Arc<str>, Arc<str>),
     summary: Arc<Summary>,
     /// Valid until something changes.
     snapshot: Option<Arc<Snapshot>>,
@@ -108,6 +114,8 @@ impl Store {
     /// An empty store.
     pub fn new(identity: GridIdentity, settings: Arc<ParseSettings>) -> Store {
         Store {
+            run: 0,
+            marks: marks(&identity, 0),
             identity: Arc::new(identity),
             settings,
             table: DefTable::default(),
@@ -246,6 +254,7 @@ impl Store {
     /// Changes the root grid.
     pub fn set_identity(&mut self, identity: GridIdentity) {
         self.identity = Arc::new(identity);
+        self.set_run(self.run);
         self.touch();
     }
 
@@ -320,6 +329,8 @@ impl Store {
         let previous = Previous {
             nodes,
             vocabularies: std::mem::take(&mut source.vocabularies),
+            circle: source.echo.circle(),
+            marks: Some((Arc::clone(&self.marks.0), Arc::clone(&self.marks.1))),
         };
         Parser::new(Arc::clone(&self.settings), previous)
     }
@@ -338,6 +349,7 @@ impl Store {
     /// other sources bring too also has their hosts, which are not fresh.
     pub fn commit(&mut self, id: SourceId, mut document: Document, now: Now) -> Vec<Node> {
         let left_out = self.reserved.take_out(id, &mut document.nodes);
+        self.mark(id, &mut document);
         let source = &mut self.sources[id.0];
         source.left_out = left_out;
         source.contest = None;
@@ -378,6 +390,45 @@ impl Store {
         self.rubbish.add_nodes(gone);
         self.note_contest(id);
         shared
+    }
+
+    /// Marks the grids of a document that may hold this gmetad's own sums, without anybody saying so.
+    fn mark(&mut self, id: SourceId, document: &mut Document) {
+        let hosts = |it: &Summary| u64::from(it.hosts_up) + u64::from(it.hosts_down);
+        let grids = document.nodes.iter_mut().filter_map(|node| match node {
+            Node::Grid(grid) => Some(grid),
+            Node::Cluster(_) => None,
+        });
+        let own = self.identity.id();
+        let source = &mut self.sources[id.0];
+        let before = source.nodes.iter().map(|node| match node {
+            Node::Grid(grid) => hosts(&grid.summary),
+            Node::Cluster(_) => 0,
+        });
+        let others = hosts(&self.summary).saturating_sub(before.sum());
+        let about = Heard {
+            inner_hosts: document.inner_hosts,
+            returned_hosts: document.returned_hosts,
+            marked: document.marked.take(),
+            total: hosts(&self.summary),
+            others,
+        };
+        let was = source.echo.circle().is_some();
+        let is_marked = source.echo.note(about, own);
+        let is_over = was && source.echo.circle().is_none();
+        if is_marked {
+            grids.for_each(|grid| Arc::make_mut(grid).mark = Some(Arc::clone(&self.marks.1)));
+        }
+        if is_over {
+            // The old mark proves nothing any more: C gmetads hand it on for ever.
+            self.set_run(self.run.wrapping_add(1));
+        }
+    }
+
+    /// Sets by what this run's marks differ from those of others.
+    pub fn set_run(&mut self, run: u64) {
+        self.run = run;
+        self.marks = marks(&self.identity, run);
     }
 
     /// Whether several sources bring that name, or did.
@@ -574,6 +625,12 @@ impl Store {
         };
         bringers.iter().map(part).collect()
     }
+}
+
+/// How the marks of a gmetad begin, and the one of that run.
+fn marks(identity: &GridIdentity, run: u64) -> (Arc<str>, Arc<str>) {
+    let id = identity.id();
+    (mark_prefix(id).into(), mark(id, run).into())
 }
 
 #[cfg(test)]
