@@ -76,6 +76,11 @@ soak: ## run all simulations under new seeds, on all cores, until stopped (SOAK_
 kills: ## kill gmetad and a real Prometheus and VictoriaMetrics 50 times each: no value is lost or twice
 	GMETAD_KILLS=50 $(CARGO) test --test exports kills:: -- --nocapture
 
+faults: ## the real binary: 200 kills, stopped for a minute, 100,000 connections (20 minutes)
+	GMETAD_KILLS=200 $(CARGO) test --test files survives_kills -- --nocapture
+	GMETAD_STOP_SECONDS=60 $(CARGO) test --test serving that_is_stopped
+	GMETAD_CONNECTIONS=100000 $(CARGO) test --test serving very_many_clients -- --nocapture
+
 demo: ## install what it needs, build, run a real gmond and gmetad over it (DEMO_SECONDS=N ends it)
 	@contrib/deps.sh build demo
 	$(CARGO) build

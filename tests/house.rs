@@ -90,9 +90,9 @@ const LOADER_ARROWS: Arrows = &[
 const RRD_ARROWS: Arrows = &[
     ("paths", &[]),
     ("file", &[]),
-    ("heal", &["file"]),
     ("writer", &["file"]),
     ("journal", &["paths", "file"]),
+    ("heal", &["file", "journal"]),
     ("cache", &["paths", "file", "writer", "journal"]),
     ("tree", &["paths", "file", "writer", "cache"]),
     ("history", &["paths", "file", "cache", "tree"]),

@@ -5,8 +5,11 @@ use std::path::Path;
 use std::process::Output;
 
 use crate::rrd_refused::{epoch, last, make_file, rrdtool, text};
+use crate::support::clock::SetClock;
 use crate::support::peers::{FakeSource, Script, available, document};
 use crate::support::{Gmetad, configure, gmetad, wait_until};
+use gmetad_rrd::journal_samples;
+use nix::sys::signal::Signal;
 use tempfile::tempdir;
 
 /// How far the clock was ahead: half an hour short of 30 days, so that it reads "29 d 23 h" however
@@ -145,4 +148,46 @@ fn rows_before_now_are_what_they_were_and_rrdtool_updates_a_healed_file_now() {
     let time = epoch();
     rrdtool(&["update", text(&file), &format!("{time}:42")]);
     assert_eq!(last(&file), (time, "42".into()));
+}
+
+#[test]
+fn values_of_a_journal_that_are_ahead_of_now_do_not_come_back() {
+    let name = "values_of_a_journal_that_are_ahead_of_now_do_not_come_back";
+    let folder = tempdir().expect("a temporary folder");
+    let Some(clock) = SetClock::new(name, folder.path()) else {
+        return;
+    };
+    // Half an hour ahead.
+    clock.set(1800);
+    let source = FakeSource::start(Script::Serve(document(
+        "gmond",
+        "<CLUSTER NAME=\"c\" LOCALTIME=\"0\"><HOST NAME=\"h\" TN=\"1\" TMAX=\"20\"><METRIC NAME=\"m\" \
+         VAL=\"3\" TYPE=\"int32\" SLOPE=\"both\"/></HOST></CLUSTER>",
+    )));
+    let journal = folder.path().join("journal");
+    let directives = format!(
+        "data_source s 1 127.0.0.1:{}\nrrd {{\n journal_dir \"{}\"\n write_timeout 3000\n}}\n",
+        source.port(),
+        journal.display()
+    );
+    let mut gmetad = Gmetad::start_in(folder.path(), &directives, &[], &clock.environment());
+    let journaled = || {
+        let entries = std::fs::read_dir(&journal).into_iter().flatten();
+        let segments = entries.filter_map(|it| std::fs::read(it.ok()?.path()).ok());
+        let samples = segments.flat_map(|it| journal_samples(&it));
+        samples.map(|it| u64::from(it.time)).collect::<Vec<_>>()
+    };
+    wait_until("values of half an hour ahead", || {
+        journaled().iter().any(|time| *time > epoch() + 600)
+    });
+    gmetad.signal(Signal::SIGKILL);
+    gmetad.wait();
+    let count = journaled().len();
+    let conf = configure(folder.path(), &directives);
+    let output = heal(&conf, &[]);
+    assert!(output.status.success(), "{}", said(&output));
+    let text = said(&output);
+    let taken = format!("values taken out of the journal: {count}");
+    assert!(text.contains(&taken), "{count}: {text}");
+    assert!(journaled().is_empty());
 }

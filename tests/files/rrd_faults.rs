@@ -3,6 +3,7 @@
 #![cfg(feature = "rrd")]
 
 use std::fs;
+use std::os::unix::fs::{lchown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::SystemTime;
@@ -10,7 +11,7 @@ use std::time::SystemTime;
 use crate::support::peers::{FakeSource, Script, document};
 use crate::support::small_disk::with_a_small_disk;
 use crate::support::web::get;
-use crate::support::{Gmetad, full_name, wait_until};
+use crate::support::{Gmetad, full_name, skipped, wait_until};
 
 /// Two hosts, of one metric each.
 fn cluster_at(now: u64) -> Vec<u8> {
@@ -96,6 +97,32 @@ fn a_folder_replaced_by_a_file_costs_its_host_until_it_is_removed() {
 }
 
 #[test]
+fn a_link_below_the_root_is_followed_if_it_is_roots_or_our_own_and_told_otherwise() {
+    let name = "a_link_below_the_root_is_followed_if_it_is_roots_or_our_own_and_told_otherwise";
+    if !nix::unistd::geteuid().is_root() {
+        skipped(name, "it needs root");
+        return;
+    }
+    let source = FakeSource::start(Script::Clock(cluster_at));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (root, other_disk) = (folder.path().join("rrds"), folder.path().join("other disk"));
+    fs::create_dir_all(&root).expect("our own folder");
+    fs::create_dir_all(other_disk.join("c")).expect("our own folder");
+    let link = root.join("c");
+    symlink(other_disk.join("c"), &link).expect("our own folder");
+    lchown(&link, Some(4321), None).expect("we are root");
+    let gmetad = start(&source, folder.path());
+    gmetad.wait_for_line(&format!("the link {} belongs to user 4321", link.display()));
+    wait_until("a fault", || health(&gmetad).0 == 503);
+    goes_on(&root.join("__SummaryInfo__/m.rrd"));
+    let outside = fs::read_dir(other_disk.join("c")).expect("it is there");
+    assert_eq!(outside.count(), 0);
+    lchown(&link, Some(0), None).expect("we are root");
+    goes_on(&other_disk.join("c/h/m.rrd"));
+    wait_until("all to be well", || health(&gmetad).0 == 200);
+}
+
+#[test]
 fn a_root_that_becomes_read_only_is_told_once_and_written_again_when_it_can_be() {
     with_a_small_disk(
         "a_root_that_becomes_read_only_is_told_once_and_written_again_when_it_can_be",
@@ -118,7 +145,7 @@ fn read_only() {
     let source = FakeSource::start(Script::Clock(cluster_at));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let root = folder.path().join("rrds");
-    std::os::unix::fs::symlink(&disk, &root).expect("our own folder");
+    symlink(&disk, &root).expect("our own folder");
     let gmetad = start(&source, folder.path());
     goes_on(&root.join("c/h/m.rrd"));
     wait_until("all to be well", || health(&gmetad).0 == 200);

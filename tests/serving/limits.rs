@@ -5,11 +5,16 @@
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 
 use crate::support::peers::{FakeSource, Script, document};
 use crate::support::web::{Answer, get};
 use crate::support::{DEADLINE, Gmetad, wait_for, wait_until};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::sockopt::RcvBuf;
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrIn, connect as net_connect, setsockopt, socket,
+};
 use tempfile::{TempDir, tempdir};
 
 /// Answers are larger than what the system takes of them.
@@ -68,6 +73,25 @@ impl Rig {
         stream
     }
 
+    /// The same, whose system takes as little as there is.
+    fn unread_by_a_small_system(&self, request: &str) -> TcpStream {
+        let stream = socket(
+            AddressFamily::Inet,
+            SockType::Stream,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )
+        .expect("a socket");
+        setsockopt(&stream, RcvBuf, &1).expect("an option");
+        let SocketAddr::V4(address) = self.address() else {
+            panic!("it listens at an IPv4 address");
+        };
+        net_connect(stream.as_raw_fd(), &SockaddrIn::from(address)).expect("it listens");
+        let mut stream = TcpStream::from(stream);
+        stream.write_all(request.as_bytes()).expect("it reads");
+        stream
+    }
+
     /// A figure of the clients.
     fn figure(&self, name: &str) -> u64 {
         let status = get(self.address(), "/status").json();
@@ -79,6 +103,20 @@ fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&address, DEADLINE).expect("it listens");
     stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     stream
+}
+
+/// Bytes that this machine holds for a client of this process: not sent yet, or not taken.
+fn unsent_to(client: &TcpStream) -> u64 {
+    let port = client.local_addr().expect("it is connected").port();
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("this is Linux");
+    // Local and remote address, state, and both queues, all in hexadecimal digits.
+    let ours = table.lines().find_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (_, remote) = words.get(2)?.split_once(':')?;
+        let (unsent, _) = words.get(4)?.split_once(':')?;
+        (u16::from_str_radix(remote, 16).ok()? == port).then_some(unsent)
+    });
+    ours.map_or(0, |it| u64::from_str_radix(it, 16).expect("digits"))
 }
 
 fn rest_of(mut stream: TcpStream) -> Vec<u8> {
@@ -219,13 +257,26 @@ fn a_request_may_be_as_long_as_configured_and_no_longer() {
 
 #[test]
 fn no_more_of_an_answer_waits_in_the_system_than_configured() {
-    let [little, much] = [16, 1024].map(|kilobytes| {
+    // What one turn writes may come on top, and what the client's system has taken.
+    const TURN: u64 = 64 << 10;
+    const TAKEN: u64 = 32 << 10;
+    for kilobytes in [16, 64, 256, 1024] {
         let rig = Rig::start(&format!("max_unread_kb {kilobytes}"));
-        let before = rig.figure("sentBytes");
-        let unread = rig.unread("/c\n");
-        (rig, before, unread)
-    });
-    let sent = |(rig, before, _): &(Rig, u64, TcpStream)| rig.figure("sentBytes") - before;
-    wait_until("much to wait", || sent(&much) > 1 << 20);
-    assert!(sent(&little) < 800 << 10, "{}", sent(&little));
+        let client = rig.unread_by_a_small_system("/c\n");
+        let waits = || unsent_to(&client);
+        let limit = kilobytes << 10;
+        wait_until(&format!("{kilobytes} KiB to wait"), || waits() >= limit);
+        // As it stays: nothing is taken any more.
+        wait_until("no more to come", || {
+            let sent = rig.figure("sentBytes");
+            rig.gmetad.query("/c/host-0");
+            rig.gmetad.query("/c/host-0");
+            rig.figure("sentBytes") - sent < TURN / 4
+        });
+        let waiting = waits();
+        assert!(
+            waiting < limit + TURN + TAKEN,
+            "{waiting} of {kilobytes} KiB"
+        );
+    }
 }

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use gmetad_config::other_kind;
@@ -16,6 +16,7 @@ use nix::errno::Errno;
 use nix::fcntl::{self, OFlag};
 use nix::libc;
 use nix::sys::stat::Mode;
+use nix::unistd::geteuid;
 use thiserror::Error;
 
 /// What a file is opened for.
@@ -41,10 +42,18 @@ pub(crate) enum OpenError {
     NotRegular(&'static str),
 }
 
-/// Opens a regular file; follows links, as librrd does.
+/// Opens a regular file; also through a link, as librrd does, if that is root's or the user's that this
+/// runs as.
 pub(crate) fn open(path: &Path, access: Access) -> Result<(File, Metadata), OpenError> {
-    let options = options(access == Access::Read, access == Access::Write, 0);
-    let file = options.open(path).map_err(|cause| refusal(path, cause))?;
+    let options = |flags| options(access == Access::Read, access == Access::Write, flags);
+    let opened = options(libc::O_NOFOLLOW).open(path);
+    let opened = match opened {
+        Err(error) if error.raw_os_error() == Some(Errno::ELOOP as i32) && is_own_link(path) => {
+            options(0).open(path)
+        }
+        opened => opened,
+    };
+    let file = opened.map_err(|cause| refusal(path, cause))?;
     let about = file.metadata().map_err(|cause| OpenError::System {
         what: "it cannot be examined",
         cause,
@@ -55,11 +64,17 @@ pub(crate) fn open(path: &Path, access: Access) -> Result<(File, Metadata), Open
     }
 }
 
+/// Whether a link is root's or the user's that this runs as.
+fn is_own_link(path: &Path) -> bool {
+    let owner = fs::symlink_metadata(path).map(|it| it.uid());
+    owner.is_ok_and(|owner| owner == 0 || owner == geteuid().as_raw())
+}
+
 /// Opens a file for the quick way, to be read and written; its length as well. `None` is for
 /// [`open`] to explain.
 ///
 /// This is done for every sample, so it costs one cheap call beside the opening: only what has a
-/// length is taken, and a FIFO, a socket or a character device has none.
+/// length is taken, and a FIFO, a socket or a character device has none. A link is not followed.
 pub(crate) fn open_for_update(path: &Path) -> Option<(File, u64)> {
     let mut file = open_unnoted(path).ok()?;
     let length = file.seek(SeekFrom::End(0)).ok()?;
@@ -86,6 +101,7 @@ pub(crate) fn open_folder(path: &CStr) -> Option<OwnedFd> {
 pub(crate) fn open_for_rows(place: &Place<'_>) -> Option<(File, u64)> {
     // As in `options`.
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let flags = flags | OFlag::O_NOFOLLOW;
     let opened = fcntl::openat(place.folder, place.below, flags, Mode::empty());
     let mut file = File::from(opened.ok()?);
     let length = file.seek(SeekFrom::End(0)).ok()?;
@@ -96,11 +112,11 @@ pub(crate) fn open_for_rows(place: &Place<'_>) -> Option<(File, u64)> {
 /// that.
 fn open_unnoted(path: &Path) -> io::Result<File> {
     #[cfg(target_os = "linux")]
-    match options(true, true, libc::O_NOATIME).open(path) {
+    match options(true, true, libc::O_NOFOLLOW | libc::O_NOATIME).open(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
         opened => return opened,
     }
-    options(true, true, 0).open(path)
+    options(true, true, libc::O_NOFOLLOW).open(path)
 }
 
 fn options(read: bool, write: bool, more_flags: i32) -> OpenOptions {
@@ -113,6 +129,12 @@ fn options(read: bool, write: bool, more_flags: i32) -> OpenOptions {
 
 /// What is said of a file that the system does not open.
 fn refusal(path: &Path, cause: io::Error) -> OpenError {
+    if cause.raw_os_error() == Some(Errno::ELOOP as i32) && !is_own_link(path) {
+        return OpenError::System {
+            what: "it is a link of a user who is neither root nor gmetad's; chown -h it, or remove it",
+            cause,
+        };
+    }
     // A socket cannot be opened, a folder not be written.
     let kind = fs::metadata(path).ok().and_then(|it| other_kind(&it));
     if let Some(kind) = kind {
@@ -153,8 +175,17 @@ mod tests {
                 assert_eq!(open(path, access).unwrap().1.len(), 3, "{access:?}");
             }
         }
-        for path in [&file, &link] {
-            assert_eq!(open_for_update(path).unwrap().1, 3);
+        assert_eq!(open_for_update(&file).unwrap().1, 3);
+        assert!(open_for_update(&link).is_none(), "not the quick way");
+        if geteuid().is_root() {
+            std::os::unix::fs::lchown(&link, Some(4321), None).unwrap();
+            for access in ALL {
+                let refused = refused(&link, access);
+                assert!(
+                    refused.starts_with("it is a link of a user who is neither"),
+                    "{refused}"
+                );
+            }
         }
     }
 

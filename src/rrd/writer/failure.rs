@@ -25,6 +25,8 @@ pub(crate) enum Failure {
     File(FileError),
     /// The file is not there, and librrd could not create it.
     NotCreated(RrdError),
+    /// A link on the way to the file is another user's.
+    Link { link: PathBuf, owner: u32 },
     /// A folder takes no files.
     Folder {
         /// The one that is at fault: of those that were to be made, the first.
@@ -50,6 +52,7 @@ impl Failure {
             Failure::Postponed
             | Failure::Limited(Limit::Room)
             | Failure::NotCreated(_)
+            | Failure::Link { .. }
             | Failure::Folder { .. } => true,
             // Too many values would wait for too long.
             Failure::Limited(Limit::Source) => false,
@@ -65,6 +68,12 @@ impl fmt::Display for Failure {
             Failure::Limited(Limit::Source) => f.write_str("its source has too many new files"),
             Failure::Limited(Limit::Room) => f.write_str("there is no room for new files"),
             Failure::NotCreated(error) => error.fmt(f),
+            Failure::Link { link, owner } => write!(
+                f,
+                "the link {} belongs to user {owner}, and only links of root and of gmetad's user are \
+                 followed; chown -h it, or remove it",
+                link.display()
+            ),
             Failure::Folder { cause, .. } | Failure::File(FileError::System { cause, .. })
                 if is_wide(cause) =>
             {

@@ -8,6 +8,7 @@ pub(crate) mod counters;
 mod creation;
 pub(crate) mod failure;
 mod limits;
+mod links;
 pub(crate) mod record;
 pub(crate) mod refusals;
 pub(crate) mod rrdcached;
@@ -33,12 +34,14 @@ use failure::Failure;
 use gmetad_config::Config;
 use gmetad_core::model::Mono;
 use limits::Limits;
+use links::Links;
 use refusals::Refusals;
 
 /// Writes samples, and remembers what has to be said of files that do not take them.
 #[derive(Debug)]
 pub(crate) struct Writer {
     root: PathBuf,
+    links: Links,
     creation: Creation,
     limits: Limits,
     counters: Arc<RrdCounters>,
@@ -62,6 +65,7 @@ impl Writer {
         let refusals = Refusals::new(&config.rrd.rootdir);
         Writer {
             root: config.rrd.rootdir.clone(),
+            links: Links::default(),
             creation: Creation::new(config),
             limits: Limits::new(config, Arc::clone(&counters)),
             rrdcached: RrdcachedClient::new(&config.exports, &counters, &refusals),
@@ -128,7 +132,8 @@ impl Writer {
             kind: Kind::Gauge,
             with_num: true,
         };
-        let created = self.creation.create(path, spec, 1_000_000_001);
+        let created = self.links.check(path);
+        let created = created.and_then(|()| self.creation.create(path, spec, 1_000_000_001));
         // What was not created cannot be removed either.
         let _ = fs::remove_file(as_path(path));
         match created {
@@ -211,6 +216,7 @@ impl Writer {
         if samples.is_empty() {
             return Ok(());
         }
+        self.links.check(path)?;
         // A file that was locked the last time as well is not waited for again.
         let patience = if record.is_broken() {
             Patience::None
@@ -402,6 +408,7 @@ impl Writer {
         if self.creates_within && self.creation.left.is_zero() {
             return Err(Failure::Postponed);
         }
+        self.links.check(path)?;
         self.limits.admit(path).map_err(Failure::Limited)?;
         self.creation.create(path, spec, first)?;
         self.limits.created(path);
