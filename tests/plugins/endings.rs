@@ -298,3 +298,25 @@ fn an_import_in_python_that_ends_the_process_or_hangs_is_named_and_left_out() {
     assert!(log.contains("once") && !log.contains("twice"), "{log}");
     assert!(gmetad.end().success());
 }
+
+#[test]
+fn the_python_module_takes_no_number_for_a_plugin() {
+    let rig = python::Rig::new();
+    let body = "import _gmetad, threading\n\
+                def log(owner):\n    try:\n        _gmetad.log(4, 'said', owner)\n    \
+                except ValueError as error:\n        print('refused', owner, error)\n\
+                own = _gmetad.handle()\n\
+                for owner in (1, own + 8, 2 ** 63, own):\n    \
+                it = threading.Thread(target=log, args=(owner,))\n    it.start()\n    it.join()\n\
+                print('done')";
+    rig.write("a.py", &plugin("a", body));
+    let gmetad = rig.start("");
+    gmetad.wait_for_line("plugin a: done");
+    let log = gmetad.log();
+    for owner in ["1", "9223372036854775808"] {
+        let line = format!("plugin a: refused {owner} no plugin has this handle");
+        assert!(log.contains(&line), "{log}");
+    }
+    assert!(log.contains("plugin a: said"), "{log}");
+    assert!(gmetad.end().success());
+}
