@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
 
 use crate::support::peers::{FakeSource, Script, document};
+use crate::support::ports::Port;
 use crate::support::{configure, gmetad, pid_of, wait_for};
 use nix::sys::signal::{Signal, kill};
 use tempfile::{TempDir, tempdir};
@@ -64,21 +65,17 @@ fn outcome(output: &Output) -> (i32, String) {
     (code, String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn closed_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound").port()
-}
-
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn every_source_is_polled_once_stored_and_told_and_the_exit_code_is_how_many_failed() {
     let (one, two) = (cluster("one", 3), cluster("two", 2));
     let folder = folder();
+    let closed = Port::reserve();
     // No port is bound, and no pid file written: a daemon may be running beside it.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let taken = taken.local_addr().expect("bound").port();
     let directives = source("first", one.port())
-        + &source("gone", closed_port())
+        + &source("gone", closed.number())
         + &source("second", two.port())
         + &format!("xml_port {taken}\n");
     let pid_file = folder.path().join("pid");
@@ -160,9 +157,11 @@ fn where_all_is_well_it_exits_with_0_and_logs_nothing() {
 
 #[test]
 fn the_exit_code_stays_below_those_that_say_other_things() {
-    let port = closed_port();
+    let closed = Port::reserve();
     let folder = folder();
-    let sources: String = (0..70).map(|at| source(&format!("s{at}"), port)).collect();
+    let sources: String = (0..70)
+        .map(|at| source(&format!("s{at}"), closed.number()))
+        .collect();
     let output = command(folder.path(), &sources).output().expect("built");
     let (code, said) = outcome(&output);
     assert_eq!(code, 63);

@@ -11,6 +11,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid, User, geteuid};
 
+use crate::support::ports::Port;
 use crate::support::{
     Gmetad, configure, copy_of_gmetad, gmetad, listening, read, skipped, wait_for, wait_until,
 };
@@ -271,10 +272,11 @@ fn a_sound_configuration_is_shown_and_nothing_is_started() {
     let folder = tempfile::tempdir().expect("a folder");
     let conf = folder.path().join("gmetad.conf");
     let pid_file = folder.path().join("pid");
+    let port = Port::reserve();
     let directives = format!(
         "data_source \"the cluster\" 20 10.1.2.3:8650\nbind_address 127.0.0.1\nxml_port {}\n\
          pid_file {}\nno_such_directive 1\n",
-        free_port(),
+        port.number(),
         pid_file.display()
     );
     fs::write(&conf, directives).expect("written");
@@ -641,7 +643,9 @@ fn full_pipe() -> (OwnedFd, OwnedFd) {
 
 #[test]
 fn a_console_that_nobody_reads_stops_nothing() {
-    let (xml, interactive) = (free_port(), free_port());
+    // It cannot say which ones it got.
+    let ports = [Port::reserve(), Port::reserve()];
+    let [xml, interactive] = ports.each_ref().map(Port::number);
     let folder = tempfile::tempdir().expect("a folder");
     let conf = folder.path().join("gmetad.conf");
     let directives = format!(
@@ -673,11 +677,6 @@ fn a_console_that_nobody_reads_stops_nothing() {
     });
     assert_eq!(status.code(), Some(0));
     drop(reader);
-}
-
-/// A port that was free a moment ago, for a gmetad that cannot say which one it got.
-fn free_port() -> u16 {
-    taken_port().1.port()
 }
 
 /// Whether to go on with a test of what only root can do.

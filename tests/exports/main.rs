@@ -26,6 +26,7 @@ use rig::{
     AT_ONCE, C_CARBON, C_MEMCACHED, PLAIN, Plugins, config, many, now, on, plain_at, update,
 };
 use support::peers::available;
+use support::ports::Port;
 use support::stores::{Carbon, Deaf, Memcached, Mood, Riemann};
 use support::{wait_for, wait_until};
 
@@ -315,10 +316,10 @@ fn what_riemann_refuses_is_counted_and_not_sent_again() {
 fn servers_that_are_stuck_or_away_delay_nobody() {
     let deaf = Deaf::start();
     let riemann = Riemann::tcp();
-    let gone = Deaf::start().port();
+    let gone = Port::reserve();
     let mut config = to_riemann(&riemann, true);
     config.exports.carbon = Some(on(deaf.port()));
-    config.exports.memcached = vec![on(gone)];
+    config.exports.memcached = vec![on(gone.number())];
     let mut plugins = Plugins::start(&config);
     let hosts = 100;
     let mut longest = Duration::ZERO;

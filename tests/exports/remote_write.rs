@@ -183,11 +183,13 @@ fn the_store_has_the_series_that_the_page_of_metrics_has() {
         })
         .collect();
     assert_eq!(shown.len(), 7, "{page}");
-    let stored = prometheus.samples(own);
-    let stored: BTreeMap<String, f64> = (stored.iter())
-        .map(|(series, samples)| (series.clone(), samples[samples.len() - 1].1))
-        .collect();
-    assert_eq!(stored, shown);
+    wait_until("the same series in the store", || {
+        let stored = prometheus.samples(own);
+        let stored: BTreeMap<String, f64> = (stored.iter())
+            .map(|(series, samples)| (series.clone(), samples[samples.len() - 1].1))
+            .collect();
+        stored == shown
+    });
     let sums = prometheus.samples("{__name__=\"gmetad_hosts_up\"}");
     assert_eq!(sums.len(), 2, "of the cluster and of the grid: {sums:?}");
     assert_eq!(gmetad.end().code(), Some(0));

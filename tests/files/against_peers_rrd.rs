@@ -8,12 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::support::peers::{
-    Announced, CGmetad, FakeSource, Gmond, Script, available, document, shared_conf, text,
-};
+use crate::support::clockwork;
+use crate::support::peers::{Announced, CGmetad, Gmond, available, document, shared_conf, text};
 use crate::support::stores::Rrdcached;
 use crate::support::{Gmetad, wait_until};
 
@@ -265,15 +264,11 @@ fn compare_values(files: &BTreeSet<PathBuf>, c: &Path, ours: &Path) {
     }
 }
 
-/// Seconds for which a document of the clockwork stays as it is, its LOCALTIME included: whoever
-/// polls once a second sees each of them, whenever it polls and however late it may be at times.
+/// Seconds from one document of the clockwork to the next.
 const SLOT: u64 = 3;
 
 /// How many there are, each with other values.
 const SLOTS: u64 = 26;
-
-/// When the first begins; until then there is nothing to store.
-static FIRST: AtomicU64 = AtomicU64::new(u64::MAX);
 
 /// Metrics of the clockwork: name, type, slope.
 const METRICS: [(&str, &str, &str); 10] = [
@@ -312,12 +307,62 @@ fn in_slot(metric: &str, slot: u64) -> Option<String> {
     })
 }
 
-fn clockwork(now: u64) -> Vec<u8> {
-    let first = FIRST.load(Ordering::SeqCst);
-    let slot = now
-        .checked_sub(first)
-        .map(|since| (since / SLOT).min(SLOTS - 1));
-    let time = slot.map_or(now, |slot| first + slot * SLOT);
+/// A gmond for several who poll it, each on a port of its own. Its clock goes on when the test says so:
+/// however late one of them may be at times, none misses a value.
+struct Clockwork {
+    /// The time of the first values, in the past, so that none is ahead of this machine's clock.
+    first: u64,
+    /// `None` until all have polled once; until then there is nothing to store.
+    now: Mutex<(Option<u64>, Vec<bool>)>,
+}
+
+impl Clockwork {
+    fn new(first: u64, polled_by: usize) -> Arc<Self> {
+        Arc::new(Clockwork {
+            first,
+            now: Mutex::new((None, vec![false; polled_by])),
+        })
+    }
+
+    /// The port for one of them.
+    fn source(self: &Arc<Self>, number: usize) -> clockwork::Clockwork {
+        let this = Arc::clone(self);
+        clockwork::Clockwork::start(move |_| this.answer(number))
+    }
+
+    fn answer(&self, number: usize) -> Vec<u8> {
+        let mut now = self.now.lock().expect("nobody panics");
+        let (slot, seen) = &mut *now;
+        let document = clockwork_document(self.first, *slot);
+        seen[number] = true;
+        document
+    }
+
+    /// Whether all have what it says now.
+    fn is_seen(&self) -> bool {
+        self.now
+            .lock()
+            .expect("nobody panics")
+            .1
+            .iter()
+            .all(|it| *it)
+    }
+
+    /// Its clock goes on, unless it has come to its end. The new time.
+    fn goes_on(&self) -> Option<u64> {
+        let mut now = self.now.lock().expect("nobody panics");
+        let next = now.0.map_or(0, |slot| slot + 1);
+        if next == SLOTS {
+            return None;
+        }
+        now.0 = Some(next);
+        now.1.fill(false);
+        Some(self.first + next * SLOT)
+    }
+}
+
+fn clockwork_document(first: u64, slot: Option<u64>) -> Vec<u8> {
+    let time = slot.map_or(first - SLOT, |slot| first + slot * SLOT);
     let mut hosts = String::new();
     for (host, is_there) in [
         ("steady", true),
@@ -349,8 +394,7 @@ fn clockwork(now: u64) -> Vec<u8> {
 }
 
 /// Every row of each archive in the time of the clockwork, as rrdtool prints it.
-fn every_row(file: &Path) -> Vec<String> {
-    let first = FIRST.load(Ordering::SeqCst);
+fn every_row(file: &Path, first: u64) -> Vec<String> {
     let (start, end) = (first - 200, first + SLOTS * SLOT + 100);
     let mut rows = Vec::new();
     for resolution in ["1", "4", "40"] {
@@ -380,34 +424,30 @@ fn every_row_is_that_of_c_gmetad_whatever_comes() {
     if !available(name, &["gmetad", "rrdtool", "rrdcached"]) {
         return;
     }
-    let source = FakeSource::start(Script::Clock(clockwork));
-    let sources = [("c", 1, source.port())];
     let rrdcached = Rrdcached::start();
-    let c = CGmetad::start("Grid", &sources, "");
     let ways = [
         String::new(),
         "rrd {\n write_timeout 7\n write_jitter 5\n}\n".into(),
         format!("rrdcached_address unix:{}\n", rrdcached.socket().display()),
     ];
-    let ours: Vec<_> = ways
-        .iter()
-        .map(|way| {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.expect("it is after 1970").as_secs();
+    // Aligned, so that no row of the coarsest archive is cut by the beginning of all this.
+    let first = (now - 10 * SLOTS * SLOT).next_multiple_of(SLOT);
+    let clockwork = Clockwork::new(first, ways.len() + 1);
+    let of_c = clockwork.source(ways.len());
+    let c = CGmetad::start("Grid", &[("c", 1, of_c.port())], "");
+    let ours: Vec<_> = (ways.iter().enumerate())
+        .map(|(number, way)| {
+            let source = clockwork.source(number);
+            let sources = [("c", 1, source.port())];
             let folder = tempfile::tempdir().expect("a temporary folder");
             let root = folder.path().join("rrds");
             let conf = shared_conf("Grid", &sources, &root) + way;
             let gmetad = Gmetad::start(folder.path(), &conf);
-            (gmetad, root, folder)
+            (gmetad, root, folder, source)
         })
         .collect();
-    let now = || {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        now.expect("it is after 1970").as_secs()
-    };
-    c.wait_for("/", "CLUSTER NAME=\"c\"");
-    // Aligned, so that no row of the coarsest archive is cut by the beginning of all this.
-    let first = (now() + 4).next_multiple_of(SLOT);
-    FIRST.store(first, Ordering::SeqCst);
-    let last_slot = first + (SLOTS - 1) * SLOT;
     let theirs = c.rrd_root().join("c");
     let last = |file: &Path| {
         let last = Command::new("rrdtool").arg("last").arg(file).output();
@@ -416,13 +456,18 @@ fn every_row_is_that_of_c_gmetad_whatever_comes() {
             .parse()
             .unwrap_or(0_u64)
     };
-    let patience = Instant::now() + PATIENCE + Duration::from_secs(SLOT * SLOTS);
-    while last(&theirs.join("steady/gauge.rrd")) < last_slot {
-        assert!(Instant::now() < patience, "C gmetad: {}", c.log());
-        std::thread::sleep(LOOK_AGAIN);
+    wait_until("the first polls", || clockwork.is_seen());
+    while let Some(time) = clockwork.goes_on() {
+        // A poll of C gmetad's may come to nothing, on a busy machine.
+        wait_until("C gmetad to write, and ours to read", || {
+            clockwork.is_seen() && last(&theirs.join("steady/gauge.rrd")) == time
+        });
     }
-    source.wait_for_polls(2 * (ways.len() + 1));
-    for ((gmetad, root, _folder), way) in ours.into_iter().zip(&ways) {
+    // What ours have read last, they have written when they end.
+    for (.., source) in &ours {
+        source.wait_for_polls(2);
+    }
+    for ((gmetad, root, ..), way) in ours.into_iter().zip(&ways) {
         assert!(!gmetad.log().contains("ERROR"), "{}", gmetad.log());
         assert!(gmetad.end().success());
         for host in ["steady", "visitor"] {
@@ -435,14 +480,14 @@ fn every_row_is_that_of_c_gmetad_whatever_comes() {
                     });
                 }
                 assert_eq!(last(&theirs), last(&ours), "{way}{file}");
-                compare_every_row(&theirs, &ours, &format!("{way}{file}"));
+                compare_every_row(&theirs, &ours, first, &format!("{way}{file}"));
             }
         }
     }
 }
 
-fn compare_every_row(theirs: &Path, ours: &Path, what: &str) {
-    let (theirs, ours) = (every_row(theirs), every_row(ours));
+fn compare_every_row(theirs: &Path, ours: &Path, first: u64, what: &str) {
+    let (theirs, ours) = (every_row(theirs, first), every_row(ours, first));
     assert_eq!(theirs.len(), ours.len(), "{what}");
     assert!(theirs.iter().any(|row| !row.ends_with("nan")), "{what}");
     for (theirs, ours) in theirs.iter().zip(&ours) {

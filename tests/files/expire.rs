@@ -11,6 +11,10 @@ use crate::support::{Gmetad, wait_until};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
+/// How far a clock jumps: half an hour more than 30 days, so that it reads "30 d" though the two
+/// readings of it are not a whole number of seconds apart.
+const JUMP: Duration = Duration::from_secs(30 * 86_400 + 1_800);
+
 /// A round-robin file's beginning, last written so many days ago.
 fn write(path: &Path, days_ago: u32) {
     fs::create_dir_all(path.parent().expect("in a folder")).expect("our own folder");
@@ -77,9 +81,9 @@ fn a_clock_that_jumps_ahead_removes_no_files_until_a_source_agrees_with_it() {
     let gmetad = Gmetad::start_in(folder.path(), &directives, &["-d", "4"], &environment);
     // Until the time has come at which it would look.
     fake.wait_for_polls(13);
-    clock.set(30 * 86_400);
+    clock.set(JUMP.as_secs() as i64);
     // As what is written then.
-    let ahead = FileTimes::new().set_modified(SystemTime::now() + 30 * DAY);
+    let ahead = FileTimes::new().set_modified(SystemTime::now() + JUMP);
     let other = File::options().write(true).open(file("other"));
     other
         .expect("written")

@@ -1,6 +1,7 @@
 //! Files that a clock has written ahead: cut by the real binary, read and written by rrdtool.
 #![cfg(feature = "rrd")]
 
+use std::ops::Range;
 use std::path::Path;
 use std::process::Output;
 
@@ -30,6 +31,16 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
+/// Gives a file values of each of these seconds.
+fn update(file: &Path, times: Range<u64>, values: impl Fn(u64) -> String) {
+    let updates: Vec<String> = times
+        .map(|time| format!("{time}:{}", values(time)))
+        .collect();
+    let mut words = vec!["update", text(file)];
+    words.extend(updates.iter().map(String::as_str));
+    rrdtool(&words);
+}
+
 /// Rows of a file, as rrdtool shows them.
 fn rows(file: &Path, from: u64, until: u64) -> String {
     let (from, until) = (from.to_string(), until.to_string());
@@ -51,9 +62,9 @@ fn sums_of_a_clock_that_was_ahead_for_a_month_are_told_healed_and_taken_again() 
     make_file(&sound, now - 100, &sums[..1]);
     let untouched = std::fs::read(&sound).expect("it was made");
     make_file(&file, now - 200, &sums);
-    for time in (now - 199)..(now - 100) {
-        rrdtool(&["update", text(&file), &format!("{time}:{}:1", time % 10)]);
-    }
+    update(&file, (now - 199)..(now - 100), |time| {
+        format!("{}:1", time % 10)
+    });
     let before = rows(&file, now - 198, now - 102);
     assert!(
         before.contains("5.0000000000e+00 1.0000000000e+00"),
@@ -127,8 +138,8 @@ fn rows_before_now_are_what_they_were_and_rrdtool_updates_a_healed_file_now() {
     let file = folder.path().join("m.rrd");
     let now = epoch();
     make_file(&file, now - 200, &["DS:sum:GAUGE:500:U:U"]);
-    for time in ((now - 199)..(now - 20)).chain((now + 200)..(now + 260)) {
-        rrdtool(&["update", text(&file), &format!("{time}:{}", time % 10)]);
+    for times in [(now - 199)..(now - 20), (now + 200)..(now + 260)] {
+        update(&file, times, |time| (time % 10).to_string());
     }
     let before = rows(&file, now - 198, now - 2);
     assert!(

@@ -61,16 +61,17 @@ fn directives(source: &Clockwork, journal: &Path, more: &str) -> String {
 }
 
 fn segments(journal: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(journal).into_iter().flatten();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let entries = fs::read_dir(journal).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
     paths.retain(|path| path.extension().is_some_and(|it| it == "journal"));
     paths.sort();
     paths
 }
 
 fn journaled(journal: &Path) -> Vec<JournalSample> {
-    let of_segment = |path: &PathBuf| journal_samples(&fs::read(path).unwrap());
-    segments(journal).iter().flat_map(of_segment).collect()
+    // A gmetad that runs may have removed one by now.
+    let bytes = segments(journal).into_iter().flat_map(fs::read);
+    bytes.flat_map(|bytes| journal_samples(&bytes)).collect()
 }
 
 /// Every value that a file has, by time.
@@ -134,18 +135,18 @@ fn what_is_in_the_journal_survives_kills_at_any_moment() {
     // So short that some files are being written, some wait, and segments come and go.
     let directives = directives(&source, &journal, " write_timeout 2\n write_jitter 3");
     let mut seen = BTreeMap::new();
-    let mut note = |samples: Vec<JournalSample>| {
-        for JournalSample { path, time, value } in samples {
-            seen.insert((path, time), value);
-        }
-    };
-    for _ in 0..kills {
+    let mut killed = 0;
+    // On a busy machine some are killed before they have written anything.
+    while killed < kills || seen.len() as u32 <= 4 * METRICS * kills {
         let mut gmetad = Gmetad::start(folder.path(), &directives);
         source.wait_for_polls(1 + below(4) as u32);
         thread::sleep(Duration::from_millis(below(700)));
         gmetad.signal(Signal::SIGKILL);
         gmetad.wait();
-        note(journaled(&journal));
+        killed += 1;
+        for JournalSample { path, time, value } in journaled(&journal) {
+            seen.insert((path, time), value);
+        }
     }
     // The end, too, may cut a frame in two.
     if let Some(last) = segments(&journal).last() {
@@ -163,11 +164,6 @@ fn what_is_in_the_journal_survives_kills_at_any_moment() {
     assert!(segments(&journal).is_empty(), "{log}");
 
     let seconds = source.polls();
-    assert!(
-        seen.len() as u32 > METRICS * kills,
-        "{} of {seconds} s",
-        seen.len()
-    );
     let mut checked = 0;
     for metric in 0..METRICS {
         let path = format!("c/h/m{metric}.rrd");
@@ -185,7 +181,7 @@ fn what_is_in_the_journal_survives_kills_at_any_moment() {
         }
     }
     assert!(checked > METRICS * kills);
-    println!("{checked} values of {seconds} seconds, {kills} kills");
+    println!("{checked} values of {seconds} seconds, {killed} kills");
 }
 
 #[test]
@@ -217,15 +213,15 @@ fn journal_on_a_full_disk() {
         said.contains("the journal in journal_dir is not written"),
         "{said}"
     );
-    source.wait_for_polls(3);
-    fs::remove_file(filler).unwrap();
-    gmetad.wait_for_line("is written again, after");
-    wait_until("all to be well", || healthz().code == 200);
     let pending = || ask(&socket, "PENDING c/h/m7.rrd\nPING\n", "0 PONG\n");
     let values = |answer: &str| -> BTreeSet<String> {
         let lines = answer.lines().filter(|line| line.contains(':'));
         lines.map(str::to_owned).collect()
     };
+    wait_until("some values", || values(&pending()).len() > 4);
+    fs::remove_file(filler).unwrap();
+    gmetad.wait_for_line("is written again, after");
+    wait_until("all to be well", || healthz().code == 200);
     let held = values(&pending());
     // The journal is written once a second.
     source.wait_for_polls(3);
@@ -247,7 +243,10 @@ fn a_journal_that_is_removed_is_made_again_with_all_that_waits() {
     let directives = directives(&source, &journal, &more);
     let mut gmetad = Gmetad::start(folder.path(), &directives);
     wait_until("a journal", || !journaled(&journal).is_empty());
-    fs::remove_dir_all(&journal).unwrap();
+    // First out of the way, where nothing new is put into it while it is emptied.
+    let removed = folder.path().join("removed");
+    fs::rename(&journal, &removed).unwrap();
+    fs::remove_dir_all(&removed).unwrap();
     gmetad.wait_for_line("cannot be written: its newest file was removed; a crash would lose");
     gmetad.wait_for_line("is written again, after");
     let pending = || ask(&socket, "PENDING c/h/m7.rrd\nPING\n", "0 PONG\n");

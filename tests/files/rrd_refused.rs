@@ -316,7 +316,17 @@ fn a_clock_that_is_right_again_is_told(rig: &Rig, ahead: u64) {
     assert_eq!(rig.figure(REFUSED), 0);
     rig.serve(&cluster("c", ahead - AHEAD, &[M]));
     let line = rig.gmetad.wait_for_line("RRD files of \"c\" (");
-    assert!(line.contains("take no values for the next 4 min"), "{line}");
+    let (_, rest) = line
+        .split_once("take no values for the next ")
+        .expect("how long");
+    let minutes = rest
+        .split_once(" min")
+        .and_then(|(minutes, _)| minutes.parse().ok());
+    // What is left of the 280 s, on a machine that may be busy.
+    assert!(
+        minutes.is_some_and(|it: u32| (1..=4).contains(&it)),
+        "{line}"
+    );
     assert!(line.contains("/rrds/c away"), "what to do: {line}");
     for round in 1..3 {
         let before = rig.figure(REFUSED);

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::peers::{FakeSource, Script, document};
-use crate::support::{Gmetad, wait_until};
+use crate::support::{Gmetad, built_plugins, wait_until};
 use gmetad_plugin::abi;
 use tempfile::TempDir;
 
@@ -55,18 +55,7 @@ impl Rig {
 
     /// Builds a crate of the workspace into plugins_dir.
     fn cargo(&self, arguments: &[&str], object: &str, name: &str) {
-        // A folder of its own, since the outer cargo may hold on to its own.
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
-        let output = Command::new(env!("CARGO"))
-            .current_dir(root())
-            .args(["build", "--offline", "--target-dir"])
-            .arg(&target)
-            .args(arguments)
-            .output()
-            .expect("the cargo that builds this");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}:\n{said}");
-        let object = target.join("debug").join(object);
+        let object = built_plugins(arguments).join(object);
         fs::copy(object, self.plugins().join(name)).expect("it was built");
     }
 

@@ -4,7 +4,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::peers::{FakeSource, Script, document};
 use crate::support::{DEADLINE, Gmetad, ask, wait_for, wait_until};
@@ -15,6 +15,10 @@ use nix::sys::socket::{setsockopt, sockopt};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 use tempfile::{TempDir, tempdir};
+
+/// Clients have longer than anything is waited for here: a busy machine must not make them late.
+const PATIENT: &str =
+    "client_request_timeout 3600\nclient_idle_timeout 3600\nclient_timeout 3600\n";
 
 /// Far more than sockets hold on their way.
 const MANY_HOSTS: usize = 4000;
@@ -160,8 +164,10 @@ fn a_source_that_never_answers_costs_only_itself() {
     wait_for_version(&gmetad, "c", 1);
     fake.script(Script::Serve(cluster("c", 2, 3)));
     wait_for_version(&gmetad, "c", 2);
-    assert!(!gmetad.log().contains("silent for 10 s"));
     gmetad.wait_for_line("source \"silent\" is down: 127.0.0.1");
+    // Of its 10 s the other lost none.
+    let back = gmetad.log().matches("source \"good\"").count();
+    assert_eq!(back, 1, "it answers, and no more: {}", gmetad.log());
     gmetad.wait_for_line("connected, but silent for 10 s");
     // And it is asked again.
     silent.script(Script::Serve(cluster("late", 1, 3)));
@@ -236,23 +242,23 @@ fn a_gzipped_document_is_read() {
 fn idle_clients_keep_nobody_from_being_answered() {
     let fake = FakeSource::start(Script::Serve(cluster("c", 1, 3)));
     let folder = folder();
-    let gmetad = start(&folder, &source("s", fake.port()));
+    let gmetad = start(&folder, &(source("s", fake.port()) + PATIENT));
     wait_for_version(&gmetad, "c", 1);
     let mut idle: Vec<TcpStream> = (0..20).map(|_| connect(gmetad.interactive())).collect();
-    let start = Instant::now();
     for _ in 0..20 {
         assert!(gmetad.query("/c/h0").contains("<HOST NAME=\"h0\""));
     }
-    assert!(start.elapsed() < Duration::from_secs(9), "nobody waits");
     // Those who still ask within the limit are answered.
     let mut last = idle.pop().expect("twenty");
     last.write_all(b"/c/h1\n").expect("still open");
     let answer = rest_of(last);
     assert!(answer.ends_with(b"</GANGLIA_XML>\n"));
-    for stream in idle {
+    gmetad.reload(folder.path(), "request_timeout 3600", "request_timeout 1");
+    let impatient = (0..20).map(|_| connect(gmetad.interactive()));
+    for stream in impatient.collect::<Vec<_>>() {
         assert!(rest_of(stream).is_empty(), "closed without a byte");
     }
-    gmetad.wait_for_line("it sent no request for 10 s");
+    gmetad.wait_for_line("it sent no request for 1 s");
     let told = gmetad.log().matches("it sent no request").count();
     assert_eq!(told, 1, "once for all of them");
 }
@@ -261,7 +267,7 @@ fn idle_clients_keep_nobody_from_being_answered() {
 fn a_slow_client_has_one_moment_and_holds_nobody_up() {
     let fake = FakeSource::start(Script::Serve(cluster("c", 1, MANY_HOSTS)));
     let folder = folder();
-    let gmetad = start(&folder, &source("s", fake.port()));
+    let gmetad = start(&folder, &(source("s", fake.port()) + PATIENT));
     wait_for_version(&gmetad, "c", 1);
     let whole = ask(gmetad.xml(), None).len();
 
@@ -385,20 +391,22 @@ fn an_unknown_filter_is_ignored_and_told_once() {
 fn the_end_waits_for_an_answer_in_progress_but_not_for_long() {
     let fake = FakeSource::start(Script::Serve(cluster("c", 1, MANY_HOSTS)));
     let folder = folder();
-    let mut gmetad = start(&folder, &source("s", fake.port()));
+    // A daemon that waited for them would end later than anything is waited for.
+    let mut gmetad = start(&folder, &(source("s", fake.port()) + PATIENT));
     wait_for_version(&gmetad, "c", 1);
+    let whole = ask(gmetad.xml(), None).len();
     let mut takes = connect(gmetad.xml());
     let mut never_takes = connect(gmetad.xml());
     let idle = connect(gmetad.interactive());
-    let mut byte = [0];
-    takes.read_exact(&mut byte).expect("it begins");
-    never_takes.read_exact(&mut byte).expect("it begins");
-    let start = Instant::now();
+    // Nearly all, so that what is left takes no time even on a busy machine.
+    takes
+        .read_exact(&mut vec![0; whole - (64 << 10)])
+        .expect("it goes on");
+    never_takes.read_exact(&mut [0]).expect("it begins");
     gmetad.signal(Signal::SIGTERM);
     assert!(rest_of(takes).ends_with(b"</GANGLIA_XML>\n"));
     assert!(rest_of(idle).is_empty());
     assert_eq!(gmetad.wait().code(), Some(0));
-    assert!(start.elapsed() < Duration::from_secs(9));
     assert!(!rest_of(never_takes).ends_with(b"</GANGLIA_XML>\n"));
 }
 
@@ -406,7 +414,7 @@ fn the_end_waits_for_an_answer_in_progress_but_not_for_long() {
 fn a_second_signal_ends_it_at_once() {
     let fake = FakeSource::start(Script::Serve(cluster("c", 1, MANY_HOSTS)));
     let folder = folder();
-    let mut gmetad = start(&folder, &source("s", fake.port()));
+    let mut gmetad = start(&folder, &(source("s", fake.port()) + PATIENT));
     wait_for_version(&gmetad, "c", 1);
     let mut never_takes = connect(gmetad.xml());
     never_takes.read_exact(&mut [0]).expect("it begins");

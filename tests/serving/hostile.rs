@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::support::peers::{FakeSource, Script, available, document};
 use crate::support::{Gmetad, read, wait_for, wait_until};
@@ -95,6 +95,17 @@ fn resident_kb(gmetad: &Gmetad) -> u64 {
     number.parse().expect("a number")
 }
 
+/// How long the daemon's loop has worked.
+fn work_seconds(gmetad: &Gmetad) -> f64 {
+    let pid = gmetad.pid();
+    let stat = read(Path::new(&format!("/proc/{pid}/task/{pid}/stat")));
+    let (_, fields) = stat.rsplit_once(") ").expect("Linux tells it");
+    let fields = fields.split(' ').skip(11).take(2);
+    // In hundredths of a second.
+    let ticks: f64 = fields.map(|it| it.parse::<f64>().expect("a number")).sum();
+    ticks / 100.0
+}
+
 /// Everything below a folder that is no folder itself.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
@@ -181,13 +192,14 @@ fn whatever_sources_send_the_others_are_polled_served_and_stored() {
     assert_eq!(outside.count(), 0, "{stored:?}");
     let resident = resident_kb(&gmetad);
     assert!(resident < MOST_RESIDENT_KB, "{resident} kB");
-    let begun = std::time::Instant::now();
+    let worked = work_seconds(&gmetad);
     assert!(
         gmetad
             .query("/good?filter=summary")
             .contains("</GANGLIA_XML>")
     );
-    assert!(begun.elapsed() < Duration::from_secs(5), "and in time");
+    // By the processor's time: the machine may have other things to do.
+    assert!(work_seconds(&gmetad) < worked + 5.0, "and in time");
 }
 
 #[test]

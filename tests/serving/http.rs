@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr};
-use std::time::{Duration, Instant};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 
 use crate::support::peers::{CGmetad, FakeSource, Script, available, document};
+use crate::support::ports::Port;
 use crate::support::web::{Answer, exchange, get, request};
 use crate::support::{Gmetad, ask, wait_for, wait_until};
 use quick_xml::Reader;
@@ -301,7 +301,7 @@ fn head_has_no_body_and_other_methods_are_refused() {
 #[test]
 fn a_line_that_is_too_long_or_late_is_told_over_http_and_closes_the_connection_otherwise() {
     let (site, folder) = (Site::start(), folder());
-    let gmetad = site.gmetad(&folder);
+    let gmetad = site.gmetad_with(&folder, "client_request_timeout 3600\n");
     let address = gmetad.interactive();
     // A line of exactly that many bytes is one.
     let name = "x".repeat(2048 - "GET / HTTP/1.0".len());
@@ -327,33 +327,30 @@ fn a_line_that_is_too_long_or_late_is_told_over_http_and_closes_the_connection_o
     let answer = request(address, &format!("GET /{}", "x".repeat(3000)));
     assert_eq!(answer.code, 414);
     gmetad.wait_for_line("the request line is longer than 2048 bytes");
-    // Nor one that does not come.
-    let answer = request(address, "GET /heal");
-    assert_eq!(answer.code, 408);
-    assert_eq!(answer.text(), "the request line has not come within 10 s\n");
     for line in ["x".repeat(3000), format!("/{}\n", "x".repeat(3000))] {
         assert_eq!(exchange(address, line.as_bytes()), b"");
     }
+    // Nor one that does not come.
+    gmetad.reload(folder.path(), "timeout 3600", "timeout 2");
+    let answer = request(address, "GET /heal");
+    assert_eq!(answer.code, 408);
+    assert_eq!(answer.text(), "the request line has not come within 2 s\n");
 }
 
 #[test]
 fn who_only_looks_whether_the_port_is_open_or_speaks_tls_to_it_is_not_kept_waiting() {
     let (site, folder) = (Site::start(), folder());
-    let gmetad = site.gmetad(&folder);
+    // A request's limit is much longer than an answer is waited for.
+    let gmetad = site.gmetad_with(&folder, "client_request_timeout 3600\n");
     let address = gmetad.interactive();
     let mut stream = std::net::TcpStream::connect(address).expect("it listens");
     stream.shutdown(Shutdown::Write).expect("still open");
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).expect("it closes");
     assert_eq!(answer, b"");
-    let start = Instant::now();
     assert_eq!(
         exchange(address, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc"),
         b""
-    );
-    assert!(
-        start.elapsed() < Duration::from_secs(8),
-        "long before a request's limit"
     );
     gmetad.wait_for_line("it speaks TLS");
     assert_eq!(gmetad.log().matches("client 127.0.0.1").count(), 1);
@@ -383,7 +380,8 @@ fn a_filter_that_is_not_known_is_ignored_and_logged_as_in_the_plain_form() {
 #[test]
 fn nothing_is_kept_open_and_nothing_is_waited_for_in_vain() {
     let (site, folder) = (Site::start(), folder());
-    let gmetad = site.gmetad(&folder);
+    // A request's limit is much longer than an answer is waited for.
+    let gmetad = site.gmetad_with(&folder, "client_request_timeout 3600\n");
     let address = gmetad.interactive();
     // The second request is none of ours: the connection ends with the first answer.
     let twice = "GET /healthz HTTP/1.1\r\nConnection: keep-alive\r\n\r\n".repeat(2);
@@ -392,13 +390,8 @@ fn nothing_is_kept_open_and_nothing_is_waited_for_in_vain() {
     assert_eq!(answer.matches("HTTP/1.0 200 OK").count(), 1);
     assert!(answer.ends_with("\r\n\r\nok\n"));
     // As C gmetad, which looks at the first line only.
-    let start = Instant::now();
     let answer = exchange(address, b"GET /healthz HTTP/1.0\r\n");
     assert!(answer.ends_with(b"ok\n"));
-    assert!(
-        start.elapsed() < Duration::from_secs(8),
-        "long before a request's limit"
-    );
     // And what comes in pieces is put together.
     let mut stream = std::net::TcpStream::connect(address).expect("it listens");
     stream.set_nodelay(true).expect("a socket option");
@@ -561,7 +554,9 @@ fn the_status_is_counted_for_real() {
     assert_eq!(now["store"]["hosts"], 4);
     assert_eq!(now["store"]["metrics"], 8);
     assert_eq!(now["store"]["hosts_up"], 6);
-    assert_eq!(now["clients"]["connected"], 1, "the one that asks");
+    wait_until("only the one that asks to be connected", || {
+        status()["clients"]["connected"] == 1
+    });
     assert_eq!(now["sources"][2]["name"], "s2");
     assert_eq!(now["sources"][2]["state"], "up");
 
@@ -652,13 +647,11 @@ fn what_a_source_sends_stands_on_the_health_page_without_control_characters() {
 #[cfg_attr(not(feature = "export"), ignore = "needs the feature export")]
 fn an_export_whose_server_is_away_is_a_fault_until_it_is_back() {
     let (site, folder) = (Site::start(), folder());
-    let carbon = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = carbon.local_addr().expect("bound");
-    drop(carbon);
+    let port = Port::reserve();
     let directives = format!(
         "data_source \"s\" 1 127.0.0.1:{}\ncarbon_server 127.0.0.1\ncarbon_port {}\n",
         site.sources[0].port(),
-        address.port()
+        port.number()
     );
     let gmetad = Gmetad::start(folder.path(), &directives);
     let health = || get(gmetad.interactive(), "/healthz");
@@ -669,7 +662,8 @@ fn an_export_whose_server_is_away_is_a_fault_until_it_is_back() {
                 .text()
                 .contains("carbon accepts no values, so they wait")
     });
-    let carbon = std::net::TcpListener::bind(address).expect("the port is still free");
+    let address = (Ipv4Addr::LOCALHOST, port.number());
+    let carbon = std::net::TcpListener::bind(address).expect("it is reserved");
     wait_until("all to be well", || health().code == 200);
     drop(carbon);
 }

@@ -20,11 +20,14 @@ use tempfile::{TempDir, tempdir};
 /// Answers are larger than what the system takes of them.
 const HOSTS: usize = 4000;
 
+/// A busy machine must not make clients late.
+const PATIENT: &str = "client_request_timeout 3600\nclient_idle_timeout 3600\nclient_timeout 3600";
+
 /// A gmetad with a large cluster, and what keeps it alive.
 struct Rig {
     gmetad: Gmetad,
     _source: FakeSource,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Rig {
@@ -58,7 +61,7 @@ impl Rig {
         Rig {
             gmetad,
             _source: source,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -134,7 +137,7 @@ fn raise_descriptors() {
 
 #[test]
 fn at_the_limit_the_idle_make_room_and_every_newcomer_is_answered() {
-    let rig = Rig::start("max_clients 40");
+    let rig = Rig::start("max_clients 40\nclient_request_timeout 3600");
     let idle: Vec<TcpStream> = (0..100).map(|_| connect(rig.address())).collect();
     // Half of all is one address's share, and each of these questions takes a place as well.
     wait_until("80 to have made room", || rig.figure("madeRoom") >= 80);
@@ -166,7 +169,7 @@ fn at_the_limit_the_idle_make_room_and_every_newcomer_is_answered() {
 #[test]
 fn a_thousand_idle_and_two_hundred_unread_clients_keep_nobody_of_their_address_out() {
     raise_descriptors();
-    let rig = Rig::start("max_clients_per_address 300");
+    let rig = Rig::start(&format!("max_clients_per_address 300\n{PATIENT}"));
     let idle: Vec<TcpStream> = (0..1000).map(|_| connect(rig.address())).collect();
     let unread: Vec<TcpStream> = (0..200).map(|_| rig.unread("/c\n")).collect();
     wait_until("900 to have made room", || rig.figure("madeRoom") >= 900);
@@ -184,7 +187,7 @@ fn a_thousand_idle_and_two_hundred_unread_clients_keep_nobody_of_their_address_o
 
 #[test]
 fn where_nobody_is_idle_who_takes_least_of_the_answer_makes_room() {
-    let rig = Rig::start("max_clients_per_address 4");
+    let rig = Rig::start(&format!("max_clients_per_address 4\n{PATIENT}"));
     let unread: Vec<TcpStream> = (0..4).map(|_| rig.unread("/c\n")).collect();
     wait_until("an answer to one more client", || {
         let mut stream = connect(rig.address());
@@ -222,12 +225,19 @@ fn scrapes_that_nobody_reads_make_room_for_one_that_is_read() {
 
 #[test]
 fn times_of_a_client_are_those_that_are_configured() {
-    let rig = Rig::start("client_idle_timeout 1");
+    // What a client does is told once for a while, so each has a daemon of its own.
+    let with = |what: &str| {
+        let rig = Rig::start(PATIENT);
+        let (old, new) = (format!("\n{what} 3600"), format!("\n{what} 1"));
+        rig.gmetad.reload(rig.folder.path(), &old, &new);
+        rig
+    };
+    let rig = with("client_idle_timeout");
     let _unread = rig.unread("/c\n");
     rig.gmetad
         .wait_for_line("it took nothing of its answer for 1 s");
 
-    let rig = Rig::start("client_request_timeout 1");
+    let rig = with("client_request_timeout");
     let _silent = connect(rig.address());
     rig.gmetad.wait_for_line("it sent no request for 1 s");
     let begun = rig.unread("GET /c");
@@ -235,7 +245,7 @@ fn times_of_a_client_are_those_that_are_configured() {
     assert!(answer.starts_with("HTTP/1.0 408 "), "{answer}");
     assert!(answer.contains("within 1 s"), "{answer}");
 
-    let rig = Rig::start("client_timeout 1");
+    let rig = with("client_timeout");
     let _unread = rig.unread("/c\n");
     rig.gmetad.wait_for_line("it took its answer too slowly");
 }

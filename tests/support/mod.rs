@@ -8,7 +8,9 @@
 pub mod browser;
 pub mod clock;
 pub mod clockwork;
+pub mod load;
 pub mod peers;
+pub mod ports;
 pub mod python;
 pub mod side_by_side;
 pub mod small_disk;
@@ -56,22 +58,32 @@ pub fn copy_of_gmetad(to: &Path) {
     assert!(status.expect("cp").success());
 }
 
+/// Builds a plugin of the project's with cargo, unless `contrib/test.sh` has; the folder that it is in.
+#[track_caller]
+pub fn built_plugins(arguments: &[&str]) -> PathBuf {
+    if let Some(folder) = std::env::var_os("GMETAD_BUILT_PLUGINS") {
+        return folder.into();
+    }
+    // A folder of its own, since the outer cargo may hold on to its own.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
+    let output = Command::new(env!("CARGO"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["build", "--target-dir"])
+        .arg(&target)
+        .args(arguments)
+        .output()
+        .expect("the cargo that builds this");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}:\n{said}");
+    target.join("debug")
+}
+
 /// What runs plugins in Python, built once.
 pub fn python_host() -> &'static Path {
     static HOST: OnceLock<PathBuf> = OnceLock::new();
     HOST.get_or_init(|| {
-        // A folder of its own, since the outer cargo may hold on to its own.
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
-        let output = Command::new(env!("CARGO"))
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .args(["build", "-p", "gmetad-python", "-p", "gmetad-python-host"])
-            .arg("--target-dir")
-            .arg(&target)
-            .output()
-            .expect("the cargo that builds this");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{said}");
-        target.join("debug/libgmetad_python_host.so")
+        let folder = built_plugins(&["-p", "gmetad-python", "-p", "gmetad-python-host"]);
+        folder.join("libgmetad_python_host.so")
     })
 }
 
@@ -182,12 +194,25 @@ impl Gmetad {
     /// Waits for a line that contains this, and returns it.
     #[track_caller]
     pub fn wait_for_line(&self, part: &str) -> String {
-        wait_for(&format!("\"{part}\" in the log:\n{}", self.log()), || {
+        wait_for(&format!("\"{part}\" in the log"), || {
             self.log()
                 .lines()
                 .find(|line| line.contains(part))
                 .map(String::from)
         })
+    }
+
+    /// Has it read its configuration, which lies in this folder, with something else in place of a part.
+    #[track_caller]
+    pub fn reload(&self, folder: &Path, part: &str, new: &str) {
+        let conf = folder.join("gmetad.conf");
+        let text = read(&conf);
+        assert!(text.contains(part), "{part} in {text}");
+        fs::write(&conf, text.replace(part, new)).expect("our own folder");
+        let reloads = || self.log().matches("configuration reloaded").count();
+        let before = reloads();
+        self.signal(Signal::SIGHUP);
+        wait_until("the reload", || reloads() > before);
     }
 
     /// Sends it a signal.

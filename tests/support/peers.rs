@@ -7,7 +7,7 @@
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,13 +18,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use nix::sys::socket::{setsockopt, sockopt};
 use tempfile::TempDir;
 
+use super::ports::Port;
 use super::{DEADLINE, skipped, wait_for};
 
 /// Pause between two looks at a condition.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Tries at ports that another process may take between choosing and binding.
-const PORT_TRIES: usize = 5;
+/// Starts of a process that has to be told its ports.
+const TRIES: usize = 3;
 
 /// Whether all programs are installed; says on standard error that the test is skipped if not.
 ///
@@ -104,18 +105,6 @@ pub fn text(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-/// A TCP port that was free a moment ago.
-pub(super) fn free_tcp_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    listener.local_addr().expect("it is bound").port()
-}
-
-/// A UDP port that was free a moment ago.
-pub(super) fn free_udp_port() -> u16 {
-    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    socket.local_addr().expect("it is bound").port()
-}
-
 /// A process that ends with its owner; its output stands in a file.
 pub(super) struct Process {
     child: Child,
@@ -152,24 +141,42 @@ impl Drop for Process {
     }
 }
 
-/// Starts a process whose ports are chosen beforehand until it listens on `port`.
-pub(super) fn start_listening(
+/// Starts a process on ports of its own, and waits until it listens on the first of them.
+#[track_caller]
+pub(super) fn start_listening<const N: usize>(
     name: &str,
-    mut prepare: impl FnMut() -> (Process, u16),
-) -> (Process, u16) {
-    let deadline = Instant::now() + DEADLINE;
+    mut launch: impl FnMut(&[Port; N]) -> Process,
+) -> (Process, [Port; N]) {
     let mut log = String::new();
-    for _ in 0..PORT_TRIES {
-        let (mut process, port) = prepare();
-        while !process.has_ended() && Instant::now() < deadline {
-            if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() && !process.has_ended() {
-                return (process, port);
-            }
-            std::thread::sleep(LOOK_AGAIN);
+    for _ in 0..TRIES {
+        let ports = [(); N].map(|()| Port::reserve());
+        let process = launch(&ports);
+        match listening(process, ports[0].number()) {
+            Ok(process) => return (process, ports),
+            // Somebody who reserves no ports may have taken one meanwhile.
+            Err(said) => log = said,
         }
-        log = process.log();
     }
     panic!("{name} does not start; it says: {log}");
+}
+
+/// Starts a process anew on the port that it had.
+#[track_caller]
+pub(super) fn start_again(name: &str, port: &Port, launch: impl FnOnce() -> Process) -> Process {
+    listening(launch(), port.number())
+        .unwrap_or_else(|log| panic!("{name} does not start again; it says: {log}"))
+}
+
+/// The process, once it listens on that port; or what it said, if it does not.
+fn listening(mut process: Process, port: u16) -> Result<Process, String> {
+    let deadline = Instant::now() + DEADLINE;
+    while !process.has_ended() && Instant::now() < deadline {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(process);
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    Err(process.log())
 }
 
 /// A value for gmetric to announce.
@@ -225,7 +232,8 @@ impl Announced {
 pub struct Gmond {
     process: Process,
     conf: PathBuf,
-    port: u16,
+    /// That of its XML, and the one that gmetric talks to.
+    ports: [Port; 2],
     // Removed last, after the process has ended.
     _folder: TempDir,
 }
@@ -236,18 +244,17 @@ impl Gmond {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let conf = folder.path().join("gmond.conf");
         let log = folder.path().join("gmond.log");
-        let (process, port) = start_listening("gmond", || {
-            let port = free_tcp_port();
-            let text = gmond_conf(cluster, host, port, free_udp_port());
+        let (process, ports) = start_listening("gmond", |[xml, values]| {
+            let text = gmond_conf(cluster, host, xml.number(), values.number());
             std::fs::write(&conf, text).expect("the test's folder is writable");
             let mut command = Command::new(program("gmond"));
             command.arg("-f").arg("-c").arg(&conf);
-            (Process::start(command, log.clone()), port)
+            Process::start(command, log.clone())
         });
         let gmond = Self {
             process,
             conf,
-            port,
+            ports,
             _folder: folder,
         };
         // The heartbeat makes the host, its own metrics come after.
@@ -258,7 +265,7 @@ impl Gmond {
 
     /// Port of its XML.
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports[0].number()
     }
 
     /// Announces values and waits until gmond holds each.
@@ -286,7 +293,7 @@ impl Gmond {
     /// Waits until its XML holds a text.
     pub fn wait_for(&self, needle: &str) -> String {
         wait_for(&format!("{needle} from gmond"), || {
-            let answer = text(&ask(self.port, None)?);
+            let answer = text(&ask(self.port(), None)?);
             answer.contains(needle).then_some(answer)
         })
     }
@@ -401,8 +408,8 @@ pub fn shared_conf(grid: &str, sources: &[DataSource<'_>], rrd_root: &Path) -> S
 /// The gmetad in C.
 pub struct CGmetad {
     process: Process,
-    xml_port: u16,
-    interactive_port: u16,
+    /// That of requests, and that of the whole document.
+    ports: [Port; 2],
     folder: TempDir,
 }
 
@@ -414,37 +421,35 @@ impl CGmetad {
         std::fs::create_dir(&root).expect("the test's folder is writable");
         let conf = folder.path().join("gmetad.conf");
         let log = folder.path().join("gmetad.log");
-        let mut xml_port = 0;
-        let (process, interactive_port) = start_listening("C gmetad", || {
-            xml_port = free_tcp_port();
-            let interactive_port = free_tcp_port();
+        let (process, ports) = start_listening("C gmetad", |[interactive, xml]| {
             let mut text = shared_conf(grid, sources, &root);
             let _ = writeln!(
                 text,
-                "xml_port {xml_port}\ninteractive_port {interactive_port}\n{more}"
+                "xml_port {}\ninteractive_port {}\n{more}",
+                xml.number(),
+                interactive.number()
             );
             std::fs::write(&conf, text).expect("the test's folder is writable");
             let mut command = Command::new(program("gmetad"));
             // Any debug level keeps it in the foreground.
             command.arg("-c").arg(&conf).args(["-d", "1"]);
-            (Process::start(command, log.clone()), interactive_port)
+            Process::start(command, log.clone())
         });
         Self {
             process,
-            xml_port,
-            interactive_port,
+            ports,
             folder,
         }
     }
 
     /// Port of the whole document.
     pub fn xml_port(&self) -> u16 {
-        self.xml_port
+        self.ports[1].number()
     }
 
     /// Port of requests.
     pub fn interactive_port(&self) -> u16 {
-        self.interactive_port
+        self.ports[0].number()
     }
 
     /// Its process id.
@@ -460,7 +465,7 @@ impl CGmetad {
     /// Waits until an answer holds a text.
     pub fn wait_for(&self, request: &str, needle: &str) -> String {
         wait_for(&format!("{needle} from C gmetad"), || {
-            let answer = text(&ask(self.interactive_port, Some(request))?);
+            let answer = text(&ask(self.interactive_port(), Some(request))?);
             answer.contains(needle).then_some(answer)
         })
     }

@@ -19,7 +19,8 @@ use prost::Message;
 use tempfile::TempDir;
 
 use super::DEADLINE;
-use super::peers::{Process, free_tcp_port, program, start_listening};
+use super::peers::{Process, program, start_again, start_listening};
+use super::ports::Port;
 use super::web::{percent_encoded, request};
 
 /// Points of a metric by time.
@@ -29,29 +30,28 @@ pub type Points = BTreeMap<u32, f64>;
 pub struct Carbon {
     folder: TempDir,
     process: Option<Process>,
-    port: u16,
+    /// That of lines, and two that it insists on.
+    ports: [Port; 3],
 }
 
 impl Carbon {
-    /// Starts it on a port of the system's choice.
+    /// Starts it.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("the system has room for a folder");
         let schemas = "[all]\npattern = .*\nretentions = 1s:1h\n";
         fs::write(folder.path().join("storage-schemas.conf"), schemas).expect("our own folder");
-        let (process, port) = start_listening("carbon-cache", || {
-            let port = free_tcp_port();
-            (launch_carbon(folder.path(), port), port)
-        });
+        let (process, ports) =
+            start_listening("carbon-cache", |ports| launch_carbon(folder.path(), ports));
         Self {
             folder,
             process: Some(process),
-            port,
+            ports,
         }
     }
 
     /// Where it takes lines.
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports[0].number()
     }
 
     /// Kills it with SIGKILL, so that it writes nothing more.
@@ -61,10 +61,9 @@ impl Carbon {
 
     /// Starts it again where it was.
     pub fn start_again(&mut self) {
-        let (process, _) = start_listening("carbon-cache", || {
-            (launch_carbon(self.folder.path(), self.port), self.port)
-        });
-        self.process = Some(process);
+        self.process = Some(start_again("carbon-cache", &self.ports[0], || {
+            launch_carbon(self.folder.path(), &self.ports)
+        }));
     }
 
     /// What it has written about all metrics whose path starts so, by the rest of the path.
@@ -83,9 +82,9 @@ impl Carbon {
     }
 }
 
-fn launch_carbon(folder: &Path, port: u16) -> Process {
+fn launch_carbon(folder: &Path, ports: &[Port; 3]) -> Process {
     let here = folder.display();
-    let (pickle, query) = (free_tcp_port(), free_tcp_port());
+    let [port, pickle, query] = ports.each_ref().map(Port::number);
     let conf = format!(
         "[cache]\nSTORAGE_DIR = {here}\nCONF_DIR = {here}\nLOG_DIR = {here}\nPID_DIR = {here}\n\
          LOCAL_DATA_DIR = {here}/whisper\nUSER =\nMAX_CACHE_SIZE = inf\n\
@@ -148,12 +147,12 @@ fn read_whisper(file: &Path) -> Points {
 pub struct Memcached {
     folder: TempDir,
     process: Option<Process>,
-    port: u16,
+    port: Port,
     options: &'static [&'static str],
 }
 
 impl Memcached {
-    /// Starts it on a port of the system's choice.
+    /// Starts it.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
@@ -161,9 +160,8 @@ impl Memcached {
     /// The same with more options.
     pub fn start_with(options: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().expect("the system has room for a folder");
-        let (process, port) = start_listening("memcached", || {
-            let port = free_tcp_port();
-            (launch_memcached(folder.path(), port, options), port)
+        let (process, [port]) = start_listening("memcached", |[port]| {
+            launch_memcached(folder.path(), port, options)
         });
         Self {
             folder,
@@ -175,7 +173,7 @@ impl Memcached {
 
     /// Where it listens.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// Kills it.
@@ -185,18 +183,14 @@ impl Memcached {
 
     /// Starts it again, empty, on the same port.
     pub fn start_again(&mut self) {
-        let (process, _) = start_listening("memcached", || {
-            (
-                launch_memcached(self.folder.path(), self.port, self.options),
-                self.port,
-            )
-        });
-        self.process = Some(process);
+        self.process = Some(start_again("memcached", &self.port, || {
+            launch_memcached(self.folder.path(), &self.port, self.options)
+        }));
     }
 
     /// A key's value.
     pub fn value(&self, key: &str) -> Option<String> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()));
         let mut stream = TcpStream::connect_timeout(&address, DEADLINE).ok()?;
         stream.set_read_timeout(Some(DEADLINE)).ok()?;
         stream.write_all(format!("get {key}\r\n").as_bytes()).ok()?;
@@ -211,7 +205,7 @@ impl Memcached {
 
     /// One of its statistics.
     pub fn statistic(&self, name: &str) -> Option<u64> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()));
         let mut stream = TcpStream::connect_timeout(&address, DEADLINE).ok()?;
         stream.set_read_timeout(Some(DEADLINE)).ok()?;
         stream.write_all(b"stats\r\nquit\r\n").ok()?;
@@ -223,10 +217,10 @@ impl Memcached {
     }
 }
 
-fn launch_memcached(folder: &Path, port: u16, options: &[&str]) -> Process {
+fn launch_memcached(folder: &Path, port: &Port, options: &[&str]) -> Process {
     let mut command = Command::new(program("memcached"));
     command.args(["-u", "nobody", "-l", "127.0.0.1", "-U", "0", "-p"]);
-    command.arg(port.to_string()).args(options);
+    command.arg(port.number().to_string()).args(options);
     Process::start(command, folder.join("output"))
 }
 
@@ -234,17 +228,15 @@ fn launch_memcached(folder: &Path, port: u16, options: &[&str]) -> Process {
 pub struct Rrdcached {
     folder: TempDir,
     process: Option<Process>,
-    port: u16,
+    port: Port,
 }
 
 impl Rrdcached {
-    /// Starts it on a port of the system's choice.
+    /// Starts it.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("the system has room for a folder");
-        let (process, port) = start_listening("rrdcached", || {
-            let port = free_tcp_port();
-            (launch_rrdcached(folder.path(), port), port)
-        });
+        let (process, [port]) =
+            start_listening("rrdcached", |[port]| launch_rrdcached(folder.path(), port));
         Self {
             folder,
             process: Some(process),
@@ -257,13 +249,13 @@ impl Rrdcached {
         Self {
             folder: tempfile::tempdir().expect("the system has room for a folder"),
             process: None,
-            port: free_tcp_port(),
+            port: Port::reserve(),
         }
     }
 
     /// Its port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// Its socket.
@@ -278,10 +270,9 @@ impl Rrdcached {
 
     /// Starts it again where it was.
     pub fn start_again(&mut self) {
-        let (process, _) = start_listening("rrdcached", || {
-            (launch_rrdcached(self.folder.path(), self.port), self.port)
-        });
-        self.process = Some(process);
+        self.process = Some(start_again("rrdcached", &self.port, || {
+            launch_rrdcached(self.folder.path(), &self.port)
+        }));
     }
 
     /// Makes it write what it holds for a file. Returns whether it did.
@@ -308,7 +299,7 @@ impl Rrdcached {
     }
 }
 
-fn launch_rrdcached(folder: &Path, port: u16) -> Process {
+fn launch_rrdcached(folder: &Path, port: &Port) -> Process {
     // One that was killed leaves these.
     for name in ["pid", "socket"] {
         let _ = fs::remove_file(folder.join(name));
@@ -320,7 +311,7 @@ fn launch_rrdcached(folder: &Path, port: u16) -> Process {
         .args(["-g", "-w", "3600", "-f", "7200", "-l"])
         .arg(format!("unix:{}", folder.join("socket").display()))
         .arg("-l")
-        .arg(format!("127.0.0.1:{port}"))
+        .arg(format!("127.0.0.1:{}", port.number()))
         .arg("-p")
         .arg(folder.join("pid"))
         .arg("-j")
@@ -614,7 +605,7 @@ impl Deaf {
 pub struct Influx {
     folder: TempDir,
     process: Option<Process>,
-    port: u16,
+    port: Port,
 }
 
 /// A line's measurement and tags, written `name{tag="value",…}` in order of tags: times in
@@ -622,12 +613,11 @@ pub struct Influx {
 pub type Points64 = BTreeMap<String, Vec<(i64, f64)>>;
 
 impl Influx {
-    /// Starts it on a port of the system's choice.
+    /// Starts it.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().expect("the system has room for a folder");
-        let (process, port) = start_listening("influxd", || {
-            let port = free_tcp_port();
-            (launch_influx(folder.path(), port), port)
+        let (process, [port]) = start_listening("influxd", |[port]| {
+            launch_influx(folder.path(), port.number())
         });
         let influx = Self {
             folder,
@@ -645,7 +635,7 @@ impl Influx {
 
     /// Where it takes lines.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// Kills it with SIGKILL.
@@ -655,10 +645,9 @@ impl Influx {
 
     /// Starts it again where it was.
     pub fn start_again(&mut self) {
-        let (process, _) = start_listening("influxd", || {
-            (launch_influx(self.folder.path(), self.port), self.port)
-        });
-        self.process = Some(process);
+        self.process = Some(start_again("influxd", &self.port, || {
+            launch_influx(self.folder.path(), self.port.number())
+        }));
     }
 
     /// All points of the measurements that this expression matches.
@@ -685,7 +674,7 @@ impl Influx {
     }
 
     fn query(&self, method: &str, query: &str) -> serde_json::Value {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()));
         let target = format!("/query?db=g&epoch=ms&q={}", percent_encoded(query));
         let head = format!("{method} {target} HTTP/1.0\r\nContent-Length: 0\r\n\r\n");
         request(address, &head).json()

@@ -16,7 +16,8 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::peers::{Process, free_tcp_port, program, start_listening};
+use super::peers::{Process, program, start_again, start_listening};
+use super::ports::Port;
 use super::{DEADLINE, wait_for};
 
 /// What came back.
@@ -126,7 +127,7 @@ pub type Samples = BTreeMap<String, Vec<(i64, f64)>>;
 pub struct Prometheus {
     launch: fn(&Path, u16) -> Process,
     process: Option<Process>,
-    port: u16,
+    port: Port,
     // Removed last, after the process has ended.
     folder: TempDir,
 }
@@ -161,10 +162,8 @@ impl Prometheus {
     }
 
     fn launch(folder: TempDir, launch: fn(&Path, u16) -> Process) -> Self {
-        let (process, port) = start_listening("the store", || {
-            let port = free_tcp_port();
-            (launch(folder.path(), port), port)
-        });
+        let (process, [port]) =
+            start_listening("the store", |[port]| launch(folder.path(), port.number()));
         Self {
             launch,
             process: Some(process),
@@ -175,7 +174,7 @@ impl Prometheus {
 
     /// Where it listens.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.number()
     }
 
     /// Kills it with SIGKILL.
@@ -185,10 +184,9 @@ impl Prometheus {
 
     /// Starts it again where it was.
     pub fn start_again(&mut self) {
-        let (process, _) = start_listening("the store", || {
-            ((self.launch)(self.folder.path(), self.port), self.port)
-        });
-        self.process = Some(process);
+        self.process = Some(start_again("the store", &self.port, || {
+            (self.launch)(self.folder.path(), self.port.number())
+        }));
     }
 
     /// All samples of the last hours in series that this selects, without markers of staleness.
@@ -219,7 +217,7 @@ impl Prometheus {
     fn results(&self, query: &str) -> Vec<Value> {
         let target = format!("/api/v1/query?query={}", percent_encoded(query));
         // It closes when it is told to, and answers 1.0 without chunks.
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port()));
         let answer = request(address, &format!("GET {target} HTTP/1.0\r\n\r\n"));
         if answer.code != 200 {
             return Vec::new();
