@@ -9,8 +9,13 @@ read -ra cargo <<<"${CARGO:-cargo}"
 export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(nproc)))}"
 
 "${cargo[@]}" test --workspace --no-run
+# What tests load as plugins, which they would build one by one.
+"${cargo[@]}" build --quiet -p gmetad-python -p gmetad-python-host -p load_per_cpu \
+    -p gmetad-plugin --lib --example exercise
+GMETAD_BUILT_PLUGINS=$(cd "${CARGO_TARGET_DIR:-target}/debug" && pwd)
+export GMETAD_BUILT_PLUGINS
 
-# The tests of files wait longest, for the clock of a C gmetad, so they run beside all others.
+# The tests of files wait longest, so they run beside all others.
 beside=files
 others=()
 for test in tests/*.rs tests/*/main.rs; do
@@ -37,8 +42,8 @@ if why=$(unshare "$flags" sh -ec 'ip link set lo up
         ip addr add 192.0.2.1/32 dev lo
         ip addr add 2001:db8::1/128 dev lo nodad
         mount --bind /etc/hosts /etc/hosts' 2>&1); then
-    "${cargo[@]}" test --test addresses -- --ignored own_network::
+    "${cargo[@]}" test --workspace --test addresses -- --ignored own_network::
 else
     echo "test: these did not run, as there is no network of one's own here ($why):"
-    "${cargo[@]}" test --quiet --test addresses -- --ignored --list
+    "${cargo[@]}" test --quiet --workspace --test addresses -- --ignored --list
 fi

@@ -342,5 +342,6 @@ fn servers_that_are_stuck_or_away_delay_nobody() {
     // Neither delays the end for long.
     let start = Instant::now();
     plugins.end();
-    assert!(start.elapsed() < Duration::from_secs(6));
+    // Who is stuck would be waited for 10 s.
+    assert!(start.elapsed() < Duration::from_secs(9));
 }

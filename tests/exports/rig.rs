@@ -13,7 +13,7 @@ use gmetad_core::plugin::{Invented, Stamp, Update};
 use gmetad_core::source::HostPort;
 use gmetad_core::status::{ExportStatus, PluginState};
 
-use crate::support::wait_until;
+use crate::support::{DEADLINE, wait_until};
 
 pub const PLAIN: &str = include_str!("../data/gmond/gmond-plain.xml");
 pub const PLAIN_LOCALTIME: &str = "1795367147";
@@ -78,7 +78,7 @@ impl Plugins {
     }
 
     pub fn end(mut self) {
-        assert!(self.0.stop(Duration::from_secs(10)));
+        assert!(self.0.stop(DEADLINE));
     }
 }
 

@@ -20,7 +20,7 @@ use crate::support::{Gmetad, wait_until};
 const SHARED_ROWS: usize = 3;
 
 /// How long the rows may take: one a second, and a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Pause between two looks at the files.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);

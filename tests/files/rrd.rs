@@ -9,6 +9,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::DEADLINE;
+
 use gmetad::plugins;
 use gmetad::plugins::PluginHandle;
 use gmetad_config::{Config, RrdConfig};
@@ -158,7 +160,7 @@ impl Rig {
 
     /// Waits until all is written.
     fn end(&mut self) -> RrdStatus {
-        assert!(self.plugins.stop(Duration::from_secs(60)));
+        assert!(self.plugins.stop(DEADLINE));
         self.plugins.rrd()
     }
 
@@ -171,7 +173,7 @@ impl Rig {
 
     /// Waits until every plugin has started, or could not.
     fn wait_until_started(&self) {
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + DEADLINE;
         let starting = |it: &PluginStatus| it.state == PluginState::Starting;
         while self.plugins.plugins().iter().any(starting) {
             assert!(Instant::now() < deadline, "plugins do not start");

@@ -125,10 +125,12 @@ pub(super) fn last(file: &Path) -> (u64, String) {
 
 #[test]
 fn what_an_rrdcached_refuses_holds_nothing_up_and_is_over_when_it_is_taken() {
+    const CLUSTERS: usize = 250;
     let rrdcached = ScriptedRrdcached::start();
+    let last = format!("c{}", CLUSTERS - 1);
     // Each cluster's hosts are a batch, all of which is refused. If each cost a pause of half a
-    // second, a round of them would take a minute, longer than anything is waited for here.
-    let names: Vec<String> = (0..120).map(|at| format!("c{at}")).collect();
+    // second, a round of them would take two minutes, longer than anything is waited for here.
+    let names: Vec<String> = (0..CLUSTERS).map(|at| format!("c{at}")).collect();
     let clusters = |time: u64| -> String {
         let all = names.iter().map(|name| cluster(name, time, &[M]));
         all.collect()
@@ -140,10 +142,14 @@ fn what_an_rrdcached_refuses_holds_nothing_up_and_is_over_when_it_is_taken() {
     for round in 0..3 {
         rig.serve(&clusters(T0 + round));
         wait_until("the last cluster's sums of that round to be taken", || {
-            has(&format!("/c119/__SummaryInfo__/m.rrd {}:", T0 + round))
+            has(&format!("/{last}/__SummaryInfo__/m.rrd {}:", T0 + round))
         });
     }
-    assert!(rrdcached.refused() >= 360, "{}", rrdcached.refused());
+    assert!(
+        rrdcached.refused() >= 3 * CLUSTERS,
+        "{}",
+        rrdcached.refused()
+    );
     let line = rig.gmetad.wait_for_line("refuses values");
     assert!(line.contains("refuses values: 1 of the last 1,"), "{line}");
     assert!(line.contains("RRD Error: a test"), "{line}");
@@ -154,17 +160,19 @@ fn what_an_rrdcached_refuses_holds_nothing_up_and_is_over_when_it_is_taken() {
     );
     assert_eq!(
         rig.figure("gmetad_output_refusing{plugin=\"rrdcached\"}"),
-        120
+        CLUSTERS as u64
     );
     let health = rig.page("/healthz");
     assert!(health.starts_with("HTTP/1.0 503"), "{health}");
     assert!(
-        health.contains("rrdcached refuses 120 of the values it is sent"),
+        health.contains(&format!(
+            "rrdcached refuses {CLUSTERS} of the values it is sent"
+        )),
         "{health}"
     );
 
     // One of them is not all of them.
-    rrdcached.refuse(&[("c119/h/m.rrd", "RRD Error: a test")]);
+    rrdcached.refuse(&[(&format!("{last}/h/m.rrd"), "RRD Error: a test")]);
     rig.serve(&clusters(T0 + 10));
     wait_until("the others to be taken", || {
         rig.figure("gmetad_output_refusing{plugin=\"rrdcached\"}") == 1

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::support::peers::{FakeSource, Script, document};
 use crate::support::web::get;
-use crate::support::{Gmetad, wait_until};
+use crate::support::{DEADLINE, Gmetad, wait_until};
 use nix::sys::signal::Signal;
 use nix::sys::socket::{setsockopt, sockopt::Linger};
 use serde_json::Value;
@@ -99,7 +99,7 @@ fn a_daemon_that_is_stopped_for_a_while_answers_who_asked_meanwhile_and_goes_on(
         .map(|at| {
             let address = rig.gmetad.interactive();
             let mut stream = TcpStream::connect(address).expect("the system accepts it");
-            let limit = Some(Duration::from_secs(60));
+            let limit = Some(DEADLINE);
             stream.set_read_timeout(limit).expect("a timeout");
             let request = format!("/c{}\n", at % SOURCES);
             stream.write_all(request.as_bytes()).expect("it is taken");
@@ -136,7 +136,7 @@ fn come_and_go(xml: SocketAddr, interactive: SocketAddr, at: u64) {
     let Ok(mut stream) = TcpStream::connect(address) else {
         panic!("it does not listen any more");
     };
-    let limit = Some(Duration::from_secs(60));
+    let limit = Some(DEADLINE);
     stream.set_read_timeout(limit).expect("a timeout");
     let request: &[u8] = match at % 8 {
         1 => b"/c1\n",

@@ -146,7 +146,8 @@ impl GraphiteWeb {
         assert!(migrated.status.success(), "{migrated:?}");
         let log = folder.join("gunicorn.log");
         let mut gunicorn = Command::new("gunicorn");
-        gunicorn.args(["-b", "127.0.0.1:0", "graphite.wsgi"]);
+        // A worker that is slow on a busy machine is not to be replaced.
+        gunicorn.args(["-b", "127.0.0.1:0", "--timeout", "600", "graphite.wsgi"]);
         with_settings(&mut gunicorn);
         let child = gunicorn
             .stdin(Stdio::null())

@@ -51,7 +51,7 @@ impl Rig {
         let source = FakeSource::start(Script::Serve(document("gmond", &cluster)));
         let folder = tempdir().expect("a temporary folder");
         let directives = format!(
-            "debug_level 3\nwrite_rrds off\ndata_source s 3600 127.0.0.1:{}\n{directives}\n",
+            "debug_level 3\nwrite_rrds off\ndata_source s 60 127.0.0.1:{}\n{directives}\n",
             source.port()
         );
         let gmetad = Gmetad::start(folder.path(), &directives);

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use tree::Element;
 
 /// C gmetad adds up its own grid every half minute at worst, and three levels have to be polled.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Of every gmetad here. No clock is looked at, and no values are stored.
 const INTERVAL_SECONDS: u32 = 1;

@@ -30,7 +30,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// No condition takes longer to come true, on a machine that has other things to do too.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A test's name as its program knows it, by `module_path!()` of where it stands.
 pub fn full_name(module: &str, test: &str) -> String {
