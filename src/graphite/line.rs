@@ -3,6 +3,7 @@
 //! A gap is NaN. Times are where a row begins, as in `history`.
 
 use gmetad_core::history::Series;
+use gmetad_core::model::sorted;
 
 /// How several values become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,8 +110,8 @@ fn sum_of(first: f64, values: impl Iterator<Item = f64>) -> (f64, f64) {
 }
 
 fn median(first: f64, values: impl Iterator<Item = f64>) -> f64 {
-    let mut all: Vec<f64> = std::iter::once(first).chain(values).collect();
-    all.sort_by(f64::total_cmp);
+    let all: Vec<f64> = std::iter::once(first).chain(values).collect();
+    let all = sorted(all, f64::total_cmp);
     let middle = all.len() / 2;
     if all.len() % 2 == 1 {
         all[middle]

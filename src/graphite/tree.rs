@@ -190,12 +190,13 @@ impl Walk<'_> {
         }
     }
 
-    /// The hosts that may match: the one that is named, if there is one of just that name.
+    /// The hosts that may match: the one that is named, if there is one of just that name, or of that
+    /// name with dots, which paths do not have.
     fn candidates(&self, at: usize, cluster: &Cluster) -> Vec<usize> {
-        let named = self
-            .pattern
-            .exact(at)
-            .and_then(|name| cluster.find_host(name));
+        let named = self.pattern.exact(at).and_then(|name| {
+            let dotted = || cluster.find_host(&name.replace('_', "."));
+            cluster.find_host(name).or_else(dotted)
+        });
         named.map_or_else(|| (0..cluster.hosts.len()).collect(), |host| vec![host])
     }
 

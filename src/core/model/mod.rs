@@ -10,6 +10,7 @@ pub mod escape;
 pub mod latin1;
 mod metric;
 mod number;
+mod order;
 mod readable;
 mod rubbish;
 mod snapshot;
@@ -27,6 +28,7 @@ pub use cluster::{Cluster, Grid, Host, HostInfo, Metric, Node, is_up, order_by_n
 pub use contributors::{Contributors, id_of};
 pub use metric::{DEFAULT_SOURCE, MetricDef, MetricFields, MetricType, Slope, Wire};
 pub use number::{Number, parse_number, push_decimal};
+pub use order::sorted;
 pub use readable::Readable;
 pub use rubbish::Rubbish;
 pub use snapshot::{AsItIs, GridIdentity, NodeIndex, Snapshot};

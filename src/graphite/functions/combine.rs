@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use gmetad_core::model::sorted;
+
 use super::{Arguments, Fault, Function, Kind, LINES, MANY_LINES, Parameter, Reach, general};
 use crate::line::{Aggregation, Line, align};
 use crate::names_of_paths::node_key;
@@ -276,8 +278,9 @@ fn percent(given: &mut Arguments) -> Result<Vec<Line>, Fault> {
         return Err(given.fault(what));
     }
     if !is_one {
-        lines.sort_by(|a, b| a.name.cmp(&b.name));
-        totals.sort_by(|a, b| a.name.cmp(&b.name));
+        let by_name = |one: &Line, other: &Line| one.name.cmp(&other.name);
+        lines = sorted(lines, by_name);
+        totals = sorted(totals, by_name);
     }
     let pairs = lines.iter().enumerate();
     let made = pairs.map(|(at, line)| of_total(line, &totals[if is_one { 0 } else { at }]));

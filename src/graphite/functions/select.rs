@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use gmetad_core::model::sorted;
 use regex::Regex;
 
 use super::{Arguments, Fault, Function, Kind, LINES, Parameter, Reach};
@@ -187,8 +188,8 @@ fn ordered(lines: Vec<Line>, how: Aggregation, end: End) -> Vec<Line> {
             End::Least => value,
         }
     };
-    let mut keyed: Vec<(f64, Line)> = lines.into_iter().map(|line| (key(&line), line)).collect();
-    keyed.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let keyed: Vec<(f64, Line)> = lines.into_iter().map(|line| (key(&line), line)).collect();
+    let keyed = sorted(keyed, |(one, _), (other, _)| one.total_cmp(other));
     keyed.into_iter().map(|(_, line)| line).collect()
 }
 
@@ -204,12 +205,20 @@ fn by_aggregation(given: &mut Arguments, end: End) -> Result<Vec<Line>, Fault> {
 }
 
 fn sort_by_name(given: &mut Arguments) -> Vec<Line> {
-    let mut lines = given.lines(0);
-    if given.is_true(1) {
-        lines.sort_by_cached_key(|line| natural_key(&line.name));
-    } else {
-        lines.sort_by(|a, b| a.name.cmp(&b.name));
-    }
+    let (lines, natural) = (given.lines(0), given.is_true(1));
+    let key = |line: Line| {
+        let key = if natural {
+            natural_key(&line.name)
+        } else {
+            line.name.clone()
+        };
+        (key, line)
+    };
+    let keyed = sorted(
+        lines.into_iter().map(key).collect(),
+        |(one, _), (other, _)| one.cmp(other),
+    );
+    let mut lines: Vec<Line> = keyed.into_iter().map(|(_, line)| line).collect();
     if given.is_true(2) {
         lines.reverse();
     }

@@ -1,6 +1,6 @@
 //! Hosts as cells, coloured by load per CPU or another metric: one glance at all of them.
 
-use gmetad_core::model::Cluster;
+use gmetad_core::model::{Cluster, sorted};
 use maud::{Markup, PreEscaped, html};
 
 use crate::facts::{Facts, rack};
@@ -100,13 +100,13 @@ fn linked<'a>(
 }
 
 fn racks(view: &View, cluster: &Cluster, all: &[Cell], by: By<'_>) -> Markup {
-    let mut named: Vec<(&str, &Cell)> = all
+    let named: Vec<(&str, &Cell)> = all
         .iter()
         .take(view.per_page.max(MOST_LINKS * 5))
         .map(|cell| (rack(&cluster.hosts[cell.host]).unwrap_or_default(), cell))
         .collect();
     // Stable: within a rack the order stays. Numbers are in their order, not in that of digits.
-    named.sort_by(|(one, _), (other, _)| {
+    let named = sorted(named, |(one, _), (other, _)| {
         let number = |rack: &str| rack.parse::<u64>().unwrap_or(u64::MAX);
         number(one).cmp(&number(other)).then_with(|| one.cmp(other))
     });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gmetad_core::history::{Field, Owner};
 use gmetad_core::http::{HttpAnswer, PageContext, Reply, Status};
-use gmetad_core::model::{self, Cluster, Host, Node, Now, Snapshot, Summary};
+use gmetad_core::model::{self, Cluster, Host, Node, Now, Snapshot, Summary, sorted};
 use maud::{Markup, Render, html};
 
 use super::cells::{By, Cell, cells};
@@ -60,7 +60,7 @@ impl Listed {
             let filter = view.host_filter.as_ref();
             filter.is_none_or(|filter| filter.takes(&host.info.name))
         };
-        let mut cells: Vec<Cell> = cluster
+        let cells: Vec<Cell> = cluster
             .by_name
             .iter()
             .map(|at| *at as usize)
@@ -70,7 +70,7 @@ impl Listed {
                 facts: lookup.facts(cluster, &cluster.hosts[host], now),
             })
             .collect();
-        sort(&mut cells, cluster, view.sort);
+        let cells = in_order(cells, cluster, view.sort);
         let def = cluster.defs.iter().find(|def| def.name() == metric);
         Listed {
             cells,
@@ -97,7 +97,7 @@ impl Listed {
 }
 
 /// Hosts that are down first; else as asked for. They come in the order of names, which ties keep.
-fn sort(cells: &mut [Cell], cluster: &Cluster, by: Sort) {
+fn in_order(cells: Vec<Cell>, cluster: &Cluster, by: Sort) -> Vec<Cell> {
     // Least first; what is unknown comes last.
     let key = |facts: &Facts| match by {
         Sort::Name => 0.0,
@@ -108,12 +108,12 @@ fn sort(cells: &mut [Cell], cluster: &Cluster, by: Sort) {
         Sort::Least => facts.chosen,
     };
     let known = |value: f64| if value.is_nan() { f64::INFINITY } else { value };
-    cells.sort_by(|one, other| {
+    sorted(cells, |one, other| {
         let up = |cell: &Cell| cluster.hosts[cell.host].up;
         up(one)
             .cmp(&up(other))
             .then_with(|| known(key(&one.facts)).total_cmp(&known(key(&other.facts))))
-    });
+    })
 }
 
 pub fn page(view: View, context: &mut PageContext<'_>) -> Reply {
@@ -398,7 +398,7 @@ fn choices(view: &View, cluster: &Cluster, listed: &Listed) -> Markup {
 
 fn table_head(out: &mut String, view: &View, cluster: &Cluster, listed: &Listed) {
     out.push_str("<form class=\"listing\" action=\"metric\">");
-    let sorted = |sort: Sort, label: &str| {
+    let column = |sort: Sort, label: &str| {
         let word = Sort::ALL.iter().find(|(known, ..)| *known == sort);
         let word = word.map_or("", |(_, word, _)| *word);
         html! {
@@ -420,11 +420,11 @@ fn table_head(out: &mut String, view: &View, cluster: &Cluster, listed: &Listed)
     html! {
         thead { tr {
             th.t { a href={ (view.with("cluster", &[("sort", ""), ("p", "")])) "#hosts" } { "host" } }
-            (sorted(Sort::Load, "load/CPU"))
-            (sorted(Sort::Cpu, "CPU"))
-            (sorted(Sort::Memory, "memory"))
+            (column(Sort::Load, "load/CPU"))
+            (column(Sort::Cpu, "CPU"))
+            (column(Sort::Memory, "memory"))
             th.opt { "in" } th.opt { "out" }
-            (sorted(Sort::Value, &listed.metric))
+            (column(Sort::Value, &listed.metric))
             th.t { (view.span_word().unwrap_or("this time")) }
             th { button title="the chosen hosts in one graph" { "Compare" } }
         } }

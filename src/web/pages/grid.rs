@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gmetad_core::history::Owner;
 use gmetad_core::http::{PageContext, Reply};
-use gmetad_core::model::{Node, Now, Snapshot};
+use gmetad_core::model::{Node, Now, Snapshot, sorted};
 use gmetad_core::status::{ActiveAlerts, Report as Status, SourceState, faults};
 use maud::{Markup, Render, html};
 
@@ -86,14 +86,14 @@ fn chosen(view: &View, snapshot: &Snapshot) -> Vec<usize> {
         let filter = view.cluster_filter.as_ref();
         filter.is_none_or(|filter| filter.takes(node.name()))
     };
-    let mut all: Vec<usize> = (0..snapshot.nodes.len())
+    let all: Vec<usize> = (0..snapshot.nodes.len())
         .filter(|at| fits(&snapshot.nodes[*at]))
         .collect();
-    all.sort_by_key(|at| {
+    let key = |at: &usize| {
         let node = &snapshot.nodes[*at];
         (node.summary().hosts_down == 0, node.name().to_lowercase())
-    });
-    all
+    };
+    sorted(all, |one, other| key(one).cmp(&key(other)))
 }
 
 /// Sources that do not answer, and what else an operator should act on.

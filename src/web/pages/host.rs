@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gmetad_core::history::{Field, Owner};
 use gmetad_core::http::{PageContext, Reply, Status};
-use gmetad_core::model::{Cluster, Host, Metric, MetricDef, MetricType, Now, parse_number};
+use gmetad_core::model::{Cluster, Host, Metric, MetricDef, MetricType, Now, parse_number, sorted};
 use maud::{Markup, Render, html};
 
 use super::cluster::named;
@@ -158,10 +158,11 @@ fn grouped(
     part: std::ops::Range<usize>,
     mut to_figure: impl FnMut(&MetricDef) -> Figure,
 ) -> Vec<Group> {
-    let mut sorted = metrics;
-    sorted.sort_by_key(|(def, _)| (group_of(def), def.name()));
+    let in_order = sorted(metrics, |(one, _), (other, _)| {
+        (group_of(one), one.name()).cmp(&(group_of(other), other.name()))
+    });
     let mut groups: BTreeMap<&str, Vec<Figure>> = BTreeMap::new();
-    for (def, _) in &sorted[part] {
+    for (def, _) in &in_order[part] {
         groups
             .entry(group_of(def))
             .or_default()

@@ -1,6 +1,7 @@
 //! The daemon for people: what is wrong, its sources, plugins, exports, files, queue, clients.
 
 use gmetad_core::http::{HttpAnswer, PageContext, Status};
+use gmetad_core::model::sorted;
 use gmetad_core::status::{PluginStatus, Report, SourceState, SourceStatus, faults};
 use maud::{Markup, Render, html};
 
@@ -89,11 +90,13 @@ fn figures(view: &View, report: &Report) -> Markup {
 
 /// Those that are down first.
 fn sources(view: &View, report: &Report) -> Markup {
-    let mut sources: Vec<&SourceStatus> = report.sources.iter().collect();
-    sources.sort_by_key(|source| match source.state {
+    let key = |source: &&SourceStatus| match source.state {
         SourceState::Down => 0,
         SourceState::New => 1,
         SourceState::Up => 2,
+    };
+    let sources = sorted(report.sources.iter().collect(), |one, other| {
+        key(one).cmp(&key(other))
     });
     html! {
         div.wide { table {
