@@ -104,6 +104,7 @@ bench: ## measure it beside C gmetad, and the core alone (an hour; the machine s
 	$(TARGET)/release/examples/versus --svg docs/benchmarks.svg
 	benches/pages.py $(TARGET)/release/gmetad $(TARGET)/release/examples/farm
 	benches/remote.py $(TARGET)/release/gmetad $(TARGET)/release/examples/farm
+	benches/size.sh
 	$(CARGO) bench --bench core
 
 bench-million: ## send a million metrics each 15 s to a real VictoriaMetrics for ten minutes; fails if any is missed
