@@ -23,7 +23,7 @@ const SLICE: Duration = Duration::from_millis(5);
 const SERIES_AT_ONCE: usize = 32;
 
 /// Answers that are made ahead of the clients: each is held in memory until it is sent.
-const MOST_UNSENT: usize = 4;
+const MOST_UNSENT: usize = 2;
 
 /// How long the next answer waits for that. Clients may be slow, and others do not wait for them.
 const PATIENCE: Duration = Duration::from_millis(20);

@@ -108,10 +108,12 @@ pub struct Pieces {
 
 impl Pieces {
     pub fn new(
-        before: String,
+        mut before: String,
         next: impl FnMut(&mut String) -> bool + Send + 'static,
         after: String,
     ) -> Pieces {
+        // It may wait for its turn to be sent.
+        before.shrink_to_fit();
         Pieces {
             text: before,
             sent: 0,
