@@ -21,16 +21,11 @@ const STATIC_LIBRARY: &str = "librrd.a";
 const ITS_NEEDS: [&str; 2] = ["libglib-2.0.so.0", "libdbi.so.1"];
 
 /// Everything that the binding calls.
-const USED: [&str; 10] = [
+const USED: [&str; 5] = [
     "rrd_clear_error",
-    "rrd_create_r2",
-    "rrd_fetch_r",
-    "rrd_first_r",
-    "rrd_freemem",
     "rrd_get_error",
     "rrd_info_free",
     "rrd_info_r",
-    "rrd_last_r",
     "rrd_update_r",
 ];
 
@@ -40,8 +35,13 @@ const CHOICE: &str = "librrd.so";
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=LIBRRD");
-    println!("cargo::rerun-if-env-changed=CC");
+    for variable in compiler_variables() {
+        println!("cargo::rerun-if-env-changed={variable}");
+    }
 
+    if env::var_os("CARGO_FEATURE_LIBRRD").is_none() {
+        return;
+    }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it for every build script"));
     // rrd-sys names the folder of the LIBRRD it was built with, and is not built anew for another.
     // The linker looks into this one first.
@@ -71,13 +71,15 @@ fn given() -> Option<PathBuf> {
 
 /// The one that the linker is to take where nobody has named one, or what is missing.
 fn found(out: &Path) -> Result<String, String> {
-    // rustc links through the same driver, with the same search path.
-    let driver = env::var_os("CC").unwrap_or_else(|| OsString::from("cc"));
+    let driver = driver();
+    let target = variable("TARGET");
     match find(&driver, LIBRARY) {
         Err(error) => Err(format!(
-            "Rust links through a C compiler, and {} cannot be run: {error}. Install one (Debian: \
-             apt-get install gcc libc6-dev), or let `make deps` do it.",
-            driver.display()
+            "Rust links through a C compiler, and {} cannot be run for {target}: {error}. Install one \
+             (Debian: apt-get install gcc libc6-dev, or let `make deps` do it; for another processor \
+             gcc-TARGET), or name it in {}.",
+            driver.display(),
+            compiler_variables()[0]
         )),
         Ok(_) if links_statically(&driver, out) => {
             let needs = ITS_NEEDS.join(" ");
@@ -85,11 +87,47 @@ fn found(out: &Path) -> Result<String, String> {
         }
         Ok(true) => Ok(format!("INPUT ( {LIBRARY} )\n")),
         Ok(false) => Err(format!(
-            "librrd, the library of RRDtool, is missing ({LIBRARY}). Install it (Debian: apt-get \
-             install librrd-dev; Fedora: dnf install rrdtool-devel), or let `make deps` do it, or \
-             set LIBRRD to the full path of librrd.so."
+            "librrd, the library of RRDtool, is missing for {target}: {} finds no {LIBRARY}. Install it \
+             (Debian: apt-get install librrd-dev, for another processor librrd-dev:ARCHITECTURE; Fedora: \
+             dnf install rrdtool-devel), or let `make deps` do it, or set LIBRRD to the full path of \
+             librrd.so, or build without the feature librrd: gmetad needs it for files with forecasts or \
+             computed data sources alone. No header of it is needed.",
+            driver.display()
         )),
     }
+}
+
+/// Where the compiler for the target may be named, the first that is set counts.
+fn compiler_variables() -> [String; 4] {
+    let target = variable("TARGET");
+    let of_target = format!("CC_{target}");
+    let underscored = of_target.replace('-', "_");
+    let of_any = if target == variable("HOST") {
+        "HOST_CC"
+    } else {
+        "TARGET_CC"
+    };
+    [underscored, of_target, of_any.into(), "CC".into()]
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_default()
+}
+
+/// The C compiler that links for the target, with the search path that rustc will have: the linker
+/// that cargo is told to use for it, or one that is named, or what distributions call it.
+fn driver() -> OsString {
+    let named = compiler_variables().into_iter().find_map(env::var_os);
+    let given = env::var_os("RUSTC_LINKER").or(named);
+    given.unwrap_or_else(|| {
+        let target = variable("TARGET");
+        if target == variable("HOST") {
+            return OsString::from("cc");
+        }
+        // armv7-unknown-linux-gnueabihf is arm-linux-gnueabihf to them.
+        let triple = target.replace("-unknown-", "-").replace("armv7-", "arm-");
+        OsString::from(format!("{triple}-gcc"))
+    })
 }
 
 /// Whether the driver knows where a library is.

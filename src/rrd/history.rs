@@ -104,11 +104,9 @@ impl HistoryReader {
         let Some(node) = &self.node_open else {
             return Ok(None);
         };
-        let (path, below) = self.paths.file_in_node(name);
         let place = Place {
             folder: node.folder.as_fd(),
-            below,
-            path,
+            below: self.paths.file_in_node(name),
         };
         let read = self.fetcher.fetch(&place, &wish, &mut self.held);
         read.map_err(|TooManyRows| Refused::Values)

@@ -168,11 +168,10 @@ impl PathBuffer {
         self.file_after(self.dir_bytes, component)
     }
 
-    /// The same, and what of it follows `ROOT/NODE/`.
-    pub(crate) fn file_in_node(&mut self, component: &str) -> (&CStr, &CStr) {
+    /// What of it follows `ROOT/NODE/`.
+    pub(crate) fn file_in_node(&mut self, component: &str) -> &CStr {
         self.file_after(self.dir_bytes, component);
-        let at = |from: usize| CStr::from_bytes_until_nul(&self.bytes[from..]).unwrap_or_default();
-        (at(0), at(self.node_bytes))
+        CStr::from_bytes_until_nul(&self.bytes[self.node_bytes..]).unwrap_or_default()
     }
 
     /// `ROOT/NODE` of the folder entered.

@@ -132,18 +132,15 @@ fn a_umask_holds_for_files_and_folders() {
     let _gmetad = start(&folder, &fake, &directives);
     let host = folder.path().join("rrds/C/h");
     wait_until("the file", || host.join("Load.rrd").exists());
-    // librrd makes the file before its permissions are set.
     let mode = |path: &Path| {
         let permissions = std::fs::metadata(path).expect("it is there").permissions();
         permissions.mode() & 0o777
     };
-    wait_until("the file's permissions", || {
-        mode(&host.join("Load.rrd")) == 0o640
-    });
+    assert_eq!(mode(&host.join("Load.rrd")), 0o640);
     assert_eq!(mode(&host), 0o750);
     let sums = folder.path().join("rrds/C/__SummaryInfo__");
     wait_until("the sum's file", || sums.join("Load.rrd").exists());
-    wait_until("its permissions", || mode(&sums.join("Load.rrd")) == 0o640);
+    assert_eq!(mode(&sums.join("Load.rrd")), 0o640);
     assert_eq!(mode(&sums), 0o750);
     assert_eq!(mode(&log), 0o640);
 }

@@ -461,7 +461,7 @@ fn the_same_time_again_is_skipped_and_counted_and_one_before_it_apart() {
     let status = rig.restart();
     assert_eq!((status.written, status.failed), (1, 0));
     assert_eq!((status.repeated, status.refused), (1, 1));
-    // Nothing is remembered of the file now, so librrd has to say it.
+    // Nothing is remembered of the file now, so the file has to say it.
     rig.send(at(T0, "4"));
     rig.send(at(T0 - 1, "5"));
     rig.send(at(T0 + 10, "6"));

@@ -212,8 +212,7 @@ fn full_disk() {
     }
     let source = FakeSource::start(Script::Clock(cluster_at));
     let folder = tempdir().expect("a temporary folder");
-    // Files with holes, as a sparse copy has them: one that librrd writes, through memory to what is
-    // not there, and one that takes the quick way.
+    // Files with holes, as a sparse copy has them.
     let host = folder.path().join("rrds/c/h");
     std::os::unix::fs::symlink(&disk, folder.path().join("rrds")).expect("our own folder");
     fs::create_dir_all(&host).expect("our own disk");
@@ -245,8 +244,11 @@ fn full_disk() {
     fs::remove_file(filler).expect("our own file");
     gmetad.wait_for_line("RRD files are written again, after");
     wait_until("all to be well", || healthz() == 200);
+    // Of the host, and of both sums, which are made after them.
     wait_until("all files", || {
-        (0..METRICS).all(|at| host.join(format!("m{at}.rrd")).exists())
+        ["c/h", "c/__SummaryInfo__", "__SummaryInfo__"]
+            .iter()
+            .all(|of| (0..METRICS).all(|at| disk.join(format!("{of}/m{at}.rrd")).exists()))
     });
     // It may be full again, and all files there are go on.
     let filler = fill(&disk);

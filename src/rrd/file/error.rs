@@ -3,15 +3,30 @@
 use std::fmt;
 use std::io;
 
-use crate::file::librrd::RrdError;
+use thiserror::Error;
+
 use crate::file::sound::Unsound;
+
+/// What a file does not take, or a question that has no answer, and why: our words or librrd's, which
+/// nearly always name the file.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{0}")]
+pub(crate) struct Refusal(String);
+
+impl Refusal {
+    pub(crate) fn new(text: impl Into<String>) -> Refusal {
+        Refusal(text.into())
+    }
+}
 
 /// Why a file was not read or written.
 #[derive(Debug)]
 pub(crate) enum FileError {
-    /// librrd refuses.
-    Librrd(RrdError),
-    /// The file is none that librrd can be given.
+    /// The file does not take that.
+    Refused(Refusal),
+    /// Another process was using the file at that moment.
+    Locked,
+    /// The file is not as its kind has to be.
     Unsound(Unsound),
     /// The system refuses.
     System {
@@ -26,31 +41,26 @@ impl FileError {
     /// that is no round-robin file stays what it is.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            FileError::System { .. } => true,
-            FileError::Unsound(_) => false,
-            FileError::Librrd(error) => error.is_lock(),
+            FileError::System { .. } | FileError::Locked => true,
+            FileError::Unsound(_) | FileError::Refused(_) => false,
         }
-    }
-
-    /// Whether another process was using the file at that moment.
-    pub(crate) fn is_lock(&self) -> bool {
-        matches!(self, FileError::Librrd(error) if error.is_lock())
     }
 }
 
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FileError::Librrd(error) => error.fmt(f),
+            FileError::Refused(refusal) => refusal.fmt(f),
+            FileError::Locked => f.write_str("another process has locked it"),
             FileError::Unsound(unsound) => unsound.fmt(f),
             FileError::System { what, cause } => write!(f, "{what}: {cause}"),
         }
     }
 }
 
-impl From<RrdError> for FileError {
-    fn from(error: RrdError) -> FileError {
-        FileError::Librrd(error)
+impl From<Refusal> for FileError {
+    fn from(refusal: Refusal) -> FileError {
+        FileError::Refused(refusal)
     }
 }
 

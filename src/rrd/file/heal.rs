@@ -13,13 +13,12 @@ use thiserror::Error;
 
 use crate::file::arithmetic::{UNKNOWN, begin_pdp, begin_row};
 use crate::file::layout::{
-    CDP_PREP, IS_OURS, LAST_DS, NAME, PDP_PREP, RRA_ROWS, RRA_STEPS, STAT_HEAD, Shape, put, text,
-    whole,
+    CDP_PREP, LAST_DS, NAME, PDP_PREP, RRA_ROWS, RRA_STEPS, STAT_HEAD, Shape, put, text, whole,
 };
 use crate::file::open::open_for_update;
 use crate::file::plain::lock;
 use crate::file::read::why_not_writable;
-use crate::file::sound::{Unsound, examine};
+use crate::file::sound::{Unsound, header_of};
 use crate::file::{FileError, as_path};
 
 /// Unknown values written at a time.
@@ -47,8 +46,6 @@ pub(crate) enum NotHealed {
     Forecasts(String),
     #[error("it cannot be opened")]
     Closed,
-    #[error("files of this machine's librrd are laid out in another way")]
-    OtherLayout,
     #[error("{what}: {cause}")]
     System {
         what: &'static str,
@@ -58,14 +55,14 @@ pub(crate) enum NotHealed {
 
 /// Cuts what is ahead of `now` from a file.
 pub(crate) fn heal(path: &CStr, now: u32) -> Result<Healing, NotHealed> {
-    examine(path)?;
-    if !IS_OURS {
-        return Err(NotHealed::OtherLayout);
-    }
+    header_of(path)?;
     let Some((file, _)) = open_for_update(as_path(path)) else {
         return Err(why_not_writable(path).map_or(NotHealed::Closed, NotHealed::File));
     };
-    lock(&file).ok_or(NotHealed::Locked)?;
+    lock(&file).map_err(|error| match error {
+        FileError::Locked => NotHealed::Locked,
+        error => NotHealed::File(error),
+    })?;
     let header = read_header(&file).map_err(|cause| NotHealed::System {
         what: "it cannot be read",
         cause,
@@ -147,9 +144,8 @@ impl Cut {
             begin_pdp(&mut header[at..at + PDP_PREP]);
         }
         put(&mut header, shape.live(), *end);
-        if shape.pdp(0) - shape.live() > 8 {
-            // Microseconds of the last update.
-            put(&mut header, shape.live() + 8, 0);
+        if let Some(micros) = shape.micros() {
+            put(&mut header, micros, 0);
         }
         Ok(header)
     }
@@ -204,7 +200,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::file::librrd;
+    use crate::file::samples::Samples;
+    use crate::file::testing;
+    use crate::file::{Patience, fetch, last_update};
 
     const T0: u32 = 1_700_000_000;
     const STEP: u32 = 10;
@@ -219,24 +217,24 @@ mod tests {
         let path = c(folder.join("f.rrd").as_os_str().as_bytes());
         let _ = std::fs::remove_file(as_path(&path));
         let sources = ["DS:sum:GAUGE:80:U:U", "DS:num:COUNTER:80:0:U"];
-        let definitions: Vec<CString> = sources.iter().chain(archives).map(|it| c(*it)).collect();
-        librrd::create(&path, STEP, (T0 - 1).into(), &definitions).unwrap();
+        let definitions = [&sources, archives].concat();
+        testing::create(&path, STEP, T0 - 1, &definitions).unwrap();
         path
     }
 
     fn update(path: &CStr, times: impl Iterator<Item = u32>) {
-        let samples: Vec<CString> = times
-            .map(|time| c(format!("{time}:{}:{}", time % 1000, time - T0 + 5)))
-            .collect();
-        let samples: Vec<&CStr> = samples.iter().map(|it| &**it).collect();
-        let solid = examine(path).unwrap().without_holes().unwrap();
-        librrd::update(solid, &samples).unwrap();
+        let mut samples = Samples::default();
+        for time in times {
+            let text = format!("{}:{}", time % 1000, time - T0 + 5);
+            samples.push_packed(time, |all| all.extend_from_slice(text.as_bytes()));
+        }
+        crate::file::update(path, &samples, Patience::None).unwrap();
     }
 
     /// All rows of that function at that resolution up to a time, as text, so that unknown is equal to unknown.
     fn rows(path: &CStr, function: &str, step: u32, until: u32) -> Vec<String> {
         let span = ((T0 - STEP).into(), until.into());
-        let rows = librrd::fetch(examine(path).unwrap(), function, span, step, 1 << 20).unwrap();
+        let rows = fetch::rows(path, function, span, step.into(), 1 << 20).unwrap();
         rows.values
             .iter()
             .map(|value| format!("{value:?}"))
@@ -272,7 +270,7 @@ mod tests {
             let healed = Healing::Healed(newest - u64::from(now));
             assert_eq!(heal(&path, now).unwrap(), healed, "{ahead}");
             assert_eq!(heal(&path, now).unwrap(), Healing::NotNeeded);
-            assert!(librrd::last_update(examine(&path).unwrap()).unwrap() < now.into());
+            assert!(last_update(&path).unwrap() < now.into());
             // What a long jump had overwritten is gone.
             if ahead < 1000 {
                 assert_eq!(rows(&path, "AVERAGE", 10, now - STEP), before, "{ahead}");
@@ -308,14 +306,22 @@ mod tests {
         assert_eq!(std::fs::read(as_path(&path)).unwrap(), before);
     }
 
+    #[cfg(feature = "librrd")]
     #[test]
-    fn forecasts_and_damage_are_left_alone_with_the_reason() {
+    fn forecasts_are_left_alone_with_the_reason() {
         let folder = tempfile::tempdir().unwrap();
         let path = create(folder.path(), &["RRA:HWPREDICT:100:0.1:0.0035:10"]);
         let before = std::fs::read(as_path(&path)).unwrap();
         let reason = heal(&path, T0 - DAY).unwrap_err().to_string();
         assert!(reason.contains("(HWPREDICT)"), "{reason}");
         assert_eq!(std::fs::read(as_path(&path)).unwrap(), before);
+    }
+
+    #[test]
+    fn damage_is_left_alone_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = create(folder.path(), ARCHIVES);
+        let before = std::fs::read(as_path(&path)).unwrap();
         std::fs::write(as_path(&path), &before[..300]).unwrap();
         let reason = heal(&path, T0 - DAY).unwrap_err().to_string();
         assert!(reason.contains("it is damaged"), "{reason}");

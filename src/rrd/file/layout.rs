@@ -2,20 +2,80 @@
 //!
 //! No I/O. Checked are only the fields that say where the others lie; the rest is `sound`'s matter.
 
-/// Whether librrd on this machine lays files out as this module does: its longs have eight bytes.
-pub(crate) const IS_OURS: bool = cfg!(target_pointer_width = "64");
+use std::ffi::c_ulong;
+use std::mem::{offset_of, size_of};
+
+/// The parts as librrd's C compiler lays them out, which differs with the size of a long and with
+/// where a double may begin. Never made: only their sizes and offsets are used.
+mod c {
+    use std::ffi::{c_long, c_ulong};
+
+    /// A long or a double.
+    type Either = f64;
+
+    #[repr(C)]
+    pub(super) struct StatHead {
+        pub(super) magic: [u8; 4],
+        pub(super) version: [u8; 5],
+        pub(super) float_cookie: f64,
+        pub(super) sources: c_ulong,
+        pub(super) archives: c_ulong,
+        pub(super) step: c_ulong,
+        par: [Either; 10],
+    }
+
+    #[repr(C)]
+    pub(super) struct SourceDef {
+        name: [u8; super::NAME],
+        pub(super) kind: [u8; super::NAME],
+        pub(super) par: [Either; 10],
+    }
+
+    #[repr(C)]
+    pub(super) struct ArchiveDef {
+        function: [u8; super::NAME],
+        pub(super) rows: c_ulong,
+        pub(super) steps: c_ulong,
+        pub(super) par: [Either; 10],
+    }
+
+    /// The time of the last update is a long too: where C's time_t is longer than that, librrd lays
+    /// files out in yet another way, which is refused as damage.
+    #[repr(C)]
+    pub(super) struct LiveHead {
+        pub(super) last: c_long,
+        pub(super) micros: c_long,
+    }
+
+    #[repr(C)]
+    pub(super) struct PdpPrep {
+        last_value: [u8; super::LAST_DS],
+        pub(super) scratch: [Either; 10],
+    }
+
+    #[repr(C)]
+    pub(super) struct CdpPrep {
+        scratch: [Either; 10],
+    }
+}
+
+/// Bytes of a long, which counts are.
+const LONG: usize = size_of::<c_ulong>();
+
+/// Bytes of a value, and of what may be a long or a value.
+pub(crate) const VALUE: usize = size_of::<f64>();
 
 /// Sizes of the parts, in the order they come in.
-pub(crate) const STAT_HEAD: usize = 128;
-pub(crate) const DS_DEF: usize = 120;
-pub(crate) const RRA_DEF: usize = 120;
-const LIVE_HEAD: usize = 16;
-pub(crate) const PDP_PREP: usize = 112;
-pub(crate) const CDP_PREP: usize = 80;
-const RRA_PTR: usize = 8;
+pub(crate) const STAT_HEAD: usize = size_of::<c::StatHead>();
+pub(crate) const DS_DEF: usize = size_of::<c::SourceDef>();
+pub(crate) const RRA_DEF: usize = size_of::<c::ArchiveDef>();
+const LIVE_HEAD: usize = size_of::<c::LiveHead>();
+pub(crate) const PDP_PREP: usize = size_of::<c::PdpPrep>();
+pub(crate) const CDP_PREP: usize = size_of::<c::CdpPrep>();
+const RRA_PTR: usize = LONG;
 
 /// The live head before version 3, which had no microseconds.
-const OLD_LIVE_HEAD: usize = 8;
+const OLD_LIVE_HEAD: usize = offset_of!(c::LiveHead, micros);
 
 /// Bytes of a name: of a data source, of its type, of a consolidation function.
 pub(crate) const NAME: usize = 20;
@@ -23,26 +83,35 @@ pub(crate) const NAME: usize = 20;
 /// What librrd keeps of the last value's text, with its NUL.
 pub(crate) const LAST_DS: usize = 30;
 
+/// What every file begins with.
+pub(crate) const MAGIC: &[u8; 4] = b"RRD\0";
+
 /// Offsets in the first part.
-pub(crate) const VERSION: usize = 4;
-pub(crate) const COOKIE: usize = 16;
-pub(crate) const SOURCES: usize = 24;
-pub(crate) const ARCHIVES: usize = 32;
-pub(crate) const STEP: usize = 40;
+pub(crate) const VERSION: usize = offset_of!(c::StatHead, version);
+pub(crate) const COOKIE: usize = offset_of!(c::StatHead, float_cookie);
+pub(crate) const SOURCES: usize = offset_of!(c::StatHead, sources);
+pub(crate) const ARCHIVES: usize = offset_of!(c::StatHead, archives);
+pub(crate) const STEP: usize = offset_of!(c::StatHead, step);
 
 /// Offsets in a data source's definition.
-pub(crate) const DS_TYPE: usize = 20;
-pub(crate) const DS_HEARTBEAT: usize = 40;
-pub(crate) const DS_MIN: usize = 48;
-pub(crate) const DS_MAX: usize = 56;
+pub(crate) const DS_TYPE: usize = offset_of!(c::SourceDef, kind);
+pub(crate) const DS_HEARTBEAT: usize = offset_of!(c::SourceDef, par);
+pub(crate) const DS_MIN: usize = DS_HEARTBEAT + VALUE;
+pub(crate) const DS_MAX: usize = DS_MIN + VALUE;
 
 /// Offsets in an archive's definition.
-pub(crate) const RRA_ROWS: usize = 24;
-pub(crate) const RRA_STEPS: usize = 32;
-pub(crate) const RRA_PAR: usize = 40;
+pub(crate) const RRA_ROWS: usize = offset_of!(c::ArchiveDef, rows);
+pub(crate) const RRA_STEPS: usize = offset_of!(c::ArchiveDef, steps);
+pub(crate) const RRA_PAR: usize = offset_of!(c::ArchiveDef, par);
+
+/// Offset in what is kept of a data source between two samples.
+pub(crate) const PDP_SCRATCH: usize = offset_of!(c::PdpPrep, scratch);
 
 /// librrd's float cookie: it reads so only in a file of this machine's byte order and alignment.
-const FLOAT_COOKIE: f64 = 8.642_135E130;
+pub(crate) const FLOAT_COOKIE: f64 = 8.642_135E130;
+
+/// Limit of an archive's seconds in all, which librrd computes as signed longs.
+pub(crate) const SPAN: u64 = (std::ffi::c_long::MAX as u64).div_ceil(2);
 
 /// Newest version of the format.
 const NEWEST: u32 = 5;
@@ -73,7 +142,7 @@ impl Shape {
     /// Of a file that begins with these bytes: at least [`STAT_HEAD`] of them.
     pub(crate) fn of(bytes: &[u8]) -> Result<Shape, Flaw> {
         let flaw = |at, what| Err(Flaw { at, what });
-        if !bytes.starts_with(b"RRD\0") {
+        if !bytes.starts_with(MAGIC) {
             return flaw(0, "not a round-robin file");
         }
         let Some(version) = version(&bytes[VERSION..VERSION + 5]) else {
@@ -106,6 +175,17 @@ impl Shape {
         })
     }
 
+    /// Of a file that is to be created, as old as it may be.
+    pub(crate) fn new(sources: usize, archives: usize, step: u64) -> Shape {
+        Shape {
+            version: 3,
+            sources,
+            archives,
+            step,
+            live_head: LIVE_HEAD,
+        }
+    }
+
     pub(crate) fn ds_def(source: usize) -> usize {
         STAT_HEAD + source * DS_DEF
     }
@@ -117,6 +197,11 @@ impl Shape {
     /// Where the part starts that changes, with the time of the last update.
     pub(crate) fn live(&self) -> usize {
         self.rra_def(self.archives)
+    }
+
+    /// Where the microseconds of the last update stand, in a version that has them.
+    pub(crate) fn micros(&self) -> Option<usize> {
+        (self.live_head == LIVE_HEAD).then_some(self.live() + OLD_LIVE_HEAD)
     }
 
     pub(crate) fn pdp(&self, source: usize) -> usize {
@@ -151,24 +236,46 @@ pub(crate) fn text(bytes: &[u8]) -> &[u8] {
     &bytes[..end]
 }
 
-fn eight(bytes: &[u8], at: usize) -> [u8; 8] {
-    let mut field = [0; 8];
-    field.copy_from_slice(&bytes[at..at + 8]);
+fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    let mut field = [0; N];
+    field.copy_from_slice(&bytes[at..at + N]);
     field
 }
 
+/// A long, as a count.
+#[allow(clippy::useless_conversion, reason = "a long may have four bytes")]
 pub(crate) fn whole(bytes: &[u8], at: usize) -> u64 {
-    u64::from_ne_bytes(eight(bytes, at))
+    c_ulong::from_ne_bytes(field(bytes, at)).into()
 }
 
 pub(crate) fn float(bytes: &[u8], at: usize) -> f64 {
-    f64::from_ne_bytes(eight(bytes, at))
+    f64::from_ne_bytes(field(bytes, at))
 }
 
+/// Puts a long, cut as C does where it has four bytes.
 pub(crate) fn put(bytes: &mut [u8], at: usize, value: u64) {
-    bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
+    bytes[at..at + LONG].copy_from_slice(&(value as c_ulong).to_ne_bytes());
 }
 
 pub(crate) fn put_float(bytes: &mut [u8], at: usize, value: f64) {
-    bytes[at..at + 8].copy_from_slice(&value.to_ne_bytes());
+    bytes[at..at + VALUE].copy_from_slice(&value.to_ne_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a C compiler for that processor has them.
+    #[test]
+    fn parts_are_as_long_as_librrds() {
+        let sizes = [STAT_HEAD, DS_DEF, RRA_DEF, LIVE_HEAD, PDP_PREP, CDP_PREP];
+        let known = if cfg!(target_pointer_width = "64") {
+            [128, 120, 120, 16, 112, 80]
+        } else if cfg!(target_arch = "x86") {
+            [112, 120, 108, 8, 112, 80]
+        } else {
+            [120, 120, 112, 8, 112, 80]
+        };
+        assert_eq!(sizes, known);
+    }
 }

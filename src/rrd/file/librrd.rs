@@ -1,4 +1,5 @@
-//! The binding to librrd: create, update, fetch, and what a file says of itself.
+//! The binding to librrd: updates and information of files that are not plain, and for tests what
+//! librrd makes of all others.
 //!
 //! The only `unsafe` on the way to round-robin files. No rule of when or what to write is here.
 //!
@@ -10,44 +11,19 @@
 //! examined.
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString, c_char, c_int, c_ulong};
+use std::ffi::{CStr, c_char, c_int, c_ulong};
 use std::ptr;
 
 use nix::errno::Errno;
-use thiserror::Error;
 
+use crate::file::about::exponent;
+use crate::file::error::{FileError, Refusal};
 use crate::file::sound::{Solid, Sound};
-
-/// librrd's error text, which nearly always names the file.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-#[error("{0}")]
-pub(crate) struct RrdError(String);
-
-impl RrdError {
-    #[cfg(test)]
-    pub(crate) fn new(text: String) -> RrdError {
-        RrdError(text)
-    }
-
-    /// Whether another process was writing the file, so that the same call may work next time.
-    pub(crate) fn is_lock(&self) -> bool {
-        self.0.contains("could not lock")
-    }
-}
-
-/// A data source of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DataSource {
-    /// `sum`, `num`.
-    pub(crate) name: String,
-    /// `GAUGE`, `COUNTER` and so on.
-    pub(crate) kind: String,
-}
 
 /// Writes samples into a file: each `TIME:VALUE[:VALUE…]`, in order of time.
 ///
 /// Where one is refused, those before it are written and those after it are not.
-pub(crate) fn update(file: Solid<'_>, samples: &[&CStr]) -> Result<(), RrdError> {
+pub(crate) fn update(file: Solid<'_>, samples: &[&CStr]) -> Result<(), FileError> {
     // One sample is the common case, and needs no list of pointers on the heap.
     if let [sample] = samples {
         return update_pointers(file, &mut [sample.as_ptr()]);
@@ -56,7 +32,7 @@ pub(crate) fn update(file: Solid<'_>, samples: &[&CStr]) -> Result<(), RrdError>
     update_pointers(file, &mut pointers)
 }
 
-fn update_pointers(file: Solid<'_>, samples: &mut [*const c_char]) -> Result<(), RrdError> {
+fn update_pointers(file: Solid<'_>, samples: &mut [*const c_char]) -> Result<(), FileError> {
     let count = c_int::try_from(samples.len()).unwrap_or(c_int::MAX);
     // SAFETY: the path and every sample are NUL-terminated and live through the call; `count` is
     // at most the number of pointers; librrd copies what it keeps and writes to none of them; no
@@ -71,216 +47,18 @@ fn update_pointers(file: Solid<'_>, samples: &mut [*const c_char]) -> Result<(),
         )
     };
     if status == 0 {
-        Ok(())
-    } else {
-        Err(last_error())
+        return Ok(());
     }
-}
-
-/// Creates a file that takes samples from after `start` on, with these definitions of data
-/// sources and archives; an existing one is left alone.
-pub(crate) fn create(
-    path: &CStr,
-    step_secs: u32,
-    start: i64,
-    definitions: &[CString],
-) -> Result<(), RrdError> {
-    let mut pointers: Vec<*const c_char> = definitions.iter().map(|it| it.as_ptr()).collect();
-    let count = c_int::try_from(pointers.len()).unwrap_or(c_int::MAX);
-    let no_overwrite = 1;
-    // SAFETY: as in `update_pointers`; neither sources nor a template are null, which is allowed.
-    let status = unsafe {
-        forget_errors();
-        rrd_sys::rrd_create_r2(
-            path.as_ptr(),
-            c_ulong::from(step_secs),
-            start,
-            no_overwrite,
-            ptr::null_mut(),
-            ptr::null(),
-            count,
-            pointers.as_mut_ptr(),
-        )
-    };
-    if status == 0 {
-        Ok(())
-    } else {
-        Err(last_error())
+    let refusal = last_error();
+    // Another process was writing the file, so the same call may work next time.
+    if refusal.to_string().contains("could not lock") {
+        return Err(FileError::Locked);
     }
-}
-
-/// When the file was last updated, in seconds since the epoch.
-pub(crate) fn last_update(file: Sound<'_>) -> Result<i64, RrdError> {
-    // SAFETY: the path is NUL-terminated and lives through the call.
-    let last = unsafe {
-        forget_errors();
-        rrd_sys::rrd_last_r(file.path().as_ptr())
-    };
-    if last == -1 {
-        return Err(last_error());
-    }
-    Ok(last)
-}
-
-/// Time of an archive's first value, in seconds since the epoch.
-pub(crate) fn first(file: Sound<'_>, archive: u32) -> Result<i64, RrdError> {
-    let archive = c_int::try_from(archive).unwrap_or(c_int::MAX);
-    // SAFETY: the path is NUL-terminated and lives through the call.
-    let first = unsafe {
-        forget_errors();
-        rrd_sys::rrd_first_r(file.path().as_ptr(), archive)
-    };
-    if first == -1 {
-        return Err(last_error());
-    }
-    Ok(first)
-}
-
-/// Values of an archive, row by row.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Rows {
-    /// Before the first row by a step.
-    pub(crate) start: i64,
-    /// Of the last row.
-    pub(crate) end: i64,
-    pub(crate) step: i64,
-    /// Of the data sources.
-    pub(crate) names: Vec<String>,
-    /// Of the first row, of the second and so on.
-    pub(crate) values: Vec<f64>,
-}
-
-/// What the archive of that function has for that time that is best for rows of so many seconds; an
-/// error where that would be more rows than `limit`.
-pub(crate) fn fetch(
-    file: Sound<'_>,
-    function: &str,
-    (start, end): (i64, i64),
-    step: u32,
-    limit: u64,
-) -> Result<Rows, RrdError> {
-    let fetched = Fetched::of(file, function, (start, end), step)?;
-    let rows = fetched.rows();
-    if rows > limit {
-        return Err(RrdError(format!("{rows} rows are more than {limit}")));
-    }
-    Ok(Rows {
-        start: fetched.start,
-        end: fetched.end,
-        step: fetched.step,
-        names: fetched.names(),
-        values: fetched.values(rows),
-    })
-}
-
-/// What librrd has fetched, in its own memory until this is dropped.
-struct Fetched {
-    start: i64,
-    end: i64,
-    /// At least 1.
-    step: i64,
-    columns: usize,
-    /// So many pointers to texts, each text and the list allocated by librrd.
-    names: *mut *mut c_char,
-    /// As many values for each row, allocated by librrd.
-    data: *mut f64,
-}
-
-impl Fetched {
-    fn of(
-        file: Sound<'_>,
-        function: &str,
-        (mut from, mut to): (i64, i64),
-        step: u32,
-    ) -> Result<Fetched, RrdError> {
-        let function = CString::new(function).unwrap_or_default();
-        let (mut step, mut count) = (c_ulong::from(step), 0);
-        let mut names = ptr::null_mut();
-        let mut data = ptr::null_mut();
-        // SAFETY: path and function are NUL-terminated and live through the call, and the others are
-        // variables of the types that librrd fills in.
-        let status = unsafe {
-            forget_errors();
-            rrd_sys::rrd_fetch_r(
-                file.path().as_ptr(),
-                function.as_ptr(),
-                &raw mut from,
-                &raw mut to,
-                &raw mut step,
-                &raw mut count,
-                &raw mut names,
-                &raw mut data,
-            )
-        };
-        if status != 0 {
-            return Err(last_error());
-        }
-        Ok(Fetched {
-            start: from,
-            end: to,
-            step: i64::try_from(step).unwrap_or(i64::MAX).max(1),
-            columns: count as usize,
-            names,
-            data,
-        })
-    }
-
-    fn rows(&self) -> u64 {
-        u64::try_from((self.end - self.start) / self.step).unwrap_or(0)
-    }
-
-    fn name_pointers(&self) -> &[*mut c_char] {
-        if self.columns == 0 {
-            return &[];
-        }
-        // SAFETY: librrd has filled in so many pointers, which live until `self` is dropped.
-        unsafe { std::slice::from_raw_parts(self.names.cast_const(), self.columns) }
-    }
-
-    fn names(&self) -> Vec<String> {
-        let pointers = self.name_pointers().iter();
-        // SAFETY: each is a text that librrd has terminated with a NUL.
-        pointers.map(|name| unsafe { text_of(*name) }).collect()
-    }
-
-    /// The values of the first so many rows, of which there are no more than `self.rows()`.
-    fn values(&self, rows: u64) -> Vec<f64> {
-        let length = rows.min(self.rows()) as usize * self.columns;
-        if length == 0 {
-            return Vec::new();
-        }
-        // SAFETY: librrd has filled in a value for each column of each row from `start` to `end`.
-        unsafe { std::slice::from_raw_parts(self.data.cast_const(), length) }.to_vec()
-    }
-}
-
-impl Drop for Fetched {
-    fn drop(&mut self) {
-        // SAFETY: librrd has allocated all of these, nothing borrowed from them is left, and each is
-        // freed once, by librrd's own function.
-        unsafe {
-            for name in self.name_pointers() {
-                rrd_sys::rrd_freemem(name.cast());
-            }
-            rrd_sys::rrd_freemem(self.names.cast());
-            rrd_sys::rrd_freemem(self.data.cast());
-        }
-    }
-}
-
-/// Seconds between two values of a file.
-pub(crate) fn step(file: Sound<'_>) -> Result<i64, RrdError> {
-    let mut step = 1;
-    each_entry(file, |key, value| {
-        if let (b"step", InfoValue::Count(secs)) = (key.to_bytes(), value) {
-            step = i64::try_from(*secs).unwrap_or(i64::MAX);
-        }
-    })?;
-    Ok(step)
+    Err(refusal.into())
 }
 
 /// What the file says of itself, as rrdcached does: key, number of the type, value.
-pub(crate) fn info_lines(file: Sound<'_>) -> Result<Vec<String>, RrdError> {
+pub(crate) fn info_lines(file: Sound<'_>) -> Result<Vec<String>, Refusal> {
     let mut lines = Vec::new();
     each_entry(file, |key, value| {
         let key = key.to_string_lossy();
@@ -294,39 +72,6 @@ pub(crate) fn info_lines(file: Sound<'_>) -> Result<Vec<String>, RrdError> {
     Ok(lines)
 }
 
-/// A number as C's `%e` has it, with so many digits after the point.
-pub(crate) fn exponent(value: f64, digits: usize) -> String {
-    if !value.is_finite() {
-        // As strtod reads it.
-        return value.to_string();
-    }
-    let text = format!("{value:.digits$e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, exponent) = match exponent.strip_prefix('-') {
-        Some(digits) => ('-', digits),
-        None => ('+', exponent),
-    };
-    format!("{mantissa}e{sign}{exponent:0>2}")
-}
-
-/// The file's data sources, in order.
-pub(crate) fn data_sources(file: Sound<'_>) -> Result<Vec<DataSource>, RrdError> {
-    let mut sources = Vec::new();
-    each_entry(file, |key, value| {
-        let key = key.to_str().unwrap_or_default();
-        let name = key
-            .strip_prefix("ds[")
-            .and_then(|rest| rest.strip_suffix("].type"));
-        if let (Some(name), InfoValue::Text(kind)) = (name, value) {
-            sources.push(DataSource {
-                name: name.into(),
-                kind: kind.clone(),
-            });
-        }
-    })?;
-    Ok(sources)
-}
-
 /// What an entry of a file's information holds.
 enum InfoValue {
     Number(f64),
@@ -336,7 +81,7 @@ enum InfoValue {
 }
 
 /// Goes through what a file says of itself.
-fn each_entry(file: Sound<'_>, mut take: impl FnMut(&CStr, &InfoValue)) -> Result<(), RrdError> {
+fn each_entry(file: Sound<'_>, mut take: impl FnMut(&CStr, &InfoValue)) -> Result<(), Refusal> {
     // SAFETY: the path is NUL-terminated and lives through the call.
     let info = unsafe {
         forget_errors();
@@ -381,19 +126,19 @@ fn forget_errors() {
     unsafe { rrd_sys::rrd_clear_error() };
 }
 
-fn last_error() -> RrdError {
+fn last_error() -> Refusal {
     let reason = Errno::last();
     // SAFETY: librrd returns its thread's own buffer, always terminated; it is copied before
     // another call can change it.
     let text = unsafe { text_of(rrd_sys::rrd_get_error()) };
     // librrd gives none where a write fails; errno has the reason then.
     if text.is_empty() {
-        return RrdError(match reason {
-            reason if reason == Errno::from_raw(0) => "librrd gives no reason".into(),
-            reason => reason.desc().into(),
+        return Refusal::new(match reason {
+            reason if reason == Errno::from_raw(0) => "librrd gives no reason",
+            reason => reason.desc(),
         });
     }
-    RrdError(text)
+    Refusal::new(text)
 }
 
 /// A copy of librrd's text; empty for none.
@@ -408,4 +153,202 @@ unsafe fn text_of(text: *const c_char) -> String {
     unsafe { CStr::from_ptr(text) }
         .to_string_lossy()
         .into_owned()
+}
+
+/// What librrd does with files that are plain, for tests that hold ours against it.
+#[cfg(test)]
+pub(crate) mod reference {
+    use std::ffi::CString;
+
+    use super::*;
+    use crate::file::fetch::Rows;
+
+    /// A time, which is a long to librrd.
+    fn wide<T: TryInto<i64>>(time: T) -> i64 {
+        time.try_into().unwrap_or(i64::MAX)
+    }
+
+    fn narrow<T: TryFrom<i64>>(time: i64) -> Option<T> {
+        T::try_from(time).ok()
+    }
+
+    /// Creates a file that takes samples from after `start` on, with these definitions of data
+    /// sources and archives; an existing one is left alone.
+    pub(crate) fn create(
+        path: &CStr,
+        step_secs: u32,
+        start: u32,
+        definitions: &[CString],
+    ) -> Result<(), Refusal> {
+        let mut pointers: Vec<*const c_char> = definitions.iter().map(|it| it.as_ptr()).collect();
+        let count = c_int::try_from(pointers.len()).unwrap_or(c_int::MAX);
+        let no_overwrite = 1;
+        // SAFETY: as in `update_pointers`; neither sources nor a template are null, which is allowed.
+        let status = unsafe {
+            forget_errors();
+            rrd_sys::rrd_create_r2(
+                path.as_ptr(),
+                c_ulong::from(step_secs),
+                narrow(start.into()).expect("a time of today"),
+                no_overwrite,
+                ptr::null_mut(),
+                ptr::null(),
+                count,
+                pointers.as_mut_ptr(),
+            )
+        };
+        if status == 0 {
+            Ok(())
+        } else {
+            Err(last_error())
+        }
+    }
+
+    /// When the file was last updated, in seconds since the epoch.
+    pub(crate) fn last_update(file: Sound<'_>) -> Result<i64, Refusal> {
+        // SAFETY: the path is NUL-terminated and lives through the call.
+        let last = unsafe {
+            forget_errors();
+            rrd_sys::rrd_last_r(file.path().as_ptr())
+        };
+        if last == -1 {
+            return Err(last_error());
+        }
+        Ok(wide(last))
+    }
+
+    /// Time of an archive's first value, in seconds since the epoch.
+    pub(crate) fn first(file: Sound<'_>, archive: u32) -> Result<i64, Refusal> {
+        let archive = c_int::try_from(archive).unwrap_or(c_int::MAX);
+        // SAFETY: the path is NUL-terminated and lives through the call.
+        let first = unsafe {
+            forget_errors();
+            rrd_sys::rrd_first_r(file.path().as_ptr(), archive)
+        };
+        if first == -1 {
+            return Err(last_error());
+        }
+        Ok(wide(first))
+    }
+
+    /// What the archive of that function has for that time that is best for rows of so many seconds; an
+    /// error where that would be more rows than `limit`.
+    pub(crate) fn fetch(
+        file: Sound<'_>,
+        function: &str,
+        (start, end): (i64, i64),
+        step: u32,
+        limit: u64,
+    ) -> Result<Rows, Refusal> {
+        let fetched = Fetched::of(file, function, (start, end), step)?;
+        let rows = fetched.rows();
+        if rows > limit {
+            return Err(Refusal::new(format!("{rows} rows are more than {limit}")));
+        }
+        Ok(Rows {
+            start: fetched.start as u64,
+            end: fetched.end as u64,
+            step: fetched.step as u64,
+            names: fetched.names(),
+            values: fetched.values(rows),
+        })
+    }
+
+    /// What librrd has fetched, in its own memory until this is dropped.
+    struct Fetched {
+        start: i64,
+        end: i64,
+        /// At least 1.
+        step: i64,
+        columns: usize,
+        /// So many pointers to texts, each text and the list allocated by librrd.
+        names: *mut *mut c_char,
+        /// As many values for each row, allocated by librrd.
+        data: *mut f64,
+    }
+
+    impl Fetched {
+        fn of(
+            file: Sound<'_>,
+            function: &str,
+            (from, to): (i64, i64),
+            step: u32,
+        ) -> Result<Fetched, Refusal> {
+            let (Some(mut from), Some(mut to)) = (narrow(from), narrow(to)) else {
+                return Err(Refusal::new("no such time"));
+            };
+            let function = CString::new(function).unwrap_or_default();
+            let (mut step, mut count) = (c_ulong::from(step), 0);
+            let mut names = ptr::null_mut();
+            let mut data = ptr::null_mut();
+            // SAFETY: path and function are NUL-terminated and live through the call, and the others are
+            // variables of the types that librrd fills in.
+            let status = unsafe {
+                forget_errors();
+                rrd_sys::rrd_fetch_r(
+                    file.path().as_ptr(),
+                    function.as_ptr(),
+                    &raw mut from,
+                    &raw mut to,
+                    &raw mut step,
+                    &raw mut count,
+                    &raw mut names,
+                    &raw mut data,
+                )
+            };
+            if status != 0 {
+                return Err(last_error());
+            }
+            Ok(Fetched {
+                start: wide(from),
+                end: wide(to),
+                step: wide(step).max(1),
+                columns: count as usize,
+                names,
+                data,
+            })
+        }
+
+        fn rows(&self) -> u64 {
+            u64::try_from((self.end - self.start) / self.step).unwrap_or(0)
+        }
+
+        fn name_pointers(&self) -> &[*mut c_char] {
+            if self.columns == 0 {
+                return &[];
+            }
+            // SAFETY: librrd has filled in so many pointers, which live until `self` is dropped.
+            unsafe { std::slice::from_raw_parts(self.names.cast_const(), self.columns) }
+        }
+
+        fn names(&self) -> Vec<String> {
+            let pointers = self.name_pointers().iter();
+            // SAFETY: each is a text that librrd has terminated with a NUL.
+            pointers.map(|name| unsafe { text_of(*name) }).collect()
+        }
+
+        /// The values of the first so many rows, of which there are no more than `self.rows()`.
+        fn values(&self, rows: u64) -> Vec<f64> {
+            let length = rows.min(self.rows()) as usize * self.columns;
+            if length == 0 {
+                return Vec::new();
+            }
+            // SAFETY: librrd has filled in a value for each column of each row from `start` to `end`.
+            unsafe { std::slice::from_raw_parts(self.data.cast_const(), length) }.to_vec()
+        }
+    }
+
+    impl Drop for Fetched {
+        fn drop(&mut self) {
+            // SAFETY: librrd has allocated all of these, nothing borrowed from them is left, and each is
+            // freed once, by librrd's own function.
+            unsafe {
+                for name in self.name_pointers() {
+                    rrd_sys::rrd_freemem(name.cast());
+                }
+                rrd_sys::rrd_freemem(self.names.cast());
+                rrd_sys::rrd_freemem(self.data.cast());
+            }
+        }
+    }
 }

@@ -26,6 +26,8 @@ pub(crate) enum Access {
     Read,
     /// To be written, or to find out whether it could be.
     Write,
+    /// To be read and written.
+    Update,
 }
 
 /// Why a file was not opened.
@@ -45,7 +47,7 @@ pub(crate) enum OpenError {
 /// Opens a regular file; also through a link, as librrd does, if that is root's or the user's that this
 /// runs as.
 pub(crate) fn open(path: &Path, access: Access) -> Result<(File, Metadata), OpenError> {
-    let options = |flags| options(access == Access::Read, access == Access::Write, flags);
+    let options = |flags| options(access != Access::Write, access != Access::Read, flags);
     let opened = options(libc::O_NOFOLLOW).open(path);
     let opened = match opened {
         Err(error) if error.raw_os_error() == Some(Errno::ELOOP as i32) && is_own_link(path) => {
@@ -87,8 +89,6 @@ pub(crate) struct Place<'a> {
     pub(crate) folder: BorrowedFd<'a>,
     /// From there.
     pub(crate) below: &'a CStr,
-    /// All of it.
-    pub(crate) path: &'a CStr,
 }
 
 /// Opens a folder for the places below it.
@@ -158,7 +158,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Access; 2] = [Access::Read, Access::Write];
+    const ALL: [Access; 3] = [Access::Read, Access::Write, Access::Update];
 
     fn refused(path: &Path, access: Access) -> String {
         open(path, access).unwrap_err().to_string()

@@ -4,15 +4,15 @@ use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::file::about::Header;
+use crate::file::as_path;
 use crate::file::error::FileError;
-use crate::file::layout::{self, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS, STAT_HEAD, Shape};
+use crate::file::layout::{self, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS};
 use crate::file::open::{Access, OpenError, open};
 use crate::file::samples::Kind;
 use crate::file::sound::{self, Unsound};
-use crate::file::{as_path, librrd};
 
 /// Archives of a file that are read; gmetad's own files have few.
 const ARCHIVES: usize = 64;
@@ -24,18 +24,18 @@ pub(crate) fn exists(path: &CStr) -> bool {
 
 /// When the file was last updated, in seconds since the epoch.
 pub(crate) fn last_update(path: &CStr) -> Result<i64, FileError> {
-    Ok(librrd::last_update(sound::examine(path)?)?)
+    Ok(Header::read(path)?.last_update())
 }
 
 /// What the file's first data source stores of a value, where that can be told.
 pub(crate) fn source_kind(path: &CStr) -> Option<Kind> {
-    let sources = librrd::data_sources(sound::examine(path).ok()?).ok()?;
-    Kind::named(&sources.first()?.kind)
+    let header = Header::read(path).ok()?;
+    Kind::named(header.kinds().next()?)
 }
 
 /// What is wrong with the file itself, if anything is.
 pub(crate) fn damage(path: &CStr) -> Option<Unsound> {
-    let unsound = sound::examine(path).err()?;
+    let unsound = sound::header_of(path).err()?;
     (!matches!(unsound, Unsound::System { .. })).then_some(unsound)
 }
 
@@ -64,21 +64,12 @@ pub(crate) struct Rra {
 /// A file's archives, each with the share of its steps that may be unknown. Its header alone is
 /// read, and librrd is not asked; `None` where that tells nothing, as of a damaged file.
 pub(crate) fn rras(file: &Path) -> Option<Vec<(Rra, f64)>> {
-    if !layout::IS_OURS {
-        return None;
-    }
     let path = CString::new(file.as_os_str().as_bytes()).ok()?;
-    sound::examine(&path).ok()?;
-    let (file, _) = open(file, Access::Read).ok()?;
-    let mut head = [0; STAT_HEAD];
-    file.read_exact_at(&mut head, 0).ok()?;
-    let shape = Shape::of(&head).ok()?;
+    let (shape, header) = sound::header_of(&path).ok()?;
     if shape.archives > ARCHIVES {
         return None;
     }
-    let mut defs = vec![0; shape.archives * RRA_DEF];
-    file.read_exact_at(&mut defs, shape.rra_def(0) as u64)
-        .ok()?;
+    let defs = &header[shape.rra_def(0)..shape.rra_def(shape.archives)];
     let rras = defs.chunks_exact(RRA_DEF).map(|def| {
         let function = String::from_utf8_lossy(layout::text(&def[..layout::NAME]));
         let is_name = function.bytes().all(|byte| byte.is_ascii_uppercase());

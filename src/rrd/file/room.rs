@@ -1,37 +1,7 @@
-//! Disk space: whether a folder takes another file, and whether a file has holes.
+//! Disk space: whether a file has holes, and blocks for them.
 
-use std::ffi::CString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::path::Path;
-
-/// Bytes of a file's header, roughly.
-const HEADER: u64 = 4096;
-
-/// Approximate size of a new file with these definitions of data sources and archives.
-pub(crate) fn needed(definitions: &[CString]) -> u64 {
-    let texts = || definitions.iter().filter_map(|it| it.to_str().ok());
-    let sources = texts().filter(|it| it.starts_with("DS:")).count() as u64;
-    let rows = texts()
-        .filter(|it| it.starts_with("RRA:"))
-        .filter_map(|it| it.rsplit(':').next()?.parse::<u64>().ok());
-    let rows = rows.fold(0_u64, u64::saturating_add);
-    rows.saturating_mul(8 * sources).saturating_add(HEADER)
-}
-
-/// Why a folder takes no new file of that size, if it does not. Found out by creating one.
-pub(crate) fn refusal(folder: &Path, bytes: u64) -> Option<io::Error> {
-    let path = folder.join(format!(".room-{}", std::process::id()));
-    let mut options = OpenOptions::new();
-    let tried = options
-        .write(true)
-        .create_new(true)
-        .open(&path)
-        .and_then(|file| take(&file, bytes));
-    // What was not made cannot be removed either.
-    let _ = fs::remove_file(&path);
-    tried.err()
-}
 
 /// Allocates blocks for the first bytes of a file, which keep their content.
 #[cfg(target_os = "linux")]
@@ -65,27 +35,9 @@ pub(crate) fn has_holes(_: &File, _: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, OpenOptions};
+
     use super::*;
-
-    #[test]
-    fn what_a_file_needs_follows_from_its_definitions() {
-        let definitions = [
-            "DS:sum:GAUGE:80:U:U",
-            "DS:num:GAUGE:80:U:U",
-            "RRA:AVERAGE:0.5:1:100",
-        ];
-        let definitions = definitions.map(|it| CString::new(it).unwrap());
-        assert_eq!(needed(&definitions), 1600 + HEADER);
-    }
-
-    #[test]
-    fn a_folder_that_is_not_there_takes_nothing_and_one_that_is_keeps_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(refusal(folder.path(), 5000).is_none());
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-        let missing = refusal(&folder.path().join("no"), 5000).unwrap();
-        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
-    }
 
     #[cfg(target_os = "linux")]
     #[test]

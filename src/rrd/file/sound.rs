@@ -9,23 +9,23 @@
 //! librrd takes it too late, and only programs that use librrd respect it.
 
 use std::ffi::CStr;
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
 use thiserror::Error;
 
+use crate::file::as_path;
 use crate::file::layout::{
-    CDP_PREP, DS_DEF, DS_TYPE, Flaw, IS_OURS, LAST_DS, NAME, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS,
+    CDP_PREP, DS_DEF, DS_TYPE, Flaw, LAST_DS, NAME, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS, SPAN,
     STAT_HEAD, Shape, float, text, whole,
 };
 use crate::file::open::{Access, OpenError, open};
-use crate::file::{as_path, room};
+#[cfg(feature = "librrd")]
+use crate::file::room;
 
 /// Enough for the header of nearly every file.
 const FRONT: usize = 4096;
-
-/// Limit of an archive's seconds in all, which librrd computes as signed longs.
-const SPAN: u64 = 1 << 62;
 
 /// Limit of the time of the last update, some 35,000 years off.
 const LATEST: u64 = 1 << 40;
@@ -40,6 +40,7 @@ const DEPENDENT: usize = 3;
 const WINDOW_LEN: usize = 4;
 
 /// The path of a file that librrd may read.
+#[cfg(feature = "librrd")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sound<'a> {
     path: &'a CStr,
@@ -49,9 +50,11 @@ pub(crate) struct Sound<'a> {
 
 /// The path of a file that librrd may write as well. librrd writes through a mapping, where a full
 /// disk is a signal that ends the process, so every byte has its block already.
+#[cfg(feature = "librrd")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Solid<'a>(&'a CStr);
 
+#[cfg(feature = "librrd")]
 impl<'a> Sound<'a> {
     pub(crate) fn path(self) -> &'a CStr {
         self.path
@@ -70,6 +73,7 @@ impl<'a> Sound<'a> {
     }
 }
 
+#[cfg(feature = "librrd")]
 impl<'a> Solid<'a> {
     pub(crate) fn path(self) -> &'a CStr {
         self.0
@@ -113,23 +117,35 @@ impl From<Flaw> for Unsound {
 }
 
 /// Reads a file's header and checks everything in it that librrd trusts.
+#[cfg(feature = "librrd")]
 pub(crate) fn examine(path: &CStr) -> Result<Sound<'_>, Unsound> {
-    let system = |what| move |cause| Unsound::System { what, cause };
     let (file, about) = open(as_path(path), Access::Read)?;
-    let sound = Sound {
+    with_header(&file, about.len(), |_, _| ())?;
+    Ok(Sound {
         path,
         to_fill: room::has_holes(&file, about.len()).then_some(about.len()),
-    };
-    if !IS_OURS {
-        // The layout is another, and librrd's own checks have to do.
-        return Ok(sound);
-    }
+    })
+}
+
+/// A file's header, checked in the same way.
+pub(crate) fn header_of(path: &CStr) -> Result<(Shape, Vec<u8>), Unsound> {
+    let (file, about) = open(as_path(path), Access::Read)?;
+    with_header(&file, about.len(), |shape, header| (shape, header.to_vec()))
+}
+
+/// What is made of the header of a file of that length, once it is found to be sound.
+fn with_header<T>(
+    file: &File,
+    len: u64,
+    take: impl FnOnce(Shape, &[u8]) -> T,
+) -> Result<T, Unsound> {
+    let system = |what| move |cause| Unsound::System { what, cause };
     let mut front = [0; FRONT];
     let read = file
         .read_at(&mut front, 0)
         .map_err(system("it cannot be read"))?;
     let cut = |needs: usize| Unsound::Cut {
-        has: about.len(),
+        has: len,
         needs: needs as u64,
     };
     if read < STAT_HEAD {
@@ -137,18 +153,20 @@ pub(crate) fn examine(path: &CStr) -> Result<Sound<'_>, Unsound> {
     }
     let shape = Shape::of(&front[..read])?;
     let header = shape.header_len();
-    if header as u64 > about.len() {
+    if header as u64 > len {
         return Err(cut(header));
     }
-    if header <= read {
-        check(&front[..header], shape, about.len())?;
+    let mut longer = Vec::new();
+    let header = if header <= read {
+        &front[..header]
     } else {
-        let mut longer = vec![0; header];
+        longer.resize(header, 0);
         file.read_exact_at(&mut longer, 0)
             .map_err(system("it cannot be read"))?;
-        check(&longer, shape, about.len())?;
-    }
-    Ok(sound)
+        &longer
+    };
+    check(header, shape, len)?;
+    Ok(take(shape, header))
 }
 
 fn flaw<T>(at: usize, what: &'static str) -> Result<T, Flaw> {
@@ -384,7 +402,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::file::librrd;
+    use crate::file::testing;
 
     fn c(text: impl Into<Vec<u8>>) -> CString {
         CString::new(text).unwrap()
@@ -393,8 +411,7 @@ mod tests {
     fn create(folder: &Path, definitions: &[&str]) -> CString {
         let path = c(folder.join("f").as_os_str().as_bytes());
         let _ = std::fs::remove_file(folder.join("f"));
-        let definitions: Vec<CString> = definitions.iter().map(|it| c(*it)).collect();
-        librrd::create(&path, 10, 1_700_000_000, &definitions).unwrap();
+        testing::create(&path, 10, 1_700_000_000, definitions).unwrap();
         path
     }
 
@@ -405,7 +422,7 @@ mod tests {
         let mut damaged = whole.clone();
         damaged[at..at + bytes.len()].copy_from_slice(bytes);
         std::fs::write(name, damaged).unwrap();
-        let said = examine(path).map_or_else(|unsound| unsound.to_string(), |_| "sound".into());
+        let said = header_of(path).map_or_else(|unsound| unsound.to_string(), |_| "sound".into());
         std::fs::write(name, whole).unwrap();
         said
     }
@@ -421,7 +438,7 @@ mod tests {
                 "RRA:MAX:0.5:4:12",
             ],
         );
-        assert!(examine(&path).is_ok());
+        assert!(header_of(&path).is_ok());
         let long = (1_u64 << 62).to_ne_bytes();
         for (at, bytes, what) in [
             (0, &b"RDR"[..], "not a round-robin file"),
@@ -453,6 +470,7 @@ mod tests {
         );
     }
 
+    #[cfg(feature = "librrd")]
     #[test]
     fn archives_that_refer_to_others_refer_to_such_as_there_are() {
         let folder = tempfile::tempdir().unwrap();
@@ -464,7 +482,7 @@ mod tests {
                 "RRA:HWPREDICT:30:0.1:0.0035:6",
             ],
         );
-        assert!(examine(&path).is_ok());
+        assert!(header_of(&path).is_ok());
         let def = |archive: usize| STAT_HEAD + DS_DEF + archive * RRA_DEF;
         for (at, bytes) in [
             (def(1) + par(DEPENDENT), [9_u64]),
@@ -484,7 +502,7 @@ mod tests {
                 "RRA:SEASONAL:6:0.1:1:smoothing-window=0.4",
             ],
         );
-        assert!(examine(&path).is_ok());
+        assert!(header_of(&path).is_ok());
         let window = [f64::NAN, -0.1, 1.5].map(f64::to_ne_bytes);
         for bytes in window {
             let said = said(&path, def(1) + par(SMOOTHING_WINDOW), &bytes);
@@ -521,10 +539,10 @@ mod tests {
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
         for path in [folder.path(), &pipe] {
             let path = c(path.as_os_str().as_bytes());
-            assert!(matches!(examine(&path), Err(Unsound::NotRegular(_))));
+            assert!(matches!(header_of(&path), Err(Unsound::NotRegular(_))));
         }
         let missing = c(folder.path().join("missing").as_os_str().as_bytes());
-        let said = examine(&missing).unwrap_err().to_string();
+        let said = header_of(&missing).unwrap_err().to_string();
         assert!(
             said.starts_with("it cannot be opened: No such file"),
             "{said}"

@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 use super::protocol::{RrdcachedAnswer, RrdcachedCommands, RrdcachedOutcome};
 use super::target::{Roots, Target};
 use crate::cache::{Held, WriteCache};
-use crate::file::librrd::{self, Rows, RrdError};
+use crate::file::about::{Header, exponent};
+use crate::file::fetch::{self, Rows};
 use crate::file::samples::Kind;
-use crate::file::sound::Sound;
 use crate::file::{FileSpec, exists};
 use crate::paths::PathBuffer;
 use crate::writer::Writer;
@@ -19,7 +19,7 @@ use gmetad_core::model::{MOST_AHEAD_SECS, Now, StoreTime};
 /// Most rows in an answer. C gmetad's largest archive has half as many.
 const ROWS: u64 = 100_000;
 
-/// Most rows that librrd may have to look through for an answer.
+/// Most steps of a file between the two times.
 const ROWS_LOOKED_AT: i64 = 10_000_000;
 
 /// Default start of a FETCH, before its end.
@@ -73,7 +73,7 @@ impl FileCommands<'_> {
         let waiting = self.cache.newest(&target.folder, &target.name);
         match waiting {
             Some(time) => Ok(time.into()),
-            None => librrd::last_update(sound(target)?).map_err(|error| rrd_error(&error)),
+            None => Ok(header(target)?.last_update()),
         }
     }
 
@@ -178,15 +178,19 @@ impl RrdcachedCommands for FileCommands<'_> {
 
     fn info(&mut self, path: &str) -> RrdcachedOutcome {
         let target = self.fresh(path)?;
+        let lines = match header(&target)?.info_lines(target.path()) {
+            Some(lines) => lines,
+            None => lines_of_others(&target)?,
+        };
         Ok(RrdcachedAnswer {
             words: format!("Info for {} follows", target.text()),
-            lines: librrd::info_lines(sound(&target)?).map_err(|error| rrd_error(&error))?,
+            lines,
         })
     }
 
     fn first(&mut self, path: &str, archive: u32) -> RrdcachedOutcome {
         let target = self.fresh(path)?;
-        let first = librrd::first(sound(&target)?, archive).map_err(|error| rrd_error(&error))?;
+        let first = header(&target)?.first(archive).map_err(rrd_error)?;
         Ok(RrdcachedAnswer::of(first.to_string()))
     }
 
@@ -203,10 +207,11 @@ impl RrdcachedCommands for FileCommands<'_> {
         }
         let span = Span::parse(more, self.now)?;
         let target = self.fresh(path)?;
-        let file = target.sound().map_err(failed)?;
-        let step = librrd::step(file).map_err(|error| rrd_error(&error))?;
-        span.check(step)?;
-        let rows = librrd::fetch(file, function, (span.start, span.end), 1, ROWS)
+        let header = target.header().map_err(failed)?;
+        span.check(header.step())?;
+        // They are from 0 on, as was just found.
+        let times = (span.start.unsigned_abs(), span.end.unsigned_abs());
+        let rows = fetch::rows(target.path(), function, times, 1, ROWS)
             .map_err(|error| failed(error.to_string()))?;
         let columns = columns(&rows.names, more.get(2..).unwrap_or_default(), &target)?;
         Ok(RrdcachedAnswer {
@@ -238,7 +243,7 @@ impl Span {
         Ok(Span { start, end })
     }
 
-    /// Whether librrd may be given them, for a file with that step.
+    /// Whether they can be answered, for a file with that step.
     fn check(&self, step: i64) -> Result<(), String> {
         let Span { start, end } = *self;
         if start < 0 || start >= end {
@@ -283,25 +288,36 @@ fn fetched_lines(rows: &Rows, columns: &[usize]) -> Vec<String> {
         format!("DSName: {}", names.join(" ")),
     ];
     let width = rows.names.len().max(1);
-    for (values, number) in rows.values.chunks_exact(width).zip(1_i64..) {
+    for (values, number) in rows.values.chunks_exact(width).zip(1_u64..) {
         let mut line = format!("{}:", rows.start + number * rows.step);
         for at in columns {
             line.push(' ');
             // In lower case, unlike INFO: rrdcached prints these with printf.
-            line += &librrd::exponent(values[*at], 17).to_ascii_lowercase();
+            line += &exponent(values[*at], 17).to_ascii_lowercase();
         }
         lines.push(line);
     }
     lines
 }
 
-fn sound(target: &Target) -> Result<Sound<'_>, String> {
-    target
-        .sound()
-        .map_err(|reason| format!("RRD Error: {reason}"))
+fn header(target: &Target) -> Result<Header, String> {
+    target.header().map_err(rrd_error)
 }
 
-fn rrd_error(error: &RrdError) -> String {
+/// What librrd says of a file that has forecasts, or data sources that are computed.
+#[cfg(feature = "librrd")]
+fn lines_of_others(target: &Target) -> Result<Vec<String>, String> {
+    let file = crate::file::sound::examine(target.path()).map_err(rrd_error)?;
+    crate::file::librrd::info_lines(file).map_err(rrd_error)
+}
+
+#[cfg(not(feature = "librrd"))]
+fn lines_of_others(target: &Target) -> Result<Vec<String>, String> {
+    let path = target.text();
+    Err(rrd_error(format!("{path}: {}", crate::file::NEEDS_LIBRRD)))
+}
+
+fn rrd_error(error: impl std::fmt::Display) -> String {
     format!("RRD Error: {error}")
 }
 

@@ -9,7 +9,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::file::sound::{self, Sound, Unsound};
+use crate::file::about::Header;
+use crate::file::sound::Unsound;
 use crate::paths::{PathBuffer, is_inside};
 
 /// The root's two names.
@@ -117,10 +118,10 @@ impl Target {
         format!("No such file: {}", self.text())
     }
 
-    /// The file, if librrd may be given it. Otherwise the reason, in librrd's words where the file
-    /// cannot be opened.
-    pub(super) fn sound(&self) -> Result<Sound<'_>, String> {
-        sound::examine(&self.path).map_err(|unsound| match unsound {
+    /// What the file says of itself, if it is sound. Otherwise the reason, in librrd's words where the
+    /// file cannot be opened.
+    pub(super) fn header(&self) -> Result<Header, String> {
+        Header::read(&self.path).map_err(|unsound| match unsound {
             Unsound::System { cause, .. } => {
                 let reason = cause.raw_os_error().map(nix::errno::Errno::from_raw);
                 let reason = reason.map_or("it cannot be read", nix::errno::Errno::desc);

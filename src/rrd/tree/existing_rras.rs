@@ -116,17 +116,16 @@ fn made(entry: &DirEntry) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::librrd;
+    use crate::file::testing;
     use std::ffi::{CString, OsStr};
     use std::os::unix::ffi::OsStrExt;
 
     /// Makes a file with these archives, in place of one that is there.
     fn create(file: &Path, archives: &[&str]) {
         let c_string = |text: &OsStr| CString::new(text.as_bytes()).unwrap();
-        let mut definitions = vec![c_string("DS:sum:GAUGE:120:U:U".as_ref())];
-        definitions.extend(archives.iter().map(|rra| c_string(rra.as_ref())));
+        let definitions = [&["DS:sum:GAUGE:120:U:U"], archives].concat();
         let _ = fs::remove_file(file);
-        librrd::create(&c_string(file.as_os_str()), 15, 1_700_000_000, &definitions).unwrap();
+        testing::create(&c_string(file.as_os_str()), 15, 1_700_000_000, &definitions).unwrap();
     }
 
     #[test]

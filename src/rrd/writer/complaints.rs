@@ -192,7 +192,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    use crate::file::librrd::RrdError;
+    use crate::file::error::Refusal;
     use crate::file::sound::Unsound;
 
     fn full() -> Failure {
@@ -241,7 +241,7 @@ mod tests {
         for number in 0..3 {
             let name = path(number);
             let text = format!("mmaping file '{}': it failed", name.to_string_lossy());
-            complaints.failed(&name, &Failure::from(RrdError::new(text)), true);
+            complaints.failed(&name, &Failure::from(Refusal::new(text)), true);
         }
         assert_eq!(complaints.hits.len(), 1);
     }

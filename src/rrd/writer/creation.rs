@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::file::{FileError, FileMaker, FileSpec, MakeError, as_path};
+use crate::file::{FileMaker, FileSpec, MakeError, as_path};
 use crate::writer::failure::Failure;
 use gmetad_config::Config;
 
@@ -67,11 +67,7 @@ impl Creation {
             .make(path, spec, first)
             .map_err(|error| match error {
                 MakeError::Folder(cause) => self.refused(folder, cause),
-                MakeError::Librrd(error) => Failure::NotCreated(error),
-                MakeError::Permissions(cause) => Failure::File(FileError::System {
-                    what: "its permissions cannot be set",
-                    cause,
-                }),
+                MakeError::Archives(error) => Failure::NotCreated(error),
             })
     }
 

@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::unistd::{User, geteuid};
 
 use crate::file::FileError;
-use crate::file::librrd::RrdError;
+use crate::file::error::Refusal;
 use crate::writer::limits::Limit;
 
 /// Why samples were not written.
@@ -23,8 +23,8 @@ pub(crate) enum Failure {
     Limited(Limit),
     /// The file is there, and does not take the samples.
     File(FileError),
-    /// The file is not there, and librrd could not create it.
-    NotCreated(RrdError),
+    /// The file is not there, and cannot be created with the archives that are configured.
+    NotCreated(Refusal),
     /// A link on the way to the file is another user's.
     Link { link: PathBuf, owner: u32 },
     /// A folder takes no files.

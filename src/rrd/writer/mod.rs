@@ -125,7 +125,7 @@ impl Writer {
     }
 
     /// Creates a file that is then removed, to find out whether the folder takes files, and whether
-    /// librrd takes the archives' definitions: what it says of them, if not.
+    /// the archives' definitions are right: what is wrong with them, if not.
     pub(crate) fn probe(&mut self, path: &CStr) -> Result<Result<(), Failure>, String> {
         let spec = FileSpec {
             step_secs: 15,
@@ -423,7 +423,7 @@ fn clamped(time: i64) -> u32 {
 
 /// Why the file takes nothing at all now, if it does not; else what went wrong before.
 fn hindrance(path: &CStr, error: FileError) -> FileError {
-    if !matches!(error, FileError::Librrd(_)) || error.is_lock() {
+    if !matches!(error, FileError::Refused(_)) {
         return error;
     }
     why_not_writable(path).unwrap_or(error)
@@ -441,8 +441,8 @@ mod tests {
 
     use super::creation::CREATE_WITHIN;
     use super::*;
+    use crate::file::testing;
     use crate::file::update::{LOCK_PAUSE, LOCK_TRIES};
-    use crate::file::{c_string, librrd};
     use gmetad_core::status::RrdStatus;
 
     const T0: u32 = 1_700_000_000;
@@ -514,8 +514,8 @@ mod tests {
         let mut rig = Rig::new();
         let path = rig.path.clone();
         fs::create_dir_all(as_path(&path).parent().unwrap()).unwrap();
-        let definitions = ["DS:sum:COUNTER:80:U:U", "RRA:AVERAGE:0.5:1:100"].map(c_string);
-        librrd::create(&path, 10, i64::from(T0) - 1, &definitions).unwrap();
+        let definitions = ["DS:sum:COUNTER:80:U:U", "RRA:AVERAGE:0.5:1:100"];
+        testing::create(&path, 10, T0 - 1, &definitions).unwrap();
         let status = rig.write(&[(0, "1"), (10, "-2"), (20, "3.7"), (30, "4")]);
         assert_eq!((status.written, status.failed, status.broken), (3, 1, 0));
         assert_eq!(rig.last(), 30);
