@@ -63,6 +63,13 @@ test: ## install what the tests need, build, run them all
 	@contrib/deps.sh build test
 	@CARGO='$(CARGO)' contrib/test.sh
 
+static: ## build one file that needs nothing else, against musl: target/static/gmetad
+	@CARGO='$(CARGO)' contrib/static.sh
+
+static-test: ## try that in an empty root: it polls, stores, shows and sends on (as root)
+	@test -x $(TARGET)/static/gmetad || $(MAKE) static
+	@contrib/static-test.sh $(TARGET)/static/gmetad
+
 features: ## lint and test it without each part that can be left out (a feature of Cargo.toml), and without all
 	@contrib/deps.sh build test
 	@CARGO='$(CARGO)' contrib/features.sh test
