@@ -81,10 +81,9 @@ pub trait Plugin: Send {
     /// Called once, after the last update.
     fn stop(&mut self) {}
 
-    /// The rows of an export, each with its name and counters: the plugin's own id, or that and more
-    /// words for what is shown beside it. Called once, before `configure`.
-    fn exports(&self) -> Vec<(Arc<str>, Arc<ExportCounters>)> {
-        Vec::new()
+    /// The name and counters of an export. Called once, before `configure`.
+    fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
+        None
     }
 }
 

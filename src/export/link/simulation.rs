@@ -3,7 +3,7 @@
 //! A failure prints its seed: `GMETAD_SIMULATION_SEED=… cargo test -p gmetad-export simulation` repeats that one.
 
 #[path = "../../../tests/support/seeds.rs"]
-pub(crate) mod seeds;
+pub(super) mod seeds;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

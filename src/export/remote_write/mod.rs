@@ -16,19 +16,17 @@ use gmetad_core::model::{Cluster, Host, MetricDef, Node, Summary, parse_number};
 use gmetad_core::plugin::{PluginError, RootUpdate, Update};
 
 mod encode;
-pub mod exercise;
 mod influx;
 mod labels;
 mod protocol;
 mod series;
 mod settings;
-mod simulation;
 #[cfg(test)]
 mod tests;
 mod url;
 
 use labels::{Labels, Name, Subject};
-use protocol::{Http, LONGEST_ANSWER_BYTES};
+use protocol::Http;
 use series::{Group, Moment, Sink};
 use settings::Settings;
 
@@ -95,10 +93,7 @@ impl Export for RemoteWrite {
                 batch_values: settings.batch_samples,
                 limit_bytes: settings.backlog_bytes,
                 spool: settings.spool.clone(),
-                // Each of several has a name, so that it is shown by itself.
-                name: (name.or(Some(&settings.url.authority)))
-                    .filter(|_| name.is_some() || self.stores.len() > 1)
-                    .map(|name| format!("{} {name}", Self::ID)),
+                name: name.map(|name| format!("{} {name}", Self::ID)),
                 ..Server::new("remote_write: url", endpoint, dialect)
             }
         };
