@@ -137,7 +137,7 @@ fn main() {
     let config = loaded.expect("sound").config;
     let export = EXPORTS.iter().find(|it| it.id() == "remote_write");
     let mut plugin = (export.expect("it is there").plugin(&config)).expect("configured");
-    let (_, counters) = plugin.export().expect("an export");
+    let (_, counters) = plugin.exports().remove(0);
     plugin.configure(&[]).expect("sound");
     plugin.start().expect("a thread");
 

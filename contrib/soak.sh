@@ -17,6 +17,7 @@ simulations=(
     'cache and journal|-p gmetad-rrd --lib cache::simulation::nothing'
     'rrdcached socket|-p gmetad-rrd --lib rrdcached::simulation::whatever'
     'exports|-p gmetad-export --lib link::simulation::whatever'
+    'stores of remote write|-p gmetad-export --lib remote_write::simulation::whatever'
     'backlogs on disk|-p gmetad-export --lib spool::simulation::whatever'
     'queue to plugins|--lib queue::tests::simulation'
 )

@@ -117,10 +117,10 @@ fn is_configured<E: Export>(config: &Config) -> bool {
 
 fn plugin<E: Export>(config: &Config) -> Option<Box<dyn Plugin>> {
     let export = E::configured(config).transpose()?;
-    let servers = export.as_ref().map_or(0, |export| export.servers().len());
+    let servers = export.as_ref().map_or_else(|_| Vec::new(), E::servers);
     Some(Box::new(ExportPlugin {
         export,
-        counters: Arc::new(ExportCounters::of_servers(servers)),
+        rows: rows(E::ID, &servers),
         links: Vec::new(),
     }))
 }
@@ -138,11 +138,46 @@ fn check<E: Export>(config: &Config) -> Result<ExportNeeds, PluginError> {
     Ok(needs)
 }
 
+/// A row of what is shown: its name, its counters, and the servers in it.
+struct Row {
+    name: Arc<str>,
+    counters: Arc<ExportCounters>,
+    servers: Vec<usize>,
+}
+
+/// Servers with a name of their own have a row of their own; all others share the export's.
+fn rows(id: &str, servers: &[Server]) -> Vec<Row> {
+    let mut rows: Vec<(String, Vec<usize>)> = Vec::new();
+    for (at, server) in servers.iter().enumerate() {
+        let shared = rows.iter_mut().find(|(name, _)| name == id);
+        match (&server.name, shared) {
+            (Some(name), _) => {
+                let same = |name: &str| rows.iter().any(|(other, _)| other == name);
+                let mut names = std::iter::once(name.clone())
+                    .chain((2..).map(|number| format!("{name} ({number})")));
+                let name = names.find(|name| !same(name)).unwrap_or_default();
+                rows.push((name, vec![at]));
+            }
+            (None, Some((_, servers))) => servers.push(at),
+            (None, None) => rows.push((id.into(), vec![at])),
+        }
+    }
+    if rows.is_empty() {
+        rows.push((id.into(), Vec::new()));
+    }
+    let row = |(name, servers): (String, Vec<usize>)| Row {
+        name: name.into(),
+        counters: Arc::new(ExportCounters::of_servers(servers.len())),
+        servers,
+    };
+    rows.into_iter().map(row).collect()
+}
+
 /// What all exports have in common.
 struct ExportPlugin<E> {
     /// Or what is wrong with its configuration, until that is told.
     export: Result<E, PluginError>,
-    counters: Arc<ExportCounters>,
+    rows: Vec<Row>,
     links: Vec<Link>,
 }
 
@@ -151,8 +186,9 @@ impl<E: Export> Plugin for ExportPlugin<E> {
         E::ID
     }
 
-    fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
-        Some((E::ID, Arc::clone(&self.counters)))
+    fn exports(&self) -> Vec<(Arc<str>, Arc<ExportCounters>)> {
+        let row = |row: &Row| (Arc::clone(&row.name), Arc::clone(&row.counters));
+        self.rows.iter().map(row).collect()
     }
 
     fn configure(&mut self, _: &[Directive]) -> Result<(), PluginError> {
@@ -168,9 +204,14 @@ impl<E: Export> Plugin for ExportPlugin<E> {
 
     fn start(&mut self) -> Result<(), PluginError> {
         let servers = self.export.as_ref().map_or_else(|_| Vec::new(), E::servers);
-        for (slot, server) in servers.into_iter().enumerate() {
+        for (at, server) in servers.into_iter().enumerate() {
             let endpoint = server.endpoint.clone();
-            let link = Link::open(E::ID, server, &self.counters, slot);
+            let place = |row: &Row| row.servers.iter().position(|it| *it == at);
+            let of_server = |row| Some((row, place(row)?));
+            let Some((row, slot)) = self.rows.iter().find_map(of_server) else {
+                continue;
+            };
+            let link = Link::open(E::ID, server, &row.counters, slot);
             self.links.push(link.map_err(|cause| PluginError::System {
                 what: format!("the thread for {endpoint}"),
                 cause,
@@ -277,7 +318,7 @@ mod tests {
         assert_eq!(hosts[0].place.to_string(), place.to_string());
         let mut plugin = TOY.plugin(&config).unwrap();
         assert_eq!(plugin.id(), "toy");
-        let (id, counters) = plugin.export().unwrap();
+        let (id, counters) = plugin.exports().remove(0);
         plugin.configure(&[]).unwrap();
         plugin.start().unwrap();
         plugin.notify(&mut update_of(PLAIN)).unwrap();
@@ -285,7 +326,7 @@ mod tests {
         let mut bytes = [0; 100];
         let count = socket.recv(&mut bytes).unwrap();
         assert_eq!(&bytes[..count], b"localhost\n");
-        let status = counters.status(id);
+        let status = counters.status(&id);
         assert_eq!((status.id.as_str(), status.sent), ("toy", 1));
     }
 

@@ -14,6 +14,7 @@ mod select;
 mod testing;
 
 pub use export::{Export, ExportHost, ExportNeeds, ListedExport, Switch};
+pub use remote_write::exercise;
 
 /// All exports, in the order in which they see updates. The plugin chain, `-t`, `/status` and
 /// `/metrics` are made from this list.

@@ -45,8 +45,8 @@ pub struct Status {
 struct Roster {
     /// In the order of the chain, followed by the files that could not be loaded.
     plugins: Vec<Counters>,
-    /// Of the plugins that send values on: the export's id and its counters.
-    exports: Vec<(&'static str, Arc<ExportCounters>)>,
+    /// Of the plugins that send values on: the name of each row and its counters.
+    exports: Vec<(Arc<str>, Arc<ExportCounters>)>,
 }
 
 /// Counters of one plugin.
@@ -143,7 +143,7 @@ impl Status {
         for (name, plugin) in plugins {
             let counters = Counters::new(plugin.id(), name, plugin.file());
             roster.plugins.push(counters);
-            roster.exports.extend(plugin.export());
+            roster.exports.extend(plugin.exports());
         }
         for LeftOut { file, reason } in left_out {
             let id = file_name(file);
@@ -205,7 +205,7 @@ impl Status {
 
     pub(super) fn exports(&self) -> Vec<ExportStatus> {
         let all = self.roster.get().map_or(&[][..], |roster| &roster.exports);
-        let status = |(id, counters): &(&'static str, Arc<ExportCounters>)| counters.status(id);
+        let status = |(id, counters): &(Arc<str>, Arc<ExportCounters>)| counters.status(id);
         all.iter().map(status).collect()
     }
 

@@ -214,6 +214,24 @@ fn plugin_reports(plugins: &PluginHandle, now_ms: u64) -> Vec<PluginStatus> {
             None
         };
     }
+    // An export with several servers has a row for each.
+    let mut rows = Vec::new();
+    for plugin in reports.iter().filter(|it| it.file.is_none()) {
+        let is_of =
+            |name: &str| (name.strip_prefix(&*plugin.id)).is_some_and(|it| it.starts_with(' '));
+        rows.extend(
+            exports
+                .iter()
+                .filter(|it| is_of(&it.id))
+                .map(|it| PluginStatus {
+                    id: it.id.clone(),
+                    name: it.id.clone(),
+                    output: Some(export(it, now_ms)),
+                    ..plugin.clone()
+                }),
+        );
+    }
+    reports.extend(rows);
     // Values reach an rrdcached through the plugin that writes the files, which has no other output.
     let rrdcached = exports.iter().find(|it| it.id == RRDCACHED);
     let writer = reports

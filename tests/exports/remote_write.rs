@@ -429,15 +429,59 @@ fn a_store_that_hangs_costs_nobody_else_anything_and_itself_the_oldest() {
     assert_eq!(times.len(), rounds as usize);
     let all = u64::from(rounds) * 200 * 31;
     wait_until("the rest to be taken", || {
-        plugins.status("remote_write").sent == all
+        plugins.status("remote_write well").sent == all
     });
-    let status = plugins.status("remote_write");
+    let status = plugins.status("remote_write hangs");
     assert!(status.dropped > 0, "{status:?}");
     assert!(status.waiting_bytes <= 1 << 20, "{status:?}");
     wait_until("the hanging one to be told", || {
-        plugins.status("remote_write").failing
+        plugins.status("remote_write hangs").failing
     });
+    assert!(!plugins.status("remote_write well").failing);
     plugins.end();
+}
+
+#[test]
+fn each_section_has_a_row_and_figures_of_its_own() {
+    let (well, busy) = (
+        Store::start(NO_CONTENT),
+        Store::start("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"),
+    );
+    let (time, folder) = (now(), tempfile::tempdir().expect("a temporary folder"));
+    let source = Clockwork::start(move |polls| clocks(time + polls, 1, 1, 0).into_bytes());
+    let lines = format!(
+        "write_rrds off\ndata_source \"s\" 1 127.0.0.1:{}\n{}{}",
+        source.port(),
+        to(well.port, "summaries off\nname well"),
+        to(busy.port, "summaries off")
+    );
+    let gmetad = Gmetad::start(folder.path(), &lines);
+    let figure = |name: &str, server: &str, more: &str| {
+        let page = get(gmetad.interactive(), "/metrics").text();
+        let series = format!("gmetad_output_{name}{{plugin=\"remote_write {server}\"{more}}} ");
+        let line = page.lines().find_map(|line| line.strip_prefix(&*series));
+        line.map(|value| value.parse::<f64>().expect("a number"))
+    };
+    let there = format!("127.0.0.1:{}", busy.port);
+    let written = ",result=\"written\"";
+    wait_until("figures of both", || {
+        figure("values_total", "well", written) > Some(2.0)
+            && figure("retried_total", &there, "") > Some(0.0)
+            && figure("lag_seconds", &there, "") > Some(1.0)
+    });
+    assert_eq!(figure("values_total", &there, written), Some(0.0));
+    assert_eq!(figure("retried_total", "well", ""), Some(0.0));
+    let status = get(gmetad.interactive(), "/status").text();
+    for server in ["remote_write well", &format!("remote_write {there}")] {
+        assert!(status.contains(server), "no {server} in {status}");
+    }
+    let health = get(gmetad.interactive(), "/healthz").text();
+    assert!(
+        health.contains(&format!("remote_write {there} accepts no values")),
+        "{health}"
+    );
+    assert!(!health.contains("remote_write well"), "{health}");
+    assert_eq!(gmetad.end().code(), Some(0));
 }
 
 #[test]

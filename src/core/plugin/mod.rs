@@ -81,9 +81,10 @@ pub trait Plugin: Send {
     /// Called once, after the last update.
     fn stop(&mut self) {}
 
-    /// The name and counters of an export. Called once, before `configure`.
-    fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
-        None
+    /// The rows of an export, each with its name and counters: the plugin's own id, or that and more
+    /// words for what is shown beside it. Called once, before `configure`.
+    fn exports(&self) -> Vec<(Arc<str>, Arc<ExportCounters>)> {
+        Vec::new()
     }
 }
 

@@ -44,8 +44,13 @@ pub use dialect::{Dialect, encoded};
 pub use error::LinkError;
 pub use pacing::{Backoff, Pacing};
 pub use refusals::{Target, target};
+#[cfg(not(test))]
 use sender::Sender;
+#[cfg(test)]
+pub(crate) use sender::{Outcome, Sender, Step};
 pub use server::{BACKLOG_BYTES, Server, TlsFiles};
+#[cfg(test)]
+pub(crate) use simulation::seeds;
 pub use spool::{SpoolSettings, lock_folder};
 use thread::{Courier, Shared, epoch_ms};
 pub use tls::IS_BUILT_IN as HAS_TLS;

@@ -9,7 +9,7 @@ use gmetad_core::complaint::{Say, span};
 
 /// A line of the log, without the server's name in front.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Remark {
+pub(crate) enum Remark {
     /// Nothing can be sent.
     Unreachable {
         error: String,

@@ -29,7 +29,7 @@ pub(super) const NAME_LIFE: Duration = Duration::from_secs(300);
 
 /// What to do next.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// Nothing, until there is news or, if given, that time has passed.
     Wait(Option<Duration>),
     /// Close the connection if there is one, and open one. Then [`Sender::connected`].
@@ -43,7 +43,7 @@ pub(super) enum Step {
 
 /// How sending a frame went.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// The server took it, or said what it refuses.
     Taken(BatchAnswer),
     /// Nothing was sent: the server had closed the connection since the last frame.
@@ -53,7 +53,7 @@ pub(super) enum Outcome {
 }
 
 /// The state of one server.
-pub(super) struct Sender {
+pub(crate) struct Sender {
     backlog: Backlog,
     state: SenderState,
     /// When to give up what is left; set when the daemon stops.
@@ -110,7 +110,7 @@ enum Health {
 }
 
 impl Sender {
-    pub(super) fn new(server: Server, counters: Arc<ExportCounters>, slot: usize) -> Sender {
+    pub(crate) fn new(server: Server, counters: Arc<ExportCounters>, slot: usize) -> Sender {
         let disk = server.spool.as_ref().map(|it| FolderDisk::new(&it.folder));
         Sender::with_disk(
             server,
@@ -167,7 +167,7 @@ impl Sender {
     }
 
     /// A frame is to be sent. The time is for what others are shown.
-    pub(super) fn put(&mut self, frame: Frame, epoch_ms: u64, now: Instant) {
+    pub(crate) fn put(&mut self, frame: Frame, epoch_ms: u64, now: Instant) {
         self.change(|backlog| backlog.put(frame, epoch_ms));
         self.hear_of_disk(now);
     }
@@ -184,7 +184,7 @@ impl Sender {
     }
 
     /// What to do now. A step other than to wait must be taken before the next is asked for.
-    pub(super) fn next(&mut self, now: Instant) -> Step {
+    pub(crate) fn next(&mut self, now: Instant) -> Step {
         if self.is_over(now) {
             self.give_up();
         }
@@ -235,7 +235,7 @@ impl Sender {
     }
 
     /// A connection was opened, or was not.
-    pub(super) fn connected(&mut self, result: Result<(), LinkError>, now: Instant) {
+    pub(crate) fn connected(&mut self, result: Result<(), LinkError>, now: Instant) {
         match result {
             Ok(()) => {
                 self.counters.connects.fetch_add(1, Ordering::Relaxed);
@@ -248,7 +248,7 @@ impl Sender {
     }
 
     /// A frame was sent, or was not.
-    pub(super) fn sent(&mut self, frame: Frame, outcome: Outcome, now: Instant) {
+    pub(crate) fn sent(&mut self, frame: Frame, outcome: Outcome, now: Instant) {
         match outcome {
             Outcome::Taken(answer) => {
                 let before = self.backlog.bytes();
@@ -274,7 +274,7 @@ impl Sender {
     }
 
     /// What there is to log.
-    pub(super) fn take_remarks(&mut self) -> Vec<Remark> {
+    pub(crate) fn take_remarks(&mut self) -> Vec<Remark> {
         std::mem::take(&mut self.remarks)
     }
 

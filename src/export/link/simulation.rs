@@ -3,7 +3,7 @@
 //! A failure prints its seed: `GMETAD_SIMULATION_SEED=… cargo test -p gmetad-export simulation` repeats that one.
 
 #[path = "../../../tests/support/seeds.rs"]
-pub(super) mod seeds;
+pub(crate) mod seeds;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -16,17 +16,19 @@ use gmetad_core::model::{Cluster, Host, MetricDef, Node, Summary, parse_number};
 use gmetad_core::plugin::{PluginError, RootUpdate, Update};
 
 mod encode;
+pub mod exercise;
 mod influx;
 mod labels;
 mod protocol;
 mod series;
 mod settings;
+mod simulation;
 #[cfg(test)]
 mod tests;
 mod url;
 
 use labels::{Labels, Name, Subject};
-use protocol::Http;
+use protocol::{Http, LONGEST_ANSWER_BYTES};
 use series::{Group, Moment, Sink};
 use settings::Settings;
 
@@ -93,7 +95,10 @@ impl Export for RemoteWrite {
                 batch_values: settings.batch_samples,
                 limit_bytes: settings.backlog_bytes,
                 spool: settings.spool.clone(),
-                name: name.map(|name| format!("{} {name}", Self::ID)),
+                // Each of several has a name, so that it is shown by itself.
+                name: (name.or(Some(&settings.url.authority)))
+                    .filter(|_| name.is_some() || self.stores.len() > 1)
+                    .map(|name| format!("{} {name}", Self::ID)),
                 ..Server::new("remote_write: url", endpoint, dialect)
             }
         };

@@ -22,6 +22,9 @@ const HEADERS: usize = 64;
 /// Longest body of an answer that is read. Behind a longer one the connection is closed.
 const BODY_BYTES: usize = 64 * 1024;
 
+/// As much of an answer is read at most, with what came with its last piece.
+pub const LONGEST_ANSWER_BYTES: usize = INTERIM_ANSWERS * HEAD_BYTES + 2 * BODY_BYTES;
+
 /// Longest line with the size of a chunk.
 const CHUNK_LINE_BYTES: usize = 256;
 
@@ -577,7 +580,7 @@ mod tests {
             "Connection: close",
             "\u{0}\u{7f}\u{e9}",
         ];
-        let most = INTERIM_ANSWERS * HEAD_BYTES + 2 * BODY_BYTES;
+        let most = LONGEST_ANSWER_BYTES;
         let http = http(&[], Login::None);
         for seed in 0..1_000 {
             let mut random = fastrand::Rng::with_seed(seed);

@@ -558,7 +558,7 @@ fn each_section_is_a_store_of_its_own() {
     assert_eq!(
         about,
         [
-            ("one:1".into(), 2_000, None),
+            ("one:1".into(), 2_000, Some("remote_write one:1")),
             ("[::1]:2".into(), 5, Some("remote_write two")),
         ]
     );

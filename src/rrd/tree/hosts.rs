@@ -79,8 +79,8 @@ impl Plugin for HostFiles {
         Ok(())
     }
 
-    fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
-        self.tree.lock().export()
+    fn exports(&self) -> Vec<(Arc<str>, Arc<ExportCounters>)> {
+        self.tree.lock().exports()
     }
 
     fn stop(&mut self) {

@@ -165,11 +165,12 @@ impl Tree {
     }
 
     /// What is counted of updates that an rrdcached is given, if one is.
-    pub(crate) fn export(&self) -> Option<(&'static str, Arc<ExportCounters>)> {
-        let rrdcached = self.tools.writer.rrdcached.as_ref();
+    pub(crate) fn exports(&self) -> Vec<(Arc<str>, Arc<ExportCounters>)> {
+        let rrdcached = self.tools.writer.rrdcached.iter();
         rrdcached
             .filter(|_| self.writes)
             .map(RrdcachedClient::export)
+            .collect()
     }
 
     /// An update is over.

@@ -98,8 +98,8 @@ impl RrdcachedClient {
     }
 
     /// Name and counters of the updates sent.
-    pub(crate) fn export(&self) -> (&'static str, Arc<ExportCounters>) {
-        (ID, Arc::clone(&self.counters))
+    pub(crate) fn export(&self) -> (Arc<str>, Arc<ExportCounters>) {
+        (ID.into(), Arc::clone(&self.counters))
     }
 
     /// Adds the samples of one file. Returns how many were too long for a line.
