@@ -4,6 +4,7 @@
 //! `GMETAD_KILLS=50` kills each so often; `make kills` does that.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::remote_write::{clocks, to};
 use crate::rig::now;
 use crate::support::clockwork::Clockwork;
 use crate::support::peers::available;
-use crate::support::web::Prometheus;
+use crate::support::web::{Prometheus, get};
 use crate::support::{Gmetad, wait_until};
 
 const HOSTS: usize = 3;
@@ -191,4 +192,82 @@ fn each_value_is_in_a_victoria_metrics_once_however_often_it_and_gmetad_are_kill
     }
     // It has the newest seconds in memory alone.
     Trial::start(Prometheus::victoria(), "resend 10").run(kills());
+}
+
+/// A gmetad with a store that does not answer yet, and what its section says beside the URL.
+fn without_store(store: &mut Prometheus, folder: &Path, source: &Clockwork, more: &str) -> Gmetad {
+    store.kill();
+    let lines = format!(
+        "write_rrds off\ndata_source \"s\" 1 127.0.0.1:{}\n{}",
+        source.port(),
+        to(store.port(), &format!("summaries off\n{more}"))
+    );
+    Gmetad::start(folder, &lines)
+}
+
+#[test]
+fn what_waits_when_gmetad_ends_is_sent_after_the_next_start() {
+    if !available("what_waits_when_gmetad_ends", &["prometheus"]) {
+        return;
+    }
+    let mut store = Prometheus::start(" []\n");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let backlog = folder.path().join("backlog");
+    let section = format!("backlog_dir {}", backlog.display());
+    let (source, served) = source();
+    let gmetad = without_store(&mut store, folder.path(), &source, &section);
+    source.wait_for_polls(3);
+    gmetad.wait_for_line("cannot connect");
+    let handled = served.lock().expect("nobody panics").len();
+    assert!(handled >= 3);
+    let log = gmetad.log_file();
+    assert_eq!(gmetad.end().code(), Some(0));
+    let log = std::fs::read_to_string(log).expect("a log");
+    let told = format!("of values wait in {} for the next start", backlog.display());
+    assert!(log.contains(&told) && !log.contains("are lost"), "{log}");
+    let gmetad = without_store(&mut store, folder.path(), &source, &section);
+    gmetad.wait_for_line("of values of an earlier run wait in");
+    store.start_again();
+    let all: Vec<u32> = served.lock().expect("nobody panics")[..handled - 1].to_vec();
+    wait_until("the values of the first run", || {
+        let samples = store.samples("ganglia_m0{host=\"h0\"}");
+        let values = samples.values().flatten().map(|(_, value)| *value as u32);
+        let values: BTreeSet<u32> = values.collect();
+        all.iter().all(|time| values.contains(time))
+    });
+    assert_eq!(gmetad.end().code(), Some(0));
+}
+
+#[test]
+fn a_backlog_dir_that_cannot_be_written_is_told_and_values_wait_in_memory() {
+    if !available("a_backlog_dir_that_cannot_be_written", &["prometheus"]) {
+        return;
+    }
+    let mut store = Prometheus::start(" []\n");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "no folder").expect("our own folder");
+    let section = format!("backlog_dir {}", file.display());
+    let (source, served) = source();
+    let gmetad = without_store(&mut store, folder.path(), &source, &section);
+    let line = gmetad.wait_for_line("cannot be written");
+    assert!(
+        line.contains("values wait in memory, up to 128 MiB"),
+        "{line}"
+    );
+    let health = get(gmetad.interactive(), "/healthz").text();
+    assert!(
+        health.contains("remote_write cannot write its backlog_dir"),
+        "{health}"
+    );
+    source.wait_for_polls(2);
+    store.start_again();
+    let first = f64::from(served.lock().expect("nobody panics")[0]);
+    wait_until("the first values in the store", || {
+        let samples = store.samples("ganglia_m0{host=\"h0\"}");
+        samples
+            .values()
+            .any(|it| it.iter().any(|(_, value)| *value == first))
+    });
+    assert_eq!(gmetad.end().code(), Some(0));
 }

@@ -62,7 +62,7 @@ impl Remark {
             | Remark::Accepts { .. }
             | Remark::HasRoom { .. }
             | Remark::Saved { .. } => gmetad_core::recovered!(error: "{server}: {self}"),
-            Remark::Found { .. } | Remark::Kept { .. } => log::info!("{server}: {self}"),
+            Remark::Found { .. } | Remark::Kept { .. } => gmetad_core::life!("{server}: {self}"),
             Remark::Unreachable { .. }
             | Remark::Refuses { .. }
             | Remark::Drops { .. }
