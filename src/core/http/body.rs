@@ -1,6 +1,8 @@
 //! The body of a request while it arrives. Only a POST to Graphite's API has one.
 //!
 //! No I/O, and no clock: how long it may take is the client's matter.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use super::{Head, Method, Refusal};
 use crate::share::{Most, Share, Shares};
@@ -49,9 +51,11 @@ impl Incoming {
 
     /// Takes bytes; returns how many do not belong to it.
     pub fn take(&mut self, bytes: &[u8]) -> usize {
-        let part = bytes.len().min(self.wanted - self.head.body.len());
+        let part = bytes
+            .len()
+            .min(self.wanted.saturating_sub(self.head.body.len()));
         self.head.body.extend_from_slice(&bytes[..part]);
-        bytes.len() - part
+        bytes.len().saturating_sub(part)
     }
 
     /// Whether all of it is there, and it is admitted.

@@ -1,6 +1,8 @@
 //! Attributes of a tag: their text, and the numbers in it as C gmetad reads them.
 //!
 //! Keeps no state. Malformed attributes are counted, never an error.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use quick_xml::events::BytesStart;
 
@@ -18,7 +20,7 @@ pub(super) fn each_attribute(
                 let value = unescape(&attribute.value, damage);
                 take(attribute.key.0, &value, damage);
             }
-            Err(_) => *damage += 1,
+            Err(_) => *damage = damage.saturating_add(1),
         }
     }
 }
@@ -50,7 +52,7 @@ pub(super) fn age(text: &str, damage: &mut u64) -> u32 {
 fn long(text: &str, damage: &mut u64) -> i64 {
     let (negative, digits) = digits(text, damage);
     match digits.parse::<i64>() {
-        Ok(number) if negative => -number,
+        Ok(number) if negative => number.saturating_neg(),
         Ok(number) => number,
         Err(_) if digits.is_empty() => 0,
         Err(_) if negative => i64::MIN,
@@ -69,7 +71,8 @@ fn digits<'a>(text: &'a str, damage: &mut u64) -> (bool, &'a str) {
     };
     let len = rest.bytes().take_while(u8::is_ascii_digit).count();
     // An empty attribute counts as missing.
-    *damage += u64::from(len < rest.len() || (len == 0 && !text.is_empty()));
+    let is_damaged = len < rest.len() || (len == 0 && !text.is_empty());
+    *damage = damage.saturating_add(is_damaged.into());
     (negative, &rest[..len])
 }
 

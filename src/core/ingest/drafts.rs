@@ -2,6 +2,8 @@
 //!
 //! Keeps nothing of the document: where a draft goes is decided in `elements`. Malformed attributes
 //! are counted, never an error.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use quick_xml::events::BytesStart;
 
@@ -114,11 +116,12 @@ impl MetricDraft {
             "VAL" => val.clone_into(&mut pair.1),
             _ => {}
         });
-        self.extra_bytes += pair.0.len() + pair.1.len();
+        let bytes = pair.0.len().saturating_add(pair.1.len());
+        self.extra_bytes = self.extra_bytes.saturating_add(bytes);
         if self.fields.extra.len() < limits.extra && self.extra_bytes <= limits.tag_bytes {
             self.fields.extra.push(pair);
         } else {
-            *damage += 1;
+            *damage = damage.saturating_add(1);
         }
     }
 }

@@ -1,6 +1,8 @@
 //! A gzipped document, unpacked piece by piece as its bytes arrive.
 //!
 //! No I/O. The compression ratio is limited here, the size of the document by the parser.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
@@ -79,7 +81,7 @@ impl Inflate {
         feed.bytes.drain(..feed.at);
         feed.at = 0;
         feed.bytes.extend_from_slice(bytes);
-        self.packed += bytes.len() as u64;
+        self.packed = self.packed.saturating_add(bytes.len() as u64);
     }
 
     /// Notes that no more bytes will arrive.
@@ -92,7 +94,7 @@ impl Inflate {
         match self.decoder.read(out) {
             Ok(0) => Ok(Inflated::Ended),
             Ok(len) => {
-                self.unpacked += len as u64;
+                self.unpacked = self.unpacked.saturating_add(len as u64);
                 if self.unpacked > RATIO_FROM_BYTES && self.unpacked / MAX_RATIO > self.packed {
                     return Err(InflateError::Bomb {
                         packed: self.packed,
@@ -127,7 +129,7 @@ impl BufRead for Feed {
     }
 
     fn consume(&mut self, len: usize) {
-        self.at += len;
+        self.at = self.at.saturating_add(len);
     }
 }
 

@@ -1,6 +1,8 @@
 //! Time in the core: two clocks, which the caller reads.
 //!
 //! No clock here: nothing in the core reads one.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::time::Duration;
 
@@ -92,7 +94,7 @@ impl StoreTime {
     /// The same, at most so many seconds ahead of our clock.
     #[must_use]
     pub fn at_most(self, ahead: i64, now: Now) -> StoreTime {
-        let limit = now.epoch + ahead;
+        let limit = now.epoch.saturating_add(ahead);
         match self {
             StoreTime::Theirs(epoch) | StoreTime::Doubted(epoch)
                 if now.epoch >= CLOCK_SET_SINCE && epoch > limit =>
@@ -134,7 +136,7 @@ impl SourceClock {
     pub fn note(&mut self, localtimes: impl Iterator<Item = i64>, now: Now) {
         let ahead = localtimes
             .filter(|time| matches!(StoreTime::of(*time, now), StoreTime::Theirs(_)))
-            .map(|time| time - now.epoch);
+            .map(|time| time.saturating_sub(now.epoch));
         self.ahead.rotate_right(1);
         self.ahead[0] = ahead.max().unwrap_or(0);
     }

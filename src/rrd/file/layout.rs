@@ -155,7 +155,7 @@ impl Shape {
         if !(1..=PARTS).contains(&sources) {
             return flaw(SOURCES, "impossible number of data sources");
         }
-        if !(1..=PARTS).contains(&archives) || sources * archives > PARTS {
+        if !(1..=PARTS).contains(&archives) || sources.saturating_mul(archives) > PARTS {
             return flaw(ARCHIVES, "impossible number of archives");
         }
         let step = whole(bytes, STEP);

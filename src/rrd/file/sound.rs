@@ -189,8 +189,7 @@ fn check(header: &[u8], shape: Shape, len: u64) -> Result<(), Unsound> {
     let mut needs = header.len() as u64;
     for archive in 0..shape.archives {
         let rows = archives.check(archive)?;
-        // Below 2^31 rows times 2^16 sources times 8.
-        needs = needs.saturating_add(rows * shape.sources as u64 * 8);
+        needs = needs.saturating_add(rows.saturating_mul(shape.sources as u64).saturating_mul(8));
     }
     if needs > len {
         return Err(Unsound::Cut { has: len, needs });

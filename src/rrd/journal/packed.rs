@@ -2,6 +2,8 @@
 //! byte a character.
 //!
 //! Nothing is rounded or converted: the text that goes in is the text that comes out.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 /// What the half bytes 0 to 14 stand for; 15 ends a value.
 const SYMBOLS: &[u8; 15] = b"0123456789.-:Ue";
@@ -63,7 +65,7 @@ pub(crate) fn unpack(bytes: &mut &[u8], text: &mut Vec<u8>) -> Option<()> {
 pub(crate) fn take_value<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let ends = |byte: &u8| byte >> 4 == END || byte & 15 == END;
     let last = bytes.iter().position(ends)?;
-    let (value, rest) = bytes.split_at(last + 1);
+    let (value, rest) = bytes.split_at_checked(last.checked_add(1)?)?;
     *bytes = rest;
     Some(value)
 }
@@ -93,13 +95,13 @@ pub(crate) fn take_number(bytes: &mut &[u8]) -> Option<u64> {
 
 /// The step from one number to another, up or down. It is small if they are near each other.
 pub(crate) fn step(from: u32, to: u32) -> u64 {
-    let difference = i64::from(to) - i64::from(from);
+    let difference = i64::from(to).wrapping_sub(i64::from(from));
     ((difference << 1) ^ (difference >> 63)) as u64
 }
 
 /// The number that a step leads to; `None` if it does not fit 32 bits.
 pub(crate) fn stepped(from: u32, step: u64) -> Option<u32> {
-    let difference = (step >> 1) as i64 ^ -((step & 1) as i64);
+    let difference = (step >> 1) as i64 ^ ((step & 1) as i64).wrapping_neg();
     u32::try_from(i64::from(from).checked_add(difference)?).ok()
 }
 

@@ -1,6 +1,8 @@
 //! Reads a segment of the journal, record by record, as far as it can be read.
 //!
 //! No I/O and no cache: bytes go in, samples come out. The bytes may be anything.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::collections::HashMap;
 

@@ -1,6 +1,8 @@
 //! rrdcached's protocol: lines in, answers out, in the words of rrdcached(1).
 //!
 //! No I/O and no files: commands are done by [`RrdcachedCommands`]. Any bytes may come.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::fmt::Write as _;
 
@@ -191,9 +193,9 @@ impl Session {
             if out.len() >= TURN_BYTES || done >= TURN_COMMANDS {
                 break SessionNext::More;
             }
-            done += 1;
+            done = done.saturating_add(1);
             let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
-            rest = &rest[end + 1..];
+            rest = &rest[end.saturating_add(1)..];
             if self.line(line, commands, out) == SessionNext::Close {
                 break SessionNext::Close;
             }
@@ -253,7 +255,7 @@ impl Session {
         let Some(batch) = &mut self.batch else {
             return false;
         };
-        batch.lines += 1;
+        batch.lines = batch.lines.saturating_add(1);
         true
     }
 
