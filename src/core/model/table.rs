@@ -10,7 +10,7 @@ use super::metric::{MetricDef, MetricFields};
 /// Unused definitions are looked for after so many new ones, or so many bytes of them; or after as much
 /// as is in use, if that is more.
 const SWEEP_EVERY: usize = 1024;
-const SWEEP_EVERY_BYTES: usize = 64 << 20;
+const SWEEP_EVERY_BYTES: usize = if cfg!(test) { 2 << 20 } else { 64 << 20 };
 
 /// Entries looked at for each new definition, so that a sweep ends before the next is due.
 const SWEPT_PER_NEW: usize = 8;
@@ -156,17 +156,13 @@ mod tests {
     fn a_few_large_definitions_go_as_many_small_ones_do() {
         let mut table = DefTable::default();
         let large = |at: usize| MetricFields {
-            units: "x".repeat(10 << 20),
+            units: "x".repeat(SWEEP_EVERY_BYTES / 6),
             ..named(&at.to_string())
         };
-        // Without a sweep in between they would take 120 MiB.
+        // Without a sweep in between they would take twice as much.
         for at in 0..6 {
             table.intern(large(at));
-            assert!(
-                table.bytes < SWEEP_EVERY_BYTES + (30 << 20),
-                "{}",
-                table.bytes
-            );
+            assert!(table.bytes < SWEEP_EVERY_BYTES * 3 / 2, "{}", table.bytes);
         }
         table.tidy();
         while table.sweep_some(1) {}

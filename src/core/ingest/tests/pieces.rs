@@ -3,8 +3,15 @@
 use super::super::scan::LOOKED_AT;
 use super::*;
 
-const MAX_TAG_BYTES: usize = Limits::DEFAULT.tag_bytes;
+/// A lower limit than the default, so that every way to cut a document is soon tried.
+const MAX_TAG_BYTES: usize = 4096;
 const TOO_LARGE: usize = MAX_TAG_BYTES + 1;
+
+fn bench() -> Bench {
+    let mut bench = Bench::new();
+    bench.settings.limits.tag_bytes = MAX_TAG_BYTES;
+    bench
+}
 
 /// A document of a cluster with three hosts, of which that is inside the second.
 fn around(inside: &str) -> Vec<u8> {
@@ -24,8 +31,8 @@ fn around(inside: &str) -> Vec<u8> {
 fn in_any_way(xml: &[u8]) -> Document {
     let mut all = Vec::new();
     for fast in [true, false] {
-        for piece in [usize::MAX, 1, 13, 4096, MAX_TAG_BYTES, MAX_TAG_BYTES + 7] {
-            let mut bench = Bench::new();
+        for piece in [usize::MAX, 1, 13, 512, MAX_TAG_BYTES, MAX_TAG_BYTES + 7] {
+            let mut bench = bench();
             bench.settings.fast = fast;
             for _ in 0..2 {
                 let document = bench.poll(xml, piece).unwrap();
@@ -35,7 +42,7 @@ fn in_any_way(xml: &[u8]) -> Document {
         }
     }
     assert!(all.iter().all(|it| *it == all[0]), "{all:?}");
-    Bench::new().poll(xml, usize::MAX).unwrap()
+    bench().poll(xml, usize::MAX).unwrap()
 }
 
 fn names_of(cluster: &Cluster, host_name: &str) -> Vec<String> {
@@ -47,7 +54,7 @@ fn names_of(cluster: &Cluster, host_name: &str) -> Vec<String> {
 
 #[test]
 fn a_metric_that_is_too_large_costs_itself() {
-    let x = "x".repeat(100_000);
+    let x = "x".repeat(TOO_LARGE + 2000);
     for inside in [
         one_metric("big", &x, "string", 0),
         one_metric(&x, "1", "string", 0),
@@ -55,11 +62,11 @@ fn a_metric_that_is_too_large_costs_itself() {
         format!("<METRIC NAME='big' VAL='{x}'/>"),
         format!(
             "<METRIC NAME=\"big\" VAL=\"{}\"/>",
-            "> </METRIC>".repeat(9000)
+            "> </METRIC>".repeat(600)
         ),
         format!("<METRIC NAME=\"big\" VAL=\"{x}\" />\n"),
-        format!("<METRIC NAME=\"big\"{}/>", " A=\"b\"".repeat(20_000)),
-        format!("<METRIC NAME=\"big\"{}/>", " ".repeat(100_000)),
+        format!("<METRIC NAME=\"big\"{}/>", " A=\"b\"".repeat(1200)),
+        format!("<METRIC NAME=\"big\"{}/>", " ".repeat(TOO_LARGE + 2000)),
         format!("<METRIC NAME=\"big\" {x}=\"1\"/>"),
         // Broken before the limit and after it.
         format!("<METRIC NAME=\"a\"b\" VAL=\"{x}\"/>\n"),
@@ -153,7 +160,7 @@ fn the_root_and_what_comes_before_it_may_be_large() {
         (3, 1)
     );
     let other = format!("<html a=\"{x}\"/>");
-    let error = Bench::new().poll(other.as_bytes(), 100).unwrap_err();
+    let error = bench().poll(other.as_bytes(), 100).unwrap_err();
     assert!(error.to_string().contains("its first element is <html>"));
 }
 
@@ -185,7 +192,7 @@ fn of_a_tag_that_never_ends_little_is_kept() {
     parser.feed(start, Mono(0), &mut table).unwrap();
     for _ in 0..10_000 {
         parser.feed(&[b'x'; 1000], Mono(0), &mut table).unwrap();
-        assert!(parser.kept_bytes() <= MAX_TAG_BYTES + 1000);
+        assert!(parser.kept_bytes() <= Limits::DEFAULT.tag_bytes + 1000);
     }
     assert!(parser.kept_bytes() == 0);
     assert!(matches!(
@@ -196,7 +203,7 @@ fn of_a_tag_that_never_ends_little_is_kept() {
 
 /// Bytes looked at to read a document in pieces of that many bytes, twice.
 fn looked_at(xml: &[u8], piece: usize) -> usize {
-    let mut bench = Bench::new();
+    let mut bench = bench();
     let before = LOOKED_AT.get();
     for _ in 0..2 {
         let document = bench.poll(xml, piece).unwrap();
@@ -207,7 +214,7 @@ fn looked_at(xml: &[u8], piece: usize) -> usize {
 
 #[test]
 fn no_byte_is_looked_at_again_and_again_however_small_the_pieces_are() {
-    const LEN: usize = 60_000;
+    const LEN: usize = 3600;
     let x = "x".repeat(LEN);
     let blank = " ".repeat(LEN);
     let many = |part: &str| part.repeat(LEN / part.len());
@@ -289,7 +296,7 @@ fn random_tag(dice: &mut Dice) -> String {
     let mut tag = starts[dice.below(starts.len())].to_owned();
     let pad = [
         0,
-        30_000,
+        2000,
         MAX_TAG_BYTES - 60,
         MAX_TAG_BYTES - 30,
         MAX_TAG_BYTES + 30,
@@ -317,7 +324,7 @@ fn the_pieces_that_a_large_and_broken_tag_comes_in_make_no_difference() {
         ];
         let mut all = Vec::new();
         for (piece, fast) in pieces.into_iter().flat_map(|it| [(it, true), (it, false)]) {
-            let mut bench = Bench::new();
+            let mut bench = bench();
             bench.settings.fast = fast;
             bench.follow(bench_of_known());
             let read = bench.poll(&xml, piece);
@@ -329,5 +336,5 @@ fn the_pieces_that_a_large_and_broken_tag_comes_in_make_no_difference() {
 
 /// What `around` leaves, so that METRICs can be compared.
 fn bench_of_known() -> Document {
-    Bench::new().poll(&around(""), usize::MAX).unwrap()
+    bench().poll(&around(""), usize::MAX).unwrap()
 }
