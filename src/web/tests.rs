@@ -227,6 +227,16 @@ fn hosts_are_filtered_sorted_and_in_pages() {
 }
 
 #[test]
+fn hosts_stand_by_their_racks_and_racks_in_the_order_of_numbers() {
+    let snapshot = snapshot(&[&cluster("one", 250)]);
+    let (_, page) = text("/cluster?c=one&by=rack&n=1000", &snapshot);
+    let at = |rack: u32| page.find(&format!("rack {rack}</strong>"));
+    assert!((0..13).all(|rack| at(rack).is_some()), "{page}");
+    assert!((0..13).map(at).is_sorted());
+    assert_eq!(at(13), None);
+}
+
+#[test]
 fn the_first_page_of_ten_thousand_hosts_is_below_500_kb() {
     let snapshot = snapshot(&[&cluster("big", 10_000)]);
     let (status, page) = text("/cluster?c=big", &snapshot);
