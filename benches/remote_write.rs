@@ -1,7 +1,8 @@
 //! What remote write costs: CPU and bytes a sample, over 1,000 hosts of 33 metrics whose numbers all
 //! change each time, sent to a store in this process that takes everything.
 //!
-//! Usage: `cargo bench -p gmetad-export --bench remote_write`
+//! Usage: `cargo bench -p gmetad-export --bench remote_write [-- LINE…]`; lines are of the section, such
+//! as `'protocol influx'`.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -130,8 +131,13 @@ fn main() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let port = listener.local_addr().expect("it is bound").port();
     std::thread::spawn(move || listener.incoming().flatten().for_each(serve));
-    let text =
-        format!("data_source a b\nremote_write {{\nurl http://127.0.0.1:{port}/api/v1/write\n}}");
+    // cargo says that it is a bench.
+    let lines = std::env::args().skip(1).filter(|it| it != "--bench");
+    let lines: Vec<String> = lines.collect();
+    let text = format!(
+        "data_source a b\nremote_write {{\nurl http://127.0.0.1:{port}/api/v1/write\n{}\n}}",
+        lines.join("\n")
+    );
     let file = Path::new("g.conf");
     let loaded = parse(text.as_bytes(), file, &Disk, &Overrides::default(), "h");
     let config = loaded.expect("sound").config;
