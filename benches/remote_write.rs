@@ -108,7 +108,7 @@ fn updates() -> Vec<Update> {
         let document = parser.finish(mono).expect("a whole document");
         let node = document.nodes[0].clone();
         previous = Previous {
-            nodes: document.nodes,
+            nodes: Arc::new(document.nodes.into()),
             vocabularies: document.vocabularies,
             circle: None,
             marks: None,

@@ -5,13 +5,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::{Node, Rubbish, Vocabulary};
+use crate::model::{Node, NodeList, Rubbish, Vocabulary};
 
 /// What a source's last document left: where reading the next one starts.
 #[derive(Debug, Default)]
 pub struct Previous {
     /// Its clusters and grids.
-    pub nodes: Vec<Node>,
+    pub nodes: Arc<NodeList>,
     /// By name of cluster or grid.
     pub vocabularies: HashMap<Box<str>, Vocabulary>,
     /// How the names of this gmetad's marks begin, and the one that is served now.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::build::{BelowEnding, ClusterBuilder, ClusterEnding, ClusterHead};
 use super::document::Previous;
-use crate::model::{Cluster, Grid, Mono, Node, Rubbish, Summary, Vocabulary};
+use crate::model::{Grid, Mono, Node, NodeList, Rubbish, Summary, Vocabulary};
 use crate::summary::SummaryFilter;
 
 /// A cluster or grid.
@@ -26,7 +26,7 @@ enum Part {
 #[derive(Debug, Default)]
 pub(super) struct Nodes {
     /// Those of the previous document.
-    clusters: HashMap<Box<str>, Arc<Cluster>>,
+    previous: Arc<NodeList>,
     vocabularies: HashMap<Box<str>, Vocabulary>,
     /// In document order.
     parts: Vec<Part>,
@@ -54,12 +54,8 @@ pub(super) struct Finished {
 
 impl Nodes {
     pub fn new(previous: Previous) -> Nodes {
-        let clusters = previous.nodes.into_iter().filter_map(|node| match node {
-            Node::Cluster(cluster) => Some((cluster.name.clone(), cluster)),
-            Node::Grid(_) => None,
-        });
         Nodes {
-            clusters: clusters.collect(),
+            previous: previous.nodes,
             vocabularies: previous.vocabularies,
             ..Nodes::default()
         }
@@ -113,7 +109,10 @@ impl Nodes {
         }
         let name: Box<str> = head.name.as_str().into();
         let vocabulary = self.vocabularies.remove(&name).unwrap_or_default();
-        let previous = self.clusters.remove(&name);
+        let previous = match self.previous.find(&name) {
+            Some(Node::Cluster(cluster)) => Some(Arc::clone(cluster)),
+            _ => None,
+        };
         self.by_name.insert(name, self.parts.len());
         self.parts.push(Part::Open);
         Some(ClusterBuilder::new(
@@ -170,22 +169,17 @@ impl Nodes {
     /// The end of the document: all is finished, with what is carried over, in steps.
     pub fn end(&mut self, now: Mono) -> NodesEnding {
         let nodes = std::mem::take(self);
-        let mut finished = Finished::default();
-        let mut unused = Vec::new();
-        for vocabulary in nodes.vocabularies.into_values() {
-            if vocabulary.is_large() {
-                vocabulary.discard(&mut finished.rubbish);
-            } else {
-                unused.push(vocabulary);
-            }
-        }
-        finished.rubbish.add(unused);
-        let gone = nodes.clusters.into_values().map(Node::Cluster);
-        finished.rubbish.add_nodes(gone.collect());
+        let mut finished = Finished {
+            nodes: Vec::with_capacity(nodes.parts.len()),
+            vocabularies: HashMap::with_capacity(nodes.parts.len() + nodes.below.len()),
+            ..Finished::default()
+        };
+        finished.rubbish.add_list(nodes.previous);
         finished.rubbish.add(nodes.by_name);
         NodesEnding {
             now,
             bytes: nodes.bytes,
+            unused: nodes.vocabularies.into_values(),
             parts: nodes.parts.into_iter(),
             cluster: None,
             below: nodes.below.into_iter(),
@@ -201,6 +195,7 @@ impl Nodes {
         open: Option<(Box<str>, ClusterBuilder)>,
         rubbish: &mut Rubbish,
     ) -> HashMap<Box<str>, Vocabulary> {
+        rubbish.add_list(self.previous);
         let clusters = self.parts.into_iter().filter_map(|part| match part {
             Part::Cluster(builder) => Some((builder.name().into(), *builder)),
             Part::Open | Part::Grid(_) => None,
@@ -224,6 +219,8 @@ pub(super) struct NodesEnding {
     now: Mono,
     /// Memory of all parts, finished or not.
     bytes: usize,
+    /// What is known of clusters and grids that did not come.
+    unused: std::collections::hash_map::IntoValues<Box<str>, Vocabulary>,
     parts: std::vec::IntoIter<Part>,
     /// The one being finished.
     cluster: Option<Box<ClusterEnding>>,
@@ -271,12 +268,15 @@ impl NodesEnding {
                 self.cluster = Some(Box::new(ending));
             }
             None => {
-                let Some((name, builder)) = self.below.next() else {
+                if let Some((name, builder)) = self.below.next() {
+                    self.finished.received += builder.received;
+                    self.finished.damage += builder.damage;
+                    self.grid = Some((name, builder.into_vocabulary()));
+                } else if let Some(vocabulary) = self.unused.next() {
+                    vocabulary.discard(&mut self.finished.rubbish);
+                } else {
                     return false;
-                };
-                self.finished.received += builder.received;
-                self.finished.damage += builder.damage;
-                self.grid = Some((name, builder.into_vocabulary()));
+                }
             }
         }
         true

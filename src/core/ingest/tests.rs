@@ -43,13 +43,13 @@ impl Bench {
             parser.feed(bytes, self.now, &mut self.table)?;
         }
         let document = parser.finish(self.now)?;
-        self.previous.nodes = document.nodes.clone();
+        self.previous.nodes = Arc::new(document.nodes.clone().into());
         Ok(document)
     }
 
     fn follow(&mut self, document: Document) {
         self.previous = Previous {
-            nodes: document.nodes,
+            nodes: Arc::new(document.nodes.into()),
             vocabularies: document.vocabularies,
             circle: None,
             marks: None,

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use super::{Cluster, Host, Metric, MetricDef, Node, Snapshot, Summary, SummaryMetric};
+use super::{Cluster, Host, Metric, MetricDef, Node, NodeList, Snapshot, Summary, SummaryMetric};
 
 /// What is to be dropped, the newest first.
 #[derive(Debug, Default)]
@@ -67,6 +67,13 @@ impl Rubbish {
     /// Adds clusters and grids. What others still hold stays with them.
     pub fn add_nodes(&mut self, nodes: Vec<Node>) {
         self.heap.push(Piece::Nodes(nodes.into_iter()));
+    }
+
+    /// Adds the clusters and grids of a source.
+    pub fn add_list(&mut self, list: Arc<NodeList>) {
+        if let Some(list) = Arc::into_inner(list) {
+            self.add_nodes(list.into_nodes());
+        }
     }
 
     /// Adds a cluster or grid.

@@ -68,10 +68,16 @@ pub struct NodeIndex {
 }
 
 impl NodeIndex {
+    /// Of nothing so far, with room for so many.
+    pub fn with_capacity(count: usize) -> NodeIndex {
+        let mut index = NodeIndex::default();
+        index.by_hash.reserve(count);
+        index
+    }
+
     /// The index of these nodes, each of which has another name.
     pub fn new(nodes: &[Node]) -> NodeIndex {
-        let mut index = NodeIndex::default();
-        index.by_hash.reserve(nodes.len());
+        let mut index = NodeIndex::with_capacity(nodes.len());
         for (at, node) in nodes.iter().enumerate() {
             index.add(node.name(), at);
         }

@@ -130,9 +130,9 @@ impl SummaryBuilder {
         }
     }
 
-    /// Adds the resets of a summary whose values were added one by one. Other names are ignored.
-    pub fn note_resets(&mut self, of: &Summary) {
-        for metric in &of.metrics {
+    /// Adds the resets of sums whose values were added one by one. Other names are ignored.
+    pub fn note_resets(&mut self, of: &[SummaryMetric]) {
+        for metric in of {
             let resets = metric.contributors.resets();
             if resets > 0
                 && let Some(&at) = self.by_name.get(metric.def.name())

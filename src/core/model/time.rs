@@ -133,12 +133,22 @@ pub struct SourceClock {
 
 impl SourceClock {
     /// Notes the LOCALTIMEs of a document that arrived at `now`.
-    pub fn note(&mut self, localtimes: impl Iterator<Item = i64>, now: Now) {
-        let ahead = localtimes
-            .filter(|time| matches!(StoreTime::of(*time, now), StoreTime::Theirs(_)))
-            .map(|time| time.saturating_sub(now.epoch));
+    #[cfg(test)]
+    fn note(&mut self, localtimes: impl Iterator<Item = i64>, now: Now) {
+        let ahead = localtimes.filter_map(|time| SourceClock::ahead(time, now));
+        self.note_ahead(ahead.max());
+    }
+
+    /// How far ahead of ours a clock with that LOCALTIME is, if it is believed.
+    pub fn ahead(localtime: i64, now: Now) -> Option<i64> {
+        let is_believed = matches!(StoreTime::of(localtime, now), StoreTime::Theirs(_));
+        is_believed.then(|| localtime.saturating_sub(now.epoch))
+    }
+
+    /// Notes the most of a document.
+    pub fn note_ahead(&mut self, most: Option<i64>) {
         self.ahead.rotate_right(1);
-        self.ahead[0] = ahead.max().unwrap_or(0);
+        self.ahead[0] = most.unwrap_or(0);
     }
 
     /// The time of values with that LOCALTIME of the document noted last.

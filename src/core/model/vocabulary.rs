@@ -50,8 +50,12 @@ impl Vocabulary {
         &self.shown
     }
 
-    /// The definitions alone.
-    pub fn into_defs(self) -> Vec<Arc<MetricDef>> {
+    /// The definitions alone. The rest is dropped step by step.
+    pub fn into_defs(self, rubbish: &mut Rubbish) -> Vec<Arc<MetricDef>> {
+        rubbish.add_defs(self.shown);
+        rubbish.add(self.names);
+        rubbish.add(self.by_name);
+        rubbish.add(self.by_address);
         self.defs
     }
 

@@ -3,6 +3,7 @@
 //! No I/O, no clock, no lock: the loop owns it. Readers get a [`Snapshot`].
 
 mod bringers;
+mod changes;
 mod cycles;
 mod echo;
 mod expiry;
@@ -15,20 +16,21 @@ mod sharing;
 mod show;
 mod total;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use self::bringers::Bringers;
+use self::changes::Change;
+pub use self::changes::Changed;
 use self::echo::{Echo, Heard};
-use self::expiry::without_expired;
 pub use self::reserved::{LeftOut, Reserved};
 pub use self::rivals::Contest;
-use self::rivals::{Part, Rivals};
+use self::rivals::Rivals;
 use self::show::Show;
 use self::total::Total;
 use crate::ingest::{Document, ParseSettings, Parser, Previous};
 use crate::model::{
-    Cluster, DefTable, GridIdentity, Mono, Node, NodeIndex, Now, Rubbish, Snapshot, SourceClock,
+    Cluster, DefTable, GridIdentity, Mono, Node, NodeList, Now, Rubbish, Snapshot, SourceClock,
     Stamp, Summary, Vocabulary, mark, mark_prefix,
 };
 
@@ -41,8 +43,7 @@ const SHOWN_AT_ONCE: usize = 2048;
 #[derive(Debug, Default)]
 struct Source {
     /// Those of its last good document.
-    nodes: Vec<Node>,
-    by_name: NodeIndex,
+    nodes: Arc<NodeList>,
     vocabularies: HashMap<Box<str>, Vocabulary>,
     /// Whether its last poll succeeded.
     up: bool,
@@ -58,9 +59,7 @@ struct Source {
 impl Source {
     /// Its cluster or grid of that name.
     fn node(&self, name: &str) -> Option<&Node> {
-        self.by_name
-            .find(&self.nodes, name)
-            .map(|at| &self.nodes[at])
+        self.nodes.find(name)
     }
 }
 
@@ -86,10 +85,10 @@ pub struct Store {
     sources: Vec<Source>,
     /// Existing sources in the order they are shown.
     order: SourceOrder,
-    /// Names that several sources bring.
-    rivals: HashMap<Box<str>, Rivals>,
+    /// Names that several sources bring. A tree: a table that grows is rebuilt in one go.
+    rivals: BTreeMap<Box<str>, Rivals>,
     /// Of those, the merged clusters.
-    shared: HashMap<Box<str>, Arc<Cluster>>,
+    shared: BTreeMap<Box<str>, Arc<Cluster>>,
     reserved: Reserved,
     run: u64,
     /// How this gmetad's marks begin, and the one of this run.
@@ -103,6 +102,10 @@ pub struct Store {
     show: Option<Show>,
     /// The sums of everything, in the making.
     total: Option<Total>,
+    /// Changes under way, in order.
+    changes: VecDeque<Change>,
+    /// Whether one of them has taken place and is not complete, where there are many nodes.
+    is_settling: bool,
     bringers: Bringers,
     /// Nodes of all sources.
     node_count: usize,
@@ -121,14 +124,16 @@ impl Store {
             table: DefTable::default(),
             sources: Vec::new(),
             order: SourceOrder::default(),
-            rivals: HashMap::new(),
-            shared: HashMap::new(),
+            rivals: BTreeMap::new(),
+            shared: BTreeMap::new(),
             reserved: Reserved::default(),
             summary: Arc::default(),
             snapshot: None,
             stale: None,
             show: None,
             total: None,
+            changes: VecDeque::new(),
+            is_settling: false,
             bringers: Bringers::default(),
             node_count: 0,
             rubbish: Rubbish::default(),
@@ -139,7 +144,9 @@ impl Store {
     /// long, and drops what is not needed any more. Returns whether there is more to do.
     pub fn tidy(&mut self) -> bool {
         const ENTRIES: usize = 1024;
-        if let Some(mut show) = self.show.take() {
+        if !self.is_settling
+            && let Some(mut show) = self.show.take()
+        {
             if self.show_some(&mut show, ENTRIES) {
                 self.show = Some(show);
             } else {
@@ -186,6 +193,7 @@ impl Store {
     fn drop_show(&mut self) {
         if let Some(show) = self.show.take() {
             self.rubbish.add_nodes(show.nodes);
+            self.rubbish.add_list(show.left);
         }
     }
 
@@ -198,6 +206,7 @@ impl Store {
             index: show.index,
             summary: Arc::clone(&self.summary),
         });
+        self.rubbish.add_list(show.left);
         if let Some(old) = self.stale.take() {
             self.rubbish.add_snapshot(old);
         }
@@ -220,23 +229,20 @@ impl Store {
         id
     }
 
-    /// Removes a source and its data. Its parser must have been given back.
+    /// Removes a source and its data. Its parser must have been given back. Changes under way are
+    /// completed first.
     pub fn remove_source(&mut self, id: SourceId, now: Mono) {
-        let Source {
-            nodes,
-            vocabularies,
-            ..
-        } = std::mem::take(&mut self.sources[id.0]);
+        let now = Now {
+            mono: now,
+            ..Now::default()
+        };
+        self.begin_removal(id, now);
+        self.finish_changes();
+        let Source { vocabularies, .. } = std::mem::take(&mut self.sources[id.0]);
         self.order.remove(id);
-        self.node_count -= nodes.len();
-        for node in &nodes {
-            self.bringers.remove(node.name());
-            self.share(node.name(), None, now);
-        }
         for vocabulary in vocabularies.into_values() {
             vocabulary.discard(&mut self.rubbish);
         }
-        self.rubbish.add_nodes(nodes);
         self.begin_anew();
     }
 
@@ -245,8 +251,10 @@ impl Store {
         self.order.ids()
     }
 
-    /// Changes the order of the sources. `order` must have each of them once.
+    /// Changes the order of the sources. `order` must have each of them once. Changes under way are
+    /// completed first.
     pub fn set_order(&mut self, order: Vec<SourceId>) {
+        self.finish_changes();
         self.order.set(order);
         self.begin_anew();
     }
@@ -282,28 +290,13 @@ impl Store {
 
     /// The nodes of the source's last good document.
     pub fn nodes_of(&self, id: SourceId) -> &[Node] {
-        &self.sources[id.0].nodes
+        self.sources[id.0].nodes.nodes()
     }
 
     /// When the values of its last good document are of, node by node. `now` is when it arrived.
     pub fn stamps_of(&self, id: SourceId, now: Now) -> Vec<Stamp> {
-        let source = &self.sources[id.0];
-        let stamp = |node: &Node| {
-            let time = source.clock.time(node.localtime(), now);
-            match self.rivals.get(node.name()) {
-                None => Stamp { time, leads: true },
-                // The files are those of the first, whose clock may be behind this one's.
-                Some(rivals) if rivals.first != id => Stamp {
-                    time: time.at_most(0, now),
-                    leads: rivals.leader == id,
-                },
-                Some(rivals) => Stamp {
-                    time,
-                    leads: rivals.leader == id,
-                },
-            }
-        };
-        source.nodes.iter().map(stamp).collect()
+        let nodes = self.nodes_of(id).iter();
+        nodes.map(|node| self.stamp(id, node, now)).collect()
     }
 
     /// What the source's last good document brought that stays with others.
@@ -316,14 +309,15 @@ impl Store {
         self.sources[id.0].left_out.as_ref()
     }
 
-    /// A parser for the source's next document. It ends with `commit` or `abort`.
+    /// A parser for the source's next document, once the change by its last one is complete. It ends
+    /// with `commit` or `abort`.
     pub fn begin(&mut self, id: SourceId) -> Parser {
         let source = &mut self.sources[id.0];
         let nodes = match source.carry {
-            Carry::Over => source.nodes.clone(),
+            Carry::Over => Arc::clone(&source.nodes),
             Carry::Nothing | Carry::NothingBegun => {
                 source.carry = Carry::NothingBegun;
-                Vec::new()
+                Arc::default()
             }
         };
         let previous = Previous {
@@ -347,49 +341,11 @@ impl Store {
 
     /// Replaces the source's data in one step. Returns the new nodes as they are shown: a cluster that
     /// other sources bring too also has their hosts, which are not fresh.
-    pub fn commit(&mut self, id: SourceId, mut document: Document, now: Now) -> Vec<Node> {
-        let left_out = self.reserved.take_out(id, &mut document.nodes);
-        self.mark(id, &mut document);
-        let source = &mut self.sources[id.0];
-        source.left_out = left_out;
-        source.contest = None;
-        let gone: Vec<Node> = std::mem::replace(&mut source.nodes, document.nodes);
-        source.by_name = NodeIndex::new(&source.nodes);
-        self.rubbish.append(document.rubbish);
-        source.vocabularies = document.vocabularies;
-        source.up = true;
-        source
-            .clock
-            .note(source.nodes.iter().map(Node::localtime), now);
-        if source.carry == Carry::NothingBegun {
-            source.carry = Carry::Over;
-        }
-        let nodes = self.sources[id.0].nodes.clone();
-        self.node_count = self.node_count + nodes.len() - gone.len();
-        for old in &gone {
-            self.bringers.remove(old.name());
-        }
-        for new in &nodes {
-            self.bringers.add(new.name());
-        }
-        self.touch();
-        for old in &gone {
-            if self.is_shared(old.name()) && self.sources[id.0].node(old.name()).is_none() {
-                self.share(old.name(), None, now.mono);
-            }
-        }
-        let shared = nodes.into_iter().map(|node| {
-            let shared = if self.is_shared(node.name()) {
-                self.share(node.name(), Some(id), now.mono)
-            } else {
-                None
-            };
-            shared.unwrap_or(node)
-        });
-        let shared: Vec<Node> = shared.collect();
-        self.rubbish.add_nodes(gone);
-        self.note_contest(id);
-        shared
+    pub fn commit(&mut self, id: SourceId, document: Document, now: Now) -> Vec<Node> {
+        self.begin_commit(id, document, now);
+        let changed = self.finish_changes();
+        let nodes = changed.map(|it| it.nodes).unwrap_or_default();
+        nodes.into_iter().map(|(node, _)| node).collect()
     }
 
     /// Marks the grids of a document that may hold this gmetad's own sums, without anybody saying so.
@@ -401,7 +357,7 @@ impl Store {
         });
         let own = self.identity.id();
         let source = &mut self.sources[id.0];
-        let before = source.nodes.iter().map(|node| match node {
+        let before = source.nodes.nodes().iter().map(|node| match node {
             Node::Grid(grid) => hosts(&grid.summary),
             Node::Cluster(_) => 0,
         });
@@ -436,42 +392,11 @@ impl Store {
         self.bringers.may_be_several(name) || self.rivals.contains_key(name)
     }
 
-    /// Notes what the source has just brought in vain.
-    fn note_contest(&mut self, id: SourceId) {
-        if self.rivals.is_empty() {
-            return;
-        }
-        let source = &mut self.sources[id.0];
-        for node in &source.nodes {
-            let contest = self
-                .rivals
-                .get(node.name())
-                .and_then(|it| it.contest.as_ref());
-            if let Some(contest) = contest {
-                Contest::add(&mut source.contest, contest);
-            }
-        }
-    }
-
     /// Marks the source down. Its data stays and ages. In clusters that others bring too, its hosts are
     /// no longer summed.
     pub fn fail(&mut self, id: SourceId, now: Now) {
-        if !std::mem::replace(&mut self.sources[id.0].up, false) {
-            return;
-        }
-        let nodes = self.sources[id.0].nodes.iter();
-        let names: Vec<Box<str>> = nodes.map(|node| node.name().into()).collect();
-        for name in names {
-            if !self.rivals.contains_key(&name) {
-                continue;
-            }
-            let answering = self.order.ids().iter().filter(|id| self.sources[id.0].up);
-            let newest = answering
-                .filter_map(|id| Some((self.sources[id.0].node(&name)?.received(), *id)))
-                .max();
-            self.share(&name, newest.map(|(_, id)| id), now.mono);
-            self.touch();
-        }
+        self.begin_fail(id, now);
+        self.finish_changes();
     }
 
     /// Whether the source's last poll succeeded.
@@ -481,6 +406,7 @@ impl Store {
 
     /// Computes the sums over all sources that are up.
     pub fn summarize(&mut self) -> Arc<Summary> {
+        self.settle();
         self.begin_summary();
         loop {
             if let Some(summary) = self.summarize_some(usize::MAX) {
@@ -499,6 +425,9 @@ impl Store {
     /// Goes on with it by about so many sums. Returns the sums of everything once they are there, and
     /// `None` where none were begun.
     pub fn summarize_some(&mut self, budget: usize) -> Option<Arc<Summary>> {
+        if self.is_settling {
+            return None;
+        }
         let mut total = self.total.take()?;
         if self.sum_some(&mut total, budget) {
             self.total = Some(total);
@@ -529,24 +458,12 @@ impl Store {
 
     /// Drops hosts and metrics of the source whose DMAX has passed. Returns whether there were any.
     pub fn expire(&mut self, id: SourceId, now: Mono) -> bool {
-        let mut changed = Vec::new();
-        for node in &mut self.sources[id.0].nodes {
-            if let Node::Cluster(cluster) = node
-                && let Some(rest) = without_expired(cluster, now)
-            {
-                let old = std::mem::replace(cluster, Arc::new(rest));
-                self.rubbish.add_cluster(old);
-                changed.push(cluster.name.clone());
-            }
-        }
-        for name in &changed {
-            self.share(name, Some(id), now);
-            self.touch();
-        }
-        if self.order.ids().last() == Some(&id) {
-            self.table.begin_sweep();
-        }
-        !changed.is_empty()
+        let now = Now {
+            mono: now,
+            ..Now::default()
+        };
+        self.begin_expiry(id, now);
+        self.finish_changes().is_some_and(|it| it.has_changed)
     }
 
     /// A snapshot of all data. Where there are many nodes, it may be one from shortly before.
@@ -557,6 +474,7 @@ impl Store {
         if let Some(stale) = &self.stale {
             return Arc::clone(stale);
         }
+        self.settle();
         let mut show = self.show.take().unwrap_or_default();
         while self.show_some(&mut show, usize::MAX) {}
         self.publish(show)
@@ -566,64 +484,6 @@ impl Store {
     #[cfg(test)]
     fn shown(&mut self) -> Vec<Node> {
         self.snapshot().nodes.clone()
-    }
-
-    /// Merges the clusters of that name anew, if several sources bring one. The hosts of `newest`
-    /// are fresh.
-    fn share(&mut self, name: &str, newest: Option<SourceId>, now: Mono) -> Option<Node> {
-        let brings = |id: &&SourceId| self.sources[id.0].node(name).is_some();
-        let before = self.rivals.remove(name);
-        if self.order.ids().iter().filter(brings).nth(1).is_none() {
-            if let Some(old) = self.shared.remove(name) {
-                self.rubbish.add_cluster(old);
-            }
-            return None;
-        }
-        let bringers: Vec<SourceId> = self.order.ids().iter().filter(brings).copied().collect();
-        let is_up = |id: SourceId| self.sources[id.0].up;
-        let mut rivals = Rivals::of(before, &bringers, newest, is_up);
-        let merged = self.parts(name, &bringers, newest).map(|parts| {
-            Arc::new(merge::merge(
-                &parts,
-                &mut rivals,
-                &self.settings.filter,
-                now,
-            ))
-        });
-        let old = match &merged {
-            Some(merged) => self.shared.insert(name.into(), Arc::clone(merged)),
-            None => self.shared.remove(name),
-        };
-        if let Some(old) = old {
-            self.rubbish.add_cluster(old);
-        }
-        if merged.is_none() {
-            rivals.note_whole(name, newest);
-        }
-        self.rivals.insert(name.into(), rivals);
-        merged.map(Node::Cluster)
-    }
-
-    /// The clusters of that name, unless one of them is a grid.
-    fn parts(
-        &self,
-        name: &str,
-        bringers: &[SourceId],
-        newest: Option<SourceId>,
-    ) -> Option<Vec<Part>> {
-        // If no source is up, all are summed as before: `summarize` then leaves the whole cluster
-        // out.
-        let none_is_up = !bringers.iter().any(|id| self.sources[id.0].up);
-        let part = |&id: &SourceId| match self.sources[id.0].node(name) {
-            Some(Node::Cluster(cluster)) => Some(Part {
-                id,
-                cluster: Arc::clone(cluster),
-                is_summed: none_is_up || self.sources[id.0].up,
-                is_newest: Some(id) == newest,
-            }),
-            _ => None,
-        };
-        bringers.iter().map(part).collect()
     }
 }
 

@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 
 use super::SourceId;
-use crate::model::Node;
 
 /// Which sources may bring which names. A name that is not here may be brought by all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,23 +25,23 @@ impl Reserved {
         self.0.entry(name.into()).or_default().push(id);
     }
 
-    /// Takes what is reserved for others out of a source's document.
-    pub(super) fn take_out(&self, id: SourceId, nodes: &mut Vec<Node>) -> Option<LeftOut> {
-        if self.0.is_empty() {
-            return None;
-        }
-        let mut left_out: Option<LeftOut> = None;
-        nodes.retain(|node| {
-            let may = self.0.get(node.name()).is_none_or(|ids| ids.contains(&id));
-            if !may {
-                let count = left_out.as_ref().map_or(0, |it| it.count) + 1;
-                let name = left_out
-                    .take()
-                    .map_or_else(|| node.name().into(), |it| it.name);
-                left_out = Some(LeftOut { count, name });
+    /// Whether the source may bring that name.
+    pub(super) fn may_bring(&self, id: SourceId, name: &str) -> bool {
+        self.0.is_empty() || self.0.get(name).is_none_or(|ids| ids.contains(&id))
+    }
+}
+
+impl LeftOut {
+    /// Adds a cluster or grid to what was left out.
+    pub(super) fn add(left_out: &mut Option<LeftOut>, name: &str) {
+        match left_out {
+            Some(it) => it.count += 1,
+            None => {
+                *left_out = Some(LeftOut {
+                    count: 1,
+                    name: name.into(),
+                });
             }
-            may
-        });
-        left_out
+        }
     }
 }

@@ -2,13 +2,13 @@
 //!
 //! What is brought first stays while it is brought: no other source can take it away by naming it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::SourceId;
-use crate::model::Cluster;
+use crate::model::{Cluster, HostInfo, Rubbish};
 
 /// One source's cluster of the name.
+#[derive(Debug)]
 pub(super) struct Part {
     /// Of the source.
     pub id: SourceId,
@@ -19,6 +19,13 @@ pub(super) struct Part {
     pub is_newest: bool,
 }
 
+/// Whose a host is.
+#[derive(Debug)]
+pub(super) struct Owner {
+    pub host: Arc<HostInfo>,
+    pub id: SourceId,
+}
+
 /// A cluster's or grid's name that several sources bring.
 #[derive(Debug)]
 pub(super) struct Rivals {
@@ -26,8 +33,8 @@ pub(super) struct Rivals {
     pub first: SourceId,
     /// The one whose attributes, clock and rhythm it has: the first that answers.
     pub leader: SourceId,
-    /// By name: which source brought a host first, of those that still bring it.
-    owners: HashMap<Box<str>, SourceId>,
+    /// In the order of names: which source brought a host first, of those that still bring it.
+    pub owners: Arc<Vec<Owner>>,
     /// What the newest document brought in vain.
     pub contest: Option<Contest>,
 }
@@ -59,12 +66,12 @@ impl Rivals {
     /// Of a name that `bringers` bring, in their order; `newest` has just sent a document. `is_up`
     /// tells which of them answer.
     pub fn of(
-        before: Option<Rivals>,
+        before: Option<&Rivals>,
         bringers: &[SourceId],
         newest: Option<SourceId>,
         is_up: impl Fn(SourceId) -> bool,
     ) -> Rivals {
-        let known = before.as_ref().map(|it| it.first);
+        let known = before.map(|it| it.first);
         let first = known.filter(|id| bringers.contains(id));
         // Without any before: the one that was there when this one came.
         let others = bringers.iter().find(|id| Some(**id) != newest);
@@ -78,29 +85,20 @@ impl Rivals {
         Rivals {
             first,
             leader: leader.copied().unwrap_or(first),
-            owners: before.map(|it| it.owners).unwrap_or_default(),
+            owners: before.map(|it| Arc::clone(&it.owners)).unwrap_or_default(),
             contest: None,
         }
     }
 
-    /// Notes who brings which hosts.
-    pub fn learn(&mut self, parts: &[Part]) {
-        self.owners.retain(|name, owner| {
-            let part = parts.iter().find(|part| part.id == *owner);
-            part.is_some_and(|part| part.brings(name))
-        });
-        let is_first = |part: &&Part| part.id == self.first;
-        let in_order = parts
-            .iter()
-            .filter(is_first)
-            .chain(parts.iter().filter(|part| !is_first(part)));
-        for part in in_order {
-            for host in part.cluster.hosts.iter().filter(|host| host.fresh) {
-                if !self.owners.contains_key(&host.info.name) {
-                    self.owners.insert(host.info.name.clone(), part.id);
-                }
-            }
-        }
+    /// Replaces whose the hosts are.
+    pub fn set_owners(&mut self, owners: Vec<Owner>, rubbish: &mut Rubbish) {
+        let before = std::mem::replace(&mut self.owners, Arc::new(owners));
+        discard(before, rubbish);
+    }
+
+    /// Drops it step by step.
+    pub fn discard(self, rubbish: &mut Rubbish) {
+        discard(self.owners, rubbish);
     }
 
     /// Notes that a grid, or a cluster beside one, was brought as a whole while another has the name.
@@ -114,9 +112,10 @@ impl Rivals {
             });
         }
     }
+}
 
-    /// Whether a source brought that host first.
-    pub fn owns(&self, id: SourceId, host: &str) -> bool {
-        self.owners.get(host) == Some(&id)
+fn discard(owners: Arc<Vec<Owner>>, rubbish: &mut Rubbish) {
+    if let Some(owners) = Arc::into_inner(owners) {
+        rubbish.add(owners);
     }
 }

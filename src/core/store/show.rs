@@ -2,16 +2,20 @@
 //!
 //! Each source is taken as it is at one moment.
 
+use std::sync::Arc;
+
 use super::Store;
-use crate::model::{Node, NodeIndex};
+use crate::model::{Node, NodeIndex, NodeList};
 
 /// A list of nodes in the making.
 #[derive(Debug, Default)]
 pub(super) struct Show {
     /// Which source is next, in the order of the sources.
     next: usize,
-    /// Nodes of the one before that are not looked at yet.
-    left: std::vec::IntoIter<Node>,
+    /// Nodes of the one before.
+    pub left: Arc<NodeList>,
+    /// The next of them.
+    at: usize,
     pub nodes: Vec<Node>,
     pub index: NodeIndex,
     /// Whether something has changed since it was begun.
@@ -20,9 +24,10 @@ pub(super) struct Show {
 
 impl Store {
     /// Goes on with the list by about so many nodes. Returns whether it has to go on.
-    pub(super) fn show_some(&self, show: &mut Show, mut budget: usize) -> bool {
+    pub(super) fn show_some(&mut self, show: &mut Show, mut budget: usize) -> bool {
         loop {
-            for node in show.left.by_ref() {
+            while let Some(node) = show.left.nodes().get(show.at).cloned() {
+                show.at += 1;
                 self.show_node(&mut show.nodes, &mut show.index, node);
                 budget = budget.saturating_sub(1);
                 if budget == 0 {
@@ -32,7 +37,10 @@ impl Store {
             let Some(id) = self.order.ids().get(show.next) else {
                 return false;
             };
-            show.left = self.sources[id.0].nodes.clone().into_iter();
+            let next = Arc::clone(&self.sources[id.0].nodes);
+            let before = std::mem::replace(&mut show.left, next);
+            self.rubbish.add_list(before);
+            show.at = 0;
             show.next += 1;
         }
     }

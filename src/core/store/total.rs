@@ -2,11 +2,11 @@
 //!
 //! Each source is taken as it is at one moment.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Store;
-use crate::model::{Node, Rubbish, Summary, SummaryBuilder};
+use crate::model::{Node, NodeList, Rubbish, Summary, SummaryBuilder};
 
 /// What looking at a node costs, in sums.
 const NODE_COST: usize = 4;
@@ -16,12 +16,14 @@ const NODE_COST: usize = 4;
 pub(super) struct Total {
     /// Which source is next, in the order of the sources.
     next: usize,
-    /// Nodes of the one before that are not summed yet.
-    left: std::vec::IntoIter<Node>,
+    /// Nodes of the one before.
+    left: Arc<NodeList>,
+    /// The next of them.
+    at: usize,
     /// Whether that one is up.
     is_up: bool,
     /// Names of several sources that are done.
-    done: HashSet<Box<str>>,
+    done: BTreeSet<Box<str>>,
     /// The node under way, and its next sum.
     node: Option<(Node, usize)>,
     sums: SummaryBuilder,
@@ -30,11 +32,18 @@ pub(super) struct Total {
 impl Total {
     /// The sums, once they are done.
     pub fn finish(self, rubbish: &mut Rubbish) -> Summary {
+        rubbish.add(self.done);
+        rubbish.add_list(self.left);
         self.sums.finish_into(rubbish)
     }
 
     /// Drops it step by step.
     pub fn discard(self, rubbish: &mut Rubbish) {
+        if let Some((node, _)) = self.node {
+            rubbish.add_node(node);
+        }
+        rubbish.add(self.done);
+        rubbish.add_list(self.left);
         let summary = self.sums.finish_into(rubbish);
         rubbish.add_summary(summary);
     }
@@ -64,15 +73,18 @@ impl Store {
                 }
                 continue;
             }
-            if let Some(node) = total.left.next() {
+            if let Some(node) = total.left.nodes().get(total.at).cloned() {
+                total.at += 1;
                 budget = budget.saturating_sub(NODE_COST);
                 total.node = self.summed(&node, total).map(|node| (node, 0));
-                self.rubbish.add_node(node);
             } else if let Some(id) = self.order.ids().get(total.next) {
                 let source = &self.sources[id.0];
-                total.left = source.nodes.clone().into_iter();
+                let next = Arc::clone(&source.nodes);
                 total.is_up = source.up;
                 total.next += 1;
+                total.at = 0;
+                let before = std::mem::replace(&mut total.left, next);
+                self.rubbish.add_list(before);
             } else {
                 return false;
             }
