@@ -37,6 +37,12 @@ pub(super) struct RootDraft {
 /// Sums added up, and names listed, between two waits for events.
 const SUMS_AT_A_TIME: usize = 1024;
 
+/// Entries of the store that change at a time.
+const CHANGED_AT_A_TIME: usize = 512;
+
+/// Time spent on changes of the store between two waits for events.
+const CHANGE_TIME: Duration = Duration::from_millis(1);
+
 /// Time at shutdown for clients to take the rest of their answers.
 const CLIENTS_END_WITHIN: Duration = Duration::from_secs(2);
 
@@ -96,9 +102,46 @@ impl Reactor {
         let Some(&id) = shared.store.sources().get(shared.expiring) else {
             return Turn::Waits;
         };
-        shared.store.expire(id, shared.now.mono);
-        self.shared.expiring += 1;
+        shared.store.begin_expiry(id, shared.now);
+        shared.storing.push_back(None);
+        shared.expiring += 1;
         Turn::Again
+    }
+
+    /// Goes on with what changes in the store, for a little while.
+    pub(super) fn change_on(&mut self) {
+        let start = Instant::now();
+        loop {
+            self.change_some(CHANGED_AT_A_TIME);
+            if !self.shared.store.is_changing() || start.elapsed() >= CHANGE_TIME {
+                return;
+            }
+        }
+    }
+
+    /// Completes all that changes in the store.
+    pub(super) fn finish_changes(&mut self) {
+        while self.shared.store.is_changing() {
+            self.change_some(usize::MAX);
+        }
+    }
+
+    fn change_some(&mut self, budget: usize) {
+        let shared = &mut self.shared;
+        let start = Instant::now();
+        let changed = shared.store.change_some(budget);
+        shared.changing += start.elapsed();
+        let Some(changed) = changed else {
+            return;
+        };
+        let busy = std::mem::take(&mut shared.changing);
+        let Some(key) = shared.storing.pop_front().flatten() else {
+            return;
+        };
+        if let Some(Slot::Source(source)) = self.slots.get_mut(key) {
+            source.stored(changed, busy, shared);
+            self.make_ready(key);
+        }
     }
 
     /// Hands updates to the plugin thread, those held back first, and logs when the thread hangs.
@@ -144,6 +187,7 @@ impl Reactor {
         for key in self.slots.keys() {
             self.end_slot(key);
         }
+        self.finish_changes();
         // The service manager may still take a silent loop for a stuck one.
         for chore in Chore::ALL.into_iter().filter(|it| *it != Chore::Watchdog) {
             self.shared.set_chore(chore, None);

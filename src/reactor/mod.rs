@@ -185,6 +185,12 @@ impl Reactor {
         if let Some(key) = self.slots.next(Lane::Bulk) {
             self.turn(key);
         }
+        if self.shared.store.is_changing() {
+            let start = Instant::now();
+            let id = self.shared.store.changing();
+            self.change_on();
+            self.shared.note_turn(Some((Work::Store, id)), start);
+        }
         self.shared.discard_moments();
         if let Some(first) = self.shared.moments.let_go_before(self.shared.now.mono) {
             self.let_go_before(first);
@@ -208,7 +214,8 @@ impl Reactor {
             || !self.shared.handing.is_empty()
             || self.shared.is_untidy
             || self.shared.root.is_some()
-            || self.shared.store.is_summing();
+            || self.shared.store.is_summing()
+            || self.shared.store.is_changing();
         let limit = if is_busy {
             Some(Duration::ZERO)
         } else {

@@ -36,8 +36,8 @@ pub(super) enum ClockTrouble {
 
 impl ClockTrouble {
     /// What is wrong in a document, if something is: of the first node.
-    pub(super) fn of(nodes: &[Node], stamps: &[Stamp]) -> Option<ClockTrouble> {
-        nodes.iter().zip(stamps).find_map(|(node, stamp)| {
+    pub(super) fn of(nodes: &[(Node, Stamp)]) -> Option<ClockTrouble> {
+        nodes.iter().find_map(|(node, stamp)| {
             let name = || node.name().into();
             match stamp.time {
                 StoreTime::NotTheirs(_) => Some(ClockTrouble::Ahead { node: name() }),

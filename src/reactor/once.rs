@@ -122,6 +122,7 @@ impl Reactor {
         while self.shared.ending.is_none() && self.is_any_unpolled() {
             self.step(&mut events).map_err(RunError::Wait)?;
         }
+        self.finish_changes();
         if self.shared.ending.is_none() {
             self.summarize();
             while self.shared.store.is_summing() {
@@ -165,7 +166,7 @@ impl Reactor {
 impl super::Shared {
     fn source_round(&self, id: SourceId) -> SourceRound {
         let status = &self.sources[id.0];
-        let (hosts, metrics) = count(self.store.nodes_of(id));
+        let (hosts, metrics) = count(self.store.nodes_of(id).iter());
         let reason = || status.failure.clone();
         SourceRound {
             name: status.name.clone(),

@@ -223,6 +223,7 @@ impl Reactor {
             }
         });
         let order: Vec<SourceId> = ids.collect();
+        self.finish_changes();
         self.shared.store.set_order(order);
         self.reserve_names(&changes.config);
     }
@@ -288,6 +289,7 @@ impl Reactor {
     }
 
     fn remove_source(&mut self, key: Key) {
+        let now = self.shared.now.mono;
         let Some(Slot::Source(source)) = self.slots.get_mut(key) else {
             return;
         };
@@ -295,7 +297,9 @@ impl Reactor {
         source.machine.stop();
         // Returns its parser to the store if a poll is under way.
         source.act(shared);
-        shared.store.remove_source(source.id, shared.now.mono);
+        let id = source.id;
+        self.finish_changes();
+        self.shared.store.remove_source(id, now);
         self.remove(key);
     }
 

@@ -2,6 +2,7 @@
 //!
 //! It does not contain the slots, so that a slot and this can be borrowed at the same time.
 
+use std::collections::VecDeque;
 use std::fmt::Display;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
@@ -87,6 +88,10 @@ pub(super) struct Shared {
     pub(super) root: Option<RootDraft>,
     /// Time spent so far on the sums of everything that are being computed.
     pub(super) summing: Duration,
+    /// By change of the store that is under way: the source that waits for it, if one does.
+    pub(super) storing: VecDeque<Option<Key>>,
+    /// Time spent so far on the first of them.
+    pub(super) changing: Duration,
     /// What it has for the plugins.
     pub(super) handing: Handing,
     /// Deadlines, by the index of the slot's key.
@@ -174,6 +179,8 @@ impl Shared {
             is_untidy: false,
             root: None,
             summing: Duration::ZERO,
+            storing: VecDeque::new(),
+            changing: Duration::ZERO,
             handing: Handing::default(),
             timers: Timers::default(),
             resolver: Resolver::new(Arc::clone(waker)),

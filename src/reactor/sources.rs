@@ -2,6 +2,7 @@
 //!
 //! When, where and for how long to poll is decided in the core.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use gmetad_core::model::{Mono, Node, Now, Stamp};
 use gmetad_core::poll::{Action, HostFailure, Outcome, Poll, SourceAnswer};
 use gmetad_core::source::SourceConfig;
 use gmetad_core::status::SourceState;
-use gmetad_core::store::SourceId;
+use gmetad_core::store::{Changed, SourceId};
 
 /// Reading a piece of a document should take no longer. What is known from the last document takes a
 /// tenth of that, what is all new up to three times as long.
@@ -32,6 +33,31 @@ const PIECE_TIME: Duration = Duration::from_millis(1);
 
 /// Fewest bytes read at a time.
 const LEAST_PIECE_BYTES: usize = 4 << 10;
+
+/// What is being stored.
+enum Storing {
+    /// What is known before a document that was rejected.
+    Rejected,
+    /// That its poll failed.
+    Failed,
+    /// A document.
+    Document(Box<Arrived>),
+}
+
+/// A document that has arrived.
+struct Arrived {
+    host: String,
+    failures: Vec<HostFailure>,
+    moved: bool,
+    took: Duration,
+    at: Now,
+    bytes: u64,
+    wire_bytes: u64,
+    damage: u64,
+    metrics: u64,
+    has_own_grid: bool,
+    circle: Option<Box<str>>,
+}
 
 /// One data_source.
 pub(super) struct Source {
@@ -47,6 +73,9 @@ pub(super) struct Source {
     piece_bytes: usize,
     /// The peer has closed its side, so another read is needed after a short one.
     hung_up: bool,
+    /// What its documents and polls change in the store, in order. The next document is begun when all
+    /// of it is done.
+    storing: VecDeque<Storing>,
     down: Complaint,
     damaged: Complaint,
     oddities: Oddities,
@@ -66,6 +95,7 @@ impl Source {
             readable: false,
             piece_bytes: TURN_BYTES,
             hung_up: false,
+            storing: VecDeque::new(),
             down: Complaint::new(),
             damaged: Complaint::new(),
             oddities: Oddities::default(),
@@ -87,6 +117,10 @@ impl Source {
 
     /// The deadline has passed. Bytes that have arrived already are taken in first.
     pub(super) fn timeout(&mut self, shared: &mut Shared) {
+        if !self.storing.is_empty() {
+            // `stored` gives it a turn, which sets the next deadline.
+            return;
+        }
         if self.readable {
             self.turn(shared);
         }
@@ -95,6 +129,10 @@ impl Source {
 
     /// One turn: completes a connect, or reads a bounded number of bytes.
     pub(super) fn turn(&mut self, shared: &mut Shared) -> Turn {
+        if !self.storing.is_empty() {
+            shared.set_deadline(self.key, None);
+            return Turn::Waits;
+        }
         // Carry out what a timeout decided first: it may have dropped this connection.
         self.act(shared);
         if self.machine.is_connecting() {
@@ -102,7 +140,9 @@ impl Source {
         }
         if self.machine.has_backlog() {
             let start = Instant::now();
-            self.machine.work(shared.now.mono, shared.store.table());
+            while self.machine.has_backlog() && start.elapsed() < PIECE_TIME {
+                self.machine.work(shared.now.mono, shared.store.table());
+            }
             shared.status_of(self.id).busy += start.elapsed();
         } else if self.machine.wants_bytes() && self.readable {
             self.read(shared);
@@ -175,7 +215,10 @@ impl Source {
                     }
                 }
                 Action::Close => self.stream = None,
-                Action::Abandon(parser) => shared.store.abort(self.id, *parser),
+                Action::Abandon(parser) => {
+                    shared.store.begin_abort(self.id, *parser);
+                    self.store_on(Storing::Rejected, shared);
+                }
                 Action::Ended(outcome) => self.ended(*outcome, shared),
             }
         }
@@ -197,7 +240,7 @@ impl Source {
         shared.status_of(self.id).missed += outcome.missed;
         self.tell_missed(&outcome, shared);
         match outcome.answer {
-            Some(answer) => self.succeeded(answer, &outcome.failures, outcome.started, shared),
+            Some(answer) => self.succeeded(answer, outcome.failures, outcome.started, shared),
             None => self.failed(&outcome.failures, outcome.started, shared),
         }
         if shared.once {
@@ -205,10 +248,26 @@ impl Source {
         }
     }
 
+    /// Notes what the store has just begun to do.
+    fn store_on(&mut self, storing: Storing, shared: &mut Shared) {
+        self.storing.push_back(storing);
+        shared.storing.push_back(Some(self.key));
+    }
+
+    /// The first of what the store had to do for it is done, which took it so long.
+    pub(super) fn stored(&mut self, changed: Changed, busy: Duration, shared: &mut Shared) {
+        shared.status_of(self.id).busy += busy;
+        match self.storing.pop_front() {
+            None | Some(Storing::Rejected) => {}
+            Some(Storing::Failed) => self.hand_on(changed.nodes, false, shared.now, shared),
+            Some(Storing::Document(arrived)) => self.arrived(*arrived, changed, shared),
+        }
+    }
+
     fn succeeded(
         &mut self,
         answer: SourceAnswer,
-        failures: &[HostFailure],
+        failures: Vec<HostFailure>,
         started: Mono,
         shared: &mut Shared,
     ) {
@@ -218,21 +277,45 @@ impl Source {
             wire_bytes,
             moved,
         } = answer;
-        let (bytes, damage, metrics) = (document.bytes, document.damage, document.metrics);
-        let (has_own_grid, circle) = (document.has_own_grid, document.circle.clone());
-        let was_up = shared.store.is_up(self.id);
-        let start = Instant::now();
-        let nodes = shared.store.commit(self.id, document, shared.now);
-        let stamps = shared.store.stamps_of(self.id, shared.now);
-        let busy = start.elapsed();
+        let arrived = Arrived {
+            host,
+            failures,
+            moved,
+            took: shared.now.mono.since(started),
+            at: shared.now,
+            bytes: document.bytes,
+            wire_bytes,
+            damage: document.damage,
+            metrics: document.metrics,
+            has_own_grid: document.has_own_grid,
+            circle: document.circle.clone(),
+        };
+        shared.store.begin_commit(self.id, document, shared.now);
+        self.store_on(Storing::Document(Box::new(arrived)), shared);
+    }
+
+    /// Its document is stored.
+    fn arrived(&mut self, arrived: Arrived, changed: Changed, shared: &mut Shared) {
+        let Arrived {
+            host,
+            failures,
+            moved,
+            took,
+            at,
+            bytes,
+            wire_bytes,
+            damage,
+            metrics,
+            has_own_grid,
+            circle,
+        } = arrived;
+        let Changed { was_up, nodes, .. } = changed;
         shared.summaries.clusters += nodes.len() as u64;
-        let took = shared.now.mono.since(started);
         let status = shared.status_of(self.id);
         status.polls_ok.add(took, Clock::epoch_ms());
         status.state = SourceState::Up;
         status.host.clone_from(&host);
         status.failure = None;
-        status.busy += busy;
         status.metrics += metrics;
         status.document_bytes += bytes;
         status.wire_bytes += wire_bytes;
@@ -243,7 +326,7 @@ impl Source {
         if first {
             self.tell_arrival(&host, shared);
         } else {
-            self.tell_host(&host, failures, moved, now);
+            self.tell_host(&host, &failures, moved, now);
         }
         self.tell_damage(damage, now);
         if log::log_enabled!(log::Level::Debug) {
@@ -251,17 +334,17 @@ impl Source {
         }
         self.oddities.tell_own_grid(has_own_grid, &self.name);
         self.oddities.tell_circle(circle.as_deref(), &self.name);
-        self.tell_oddities(&nodes, &stamps, shared);
+        self.tell_oddities(&nodes, shared);
         if !was_up && !shared.once {
             // Include the source in the root summary without waiting for the period.
             shared.set_chore(Chore::Summary, Some(shared.now.mono));
         }
-        let nodes = nodes.into_iter().zip(stamps).collect();
-        self.hand_on(nodes, true, shared.now, shared);
+        self.hand_on(nodes, true, at, shared);
     }
 
     fn failed(&mut self, failures: &[HostFailure], started: Mono, shared: &mut Shared) {
-        shared.store.fail(self.id, shared.now);
+        shared.store.begin_fail(self.id, shared.now);
+        self.store_on(Storing::Failed, shared);
         let reasons = listed(failures);
         let (took, now_ms) = (shared.now.mono.since(started), Clock::epoch_ms());
         let status = shared.status_of(self.id);
@@ -282,14 +365,10 @@ impl Source {
             ),
             None => log::debug!("source \"{}\": poll failed: {reasons}", self.name),
         }
-        let nodes = shared.store.nodes_of(self.id).to_vec().into_iter();
-        let stamps = shared.store.stamps_of(self.id, shared.now);
-        let nodes = nodes.zip(stamps).collect();
-        self.hand_on(nodes, false, shared.now, shared);
     }
 
-    fn log_document(&self, nodes: &[Node], bytes: u64, host: &str, took: Duration) {
-        let (hosts, metrics) = count(nodes);
+    fn log_document(&self, nodes: &[(Node, Stamp)], bytes: u64, host: &str, took: Duration) {
+        let (hosts, metrics) = count(nodes.iter().map(|(node, _)| node));
         log::debug!(
             "source \"{}\": {hosts} hosts, {metrics} metrics in {bytes} bytes from {host} in {} ms",
             self.name,
@@ -363,14 +442,13 @@ impl Source {
     }
 
     /// Logs what is odd about its last document, when that begins or ends.
-    fn tell_oddities(&mut self, nodes: &[Node], stamps: &[Stamp], shared: &mut Shared) {
+    fn tell_oddities(&mut self, nodes: &[(Node, Stamp)], shared: &mut Shared) {
         let now = shared.instant();
         let left_out = shared.store.left_out_of(self.id).cloned();
         shared.status_of(self.id).left_out = left_out.as_ref().map_or(0, |it| it.count as u64);
         self.oddities
             .tell_left_out(left_out.as_ref(), &self.name, now);
-        self.oddities
-            .tell_clock(ClockTrouble::of(nodes, stamps), now);
+        self.oddities.tell_clock(ClockTrouble::of(nodes), now);
         if let Some(contest) = shared.store.contest_of(self.id) {
             let holder = &shared.sources[contest.holder.0].name;
             self.oddities.tell_contest(contest, holder, &self.name);
@@ -411,18 +489,14 @@ fn is_connected(stream: &TcpStream) -> io::Result<bool> {
 }
 
 /// Hosts and metrics of a source.
-pub(super) fn count(nodes: &[Node]) -> (usize, usize) {
-    nodes
-        .iter()
-        .fold((0, 0), |(hosts, metrics), node| match node {
-            Node::Cluster(cluster) => {
-                (hosts + cluster.hosts.len(), metrics + cluster.metrics.len())
-            }
-            Node::Grid(grid) => (
-                hosts + grid.summary.hosts_up as usize + grid.summary.hosts_down as usize,
-                metrics + grid.summary.metrics.len(),
-            ),
-        })
+pub(super) fn count<'a>(nodes: impl Iterator<Item = &'a Node>) -> (usize, usize) {
+    nodes.fold((0, 0), |(hosts, metrics), node| match node {
+        Node::Cluster(cluster) => (hosts + cluster.hosts.len(), metrics + cluster.metrics.len()),
+        Node::Grid(grid) => (
+            hosts + grid.summary.hosts_up as usize + grid.summary.hosts_down as usize,
+            metrics + grid.summary.metrics.len(),
+        ),
+    })
 }
 
 /// The failures in one line; only the first few where there are many.

@@ -43,6 +43,27 @@ pub struct Source {
     dead_until: Mono,
 }
 
+/// What the store has begun to do.
+pub struct Storing {
+    at: usize,
+    what: What,
+    /// Whether it has taken place.
+    is_noted: bool,
+    /// Whether anything was changed by it.
+    has_changed: bool,
+}
+
+enum What {
+    /// A document is rejected.
+    Rejected,
+    /// A poll has failed.
+    Failed,
+    /// What is past its DMAX then goes.
+    Expiry(Mono),
+    /// A document is stored that was begun at `since` and ended at `now`.
+    Document { said: Said, since: Mono, now: Mono },
+}
+
 /// Of source number `at`.
 fn config(at: usize, random: &mut Random) -> SourceConfig {
     let names = ["10.0.0.1", "10.0.0.2", "gmond.example", "other.example"];
@@ -123,6 +144,10 @@ impl World {
     /// Takes in what the peer has done, until there is work to do first.
     fn take_in(&mut self, at: usize) {
         while !self.sources[at].machine.has_backlog() {
+            if self.storing.iter().any(|storing| storing.at == at) {
+                // The next document begins with what this one leaves.
+                return;
+            }
             let Some(deed) = self.sources[at].inbox.pop_front() else {
                 return;
             };
@@ -161,7 +186,10 @@ impl World {
                     assert!(closed.is_some(), "only what is open is closed");
                     self.sources[at].inbox.clear();
                 }
-                poll::Action::Abandon(parser) => self.store.abort(SourceId(at), *parser),
+                poll::Action::Abandon(parser) => {
+                    self.store.begin_abort(SourceId(at), *parser);
+                    self.store_on(at, What::Rejected);
+                }
                 poll::Action::Ended(outcome) => self.poll_ended(at, *outcome),
             }
         }
@@ -250,7 +278,6 @@ impl World {
             let kind = kind.split(['(', ' ']).next().unwrap_or_default();
             self.tally.fail(kind);
         }
-        let mut has_changed = outcome.answer.is_some() || self.store.is_up(SourceId(at));
         if let Some(answer) = outcome.answer {
             let promised = source.promised.take();
             let said = promised
@@ -264,28 +291,96 @@ impl World {
             let hands_back = source.habit == Habit::HandsBack;
             assert_eq!(answer.document.has_own_grid, hands_back);
             self.tally.count("own grids handed back", hands_back.into());
-            let changed = self.store.commit(SourceId(at), answer.document, now);
-            assert_eq!(changed.len(), said.nodes());
-            let nodes = self.store.nodes_of(SourceId(at));
-            let carried = self.model.commit(at, &said, nodes, since, now.mono);
-            self.tally.count("hosts carried over", carried as u64);
-            self.check_stamps(at);
+            self.store.begin_commit(SourceId(at), answer.document, now);
+            let now = now.mono;
+            self.store_on(at, What::Document { said, since, now });
         } else {
             assert!(!outcome.failures.is_empty(), "a reason for each failure");
             self.tally.count("polls that fail", 1);
-            self.store.fail(SourceId(at), now);
-            self.model.fail(at);
+            self.store.begin_fail(SourceId(at), now);
+            self.store_on(at, What::Failed);
         }
         if self.random.below(2) == 0 {
-            let changed = self.store.expire(SourceId(at), now.mono);
-            let gone = self.model.expire(at, now.mono);
-            assert_eq!(changed, gone > 0);
-            has_changed |= changed;
-            self.tally.count("hosts past their DMAX", gone as u64);
+            self.store.begin_expiry(SourceId(at), now);
+            self.store_on(at, What::Expiry(now.mono));
         }
+    }
+
+    fn store_on(&mut self, at: usize, what: What) {
+        self.storing.push_back(Storing {
+            at,
+            what,
+            is_noted: false,
+            has_changed: false,
+        });
+    }
+
+    /// The store goes on with what it has begun to do. Nothing is seen of it until it takes place, and
+    /// then all.
+    pub fn change_on(&mut self, most: u64) {
+        if !self.store.is_changing() {
+            assert!(self.storing.is_empty(), "all was told");
+            return;
+        }
+        let budget = 1 + self.random.below(most) as usize;
+        let changed = self.store.change_some(budget);
+        let mut storing = self.storing.pop_front().expect("it was begun");
+        let took_place = changed.is_some() || self.store.has_taken_place();
+        if took_place && !storing.is_noted {
+            self.took_place(&mut storing);
+        } else if !took_place {
+            self.tally.count("steps of changes", 1);
+            if self.random.below(8) == 0 {
+                self.moment.assert_shown(&self.store.snapshot());
+            }
+        }
+        let Some(changed) = changed else {
+            return self.storing.push_front(storing);
+        };
+        let at = storing.at;
+        assert_eq!(changed.id, SourceId(at));
+        match storing.what {
+            What::Rejected => {}
+            What::Failed => assert_eq!(changed.has_changed, changed.was_up),
+            What::Expiry(_) => assert_eq!(changed.has_changed, storing.has_changed),
+            What::Document { said, .. } => assert_eq!(changed.nodes.len(), said.nodes()),
+        }
+        self.take_in(at);
+    }
+
+    /// What the store has begun has taken place.
+    fn took_place(&mut self, storing: &mut Storing) {
+        let at = storing.at;
+        storing.is_noted = true;
+        storing.has_changed = match &storing.what {
+            What::Rejected => return,
+            What::Failed => {
+                let was_up = self.model.sources[at].is_up;
+                self.model.fail(at);
+                was_up
+            }
+            What::Expiry(now) => {
+                let gone = self.model.expire(at, *now);
+                self.tally.count("hosts past their DMAX", gone as u64);
+                gone > 0
+            }
+            What::Document { said, since, now } => {
+                let nodes = self.store.nodes_of(SourceId(at));
+                let carried = self.model.commit(at, said, nodes, *since, *now);
+                self.tally.count("hosts carried over", carried as u64);
+                self.check_stamps(at);
+                true
+            }
+        };
         // A recount takes long, so not each of those that find all as it was is made.
-        if has_changed || self.random.below(4) == 0 {
+        if storing.has_changed || self.random.below(4) == 0 {
             self.check_store(at);
+        }
+    }
+
+    fn finish_changes(&mut self) {
+        while self.store.is_changing() {
+            self.change_on(1_000_000);
         }
     }
 
@@ -402,6 +497,7 @@ impl World {
         let count = self.sources.len();
         self.sources[at].machine.stop();
         self.run_source(at);
+        self.finish_changes();
         let documents = self.sources[at].documents;
         self.store.remove_source(SourceId(at), self.now);
         assert_eq!(self.store.add_source(), SourceId(at));
@@ -423,5 +519,6 @@ impl World {
             assert_eq!(self.sources[at].connection, None);
             assert_eq!(self.sources[at].machine.deadline(), None);
         }
+        self.finish_changes();
     }
 }

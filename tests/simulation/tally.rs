@@ -17,7 +17,7 @@ pub struct Tally {
 }
 
 /// All that is counted.
-const COUNTED: [&str; 28] = [
+const COUNTED: [&str; 29] = [
     "answers in slices",
     "answers in whole",
     "answers made by another thread",
@@ -43,6 +43,7 @@ const COUNTED: [&str; 28] = [
     "requests whose body does not come",
     "sources changed",
     "sources replaced",
+    "steps of changes",
     "sums made in steps",
     "turns of work that was left",
     "whole documents checked",

@@ -1,7 +1,7 @@
 //! Everything between the machines and their peers: what happens, when, and what must hold then.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use super::documents::OWN_GRID;
 use super::gmond;
 use super::model::{Brought, Model, Moment};
 use super::plugins::Plugins;
-use super::sources::Source;
+use super::sources::{Source, Storing};
 use super::tally::Tally;
 
 /// Seconds since the epoch when the virtual clock starts.
@@ -86,6 +86,8 @@ pub struct World {
     pub model: Model,
     /// How often the store has changed.
     pub changes: u64,
+    /// What the store has begun to do, in order.
+    pub storing: VecDeque<Storing>,
     /// What is shown now.
     pub moment: Rc<Moment>,
     pub sources: Vec<Source>,
@@ -138,6 +140,7 @@ impl World {
             store,
             model,
             changes: 0,
+            storing: VecDeque::new(),
             moment: Rc::default(),
             sources,
             askers: HashMap::new(),
@@ -191,8 +194,9 @@ impl World {
             let event = self.events.remove(&number).expect("each happens once");
             self.happen(event);
         }
+        self.change_on(100);
         let is_untidy = self.store.tidy();
-        if !is_untidy {
+        if !is_untidy && !self.store.is_changing() {
             let definitions = self.store.table().len();
             assert!(definitions <= DEFINITIONS, "{definitions} definitions");
         }

@@ -2,7 +2,6 @@
 //!
 //! Does not cut tags out of bytes: `parse` does. Every tag goes through quick-xml.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use quick_xml::events::{BytesStart, Event};
@@ -10,13 +9,13 @@ use quick_xml::events::{BytesStart, Event};
 use super::build::ClusterBuilder;
 use super::document::{Document, ParseError, Previous};
 use super::drafts::{GridDraft, MetricDraft, cluster_head, host_head, numbers_of_hosts};
-use super::nodes::{Nodes, NodesEnding};
+use super::nodes::{Abandoned, Nodes, NodesEnding};
 use super::scan::Husk;
 use super::settings::ParseSettings;
 use crate::model::latin1::from_latin1;
 use crate::model::{
-    Contributors, DefTable, Grid, GridIdentity, Mono, Node, Number, Rubbish, SmallText,
-    SummaryBuilder, Via, Vocabulary, id_of, parse_number,
+    Contributors, DefTable, Grid, GridIdentity, Mono, Node, Number, Rubbish, SmallText, Summary,
+    SummaryBuilder, Via, id_of, parse_number,
 };
 
 /// The share of the limit on names that may be carried over into a document that lacks them.
@@ -62,10 +61,36 @@ pub(super) struct Elements {
     now: Mono,
     has_begun: bool,
     has_ended: bool,
+    /// Sums from inside a grid that are being added to it. No tag is read until they are.
+    below: Option<Below>,
     /// The end of the document, being worked off.
     ending: Option<NodesEnding>,
     /// Rejected because a limit was exceeded.
     over_limit: bool,
+}
+
+/// Sums from inside a grid that are being added to it.
+#[derive(Debug)]
+enum Below {
+    /// Those of a closed cluster. Its builder is the outermost grid's.
+    Cluster {
+        outermost: Box<str>,
+        builder: Box<ClusterBuilder>,
+    },
+    /// These, from that one on.
+    Sums { summary: Summary, at: usize },
+}
+
+/// Sums added to a grid before anything else is done.
+const SUMS_AT_ONCE: usize = 1024;
+
+/// What adding one costs.
+const SUM_COST: usize = 4;
+
+/// Drops sums step by step.
+fn discard(sums: SummaryBuilder, rubbish: &mut Rubbish) {
+    let summary = sums.finish_into(rubbish);
+    rubbish.add_summary(summary);
 }
 
 impl Elements {
@@ -85,6 +110,7 @@ impl Elements {
             now: Mono::default(),
             has_begun: false,
             has_ended: false,
+            below: None,
             ending: None,
             over_limit: false,
         }
@@ -162,21 +188,29 @@ impl Elements {
         self.document
     }
 
-    /// What was known before the document; nothing after an exceeded limit.
-    pub fn into_known(mut self, rubbish: &mut Rubbish) -> HashMap<Box<str>, Vocabulary> {
+    /// Gives the document up. What was known before it is kept, but not after an exceeded limit.
+    pub fn abandon(mut self) -> Abandoned {
+        let mut rubbish = self.document.rubbish;
+        rubbish.add_nodes(self.document.nodes);
+        for grid in self.grids.iter_mut() {
+            for sums in [&mut grid.own, &mut grid.below] {
+                discard(std::mem::take(sums), &mut rubbish);
+            }
+        }
+        if let Some(ending) = self.ending {
+            return ending.abandon(rubbish);
+        }
+        match self.below {
+            Some(Below::Cluster { builder, .. }) => self.cluster = Some(*builder),
+            Some(Below::Sums { summary, .. }) => rubbish.add_summary(summary),
+            None => {}
+        }
         let open = self.cluster.take().map(|cluster| {
             let outermost = self.grids.first();
             let name = outermost.map_or(cluster.name(), |grid| grid.name.as_str());
             (name.into(), cluster)
         });
-        let known = self.nodes.into_known(open, rubbish);
-        if !self.over_limit {
-            return known;
-        }
-        for vocabulary in known.into_values() {
-            vocabulary.discard(rubbish);
-        }
-        HashMap::new()
+        self.nodes.abandon(open, !self.over_limit, rubbish)
     }
 
     /// Reads one tag, from `<` to `>`.
@@ -402,14 +436,17 @@ impl Elements {
         let bytes = grid.own.bytes() + grid.below.bytes() + grid.via.bytes();
         self.note_via(&grid.via);
         // A grid's own sums include what is below it.
-        let summary = if grid.own.is_empty() {
-            grid.below
+        let (sums, unused) = if grid.own.is_empty() {
+            (grid.below, grid.own)
         } else {
-            grid.own
-        }
-        .finish();
+            (grid.own, grid.below)
+        };
+        let rubbish = &mut self.document.rubbish;
+        discard(unused, rubbish);
+        let summary = sums.finish_into(rubbish);
         let hosts = u64::from(summary.hosts_up).saturating_add(summary.hosts_down.into());
         if returns {
+            rubbish.add_summary(summary);
             self.note_circle(&grid.name);
             let returned = &mut self.document.returned_hosts;
             *returned = returned.saturating_add(hosts);
@@ -418,12 +455,11 @@ impl Elements {
             }
             return Ok(());
         }
-        let is_second = self.grids.len() == 1;
-        if let Some(outer) = self.grids.last_mut() {
-            outer.below.merge(&summary);
-            if is_second {
+        if !self.grids.is_empty() {
+            if self.grids.len() == 1 {
                 self.document.inner_hosts = self.document.inner_hosts.saturating_add(hosts);
             }
+            self.begin_below(summary);
             return Ok(());
         }
         self.check_room_for_node(&grid.name)?;
@@ -483,13 +519,78 @@ impl Elements {
         let Some(cluster) = self.cluster.take() else {
             return;
         };
-        let outermost = self.grids.first().map(|grid| grid.name.clone());
-        match (outermost, self.grids.last_mut()) {
-            (Some(outermost), Some(grid)) => {
-                let summary = self.nodes.close_below(&outermost, cluster);
-                grid.below.merge(&summary);
+        let outermost = self.grids.first().map(|grid| grid.name.as_str().into());
+        match outermost {
+            Some(outermost) => {
+                let builder = Box::new(cluster);
+                self.below = Some(Below::Cluster { outermost, builder });
+                self.go_on_below(SUMS_AT_ONCE);
             }
-            _ => self.nodes.close(cluster),
+            None => self.nodes.close(cluster),
+        }
+    }
+
+    /// Begins to add sums to the open grid.
+    fn begin_below(&mut self, summary: Summary) {
+        if let Some(grid) = self.grids.last_mut() {
+            grid.below.add_hosts(summary.hosts_up, summary.hosts_down);
+        }
+        self.below = Some(Below::Sums { summary, at: 0 });
+        self.go_on_below(SUMS_AT_ONCE);
+    }
+
+    /// Whether sums are being added to a grid, so that no tag can be read.
+    #[inline]
+    pub fn is_busy(&self) -> bool {
+        self.below.is_some()
+    }
+
+    /// Goes on with them, by about so many.
+    pub fn go_on_below(&mut self, mut budget: usize) {
+        while let Some(below) = self.below.take() {
+            let Some(grid) = self.grids.last_mut() else {
+                return;
+            };
+            match below {
+                Below::Cluster {
+                    outermost,
+                    mut builder,
+                } => {
+                    let has_hosts = builder.has_sums();
+                    if has_hosts && builder.move_sums(&mut grid.below, &mut budget) {
+                        self.below = Some(Below::Cluster { outermost, builder });
+                        return;
+                    }
+                    // Those that the document gave count if it named no host.
+                    let given = std::mem::take(&mut builder.given);
+                    self.nodes.close_below(&outermost, *builder);
+                    let rubbish = &mut self.document.rubbish;
+                    if has_hosts {
+                        discard(given, rubbish);
+                    } else {
+                        let given = given.finish_into(rubbish);
+                        grid.below.add_hosts(given.hosts_up, given.hosts_down);
+                        self.below = Some(Below::Sums {
+                            summary: given,
+                            at: 0,
+                        });
+                    }
+                }
+                Below::Sums { summary, at } => {
+                    let sums = &summary.metrics;
+                    let end = sums.len().min(at.saturating_add(budget / SUM_COST + 1));
+                    grid.below.merge_sums(&sums[at..end]);
+                    budget = budget.saturating_sub((end - at) * SUM_COST);
+                    if end < sums.len() {
+                        self.below = Some(Below::Sums { summary, at: end });
+                        if budget == 0 {
+                            return;
+                        }
+                    } else {
+                        self.document.rubbish.add_summary(summary);
+                    }
+                }
+            }
         }
     }
 

@@ -17,5 +17,6 @@ mod settings;
 mod tests;
 
 pub use document::{Document, ParseError, Previous};
+pub use nodes::Abandoned;
 pub use parse::Parser;
 pub use settings::{Limits, ParseSettings};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::build::{BelowEnding, ClusterBuilder, ClusterEnding, ClusterHead};
 use super::document::Previous;
-use crate::model::{Grid, Mono, Node, NodeList, Rubbish, Summary, Vocabulary};
+use crate::model::{Grid, Mono, Node, NodeList, Rubbish, Vocabulary};
 use crate::summary::SummaryFilter;
 
 /// A cluster or grid.
@@ -144,12 +144,10 @@ impl Nodes {
         ClusterBuilder::new(head, false, filter, vocabulary, None)
     }
 
-    /// Takes the builder of a closed cluster back. Returns the cluster's sums.
-    pub fn close_below(&mut self, grid: &str, mut builder: ClusterBuilder) -> Summary {
-        let summary = builder.take_summary();
+    /// Takes the builder of a closed cluster back.
+    pub fn close_below(&mut self, grid: &str, builder: ClusterBuilder) {
         self.bytes += builder.bytes();
         self.below.insert(grid.into(), builder);
-        summary
     }
 
     /// Adds a grid, or replaces one of the same name. A grid with the name of a cluster is ignored.
@@ -188,25 +186,89 @@ impl Nodes {
         }
     }
 
-    /// What was known before the document, which is rejected. `open` is the open cluster and the name
-    /// of its vocabulary.
-    pub fn into_known(
+    /// Gives the document up. `open` is the open cluster and the name of its vocabulary. Without
+    /// `keeps`, what was known before is dropped too.
+    pub fn abandon(
         self,
         open: Option<(Box<str>, ClusterBuilder)>,
-        rubbish: &mut Rubbish,
-    ) -> HashMap<Box<str>, Vocabulary> {
+        keeps: bool,
+        mut rubbish: Rubbish,
+    ) -> Abandoned {
         rubbish.add_list(self.previous);
-        let clusters = self.parts.into_iter().filter_map(|part| match part {
-            Part::Cluster(builder) => Some((builder.name().into(), *builder)),
-            Part::Open | Part::Grid(_) => None,
-        });
-        let known = clusters
-            .chain(self.below)
-            .chain(open)
-            .map(|(name, builder)| (name, builder.into_known(rubbish)));
-        let mut vocabularies = self.vocabularies;
-        vocabularies.extend(known.filter(|(_, vocabulary)| !vocabulary.is_empty()));
-        vocabularies
+        rubbish.add(self.by_name);
+        let mut abandoned = Abandoned {
+            parts: self.parts.into_iter(),
+            below: self.below.into_iter(),
+            open,
+            keeps,
+            rubbish,
+            ..Abandoned::default()
+        };
+        if keeps {
+            abandoned.known = self.vocabularies;
+            abandoned.known.reserve(abandoned.parts.len());
+        } else {
+            abandoned.unused.push(self.vocabularies.into_values());
+        }
+        abandoned
+    }
+}
+
+/// A document that is given up, in steps: what was known before it is kept for the next one.
+#[derive(Debug, Default)]
+pub struct Abandoned {
+    parts: std::vec::IntoIter<Part>,
+    below: std::collections::hash_map::IntoIter<Box<str>, ClusterBuilder>,
+    open: Option<(Box<str>, ClusterBuilder)>,
+    keeps: bool,
+    /// What is known and dropped.
+    unused: Vec<std::collections::hash_map::IntoValues<Box<str>, Vocabulary>>,
+    known: HashMap<Box<str>, Vocabulary>,
+    rubbish: Rubbish,
+}
+
+impl Abandoned {
+    /// Goes on. Returns whether it has to go on once more.
+    pub(crate) fn step(&mut self, budget: &mut usize) -> bool {
+        while *budget > 0 {
+            *budget = budget.saturating_sub(PART_COST);
+            let (name, builder) = if let Some(open) = self.open.take() {
+                open
+            } else if let Some(part) = self.parts.next() {
+                match part {
+                    Part::Open => continue,
+                    Part::Grid(grid) => {
+                        self.rubbish.add_node(Node::Grid(grid));
+                        continue;
+                    }
+                    Part::Cluster(builder) => (builder.name().into(), *builder),
+                }
+            } else if let Some(below) = self.below.next() {
+                below
+            } else if let Some(unused) = self.unused.last_mut() {
+                match unused.next() {
+                    Some(unused) => unused.discard(&mut self.rubbish),
+                    None => drop(self.unused.pop()),
+                }
+                continue;
+            } else {
+                return false;
+            };
+            let vocabulary = builder.into_known(&mut self.rubbish);
+            *budget = budget.saturating_sub(vocabulary.len());
+            if !self.keeps {
+                vocabulary.discard(&mut self.rubbish);
+            } else if !vocabulary.is_empty() {
+                self.known.insert(name, vocabulary);
+            }
+        }
+        true
+    }
+
+    /// What was known before the document, once it is done.
+    pub(crate) fn finish(self, rubbish: &mut Rubbish) -> HashMap<Box<str>, Vocabulary> {
+        rubbish.append(self.rubbish);
+        self.known
     }
 }
 
@@ -295,6 +357,24 @@ impl NodesEnding {
     /// Approximate memory.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Gives the document up, and forgets what was known before it.
+    pub fn abandon(self, mut rubbish: Rubbish) -> Abandoned {
+        rubbish.append(self.finished.rubbish);
+        rubbish.add_nodes(self.finished.nodes);
+        if let Some((_, ending)) = self.grid {
+            ending.finish(&mut rubbish).discard(&mut rubbish);
+        }
+        let open = self.cluster.map(|ending| ending.into_builder(&mut rubbish));
+        Abandoned {
+            parts: self.parts,
+            below: self.below,
+            open: open.map(|builder| (Box::default(), builder)),
+            unused: vec![self.unused, self.finished.vocabularies.into_values()],
+            rubbish,
+            ..Abandoned::default()
+        }
     }
 
     /// All of it, once it is done.

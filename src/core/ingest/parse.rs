@@ -4,7 +4,6 @@
 //! `fast`); everything else goes through quick-xml (see `elements`). Both ways give the same result
 //! for any input.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use memchr::memchr;
@@ -12,9 +11,10 @@ use memchr::memchr;
 use super::document::{Document, ParseError, Previous};
 use super::elements::Elements;
 use super::fast::{self, Fast};
+use super::nodes::Abandoned;
 use super::scan::{Scan, mend};
 use super::settings::{Limits, ParseSettings};
-use crate::model::{DefTable, Mono, Rubbish, Vocabulary};
+use crate::model::{DefTable, Mono};
 
 /// Bytes first joined to a tag that began in an earlier piece.
 const JOIN_BYTES: usize = 2048;
@@ -28,6 +28,8 @@ pub struct Parser {
     limits: Limits,
     /// An unfinished tag; if it is too large, only its end that needs another look.
     pending: Vec<u8>,
+    /// Bytes behind a tag that means much work first.
+    unread: Vec<u8>,
     /// How far the last piece's end was looked through.
     unfinished: Unfinished,
     /// Bytes read as whole elements so far.
@@ -63,6 +65,7 @@ impl Parser {
             limits: settings.limits,
             elements: Elements::new(settings, previous),
             pending: Vec::new(),
+            unread: Vec::new(),
             unfinished: Unfinished::Nothing,
             position: 0,
             bytes: 0,
@@ -76,15 +79,59 @@ impl Parser {
         now: Mono,
         table: &mut DefTable,
     ) -> Result<(), ParseError> {
+        self.begin_feed(bytes, now, table)?;
+        while self.is_busy() {
+            self.go_on(usize::MAX, now, table)?;
+        }
+        Ok(())
+    }
+
+    /// Reads on, unless a tag means much work first: see `is_busy`.
+    pub(crate) fn begin_feed(
+        &mut self,
+        bytes: &[u8],
+        now: Mono,
+        table: &mut DefTable,
+    ) -> Result<(), ParseError> {
         self.elements.set_now(now);
         self.bytes += bytes.len() as u64;
         let limit = self.limits.document_bytes;
         if self.bytes > limit {
             return Err(self.elements.limit("the document", limit));
         }
+        self.take_in(bytes, table)
+    }
+
+    /// Whether `go_on` has to be called before more bytes can be read.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.elements.is_busy()
+    }
+
+    /// Goes on with the work that a tag means, by about so many sums, and then with the bytes behind it.
+    pub(crate) fn go_on(
+        &mut self,
+        budget: usize,
+        now: Mono,
+        table: &mut DefTable,
+    ) -> Result<(), ParseError> {
+        self.elements.set_now(now);
+        self.elements.go_on_below(budget);
+        if self.is_busy() {
+            return Ok(());
+        }
+        let unread = std::mem::take(&mut self.unread);
+        self.take_in(&unread, table)
+    }
+
+    fn take_in(&mut self, bytes: &[u8], table: &mut DefTable) -> Result<(), ParseError> {
         let rest = self.finish_pending(bytes, table)?;
         let read = self.read(rest, table)?;
-        self.pending.extend_from_slice(&rest[read..]);
+        let rest = &rest[read..];
+        if self.is_busy() {
+            self.unread.extend_from_slice(rest);
+        } else {
+            self.pending.extend_from_slice(rest);
+        }
         self.elements.check_memory()
     }
 
@@ -102,6 +149,11 @@ impl Parser {
             let (joined, rest) = bytes.split_at(bytes.len().min(had.max(JOIN_BYTES)));
             pending.extend_from_slice(joined);
             let read = self.read(&pending, table)?;
+            if self.is_busy() {
+                self.unread.extend_from_slice(&pending[read..]);
+                self.unread.extend_from_slice(rest);
+                return Ok(&[]);
+            }
             if read >= had {
                 bytes = &bytes[read - had..];
                 pending.clear();
@@ -160,12 +212,12 @@ impl Parser {
         Ok(self.elements.into_document(self.bytes, now))
     }
 
-    /// What was known before this document, for the next one.
+    /// Gives the document up, in steps, for what was known before it.
     ///
     /// What this document taught is dropped: a peer that never ends one would teach more and more.
     /// If it exceeded a limit, all is dropped, since what was known counts towards the limits.
-    pub fn into_vocabularies(self, rubbish: &mut Rubbish) -> HashMap<Box<str>, Vocabulary> {
-        self.elements.into_known(rubbish)
+    pub fn abandon(self) -> Abandoned {
+        self.elements.abandon()
     }
 
     /// Reads as many whole elements as there are. Returns how many bytes that took.
@@ -177,7 +229,7 @@ impl Parser {
                 return Ok(len);
             }
         };
-        loop {
+        while !self.is_busy() {
             at += bytes[at..]
                 .iter()
                 .take_while(|b| b.is_ascii_whitespace())

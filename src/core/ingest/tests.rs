@@ -788,8 +788,7 @@ fn each_limit_is_told_and_the_next_document_is_taken() {
         );
         let error = parser.feed(&xml, bench.now, &mut bench.table).unwrap_err();
         assert!(error.to_string().contains(what), "{error}");
-        bench.previous.vocabularies =
-            parser.into_vocabularies(&mut crate::model::Rubbish::default());
+        bench.previous.vocabularies = known_before(parser);
         assert_eq!(bench.cluster(&fine).hosts.len(), 1);
     }
 }
@@ -874,8 +873,7 @@ fn a_document_that_is_given_up_teaches_nothing() {
             );
             let fed = parser.feed(&xml.as_bytes()[..cut], bench.now, &mut bench.table);
             assert!(fed.is_ok() || cut > xml.len() / 2);
-            bench.previous.vocabularies =
-                parser.into_vocabularies(&mut crate::model::Rubbish::default());
+            bench.previous.vocabularies = known_before(parser);
         }
         assert_eq!(bench.previous.vocabularies.len(), 1);
         assert_eq!(bench.previous.vocabularies["Bench A"].len(), known);
@@ -902,4 +900,63 @@ fn metrics_that_come_and_go_in_a_grid_below_are_forgotten() {
         assert!(document.vocabularies["g"].len() <= 300);
         bench.follow(document);
     }
+}
+
+/// What was known before a document that is given up.
+fn known_before(parser: Parser) -> std::collections::HashMap<Box<str>, crate::model::Vocabulary> {
+    let mut abandoned = parser.abandon();
+    while abandoned.step(&mut 3) {}
+    abandoned.finish(&mut crate::model::Rubbish::default())
+}
+
+#[test]
+fn sums_of_a_grid_below_are_added_in_steps_and_are_those_of_one_go() {
+    let metrics = |element: &str, value: &str, from: usize| -> String {
+        let metric =
+            |at| format!("<{element} NAME=\"m{at}\" {value}=\"{at}\" NUM=\"2\" TYPE=\"int32\"/>");
+        (from..from + 3000).map(metric).collect()
+    };
+    let cluster = |name: &str, from| {
+        format!(
+            "<CLUSTER NAME=\"{name}\"><HOST NAME=\"h\" TN=\"1\" TMAX=\"20\">{}</HOST></CLUSTER>",
+            metrics("METRIC", "VAL", from)
+        )
+    };
+    let given = format!(
+        "<CLUSTER NAME=\"given\"><HOSTS UP=\"2\" DOWN=\"1\"/>{}</CLUSTER>",
+        metrics("METRICS", "SUM", 2000)
+    );
+    let inner = format!("<GRID NAME=\"inner\">{}{given}</GRID>", cluster("a", 0));
+    let xml = format!(
+        "<GANGLIA_XML><GRID NAME=\"outer\">{}{inner}{}</GRID></GANGLIA_XML>",
+        cluster("b", 1000),
+        cluster("c", 500)
+    );
+    let now = Mono(1000);
+    let read = |piece: usize, budget: usize| {
+        let mut table = DefTable::default();
+        let mut parser = Parser::new(Arc::default(), Previous::default());
+        let mut steps = 0;
+        for piece in xml.as_bytes().chunks(piece) {
+            parser.begin_feed(piece, now, &mut table).unwrap();
+            while parser.is_busy() {
+                parser.go_on(budget, now, &mut table).unwrap();
+                steps += 1;
+            }
+        }
+        let document = parser.finish(now).unwrap();
+        (format!("{:?}", document.nodes[0].summary()), steps)
+    };
+    let (expected, few) = read(usize::MAX, usize::MAX);
+    assert!(expected.contains("hosts_up: 5") && few > 0);
+    for piece in [xml.len(), 1000, 7] {
+        let (summary, steps) = read(piece, 100);
+        assert_eq!(summary, expected);
+        assert!(steps > 100, "{steps}");
+    }
+    let mut table = DefTable::default();
+    let mut parser = Parser::new(Arc::default(), Previous::default());
+    parser.feed(xml.as_bytes(), now, &mut table).unwrap();
+    let document = parser.finish(now).unwrap();
+    assert_eq!(format!("{:?}", document.nodes[0].summary()), expected);
 }

@@ -167,7 +167,7 @@ impl Vocabulary {
         if self.len() <= len {
             return self;
         }
-        if self.len() > MANY {
+        if self.is_large() {
             self.discard(rubbish);
             return Vocabulary::default();
         }

@@ -9,13 +9,13 @@ use crate::model::{DefTable, Mono};
 use super::outcome::Failure;
 
 /// Unpacked bytes read in one call.
-const WORK_BYTES: usize = 256 << 10;
+const WORK_BYTES: usize = 32 << 10;
 
 /// Values of the end of a document worked on in one call.
-const END_VALUES: usize = 4096;
+const END_VALUES: usize = 1024;
 
 /// Unpacked bytes held at a time.
-const UNPACKED_BYTES: usize = 64 << 10;
+const UNPACKED_BYTES: usize = 16 << 10;
 
 /// Reads one connection.
 #[derive(Debug)]
@@ -64,6 +64,7 @@ impl Intake {
     /// Whether `work` has something to do.
     pub(super) fn has_backlog(&self) -> bool {
         matches!(self.form, Form::Gzip { backlog: true, .. } | Form::Ended)
+            || self.parser.as_ref().is_some_and(|parser| parser.is_busy())
     }
 
     /// Takes bytes. Call this only without a backlog.
@@ -100,7 +101,7 @@ impl Intake {
                 let Some(parser) = &mut self.parser else {
                     return Ok(Taken::More);
                 };
-                parser.feed(bytes, now, table)?;
+                parser.begin_feed(bytes, now, table)?;
                 if !parser.has_ended() {
                     return Ok(Taken::More);
                 }
@@ -113,12 +114,19 @@ impl Intake {
 
     /// Goes on with what was too much work for one call.
     pub(super) fn work(&mut self, now: Mono, table: &mut DefTable) -> Result<Taken, Failure> {
-        if !matches!(self.form, Form::Ended) {
-            return self.unpack(now, table);
-        }
         let Some(parser) = &mut self.parser else {
             return Ok(Taken::More);
         };
+        if parser.is_busy() {
+            parser.go_on(END_VALUES, now, table)?;
+            if matches!(self.form, Form::Plain) && parser.has_ended() {
+                self.form = Form::Ended;
+            }
+            return Ok(Taken::More);
+        }
+        if !matches!(self.form, Form::Ended) {
+            return self.unpack(now, table);
+        }
         parser.work(END_VALUES);
         Ok(if parser.is_ending() {
             Taken::More
@@ -144,8 +152,11 @@ impl Intake {
         while done < WORK_BYTES {
             match inflate.read(unpacked)? {
                 Inflated::Some(len) => {
-                    parser.feed(&unpacked[..len], now, table)?;
+                    parser.begin_feed(&unpacked[..len], now, table)?;
                     done += len;
+                    if parser.is_busy() {
+                        break;
+                    }
                 }
                 Inflated::Starved => {
                     *backlog = false;

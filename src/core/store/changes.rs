@@ -9,7 +9,7 @@ use super::expiry::Sifting;
 use super::merge::Merging;
 use super::rivals::{Contest, Part, Rivals};
 use super::{Carry, LeftOut, SHOWN_AT_ONCE, SourceId, Store};
-use crate::ingest::Document;
+use crate::ingest::{Abandoned, Document, Parser};
 use crate::model::{Cluster, Node, NodeList, Now, SourceClock, Stamp};
 
 /// What looking at a node costs: its name is looked up in several tables.
@@ -40,6 +40,8 @@ enum Cause {
     Expiry,
     /// It is removed.
     Removal,
+    /// Its document is rejected, which changes nothing that is shown.
+    Rejection(Box<Abandoned>),
 }
 
 /// A change under way.
@@ -91,6 +93,8 @@ enum Stage {
     Change,
     /// Where there are many nodes: what is ready takes its place, while the last snapshot is shown.
     Settle(std::vec::IntoIter<Ready>),
+    /// What was known before the rejected document is taken out of it.
+    Reject,
     /// Names that the source does not bring any more are forgotten.
     Forget(usize),
     /// What it has brought is told.
@@ -111,6 +115,12 @@ impl Store {
     /// Begins to replace a source's data by those of a document.
     pub fn begin_commit(&mut self, id: SourceId, document: Document, now: Now) {
         self.begin_change(id, Cause::Document(Box::new(document)), now);
+    }
+
+    /// Begins to reject a document. What was known before it is kept for the next one.
+    pub fn begin_abort(&mut self, id: SourceId, parser: Parser) {
+        let abandoned = Box::new(parser.abandon());
+        self.begin_change(id, Cause::Rejection(abandoned), Now::default());
     }
 
     /// Begins to mark a source down. Its data stay and age. In clusters that others bring too, its hosts
@@ -150,6 +160,20 @@ impl Store {
     /// Whether changes are under way.
     pub fn is_changing(&self) -> bool {
         !self.changes.is_empty()
+    }
+
+    /// Whose change is under way.
+    pub fn changing(&self) -> Option<SourceId> {
+        self.changes.front().map(|change| change.id)
+    }
+
+    /// Whether the change under way has taken place: what is left is to tell of it.
+    pub fn has_taken_place(&self) -> bool {
+        let stage = self.changes.front().map(|change| &change.stage);
+        matches!(
+            stage,
+            Some(Stage::Settle(_) | Stage::Forget(_) | Stage::Tell(_))
+        )
     }
 
     /// Goes on with the first of the changes by about so many entries. Returns it once it is complete.
@@ -242,6 +266,7 @@ impl Change {
             Stage::Share { at, merging } => self.share(store, at, merging, budget),
             Stage::Change => self.change(store),
             Stage::Settle(ready) => Self::settle(store, ready, budget),
+            Stage::Reject => self.reject(store, budget),
             Stage::Forget(at) => self.forget(store, at, budget),
             Stage::Tell(at) => self.tell(store, at, budget),
             Stage::Done => Stage::Done,
@@ -272,6 +297,7 @@ impl Change {
                 self.new = Arc::default();
                 Stage::Lost(0)
             }
+            Cause::Rejection(_) => Stage::Reject,
         }
     }
 
@@ -542,7 +568,7 @@ impl Change {
                 is_seen = !self.names.is_empty();
                 self.has_changed = true;
             }
-            Cause::Expiry | Cause::Removal => {}
+            Cause::Expiry | Cause::Removal | Cause::Rejection(_) => {}
         }
         if is_seen {
             store.touch();
@@ -574,6 +600,23 @@ impl Change {
         Stage::Settle(ready)
     }
 
+    fn reject(&mut self, store: &mut Store, budget: &mut usize) -> Stage {
+        let Cause::Rejection(abandoned) = &mut self.cause else {
+            return Stage::Done;
+        };
+        if abandoned.step(budget) {
+            return Stage::Reject;
+        }
+        let known = std::mem::take(&mut **abandoned).finish(&mut store.rubbish);
+        let source = &mut store.sources[self.id.0];
+        source.vocabularies = known;
+        if source.carry == Carry::NothingBegun {
+            source.carry = Carry::Nothing;
+        }
+        store.table.tidy();
+        Stage::Done
+    }
+
     fn forget(&mut self, store: &mut Store, mut at: usize, budget: &mut usize) -> Stage {
         let is_same = Arc::ptr_eq(&self.old, &self.new) || matches!(self.cause, Cause::Expiry);
         while let Some(node) = self.old.nodes().get(at).filter(|_| !is_same) {
@@ -593,7 +636,7 @@ impl Change {
         }
         match self.cause {
             Cause::Document(_) | Cause::Failure => Stage::Tell(0),
-            Cause::Expiry | Cause::Removal => Stage::Done,
+            Cause::Expiry | Cause::Removal | Cause::Rejection(_) => Stage::Done,
         }
     }
 

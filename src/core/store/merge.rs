@@ -302,7 +302,8 @@ impl Merging {
             }
             *budget = budget.saturating_sub(1);
             let holder = self.places[part][at];
-            if holder != NOBODY {
+            // A host that is being added has a place by now.
+            if metric == 0 && holder != NOBODY {
                 self.note_contest(part, at, holder);
             } else if let Some(next) = self.add_host(part, at, metric, &moved, budget) {
                 metric = next;

@@ -14,6 +14,8 @@ mod rivals;
 #[cfg(test)]
 mod sharing;
 mod show;
+#[cfg(test)]
+mod stepwise;
 mod total;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -331,12 +333,8 @@ impl Store {
 
     /// Rejects a document. What was known before it is kept for the next one.
     pub fn abort(&mut self, id: SourceId, parser: Parser) {
-        let source = &mut self.sources[id.0];
-        source.vocabularies = parser.into_vocabularies(&mut self.rubbish);
-        if source.carry == Carry::NothingBegun {
-            source.carry = Carry::Nothing;
-        }
-        self.table.tidy();
+        self.begin_abort(id, parser);
+        self.finish_changes();
     }
 
     /// Replaces the source's data in one step. Returns the new nodes as they are shown: a cluster that

@@ -472,6 +472,13 @@ impl ClusterEnding {
         Stage::Show(Vec::new())
     }
 
+    /// The cluster as it was before its end.
+    pub fn into_builder(self, rubbish: &mut Rubbish) -> ClusterBuilder {
+        rubbish.append(self.rubbish);
+        rubbish.add_summary(self.summary);
+        self.builder
+    }
+
     /// The cluster, once it is done.
     pub fn finish(self, rubbish: &mut Rubbish) -> Built {
         let mut builder = self.builder;

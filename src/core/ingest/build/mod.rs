@@ -15,8 +15,8 @@ pub(super) use self::ending::ClusterEnding;
 use self::ending::Compaction;
 use self::sums::{Added, Sums};
 use crate::model::{
-    Cluster, DefId, Host, HostInfo, Metric, MetricDef, Mono, Rubbish, SmallText, Summary,
-    SummaryBuilder, Vocabulary, is_up, parse_number,
+    Cluster, DefId, Host, HostInfo, Metric, MetricDef, Mono, Rubbish, SmallText, SummaryBuilder,
+    Vocabulary, is_up, parse_number,
 };
 use crate::summary::SummaryFilter;
 
@@ -261,13 +261,15 @@ impl ClusterBuilder {
         }
     }
 
-    /// The sums of the hosts since the last call, or those that the document gave if it named no
-    /// host.
-    pub fn take_summary(&mut self) -> Summary {
-        let given = std::mem::take(&mut self.given);
-        let earlier = self.before.cluster().map(|cluster| &cluster.summary);
-        let sums = self.sums.finish(&self.vocabulary, earlier);
-        sums.unwrap_or_else(|| given.finish())
+    /// Whether hosts came since their sums were moved.
+    pub fn has_sums(&self) -> bool {
+        self.sums.has_hosts()
+    }
+
+    /// Moves the sums of the hosts that came since to a grid's, by about so many. Returns whether it has
+    /// to go on.
+    pub fn move_sums(&mut self, to: &mut SummaryBuilder, budget: &mut usize) -> bool {
+        self.sums.move_some(&self.vocabulary, to, budget)
     }
 
     /// The cluster, with what is carried over.

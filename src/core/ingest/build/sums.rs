@@ -2,7 +2,6 @@
 //!
 //! Does not choose the values: the builder says which host and which value came.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::{
@@ -142,6 +141,8 @@ pub(super) struct Sums {
     by_name: SumTable,
     /// Names with a sum; some may be listed twice.
     summed: Vec<u32>,
+    /// How many of them were moved to a grid's sums.
+    moved: usize,
     /// The open host, counted from 1.
     host_number: u32,
     /// Ids of the cluster and the open host among the contributors.
@@ -222,39 +223,45 @@ impl Sums {
         self.by_name.get(name).carried = true;
     }
 
-    /// The sums of the hosts since the last call, if there were hosts.
-    pub fn finish(
+    /// Whether there were hosts.
+    pub fn has_hosts(&self) -> bool {
+        self.hosts_up + self.hosts_down > 0
+    }
+
+    /// Moves the sums to those of a grid by about so many, and begins anew once all are moved. Returns
+    /// whether it has to go on.
+    pub fn move_some(
         &mut self,
         vocabulary: &Vocabulary,
-        earlier: Option<&Summary>,
-    ) -> Option<Summary> {
-        let up = std::mem::take(&mut self.hosts_up);
-        let down = std::mem::take(&mut self.hosts_down);
-        if up + down == 0 {
-            return None;
+        to: &mut SummaryBuilder,
+        budget: &mut usize,
+    ) -> bool {
+        const SUM_COST: usize = 4;
+        if self.moved == 0 {
+            // In the order of the vocabulary, which hardly ever changes.
+            self.summed.sort_unstable();
         }
-        let mut summary = SummaryBuilder::default();
-        summary.add_hosts(up, down);
-        let earlier = earlier.map_or_else(HashMap::new, resets);
-        // In the order of the vocabulary, which hardly ever changes.
-        self.summed.sort_unstable();
-        for name in self.summed.drain(..) {
+        while let Some(&name) = self.summed.get(self.moved) {
+            if *budget == 0 {
+                return true;
+            }
+            *budget = budget.saturating_sub(SUM_COST);
+            self.moved += 1;
             let sum = self.by_name.get(name);
             let number = Number {
                 value: std::mem::take(&mut sum.value),
                 decimals: std::mem::take(&mut sum.decimals),
             };
             let num = std::mem::take(&mut sum.num);
-            let mut contributors = std::mem::take(&mut sum.contributors);
+            let contributors = std::mem::take(&mut sum.contributors);
             if num > 0 {
-                let def = vocabulary.def(sum.def);
-                if let Some(&resets) = earlier.get(def.name()) {
-                    contributors.add_resets(resets);
-                }
-                summary.add(def, number, num, contributors);
+                to.add(vocabulary.def(sum.def), number, num, contributors);
             }
         }
-        Some(summary.finish())
+        to.add_hosts(self.hosts_up, self.hosts_down);
+        self.summed.clear();
+        (self.moved, self.hosts_up, self.hosts_down) = (0, 0, 0);
+        false
     }
 }
 
@@ -347,11 +354,4 @@ impl SumsEnd {
             None => given,
         }
     }
-}
-
-/// By name: how many resets its counters had, where there were any.
-fn resets(summary: &Summary) -> HashMap<&str, u32> {
-    let all = summary.metrics.iter();
-    let all = all.map(|metric| (metric.def.name(), metric.contributors.resets()));
-    all.filter(|(_, resets)| *resets > 0).collect()
 }
