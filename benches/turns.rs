@@ -1,6 +1,6 @@
 //! How long each turn of the loop is while ten sources bring as much as they can, in processor time:
-//! `cargo run --release --example turns -- WHAT COUNT`, where WHAT is names, clusters, hosts, shared,
-//! grids, cut or expiry.
+//! `cargo run --release --example turns -- WHAT COUNT ROUNDS`, where WHAT is names, clusters, hosts,
+//! shared, shared-clusters, grids, cut or expiry.
 //!
 //! Drives the core as the loop does, without sockets. A turn ends where the loop looks for events.
 
@@ -17,7 +17,6 @@ use gmetad_core::timers::{Random, Schedule};
 use nix::time::{ClockId, clock_gettime};
 
 const SOURCES: usize = 10;
-const ROUNDS: usize = 4;
 
 /// What the loop reads at a time, at most and at least, and how long a turn should take.
 const PIECE_BYTES: usize = 64 << 10;
@@ -27,6 +26,9 @@ const TURN: Duration = Duration::from_millis(1);
 /// Entries that change at a time, and sums made at a time, in the loop.
 const CHANGED: usize = 512;
 const SUMS: usize = 1024;
+
+/// Updates handed to the plugins at a time.
+const HANDED: usize = 128;
 
 /// Processor time of this thread.
 fn cpu() -> Duration {
@@ -194,6 +196,8 @@ fn main() {
     let what = arguments.next().unwrap_or_else(|| "names".into());
     let count = arguments.next().and_then(|it| it.parse().ok());
     let count: usize = count.unwrap_or(200_000);
+    let rounds = arguments.next().and_then(|it| it.parse().ok());
+    let rounds: usize = rounds.unwrap_or(4);
     let mut random = Random::new(1);
     let mut store = Store::new(GridIdentity::default(), Arc::default());
     let mut sources: Vec<Source> = (0..SOURCES)
@@ -219,7 +223,8 @@ fn main() {
     let mut turns = Turns::default();
     let mut buffer = Vec::new();
     let mut waiting: VecDeque<usize> = VecDeque::new();
-    for round in 0..ROUNDS {
+    let mut handed = VecDeque::new();
+    for round in 0..rounds {
         let now = Now {
             mono: Mono(round as u64 * 60_000),
             epoch: 1_700_000_000,
@@ -255,9 +260,7 @@ fn main() {
                             && let Some(at) = waiting.pop_front()
                         {
                             sources[at].storing -= 1;
-                            for (node, _) in changed.nodes {
-                                store.discard_node(node);
-                            }
+                            handed.extend(changed.nodes.into_iter().map(|(node, _)| node));
                             if what == "expiry" && at == SOURCES - 1 && !is_swept {
                                 is_swept = true;
                                 let later = Now {
@@ -274,6 +277,9 @@ fn main() {
                     }
                 });
             }
+            for node in handed.drain(..handed.len().min(HANDED)) {
+                store.discard_node(node);
+            }
             let (is_untidy, _) = turns.time("tidy", || store.tidy());
             if !store.is_summing() && at == 0 {
                 store.begin_summary();
@@ -284,11 +290,11 @@ fn main() {
             let is_polled = sources
                 .iter()
                 .all(|it| it.storing == 0 && !it.machine.is_running());
-            if is_polled && !is_untidy && !store.is_changing() {
+            if is_polled && !is_untidy && !store.is_changing() && handed.is_empty() {
                 break;
             }
         }
     }
-    println!("{what} {count}, {SOURCES} sources, {ROUNDS} rounds");
+    println!("{what} {count}, {SOURCES} sources, {rounds} rounds");
     turns.print();
 }

@@ -273,7 +273,7 @@ impl Abandoned {
 }
 
 /// What a part costs at least.
-const PART_COST: usize = 20;
+const PART_COST: usize = 64;
 
 /// The end of a document, under way.
 #[derive(Debug)]

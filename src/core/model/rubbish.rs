@@ -30,6 +30,9 @@ impl std::fmt::Debug for Piece {
     }
 }
 
+/// What dropping a cluster or grid costs at least.
+const NODE_COST: usize = 16;
+
 /// Smaller trees are dropped at once.
 const WORTH_A_PIECE: usize = 64;
 
@@ -55,7 +58,8 @@ impl Rubbish {
                 Piece::Other(entries) => drop_some(entries, &mut budget),
             };
             if let Some(node) = node {
-                budget -= 1;
+                // What is small goes with it at once.
+                budget = budget.saturating_sub(NODE_COST);
                 self.add_node(node);
             } else if budget == before {
                 self.heap.pop();
