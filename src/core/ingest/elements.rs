@@ -192,7 +192,7 @@ impl Elements {
     pub fn abandon(mut self) -> Abandoned {
         let mut rubbish = self.document.rubbish;
         rubbish.add_nodes(self.document.nodes);
-        for grid in self.grids.iter_mut() {
+        for grid in &mut self.grids {
             for sums in [&mut grid.own, &mut grid.below] {
                 discard(std::mem::take(sums), &mut rubbish);
             }

@@ -27,6 +27,7 @@ impl NodeList {
     }
 
     /// The same names with other nodes, in the same order.
+    #[must_use]
     pub fn with_nodes(&self, nodes: Vec<Node>) -> NodeList {
         debug_assert_eq!(nodes.len(), self.nodes.len());
         NodeList {
