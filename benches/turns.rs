@@ -146,7 +146,7 @@ fn document(what: &str, count: usize, source: usize, round: usize) -> VecDeque<u
             xml += "</HOST></CLUSTER>";
         }
     }
-    if what != "cut" || round % 2 == 0 {
+    if what != "cut" || round.is_multiple_of(2) {
         xml += "</GANGLIA_XML>";
     }
     xml.into_bytes().into()
@@ -191,16 +191,9 @@ fn act(at: usize, source: &mut Source, store: &mut Store, waiting: &mut VecDeque
     }
 }
 
-fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let what = arguments.next().unwrap_or_else(|| "names".into());
-    let count = arguments.next().and_then(|it| it.parse().ok());
-    let count: usize = count.unwrap_or(200_000);
-    let rounds = arguments.next().and_then(|it| it.parse().ok());
-    let rounds: usize = rounds.unwrap_or(4);
+fn sources(store: &mut Store) -> Vec<Source> {
     let mut random = Random::new(1);
-    let mut store = Store::new(GridIdentity::default(), Arc::default());
-    let mut sources: Vec<Source> = (0..SOURCES)
+    (0..SOURCES)
         .map(|at| {
             store.add_source();
             let config = SourceConfig {
@@ -219,7 +212,18 @@ fn main() {
                 storing: 0,
             }
         })
-        .collect();
+        .collect()
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let what = arguments.next().unwrap_or_else(|| "names".into());
+    let count = arguments.next().and_then(|it| it.parse().ok());
+    let count: usize = count.unwrap_or(200_000);
+    let rounds = arguments.next().and_then(|it| it.parse().ok());
+    let rounds: usize = rounds.unwrap_or(4);
+    let mut store = Store::new(GridIdentity::default(), Arc::default());
+    let mut sources = sources(&mut store);
     let mut turns = Turns::default();
     let mut buffer = Vec::new();
     let mut waiting: VecDeque<usize> = VecDeque::new();
