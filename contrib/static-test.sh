@@ -87,12 +87,13 @@ data_source "named" 2 gmond.example:8649
 setuid off
 xml_port $xml
 interactive_port $interactive
-carbon_server 127.0.0.1:$carbon
+carbon_server 127.0.0.1
+carbon_port $carbon
 carbon_protocol tcp
 rrd_rootdir /rrds
 plugins_dir /plugins
 CONF
-chroot "$root" /gmetad -f -d 1 -c /gmetad.conf >"$work/log" 2>&1 &
+chroot "$root" /gmetad -f -d 4 -c /gmetad.conf >"$work/log" 2>&1 &
 started+=($!)
 daemon=$!
 

@@ -40,6 +40,8 @@ debian() {
     # Rust's library unwinds by a library of LLVM's, which Debian has not for musl. GCC's does the same.
     install -d "$folder/static/lib"
     cp "$(gcc -print-file-name=libgcc_eh.a)" "$folder/static/lib/libunwind.a"
+    musl-gcc -O2 -Wall -Wextra -c -o "$folder/static/lib/unwind.o" contrib/static-unwind.c
+    ar rs "$folder/static/lib/libunwind.a" "$folder/static/lib/unwind.o"
     local library=$PWD/$folder/static/lib
     if [[ $folder = /* ]]; then library=$folder/static/lib; fi
     say "with $(/usr/bin/rustc --version), whose library is built for $target"

@@ -649,19 +649,27 @@ mod tests {
             }
         }
 
+        /// The value that a byte is part of is the same but for its last bits. librrd reckons so on the
+        /// first Intels, whose registers hold longer numbers than a file.
+        fn is_rounded(ours: &[u8], theirs: &[u8], at: usize) -> Option<usize> {
+            let begins = (at.saturating_sub(7)..=at).filter(|begin| begin.is_multiple_of(4));
+            let mut begins = begins.filter(|begin| begin + VALUE <= ours.len());
+            begins.find(|&begin| {
+                let (a, b) = (float(ours, begin), float(theirs, begin));
+                a.is_normal() && b.is_normal() && (a - b).abs() <= 1e-9 * a.abs().max(1.0)
+            })
+        }
+
         fn assert_same(ours: &Path, theirs: &Path, about: impl Fn() -> String) {
             let (ours, theirs) = (std::fs::read(ours).unwrap(), std::fs::read(theirs).unwrap());
-            let at = ours.iter().zip(&theirs).position(|(a, b)| a != b);
-            if let Some(at) = at {
-                let near = |bytes: &[u8]| bytes[at & !7..(at & !7) + 8].to_vec();
-                panic!(
-                    "byte {at}: {:?} {:?} {}",
-                    near(&ours),
-                    near(&theirs),
-                    about()
-                );
-            }
             assert_eq!(ours.len(), theirs.len(), "{}", about());
+            let mut at = 0;
+            while let Some(differs) = (at..ours.len()).find(|&at| ours[at] != theirs[at]) {
+                at = match is_rounded(&ours, &theirs, differs) {
+                    Some(begin) if cfg!(target_arch = "x86") => begin + VALUE,
+                    _ => panic!("byte {differs} {}", about()),
+                };
+            }
         }
 
         /// What was held against librrd.
