@@ -8,7 +8,8 @@ use std::io;
 pub(crate) fn take(file: &File, bytes: u64) -> io::Result<()> {
     use nix::errno::Errno;
     use nix::fcntl::{FallocateFlags, fallocate};
-    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+    use nix::libc;
+    let bytes = libc::off_t::try_from(bytes).unwrap_or(libc::off_t::MAX);
     match fallocate(file, FallocateFlags::empty(), 0, bytes) {
         // A filesystem that cannot promise blocks, such as ZFS.
         Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS | Errno::EINVAL) => Ok(()),
@@ -25,7 +26,8 @@ pub(crate) fn take(_: &File, _: u64) -> io::Result<()> {
 #[cfg(target_os = "linux")]
 pub(crate) fn has_holes(file: &File, len: u64) -> bool {
     use nix::unistd::{Whence, lseek};
-    lseek(file, 0, Whence::SeekHole).is_ok_and(|hole| hole.unsigned_abs() < len)
+    lseek(file, 0, Whence::SeekHole)
+        .is_ok_and(|hole| u64::try_from(hole).is_ok_and(|hole| hole < len))
 }
 
 #[cfg(not(target_os = "linux"))]

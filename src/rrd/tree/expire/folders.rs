@@ -43,12 +43,13 @@ pub(super) fn entries(
 }
 
 /// When a file was last written, if it is one and has a round-robin file's name.
+#[allow(clippy::useless_conversion, reason = "a time may have four bytes")]
 pub(super) fn written(folder: &OwnedFd, name: &CStr) -> Option<i64> {
     if !name.to_bytes().ends_with(b".rrd") {
         return None;
     }
     let stat = stat(folder, name)?;
-    is(&stat, SFlag::S_IFREG).then_some(stat.st_mtime)
+    is(&stat, SFlag::S_IFREG).then_some(stat.st_mtime.into())
 }
 
 fn stat(folder: &OwnedFd, name: &CStr) -> Option<FileStat> {
