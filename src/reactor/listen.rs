@@ -68,7 +68,9 @@ pub(super) fn try_out(address: Option<IpAddr>, port: u16) -> Result<(), (SocketA
 
 fn open_at(address: SocketAddr) -> Result<TcpListener, Errno> {
     let listener = bound_to(address)?;
-    listen(&listener, Backlog::new(BACKLOG)?)?;
+    // A C library may know of fewer, as musl does.
+    let backlog = Backlog::new(BACKLOG).unwrap_or(Backlog::MAXALLOWABLE);
+    listen(&listener, backlog)?;
     Ok(TcpListener::from_std(listener.into()))
 }
 
