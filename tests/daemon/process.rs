@@ -162,7 +162,9 @@ fn help_cut_short_by_its_reader_is_no_failure() {
 fn what_is_built_in() -> String {
     let parts = [
         ("rrd", cfg!(feature = "rrd")),
+        ("librrd", cfg!(feature = "librrd")),
         ("export", cfg!(feature = "export")),
+        ("tls", cfg!(feature = "tls")),
         ("loader", cfg!(feature = "loader")),
         ("web", cfg!(feature = "web")),
         ("graphite", cfg!(feature = "graphite")),
