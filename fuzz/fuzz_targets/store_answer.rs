@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     match (&whole, &pieces) {
         (Ok(whole), Ok(pieces)) => {
             assert_eq!(whole, pieces);
-            assert!(whole.refused.len() == 0 || whole.refused.len() == values as usize);
+            assert!(whole.refused.is_empty() || whole.refused.len() == values as usize);
             assert_eq!(
                 whole.refused.is_empty() || values == 0,
                 whole.reason.is_empty() || values == 0
