@@ -15,24 +15,30 @@ export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(nproc)))}"
 GMETAD_BUILT_PLUGINS=$(cd "${CARGO_TARGET_DIR:-target}/debug" && pwd)
 export GMETAD_BUILT_PLUGINS
 
-# The tests of files wait longest, so they run beside all others.
-beside=files
-others=()
+# Those that wait longest run beside all others: of files, and of what is served.
+declare -a others=() running=()
 for test in tests/*.rs tests/*/main.rs; do
     name=${test#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
-    if [[ $name != "$beside" ]]; then others+=(--test "$name"); fi
+    case $name in
+        files | serving | web) ;;
+        *) others+=(--test "$name") ;;
+    esac
 done
-output=$(mktemp)
-trap 'rm -f "$output"' EXIT
-"${cargo[@]}" test --workspace --no-fail-fast --test "$beside" >"$output" 2>&1 &
-running=$!
+output=$(mktemp -d)
+trap 'rm -rf "$output"' EXIT
+beside() {
+    "${cargo[@]}" test --workspace --no-fail-fast "${@:2}" >"$output/$1" 2>&1 &
+    running+=($!)
+}
+beside files --test files
+beside served --test serving --test web
 failed=0
 "${cargo[@]}" test --workspace --no-fail-fast --lib --bins --examples "${others[@]}" || failed=1
 "${cargo[@]}" test --workspace --doc || failed=1
-wait "$running" || failed=1
-cat "$output"
+for process in "${running[@]}"; do wait "$process" || failed=1; done
+cat "$output"/*
 if ((failed)); then exit 1; fi
 
 # What the tests do, tried out. Root needs no users of its own, and may have them forbidden.
