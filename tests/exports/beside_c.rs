@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::rig::{PLAIN, now};
 use crate::support::peers::{CGmetad, FakeSource, Script, available};
 use crate::support::stores::{Carbon, Points, Rrdcached};
-use crate::support::{Gmetad, wait_for, wait_until};
+use crate::support::{Gmetad, once_unlocked, wait_for, wait_until};
 
 /// The plain document of now, by a name that C gmetad can send to anyone.
 fn source() -> FakeSource {
@@ -86,10 +86,7 @@ fn rrdcached_has_the_same_of_both() {
         if !rrdcached.flush(&file) {
             return None;
         }
-        let output = Command::new("rrdtool")
-            .arg("lastupdate")
-            .arg(&file)
-            .output();
+        let output = once_unlocked(Command::new("rrdtool").arg("lastupdate").arg(&file));
         let text = String::from_utf8_lossy(&output.ok()?.stdout).into_owned();
         // A new file has a time and no value.
         (!text.contains(": U")).then_some(text)

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::support::clockwork;
 use crate::support::peers::{Announced, CGmetad, Gmond, available, document, shared_conf, text};
 use crate::support::stores::Rrdcached;
-use crate::support::{Gmetad, wait_until};
+use crate::support::{Gmetad, once_unlocked, wait_until};
 
 /// Rows that a file must share with its counterpart before it counts as compared.
 const SHARED_ROWS: usize = 3;
@@ -43,12 +43,8 @@ fn tree(root: &Path) -> BTreeSet<PathBuf> {
 }
 
 fn rrdtool(words: &[&str], file: &Path, more: &[&str]) -> String {
-    let output = Command::new("rrdtool")
-        .args(words)
-        .arg(file)
-        .args(more)
-        .output()
-        .expect("rrdtool starts");
+    let output = once_unlocked(Command::new("rrdtool").args(words).arg(file).args(more));
+    let output = output.expect("rrdtool starts");
     assert!(
         output.status.success(),
         "rrdtool {words:?} {}: {}",

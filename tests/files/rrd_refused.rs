@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::support::peers::{FakeSource, Script, available, document};
 use crate::support::stores::{Rrdcached, ScriptedRrdcached};
-use crate::support::{Gmetad, wait_until};
+use crate::support::{Gmetad, once_unlocked, wait_until};
 use tempfile::{TempDir, tempdir};
 
 const T0: u64 = 1_700_000_000;
@@ -99,7 +99,7 @@ impl Rig {
 }
 
 pub(super) fn rrdtool(arguments: &[&str]) -> String {
-    let output = Command::new("rrdtool").args(arguments).output();
+    let output = once_unlocked(Command::new("rrdtool").args(arguments));
     let output = output.expect("rrdtool starts");
     assert!(output.status.success(), "rrdtool {arguments:?}: {output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned()

@@ -257,6 +257,16 @@ impl Drop for Gmetad {
     }
 }
 
+/// What rrdtool gives, once the file is free: it does not wait for who writes just now.
+pub fn once_unlocked(rrdtool: &mut Command) -> std::io::Result<std::process::Output> {
+    loop {
+        let output = rrdtool.output()?;
+        if !output.stderr.ends_with(b"could not lock RRD\n") {
+            return Ok(output);
+        }
+    }
+}
+
 /// Says that a test does not run, past the harness, which shows what a passing test prints to nobody.
 pub fn skipped(test: &str, why: &str) {
     let line = format!("SKIPPED: {test}: {why}\n");
