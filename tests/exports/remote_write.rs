@@ -376,6 +376,36 @@ fn what_a_store_refuses_for_good_is_dropped_counted_and_told_once() {
 }
 
 #[test]
+fn what_a_prometheus_refuses_as_old_is_dropped_and_told_in_its_words() {
+    if !available("what_a_prometheus_refuses_as_old", &["prometheus"]) {
+        return;
+    }
+    let prometheus = Prometheus::start(" []\n");
+    let time = now();
+    let mut newest = Plugins::start(&configured(&to(prometheus.port(), "")));
+    newest.poll(&clocks(time, 1, 1, 0));
+    wait_for_samples(&prometheus, &expected(&[time], 1, 1));
+    // Another gmetad sends the same series, without a label that tells the two apart, and its source's
+    // clock is behind.
+    let source = Clockwork::start(move |polls| clocks(time - 200 + polls, 1, 1, 0).into_bytes());
+    let lines = format!(
+        "write_rrds off\ndata_source \"s\" 1 127.0.0.1:{}\n{}",
+        source.port(),
+        to(prometheus.port(), "summaries off")
+    );
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let gmetad = Gmetad::start(folder.path(), &lines);
+    let line = gmetad.wait_for_line("400 Bad Request: out of order sample");
+    assert!(line.contains("remote_write 127.0.0.1:"), "{line}");
+    let page = get(gmetad.interactive(), "/metrics").text();
+    let failed = "gmetad_output_values_total{plugin=\"remote_write\",result=\"failed\"} ";
+    assert!(page.contains(failed), "{page}");
+    assert!(!page.contains(&format!("{failed}0\n")), "{page}");
+    assert_eq!(gmetad.end().code(), Some(0));
+    wait_for_samples(&prometheus, &expected(&[time], 1, 1));
+}
+
+#[test]
 fn what_a_store_does_not_take_just_now_it_is_sent_again_in_order_and_once() {
     for answer in [
         "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
