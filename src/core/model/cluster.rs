@@ -114,6 +114,20 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Its attributes and times, without hosts, definitions and sums.
+    #[must_use]
+    pub fn without_hosts(&self) -> Cluster {
+        Cluster {
+            name: self.name.clone(),
+            owner: self.owner.clone(),
+            latlong: self.latlong.clone(),
+            url: self.url.clone(),
+            localtime: self.localtime,
+            received: self.received,
+            ..Cluster::default()
+        }
+    }
+
     /// The index of the host of that name.
     pub fn find_host(&self, name: &str) -> Option<usize> {
         self.by_name

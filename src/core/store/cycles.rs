@@ -146,19 +146,24 @@ fn gmetads_that_poll_each_other_count_each_host_once() {
     }
 }
 
+/// Each polls its gmond and the next one, the last the first; that one begins.
+fn poll_once(all: &mut [Gmetad], first: usize) {
+    for turn in 0..all.len() {
+        let at = (turn + first) % all.len();
+        let next = (at + 1) % all.len();
+        all[at].now.mono.0 += 1000;
+        all[at].read_gmond();
+        let xml = all[next].served();
+        all[at].read(1, &xml);
+    }
+}
+
 /// Each polls the next one, the last the first, in any order of polls. Their sums, from when each has
 /// polled so often that all has gone round.
 fn circle(mut all: Vec<Gmetad>, seed: usize) -> Vec<(u32, u32, String)> {
     let mut settled = Vec::new();
     for round in 0..POLLS {
-        for turn in 0..all.len() {
-            let at = (turn + round * seed) % all.len();
-            let next = (at + 1) % all.len();
-            all[at].now.mono.0 += 1000;
-            all[at].read_gmond();
-            let xml = all[next].served();
-            all[at].read(1, &xml);
-        }
+        poll_once(&mut all, round * seed);
         let sums: Vec<_> = all.iter_mut().map(Gmetad::sums).collect();
         match round {
             0..10 => {}
@@ -222,14 +227,7 @@ fn circle_with(names: &[&'static str], is_c: impl Fn(usize) -> bool, seed: usize
     }
     let mut counts = Vec::new();
     for round in 0..UNTIL_FOUND + POLLS {
-        for turn in 0..all.len() {
-            let at = (turn + round * seed) % all.len();
-            let next = (at + 1) % all.len();
-            all[at].now.mono.0 += 1000;
-            all[at].read_gmond();
-            let xml = all[next].served();
-            all[at].read(1, &xml);
-        }
+        poll_once(&mut all, round * seed);
         let sums: Vec<u32> = all.iter_mut().map(|it| it.sums().0).collect();
         if round < UNTIL_FOUND {
             counts = sums;

@@ -118,22 +118,16 @@ impl Sifting {
     fn begin_copy(&self) -> Stage {
         let cluster = &self.cluster;
         let rest = Cluster {
-            name: cluster.name.clone(),
-            owner: cluster.owner.clone(),
-            latlong: cluster.latlong.clone(),
-            url: cluster.url.clone(),
-            localtime: cluster.localtime,
-            received: cluster.received,
             defs: Arc::clone(&cluster.defs),
             hosts: Vec::with_capacity(cluster.hosts.len()),
             metrics: Vec::with_capacity(cluster.metrics.len()),
-            by_name: Arc::default(),
             summary: Summary {
                 hosts_up: cluster.summary.hosts_up,
                 hosts_down: cluster.summary.hosts_down,
                 metrics: Vec::with_capacity(cluster.summary.metrics.len()),
             },
             bytes: cluster.bytes,
+            ..cluster.without_hosts()
         };
         Stage::Copy {
             rest: Box::new(rest),

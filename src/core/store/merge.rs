@@ -423,15 +423,7 @@ impl Merging {
 /// The leader's part without its hosts.
 fn head_of(parts: &[Part], leader: SourceId) -> Cluster {
     let leading = parts.iter().find(|part| part.id == leader);
-    let mut head = leading.map_or_else(Cluster::default, |Part { cluster, .. }| Cluster {
-        name: cluster.name.clone(),
-        owner: cluster.owner.clone(),
-        latlong: cluster.latlong.clone(),
-        url: cluster.url.clone(),
-        localtime: cluster.localtime,
-        received: cluster.received,
-        ..Cluster::default()
-    });
+    let mut head = leading.map_or_else(Cluster::default, |it| it.cluster.without_hosts());
     head.bytes = parts.iter().map(|part| part.cluster.bytes).sum();
     head
 }
