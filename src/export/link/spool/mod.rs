@@ -17,6 +17,7 @@ use super::Frame;
 use record::{HEAD_BYTES, HEADER_BYTES, Head, header, position, read_position};
 
 mod disk;
+mod reading;
 mod record;
 
 pub use disk::{FolderDisk, SpoolDisk, lock_folder};
@@ -61,6 +62,17 @@ struct Place {
     offset: u64,
     /// Number of the first value that is expected there.
     value: u64,
+}
+
+impl Place {
+    /// The first record of a segment.
+    fn first_of(segment: u64, value: u64) -> Place {
+        Place {
+            segment,
+            offset: HEADER_BYTES,
+            value,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,11 +133,7 @@ pub struct Spool {
 impl Spool {
     /// On that disk; frames are written in `format`. Nothing is done yet.
     pub fn new(disk: Box<dyn SpoolDisk>, format: u8, settings: &SpoolSettings) -> Spool {
-        let start = Place {
-            segment: 0,
-            offset: HEADER_BYTES,
-            value: 0,
-        };
+        let start = Place::first_of(0, 0);
         Spool {
             disk,
             format,
@@ -209,11 +217,7 @@ impl Spool {
             self.remove_oldest()?;
         }
         if let Some(first) = self.segments.front() {
-            self.cursor = Place {
-                segment: first.number,
-                offset: HEADER_BYTES,
-                value: first.number.max(position),
-            };
+            self.cursor = Place::first_of(first.number, first.number.max(position));
             let mut place = self.cursor;
             while let Some((head, behind)) = self.head_at(place)
                 && head.first < position
@@ -228,11 +232,7 @@ impl Spool {
         self.next_value = self.cursor.value;
         if let Some(&last) = self.segments.back() {
             self.next_value = self.next_value.max(last.number);
-            let mut place = Place {
-                segment: last.number,
-                offset: HEADER_BYTES,
-                value: last.number,
-            };
+            let mut place = Place::first_of(last.number, last.number);
             while let Some((head, behind)) = self.head_at(place) {
                 self.next_value = self.next_value.max(head.end());
                 place = behind;
@@ -260,10 +260,7 @@ impl Spool {
         {
             // Nothing was written to it, or only a part of what failed.
             self.segments.pop_back();
-            match self.disk.remove(number) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            self.remove(number)?;
         }
         self.is_writing = false;
         match self.disk.create(number) {
@@ -281,8 +278,7 @@ impl Spool {
         });
         self.is_writing = true;
         if self.segments.len() == 1 {
-            self.cursor.segment = number;
-            self.cursor.offset = HEADER_BYTES;
+            self.cursor = Place::first_of(number, self.cursor.value);
             self.settled = self.cursor;
             self.recent.clear();
         }
@@ -355,19 +351,11 @@ impl Spool {
             return 0;
         };
         let (oldest, next) = (oldest.number, next.number);
-        // One that is gone already is as good; one that cannot be removed is no longer counted.
+        // One that cannot be removed is no longer counted.
         let _ = self.remove_oldest();
-        let start = Place {
-            segment: next,
-            offset: HEADER_BYTES,
-            value: next,
-        };
         self.recent.retain(|(place, _)| place.segment != oldest);
         if self.settled.segment == oldest {
-            self.settled = Place {
-                value: self.settled.value.max(next),
-                ..start
-            };
+            self.settled = Place::first_of(next, self.settled.value.max(next));
         }
         if self.cursor.segment != oldest {
             return 0;
@@ -378,10 +366,7 @@ impl Spool {
             from = taken.head.end();
             taken.behind = None;
         }
-        self.cursor = Place {
-            value: from.max(next),
-            ..start
-        };
+        self.cursor = Place::first_of(next, from.max(next));
         self.lose(from, next)
     }
 
@@ -394,128 +379,28 @@ impl Spool {
 
     fn remove_oldest(&mut self) -> io::Result<()> {
         match self.segments.pop_front() {
-            Some(oldest) => match self.disk.remove(oldest.number) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(()),
-            },
+            Some(oldest) => self.remove(oldest.number),
             None => Ok(()),
         }
     }
 
-    /// The head of the record there, and the place behind it; none: it ends there, or is damaged.
-    fn head_at(&mut self, place: Place) -> Option<(Head, Place)> {
-        let bytes = self.segment(place.segment)?.bytes;
-        let mut head = [0; HEAD_BYTES];
-        let count = self
-            .disk
-            .read(place.segment, place.offset, &mut head)
-            .ok()?;
-        let head = Head::read(&head).filter(|_| count == HEAD_BYTES)?;
-        let behind = Place {
-            segment: place.segment,
-            offset: place.offset + head.record_bytes(),
-            value: head.end(),
-        };
-        (behind.offset <= bytes).then_some((head, behind))
+    /// Removes a segment. One that is gone already is as good.
+    fn remove(&mut self, number: u64) -> io::Result<()> {
+        match self.disk.remove(number) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Which of the segments the cursor is in.
+    fn at_cursor(&self) -> Option<usize> {
+        self.segments
+            .iter()
+            .position(|it| it.number == self.cursor.segment)
     }
 
     fn segment(&self, number: u64) -> Option<&Segment> {
         self.segments.iter().find(|it| it.number == number)
-    }
-
-    /// Takes the oldest frame that was not taken. It is put back or settled before the next. Beside
-    /// it: how many values could not be read.
-    pub fn take(&mut self) -> (Option<Frame>, u64) {
-        let mut lost = 0;
-        while self.is_open && self.bytes() > 0 {
-            match self.read() {
-                Ok((head, behind, bytes)) => {
-                    if head.first >= self.cursor.value {
-                        lost += self.lose(self.cursor.value, head.first);
-                        self.cursor.value = head.first;
-                        self.taken = Some(Taken {
-                            head,
-                            behind: Some(behind),
-                            is_again: head.first < self.known_until,
-                        });
-                        let frame = Frame {
-                            bytes,
-                            values: head.values,
-                        };
-                        return (Some(frame), lost);
-                    }
-                    // Taken before.
-                    self.cursor.offset = behind.offset;
-                }
-                Err(Unreadable::Record(behind)) => {
-                    let values = self.lose(self.cursor.value, behind.value);
-                    lost += values;
-                    self.say_damaged(values);
-                    self.cursor = behind;
-                }
-                Err(Unreadable::Rest) => lost += self.skip_segment(),
-            }
-        }
-        (None, lost)
-    }
-
-    fn read(&mut self) -> Result<(Head, Place, Vec<u8>), Unreadable> {
-        if self.cursor.offset == HEADER_BYTES {
-            let mut bytes = [0; HEADER_BYTES as usize];
-            let read = self.disk.read(self.cursor.segment, 0, &mut bytes);
-            if read.is_err() || bytes != header(self.format) {
-                return Err(Unreadable::Rest);
-            }
-        }
-        let (head, behind) = self.head_at(self.cursor).ok_or(Unreadable::Rest)?;
-        // It is as long as the segment at most.
-        let mut bytes = vec![0; head.length as usize];
-        let from = self.cursor.offset + HEAD_BYTES as u64;
-        let read = self.disk.read(self.cursor.segment, from, &mut bytes);
-        if read.is_ok_and(|count| count == bytes.len()) && head.is_of(&bytes) {
-            Ok((head, behind, bytes))
-        } else {
-            Err(Unreadable::Record(behind))
-        }
-    }
-
-    /// Goes on to the next segment. Returns how many values that costs.
-    fn skip_segment(&mut self) -> u64 {
-        let at = self
-            .segments
-            .iter()
-            .position(|it| it.number == self.cursor.segment);
-        let next = at.and_then(|at| self.segments.get(at + 1));
-        let value = next.map_or(self.next_value, |next| next.number);
-        let next = next.copied();
-        let values = self.lose(self.cursor.value, value);
-        if values > 0 {
-            self.say_damaged(values);
-        }
-        let value = self.cursor.value.max(value);
-        self.cursor = if let Some(next) = next {
-            Place {
-                segment: next.number,
-                offset: HEADER_BYTES,
-                value,
-            }
-        } else {
-            // Nothing more is written to it.
-            self.is_writing = false;
-            let offset = self.segments.back().map_or(HEADER_BYTES, |last| last.bytes);
-            Place {
-                offset,
-                value,
-                ..self.cursor
-            }
-        };
-        values
-    }
-
-    fn say_damaged(&mut self, values: u64) {
-        let path = self.disk.path(self.cursor.segment);
-        self.news
-            .push(SpoolNews::Damaged(values, path.display().to_string()));
     }
 
     /// The frame that was taken last was not sent. Returns how many values were dropped by that.
@@ -571,11 +456,7 @@ impl Spool {
             match self.disk.truncate(HEADER_BYTES) {
                 Ok(()) => {
                     last.bytes = HEADER_BYTES;
-                    self.cursor = Place {
-                        segment: last.number,
-                        offset: HEADER_BYTES,
-                        value: self.next_value,
-                    };
+                    self.cursor = Place::first_of(last.number, self.next_value);
                     self.settled = self.cursor;
                 }
                 Err(_) => self.is_writing = false,
@@ -599,22 +480,6 @@ impl Spool {
         head.map_or(0, |(head, _)| head.since_ms)
     }
 
-    /// At the end of a segment, the next one is where the next record is.
-    fn step_over_end(&mut self) {
-        let at = self
-            .segments
-            .iter()
-            .position(|it| it.number == self.cursor.segment);
-        if let Some(at) = at
-            && self.cursor.offset >= self.segments[at].bytes
-            && let Some(next) = self.segments.get(at + 1)
-            && next.number <= self.cursor.value
-        {
-            self.cursor.segment = next.number;
-            self.cursor.offset = HEADER_BYTES;
-        }
-    }
-
     /// Bytes of what was not taken.
     pub fn bytes(&self) -> u64 {
         let behind = (self.segments.iter()).skip_while(|it| it.number != self.cursor.segment);
@@ -633,14 +498,6 @@ impl Spool {
     fn all_bytes(&self) -> u64 {
         self.segments.iter().map(|it| it.bytes).sum()
     }
-}
-
-/// Why there is no frame at the cursor.
-enum Unreadable {
-    /// The frame is damaged; the next is there.
-    Record(Place),
-    /// Nothing more of the segment is known.
-    Rest,
 }
 
 #[cfg(test)]
