@@ -94,6 +94,9 @@ impl Gmetad {
         self.store.summarize();
         let mut out = Vec::new();
         Render::new(self.store.snapshot(), Selection::all(), self.now).fill(&mut out, usize::MAX);
+        // The document type declaration changes nothing here, and costs more to read than all else.
+        let root = memchr::memmem::find(&out, b"<GANGLIA_XML").unwrap();
+        out.drain(..root);
         out
     }
 
@@ -106,6 +109,10 @@ impl Gmetad {
 
 /// Far more than it takes to see a growth.
 const POLLS: usize = 20;
+
+/// Polls after which the news of each has gone round a circle of five, and as many again and two more.
+const ROUND: usize = 6;
+const ROUNDS: usize = 2 * ROUND + 2;
 
 #[test]
 fn a_gmetad_that_polls_itself_counts_its_hosts_once() {
@@ -162,25 +169,32 @@ fn poll_once(all: &mut [Gmetad], first: usize) {
 /// polled so often that all has gone round.
 fn circle(mut all: Vec<Gmetad>, seed: usize) -> Vec<(u32, u32, String)> {
     let mut settled = Vec::new();
-    for round in 0..POLLS {
+    for round in 0..ROUNDS {
         poll_once(&mut all, round * seed);
         let sums: Vec<_> = all.iter_mut().map(Gmetad::sums).collect();
         match round {
-            0..10 => {}
-            10 => settled = sums,
+            0..ROUND => {}
+            ROUND => settled = sums,
             _ => assert_eq!(sums, settled, "round {round}"),
         }
     }
     settled
 }
 
+/// Whether a pattern of so many bits is the smallest of those that turning it gives. A circle begins anywhere:
+/// turned, it is the same one, polled in another order.
+fn is_first_of_its_turns(bits: usize, length: usize) -> bool {
+    let turned = |by: usize| bits >> by | (bits << (length - by) & ((1 << length) - 1));
+    (1..length).all(|by| bits <= turned(by))
+}
+
 #[test]
 fn in_a_circle_of_any_length_sums_stay_put_and_no_host_is_counted_twice() {
     const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
     for length in 1..=NAMES.len() {
-        for off in 0..1_usize << length {
-            // The long ones, of which there are most, in one order each.
-            let seeds = if length < 4 {
+        for off in (0..1_usize << length).filter(|it| is_first_of_its_turns(*it, length)) {
+            // The longest, of which there are most, in one order each.
+            let seeds = if length < NAMES.len() {
                 0..3
             } else {
                 off % 3..off % 3 + 1
@@ -216,8 +230,12 @@ fn in_a_circle_with_one_c_gmetad_sums_stay_put() {
     }
 }
 
-/// So many polls after which a circle with C gmetads side by side has been found by its growth.
+/// Polls after which a circle with C gmetads side by side has been found by its growth.
 const UNTIL_FOUND: usize = 270;
+
+/// Polls without a change after which there is none: more than a mark is served for and a small grid is left
+/// out for.
+const UNTIL_SETTLED: usize = 120;
 
 /// A circle in which some are C gmetads; the hosts that ours count, once they stay put.
 fn circle_with(names: &[&'static str], is_c: impl Fn(usize) -> bool, seed: usize) -> Vec<u32> {
@@ -225,15 +243,15 @@ fn circle_with(names: &[&'static str], is_c: impl Fn(usize) -> bool, seed: usize
     for at in (0..all.len()).filter(|at| is_c(*at)) {
         all[at] = Gmetad::c(names[at]);
     }
-    let mut counts = Vec::new();
-    for round in 0..UNTIL_FOUND + POLLS {
+    let (mut counts, mut changed, mut round) = (Vec::new(), 0, 0);
+    while round < changed + UNTIL_SETTLED {
         poll_once(&mut all, round * seed);
         let sums: Vec<u32> = all.iter_mut().map(|it| it.sums().0).collect();
-        if round < UNTIL_FOUND {
-            counts = sums;
-        } else {
-            assert_eq!(sums, counts, "round {round} of {names:?}, {seed}");
+        if sums != counts {
+            assert!(round < UNTIL_FOUND, "round {round} of {names:?}, {seed}");
+            (counts, changed) = (sums, round);
         }
+        round += 1;
     }
     counts
 }
