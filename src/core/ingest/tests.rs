@@ -198,12 +198,14 @@ impl Dice {
     }
 }
 
-/// Changes, moves, doubles or drops a few bytes after the document type declaration.
+/// Leaves out the document type declaration, and changes, moves, doubles or drops a few bytes of the rest.
 fn spoil(xml: &[u8], dice: &mut Dice) -> Vec<u8> {
     const SPICE: &[u8] = b"\"'<>&/= \n9x-.\xe9\x01";
-    let mut xml = xml.to_vec();
+    // Which says nothing, and takes half of the time to read.
+    let root = memchr::memmem::find(xml, b"<GANGLIA_XML").unwrap();
+    let mut xml = xml[root..].to_vec();
     for _ in 0..=dice.below(4) {
-        let mut at = 3000 + dice.below(xml.len() - 3100);
+        let mut at = dice.below(xml.len() - 100);
         // Many changes are in a value or an age, which the fast path reads by itself.
         let start = [b"VAL=\"", b" TN=\"", b" VAL="][dice.below(3)];
         if let Some(next) = memchr::memmem::find(&xml[at..], start)
@@ -218,7 +220,7 @@ fn spoil(xml: &[u8], dice: &mut Dice) -> Vec<u8> {
             2 => drop(xml.drain(at..at + len)),
             3 => {
                 let copy = xml[at..at + len].to_vec();
-                let to = 3000 + dice.below(xml.len() - 3000);
+                let to = dice.below(xml.len());
                 xml.splice(to..to, copy);
             }
             // A value that changes keeps the fast way busy.
@@ -883,7 +885,7 @@ fn a_document_that_is_given_up_teaches_nothing() {
 #[test]
 fn metrics_that_come_and_go_in_a_grid_below_are_forgotten() {
     let mut bench = Bench::new();
-    for round in 0..50 {
+    for round in 0..20 {
         let metrics: String = (0..100)
             .map(|m| one_metric(&format!("m{round}_{m}"), "1", "int32", 0))
             .collect();
@@ -914,7 +916,7 @@ fn sums_of_a_grid_below_are_added_in_steps_and_are_those_of_one_go() {
     let metrics = |element: &str, value: &str, from: usize| -> String {
         let metric =
             |at| format!("<{element} NAME=\"m{at}\" {value}=\"{at}\" NUM=\"2\" TYPE=\"int32\"/>");
-        (from..from + 3000).map(metric).collect()
+        (from..from + 600).map(metric).collect()
     };
     let cluster = |name: &str, from| {
         format!(
@@ -924,13 +926,13 @@ fn sums_of_a_grid_below_are_added_in_steps_and_are_those_of_one_go() {
     };
     let given = format!(
         "<CLUSTER NAME=\"given\"><HOSTS UP=\"2\" DOWN=\"1\"/>{}</CLUSTER>",
-        metrics("METRICS", "SUM", 2000)
+        metrics("METRICS", "SUM", 400)
     );
     let inner = format!("<GRID NAME=\"inner\">{}{given}</GRID>", cluster("a", 0));
     let xml = format!(
         "<GANGLIA_XML><GRID NAME=\"outer\">{}{inner}{}</GRID></GANGLIA_XML>",
-        cluster("b", 1000),
-        cluster("c", 500)
+        cluster("b", 200),
+        cluster("c", 100)
     );
     let now = Mono(1000);
     let read = |piece: usize, budget: usize| {
@@ -950,7 +952,7 @@ fn sums_of_a_grid_below_are_added_in_steps_and_are_those_of_one_go() {
     let (expected, few) = read(usize::MAX, usize::MAX);
     assert!(expected.contains("hosts_up: 5") && few > 0);
     for piece in [xml.len(), 1000, 7] {
-        let (summary, steps) = read(piece, 100);
+        let (summary, steps) = read(piece, 20);
         assert_eq!(summary, expected);
         assert!(steps > 100, "{steps}");
     }

@@ -38,8 +38,8 @@ use crate::model::{
 
 pub use order::{SourceId, SourceOrder};
 
-/// Most nodes of which a snapshot is made at once, when somebody asks for one.
-const SHOWN_AT_ONCE: usize = 2048;
+/// Most nodes of which a snapshot is made at once, when somebody asks for one. Tests reach it sooner.
+const SHOWN_AT_ONCE: usize = if cfg!(test) { 256 } else { 2048 };
 
 /// The state of one source.
 #[derive(Debug, Default)]

@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn of_many_clusters_the_last_snapshot_is_shown_until_the_next_is_made() {
         let mut bench = Bench::new(2);
-        let many = SHOWN_AT_ONCE + 1000;
+        let many = SHOWN_AT_ONCE + 2000;
         bench.read(0, &clusters(0, many));
         bench.read(1, "<CLUSTER NAME=\"other\"/>");
         while bench.store.tidy() {}

@@ -4,7 +4,7 @@ use super::super::scan::LOOKED_AT;
 use super::*;
 
 /// A lower limit than the default, so that every way to cut a document is soon tried.
-const MAX_TAG_BYTES: usize = 4096;
+const MAX_TAG_BYTES: usize = 1024;
 const TOO_LARGE: usize = MAX_TAG_BYTES + 1;
 
 fn bench() -> Bench {
@@ -296,7 +296,7 @@ fn random_tag(dice: &mut Dice) -> String {
     let mut tag = starts[dice.below(starts.len())].to_owned();
     let pad = [
         0,
-        2000,
+        MAX_TAG_BYTES / 2,
         MAX_TAG_BYTES - 60,
         MAX_TAG_BYTES - 30,
         MAX_TAG_BYTES + 30,

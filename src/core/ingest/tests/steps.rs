@@ -3,11 +3,11 @@
 use super::*;
 
 /// So much of a document's end is done in a step.
-const STEP: usize = 100;
+const STEP: usize = 30;
 
 /// What may be large in a document, in two versions each, that follow each other.
 fn large() -> Vec<(&'static str, [Vec<u8>; 2], usize)> {
-    const COUNT: usize = 500;
+    const COUNT: usize = 150;
     let many = |one: &dyn Fn(usize) -> String| (0..COUNT).map(one).collect::<String>();
     let metric = |name: &str| one_metric(name, "1", "uint32", 0);
     let names = |version: &str| {
