@@ -158,18 +158,42 @@ unsafe fn text_of(text: *const c_char) -> String {
 /// What librrd does with files that are plain, for tests that hold ours against it.
 #[cfg(test)]
 pub(crate) mod reference {
-    use std::ffi::CString;
+    use std::ffi::{CString, c_long, c_void};
 
     use super::*;
     use crate::file::fetch::Rows;
 
-    /// A time, which is a long to librrd.
-    fn wide<T: TryInto<i64>>(time: T) -> i64 {
-        time.try_into().unwrap_or(i64::MAX)
+    // rrd-sys says that a time has eight bytes. It is a long where librrd was built with a time_t that
+    // is one, which four bytes are on i686.
+    unsafe extern "C" {
+        fn rrd_create_r2(
+            path: *const c_char,
+            step: c_ulong,
+            last_update: c_long,
+            no_overwrite: c_int,
+            sources: *mut *const c_char,
+            template: *const c_char,
+            count: c_int,
+            definitions: *mut *const c_char,
+        ) -> c_int;
+        fn rrd_last_r(path: *const c_char) -> c_long;
+        fn rrd_first_r(path: *const c_char, archive: c_int) -> c_long;
+        fn rrd_fetch_r(
+            path: *const c_char,
+            function: *const c_char,
+            start: *mut c_long,
+            end: *mut c_long,
+            step: *mut c_ulong,
+            count: *mut c_ulong,
+            names: *mut *mut *mut c_char,
+            data: *mut *mut f64,
+        ) -> c_int;
+        fn rrd_freemem(memory: *mut c_void);
     }
 
-    fn narrow<T: TryFrom<i64>>(time: i64) -> Option<T> {
-        T::try_from(time).ok()
+    /// A number of librrd's, which is a long to it.
+    fn wide<T: TryInto<i64>>(number: T) -> i64 {
+        number.try_into().unwrap_or(i64::MAX)
     }
 
     /// Creates a file that takes samples from after `start` on, with these definitions of data
@@ -186,10 +210,10 @@ pub(crate) mod reference {
         // SAFETY: as in `update_pointers`; neither sources nor a template are null, which is allowed.
         let status = unsafe {
             forget_errors();
-            rrd_sys::rrd_create_r2(
+            rrd_create_r2(
                 path.as_ptr(),
                 c_ulong::from(step_secs),
-                narrow(start.into()).expect("a time of today"),
+                c_long::try_from(start).expect("a time of today"),
                 no_overwrite,
                 ptr::null_mut(),
                 ptr::null(),
@@ -209,7 +233,7 @@ pub(crate) mod reference {
         // SAFETY: the path is NUL-terminated and lives through the call.
         let last = unsafe {
             forget_errors();
-            rrd_sys::rrd_last_r(file.path().as_ptr())
+            rrd_last_r(file.path().as_ptr())
         };
         if last == -1 {
             return Err(last_error());
@@ -223,7 +247,7 @@ pub(crate) mod reference {
         // SAFETY: the path is NUL-terminated and lives through the call.
         let first = unsafe {
             forget_errors();
-            rrd_sys::rrd_first_r(file.path().as_ptr(), archive)
+            rrd_first_r(file.path().as_ptr(), archive)
         };
         if first == -1 {
             return Err(last_error());
@@ -274,7 +298,7 @@ pub(crate) mod reference {
             (from, to): (i64, i64),
             step: u32,
         ) -> Result<Fetched, Refusal> {
-            let (Some(mut from), Some(mut to)) = (narrow(from), narrow(to)) else {
+            let (Ok(mut from), Ok(mut to)) = (c_long::try_from(from), c_long::try_from(to)) else {
                 return Err(Refusal::new("no such time"));
             };
             let function = CString::new(function).unwrap_or_default();
@@ -285,7 +309,7 @@ pub(crate) mod reference {
             // variables of the types that librrd fills in.
             let status = unsafe {
                 forget_errors();
-                rrd_sys::rrd_fetch_r(
+                rrd_fetch_r(
                     file.path().as_ptr(),
                     function.as_ptr(),
                     &raw mut from,
@@ -344,10 +368,10 @@ pub(crate) mod reference {
             // freed once, by librrd's own function.
             unsafe {
                 for name in self.name_pointers() {
-                    rrd_sys::rrd_freemem(name.cast());
+                    rrd_freemem(name.cast());
                 }
-                rrd_sys::rrd_freemem(self.names.cast());
-                rrd_sys::rrd_freemem(self.data.cast());
+                rrd_freemem(self.names.cast());
+                rrd_freemem(self.data.cast());
             }
         }
     }

@@ -8,7 +8,7 @@
 //! between, or while librrd has it mapped, can still do harm. Only librrd's lock could prevent that;
 //! librrd takes it too late, and only programs that use librrd respect it.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_long};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -27,8 +27,12 @@ use crate::file::room;
 /// Enough for the header of nearly every file.
 const FRONT: usize = 4096;
 
-/// Limit of the time of the last update, some 35,000 years off.
-const LATEST: u64 = 1 << 40;
+/// Limit of the time of the last update: some 35,000 years off, or what a long of four bytes can hold.
+const LATEST: u64 = if c_long::MAX as u64 > 1 << 40 {
+    1 << 40
+} else {
+    c_long::MAX as u64
+};
 
 /// Most violations that an archive of failures keeps.
 const WINDOW: u64 = 28;
@@ -396,11 +400,12 @@ const _: () = assert!(
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::{CString, OsStr};
+    use std::ffi::{CString, OsStr, c_ulong};
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
 
     use super::*;
+    use crate::file::layout::{ARCHIVES, COOKIE, SOURCES, STEP, VALUE, VERSION};
     use crate::file::testing;
 
     fn c(text: impl Into<Vec<u8>>) -> CString {
@@ -412,6 +417,11 @@ mod tests {
         let _ = std::fs::remove_file(folder.join("f"));
         testing::create(&path, 10, 1_700_000_000, definitions).unwrap();
         path
+    }
+
+    /// The bytes of a long as this processor's librrd writes it.
+    fn long(number: c_ulong) -> [u8; size_of::<c_ulong>()] {
+        number.to_ne_bytes()
     }
 
     /// What is said of the file with these bytes at that place.
@@ -437,33 +447,47 @@ mod tests {
                 "RRA:MAX:0.5:4:12",
             ],
         );
-        assert!(header_of(&path).is_ok());
-        let long = (1_u64 << 62).to_ne_bytes();
+        let (shape, _) = header_of(&path).unwrap();
+        let (source, archive) = (Shape::ds_def(0), shape.rra_def(0));
+        let (rows, steps) = (archive + RRA_ROWS, archive + RRA_STEPS);
+        let (live, last_value) = (shape.live(), shape.pdp(0));
+        let (zero, huge) = (long(0), long(c_ulong::MAX / 4));
         for (at, bytes, what) in [
             (0, &b"RDR"[..], "not a round-robin file"),
-            (4, b"0006", "unknown version of the format"),
-            (16, &[1], "written on another kind of machine"),
-            (24, &[0; 8], "impossible number of data sources"),
-            (32, &long, "impossible number of archives"),
-            (40, &[0; 8], "impossible step"),
-            (128, &[b'x'; 20], "unterminated name of a data source"),
-            (148, b"GAUGF", "unknown type of a data source"),
-            (248, b"AVERAGF", "unknown consolidation function"),
-            (272, &[0; 8], "impossible number of rows"),
-            (280, &[0; 8], "impossible number of steps in a row"),
-            (280, &long, "impossible number of steps in a row"),
-            (288, &[0xff; 8], "impossible share of unknown values (xff)"),
-            (488, &long, "impossible time of the last update"),
-            (504, &[b'7'; 30], "unterminated last value"),
-            (776, &[20], "current row beyond the last"),
+            (VERSION, b"0006", "unknown version of the format"),
+            (COOKIE, &[1], "written on another kind of machine"),
+            (SOURCES, &zero, "impossible number of data sources"),
+            (ARCHIVES, &huge, "impossible number of archives"),
+            (STEP, &zero, "impossible step"),
+            (source, &[b'x'; NAME], "unterminated name of a data source"),
+            (source + DS_TYPE, b"GAUGF", "unknown type of a data source"),
+            (archive, b"AVERAGF", "unknown consolidation function"),
+            (rows, &zero, "impossible number of rows"),
+            (steps, &zero, "impossible number of steps in a row"),
+            (steps, &huge, "impossible number of steps in a row"),
+            (
+                archive + RRA_PAR,
+                &[0xff; 8],
+                "impossible share of unknown values (xff)",
+            ),
+            (
+                live,
+                &long(c_ulong::MAX),
+                "impossible time of the last update",
+            ),
+            (last_value, &[b'7'; LAST_DS], "unterminated last value"),
+            (shape.pointer(0), &long(20), "current row beyond the last"),
         ] {
             let said = said(&path, at, bytes);
             let wanted = format!("it is damaged at byte {at}: {what};");
             assert!(said.starts_with(&wanted), "{wanted} {said}");
         }
-        assert!(said(&path, 272, &[21]).starts_with("it is damaged: it ends after 1048 bytes of"));
+        let len = shape.header_len() + (20 + 12) * VALUE;
+        let cut = format!("it is damaged: it ends after {len} bytes of");
+        assert!(said(&path, rows, &long(21)).starts_with(&cut));
+        let values = shape.header_len();
         assert_eq!(
-            said(&path, 800, &[0xff; 200]),
+            said(&path, values, &[0xff; 200]),
             "sound",
             "values are no claims"
         );
@@ -483,14 +507,14 @@ mod tests {
         );
         assert!(header_of(&path).is_ok());
         let def = |archive: usize| STAT_HEAD + DS_DEF + archive * RRA_DEF;
-        for (at, bytes) in [
-            (def(1) + par(DEPENDENT), [9_u64]),
-            (def(2) + par(DEPENDENT), [0]),
-            (def(4) + par(DEPENDENT), [u64::MAX]),
-            (def(5) + par(WINDOW_LEN), [29]),
-            (def(5) + RRA_STEPS, [2]),
+        for (at, number) in [
+            (def(1) + par(DEPENDENT), 9),
+            (def(2) + par(DEPENDENT), 0),
+            (def(4) + par(DEPENDENT), c_ulong::MAX),
+            (def(5) + par(WINDOW_LEN), 29),
+            (def(5) + RRA_STEPS, 2),
         ] {
-            let said = said(&path, at, &bytes[0].to_ne_bytes());
+            let said = said(&path, at, &long(number));
             assert!(said.contains(&format!("at byte {at}:")), "{at}: {said}");
         }
         let path = create(
