@@ -4,6 +4,7 @@
 
 mod against_peers_rrd;
 mod expire;
+mod from_gmetad_python;
 mod heal;
 mod history;
 mod rivals;

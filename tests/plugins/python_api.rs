@@ -8,7 +8,7 @@ use std::fs;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::support::peers::{FakeSource, Script, document};
+use crate::support::peers::{FakeSource, Script, document, moved};
 use crate::support::python::{Rig, plugin, root};
 use crate::support::{Gmetad, python_host as host, read, wait_until};
 use nix::sys::signal::Signal;
@@ -16,32 +16,6 @@ use nix::sys::signal::Signal;
 fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.expect("after 1970").as_secs()
-}
-
-/// A saved document as a source would send it now: LOCALTIME and REPORTED are moved.
-fn moved(name: &str) -> Vec<u8> {
-    let file = root().join("tests/data/plugin-api").join(name);
-    let bytes = fs::read(file).expect("it is there");
-    let text: String = bytes.iter().map(|&byte| char::from(byte)).collect();
-    let starts = ["LOCALTIME=\"", "REPORTED=\""];
-    let (_, saved) = text.split_once(starts[0]).expect("a cluster");
-    let saved: u64 = saved
-        .split('"')
-        .next()
-        .and_then(|it| it.parse().ok())
-        .expect("a time");
-    let shift = now() - saved;
-    let out = starts.iter().fold(text, |text, start| {
-        let mut parts = text.split(start);
-        let before = parts.next().expect("there is always one").to_owned();
-        let rest = parts.map(|part| {
-            let (time, rest) = part.split_once('"').expect("it is closed");
-            let time: u64 = time.parse().expect("a time");
-            format!("{start}{}\"{rest}", time + shift)
-        });
-        before + &rest.collect::<String>()
-    });
-    out.chars().map(|it| it as u8).collect()
 }
 
 /// Lines of gmetad-python.txt that are others here, and why: COMPATIBILITY.md has the same list.
@@ -77,8 +51,8 @@ fn every_use_of_the_api_gives_what_it_gave_in_gmetad_python() {
     fs::write(plugins.join("probe.py"), probe).expect("our own folder");
     // The probe asks for another cluster in the first update of this one.
     let alpha = FakeSource::start(Script::Close);
-    let beta = FakeSource::start(Script::Serve(moved("beta.xml")));
-    let child = FakeSource::start(Script::Serve(moved("child.xml")));
+    let beta = FakeSource::start(Script::Serve(moved("plugin-api/beta.xml")));
+    let child = FakeSource::start(Script::Serve(moved("plugin-api/child.xml")));
     let directives = format!(
         "data_source \"Alpha Web\" 5 127.0.0.1:{}\ndata_source \"beta\" 5 127.0.0.1:{}\n\
          data_source \"CChild\" 5 127.0.0.1:{}\ngridname \"TestGrid\"\n\
@@ -99,7 +73,7 @@ fn every_use_of_the_api_gives_what_it_gave_in_gmetad_python() {
         let said = said();
         said.contains("'CLUSTER:beta'") && said.contains("'GRID:ChildGrid'")
     });
-    alpha.script(Script::Serve(moved("alpha.xml")));
+    alpha.script(Script::Serve(moved("plugin-api/alpha.xml")));
     wait_until("the last word", || said().contains("kept node later"));
     assert!(gmetad.end().success());
     let said = said();

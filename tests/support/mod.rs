@@ -139,7 +139,22 @@ impl Gmetad {
         arguments: &[&str],
         environment: &[(&str, &Path)],
     ) -> Self {
-        let conf = configure(folder, directives);
+        Self::start_from(
+            folder,
+            &configure(folder, directives),
+            arguments,
+            environment,
+        )
+    }
+
+    /// As [`Gmetad::start_in`], from a configuration that is used as it is.
+    #[track_caller]
+    pub fn start_from(
+        folder: &Path,
+        conf: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &Path)],
+    ) -> Self {
         let log = folder.join("stderr");
         let mut child = gmetad()
             .arg("-f")

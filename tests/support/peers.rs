@@ -643,3 +643,30 @@ pub fn document(source: &str, inside: &str) -> Vec<u8> {
     )
     .into_bytes()
 }
+
+/// A saved document of `tests/data` as a source would send it now: LOCALTIME and REPORTED are moved.
+pub fn moved(name: &str) -> Vec<u8> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let bytes = std::fs::read(data.join(name)).expect("it is there");
+    let text: String = bytes.iter().map(|&byte| char::from(byte)).collect();
+    let starts = ["LOCALTIME=\"", "REPORTED=\""];
+    let (_, saved) = text.split_once(starts[0]).expect("a cluster");
+    let saved: u64 = saved
+        .split('"')
+        .next()
+        .and_then(|it| it.parse().ok())
+        .expect("a time");
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let shift = now.expect("after 1970").as_secs() - saved;
+    let out = starts.iter().fold(text, |text, start| {
+        let mut parts = text.split(start);
+        let before = parts.next().expect("there is always one").to_owned();
+        let rest = parts.map(|part| {
+            let (time, rest) = part.split_once('"').expect("it is closed");
+            let time: u64 = time.parse().expect("a time");
+            format!("{start}{}\"{rest}", time + shift)
+        });
+        before + &rest.collect::<String>()
+    });
+    out.chars().map(|it| it as u8).collect()
+}
