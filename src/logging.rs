@@ -1,17 +1,19 @@
 //! Where log lines go: to syslog, the log file and the console, through a thread of their own.
 //!
 //! Does not decide what is worth a line; [`Complaint`] helps with that. Logging never waits: a line
-//! is queued, and if the queue is full, it is counted as lost instead.
+//! is queued, and if the queue is full, it is counted as lost instead. The thread is there while there
+//! are lines.
 
 mod last_words;
 mod line;
 mod sinks;
 
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -32,6 +34,8 @@ const INSISTED: &str = "gmetad::insisted";
 const QUEUE_LIMIT: usize = 1024;
 /// Where syslog listens on the supported systems.
 const SYSLOG_SOCKETS: [&str; 3] = ["/dev/log", "/var/run/syslog", "/var/run/log"];
+/// Time without a line after which the thread ends; the next line starts another.
+const IDLE_LIMIT: Duration = Duration::from_secs(5);
 /// How long [`flush`] waits for lines to be written.
 const FLUSH_LIMIT: Duration = Duration::from_secs(1);
 
@@ -58,11 +62,11 @@ pub enum LogError {
         /// As configured.
         path: PathBuf,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The thread cannot be started.
     #[error("the thread that writes the log cannot be started: {0}")]
-    Thread(std::io::Error),
+    Thread(io::Error),
 }
 
 /// A job for the thread that writes.
@@ -89,7 +93,22 @@ struct Line {
 
 static LEVEL: AtomicU8 = AtomicU8::new(2);
 static LOST: AtomicU64 = AtomicU64::new(0);
-static QUEUE: OnceLock<SyncSender<Job>> = OnceLock::new();
+static LOG: OnceLock<Log> = OnceLock::new();
+
+/// The queue, and what becomes of it.
+struct Log {
+    queue: SyncSender<Job>,
+    /// Whether a thread is there that will see the next job.
+    is_awake: AtomicBool,
+    /// Held by the thread for as long as it lives.
+    desk: Mutex<Desk>,
+}
+
+/// What the thread works with.
+struct Desk {
+    jobs: Receiver<Job>,
+    sinks: Sinks,
+}
 
 /// Starts logging, to the console too until [`leave_console`]. Call it once in a process, after its
 /// last fork.
@@ -98,12 +117,12 @@ static QUEUE: OnceLock<SyncSender<Job>> = OnceLock::new();
 pub fn start(settings: &Settings) -> Result<(), LogError> {
     let (sinks, syslog) = Sinks::open(settings)?;
     let (queue, jobs) = sync_channel(QUEUE_LIMIT);
-    thread::Builder::new()
-        .name("log".into())
-        .stack_size(256 * 1024)
-        .spawn(move || write_all(sinks, &jobs))
-        .map_err(LogError::Thread)?;
-    if QUEUE.set(queue).is_ok() {
+    let log = Log {
+        queue,
+        is_awake: AtomicBool::new(false),
+        desk: Mutex::new(Desk { jobs, sinks }),
+    };
+    if LOG.set(log).is_ok() {
         // Fails only if a logger is set already, which the line above rules out.
         let _ = fern::Dispatch::new()
             .filter(wanted)
@@ -114,6 +133,9 @@ pub fn start(settings: &Settings) -> Result<(), LogError> {
             gmetad_core::fatal!("this is a bug in gmetad, please report it: {panic}");
             flush();
         }));
+    }
+    if let Some(log) = LOG.get() {
+        log.awake().map_err(LogError::Thread)?;
     }
     set_level(settings.level);
     if let Err(reason) = syslog {
@@ -185,16 +207,20 @@ pub fn remark_lines(level: log::Level, text: &str) {
 
 /// Waits until all lines so far are written, for up to `FLUSH_LIMIT`.
 pub fn flush() {
-    let Some(queue) = QUEUE.get() else { return };
+    let Some(log) = LOG.get() else { return };
     let deadline = Instant::now() + FLUSH_LIMIT;
     let (done, written) = sync_channel(1);
     let mut job = Job::Flush(done);
-    while let Err(TrySendError::Full(back)) = queue.try_send(job) {
+    while let Err(TrySendError::Full(back)) = log.queue.try_send(job) {
         if Instant::now() >= deadline {
             return;
         }
         job = back;
         thread::sleep(Duration::from_millis(10));
+    }
+    if log.awake().is_err() {
+        // No thread can be started, so the lines are written here.
+        return log.write_all(Duration::ZERO);
     }
     let _ = written.recv_timeout(deadline.saturating_duration_since(Instant::now()));
 }
@@ -223,20 +249,63 @@ fn enqueue(record: &Record<'_>) {
 }
 
 fn submit(job: Job) {
-    let Some(queue) = QUEUE.get() else { return };
-    if queue.try_send(job).is_err() {
+    let Some(log) = LOG.get() else { return };
+    if log.queue.try_send(job).is_err() {
         LOST.fetch_add(1, Ordering::Relaxed);
+    }
+    // Where no thread can be started now, the next line tries again.
+    let _ = log.awake();
+}
+
+impl Log {
+    /// Starts the thread, unless one is there.
+    fn awake(&'static self) -> io::Result<()> {
+        // The swap orders this after what was queued, and before what the thread looks at last.
+        if self.is_awake.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let started = thread::Builder::new()
+            .name("log".into())
+            .stack_size(256 * 1024)
+            .spawn(|| self.write_all(IDLE_LIMIT));
+        if started.is_err() {
+            self.is_awake.store(false, Ordering::Release);
+        }
+        started.map(|_| ())
+    }
+
+    /// Does all jobs in order, until there are none for so long.
+    fn write_all(&self, idle: Duration) {
+        // The one before ends as soon as it finds the queue empty.
+        let mut desk = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match desk.jobs.recv_timeout(idle) {
+                Ok(job) => desk.work(job),
+                Err(RecvTimeoutError::Disconnected) => return,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.is_awake.swap(false, Ordering::AcqRel);
+                    // Whoever queued a job before that took this thread for awake.
+                    let Ok(job) = desk.jobs.try_recv() else {
+                        return;
+                    };
+                    desk.work(job);
+                    if self.is_awake.swap(true, Ordering::AcqRel) {
+                        // Another thread was started, and waits for the desk.
+                        return;
+                    }
+                }
+            }
+        }
     }
 }
 
-/// The thread: does all jobs in order until the process ends.
-fn write_all(mut sinks: Sinks, jobs: &Receiver<Job>) {
-    for job in jobs {
+impl Desk {
+    fn work(&mut self, job: Job) {
         match job {
-            Job::Line(line) => sinks.write(&line, Instant::now()),
-            Job::Reopen => sinks.reopen(Instant::now()),
-            Job::LogTo(file) => sinks.log_to(file, Instant::now()),
-            Job::LeaveConsole => sinks.leave_console(),
+            Job::Line(line) => self.sinks.write(&line, Instant::now()),
+            Job::Reopen => self.sinks.reopen(Instant::now()),
+            Job::LogTo(file) => self.sinks.log_to(file, Instant::now()),
+            Job::LeaveConsole => self.sinks.leave_console(),
             Job::Flush(done) => {
                 // Nobody may be waiting any more.
                 let _ = done.try_send(());
@@ -246,7 +315,8 @@ fn write_all(mut sinks: Sinks, jobs: &Receiver<Job>) {
         if lost > 0 {
             let text =
                 format!("{lost} log lines were lost: they came faster than they could be written");
-            sinks.write(&Line::own(Severity::Error, text), Instant::now());
+            self.sinks
+                .write(&Line::own(Severity::Error, text), Instant::now());
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Asking a file system how full it is blocks if its disk hangs, so the loop must not do it.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -16,11 +16,17 @@ use nix::unistd::{SysconfVar, sysconf};
 use super::kernel::{self, CpuTicks, Traffic};
 use gmetad_core::status::host::{Cpu, Disk, HostStatus, Process};
 
-/// Time between two samples.
+/// Time between two samples while somebody asks for them.
 const PERIOD: Duration = Duration::from_secs(15);
+
+/// Time between two samples while nobody does.
+const IDLE_PERIOD: Duration = Duration::from_secs(60);
 
 /// Time to the second sample: short, so that there are rates soon.
 const FIRST_PERIOD: Duration = Duration::from_secs(1);
+
+/// Most of the kernel's files are shorter, and so read in one call.
+const FILE_BYTES: usize = 8192;
 
 /// Enough for the thread.
 const STACK_BYTES: usize = 128 * 1024;
@@ -31,8 +37,8 @@ pub struct Sampler {
     shared: Arc<Mutex<Sample>>,
     /// As last read.
     last: Sample,
-    /// The thread ends when this is dropped.
-    _ends: SyncSender<()>,
+    /// Tells the thread that somebody asks. It ends when this is dropped.
+    asks: SyncSender<()>,
 }
 
 /// One sample.
@@ -43,20 +49,22 @@ impl Sampler {
     pub fn start() -> io::Result<Sampler> {
         let shared = Arc::new(Mutex::new(Sample::default()));
         let theirs = Arc::clone(&shared);
-        let (ends, ended) = sync_channel(0);
+        let (asks, asked) = sync_channel(1);
         thread::Builder::new()
             .name("host".into())
             .stack_size(STACK_BYTES)
-            .spawn(move || run(&theirs, &ended))?;
+            .spawn(move || run(&theirs, &asked))?;
         Ok(Sampler {
             shared,
             last: Sample::default(),
-            _ends: ends,
+            asks,
         })
     }
 
     /// The newest sample. Never waits: while the thread writes a new one, this is the one before.
     pub fn figures(&mut self) -> (HostStatus, Process) {
+        // Full: it has been told already. Gone: there is only the last sample.
+        let _ = self.asks.try_send(());
         if let Ok(sample) = self.shared.try_lock() {
             self.last.clone_from(&sample);
         }
@@ -64,7 +72,7 @@ impl Sampler {
     }
 }
 
-fn run(shared: &Mutex<Sample>, ended: &Receiver<()>) {
+fn run(shared: &Mutex<Sample>, asked: &Receiver<()>) {
     let mut reader = Reader::new();
     let mut pause = FIRST_PERIOD;
     loop {
@@ -72,10 +80,15 @@ fn run(shared: &Mutex<Sample>, ended: &Receiver<()>) {
         if let Ok(mut shared) = shared.lock() {
             *shared = sample;
         }
-        if ended.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
-            return;
+        let taken = Instant::now();
+        loop {
+            match asked.recv_timeout(pause.saturating_sub(taken.elapsed())) {
+                Ok(()) => pause = pause.min(PERIOD),
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
-        pause = PERIOD;
+        pause = IDLE_PERIOD;
     }
 }
 
@@ -153,7 +166,12 @@ impl Reader {
 
 /// A file's text; empty if it cannot be read.
 fn text(path: &str) -> String {
-    let bytes = fs::read(path).unwrap_or_default();
+    let mut bytes = Vec::with_capacity(FILE_BYTES);
+    // Without the limit, the file's size would be asked for, which the kernel's files do not have.
+    let read = File::open(path).and_then(|file| file.take(u64::MAX).read_to_end(&mut bytes));
+    if read.is_err() {
+        bytes.clear();
+    }
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

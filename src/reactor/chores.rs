@@ -15,7 +15,7 @@ use crate::daemon::State;
 use crate::plugins::PluginHandle;
 use gmetad_config::DEFAULT_INTERVAL;
 use gmetad_core::complaint::{Say, span};
-use gmetad_core::model::{Node, Now, Summary};
+use gmetad_core::model::{Mono, Node, Now, Summary};
 use gmetad_core::plugin::{Invented, RootUpdate};
 use gmetad_core::store::SourceId;
 
@@ -49,15 +49,14 @@ const CLIENTS_END_WITHIN: Duration = Duration::from_secs(2);
 /// Time at shutdown for plugins to work off the queue and stop.
 const PLUGINS_END_WITHIN: Duration = Duration::from_secs(10);
 
-/// Longest time between two root summaries. Their RRD files have a step of 15 s and a heartbeat of
-/// 120 s whatever the intervals, so rarer updates would leave unknown values.
+/// Longest time between two root summaries, whether anything changes or not. Their RRD files have a step
+/// of 15 s and a heartbeat of 120 s whatever the intervals, so rarer updates would leave unknown values.
 const SUMMARY_AT_LEAST_EVERY: Duration = Duration::from_secs(60);
 
 impl Reactor {
     pub(super) fn start_chores(&mut self) {
         let now = self.shared.now.mono;
-        let summary = Some(now + self.summary_period());
-        self.shared.set_chore(Chore::Summary, summary);
+        self.keep_rhythm();
         self.shared
             .set_chore(Chore::Expiry, Some(now + EXPIRY_PERIOD));
         if self.shared.trust.names().next().is_some() {
@@ -79,9 +78,13 @@ impl Reactor {
         let now = self.shared.now.mono;
         match chore {
             Chore::Summary => {
+                let is_late = self.shared.store.is_summing();
                 self.summarize();
-                let next = Some(now + self.summary_period());
-                self.shared.set_chore(Chore::Summary, next);
+                self.keep_rhythm();
+                if is_late {
+                    // What has changed meanwhile may be missing in it.
+                    self.shared.sum_soon();
+                }
             }
             Chore::Expiry => {
                 self.shared.expiring = 0;
@@ -135,6 +138,9 @@ impl Reactor {
             return;
         };
         let busy = std::mem::take(&mut shared.changing);
+        if changed.has_changed {
+            shared.sum_soon();
+        }
         let Some(key) = shared.storing.pop_front().flatten() else {
             return;
         };
@@ -334,9 +340,37 @@ impl Reactor {
         shared.root = Some(root);
     }
 
-    fn summary_period(&self) -> Duration {
-        let sources = &self.shared.config.sources;
-        summary_period(sources.iter().map(|source| source.interval))
+    /// A summary begins: sets when the next one is due.
+    fn keep_rhythm(&mut self) {
+        let shared = &mut self.shared;
+        let intervals = shared.config.sources.iter().map(|source| source.interval);
+        shared.rhythm = Rhythm::begin(shared.now.mono, summary_period(intervals));
+        shared.set_chore(Chore::Summary, Some(shared.rhythm.due));
+    }
+}
+
+/// When the root summary is due. It is computed when something has changed, as long as that is often
+/// enough: a timer of its own would wake the loop between two polls to find the same sums.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rhythm {
+    /// What changes before is summed up then.
+    earliest: Mono,
+    due: Mono,
+}
+
+impl Rhythm {
+    /// A summary begins; what changes within the period after it is summed up at its end.
+    fn begin(now: Mono, period: Duration) -> Rhythm {
+        Rhythm {
+            earliest: now + period,
+            due: now + SUMMARY_AT_LEAST_EVERY,
+        }
+    }
+
+    /// Something has changed. Returns when the summary is due now.
+    pub(super) fn changed(&mut self, now: Mono) -> Mono {
+        self.due = self.due.min(self.earliest.max(now));
+        self.due
     }
 }
 
@@ -349,6 +383,18 @@ fn summary_period(intervals: impl Iterator<Item = Duration>) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_is_summed_up_with_what_changes_but_not_too_often_and_not_too_rarely() {
+        let secs = |secs: u64| Mono(secs * 1000);
+        let mut rhythm = Rhythm::begin(secs(3), Duration::from_secs(7));
+        assert_eq!(rhythm.due, secs(63));
+        assert_eq!(rhythm.changed(secs(4)), secs(10));
+        assert_eq!(rhythm.changed(secs(5)), secs(10));
+        let mut rhythm = Rhythm::begin(secs(3), Duration::from_secs(7));
+        assert_eq!(rhythm.changed(secs(12)), secs(12));
+        assert_eq!(rhythm.changed(secs(13)), secs(12));
+    }
 
     #[test]
     fn all_is_summed_up_often_enough_for_its_files_whatever_the_intervals() {

@@ -15,7 +15,7 @@ use mio::Waker;
 use nix::unistd::Uid;
 
 use super::Reactor;
-use super::shared::{Chore, identity, settings};
+use super::shared::{identity, settings};
 use super::slot::Slot;
 use super::slots::Key;
 use super::sources::Source;
@@ -194,7 +194,7 @@ impl Reactor {
         }
         shared.set_access();
         // The set of sources may differ, so the root summary is out of date.
-        shared.set_chore(Chore::Summary, Some(shared.now.mono));
+        shared.sum_now();
     }
 
     fn apply_to_sources(&mut self, changes: &Changes) {

@@ -13,7 +13,7 @@ use mio::{Registry, Waker};
 
 use super::TURN_BYTES;
 use super::arrivals::Arrivals;
-use super::chores::RootDraft;
+use super::chores::{Rhythm, RootDraft};
 use super::clock::Clock;
 use super::handing::Handing;
 use super::limits::{most_clients, raise_descriptors, warn_of_too_few};
@@ -134,6 +134,8 @@ pub(super) struct Shared {
     pub(super) random: Random,
     /// Read buffer for all sockets; empty between two reads.
     pub(super) buffer: Box<[u8]>,
+    /// When everything is summed up.
+    pub(super) rhythm: Rhythm,
     /// By the chore's number.
     chores: [Key; Chore::ALL.len()],
     /// Next source of the expiry sweep under way.
@@ -208,6 +210,7 @@ impl Shared {
             own_names,
             random: Random::new(seed),
             buffer: vec![0; TURN_BYTES].into(),
+            rhythm: Rhythm::default(),
             chores,
             expiring: 0,
             once: false,
@@ -241,6 +244,20 @@ impl Shared {
     /// Sets when a chore is due.
     pub(super) fn set_chore(&mut self, chore: Chore, at: Option<Mono>) {
         self.set_deadline(self.chore(chore), at);
+    }
+
+    /// Something has changed: it is summed up at once, or a little later if all was shortly before.
+    pub(super) fn sum_soon(&mut self) {
+        if !self.once && self.ending.is_none() {
+            let due = self.rhythm.changed(self.now.mono);
+            self.set_chore(Chore::Summary, Some(due));
+        }
+    }
+
+    /// Everything is summed up at once.
+    pub(super) fn sum_now(&mut self) {
+        self.rhythm = Rhythm::default();
+        self.sum_soon();
     }
 
     /// Sets or clears the deadline of a slot.

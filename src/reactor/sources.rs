@@ -17,7 +17,7 @@ use super::clock::Clock;
 use super::handing::Batch;
 use super::oddities::{ClockTrouble, Oddities};
 use super::resolver::{Asker, Question};
-use super::shared::{Chore, Shared};
+use super::shared::Shared;
 use super::slots::{Key, Turn};
 use crate::logging;
 use gmetad_core::complaint::{Complaint, Say, span};
@@ -335,9 +335,9 @@ impl Source {
         self.oddities.tell_own_grid(has_own_grid, &self.name);
         self.oddities.tell_circle(circle.as_deref(), &self.name);
         self.tell_oddities(&nodes, shared);
-        if !was_up && !shared.once {
+        if !was_up {
             // Include the source in the root summary without waiting for the period.
-            shared.set_chore(Chore::Summary, Some(shared.now.mono));
+            shared.sum_now();
         }
         self.hand_on(nodes, true, at, shared);
     }

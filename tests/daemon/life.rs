@@ -108,3 +108,60 @@ fn of_very_many_sources_at_once_a_few_are_told_by_name() {
     let log = gmetad.log();
     assert_eq!(log.matches("\" answers for the first time").count(), 20);
 }
+
+/// The names of the threads.
+#[cfg(target_os = "linux")]
+fn threads(gmetad: &Gmetad) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", gmetad.pid())).expect("it runs");
+    let name = |task: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(task.ok()?.path().join("comm")).ok()
+    };
+    tasks.filter_map(name).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_thread_that_writes_the_log_ends_when_there_is_nothing_to_write_and_comes_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let source = FakeSource::start(cluster());
+    let gmetad = Gmetad::start(folder.path(), &directives(folder.path(), &source, 2, ""));
+    let logs = |gmetad: &Gmetad| threads(gmetad).iter().any(|name| name.trim() == "log");
+    for round in 1..3 {
+        wait_until("quiet", || !logs(&gmetad));
+        assert!(threads(&gmetad).len() <= 3, "{:?}", threads(&gmetad));
+        gmetad.signal(Signal::SIGUSR1);
+        wait_until("all lines of a status", || {
+            let files = lines(folder.path());
+            let said = files.iter().filter(|it| it.contains("status: RRD cache:"));
+            said.count() == round
+        });
+        assert!(logs(&gmetad));
+    }
+}
+
+#[test]
+fn everything_is_summed_up_when_something_has_changed_and_not_twice() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let source = FakeSource::start(cluster());
+    let gmetad = Gmetad::start(folder.path(), &directives(folder.path(), &source, 2, ""));
+    let figure = |page: &str, name: &str| {
+        let line = page.lines().find(|line| line.starts_with(name));
+        let value = line.and_then(|line| line.rsplit(' ').next());
+        value.map_or(0, |value| value.parse::<u64>().expect("a number"))
+    };
+    let mut page = String::new();
+    wait_until("eight polls", || {
+        page = gmetad.query("GET /metrics HTTP/1.0\r\n");
+        figure(
+            &page,
+            "gmetad_source_polls_total{source=\"s\",result=\"ok\"}",
+        ) >= 8
+    });
+    let sums = figure(&page, "gmetad_root_summaries_total");
+    let polls = figure(
+        &page,
+        "gmetad_source_polls_total{source=\"s\",result=\"ok\"}",
+    );
+    // One more may be that of a minute, on a machine that is slow enough.
+    assert!((polls / 2..=polls + 2).contains(&sums), "{sums} of {polls}");
+}
