@@ -6,6 +6,9 @@
 //! takes some fifty more libraries. So its static library is preferred where there is one and what
 //! it needs: the linker takes out of it what is used, which halves the memory of a small daemon and
 //! runs on a machine that has no RRDtool. `LIBRRD`, the full path of a librrd.so, says otherwise.
+//!
+//! What is used of it needs GLib for one thing that gmetad never asks for, and GLib, with what it needs in
+//! turn, is a tenth of a small daemon's memory. So where that is all, GLib is left out.
 
 use std::env;
 use std::ffi::OsString;
@@ -20,6 +23,9 @@ const LIBRARY: &str = "librrd.so.8";
 const STATIC_LIBRARY: &str = "librrd.a";
 const ITS_NEEDS: [&str; 2] = ["libglib-2.0.so.0", "libdbi.so.1"];
 
+/// What librrd reads a template of an update with; gmetad gives none. `file/librrd.rs` stands in for them.
+const FOR_TEMPLATES: [&str; 3] = ["g_tree_new_full", "g_tree_insert", "g_tree_lookup"];
+
 /// Everything that the binding calls.
 const USED: [&str; 5] = [
     "rrd_clear_error",
@@ -32,9 +38,13 @@ const USED: [&str; 5] = [
 /// What the linker looks for: a script, which names the library that is meant.
 const CHOICE: &str = "librrd.so";
 
+/// The same for this crate's own tests, which also call what needs GLib.
+const CHOICE_OF_TESTS: &str = "libgmetad_rrd_tests.so";
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=LIBRRD");
+    println!("cargo::rustc-check-cfg=cfg(without_glib)");
     for variable in compiler_variables() {
         println!("cargo::rerun-if-env-changed={variable}");
     }
@@ -46,8 +56,8 @@ fn main() {
     // rrd-sys names the folder of the LIBRRD it was built with, and is not built anew for another.
     // The linker looks into this one first.
     println!("cargo::rustc-link-search=native={}", out.display());
-    let choice = match given() {
-        Some(library) => format!("INPUT ( \"{}\" )\n", library.display()),
+    let (of_tests, choice) = match given() {
+        Some(library) => (format!("\"{}\"", library.display()), None),
         None => match found(&out) {
             Ok(choice) => choice,
             Err(missing) => {
@@ -56,8 +66,14 @@ fn main() {
             }
         },
     };
-    if let Err(error) = fs::write(out.join(CHOICE), choice) {
-        println!("cargo::error={} cannot be written: {error}", out.display());
+    if choice.is_some() {
+        println!("cargo::rustc-cfg=without_glib");
+    }
+    let choice = choice.unwrap_or_else(|| of_tests.clone());
+    for (file, libraries) in [(CHOICE, choice), (CHOICE_OF_TESTS, of_tests)] {
+        if let Err(error) = fs::write(out.join(file), format!("INPUT ( {libraries} )\n")) {
+            println!("cargo::error={} cannot be written: {error}", out.display());
+        }
     }
 }
 
@@ -69,8 +85,9 @@ fn given() -> Option<PathBuf> {
     (path != workspace.join(".cargo/link/librrd.so")).then_some(path)
 }
 
-/// The one that the linker is to take where nobody has named one, or what is missing.
-fn found(out: &Path) -> Result<String, String> {
+/// What the linker is to take where nobody has named a library, and what suffices without GLib if that is
+/// less; or what is missing.
+fn found(out: &Path) -> Result<(String, Option<String>), String> {
     let driver = driver();
     let target = variable("TARGET");
     match find(&driver, LIBRARY) {
@@ -81,11 +98,13 @@ fn found(out: &Path) -> Result<String, String> {
             driver.display(),
             compiler_variables()[0]
         )),
-        Ok(_) if links_statically(&driver, out) => {
-            let needs = ITS_NEEDS.join(" ");
-            Ok(format!("INPUT ( -l:{STATIC_LIBRARY} {needs} )\n"))
+        Ok(_) if links_statically(&driver, out, &ITS_NEEDS, &[]) => {
+            let alone = format!("-l:{STATIC_LIBRARY}");
+            let all = format!("{alone} {}", ITS_NEEDS.join(" "));
+            let suffices = links_statically(&driver, out, &[], &FOR_TEMPLATES);
+            Ok((all, suffices.then_some(alone)))
         }
-        Ok(true) => Ok(format!("INPUT ( {LIBRARY} )\n")),
+        Ok(true) => Ok((LIBRARY.into(), None)),
         Ok(false) => Err(format!(
             "librrd, the library of RRDtool, is missing for {target}: {} finds no {LIBRARY}. Install it \
              (Debian: apt-get install librrd-dev, for another processor librrd-dev:ARCHITECTURE; Fedora: \
@@ -139,15 +158,16 @@ fn find(driver: &OsString, library: &str) -> std::io::Result<bool> {
     Ok(output.stdout.trim_ascii() != library.as_bytes())
 }
 
-/// Whether the static library has all that is used, and the others what it needs.
-fn links_statically(driver: &OsString, out: &Path) -> bool {
+/// Whether the static library has all that is used, and the others what it needs but for those `left_out`.
+fn links_statically(driver: &OsString, out: &Path, needs: &[&str], left_out: &[&str]) -> bool {
     let mut command = Command::new(driver);
     // A program without a start, as there is no main; a shared object asks more of a library.
     command.args(["-pie", "-nostartfiles", "-Wl,-e,rrd_update_r", "-o"]);
     command.arg(out.join("librrd-tried"));
     command.args(USED.map(|name| format!("-Wl,-u,{name}")));
     command.arg(format!("-l:{STATIC_LIBRARY}"));
-    command.args(ITS_NEEDS.map(|library| format!("-l:{library}")));
+    command.args(needs.iter().map(|library| format!("-l:{library}")));
+    command.args((left_out.iter()).map(|name| format!("-Wl,--defsym={name}=0")));
     command.args(["-lm", "-lc"]).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }

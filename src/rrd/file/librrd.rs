@@ -20,6 +20,33 @@ use crate::file::about::exponent;
 use crate::file::error::{FileError, Refusal};
 use crate::file::sound::{Solid, Sound};
 
+/// What librrd asks GLib for, to read a template: the order in which an update has its values. No update
+/// here has one (below, it is null), so none of them is ever called, and GLib need not be there.
+#[cfg(all(without_glib, not(test)))]
+mod no_glib {
+    use std::process::abort;
+
+    #[unsafe(no_mangle)]
+    extern "C" fn g_tree_new_full() {
+        abort();
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn g_tree_insert() {
+        abort();
+    }
+
+    #[unsafe(no_mangle)]
+    extern "C" fn g_tree_lookup() {
+        abort();
+    }
+}
+
+/// The tests also create files by librrd, which needs GLib.
+#[cfg(test)]
+#[link(name = "gmetad_rrd_tests")]
+unsafe extern "C" {}
+
 /// Writes samples into a file: each `TIME:VALUE[:VALUE…]`, in order of time.
 ///
 /// Where one is refused, those before it are written and those after it are not.
