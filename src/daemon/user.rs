@@ -113,8 +113,13 @@ impl Account {
         })
     }
 
-    /// Becomes this user irrevocably, with all of its groups and none of root's.
+    /// Becomes this user irrevocably, with all of its groups and none of root's. Who is root and stays it
+    /// keeps the groups that it was started with: to look them up loads the system's name services.
     pub fn assume(&self) -> Result<(), UserError> {
+        let is_root = self.user.is_root() && unistd::getuid().is_root();
+        if is_root && [unistd::getgid(), unistd::getegid()] == [self.group; 2] {
+            return Ok(());
+        }
         let failed = |what| {
             move |errno| UserError::Become {
                 name: self.name.clone(),
