@@ -42,7 +42,7 @@ mod no_glib {
     }
 }
 
-/// The tests also create files by librrd, which needs GLib.
+// The tests also create files by librrd, which needs GLib.
 #[cfg(test)]
 #[link(name = "gmetad_rrd_tests")]
 unsafe extern "C" {}
