@@ -31,7 +31,7 @@ done
 # Rust is not installed behind anybody's back: which toolchain a person uses is theirs to choose.
 PATH=$PATH:${HOME:-/root}/.cargo/bin
 if ! command -v cargo >/dev/null; then
-    say 'there is no cargo here. Install Rust 1.88 or newer, with the rustup package or as' \
+    say 'there is no cargo here. Install Rust 1.95 or newer, with the rustup package or as' \
         'https://rustup.rs says, and run this again.'
     exit 1
 fi

@@ -48,6 +48,15 @@ else
     echo 'lint: no man here; man pages were not checked' >&2
 fi
 
+# Each manifest and document asks for the same version of Rust, the one that CI has.
+declared=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+if others=$(find . -name target -prune -o \( -name Cargo.toml -o -name '*.md' -o -name '*.spec' -o -name deps.sh \) -print0 |
+    xargs -0 grep -nE '(rust-version = "|[Rr]ust |toolchain \(|cargo >= )1\.[0-9]+' |
+    grep -vE "1\\.${declared#1.}([^0-9]|$)"); then
+    printf 'Cargo.toml declares Rust %s, and not so:\n%s\n' "$declared" "$others" >&2
+    failed=1
+fi
+
 # The shipped unit confines the daemon: systemd's own measure, in tenths.
 unit=contrib/systemd/gmetad.service
 if command -v systemd-analyze >/dev/null && systemd-analyze --help | grep -q -- --offline; then
