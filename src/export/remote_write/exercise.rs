@@ -13,18 +13,9 @@ use super::{LONGEST_ANSWER_BYTES, Store};
 use crate::link::{AnswerReader, Batch, BatchAnswer, Dialect, Frame, LinkError, encoded};
 use gmetad_config::{Disk, Overrides, parse};
 use gmetad_core::plugin::Update;
-use gmetad_core::source::HostPort;
 
 fn http(protocol: Protocol) -> Http {
-    let url = Url {
-        is_secure: false,
-        place: HostPort {
-            host: "h".into(),
-            port: 1,
-        },
-        authority: "h:1".into(),
-        path: "/".into(),
-    };
+    let url = Url::parse("http://h:1/").expect("a sound URL");
     Http::new(protocol, &url, &[], Login::None)
 }
 

@@ -347,18 +347,9 @@ fn base64(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::link::{encoded, read_slowly};
-    use gmetad_core::source::HostPort;
 
     fn http(headers: &[(&str, &str)], login: Login) -> Http {
-        let url = Url {
-            is_secure: false,
-            place: HostPort {
-                host: "h".into(),
-                port: 1,
-            },
-            authority: "h:1".into(),
-            path: "/api/v1/write?x=y".into(),
-        };
+        let url = Url::parse("http://h:1/api/v1/write?x=y").unwrap();
         let headers: Vec<(String, String)> = headers
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))

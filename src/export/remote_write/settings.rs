@@ -7,17 +7,11 @@ use std::time::Duration;
 use super::encode::Protocol;
 use super::labels::OWN;
 use super::protocol::Login;
-use super::url::{self, Url};
+use super::url::Url;
 use crate::link::{BACKLOG_BYTES, SpoolSettings, TlsFiles};
 use gmetad_config::ExportSection;
 use gmetad_core::plugin::PluginError;
 use gmetad_core::summary::SummaryFilter;
-
-/// Port of a URL without one.
-const HTTP_PORT: u16 = 80;
-
-/// The same, of `https`.
-const HTTPS_PORT: u16 = 443;
 
 /// Samples of a request, if nothing else is configured.
 const BATCH_SAMPLES: u32 = 2_000;
@@ -80,17 +74,7 @@ pub struct Settings {
 impl Settings {
     /// Reads a section.
     pub fn read(mut section: ExportSection<'_>) -> Result<Settings, PluginError> {
-        let url = section.value("url", |text| {
-            let (is_secure, authority, path) = url::split(text)?;
-            let usual_port = if is_secure { HTTPS_PORT } else { HTTP_PORT };
-            let place = gmetad_config::host_port(authority, usual_port)?;
-            Ok(Url {
-                is_secure,
-                place,
-                authority: authority.into(),
-                path: path.into(),
-            })
-        })?;
+        let url = section.value("url", Url::parse)?;
         let protocol = section.value("protocol", protocol)?.unwrap_or_default();
         let name = section.text("name")?;
         let headers = section.each("header", header)?;

@@ -135,16 +135,7 @@ struct World {
 }
 
 fn http() -> Http {
-    let place = HostPort {
-        host: "h".into(),
-        port: 1,
-    };
-    let url = Url {
-        is_secure: false,
-        place,
-        authority: "h:1".into(),
-        path: "/w".into(),
-    };
+    let url = Url::parse("http://h:1/w").unwrap();
     Http::new(Protocol::Prometheus, &url, &[], Login::None)
 }
 

@@ -5,6 +5,12 @@
 use crate::link::HAS_TLS;
 use gmetad_core::source::HostPort;
 
+/// Port of a URL without one.
+const HTTP_PORT: u16 = 80;
+
+/// The same, of `https`.
+const HTTPS_PORT: u16 = 443;
+
 /// A URL of HTTP, over TLS or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
@@ -18,8 +24,22 @@ pub struct Url {
     pub path: String,
 }
 
-/// Splits a URL into whether it is of `https`, host and port, and path. An error says what to write.
-pub fn split(text: &str) -> Result<(bool, &str, &str), String> {
+impl Url {
+    /// Reads a URL. An error says what to write.
+    pub fn parse(text: &str) -> Result<Url, String> {
+        let (is_secure, authority, path) = split(text)?;
+        let usual_port = if is_secure { HTTPS_PORT } else { HTTP_PORT };
+        Ok(Url {
+            is_secure,
+            place: gmetad_config::host_port(authority, usual_port)?,
+            authority: authority.into(),
+            path: path.into(),
+        })
+    }
+}
+
+/// Splits a URL into whether it is of `https`, host and port, and path.
+fn split(text: &str) -> Result<(bool, &str, &str), String> {
     let wrong = |reason: &str| Err(format!("\"{text}\" {reason}"));
     let Some((scheme, rest)) = text.split_once("://") else {
         return wrong("is not a URL; write http://HOST:PORT/PATH");

@@ -6,13 +6,13 @@
 use std::cell::UnsafeCell;
 use std::path::Path;
 use std::ptr;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gmetad_plugin::abi;
 
 use super::facts::Facts;
 use super::guard::Called;
+use super::label::Label;
 use super::snapshot::Newest;
 use super::text::Scratch;
 use gmetad_core::plugin::tree::{Generation, NodeId, Tree};
@@ -24,9 +24,7 @@ pub(super) struct Context {
     api: abi::Api,
     facts: &'static Facts,
     newest: &'static Newest,
-    /// The file, which the log names until the plugin has a name.
-    file: String,
-    name: OnceLock<Box<str>>,
+    label: Label,
     /// Token of the thread that is in a call of the plugin; 0: none is.
     caller: AtomicUsize,
     /// For that thread only.
@@ -68,8 +66,7 @@ impl Context {
             api,
             facts,
             newest,
-            file: file.display().to_string(),
-            name: OnceLock::new(),
+            label: Label::of_file(file),
             caller: AtomicUsize::new(0),
             call: UnsafeCell::new(Call {
                 tree: ptr::null_mut(),
@@ -103,15 +100,9 @@ impl Context {
         self.newest
     }
 
-    /// Names the plugin in the log from now on.
-    pub(super) fn name_is(&self, name: &str) {
-        // Called once, when all plugins are loaded.
-        let _ = self.name.set(name.into());
-    }
-
-    /// What its log lines begin with.
-    pub(super) fn name(&self) -> &str {
-        self.name.get().map_or(&self.file, |name| name)
+    /// What the log calls the plugin.
+    pub(super) fn label(&self) -> &Label {
+        &self.label
     }
 
     /// Calls the plugin, which may use the table's functions on this thread meanwhile.
@@ -136,7 +127,7 @@ impl Context {
             .compare_exchange(0, token(), Ordering::Acquire, Ordering::Relaxed);
         assert!(free.is_ok(), "a plugin is called by one thread at a time");
         let leave = Leave(self);
-        let _called = Called::by(self);
+        let _called = Called::of(&self.label);
         // SAFETY: the token is this thread's, and no reference from `with_tree` is alive.
         let state = unsafe { &mut *self.call.get() };
         state.generation = state.generation.next();

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::libc;
 use nix::sys::signal::Signal;
 
-use super::context::Context;
+use super::label::Label;
 
 /// What the process ends with when a plugin has called exit(3): EX_SOFTWARE of sysexits(3).
 const UNASKED: i32 = 70;
@@ -58,21 +58,21 @@ static CRASHED: AtomicBool = AtomicBool::new(false);
 thread_local! {
     /// The plugin that this thread is in a call of. Without a destructor, so that a signal handler may
     /// read it at any time.
-    static CALLED: Cell<Option<&'static Context>> = const { Cell::new(None) };
+    static CALLED: Cell<Option<&'static Label>> = const { Cell::new(None) };
 
     /// Whether this thread has its stack for signals.
     static HAS_STACK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A call of a plugin, until it is dropped.
-pub(super) struct Called(Option<&'static Context>);
+pub(super) struct Called(Option<&'static Label>);
 
 impl Called {
-    pub(super) fn by(context: &'static Context) -> Called {
+    pub(super) fn of(plugin: &'static Label) -> Called {
         if !HAS_STACK.replace(true) {
             give_stack();
         }
-        Called(CALLED.replace(Some(context)))
+        Called(CALLED.replace(Some(plugin)))
     }
 }
 
@@ -146,7 +146,7 @@ extern "C" fn crashes(number: i32, info: *mut libc::siginfo_t, _: *mut libc::c_v
             Some(called) => (watch.words.say)(format_args!(
                 "plugin {} has crashed ({signal}), and gmetad ends: mend the plugin, or remove it from \
                  plugins_dir",
-                called.name()
+                called.text()
             )),
             None => (watch.words.say)(format_args!(
                 "gmetad has crashed ({signal}), in no call of a plugin: a plugin's own thread may have \
@@ -194,7 +194,7 @@ fn unasked(watch: &Watch, function: &str) -> ! {
         Some(called) => (watch.words.say)(format_args!(
             "plugin {} has ended gmetad: it called {function}, which no plugin may; mend the plugin, or \
              remove it from plugins_dir",
-            called.name()
+            called.text()
         )),
         None => (watch.words.say)(format_args!(
             "gmetad is ended by a call of {function} on a thread that is in no call of a plugin: a \

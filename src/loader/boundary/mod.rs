@@ -9,6 +9,7 @@ mod attempt;
 mod context;
 mod facts;
 mod guard;
+mod label;
 mod library;
 mod object;
 mod passing;

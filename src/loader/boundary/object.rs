@@ -162,7 +162,7 @@ impl Plugin for SharedObject {
     }
 
     fn name_is(&mut self, name: &str) {
-        self.context.name_is(name);
+        self.context.label().set_name(name);
     }
 
     fn replaces(&self, built_in: &str) -> bool {

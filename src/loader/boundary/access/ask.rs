@@ -15,7 +15,7 @@ pub(super) unsafe extern "C" fn log(api: *const Api, level: i32, line: Text) -> 
     let Some(context) = context else {
         return status::NOT_NOW;
     };
-    let name = context.name();
+    let name = context.label().text();
     let line = line.trim_end();
     match level {
         abi::level::FATAL => log::error!(target: FATAL, "plugin {name}: {line}"),
