@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs all tests: first those that every machine can run, then those that want a network of their
 # own, where this machine gives them one. Where it does not, says why, and which ones did not run.
+# Usage: contrib/test.sh [COMMAND…]   runs the command beside the tests, which wait more than they compute
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,14 +16,14 @@ export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(nproc)))}"
 GMETAD_BUILT_PLUGINS=$(cd "${CARGO_TARGET_DIR:-target}/debug" && pwd)
 export GMETAD_BUILT_PLUGINS
 
-# Those that wait longest run beside all others: of files, and of what is served.
+# Those that wait longest run beside all others: of files, of what is served, of pages, and of sockets to others.
 declare -a others=() running=()
 for test in tests/*.rs tests/*/main.rs; do
     name=${test#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
     case $name in
-        files | serving | web) ;;
+        files | serving | web | exports | plugins) ;;
         *) others+=(--test "$name") ;;
     esac
 done
@@ -33,9 +34,25 @@ beside() {
     running+=($!)
 }
 beside files --test files
-beside served --test serving --test web
+beside served --test serving
+beside sent --test exports --test plugins
+beside pages --test web
+# Cargo runs one of its commands at a time until that one's tests begin: the command comes last, after a
+# minute at most.
+if (($#)); then
+    {
+        for ((tenths = 0; tenths < 600; tenths++)); do
+            begun=$(grep -l '^running ' "$output"/{files,served,sent,pages,.others} 2>/dev/null | wc -l || true)
+            if ((begun == 5)); then break; fi
+            sleep 0.1
+        done
+        exec nice -n 10 "$@"
+    } >"$output/command" 2>&1 &
+    running+=($!)
+fi
 failed=0
-"${cargo[@]}" test --workspace --no-fail-fast --lib --bins --examples "${others[@]}" || failed=1
+"${cargo[@]}" test --workspace --no-fail-fast --lib --bins --examples "${others[@]}" 2>&1 |
+    tee "$output/.others" || failed=1
 "${cargo[@]}" test --workspace --doc || failed=1
 for process in "${running[@]}"; do wait "$process" || failed=1; done
 cat "$output"/*

@@ -28,7 +28,7 @@ fn cluster(name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn an_address_that_is_none_of_ours_is_refused_in_either_family() {
+fn binding_to_a_foreign_address_fails_in_either_family() {
     for address in ["192.0.2.1", "2001:db8::1"] {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let conf = configure(folder.path(), &format!("bind_address {address}"));
@@ -149,9 +149,9 @@ mod own_network {
 
     #[test]
     #[ignore = "needs a network of its own, as contrib/test.sh tries to have one"]
-    fn sources_and_clients_of_either_family_are_as_good() {
+    fn sources_and_clients_work_over_ipv4_and_ipv6() {
         inside(
-            "sources_and_clients_of_either_family_are_as_good",
+            "sources_and_clients_work_over_ipv4_and_ipv6",
             "true",
             || {
                 let six =
@@ -181,47 +181,51 @@ mod own_network {
 
     #[test]
     #[ignore = "needs a network of its own, as contrib/test.sh tries to have one"]
-    fn who_is_not_trusted_is_closed_before_a_byte() {
-        inside("who_is_not_trusted_is_closed_before_a_byte", "true", || {
-            let fake = FakeSource::start(Script::Serve(cluster("c")));
-            let folder = tempfile::tempdir().expect("a temporary folder");
-            let directives = format!(
-                "write_rrds off\ndata_source \"s\" 1 127.0.0.1:{}\ntrusted_hosts 192.0.2.2\n",
-                fake.port()
-            );
-            let gmetad = Everywhere::start(folder.path(), &directives);
-            for port in [gmetad.xml_port, gmetad.interactive_port] {
-                for _ in 0..3 {
-                    assert!(from_there("192.0.2.1", port).is_empty());
+    fn untrusted_clients_are_closed_without_a_byte() {
+        inside(
+            "untrusted_clients_are_closed_without_a_byte",
+            "true",
+            || {
+                let fake = FakeSource::start(Script::Serve(cluster("c")));
+                let folder = tempfile::tempdir().expect("a temporary folder");
+                let directives = format!(
+                    "write_rrds off\ndata_source \"s\" 1 127.0.0.1:{}\ntrusted_hosts 192.0.2.2\n",
+                    fake.port()
+                );
+                let gmetad = Everywhere::start(folder.path(), &directives);
+                for port in [gmetad.xml_port, gmetad.interactive_port] {
+                    for _ in 0..3 {
+                        assert!(from_there("192.0.2.1", port).is_empty());
+                    }
+                    for request in [
+                        "/\n",
+                        "GET /status HTTP/1.0\r\n\r\n",
+                        "OPTIONS / HTTP/1.1\r\nHost: other.test\r\n\r\n",
+                        "POST / HTTP/1.1\r\nX: y",
+                    ] {
+                        let answer = asked_from_there("192.0.2.1", port, request);
+                        assert!(answer.is_empty(), "{request}");
+                    }
                 }
-                for request in [
-                    "/\n",
-                    "GET /status HTTP/1.0\r\n\r\n",
-                    "OPTIONS / HTTP/1.1\r\nHost: other.test\r\n\r\n",
-                    "POST / HTTP/1.1\r\nX: y",
-                ] {
-                    let answer = asked_from_there("192.0.2.1", port, request);
-                    assert!(answer.is_empty(), "{request}");
-                }
-            }
-            assert!(gmetad.answers("192.0.2.2") && gmetad.answers("127.0.0.1"));
-            wait_until("a line about it", || {
-                read(&gmetad.log).contains("client 192.0.2.1: refused, ")
-            });
-            assert_eq!(
-                read(&gmetad.log)
-                    .matches("client 192.0.2.1: refused, ")
-                    .count(),
-                1
-            );
-        });
+                assert!(gmetad.answers("192.0.2.2") && gmetad.answers("127.0.0.1"));
+                wait_until("a line about it", || {
+                    read(&gmetad.log).contains("client 192.0.2.1: refused, ")
+                });
+                assert_eq!(
+                    read(&gmetad.log)
+                        .matches("client 192.0.2.1: refused, ")
+                        .count(),
+                    1
+                );
+            },
+        );
     }
 
     #[cfg(feature = "web")]
     #[test]
     #[ignore = "needs a network of its own, as contrib/test.sh tries to have one"]
-    fn who_may_not_see_the_pages_is_told_which_line_lets_it() {
-        let test = "who_may_not_see_the_pages_is_told_which_line_lets_it";
+    fn a_client_without_access_to_the_pages_is_told_which_directive_grants_it() {
+        let test = "a_client_without_access_to_the_pages_is_told_which_directive_grants_it";
         inside(test, "true", || {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let directives = "write_rrds off\nweb_port 0\ntrusted_hosts 192.0.2.0/24\n\
@@ -281,9 +285,9 @@ mod own_network {
 
     #[test]
     #[ignore = "needs a network of its own, as contrib/test.sh tries to have one"]
-    fn a_block_of_ipv6_addresses_is_trusted_and_no_other() {
+    fn only_the_configured_block_of_ipv6_addresses_is_trusted() {
         inside(
-            "a_block_of_ipv6_addresses_is_trusted_and_no_other",
+            "only_the_configured_block_of_ipv6_addresses_is_trusted",
             "ip addr add 2001:db8:0:ff::1/128 dev lo nodad; \
              ip addr add 2001:db8:1::1/128 dev lo nodad",
             || {
@@ -304,9 +308,9 @@ mod own_network {
 
     #[test]
     #[ignore = "needs a network of its own, as contrib/test.sh tries to have one"]
-    fn a_trusted_name_that_moves_is_looked_up_again_when_its_host_is_turned_away() {
+    fn a_trusted_name_is_resolved_again_when_its_host_is_refused() {
         inside(
-            "a_trusted_name_that_moves_is_looked_up_again_when_its_host_is_turned_away",
+            "a_trusted_name_is_resolved_again_when_its_host_is_refused",
             "true",
             || {
                 let hosts = std::env::var_os(HOSTS).expect("it has its network");

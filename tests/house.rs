@@ -181,7 +181,7 @@ fn arrows_between_the_crates_point_one_way() {
 }
 
 #[test]
-fn the_core_is_built_without_anything_of_the_system() {
+fn the_core_depends_on_no_system_crate() {
     let tree = cargo(&[
         "tree",
         "--offline",
@@ -355,7 +355,7 @@ fn unsafe_modules(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn unsafe_code_is_in_two_rooms_only() {
+fn unsafe_code_is_confined_to_two_modules() {
     let mut found = Vec::new();
     unsafe_modules(&root().join("src"), &mut found);
     found.sort();

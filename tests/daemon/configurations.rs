@@ -59,7 +59,7 @@ fn checked(directives: &str) -> Output {
 }
 
 #[test]
-fn what_is_odd_and_does_no_harm_starts_with_a_warning() {
+fn odd_but_harmless_configurations_start_with_a_warning() {
     for (name, line, said) in ODD {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let gmetad = Gmetad::start(folder.path(), &data(name));
@@ -109,7 +109,7 @@ fn the_configuration_for_containers_is_sound() {
 }
 
 #[test]
-fn what_must_not_run_is_refused_whatever_else_is_odd() {
+fn configurations_that_must_not_run_are_refused() {
     for (line, said) in [
         (
             "data_source \"x\" h:port, localhost",
@@ -147,7 +147,7 @@ fn what_must_not_run_is_refused_whatever_else_is_odd() {
 }
 
 #[test]
-fn ends_of_lines_tabs_a_byte_order_mark_and_latin_1_do_no_harm() {
+fn line_endings_tabs_a_byte_order_mark_and_latin_1_are_accepted() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let conf = folder.path().join("gmetad.conf");
     let bytes =
@@ -173,7 +173,7 @@ fn ends_of_lines_tabs_a_byte_order_mark_and_latin_1_do_no_harm() {
 }
 
 #[test]
-fn what_is_in_force_is_printed_with_where_it_comes_from_and_can_be_run_as_it_is() {
+fn the_effective_configuration_is_printed_with_its_origins_and_can_be_run() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("more.conf"), "gridname \"My Grid\"\n").expect("our own folder");
     let directives = "data_source \"s\" 20 localhost\nInclude more.conf\n\
@@ -234,7 +234,7 @@ fn what_is_in_force_is_printed_with_where_it_comes_from_and_can_be_run_as_it_is(
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn new_files_have_the_archives_that_the_file_had_where_it_comes_from() {
+fn new_files_have_the_archives_of_the_daemon_that_the_configuration_is_from() {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = now.expect("after 1970").as_secs();
     let inside = format!(
@@ -284,8 +284,8 @@ fn gmetad_says_others(folder: &TempDir, directives: &str) -> bool {
 }
 
 #[test]
-fn c_gmetad_wants_one_data_source_line_as_written_and_takes_the_rest_in_any_case() {
-    let name = "c_gmetad_wants_one_data_source_line_as_written_and_takes_the_rest_in_any_case";
+fn c_gmetad_needs_data_source_in_lower_case_and_takes_the_rest_in_any_case() {
+    let name = "c_gmetad_needs_data_source_in_lower_case_and_takes_the_rest_in_any_case";
     if !available(name, &["gmetad"]) {
         return;
     }

@@ -26,7 +26,7 @@ fn new_privileges_ruled_out(gmetad: &Gmetad) -> Vec<bool> {
 }
 
 #[test]
-fn no_thread_may_gain_privileges_unless_programs_may_be_started() {
+fn no_thread_may_gain_privileges_unless_programs_are_to_be_started() {
     let folder = tempfile::tempdir().expect("a folder of our own");
     let plugins = folder.path().join("plugins");
     fs::create_dir(&plugins).expect("our own folder");
@@ -64,8 +64,8 @@ fn capabilities() -> String {
 }
 
 #[test]
-fn what_the_unit_leaves_is_enough_to_become_the_user_and_make_its_folders() {
-    let test = "what_the_unit_leaves_is_enough_to_become_the_user_and_make_its_folders";
+fn the_capabilities_of_the_unit_suffice_to_switch_user_and_create_folders() {
+    let test = "the_capabilities_of_the_unit_suffice_to_switch_user_and_create_folders";
     if !is_root(test) {
         return;
     }

@@ -68,7 +68,7 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn hosts_that_differ_only_in_case_are_one_where_case_does_not_count() {
+fn hosts_that_differ_only_in_case_are_one_if_case_is_ignored() {
     let fake = cluster(&["Web1", "web1", "WEB1", "Other"]);
     let folder = folder();
     let gmetad = start(&folder, &fake, "case_sensitive_hostnames 0");
@@ -96,7 +96,7 @@ fn hosts_that_differ_only_in_case_are_one_where_case_does_not_count() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn hosts_that_differ_in_case_are_two_by_default() {
+fn hosts_that_differ_in_case_are_distinct_by_default() {
     let fake = cluster(&["Web1", "web1"]);
     let folder = folder();
     let gmetad = start(&folder, &fake, "");
@@ -123,7 +123,7 @@ fn without_write_rrds_everything_is_served_and_nothing_stored() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn a_umask_holds_for_files_and_folders() {
+fn a_umask_applies_to_files_and_folders() {
     use std::os::unix::fs::PermissionsExt;
     let fake = cluster(&["h"]);
     let folder = folder();
@@ -146,7 +146,7 @@ fn a_umask_holds_for_files_and_folders() {
 }
 
 #[test]
-fn with_scalable_off_there_is_no_grid_around_it() {
+fn with_scalable_off_there_is_no_enclosing_grid() {
     let fake = cluster(&["h"]);
     let folder = folder();
     let gmetad = start(&folder, &fake, "scalable off");
@@ -164,7 +164,7 @@ fn with_scalable_off_there_is_no_grid_around_it() {
 }
 
 #[test]
-fn what_is_included_counts_as_if_it_stood_there() {
+fn included_files_count_where_they_are_included() {
     let fake = cluster(&["h"]);
     let folder = folder();
     std::fs::create_dir(folder.path().join("conf.d")).expect("our own folder");
@@ -184,7 +184,7 @@ fn what_is_included_counts_as_if_it_stood_there() {
 }
 
 #[test]
-fn what_is_summed_up_is_chosen_by_name_prefix_and_expression() {
+fn metrics_to_summarize_are_chosen_by_name_prefix_and_expression() {
     let fake = cluster(&["h"]);
     for (directive, is_summed) in [
         ("", true),
@@ -256,7 +256,7 @@ fn stored_sums_are(folder: &TempDir, expected: &[&str]) -> bool {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn what_is_summed_up_is_what_is_served_and_stored_as_a_sum() {
+fn only_summarized_metrics_are_served_and_stored_as_sums() {
     let cases: &[(&str, &[&str])] = &[
         ("", &METRICS),
         (
@@ -311,7 +311,7 @@ fn what_is_summed_up_is_what_is_served_and_stored_as_a_sum() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn what_is_summed_up_changes_with_a_reload() {
+fn a_reload_changes_which_metrics_are_summarized() {
     let fake = cluster_with(&["h"], &METRICS);
     let folder = folder();
     let rules = "summary_rule include load_one\nsummary_default exclude";
@@ -344,7 +344,7 @@ fn what_is_summed_up_changes_with_a_reload() {
 }
 
 #[test]
-fn what_cannot_be_included_is_said_with_file_and_line() {
+fn an_include_that_fails_is_reported_with_file_and_line() {
     let folder = folder();
     std::fs::create_dir(folder.path().join("conf.d")).expect("our own folder");
     let inside = folder.path().join("conf.d/sums.conf");

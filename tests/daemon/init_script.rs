@@ -109,7 +109,7 @@ fn it_starts_reloads_restarts_and_stops_with_the_codes_lsb_asks_for() {
 }
 
 #[test]
-fn a_mistake_in_the_configuration_fails_the_start_and_keeps_what_runs() {
+fn a_configuration_error_fails_the_start_and_leaves_the_running_daemon_alone() {
     let folder = tempfile::tempdir().expect("a folder");
     let script = InitScript::new(folder.path());
     assert_eq!(script.run("start").0, Some(0));
@@ -130,7 +130,7 @@ fn a_mistake_in_the_configuration_fails_the_start_and_keeps_what_runs() {
 }
 
 #[test]
-fn a_killed_gmetad_is_told_from_a_stopped_one() {
+fn status_distinguishes_a_killed_gmetad_from_a_stopped_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let script = InitScript::new(folder.path());
     fs::write(folder.path().join("pid"), "1\n").expect("written");
@@ -173,8 +173,8 @@ fn the_usage_names_every_verb() {
 }
 
 #[test]
-fn a_running_c_gmetad_is_named() {
-    if !available("a_running_c_gmetad_is_named", &["gmetad"]) {
+fn a_running_c_gmetad_is_reported() {
+    if !available("a_running_c_gmetad_is_reported", &["gmetad"]) {
         return;
     }
     let theirs = CGmetad::start("grid", &[("a", 15, 9)], "");

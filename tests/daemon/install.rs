@@ -92,7 +92,7 @@ const SCRIPTS: [(&str, &str); 3] = [
 ];
 
 #[test]
-fn uninstall_takes_back_all_that_install_put_there() {
+fn uninstall_removes_all_that_install_created() {
     let root = Root::new();
     for (init, script) in SCRIPTS {
         let init = format!("INIT={init}");
@@ -128,7 +128,7 @@ fn uninstall_takes_back_all_that_install_put_there() {
 }
 
 #[test]
-fn what_was_edited_stays_and_the_new_one_lies_beside_it() {
+fn an_edited_file_is_kept_and_the_new_one_put_beside_it() {
     let root = Root::new();
     let (conf, script) = (
         root.at("etc/ganglia/gmetad.conf"),
@@ -152,7 +152,7 @@ fn what_was_edited_stays_and_the_new_one_lies_beside_it() {
 }
 
 #[test]
-fn what_was_not_edited_since_an_older_version_is_replaced() {
+fn a_file_not_edited_since_an_older_version_is_replaced() {
     let root = Root::new();
     root.install(&["INIT=sysv"]);
     let script = root.at("etc/init.d/gmetad");
@@ -172,7 +172,7 @@ fn what_was_not_edited_since_an_older_version_is_replaced() {
 }
 
 #[test]
-fn a_stripped_binary_in_folders_of_its_own_still_runs() {
+fn a_stripped_binary_in_other_folders_still_runs() {
     let root = Root::new();
     let options = ["PREFIX=/opt/g", "SYSCONFDIR=/opt/g/etc", "INIT=systemd"];
     let unit_folder = "UNITDIR=/usr/lib/systemd/system";
@@ -237,8 +237,8 @@ fn fish_completes_options_and_their_values() {
 }
 
 #[test]
-fn systemd_makes_the_user_and_the_folder_of_the_files() {
-    let test = "systemd_makes_the_user_and_the_folder_of_the_files";
+fn systemd_creates_the_user_and_the_rrd_folder() {
+    let test = "systemd_creates_the_user_and_the_rrd_folder";
     if !available(test, &["systemd-sysusers", "systemd-tmpfiles"]) {
         return;
     }

@@ -88,17 +88,17 @@ fn a_life(level: u8) {
 }
 
 #[test]
-fn each_turn_of_its_life_is_a_line_at_the_lowest_level() {
+fn each_event_of_its_life_is_logged_at_the_lowest_level() {
     a_life(0);
 }
 
 #[test]
-fn each_turn_of_its_life_is_a_line_at_the_usual_level() {
+fn each_event_of_its_life_is_logged_at_the_default_level() {
     a_life(2);
 }
 
 #[test]
-fn of_very_many_sources_at_once_a_few_are_told_by_name() {
+fn of_very_many_new_sources_a_few_are_logged_by_name() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let source = FakeSource::start(cluster());
     let of = |at| format!("data_source \"s{at}\" 1 127.0.0.1:{}", source.port());

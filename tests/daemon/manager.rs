@@ -42,7 +42,7 @@ impl Told {
 }
 
 #[test]
-fn the_manager_is_told_when_it_is_ready_reloads_and_stops() {
+fn the_service_manager_is_notified_of_ready_reload_and_stop() {
     let folder = tempfile::tempdir().expect("a folder");
     let told = Told::new(folder.path());
     let gmetad = told.gmetad(folder.path(), &[]);
@@ -72,7 +72,7 @@ fn the_manager_is_told_when_it_is_ready_reloads_and_stops() {
 }
 
 #[test]
-fn a_watchdog_hears_of_a_loop_that_turns_and_not_of_one_that_does_not() {
+fn the_watchdog_is_fed_by_a_running_loop_and_not_by_a_stuck_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let told = Told::new(folder.path());
     let limit = ("WATCHDOG_USEC", Path::new("400000"));
@@ -100,7 +100,7 @@ fn a_watchdog_hears_of_a_loop_that_turns_and_not_of_one_that_does_not() {
 }
 
 #[test]
-fn the_watchdog_of_another_process_gets_nothing() {
+fn the_watchdog_of_another_process_is_not_fed() {
     let folder = tempfile::tempdir().expect("a folder");
     let told = Told::new(folder.path());
     let environment = [
@@ -116,7 +116,7 @@ fn the_watchdog_of_another_process_gets_nothing() {
 }
 
 #[test]
-fn a_manager_that_has_gone_or_does_not_read_holds_nothing_up() {
+fn a_service_manager_that_is_gone_or_does_not_read_blocks_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let told = Told::new(folder.path());
     let limit = ("WATCHDOG_USEC", Path::new("2000"));
@@ -132,8 +132,8 @@ fn a_manager_that_has_gone_or_does_not_read_holds_nothing_up() {
 }
 
 #[test]
-fn lines_go_to_the_journal_once() {
-    let test = "lines_go_to_the_journal_once";
+fn each_line_reaches_the_journal_once() {
+    let test = "each_line_reaches_the_journal_once";
     let syslogs = ["/dev/log", "/var/run/syslog", "/var/run/log"];
     let answers = |at: &&str| UnixDatagram::unbound().is_ok_and(|it| it.connect(at).is_ok());
     if !syslogs.iter().any(answers) {

@@ -67,7 +67,7 @@ fn outcome(output: &Output) -> (i32, String) {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn every_source_is_polled_once_stored_and_told_and_the_exit_code_is_how_many_failed() {
+fn every_source_is_polled_stored_and_reported_once_and_the_exit_code_counts_failures() {
     let (one, two) = (cluster("one", 3), cluster("two", 2));
     let folder = folder();
     let closed = Port::reserve();
@@ -140,7 +140,7 @@ fn every_source_is_polled_once_stored_and_told_and_the_exit_code_is_how_many_fai
 }
 
 #[test]
-fn where_all_is_well_it_exits_with_0_and_logs_nothing() {
+fn if_all_succeeds_it_exits_with_0_and_logs_nothing() {
     let one = cluster("one", 1);
     let folder = folder();
     let output = command(folder.path(), &source("s", one.port()))
@@ -156,7 +156,7 @@ fn where_all_is_well_it_exits_with_0_and_logs_nothing() {
 }
 
 #[test]
-fn the_exit_code_stays_below_those_that_say_other_things() {
+fn the_exit_code_stays_below_those_with_other_meanings() {
     let closed = Port::reserve();
     let folder = folder();
     let sources: String = (0..70)
@@ -174,7 +174,7 @@ fn the_exit_code_stays_below_those_that_say_other_things() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn what_could_not_be_stored_is_told_and_no_success() {
+fn a_value_that_could_not_be_stored_is_reported_as_a_failure() {
     let one = cluster("one", 1);
     let folder = folder();
     let file = folder.path().join("file");
@@ -189,7 +189,7 @@ fn what_could_not_be_stored_is_told_and_no_success() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn a_signal_cuts_it_short_and_the_rest_counts_as_failed() {
+fn a_signal_ends_it_and_the_remaining_sources_count_as_failed() {
     let (good, silent) = (cluster("one", 1), FakeSource::start(Script::Silent));
     let folder = folder();
     let directives = source("good", good.port()) + &source("silent", silent.port());

@@ -36,7 +36,7 @@ fn checked(directives: &str) -> String {
 }
 
 #[test]
-fn a_directive_of_a_part_that_is_not_built_in_is_a_warning_of_the_check() {
+fn the_check_warns_of_a_directive_whose_feature_is_not_built_in() {
     for (feature, is_built_in, directive) in PARTS {
         let errors = checked(directive);
         let name = directive.split(' ').next().expect("a word");
@@ -56,7 +56,7 @@ fn a_directive_of_a_part_that_is_not_built_in_is_a_warning_of_the_check() {
 }
 
 #[test]
-fn a_url_that_needs_tls_is_refused_where_that_is_not_built_in_and_the_rest_runs() {
+fn a_url_that_needs_tls_is_refused_without_that_feature_and_the_rest_runs() {
     let section = "remote_write {\nurl https://store.example:443/write\n}";
     let told = "export remote_write is left out: ";
     let reason = "needs TLS, which this gmetad was built without; use one that was built with the \
@@ -74,7 +74,7 @@ fn without_such_a_directive_there_is_no_warning() {
 }
 
 #[test]
-fn it_starts_and_serves_whatever_is_missing() {
+fn it_starts_and_serves_whichever_features_are_missing() {
     let folder = tempfile::tempdir().expect("a folder");
     let directives = PARTS.map(|(_, _, directive)| directive).join("\n");
     let gmetad = Gmetad::start(folder.path(), &directives);
@@ -85,9 +85,8 @@ fn it_starts_and_serves_whatever_is_missing() {
 }
 
 #[test]
-fn none_of_the_libraries_that_draw_graphs_is_loaded_where_a_static_librrd_is_installed() {
-    let name =
-        "none_of_the_libraries_that_draw_graphs_is_loaded_where_a_static_librrd_is_installed";
+fn with_a_static_librrd_no_graphics_library_is_loaded() {
+    let name = "with_a_static_librrd_no_graphics_library_is_loaded";
     let compiler = Command::new("cc").arg("-print-file-name=librrd.a").output();
     let found = compiler.is_ok_and(|it| it.stdout.starts_with(b"/"));
     if !found {

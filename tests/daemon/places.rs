@@ -66,8 +66,8 @@ impl Hostile {
 }
 
 #[test]
-fn root_follows_no_link_of_others_to_its_log_or_pid_file() {
-    let test = "root_follows_no_link_of_others_to_its_log_or_pid_file";
+fn as_root_it_follows_no_link_of_another_user_to_its_log_or_pid_file() {
+    let test = "as_root_it_follows_no_link_of_another_user_to_its_log_or_pid_file";
     let Some(hostile) = Hostile::new(test) else {
         return;
     };
@@ -89,8 +89,8 @@ fn root_follows_no_link_of_others_to_its_log_or_pid_file() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn root_makes_no_folder_where_a_link_of_others_leads() {
-    let test = "root_makes_no_folder_where_a_link_of_others_leads";
+fn as_root_it_creates_no_folder_behind_a_link_of_another_user() {
+    let test = "as_root_it_creates_no_folder_behind_a_link_of_another_user";
     let Some(hostile) = Hostile::new(test) else {
         return;
     };
@@ -110,8 +110,8 @@ fn root_makes_no_folder_where_a_link_of_others_leads() {
 }
 
 #[test]
-fn links_that_are_roots_own_are_followed() {
-    let test = "links_that_are_roots_own_are_followed";
+fn links_owned_by_root_are_followed() {
+    let test = "links_owned_by_root_are_followed";
     let Some(hostile) = Hostile::new(test) else {
         return;
     };
@@ -134,7 +134,7 @@ fn links_that_are_roots_own_are_followed() {
 }
 
 #[test]
-fn a_log_or_pid_file_that_is_a_fifo_ends_the_start_at_once() {
+fn a_log_or_pid_file_that_is_a_fifo_fails_the_start_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let conf = configure(folder.path(), "");
     let fifo = folder.path().join("fifo");
@@ -153,7 +153,7 @@ fn a_log_or_pid_file_that_is_a_fifo_ends_the_start_at_once() {
 }
 
 #[test]
-fn a_pid_file_that_holds_anything_else_is_left_as_it_is() {
+fn a_pid_file_with_other_contents_is_left_untouched() {
     let folder = tempfile::tempdir().expect("a folder");
     let conf = configure(folder.path(), "");
     let path = folder.path().join("notes");

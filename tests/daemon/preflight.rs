@@ -46,7 +46,7 @@ fn taken() -> (TcpListener, u16) {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn what_ends_a_start_is_an_error_with_the_same_code() {
+fn what_would_fail_a_start_is_an_error_with_the_same_exit_code() {
     let (_taken, port) = taken();
     let folder = tempfile::tempdir().expect("a folder");
     let there = folder.path().display();
@@ -90,7 +90,7 @@ fn what_ends_a_start_is_an_error_with_the_same_code() {
 }
 
 #[test]
-fn who_has_a_port_is_named() {
+fn the_process_that_holds_a_port_is_named() {
     let (_taken, port) = taken();
     let folder = tempfile::tempdir().expect("a folder");
     let conf = configure(folder.path(), &format!("xml_port {port}"));
@@ -107,7 +107,7 @@ fn who_has_a_port_is_named() {
 }
 
 #[test]
-fn what_is_checked_beside_the_gmetad_that_runs_is_sound() {
+fn checking_while_gmetad_runs_reports_no_error() {
     let folder = tempfile::tempdir().expect("a folder");
     let pid_file = folder.path().join("pid");
     let arguments = ["-p", text(&pid_file)];
@@ -153,7 +153,7 @@ fn what_is_checked_beside_the_gmetad_that_runs_is_sound() {
     not(all(feature = "rrd", feature = "loader")),
     ignore = "needs the features rrd and loader"
 )]
-fn what_does_not_work_is_a_warning_and_the_start_goes_on() {
+fn what_a_start_survives_is_a_warning() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("file"), "").expect("written");
     let there = folder.path().display();
@@ -189,10 +189,10 @@ fn what_does_not_work_is_a_warning_and_the_start_goes_on() {
 }
 
 #[test]
-fn a_user_that_is_not_there_is_told_beside_the_other_mistakes() {
+fn a_missing_user_is_reported_together_with_other_errors() {
     if !geteuid().is_root() {
         return skipped(
-            "a_user_that_is_not_there_is_told_beside_the_other_mistakes",
+            "a_missing_user_is_reported_together_with_other_errors",
             "only root can become another user",
         );
     }
@@ -222,10 +222,10 @@ fn a_user_that_is_not_there_is_told_beside_the_other_mistakes() {
     not(all(feature = "rrd", feature = "loader")),
     ignore = "needs the features rrd and loader"
 )]
-fn folders_are_looked_at_as_the_user_that_root_becomes() {
+fn folders_are_checked_as_the_user_that_root_switches_to() {
     if !geteuid().is_root() {
         return skipped(
-            "folders_are_looked_at_as_the_user_that_root_becomes",
+            "folders_are_checked_as_the_user_that_root_switches_to",
             "only root can become another user",
         );
     }
@@ -270,11 +270,11 @@ fn folders_are_looked_at_as_the_user_that_root_becomes() {
 }
 
 #[test]
-fn who_is_not_root_is_told_what_was_not_checked() {
+fn without_root_it_says_what_was_not_checked() {
     use std::os::unix::process::CommandExt;
     if !geteuid().is_root() {
         return skipped(
-            "who_is_not_root_is_told_what_was_not_checked",
+            "without_root_it_says_what_was_not_checked",
             "only root can become another user",
         );
     }
@@ -306,7 +306,7 @@ fn who_is_not_root_is_told_what_was_not_checked() {
 }
 
 #[test]
-fn a_file_that_is_no_text_is_refused_with_the_place() {
+fn a_file_that_is_not_text_is_refused_with_its_position() {
     let folder = tempfile::tempdir().expect("a folder");
     let conf = folder.path().join("gmetad.conf");
     let utf_16: Vec<u8> = "gridname a\n"

@@ -145,7 +145,7 @@ fn help_goes_to_standard_output_and_names_every_option() {
 }
 
 #[test]
-fn help_cut_short_by_its_reader_is_no_failure() {
+fn help_whose_reader_closes_early_is_no_failure() {
     let mut child = gmetad()
         .arg("--help")
         .stdout(Stdio::piped())
@@ -194,7 +194,7 @@ fn the_version_goes_to_standard_output() {
 }
 
 #[test]
-fn a_wrong_command_line_is_64_and_said_on_standard_error() {
+fn a_wrong_command_line_exits_with_64_and_a_message_on_standard_error() {
     for arguments in [
         &["--frobnicate"][..],
         &["-x", "many"],
@@ -210,14 +210,14 @@ fn a_wrong_command_line_is_64_and_said_on_standard_error() {
 }
 
 #[test]
-fn a_configuration_that_is_not_there_is_78_and_named() {
+fn a_missing_configuration_exits_with_78_and_is_named() {
     let (code, output, errors) = outcome(&["-c", "/nowhere/gmetad.conf"]);
     assert_eq!((code, output.as_str()), (78, ""));
     assert!(errors.contains("/nowhere/gmetad.conf"), "{errors}");
 }
 
 #[test]
-fn every_configuration_error_is_78_with_file_and_line() {
+fn every_configuration_error_exits_with_78_and_names_file_and_line() {
     let wrong = [
         ("xml_port", "xml_port sesame"),
         ("interactive_port", "interactive_port 70000"),
@@ -250,7 +250,7 @@ fn every_configuration_error_is_78_with_file_and_line() {
 }
 
 #[test]
-fn a_name_used_twice_and_an_unclosed_section_are_told_together() {
+fn a_duplicate_name_and_an_unclosed_section_are_reported_together() {
     let folder = tempfile::tempdir().expect("a folder");
     let conf = folder.path().join("gmetad.conf");
     let name = conf.to_str().expect("text");
@@ -294,7 +294,7 @@ fn a_sound_configuration_is_shown_and_nothing_is_started() {
 }
 
 #[test]
-fn the_parent_ends_well_once_the_daemon_has_bound_its_ports() {
+fn the_parent_exits_with_0_once_the_daemon_has_bound_its_ports() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = start_detached(folder.path(), "debug_level 4");
     // No waiting for any of this: it holds as soon as the parent has ended.
@@ -358,7 +358,7 @@ fn own_session() -> String {
 }
 
 #[test]
-fn who_has_no_configuration_is_told_of_the_example() {
+fn without_a_configuration_it_points_to_the_example() {
     let folder = tempfile::tempdir().expect("a folder");
     let root = folder.path().canonicalize().expect("it is there");
     // As `make install` has it.
@@ -386,7 +386,7 @@ fn who_has_no_configuration_is_told_of_the_example() {
 }
 
 #[test]
-fn a_taken_port_is_69_for_the_parent_with_the_reason_on_the_terminal() {
+fn a_port_in_use_exits_with_69_and_the_reason_on_the_terminal() {
     let (_taken, address) = taken_port();
     let folder = tempfile::tempdir().expect("a folder");
     let conf = folder.path().join("gmetad.conf");
@@ -418,7 +418,7 @@ fn a_taken_port_is_69_for_the_parent_with_the_reason_on_the_terminal() {
 }
 
 #[test]
-fn an_address_of_another_machine_is_78() {
+fn an_address_of_another_machine_exits_with_78() {
     let folder = tempfile::tempdir().expect("a folder");
     let conf = folder.path().join("gmetad.conf");
     // From the block that is kept for documentation.
@@ -433,7 +433,7 @@ fn an_address_of_another_machine_is_78() {
 }
 
 #[test]
-fn a_log_file_that_cannot_be_opened_is_73_and_named() {
+fn a_log_file_that_cannot_be_opened_exits_with_73_and_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let conf = configure(folder.path(), "");
     let conf = conf.to_str().expect("text");
@@ -443,7 +443,7 @@ fn a_log_file_that_cannot_be_opened_is_73_and_named() {
 }
 
 #[test]
-fn a_pid_file_that_cannot_be_made_is_73_and_named() {
+fn a_pid_file_that_cannot_be_created_exits_with_73_and_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let conf = configure(folder.path(), "");
     let conf = conf.to_str().expect("text");
@@ -523,7 +523,7 @@ fn a_second_daemon_is_refused_with_the_pid_of_the_first() {
 }
 
 #[test]
-fn both_ending_signals_end_it_well() {
+fn both_termination_signals_exit_with_0() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let folder = tempfile::tempdir().expect("a folder");
         let mut gmetad = Gmetad::start(folder.path(), "");
@@ -533,7 +533,7 @@ fn both_ending_signals_end_it_well() {
 }
 
 #[test]
-fn hangup_opens_the_log_file_anew() {
+fn sighup_reopens_the_log_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let (log, rotated) = (folder.path().join("log"), folder.path().join("log.1"));
     let daemon = Detached::start(folder.path(), "debug_level 4");
@@ -548,7 +548,7 @@ fn hangup_opens_the_log_file_anew() {
 }
 
 #[test]
-fn names_of_files_are_as_seen_from_where_the_daemon_is_started() {
+fn file_names_are_relative_to_the_folder_it_is_started_in() {
     let folder = tempfile::tempdir().expect("a folder");
     configure(folder.path(), "Include more.conf");
     fs::write(folder.path().join("more.conf"), "debug_level 4\n").expect("written");
@@ -603,7 +603,7 @@ fn each_level_logs_its_own_lines_only() {
 }
 
 #[test]
-fn what_is_strange_in_the_configuration_is_said_whatever_the_level() {
+fn configuration_warnings_are_logged_at_every_level() {
     let folder = tempfile::tempdir().expect("a folder");
     let daemon = Detached::start(folder.path(), "debug_level 0\ndata_sorce \"a\" localhost");
     for part in [
@@ -625,7 +625,7 @@ fn what_is_strange_in_the_configuration_is_said_whatever_the_level() {
 }
 
 #[test]
-fn the_daemon_leaves_its_own_descriptors_to_no_parent() {
+fn the_daemon_shares_no_descriptor_with_its_parent() {
     // Whoever waits for the daemon's terminal to be closed must not wait for the daemon's end.
     let folder = tempfile::tempdir().expect("a folder");
     // `output` inside returns only when both pipes are closed by everyone.
@@ -644,7 +644,7 @@ fn full_pipe() -> (OwnedFd, OwnedFd) {
 }
 
 #[test]
-fn a_console_that_nobody_reads_stops_nothing() {
+fn a_console_that_nobody_reads_blocks_nothing() {
     // It cannot say which ones it got.
     let ports = [Port::reserve(), Port::reserve()];
     let [xml, interactive] = ports.each_ref().map(Port::number);
@@ -708,8 +708,8 @@ fn configure_as(folder: &Path, user: &str) -> String {
 }
 
 #[test]
-fn root_becomes_the_user_for_good_with_its_groups_only() {
-    if !is_root("root_becomes_the_user_for_good_with_its_groups_only") {
+fn root_switches_to_the_user_irrevocably_with_only_its_groups() {
+    if !is_root("root_switches_to_the_user_irrevocably_with_only_its_groups") {
         return;
     }
     let nobody = User::from_name("nobody")
@@ -766,8 +766,8 @@ fn root_becomes_the_user_for_good_with_its_groups_only() {
 }
 
 #[test]
-fn a_user_that_does_not_exist_is_78_and_named() {
-    if !is_root("a_user_that_does_not_exist_is_78_and_named") {
+fn a_user_that_does_not_exist_exits_with_78_and_is_named() {
+    if !is_root("a_user_that_does_not_exist_exits_with_78_and_is_named") {
         return;
     }
     let folder = shared_folder();

@@ -100,7 +100,7 @@ fn polls(gmetad: &Gmetad) -> BTreeMap<String, [u64; 3]> {
 }
 
 #[test]
-fn sources_come_change_and_go_while_the_others_miss_no_poll_and_lose_no_host() {
+fn sources_are_added_changed_and_removed_while_the_others_miss_no_poll_and_lose_no_host() {
     const HOSTS: usize = 500;
     const ROUNDS: usize = 2;
     /// In each.
@@ -205,7 +205,7 @@ fn sources_come_change_and_go_while_the_others_miss_no_poll_and_lose_no_host() {
 }
 
 #[test]
-fn a_source_is_shown_where_it_stands_in_the_file() {
+fn sources_are_served_in_the_order_of_the_file() {
     let (one, two) = (fake("one", 1), fake("two", 1));
     let folder = folder();
     let (first, second) = (source("one", 1, &one), source("two", 1, &two));
@@ -221,7 +221,7 @@ fn a_source_is_shown_where_it_stands_in_the_file() {
 }
 
 #[test]
-fn a_configuration_that_is_wrong_changes_nothing_and_is_said() {
+fn a_wrong_configuration_changes_nothing_and_is_reported() {
     let fake = fake("c", 3);
     let folder = folder();
     let good = source("c", 1, &fake);
@@ -259,7 +259,7 @@ fn a_configuration_that_is_wrong_changes_nothing_and_is_said() {
 }
 
 #[test]
-fn a_wrong_configuration_is_said_at_any_level_and_not_without_end() {
+fn a_wrong_configuration_is_logged_at_every_level_and_with_a_limit() {
     let fake = fake("c", 3);
     let folder = folder();
     let good = source("c", 1, &fake);
@@ -279,7 +279,7 @@ fn a_wrong_configuration_is_said_at_any_level_and_not_without_end() {
 }
 
 #[test]
-fn a_file_that_has_no_source_any_more_is_not_believed() {
+fn a_reload_without_any_source_is_rejected() {
     let fake = fake("c", 3);
     let folder = folder();
     let good = source("c", 1, &fake);
@@ -296,7 +296,7 @@ fn a_file_that_has_no_source_any_more_is_not_believed() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn what_a_start_decides_is_named_and_goes_on_as_it_was() {
+fn directives_that_only_a_start_applies_are_named_and_keep_their_values() {
     let fake = fake("c", 3);
     let folder = folder();
     let same = source("c", 1, &fake);
@@ -340,7 +340,7 @@ fn what_a_start_decides_is_named_and_goes_on_as_it_was() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn directives_hold_at_once_or_are_said_to_hold_later() {
+fn directives_take_effect_at_once_or_are_reported_as_pending() {
     let fake = fake("c", 3);
     let folder = folder();
     let same = source("c", 1, &fake);
@@ -381,7 +381,7 @@ fn directives_hold_at_once_or_are_said_to_hold_later() {
 }
 
 #[test]
-fn names_of_hosts_change_case_without_ghosts() {
+fn host_names_that_change_case_leave_no_duplicates() {
     let answer = String::from_utf8(cluster("c", 2)).expect("ASCII");
     let answer = answer.replace("NAME=\"h", "NAME=\"Host");
     let fake = FakeSource::start(Script::Serve(answer.into_bytes()));
@@ -413,7 +413,7 @@ impl Drop for Daemon {
 }
 
 #[test]
-fn a_daemon_that_has_left_its_folder_still_finds_its_files() {
+fn a_daemon_finds_its_files_after_leaving_its_folder() {
     let folder = folder();
     let inside = |name: &str| folder.path().join(name);
     configure(folder.path(), "Include conf.d/*.conf");
@@ -448,9 +448,9 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn what_the_new_user_may_not_read_is_said_and_costs_no_source() {
+fn a_file_that_the_user_may_not_read_is_reported_and_no_source_is_lost() {
     if !geteuid().is_root() {
-        let test = "what_the_new_user_may_not_read_is_said_and_costs_no_source";
+        let test = "a_file_that_the_user_may_not_read_is_reported_and_no_source_is_lost";
         skipped(test, "only root can become another user");
         return;
     }
@@ -483,7 +483,7 @@ fn what_the_new_user_may_not_read_is_said_and_costs_no_source() {
 }
 
 #[test]
-fn a_second_signal_while_it_reads_has_it_read_once_more() {
+fn a_second_sighup_during_a_reload_starts_another() {
     let folder = folder();
     let gmetad = Gmetad::start(folder.path(), "");
     for round in 0..20 {
@@ -495,7 +495,7 @@ fn a_second_signal_while_it_reads_has_it_read_once_more() {
 }
 
 #[test]
-fn a_storm_of_signals_costs_no_poll_and_leaves_nothing_behind() {
+fn a_storm_of_signals_costs_no_poll_and_leaks_nothing() {
     let (fake, other) = (fake("c", 300), fake("d", 3));
     let folder = folder();
     let sources = source("c", UNHURRIED, &fake) + &source("d", UNHURRIED, &other);
@@ -542,7 +542,7 @@ fn a_storm_of_signals_costs_no_poll_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_disk_that_does_not_answer_is_said_and_stops_nothing() {
+fn a_hanging_disk_is_reported_and_blocks_nothing() {
     let fake = fake("c", 3);
     let folder = folder();
     let same = source("c", 1, &fake);
@@ -576,7 +576,7 @@ fn a_disk_that_does_not_answer_is_said_and_stops_nothing() {
 }
 
 #[test]
-fn limits_of_documents_hold_and_are_raised_at_a_reload() {
+fn limits_of_documents_apply_and_can_be_raised_by_a_reload() {
     let (folder, fake) = (folder(), fake("c", 3));
     let with = |limit: &str| format!("write_rrds off\n{}{limit}\n", source("s", 1, &fake));
     let gmetad = Gmetad::start(folder.path(), &with("max_source_hosts 2"));

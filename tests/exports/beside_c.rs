@@ -35,8 +35,11 @@ fn count(gmetad: &Gmetad, server: &str) -> u64 {
 }
 
 #[test]
-fn carbon_has_the_same_of_both() {
-    if !available("carbon_has_the_same_of_both", &["gmetad", "carbon-cache"]) {
+fn carbon_gets_the_same_from_both() {
+    if !available(
+        "carbon_gets_the_same_from_both",
+        &["gmetad", "carbon-cache"],
+    ) {
         return;
     }
     let carbon = Carbon::start();
@@ -69,9 +72,9 @@ fn carbon_has_the_same_of_both() {
 }
 
 #[test]
-fn rrdcached_has_the_same_of_both() {
+fn rrdcached_gets_the_same_from_both() {
     let programs = ["gmetad", "rrdcached", "rrdtool"];
-    if !available("rrdcached_has_the_same_of_both", &programs) {
+    if !available("rrdcached_gets_the_same_from_both", &programs) {
         return;
     }
     let rrdcached = Rrdcached::start();
@@ -105,8 +108,11 @@ fn rrdcached_has_the_same_of_both() {
 }
 
 #[test]
-fn a_server_that_goes_and_comes_is_two_lines_and_delays_no_answer() {
-    if !available("a_server_that_goes_and_comes", &["carbon-cache"]) {
+fn an_outage_of_a_server_is_two_log_lines_and_delays_no_answer() {
+    if !available(
+        "an_outage_of_a_server_is_two_log_lines_and_delays_no_answer",
+        &["carbon-cache"],
+    ) {
         return;
     }
     let mut carbon = Carbon::start();

@@ -53,8 +53,11 @@ fn every_value_is_in_an_influxdb_with_its_tags_and_time_however_often_it_is_kill
 }
 
 #[test]
-fn hostile_names_come_back_from_an_influxdb_as_they_are() {
-    if !available("hostile_names_come_back_from_an_influxdb", &["influxd"]) {
+fn hostile_names_are_read_back_from_influxdb_unchanged() {
+    if !available(
+        "hostile_names_are_read_back_from_influxdb_unchanged",
+        &["influxd"],
+    ) {
         return;
     }
     let influx = Influx::start();

@@ -176,7 +176,10 @@ fn kills() -> u32 {
 
 #[test]
 fn each_value_is_in_a_prometheus_once_however_often_it_and_gmetad_are_killed() {
-    if !available("each_value_is_in_a_prometheus_once", &["prometheus"]) {
+    if !available(
+        "each_value_is_in_a_prometheus_once_however_often_it_and_gmetad_are_killed",
+        &["prometheus"],
+    ) {
         return;
     }
     Trial::start(Prometheus::start(" []\n"), "").run(kills());
@@ -206,8 +209,11 @@ fn without_store(store: &mut Prometheus, folder: &Path, source: &Clockwork, more
 }
 
 #[test]
-fn what_waits_when_gmetad_ends_is_sent_after_the_next_start() {
-    if !available("what_waits_when_gmetad_ends", &["prometheus"]) {
+fn values_still_queued_at_exit_are_sent_after_the_next_start() {
+    if !available(
+        "values_still_queued_at_exit_are_sent_after_the_next_start",
+        &["prometheus"],
+    ) {
         return;
     }
     let mut store = Prometheus::start(" []\n");
@@ -239,8 +245,11 @@ fn what_waits_when_gmetad_ends_is_sent_after_the_next_start() {
 }
 
 #[test]
-fn a_backlog_dir_that_cannot_be_written_is_told_and_values_wait_in_memory() {
-    if !available("a_backlog_dir_that_cannot_be_written", &["prometheus"]) {
+fn an_unwritable_backlog_dir_is_reported_and_values_are_kept_in_memory() {
+    if !available(
+        "an_unwritable_backlog_dir_is_reported_and_values_are_kept_in_memory",
+        &["prometheus"],
+    ) {
         return;
     }
     let mut store = Prometheus::start(" []\n");

@@ -63,7 +63,10 @@ fn wait_for_points(carbon: &Carbon, prefix: &str, times: &[u32]) {
 
 #[test]
 fn carbon_gets_what_c_gmetad_sends_it_over_tcp_and_udp() {
-    if !available("carbon_gets_what_c_gmetad_sends_it", &["carbon-cache"]) {
+    if !available(
+        "carbon_gets_what_c_gmetad_sends_it_over_tcp_and_udp",
+        &["carbon-cache"],
+    ) {
         return;
     }
     let carbon = Carbon::start();
@@ -83,8 +86,11 @@ fn carbon_gets_what_c_gmetad_sends_it_over_tcp_and_udp() {
 }
 
 #[test]
-fn a_carbon_that_is_killed_and_comes_back_has_everything() {
-    if !available("a_carbon_that_is_killed_and_comes_back", &["carbon-cache"]) {
+fn carbon_has_every_value_after_it_was_killed_and_restarted() {
+    if !available(
+        "carbon_has_every_value_after_it_was_killed_and_restarted",
+        &["carbon-cache"],
+    ) {
         return;
     }
     let mut carbon = Carbon::start();
@@ -110,8 +116,11 @@ fn a_carbon_that_is_killed_and_comes_back_has_everything() {
 }
 
 #[test]
-fn what_is_left_when_the_daemon_ends_still_reaches_carbon() {
-    if !available("what_is_left_when_the_daemon_ends", &["carbon-cache"]) {
+fn values_still_queued_at_exit_reach_carbon() {
+    if !available(
+        "values_still_queued_at_exit_reach_carbon",
+        &["carbon-cache"],
+    ) {
         return;
     }
     let carbon = Carbon::start();
@@ -152,7 +161,10 @@ fn memcached_gets_what_c_gmetad_sends_it() {
 
 #[test]
 fn memcached_keeps_odd_names_and_forgets_after_dmax() {
-    if !available("memcached_keeps_odd_names", &["memcached"]) {
+    if !available(
+        "memcached_keeps_odd_names_and_forgets_after_dmax",
+        &["memcached"],
+    ) {
         return;
     }
     let server = Memcached::start();
@@ -182,8 +194,11 @@ fn memcached_keeps_odd_names_and_forgets_after_dmax() {
 }
 
 #[test]
-fn a_value_that_memcached_refuses_is_counted_and_costs_no_other() {
-    if !available("a_value_that_memcached_refuses", &["memcached"]) {
+fn a_value_that_memcached_refuses_is_counted_and_affects_no_other() {
+    if !available(
+        "a_value_that_memcached_refuses_is_counted_and_affects_no_other",
+        &["memcached"],
+    ) {
         return;
     }
     let server = Memcached::start_with(&["-I", "16k", "-o", "slab_chunk_max=8192"]);
@@ -206,8 +221,11 @@ fn a_value_that_memcached_refuses_is_counted_and_costs_no_other() {
 }
 
 #[test]
-fn a_memcached_that_is_killed_and_comes_back_has_the_newest() {
-    if !available("a_memcached_that_is_killed", &["memcached"]) {
+fn memcached_has_the_newest_values_after_it_was_killed_and_restarted() {
+    if !available(
+        "memcached_has_the_newest_values_after_it_was_killed_and_restarted",
+        &["memcached"],
+    ) {
         return;
     }
     let mut server = Memcached::start();
@@ -284,7 +302,7 @@ fn riemann_gets_all_events_over_udp_and_tcp() {
 }
 
 #[test]
-fn a_riemann_that_hangs_up_gets_the_same_events_again_and_each_once() {
+fn riemann_gets_each_event_once_although_it_hangs_up() {
     let riemann = Riemann::tcp();
     riemann.set_mood(Mood::HangsUp);
     let mut plugins = Plugins::start(&to_riemann(&riemann, true));
@@ -297,7 +315,7 @@ fn a_riemann_that_hangs_up_gets_the_same_events_again_and_each_once() {
 }
 
 #[test]
-fn what_riemann_refuses_is_counted_and_not_sent_again() {
+fn events_that_riemann_refuses_are_counted_and_not_resent() {
     let riemann = Riemann::tcp();
     riemann.set_mood(Mood::Refuses);
     let mut plugins = Plugins::start(&to_riemann(&riemann, true));
@@ -313,7 +331,7 @@ fn what_riemann_refuses_is_counted_and_not_sent_again() {
 }
 
 #[test]
-fn servers_that_are_stuck_or_away_delay_nobody() {
+fn servers_that_hang_or_are_down_delay_nothing() {
     let deaf = Deaf::start();
     let riemann = Riemann::tcp();
     let gone = Port::reserve();

@@ -82,7 +82,10 @@ fn wait_for_samples(prometheus: &Prometheus, expected: &Samples) {
 
 #[test]
 fn every_value_of_a_source_is_in_the_store_with_its_time_however_often_the_store_is_killed() {
-    if !available("every_value_of_a_source_is_in_the_store", &["prometheus"]) {
+    if !available(
+        "every_value_of_a_source_is_in_the_store_with_its_time_however_often_the_store_is_killed",
+        &["prometheus"],
+    ) {
         return;
     }
     let mut prometheus = Prometheus::start(" []\n");
@@ -156,8 +159,11 @@ pub fn hostile(time: u64) -> Vec<u8> {
 }
 
 #[test]
-fn the_store_has_the_series_that_the_page_of_metrics_has() {
-    if !available("the_store_has_the_series", &["prometheus"]) {
+fn the_store_has_the_series_of_the_metrics_page() {
+    if !available(
+        "the_store_has_the_series_of_the_metrics_page",
+        &["prometheus"],
+    ) {
         return;
     }
     let prometheus = Prometheus::start(" []\n");
@@ -325,7 +331,7 @@ impl Shared {
 }
 
 #[test]
-fn what_a_store_refuses_for_good_is_dropped_counted_and_told_once() {
+fn samples_refused_for_good_are_dropped_counted_and_logged_once() {
     let bad = "HTTP/1.1 400 Bad Request\r\nContent-Length: 13\r\n\r\nout of bounds";
     let store = Store::start(bad);
     let (time, folder) = (now(), tempfile::tempdir().expect("a temporary folder"));
@@ -376,8 +382,11 @@ fn what_a_store_refuses_for_good_is_dropped_counted_and_told_once() {
 }
 
 #[test]
-fn what_a_prometheus_refuses_as_old_is_dropped_and_told_in_its_words() {
-    if !available("what_a_prometheus_refuses_as_old", &["prometheus"]) {
+fn samples_that_prometheus_refuses_as_too_old_are_dropped_and_logged_with_its_reason() {
+    if !available(
+        "samples_that_prometheus_refuses_as_too_old_are_dropped_and_logged_with_its_reason",
+        &["prometheus"],
+    ) {
         return;
     }
     let prometheus = Prometheus::start(" []\n");
@@ -406,7 +415,7 @@ fn what_a_prometheus_refuses_as_old_is_dropped_and_told_in_its_words() {
 }
 
 #[test]
-fn what_a_store_does_not_take_just_now_it_is_sent_again_in_order_and_once() {
+fn samples_refused_for_now_are_resent_in_order_and_once() {
     for answer in [
         "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
         "HTTP/1.1 429 Slow down\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
@@ -442,7 +451,7 @@ fn what_a_store_does_not_take_just_now_it_is_sent_again_in_order_and_once() {
 }
 
 #[test]
-fn a_store_that_hangs_costs_nobody_else_anything_and_itself_the_oldest() {
+fn a_store_that_hangs_loses_only_its_own_oldest_samples() {
     let (store, hangs) = (Store::start(NO_CONTENT), Store::start(""));
     let sections = to(store.port, "summaries off\nname well")
         + &to(
@@ -474,7 +483,7 @@ fn a_store_that_hangs_costs_nobody_else_anything_and_itself_the_oldest() {
 }
 
 #[test]
-fn each_section_has_a_row_and_figures_of_its_own() {
+fn each_section_has_its_own_row_and_counters() {
     let (well, busy) = (
         Store::start(NO_CONTENT),
         Store::start("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"),
@@ -517,7 +526,7 @@ fn each_section_has_a_row_and_figures_of_its_own() {
 }
 
 #[test]
-fn an_idle_connection_that_the_store_has_closed_is_no_failure() {
+fn an_idle_connection_closed_by_the_store_is_no_failure() {
     let closes = "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n";
     let store = Store::start(closes);
     let mut plugins = Plugins::start(&configured(&to(store.port, "summaries off")));
@@ -535,8 +544,11 @@ fn an_idle_connection_that_the_store_has_closed_is_no_failure() {
 }
 
 #[test]
-fn all_series_have_the_labels_that_are_ours_and_those_configured() {
-    if !available("all_series_have_the_labels", &["prometheus"]) {
+fn all_series_have_the_built_in_and_the_configured_labels() {
+    if !available(
+        "all_series_have_the_built_in_and_the_configured_labels",
+        &["prometheus"],
+    ) {
         return;
     }
     let prometheus = Prometheus::start(" []\n");
@@ -567,8 +579,11 @@ fn with_a_slow_one(now: u64) -> Vec<u8> {
 }
 
 #[test]
-fn a_gmetad_that_is_killed_and_started_again_goes_on_where_it_was() {
-    if !available("a_gmetad_that_is_killed", &["prometheus"]) {
+fn a_gmetad_that_is_killed_and_restarted_continues_where_it_was() {
+    if !available(
+        "a_gmetad_that_is_killed_and_restarted_continues_where_it_was",
+        &["prometheus"],
+    ) {
         return;
     }
     let prometheus = Prometheus::start(" []\n");

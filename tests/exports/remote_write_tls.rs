@@ -187,7 +187,7 @@ impl Workshop<'_> {
 }
 
 #[test]
-fn whoever_is_not_who_they_should_be_is_named_and_makes_nobody_else_late() {
+fn a_peer_with_the_wrong_identity_is_named_and_delays_nobody() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (well, never) = (Store::start(NO_CONTENT), Store::start(NO_CONTENT));
     let workshop = Workshop::new(folder.path(), never.port);
@@ -230,7 +230,7 @@ fn whoever_is_not_who_they_should_be_is_named_and_makes_nobody_else_late() {
 }
 
 #[test]
-fn a_certificate_that_is_renewed_is_shown_without_a_restart() {
+fn a_renewed_certificate_is_used_without_a_restart() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let (ours, others) = (Authority::new("ours"), Authority::new("others"));
     let trusted = file(folder.path(), "ca.pem", &ours.pem);
@@ -259,7 +259,7 @@ fn a_certificate_that_is_renewed_is_shown_without_a_restart() {
 }
 
 #[test]
-fn who_closes_each_connection_at_once_is_given_pauses() {
+fn a_server_that_closes_every_connection_at_once_is_retried_with_pauses() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     let port = listener.local_addr().expect("it is bound").port();
     let connections = Arc::new(AtomicU64::new(0));
@@ -281,7 +281,7 @@ fn who_closes_each_connection_at_once_is_given_pauses() {
 }
 
 #[test]
-fn prometheus_takes_values_over_tls_from_who_shows_a_certificate() {
+fn prometheus_accepts_values_over_tls_with_a_client_certificate() {
     let test = "prometheus_takes_values_over_tls";
     if !available(test, &["prometheus"]) {
         return;

@@ -93,7 +93,10 @@ fn wait_for_sent(plugins: &Plugins, sent: u64) {
 
 #[test]
 fn rrdcached_gets_every_update_by_socket_and_by_port() {
-    if !available("rrdcached_gets_every_update", &["rrdcached", "rrdtool"]) {
+    if !available(
+        "rrdcached_gets_every_update_by_socket_and_by_port",
+        &["rrdcached", "rrdtool"],
+    ) {
         return;
     }
     let rrdcached = Rrdcached::start();
@@ -122,7 +125,10 @@ fn rrdcached_gets_every_update_by_socket_and_by_port() {
 
 #[test]
 fn names_with_spaces_slashes_and_backslashes_reach_rrdcached() {
-    if !available("names_with_spaces", &["rrdcached", "rrdtool"]) {
+    if !available(
+        "names_with_spaces_slashes_and_backslashes_reach_rrdcached",
+        &["rrdcached", "rrdtool"],
+    ) {
         return;
     }
     let rrdcached = Rrdcached::start();
@@ -142,8 +148,11 @@ fn names_with_spaces_slashes_and_backslashes_reach_rrdcached() {
 }
 
 #[test]
-fn an_rrdcached_that_is_killed_and_comes_back_has_everything() {
-    if !available("an_rrdcached_that_is_killed", &["rrdcached", "rrdtool"]) {
+fn rrdcached_has_every_update_after_it_was_killed_and_restarted() {
+    if !available(
+        "rrdcached_has_every_update_after_it_was_killed_and_restarted",
+        &["rrdcached", "rrdtool"],
+    ) {
         return;
     }
     // It does not run yet.
@@ -177,8 +186,11 @@ fn an_rrdcached_that_is_killed_and_comes_back_has_everything() {
 }
 
 #[test]
-fn a_file_that_was_removed_is_made_anew_once_rrdcached_has_missed_it() {
-    if !available("a_file_that_was_removed", &["rrdcached", "rrdtool"]) {
+fn a_removed_file_is_created_again_once_rrdcached_has_missed_it() {
+    if !available(
+        "a_removed_file_is_created_again_once_rrdcached_has_missed_it",
+        &["rrdcached", "rrdtool"],
+    ) {
         return;
     }
     let rrdcached = Rrdcached::start();
@@ -206,7 +218,10 @@ fn a_file_that_was_removed_is_made_anew_once_rrdcached_has_missed_it() {
 
 #[test]
 fn a_counter_of_an_old_file_gets_integers() {
-    if !available("a_counter_of_an_old_file", &["rrdcached", "rrdtool"]) {
+    if !available(
+        "a_counter_of_an_old_file_gets_integers",
+        &["rrdcached", "rrdtool"],
+    ) {
         return;
     }
     let rrdcached = Rrdcached::start();

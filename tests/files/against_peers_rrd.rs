@@ -148,8 +148,8 @@ fn compare_layout(inside: &Path, c: &Path, ours: &Path) {
 }
 
 #[test]
-fn the_files_are_those_of_c_gmetad() {
-    let name = "the_files_are_those_of_c_gmetad";
+fn the_files_equal_those_of_c_gmetad() {
+    let name = "the_files_equal_those_of_c_gmetad";
     if !available(name, &["gmond", "gmetric", "gmetad", "rrdtool"]) {
         return;
     }
@@ -415,8 +415,8 @@ fn every_row(file: &Path, first: u64) -> Vec<String> {
 }
 
 #[test]
-fn every_row_is_that_of_c_gmetad_whatever_comes() {
-    let name = "every_row_is_that_of_c_gmetad_whatever_comes";
+fn every_row_equals_that_of_c_gmetad_for_any_input() {
+    let name = "every_row_equals_that_of_c_gmetad_for_any_input";
     if !available(name, &["gmetad", "rrdtool", "rrdcached"]) {
         return;
     }

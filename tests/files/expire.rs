@@ -36,7 +36,7 @@ fn cluster_at(now: u64) -> Vec<u8> {
 }
 
 #[test]
-fn files_of_a_host_that_is_gone_go_and_those_of_others_stay() {
+fn files_of_a_host_that_is_gone_are_removed_and_those_of_others_kept() {
     let fake = FakeSource::start(Script::Clock(cluster_at));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let rrds = folder.path().join("rrds");
@@ -104,7 +104,7 @@ fn a_clock_that_jumps_ahead_removes_no_files_until_a_source_agrees_with_it() {
 }
 
 #[test]
-fn a_cluster_that_would_lose_more_than_a_share_is_named_first_and_loses_a_share() {
+fn a_cluster_that_would_lose_too_many_files_is_named_and_loses_a_limited_share() {
     let fake = FakeSource::start(Script::Clock(cluster_at));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let cluster = folder.path().join("rrds/c");

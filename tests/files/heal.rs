@@ -48,8 +48,8 @@ fn rows(file: &Path, from: u64, until: u64) -> String {
 }
 
 #[test]
-fn sums_of_a_clock_that_was_ahead_for_a_month_are_told_healed_and_taken_again() {
-    let name = "sums_of_a_clock_that_was_ahead_for_a_month_are_told_healed_and_taken_again";
+fn files_that_are_a_month_ahead_are_reported_healed_and_updated_again() {
+    let name = "files_that_are_a_month_ahead_are_reported_healed_and_updated_again";
     if !available(name, &["rrdtool"]) {
         return;
     }
@@ -128,8 +128,8 @@ fn sums_of_a_clock_that_was_ahead_for_a_month_are_told_healed_and_taken_again() 
 }
 
 #[test]
-fn rows_before_now_are_what_they_were_and_rrdtool_updates_a_healed_file_now() {
-    let name = "rows_before_now_are_what_they_were_and_rrdtool_updates_a_healed_file_now";
+fn healing_keeps_rows_before_now_and_rrdtool_updates_a_healed_file() {
+    let name = "healing_keeps_rows_before_now_and_rrdtool_updates_a_healed_file";
     if !available(name, &["rrdtool"]) {
         return;
     }
@@ -162,8 +162,8 @@ fn rows_before_now_are_what_they_were_and_rrdtool_updates_a_healed_file_now() {
 }
 
 #[test]
-fn values_of_a_journal_that_are_ahead_of_now_do_not_come_back() {
-    let name = "values_of_a_journal_that_are_ahead_of_now_do_not_come_back";
+fn values_ahead_of_now_are_not_replayed_from_a_journal() {
+    let name = "values_ahead_of_now_are_not_replayed_from_a_journal";
     let folder = tempdir().expect("a temporary folder");
     let Some(clock) = SetClock::new(name, folder.path()) else {
         return;

@@ -66,8 +66,8 @@ fn points(answer: &Answer) -> Vec<(u32, f64)> {
 }
 
 #[test]
-fn a_value_is_seen_before_it_is_on_disk_and_looking_writes_nothing() {
-    let test = "a_value_is_seen_before_it_is_on_disk_and_looking_writes_nothing";
+fn a_value_is_readable_before_it_is_on_disk_and_reading_writes_nothing() {
+    let test = "a_value_is_readable_before_it_is_on_disk_and_reading_writes_nothing";
     if !available(test, &["rrdtool"]) {
         return;
     }
@@ -95,8 +95,11 @@ fn a_value_is_seen_before_it_is_on_disk_and_looking_writes_nothing() {
 }
 
 #[test]
-fn what_is_written_is_read_as_rrdtool_reads_it() {
-    if !available("what_is_written_is_read_as_rrdtool_reads_it", &["rrdtool"]) {
+fn written_values_are_read_as_rrdtool_reads_them() {
+    if !available(
+        "written_values_are_read_as_rrdtool_reads_them",
+        &["rrdtool"],
+    ) {
         return;
     }
     let folder = TempDir::new().expect("a folder");
@@ -113,7 +116,7 @@ fn what_is_written_is_read_as_rrdtool_reads_it() {
 }
 
 #[test]
-fn questions_at_the_end_are_answered_and_none_keeps_it_from_ending() {
+fn queries_during_shutdown_are_answered_and_do_not_delay_it() {
     let folder = TempDir::new().expect("a folder");
     let source = clockwork(200);
     let gmetad = Gmetad::start(folder.path(), &directives(&source, "write_timeout 300"));
@@ -162,7 +165,7 @@ fn ask_until_it_ends(address: SocketAddr) -> Vec<u16> {
 }
 
 #[test]
-fn where_no_files_are_written_it_says_so() {
+fn if_no_files_are_written_it_says_so() {
     let folder = TempDir::new().expect("a folder");
     let source = clockwork(1);
     let text = format!(
@@ -181,7 +184,7 @@ fn where_no_files_are_written_it_says_so() {
 }
 
 #[test]
-fn a_file_that_is_damaged_or_gone_is_a_gap_and_no_more() {
+fn a_damaged_or_missing_file_is_only_a_gap() {
     let folder = TempDir::new().expect("a folder");
     let source = clockwork(3);
     let gmetad = Gmetad::start(folder.path(), &directives(&source, "write_timeout 300"));

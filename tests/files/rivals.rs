@@ -40,8 +40,8 @@ fn later(file: &Path, after: u64) -> (u64, String) {
 }
 
 #[test]
-fn a_source_that_names_anothers_cluster_spoils_none_of_its_files() {
-    let name = "a_source_that_names_anothers_cluster_spoils_none_of_its_files";
+fn a_source_that_names_another_sources_cluster_damages_none_of_its_files() {
+    let name = "a_source_that_names_another_sources_cluster_damages_none_of_its_files";
     if !available(name, &["rrdtool"]) {
         return;
     }
@@ -90,7 +90,7 @@ fn a_source_that_names_anothers_cluster_spoils_none_of_its_files() {
 }
 
 #[test]
-fn a_cluster_that_is_reserved_for_a_source_is_left_out_of_all_others() {
+fn a_cluster_reserved_for_one_source_is_ignored_from_all_others() {
     let folder = tempdir().expect("a temporary folder");
     let both = cluster("c", epoch(), &[("m", "both", "666")])
         + &cluster("of its own", epoch(), &[("m", "both", "1")]);

@@ -299,7 +299,7 @@ fn the_tree_is_the_one_that_graphs_expect() {
 }
 
 #[test]
-fn slopes_make_the_data_sources() {
+fn the_slope_decides_the_data_source_type() {
     let mut rig = Rig::new();
     let values = |a, b, c, d| -> [Value<'static>; 4] {
         [
@@ -369,7 +369,7 @@ fn the_first_sample_counts() {
 }
 
 #[test]
-fn what_is_not_known_now_is_not_written() {
+fn an_unknown_value_is_not_written() {
     let mut rig = Rig::new();
     let m: Value<'_> = ("m", "float", "both", "1");
     let text = |value| ("m", "float", "both", value);
@@ -408,7 +408,7 @@ fn what_is_not_known_now_is_not_written() {
 }
 
 #[test]
-fn a_value_that_is_no_number_is_unknown_for_its_time() {
+fn a_value_that_is_not_a_number_is_stored_as_unknown() {
     for write_timeout_secs in [0, 300] {
         let mut rig = Rig::with(|config| {
             config.rrd.write_timeout = Duration::from_secs(write_timeout_secs);
@@ -443,7 +443,7 @@ fn a_value_that_is_no_number_is_unknown_for_its_time() {
 }
 
 #[test]
-fn nothing_is_written_where_that_is_off() {
+fn nothing_is_written_if_writing_is_off() {
     let mut rig = Rig::with(|config| config.rrd.write = false);
     rig.send(cluster("c", T0, &[("h", &[("m", "float", "both", "1")])]));
     rig.send_root(T0, summary(&[("m", "both", 1.0, 1)]));
@@ -452,7 +452,7 @@ fn nothing_is_written_where_that_is_off() {
 }
 
 #[test]
-fn the_same_time_again_is_skipped_and_counted_and_one_before_it_apart() {
+fn a_repeated_time_and_an_earlier_one_are_skipped_and_counted_apart() {
     let mut rig = Rig::new();
     let at = |time, value| cluster("c", time, &[("h", &[("m", "float", "both", value)])]);
     rig.send(at(T0, "1"));
@@ -510,7 +510,7 @@ fn an_existing_file_keeps_what_it_has() {
 }
 
 #[test]
-fn a_broken_file_costs_its_own_metric_only_and_heals() {
+fn a_broken_file_affects_only_its_metric_and_is_replaced() {
     let mut rig = Rig::new();
     let at = |time| {
         let values = ["junk", "empty", "dir", "wide", "good"];
@@ -547,7 +547,7 @@ fn a_broken_file_costs_its_own_metric_only_and_heals() {
 }
 
 #[test]
-fn a_folder_that_was_removed_comes_back() {
+fn a_removed_folder_is_created_again() {
     let mut rig = Rig::new();
     let at = |time| cluster("c", time, &[("h", &[("m", "float", "both", "1")])]);
     rig.send(at(T0));
@@ -561,7 +561,7 @@ fn a_folder_that_was_removed_comes_back() {
 }
 
 #[test]
-fn hostile_names_stay_below_the_root_and_apart() {
+fn hostile_names_stay_below_the_root_and_distinct() {
     let mut rig = Rig::new();
     let long = "x".repeat(300);
     let longer = format!("{}y", "x".repeat(300));
@@ -612,7 +612,7 @@ fn entries(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn a_time_that_no_file_can_have_is_not_written() {
+fn an_impossible_time_is_not_written() {
     let mut rig = Rig::new();
     for time in [0, -5, 1, i64::MAX, i64::from(u32::MAX) + 1] {
         rig.send(cluster("c", time, &[("h", &[("m", "float", "both", "1")])]));
@@ -622,7 +622,7 @@ fn a_time_that_no_file_can_have_is_not_written() {
 }
 
 #[test]
-fn archives_that_librrd_refuses_are_told_at_the_start() {
+fn archives_that_librrd_refuses_are_reported_at_start() {
     let mut rig = Rig::with(|config| config.rrd.rras = vec!["RRA:AVERAG:0.5:1:10".into()]);
     rig.send(cluster("c", T0, &[("h", &[("m", "float", "both", "1")])]));
     rig.end();
@@ -636,7 +636,7 @@ fn archives_that_librrd_refuses_are_told_at_the_start() {
 }
 
 #[test]
-fn files_are_made_with_the_umask() {
+fn files_are_created_with_the_umask() {
     let mut rig = Rig::with(|config| config.umask = 0o027);
     rig.send(cluster("c", T0, &[("h", &[("m", "float", "both", "1")])]));
     rig.end();
@@ -683,7 +683,7 @@ fn hosts_and_metrics_that_come_and_go_keep_their_files() {
 }
 
 #[test]
-fn a_source_whose_clock_is_far_ahead_spoils_none_of_its_files() {
+fn a_source_whose_clock_is_far_ahead_damages_none_of_its_files() {
     let mut rig = Rig::new();
     let ten_years = 10 * 365 * 86_400;
     for (seconds, ahead) in [(0, ten_years), (10, ten_years), (20, 0), (30, 0)] {

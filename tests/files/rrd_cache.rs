@@ -92,8 +92,8 @@ fn seed() -> u64 {
 }
 
 #[test]
-fn what_waits_is_written_at_the_end() {
-    if !crate::support::peers::available("what_waits_is_written_at_the_end", &["rrdtool"]) {
+fn held_updates_are_written_at_exit() {
+    if !crate::support::peers::available("held_updates_are_written_at_exit", &["rrdtool"]) {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -117,8 +117,8 @@ fn what_waits_is_written_at_the_end() {
 
 /// With `GMETAD_KILLS=50` in the environment, so many times.
 #[test]
-fn what_is_in_the_journal_survives_kills_at_any_moment() {
-    if !crate::support::peers::available("what_is_in_the_journal_survives", &["rrdtool"]) {
+fn the_journal_survives_kills_at_any_moment() {
+    if !crate::support::peers::available("the_journal_survives_kills_at_any_moment", &["rrdtool"]) {
         return;
     }
     let kills = std::env::var("GMETAD_KILLS").map_or(5, |it| it.parse().unwrap());
@@ -185,9 +185,9 @@ fn what_is_in_the_journal_survives_kills_at_any_moment() {
 }
 
 #[test]
-fn a_journal_that_has_room_again_has_all_that_was_held_meanwhile() {
+fn a_journal_that_gets_space_again_has_all_updates_held_meanwhile() {
     with_a_small_disk(
-        "a_journal_that_has_room_again_has_all_that_was_held_meanwhile",
+        "a_journal_that_gets_space_again_has_all_updates_held_meanwhile",
         &full_name(module_path!(), "journal_on_a_full_disk"),
     );
 }
@@ -234,7 +234,7 @@ fn journal_on_a_full_disk() {
 }
 
 #[test]
-fn a_journal_that_is_removed_is_made_again_with_all_that_waits() {
+fn a_removed_journal_is_created_again_with_all_held_updates() {
     let folder = TempDir::new().unwrap();
     let journal = folder.path().join("journal");
     let socket = folder.path().join("socket");
@@ -267,7 +267,7 @@ fn a_journal_that_is_removed_is_made_again_with_all_that_waits() {
 }
 
 #[test]
-fn a_journal_that_cannot_be_opened_is_a_fault_until_it_can_and_then_has_what_was_held_meanwhile() {
+fn a_journal_that_cannot_be_opened_is_a_fault_until_it_can_and_loses_nothing() {
     let folder = TempDir::new().unwrap();
     let journal = folder.path().join("journal");
     fs::write(&journal, "no folder").unwrap();
@@ -293,8 +293,11 @@ fn a_journal_that_cannot_be_opened_is_a_fault_until_it_can_and_then_has_what_was
 }
 
 #[test]
-fn a_damaged_journal_costs_what_cannot_be_read_and_is_kept() {
-    if !crate::support::peers::available("a_damaged_journal", &["rrdtool"]) {
+fn a_damaged_journal_loses_only_unreadable_records_and_is_kept() {
+    if !crate::support::peers::available(
+        "a_damaged_journal_loses_only_unreadable_records_and_is_kept",
+        &["rrdtool"],
+    ) {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -339,9 +342,11 @@ fn a_damaged_journal_costs_what_cannot_be_read_and_is_kept() {
 }
 
 #[test]
-fn files_are_written_when_their_time_has_come() {
-    if !crate::support::peers::available("files_are_written_when_their_time_has_come", &["rrdtool"])
-    {
+fn files_are_written_when_their_timeout_has_passed() {
+    if !crate::support::peers::available(
+        "files_are_written_when_their_timeout_has_passed",
+        &["rrdtool"],
+    ) {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -395,8 +400,8 @@ fn waiting_gmetad(folder: &Path, source: &Clockwork) -> (Gmetad, PathBuf) {
 }
 
 #[test]
-fn rrdtool_shows_what_is_not_written_yet() {
-    if !crate::support::peers::available("rrdtool_shows_what_is_not_written_yet", &["rrdtool"]) {
+fn rrdtool_shows_updates_not_yet_written() {
+    if !crate::support::peers::available("rrdtool_shows_updates_not_yet_written", &["rrdtool"]) {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -480,8 +485,8 @@ fn rrdtool_shows_what_is_not_written_yet() {
 }
 
 #[test]
-fn the_socket_speaks_as_rrdcached_does() {
-    if !crate::support::peers::available("the_socket_speaks_as_rrdcached_does", &["rrdtool"]) {
+fn the_socket_answers_as_rrdcached_does() {
+    if !crate::support::peers::available("the_socket_answers_as_rrdcached_does", &["rrdtool"]) {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -579,7 +584,7 @@ fn the_socket_speaks_as_rrdcached_does() {
 }
 
 #[test]
-fn a_socket_that_cannot_be_had_is_told_with_the_remedy() {
+fn a_socket_that_cannot_be_bound_is_reported_with_a_remedy() {
     let folder = TempDir::new().unwrap();
     let taken = folder.path().join("taken");
     fs::write(&taken, "precious").unwrap();
@@ -649,7 +654,7 @@ fn a_hundred_idle_clients_do_not_keep_rrdtool_out() {
 }
 
 #[test]
-fn who_comes_when_all_clients_are_busy_waits_for_a_place() {
+fn a_client_beyond_the_limit_waits_for_a_slot() {
     let folder = TempDir::new().unwrap();
     let source = clockwork();
     let (_gmetad, socket) = waiting_gmetad(folder.path(), &source);
@@ -678,7 +683,7 @@ fn gmetad_with_linked_root(folder: &Path, source: &Clockwork) -> (Gmetad, PathBu
 }
 
 #[test]
-fn a_root_that_is_a_link_has_two_names_and_no_link_below_it_leads_out() {
+fn a_linked_root_has_two_names_and_no_link_below_leads_out() {
     let test = "a_root_that_is_a_link_has_two_names";
     if !crate::support::peers::available(test, &["rrdtool"]) {
         return;
@@ -723,7 +728,7 @@ fn a_root_that_is_a_link_has_two_names_and_no_link_below_it_leads_out() {
 }
 
 #[test]
-fn an_update_of_a_time_that_has_not_come_is_refused() {
+fn an_update_with_a_future_time_is_refused() {
     let folder = TempDir::new().unwrap();
     let source = clockwork();
     let (_gmetad, socket) = waiting_gmetad(folder.path(), &source);
@@ -778,8 +783,8 @@ fn answer_in(socket: &Path, folder: &Path, command: &str) -> String {
 }
 
 #[test]
-fn odd_questions_are_answered_as_by_a_real_rrdcached() {
-    let test = "odd_questions_are_answered_as_by_a_real_rrdcached";
+fn odd_requests_are_answered_as_by_a_real_rrdcached() {
+    let test = "odd_requests_are_answered_as_by_a_real_rrdcached";
     if !crate::support::peers::available(test, &["rrdtool", "rrdcached"]) {
         return;
     }

@@ -283,8 +283,8 @@ fn broken(gmetad: &Gmetad) -> u64 {
 }
 
 #[test]
-fn damaged_files_cost_only_themselves_until_they_are_replaced() {
-    let name = "damaged_files_cost_only_themselves_until_they_are_replaced";
+fn damaged_files_affect_no_others_until_they_are_replaced() {
+    let name = "damaged_files_affect_no_others_until_they_are_replaced";
     if !available(name, &["rrdtool"]) {
         return;
     }
@@ -412,8 +412,8 @@ fn put_special_files(host: &Path) -> Vec<(&'static str, &'static str)> {
 }
 
 #[test]
-fn a_special_file_in_a_files_place_is_not_waited_for_and_named_with_the_remedy() {
-    let name = "a_special_file_in_a_files_place_is_not_waited_for_and_named_with_the_remedy";
+fn a_special_file_in_place_of_an_rrd_blocks_nothing_and_is_reported_with_a_remedy() {
+    let name = "a_special_file_in_place_of_an_rrd_blocks_nothing_and_is_reported_with_a_remedy";
     if !available(name, &["rrdtool"]) {
         return;
     }

@@ -50,7 +50,7 @@ fn goes_on(file: &Path) {
 }
 
 #[test]
-fn a_root_that_is_deleted_is_made_again() {
+fn a_deleted_root_is_created_again() {
     let source = FakeSource::start(Script::Clock(cluster_at));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let gmetad = start(&source, folder.path());
@@ -69,7 +69,7 @@ fn a_root_that_is_deleted_is_made_again() {
 }
 
 #[test]
-fn a_folder_replaced_by_a_file_costs_its_host_until_it_is_removed() {
+fn a_file_in_place_of_a_folder_affects_only_its_host_until_removed() {
     let source = FakeSource::start(Script::Clock(cluster_at));
     let folder = tempfile::tempdir().expect("a temporary folder");
     let gmetad = start(&source, folder.path());
@@ -97,8 +97,9 @@ fn a_folder_replaced_by_a_file_costs_its_host_until_it_is_removed() {
 }
 
 #[test]
-fn a_link_below_the_root_is_followed_if_it_is_roots_or_our_own_and_told_otherwise() {
-    let name = "a_link_below_the_root_is_followed_if_it_is_roots_or_our_own_and_told_otherwise";
+fn a_link_below_the_root_is_followed_if_owned_by_root_or_the_user_and_reported_otherwise() {
+    let name =
+        "a_link_below_the_root_is_followed_if_owned_by_root_or_the_user_and_reported_otherwise";
     if !nix::unistd::geteuid().is_root() {
         skipped(name, "it needs root");
         return;
@@ -123,9 +124,9 @@ fn a_link_below_the_root_is_followed_if_it_is_roots_or_our_own_and_told_otherwis
 }
 
 #[test]
-fn a_root_that_becomes_read_only_is_told_once_and_written_again_when_it_can_be() {
+fn a_root_that_becomes_read_only_is_reported_once_and_written_when_writable_again() {
     with_a_small_disk(
-        "a_root_that_becomes_read_only_is_told_once_and_written_again_when_it_can_be",
+        "a_root_that_becomes_read_only_is_reported_once_and_written_when_writable_again",
         &full_name(module_path!(), "read_only"),
     );
 }

@@ -110,7 +110,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_name_has_files_of_its_own_below_the_root_and_nothing_else_is_touched() {
+fn every_name_has_its_own_files_below_the_root_and_nothing_else_is_touched() {
     let sandbox = tempfile::tempdir().expect("a temporary folder");
     let (inside, conf) = (sandbox.path().join("a/b"), tempfile::tempdir());
     let rrds = inside.join("rrds");

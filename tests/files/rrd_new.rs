@@ -60,7 +60,7 @@ fn written(file: &Path) -> std::time::SystemTime {
 }
 
 #[test]
-fn a_source_that_names_other_hosts_all_the_time_gets_few_files_and_the_others_go_on() {
+fn a_source_with_ever_new_hosts_gets_few_files_and_the_others_are_unaffected() {
     for held in ["", "write_timeout 1\n write_jitter 0\n"] {
         let (one, two) = (
             FakeSource::start(Script::Clock(restless)),
@@ -101,9 +101,9 @@ fn a_source_that_names_other_hosts_all_the_time_gets_few_files_and_the_others_go
 }
 
 #[test]
-fn without_room_no_new_files_are_created_and_those_there_are_go_on() {
+fn without_disk_space_no_files_are_created_and_existing_ones_are_updated() {
     with_a_small_disk(
-        "without_room_no_new_files_are_created_and_those_there_are_go_on",
+        "without_disk_space_no_files_are_created_and_existing_ones_are_updated",
         &full_name(module_path!(), "little_room"),
     );
 }

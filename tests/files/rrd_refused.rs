@@ -124,7 +124,7 @@ pub(super) fn last(file: &Path) -> (u64, String) {
 }
 
 #[test]
-fn what_an_rrdcached_refuses_holds_nothing_up_and_is_over_when_it_is_taken() {
+fn updates_that_rrdcached_refuses_block_nothing_and_recovery_is_logged() {
     const CLUSTERS: usize = 250;
     let rrdcached = ScriptedRrdcached::start();
     let last = format!("c{}", CLUSTERS - 1);
@@ -189,8 +189,8 @@ fn what_an_rrdcached_refuses_holds_nothing_up_and_is_over_when_it_is_taken() {
 }
 
 #[test]
-fn files_that_a_real_rrdcached_refuses_cost_the_others_nothing() {
-    let name = "files_that_a_real_rrdcached_refuses_cost_the_others_nothing";
+fn files_that_a_real_rrdcached_refuses_affect_no_others() {
+    let name = "files_that_a_real_rrdcached_refuses_affect_no_others";
     if !available(name, &["rrdcached", "rrdtool"]) {
         return;
     }
@@ -234,7 +234,7 @@ fn rows(file: &Path, from: u64, until: u64) -> String {
 }
 
 #[test]
-fn a_slope_that_changes_leaves_the_file_what_it_is_directly_and_through_rrdcached() {
+fn a_changed_slope_leaves_the_file_as_it_is_directly_and_through_rrdcached() {
     const ROUNDS: u64 = 4;
     let name = "a_slope_that_changes_leaves_the_file_what_it_is";
     if !available(name, &["rrdcached", "rrdtool"]) {
@@ -361,7 +361,7 @@ fn a_clock_that_is_right_again_is_told(rig: &Rig, ahead: u64) {
 }
 
 #[test]
-fn a_clock_that_was_ahead_and_is_right_again_is_told_once_with_how_long_it_costs() {
+fn a_corrected_clock_that_was_ahead_is_reported_once_with_how_long_updates_are_refused() {
     let name = "a_clock_that_was_ahead_and_is_right_again_is_told";
     if !available(name, &["rrdtool"]) {
         return;
@@ -376,7 +376,7 @@ fn a_clock_that_was_ahead_and_is_right_again_is_told_once_with_how_long_it_costs
 }
 
 #[test]
-fn a_clock_that_was_ahead_is_told_through_rrdcached_too_and_counts_as_not_written() {
+fn a_clock_that_was_ahead_is_reported_through_rrdcached_and_counted_as_not_written() {
     let name = "a_clock_that_was_ahead_is_told_through_rrdcached_too";
     if !available(name, &["rrdcached", "rrdtool"]) {
         return;
@@ -411,8 +411,8 @@ fn a_clock_that_was_ahead_is_told_through_rrdcached_too_and_counts_as_not_writte
 }
 
 #[test]
-fn a_clock_that_was_ahead_is_told_where_values_are_held_too() {
-    let name = "a_clock_that_was_ahead_is_told_where_values_are_held_too";
+fn a_clock_that_was_ahead_is_reported_with_a_write_cache() {
+    let name = "a_clock_that_was_ahead_is_reported_with_a_write_cache";
     if !available(name, &["rrdtool"]) {
         return;
     }
@@ -426,7 +426,7 @@ fn a_clock_that_was_ahead_is_told_where_values_are_held_too() {
 }
 
 #[test]
-fn files_that_are_ten_years_ahead_are_told_at_a_start_and_can_be_moved_away() {
+fn files_ten_years_ahead_are_reported_at_start_and_can_be_moved_away() {
     let name = "files_that_are_ten_years_ahead_are_told_at_a_start";
     if !available(name, &["rrdtool"]) {
         return;
@@ -471,7 +471,7 @@ fn files_that_are_ten_years_ahead_are_told_at_a_start_and_can_be_moved_away() {
 }
 
 #[test]
-fn a_clock_that_is_far_behind_is_told_as_one_far_ahead_is() {
+fn a_clock_far_behind_is_reported_like_one_far_ahead() {
     let rig = Rig::start(&cluster("c", epoch() - 3650 * 86_400, &[M]), "");
     rig.gmetad
         .wait_for_line("the clock of \"c\" is more than 24 hours behind");

@@ -121,8 +121,8 @@ fn is_root(test: &str) -> bool {
 }
 
 #[test]
-fn a_root_that_is_missing_is_made_and_given_to_the_user() {
-    if !is_root("a_root_that_is_missing_is_made_and_given_to_the_user") {
+fn a_missing_root_is_created_and_given_to_the_user() {
+    if !is_root("a_missing_root_is_created_and_given_to_the_user") {
         return;
     }
     let source = FakeSource::start(Script::Clock(cluster_at));
@@ -143,8 +143,8 @@ fn a_root_that_is_missing_is_made_and_given_to_the_user() {
 }
 
 #[test]
-fn a_root_that_is_not_the_users_is_told_with_the_reason_and_a_chown_heals_it() {
-    if !is_root("a_root_that_is_not_the_users_is_told_with_the_reason_and_a_chown_heals_it") {
+fn a_root_owned_by_another_user_is_reported_with_the_reason_and_chown_repairs_it() {
+    if !is_root("a_root_owned_by_another_user_is_reported_with_the_reason_and_chown_repairs_it") {
         return;
     }
     let source = FakeSource::start(Script::Clock(cluster_at));
@@ -181,9 +181,9 @@ fn a_root_that_is_not_the_users_is_told_with_the_reason_and_a_chown_heals_it() {
 }
 
 #[test]
-fn a_full_disk_is_told_once_with_its_reason_and_over_when_there_is_room() {
+fn a_full_disk_is_reported_once_with_its_reason_and_recovery_is_logged() {
     with_a_small_disk(
-        "a_full_disk_is_told_once_with_its_reason_and_over_when_there_is_room",
+        "a_full_disk_is_reported_once_with_its_reason_and_recovery_is_logged",
         &full_name(module_path!(), "full_disk"),
     );
 }

@@ -206,8 +206,8 @@ fn no_rate_is_above_the_true_one_when_hosts_come_and_go() {
 }
 
 #[test]
-fn no_rate_is_above_the_true_one_where_samples_wait() {
-    let name = "no_rate_is_above_the_true_one_where_samples_wait";
+fn no_rate_is_above_the_true_one_with_a_write_cache() {
+    let name = "no_rate_is_above_the_true_one_with_a_write_cache";
     if !crate::support::peers::available(name, &["rrdtool"]) {
         return;
     }

@@ -60,7 +60,7 @@ fn the_first_page_shows_an_alert_for_as_long_as_it_is_active() {
 }
 
 #[test]
-fn a_command_is_run_when_an_alert_begins_and_when_it_is_over() {
+fn a_command_is_run_when_an_alert_begins_and_ends() {
     let folder = tempfile::tempdir().unwrap();
     let source = FakeSource::start(Script::Serve(cluster("web$(id)1", "7.5")));
     let directives = format!(
@@ -170,7 +170,7 @@ fn host_with(metrics: &[(&str, &str, &str)]) -> Vec<u8> {
 }
 
 #[test]
-fn rules_written_for_python_are_in_force_and_those_not_understood_are_named() {
+fn rules_written_for_gmetad_python_work_and_unsupported_ones_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let source = FakeSource::start(Script::Serve(host_with(&[
         ("load_one", "-6", "float"),
@@ -233,7 +233,7 @@ fn rules_written_for_python_are_in_force_and_those_not_understood_are_named() {
 
 #[test]
 #[cfg_attr(not(feature = "loader"), ignore = "needs the feature loader")]
-fn a_section_written_for_another_plugin_keeps_nothing_from_running() {
+fn a_section_of_another_plugin_does_not_prevent_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let source = FakeSource::start(Script::Serve(host_with(&[("load_one", "6", "float")])));
     let text = include_str!("../data/conf/alert_section_of_a_third_party.conf")
@@ -256,7 +256,7 @@ fn a_section_written_for_another_plugin_keeps_nothing_from_running() {
 }
 
 #[test]
-fn a_rule_that_cannot_be_told_is_said_once_with_the_reason_and_skipped() {
+fn a_rule_that_cannot_be_evaluated_is_reported_once_with_the_reason_and_skipped() {
     let folder = tempfile::tempdir().unwrap();
     let source = FakeSource::start(Script::Serve(cluster("web1", "7")));
     let directives = format!(
@@ -305,7 +305,7 @@ fn a_condition_that_cannot_be_read_is_a_configuration_error_with_a_caret() {
 }
 
 #[test]
-fn alerts_in_masses_are_logged_by_their_number_and_each_program_is_run() {
+fn mass_alerts_are_logged_as_a_count_and_each_program_is_run() {
     let folder = tempfile::tempdir().unwrap();
     let hosts = |value: &str| {
         let host = |at: usize| {

@@ -135,7 +135,7 @@ fn comparison(random: &mut Random) -> String {
 }
 
 #[test]
-fn random_conditions_mean_what_they_mean_in_python() {
+fn random_conditions_evaluate_as_in_python() {
     let values = ["0", "1", "5", "2.5", "0.15", "123.456", "99999"];
     let asked: Vec<(&str, String)> = (1..=CONDITIONS as u64)
         .map(|seed| {
@@ -152,7 +152,7 @@ fn random_conditions_mean_what_they_mean_in_python() {
         .spawn();
     let Ok(mut python) = started else {
         return skipped(
-            "random_conditions_mean_what_they_mean_in_python",
+            "random_conditions_evaluate_as_in_python",
             "there is no python3",
         );
     };

@@ -90,7 +90,7 @@ fn an_exit_in_the_factory_or_in_create_fails_the_trial() {
 }
 
 #[test]
-fn an_exit_in_a_call_is_told_with_the_plugin_and_is_not_0() {
+fn an_exit_during_a_call_names_the_plugin_and_is_not_0() {
     let rig = rig();
     for way in ["exit", "_exit"] {
         let (status, log) = ended(&rig, &format!("ends {{\nnotify {way}\n}}"));
@@ -114,7 +114,7 @@ fn an_exit_in_a_call_is_told_with_the_plugin_and_is_not_0() {
 }
 
 #[test]
-fn a_crash_in_a_call_names_the_plugin_and_ends_as_it_would_without() {
+fn a_crash_during_a_call_names_the_plugin_and_keeps_its_signal() {
     let rig = rig();
     for (way, signal) in [
         ("crash", Signal::SIGSEGV),
@@ -145,7 +145,7 @@ fn a_crash_in_a_call_names_the_plugin_and_ends_as_it_would_without() {
 }
 
 #[test]
-fn the_log_file_of_a_rotation_and_of_a_reload_gets_the_last_words_too() {
+fn after_rotation_or_reload_the_new_log_file_gets_the_last_message() {
     let rig = rig();
     let folder = rig.folder.path();
     let (first, second) = (folder.join("first.log"), folder.join("second.log"));
@@ -174,7 +174,7 @@ fn the_log_file_of_a_rotation_and_of_a_reload_gets_the_last_words_too() {
 }
 
 #[test]
-fn a_child_that_a_plugin_forks_may_end_as_it_likes() {
+fn a_child_forked_by_a_plugin_may_exit_in_any_way() {
     let rig = rig();
     let gmetad = rig.start("ends {\nnotify fork\n}");
     gmetad.wait_for_line("plugin ends: it goes on");
@@ -209,7 +209,7 @@ fn a_plugin_in_rust_that_exits_or_aborts_is_named() {
 }
 
 #[test]
-fn an_exit_in_python_is_a_failure_like_any_other() {
+fn an_exit_in_python_is_an_ordinary_failure() {
     let rig = python::Rig::new();
     rig.write("a.py", &plugin("a", "import sys\nsys.exit(0)"));
     rig.write("b.py", &plugin("b", "import os\nos._exit(0)"));
@@ -241,7 +241,7 @@ fn an_exit_in_python_is_a_failure_like_any_other() {
 }
 
 #[test]
-fn a_crash_in_python_names_the_plugin_also_while_it_is_made() {
+fn a_crash_in_python_names_the_plugin_even_during_creation() {
     let crash = "import ctypes\nctypes.string_at(0)";
     let check = |name: &str, text: &str, told: &str| {
         let rig = python::Rig::new();
@@ -261,7 +261,7 @@ fn a_crash_in_python_names_the_plugin_also_while_it_is_made() {
 }
 
 #[test]
-fn an_import_in_python_that_ends_the_process_or_hangs_is_named_and_left_out() {
+fn a_python_import_that_exits_or_hangs_is_named_and_left_out() {
     let rig = python::Rig::new();
     let cases = [
         (
@@ -302,7 +302,7 @@ fn an_import_in_python_that_ends_the_process_or_hangs_is_named_and_left_out() {
 }
 
 #[test]
-fn the_python_module_takes_no_number_for_a_plugin() {
+fn the_python_module_does_not_mistake_a_number_for_a_plugin() {
     let rig = python::Rig::new();
     let body = "import _gmetad, threading\n\
                 def log(owner):\n    try:\n        _gmetad.log(4, 'said', owner)\n    \

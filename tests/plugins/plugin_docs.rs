@@ -91,7 +91,7 @@ fn same_line(line: &str) -> String {
 }
 
 #[test]
-fn the_code_that_is_printed_is_that_of_the_examples() {
+fn the_documented_code_is_that_of_the_examples() {
     let examples = "contrib/plugins/examples";
     assert_eq!(blocks("c"), [text_of(&format!("{examples}/count_hosts.c"))]);
     assert_eq!(

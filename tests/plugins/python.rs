@@ -21,7 +21,7 @@ fn cluster_with_memory() -> Vec<u8> {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn a_plugin_of_gmetad_pythons_finds_every_name_that_it_uses() {
+fn a_gmetad_python_plugin_finds_every_name_it_uses() {
     let rig = Rig::new();
     rig.copy("tests/data/plugins/vocabulary.py");
     let gmetad = rig.start("gridname \"the grid\"\nwords {\nlimit \"7\"\nOther a \"b c\"\n}");
@@ -119,7 +119,7 @@ fn the_tutorial_prints_the_examples_and_what_they_do() {
 }
 
 #[test]
-fn a_file_that_is_no_plugin_is_told_why_and_the_others_go_on() {
+fn a_file_that_is_not_a_plugin_is_reported_with_the_reason_and_the_others_run() {
     let rig = Rig::new();
     let base = "from Gmetad.gmetad_plugin import GmetadPlugin\n";
     for (name, text) in [
@@ -196,7 +196,7 @@ fn a_file_that_is_no_plugin_is_told_why_and_the_others_go_on() {
 }
 
 #[test]
-fn an_exception_is_told_with_its_traceback_and_costs_only_its_own_plugin() {
+fn an_exception_is_logged_with_its_traceback_and_affects_only_its_plugin() {
     let rig = Rig::new();
     rig.write(
         "a.py",
@@ -230,7 +230,7 @@ fn an_exception_is_told_with_its_traceback_and_costs_only_its_own_plugin() {
 }
 
 #[test]
-fn a_recursion_without_end_is_an_exception_and_not_the_end_of_gmetad() {
+fn endless_recursion_is_an_exception_and_does_not_end_gmetad() {
     let rig = Rig::new();
     let body = "import functools, json\n\
                 def plain(n):\n    return plain(n + 1)\n\
@@ -250,7 +250,7 @@ fn a_recursion_without_end_is_an_exception_and_not_the_end_of_gmetad() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn what_one_changes_is_seen_by_the_next_and_stored() {
+fn a_plugins_changes_are_seen_by_the_next_one_and_stored() {
     let rig = Rig::new();
     let body = "for hostNode in clusterNode:\n    hostNode['METRIC:m0'].setAttr('val', 99)";
     rig.write("a_first.py", &plugin("first", body));
@@ -272,7 +272,7 @@ fn what_one_changes_is_seen_by_the_next_and_stored() {
 }
 
 #[test]
-fn python_is_loaded_only_where_a_plugin_wants_it() {
+fn python_is_loaded_only_if_a_plugin_needs_it() {
     let maps = |gmetad: &Gmetad| read(Path::new(&format!("/proc/{}/maps", gmetad.pid())));
     let rig = Rig::new();
     rig.write("README", "no plugin");
@@ -292,7 +292,7 @@ fn python_is_loaded_only_where_a_plugin_wants_it() {
 }
 
 #[test]
-fn without_the_host_a_python_file_is_told_so_and_gmetad_runs() {
+fn without_the_python_host_a_python_file_is_reported_and_gmetad_runs() {
     let rig = Rig::new();
     rig.write("a.py", &plugin("a", "pass"));
     let gmetad = rig.start_with("", Path::new("/nowhere/host.so"));

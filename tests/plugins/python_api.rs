@@ -41,7 +41,7 @@ const OTHERS: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn every_use_of_the_api_gives_what_it_gave_in_gmetad_python() {
+fn every_api_call_behaves_as_in_gmetad_python() {
     let folder = tempfile::tempdir().expect("a folder of our own");
     let plugins = folder.path().join("plugins");
     fs::create_dir(&plugins).expect("our own folder");
@@ -112,7 +112,7 @@ fn every_use_of_the_api_gives_what_it_gave_in_gmetad_python() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn plugins_in_the_style_of_public_ones_do_what_they_do_in_gmetad_python() {
+fn plugins_modelled_on_public_ones_behave_as_in_gmetad_python() {
     let rig = Rig::new();
     for name in [
         "r01_datastore",
@@ -242,7 +242,7 @@ fn a_plugin_finds_all_clusters_in_the_datastore_from_a_thread_of_its_own() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn values_keep_their_types_for_the_next_plugin_in_python_and_are_text_for_others() {
+fn values_keep_their_types_between_python_plugins_and_are_text_for_others() {
     let rig = Rig::new();
     rig.write(
         "a.py",
@@ -328,7 +328,7 @@ fn values_keep_their_types_for_the_next_plugin_in_python_and_are_text_for_others
 }
 
 #[test]
-fn a_node_that_is_kept_stays_as_it_was_on_any_thread() {
+fn a_node_that_is_kept_stays_unchanged_on_any_thread() {
     let rig = Rig::new();
     let body = "import threading, time\n\
          if hasattr(P, 'kept'):\n    return\n\
@@ -382,7 +382,7 @@ fn a_plugin_sends_plain_json_of_its_nodes_to_a_database() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn what_an_update_cannot_hold_is_said_once_and_the_rest_is_written() {
+fn a_value_that_an_update_cannot_hold_is_reported_once_and_the_rest_is_written() {
     let rig = Rig::new();
     rig.write(
         "a.py",
@@ -419,7 +419,7 @@ fn what_an_update_cannot_hold_is_said_once_and_the_rest_is_written() {
 }
 
 #[test]
-fn a_lock_that_notify_leaves_behind_is_released_and_said() {
+fn a_lock_left_held_by_notify_is_released_and_reported() {
     let rig = Rig::new();
     rig.write(
         "a.py",
@@ -440,7 +440,7 @@ fn a_lock_that_notify_leaves_behind_is_released_and_said() {
 }
 
 #[test]
-fn the_other_modules_do_what_a_plugin_can_want_of_them() {
+fn the_other_modules_offer_what_plugins_use() {
     let rig = Rig::new();
     rig.write(
         "a.py",

@@ -137,7 +137,7 @@ fn health(gmetad: &Gmetad) -> String {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn plugins_may_share_a_section_also_a_built_in_ones() {
+fn plugins_may_share_a_section_even_that_of_a_built_in_one() {
     let rig = Rig::new();
     let body = format!("def _parseConfig(self, cfgdata): print('reads', cfgdata)\n{SEES}");
     rig.write("a.py", &plugin("rrd", &body));
@@ -232,7 +232,7 @@ fn the_directive_names_all_of_an_id_or_one_file() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn a_file_that_writes_the_same_files_has_the_built_in_one_leave_them() {
+fn the_built_in_writer_yields_to_a_plugin_that_writes_the_same_files() {
     let rig = Rig::new();
     rig.copy("rrd_plugin.py");
     rig.copy("rrd_summary_plugin.py");
@@ -302,7 +302,7 @@ fn a_file_that_writes_the_same_files_has_the_built_in_one_leave_them() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn a_file_that_writes_elsewhere_has_nobody_leave_anything() {
+fn the_built_in_writer_stays_on_beside_a_plugin_that_writes_elsewhere() {
     let rig = Rig::new();
     fs::create_dir(rig.path("theirs")).expect("our own folder");
     rig.copy("rrd_plugin.py");
@@ -327,7 +327,7 @@ fn a_file_that_writes_elsewhere_has_nobody_leave_anything() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn the_built_in_one_writes_where_the_file_could_not_start_or_is_disabled() {
+fn the_built_in_writer_writes_if_the_plugin_fails_to_start_or_is_disabled() {
     for (method, line) in [
         (
             "def start(self): raise OSError('no disk')",
@@ -387,7 +387,7 @@ fn a_factory_runs_once_and_binds_its_port_once() {
 }
 
 #[test]
-fn a_factory_that_hangs_keeps_neither_polling_nor_serving() {
+fn a_factory_that_hangs_blocks_neither_polling_nor_serving() {
     let rig = Rig::new();
     rig.write("a.py", "import time\ndef get_plugin(): time.sleep(600)\n");
     let gmetad = rig.start("");
@@ -403,7 +403,7 @@ fn a_factory_that_hangs_keeps_neither_polling_nor_serving() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn a_file_that_is_left_out_stands_in_the_status_and_the_health() {
+fn a_plugin_left_out_is_shown_in_status_and_health() {
     let rig = Rig::new();
     rig.write("broken.py", "def get_plugin(:\n");
     rig.write("helper.py", "x = 1\n");
@@ -461,7 +461,7 @@ fn a_file_that_is_left_out_stands_in_the_status_and_the_health() {
 }
 
 #[test]
-fn a_folder_of_plugins_that_is_not_there_is_a_fault() {
+fn a_missing_plugins_dir_is_a_fault() {
     let rig = Rig::new();
     fs::remove_dir(rig.path("plugins")).expect("it is empty");
     let gmetad = rig.start("");

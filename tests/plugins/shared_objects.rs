@@ -178,7 +178,7 @@ fn the_rust_example_gives_each_host_a_metric_that_is_stored() {
 }
 
 #[test]
-fn all_of_the_rust_side_does_what_it_says() {
+fn the_rust_sdk_works_as_documented() {
     let rig = Rig::new();
     exercise(&rig);
     let gmetad = rig.start("exercise {\n}\n");
@@ -253,7 +253,7 @@ fn a_plugin_is_called_as_the_header_says_from_its_section_to_its_end() {
 }
 
 #[test]
-fn every_wrong_call_is_refused_and_hurts_nobody() {
+fn every_wrong_call_is_refused_and_does_no_harm() {
     let rig = Rig::new();
     rig.build("tests/data/plugins/probe.c", "probe.so");
     let gmetad = rig.start("probe {\n check\n}\n");
@@ -302,7 +302,7 @@ fn last_value(file: &Path) -> f64 {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn each_file_that_is_no_plugin_is_named_with_the_reason_and_the_rest_go_on() {
+fn each_file_that_is_not_a_plugin_is_named_with_the_reason_and_the_rest_run() {
     let rig = Rig::new();
     let plugins = rig.plugins();
     let factory = "#include <gmetad_plugin.h>\n#include <stdlib.h>\n\
@@ -408,7 +408,7 @@ fn a_plugin_that_cannot_be_created_is_left_out_with_its_reason() {
 }
 
 #[test]
-fn a_plugin_that_fails_is_told_once_and_disabled_after_ten_in_a_row() {
+fn a_failing_plugin_is_reported_once_and_disabled_after_ten_failures_in_a_row() {
     let rig = Rig::new();
     rig.build("tests/data/plugins/probe.c", "probe.so");
     rig.build("contrib/plugins/examples/count_hosts.c", "a_count_hosts.so");
@@ -430,7 +430,7 @@ fn a_plugin_that_fails_is_told_once_and_disabled_after_ten_in_a_row() {
 }
 
 #[test]
-fn a_plugin_that_hangs_is_reported_while_polling_and_serving_go_on() {
+fn a_hanging_plugin_is_reported_while_polling_and_serving_continue() {
     let rig = Rig::new();
     rig.build("tests/data/plugins/probe.c", "probe.so");
     let gate = rig.folder.path().join("gate");
@@ -456,7 +456,7 @@ fn a_plugin_that_hangs_is_reported_while_polling_and_serving_go_on() {
 }
 
 #[test]
-fn no_plugin_is_run_that_others_may_write() {
+fn a_plugin_writable_by_others_is_not_run() {
     if !nix::unistd::geteuid().is_root() {
         // Nobody else can give a file away; the rule itself is tested where it stands.
         return;
@@ -540,7 +540,7 @@ fn a_plugin_is_tested_over_a_saved_document_or_one_poll() {
 }
 
 #[test]
-fn a_test_of_a_plugin_fails_where_the_plugin_does() {
+fn the_test_of_a_plugin_fails_if_the_plugin_does() {
     let rig = Rig::new();
     rig.build("tests/data/plugins/probe.c", "probe.so");
     fs::write(rig.plugins().join("text.so"), "text").expect("our own folder");
@@ -590,7 +590,7 @@ fn a_test_of_a_plugin_fails_where_the_plugin_does() {
 }
 
 #[test]
-fn the_header_and_the_rust_side_agree_on_every_size_place_and_number() {
+fn the_header_and_the_rust_sdk_agree_on_every_size_offset_and_number() {
     let folder = tempfile::tempdir().expect("a folder of our own");
     let program = folder.path().join("layout");
     compile(&root().join("tests/data/plugins/layout.c"), &program, &[]);

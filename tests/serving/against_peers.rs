@@ -65,8 +65,8 @@ fn of_another_host(value: Announced) -> Announced {
 }
 
 #[test]
-fn over_a_real_gmond_every_request_is_answered_as_c_gmetad_does() {
-    let name = "over_a_real_gmond_every_request_is_answered_as_c_gmetad_does";
+fn with_a_real_gmond_every_request_is_answered_as_c_gmetad_does() {
+    let name = "with_a_real_gmond_every_request_is_answered_as_c_gmetad_does";
     if !available(name, &["gmond", "gmetric", "gmetad"]) {
         return;
     }
@@ -114,8 +114,8 @@ fn over_a_real_gmond_every_request_is_answered_as_c_gmetad_does() {
 }
 
 #[test]
-fn a_value_that_changes_is_soon_the_same_in_both() {
-    let name = "a_value_that_changes_is_soon_the_same_in_both";
+fn a_changed_value_soon_is_the_same_in_both() {
+    let name = "a_changed_value_soon_is_the_same_in_both";
     if !available(name, &["gmond", "gmetric", "gmetad"]) {
         return;
     }
@@ -173,8 +173,8 @@ fn a_grid_below_is_summed_and_shown_as_c_gmetad_does() {
 }
 
 #[test]
-fn c_gmetad_reads_our_document_as_it_reads_its_own() {
-    let name = "c_gmetad_reads_our_document_as_it_reads_its_own";
+fn c_gmetad_reads_our_document_like_its_own() {
+    let name = "c_gmetad_reads_our_document_like_its_own";
     if !available(name, &["gmond", "gmetric", "gmetad"]) {
         return;
     }

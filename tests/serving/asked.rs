@@ -106,7 +106,7 @@ fn elements(xml: &[u8], name: &str) -> usize {
 }
 
 #[test]
-fn of_a_gmonds_captures_nothing_is_lost_but_what_is_broken() {
+fn from_captured_gmond_documents_only_broken_elements_are_lost() {
     for name in [
         "gmond-plain.xml",
         "gmond-hostile.xml",
@@ -134,7 +134,7 @@ fn of_a_gmonds_captures_nothing_is_lost_but_what_is_broken() {
 }
 
 #[test]
-fn a_document_that_is_cut_short_leaves_the_old_data_and_one_line() {
+fn a_truncated_document_keeps_the_old_data_and_logs_one_line() {
     let fake = FakeSource::start(Script::Serve(cluster("c", 1, 3)));
     let folder = folder();
     let gmetad = start(&folder, &source("s", fake.port()));
@@ -176,7 +176,7 @@ fn a_source_that_never_answers_costs_only_itself() {
 }
 
 #[test]
-fn each_host_of_a_source_is_told_what_it_did_itself() {
+fn failures_are_logged_for_the_host_that_caused_them() {
     let silent = FakeSource::start(Script::Silent);
     let folder = folder();
     // Nobody listens on the second port.
@@ -193,7 +193,7 @@ fn each_host_of_a_source_is_told_what_it_did_itself() {
 }
 
 #[test]
-fn polls_that_are_late_again_and_again_are_told_once() {
+fn repeatedly_late_polls_are_logged_once() {
     let bytes = cluster("c", 1, 1);
     // Every poll takes twice its interval or so.
     let piece = bytes.len() / 20 + 1;
@@ -210,7 +210,7 @@ fn polls_that_are_late_again_and_again_are_told_once() {
 }
 
 #[test]
-fn the_next_host_has_its_turn_in_the_same_poll() {
+fn the_next_host_is_tried_in_the_same_poll() {
     let closing = FakeSource::start(Script::Close);
     let good = FakeSource::start(Script::Serve(cluster("c", 1, 3)));
     let folder = folder();
@@ -239,7 +239,7 @@ fn a_gzipped_document_is_read() {
 }
 
 #[test]
-fn idle_clients_keep_nobody_from_being_answered() {
+fn idle_clients_block_nobody() {
     let fake = FakeSource::start(Script::Serve(cluster("c", 1, 3)));
     let folder = folder();
     let gmetad = start(&folder, &(source("s", fake.port()) + PATIENT));
@@ -264,7 +264,7 @@ fn idle_clients_keep_nobody_from_being_answered() {
 }
 
 #[test]
-fn a_slow_client_has_one_moment_and_holds_nobody_up() {
+fn a_slow_client_sees_one_snapshot_and_blocks_nobody() {
     let fake = FakeSource::start(Script::Serve(cluster("c", 1, MANY_HOSTS)));
     let folder = folder();
     let gmetad = start(&folder, &(source("s", fake.port()) + PATIENT));
@@ -356,7 +356,7 @@ fn a_request_ends_with_a_newline_a_return_or_a_half_close() {
 }
 
 #[test]
-fn an_over_long_line_is_closed_with_one_line_in_the_log() {
+fn an_overlong_request_line_is_closed_and_logged_once() {
     let folder = folder();
     let gmetad = start(&folder, "");
     for _ in 0..3 {
@@ -376,7 +376,7 @@ fn an_over_long_line_is_closed_with_one_line_in_the_log() {
 }
 
 #[test]
-fn an_unknown_filter_is_ignored_and_told_once() {
+fn an_unknown_filter_is_ignored_and_logged_once() {
     let folder = folder();
     let gmetad = start(&folder, "");
     for _ in 0..3 {
@@ -388,7 +388,7 @@ fn an_unknown_filter_is_ignored_and_told_once() {
 }
 
 #[test]
-fn the_end_waits_for_an_answer_in_progress_but_not_for_long() {
+fn shutdown_waits_briefly_for_an_answer_in_progress() {
     let fake = FakeSource::start(Script::Serve(cluster("c", 1, MANY_HOSTS)));
     let folder = folder();
     // A daemon that waited for them would end later than anything is waited for.
@@ -427,7 +427,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn sigusr1_logs_the_status_whatever_the_level() {
+fn sigusr1_logs_the_status_at_every_level() {
     let fake = FakeSource::start(Script::Serve(cluster("c", 1, 3)));
     let folder = folder();
     let gmetad = Gmetad::start(folder.path(), &source("s", fake.port()));
@@ -438,7 +438,7 @@ fn sigusr1_logs_the_status_whatever_the_level() {
 }
 
 #[test]
-fn both_families_are_listened_on_unless_told_otherwise() {
+fn it_listens_on_ipv4_and_ipv6_by_default() {
     let folder = folder();
     let text = "setuid off\nxml_port 0\ninteractive_port 0\nwrite_rrds off\n";
     let conf = folder.path().join("both.conf");

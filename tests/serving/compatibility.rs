@@ -230,7 +230,7 @@ fn the_answers_are_byte_for_byte_those_captured_of_c_gmetad() {
 /// Documents at which a C gmetad was seen to end, each beside a sound cluster.
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn what_ends_c_gmetad_costs_only_itself() {
+fn input_that_crashes_c_gmetad_affects_nothing_else() {
     let two = |val: &str| host("a", 1, &metric("m", val)) + &host("b", 1, &metric("m", val));
     let only = |name: &str, metric: &str| cluster(name, &host("h", 1, metric));
     // What is odd, and what is served of it.
@@ -293,7 +293,7 @@ fn what_ends_c_gmetad_costs_only_itself() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn what_a_document_leaves_out_is_written_as_c_gmetad_writes_it() {
+fn missing_attributes_are_written_as_c_gmetad_writes_them() {
     let now = now();
     let metric = |name: &str, more: &str| format!("<METRIC NAME=\"{name}\" VAL=\"3\"{more}/>\n");
     let metrics = metric("bare", " TYPE=\"int32\"")
@@ -472,7 +472,7 @@ fn a_document_may_hold_several_clusters_and_grids_in_grids() {
 }
 
 #[test]
-fn ages_grow_while_nobody_sends() {
+fn ages_grow_between_documents() {
     let (folder, fake) = (
         folder(),
         source(&cluster("C", &host("h", 1, &metric("m", "1")))),
@@ -526,7 +526,7 @@ fn a_plain_request_needs_no_slash_and_may_be_encoded() {
 }
 
 #[test]
-fn a_source_that_is_down_is_shown_as_it_was_and_not_summed() {
+fn a_source_that_is_down_is_served_unchanged_and_not_summed() {
     let (one, two) = (
         source(&cluster("One", &host("h1", 1, &metric("m", "1.5")))),
         source(&cluster("Two", &host("h2", 1, &metric("m", "2.25")))),
@@ -585,7 +585,7 @@ fn files(folder: &Path) -> Vec<String> {
     not(all(feature = "rrd", feature = "loader")),
     ignore = "needs the features rrd and loader"
 )]
-fn a_file_of_gmetad_pythons_runs_with_its_sections_and_its_plugins_folder() {
+fn a_gmetad_python_configuration_runs_with_its_sections_and_plugins_folder() {
     let folder = folder();
     let fake = source(&cluster("C", &host("h", 1, &metric("m", "1"))));
     // gmetad-python's own plugins are in Python 2, and what they do is built in.
@@ -619,7 +619,7 @@ fn a_file_of_gmetad_pythons_runs_with_its_sections_and_its_plugins_folder() {
 }
 
 #[test]
-fn the_sums_of_the_whole_follow_their_sources() {
+fn the_root_summary_follows_its_sources() {
     let with = |val: &str| cluster("C", &host("h", 1, &metric("m", val)));
     let (folder, fake) = (folder(), source(&with("1")));
     let gmetad = over(&folder, &[&fake], "write_rrds off");
@@ -635,8 +635,8 @@ fn the_sums_of_the_whole_follow_their_sources() {
 
 /// Not what is in it, which is `config`'s to test, but the one that the package brings.
 #[test]
-fn the_file_of_the_package_of_c_gmetad_is_taken_as_it_is() {
-    let name = "the_file_of_the_package_of_c_gmetad_is_taken_as_it_is";
+fn the_packaged_configuration_of_c_gmetad_is_accepted_unchanged() {
+    let name = "the_packaged_configuration_of_c_gmetad_is_accepted_unchanged";
     let file = Path::new("/etc/ganglia/gmetad.conf");
     if !available(name, &["gmetad"]) {
         return;

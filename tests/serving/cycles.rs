@@ -111,7 +111,7 @@ fn two_that_poll_each_other_count_each_host_once() {
 }
 
 #[test]
-fn in_a_circle_of_three_or_four_sums_stay_put_and_it_is_told_once() {
+fn in_a_circle_of_three_or_four_sums_stay_put_and_the_circle_is_logged_once() {
     for names in [&["A", "B", "C"][..], &["A", "B", "C", "D"]] {
         let all: Vec<Circle> = names.iter().map(|name| Circle::start(name, "")).collect();
         for (at, circle) in all.iter().enumerate() {

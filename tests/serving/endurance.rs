@@ -92,7 +92,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 /// With `GMETAD_STOP_SECONDS=60` in the environment, for so long.
 #[test]
-fn a_daemon_that_is_stopped_for_a_while_answers_who_asked_meanwhile_and_goes_on() {
+fn a_daemon_that_is_stopped_for_a_while_then_answers_waiting_clients_and_continues() {
     let rig = Rig::start();
     rig.gmetad.signal(Signal::SIGSTOP);
     let asked: Vec<TcpStream> = (0..ASKED_MEANWHILE)
@@ -187,7 +187,7 @@ fn many_come_and_go(rig: &Rig, count: u64) {
 
 /// With `GMETAD_CONNECTIONS=100000` in the environment, so many.
 #[test]
-fn very_many_clients_leave_no_descriptor_and_no_memory_behind() {
+fn very_many_clients_leak_neither_descriptors_nor_memory() {
     let rig = Rig::start();
     // Buffers and tables have their size then.
     many_come_and_go(&rig, 2000);

@@ -325,10 +325,10 @@ fn same(ours: &Rendered, theirs: &Rendered, close: f64) -> Result<(), String> {
 }
 
 #[test]
-fn grafana_s_requests_are_answered() {
+fn requests_of_grafana_are_answered() {
     let folder = tempdir().expect("a temporary folder");
     let end = (epoch() - 600) / 3600 * 3600;
-    if !available("grafana_s_requests_are_answered", &["rrdtool"]) {
+    if !available("requests_of_grafana_are_answered", &["rrdtool"]) {
         return;
     }
     write_files(&folder.path().join("rrds"), end);
@@ -384,8 +384,8 @@ fn grafana_s_requests_are_answered() {
 }
 
 #[test]
-fn every_function_gives_the_numbers_of_graphite_web() {
-    let test = "every_function_gives_the_numbers_of_graphite_web";
+fn every_function_gives_the_numbers_that_graphite_web_gives() {
+    let test = "every_function_gives_the_numbers_that_graphite_web_gives";
     let folder = tempdir().expect("a temporary folder");
     // Of its own: ours gets sums as well.
     let root = folder.path().join("files");

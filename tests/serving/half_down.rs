@@ -43,7 +43,7 @@ fn ways(name: &str) -> [Script; 7] {
 }
 
 #[test]
-fn a_hundred_sources_of_which_half_are_down_in_every_way_leave_the_others_their_rhythm() {
+fn with_half_of_a_hundred_sources_down_the_others_are_polled_on_time() {
     let (mut down, mut silent_ports) = (Vec::new(), Vec::new());
     let mut directives = String::from("write_rrds off\n");
     for number in 0..WELL {

@@ -125,7 +125,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn whatever_sources_send_the_others_are_polled_served_and_stored() {
+fn whatever_a_source_sends_the_others_are_polled_served_and_stored() {
     let refused = refused();
     let sources: Vec<_> = refused
         .iter()
@@ -204,7 +204,7 @@ fn whatever_sources_send_the_others_are_polled_served_and_stored() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn an_element_that_is_too_large_costs_itself_and_is_counted() {
+fn an_element_that_is_too_large_is_skipped_and_counted() {
     let metric = |name: &str, val: &str| {
         format!(
             "<METRIC NAME=\"{name}\" VAL=\"{val}\" TYPE=\"uint32\" TN=\"1\" TMAX=\"60\" SLOPE=\"both\"/>\n"
@@ -249,8 +249,8 @@ fn an_element_that_is_too_large_costs_itself_and_is_counted() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn a_source_with_a_clock_of_its_own_is_stored_by_ours() {
-    let name = "a_source_with_a_clock_of_its_own_is_stored_by_ours";
+fn a_source_with_a_wrong_clock_is_stored_by_our_clock() {
+    let name = "a_source_with_a_wrong_clock_is_stored_by_our_clock";
     if !available(name, &["rrdtool"]) {
         return;
     }

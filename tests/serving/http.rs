@@ -138,7 +138,7 @@ fn assert_xml_head(answer: &Answer) {
 }
 
 #[test]
-fn the_tree_is_the_plain_forms_under_a_head() {
+fn the_http_tree_equals_the_plain_request() {
     let (site, folder) = (Site::start(), folder());
     let gmetad = site.gmetad(&folder);
     let address = gmetad.interactive();
@@ -170,7 +170,7 @@ fn the_tree_is_the_plain_forms_under_a_head() {
 }
 
 #[test]
-fn wildcards_and_what_is_not_there_are_as_c_gmetad_has_them() {
+fn wildcards_and_missing_names_are_answered_as_by_c_gmetad() {
     if !available("against C gmetad", &["gmetad"]) {
         return;
     }
@@ -299,7 +299,7 @@ fn head_has_no_body_and_other_methods_are_refused() {
 }
 
 #[test]
-fn a_line_that_is_too_long_or_late_is_told_over_http_and_closes_the_connection_otherwise() {
+fn a_request_line_too_long_or_late_gets_an_http_error_or_a_closed_connection() {
     let (site, folder) = (Site::start(), folder());
     let gmetad = site.gmetad_with(&folder, "client_request_timeout 3600\n");
     let address = gmetad.interactive();
@@ -338,7 +338,7 @@ fn a_line_that_is_too_long_or_late_is_told_over_http_and_closes_the_connection_o
 }
 
 #[test]
-fn who_only_looks_whether_the_port_is_open_or_speaks_tls_to_it_is_not_kept_waiting() {
+fn port_probes_and_tls_handshakes_are_closed_at_once() {
     let (site, folder) = (Site::start(), folder());
     // A request's limit is much longer than an answer is waited for.
     let gmetad = site.gmetad_with(&folder, "client_request_timeout 3600\n");
@@ -357,7 +357,7 @@ fn who_only_looks_whether_the_port_is_open_or_speaks_tls_to_it_is_not_kept_waiti
 }
 
 #[test]
-fn a_filter_that_is_not_known_is_ignored_and_logged_as_in_the_plain_form() {
+fn an_unknown_filter_over_http_is_ignored_and_logged() {
     let site = Site::start();
     for target in ["/Alpha", "/api/v1/Alpha"] {
         // What a client does is told once for a while, so each has a daemon of its own.
@@ -378,7 +378,7 @@ fn a_filter_that_is_not_known_is_ignored_and_logged_as_in_the_plain_form() {
 }
 
 #[test]
-fn nothing_is_kept_open_and_nothing_is_waited_for_in_vain() {
+fn no_connection_is_kept_open_or_waited_for_in_vain() {
     let (site, folder) = (Site::start(), folder());
     // A request's limit is much longer than an answer is waited for.
     let gmetad = site.gmetad_with(&folder, "client_request_timeout 3600\n");
@@ -476,7 +476,7 @@ fn from_json(tree: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn hostile_data_stays_inside_every_format() {
+fn hostile_data_is_escaped_in_every_format() {
     let hostile = include_bytes!("../data/gmond/gmond-hostile.xml");
     let source = FakeSource::start(Script::Serve(hostile.to_vec()));
     let folder = folder();
@@ -500,7 +500,7 @@ fn hostile_data_stays_inside_every_format() {
 
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
-fn the_status_is_counted_for_real() {
+fn the_status_shows_real_counts() {
     let (site, folder) = (Site::start(), folder());
     let gmetad = site.gmetad(&folder);
     let address = gmetad.interactive();
@@ -576,7 +576,7 @@ fn the_status_is_counted_for_real() {
 }
 
 #[test]
-fn the_status_comes_to_plain_askers_and_to_scripts_as_well() {
+fn the_status_is_served_to_plain_requests_and_scripts() {
     let (site, folder) = (Site::start(), folder());
     let gmetad = site.gmetad(&folder);
     for line in ["/status", "/status?callback=a.b"] {
@@ -601,7 +601,7 @@ fn the_status_comes_to_plain_askers_and_to_scripts_as_well() {
 }
 
 #[test]
-fn health_is_what_the_sources_are() {
+fn health_follows_the_sources() {
     let (site, folder) = (Site::start(), folder());
     let gmetad = site.gmetad(&folder);
     let address = gmetad.interactive();
@@ -629,7 +629,7 @@ fn health_is_what_the_sources_are() {
 }
 
 #[test]
-fn what_a_source_sends_stands_on_the_health_page_without_control_characters() {
+fn text_of_a_source_is_on_the_health_page_without_control_characters() {
     let odd = FakeSource::start(Script::Serve(b"<a\x1b[2J\x9bodd/>".to_vec()));
     let folder = folder();
     let directives = format!("data_source odd 1 127.0.0.1:{}\n", odd.port());
@@ -645,7 +645,7 @@ fn what_a_source_sends_stands_on_the_health_page_without_control_characters() {
 
 #[test]
 #[cfg_attr(not(feature = "export"), ignore = "needs the feature export")]
-fn an_export_whose_server_is_away_is_a_fault_until_it_is_back() {
+fn an_export_whose_server_is_down_is_a_fault_until_it_is_back() {
     let (site, folder) = (Site::start(), folder());
     let port = Port::reserve();
     let directives = format!(

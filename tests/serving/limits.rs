@@ -136,7 +136,7 @@ fn raise_descriptors() {
 }
 
 #[test]
-fn at_the_limit_the_idle_make_room_and_every_newcomer_is_answered() {
+fn at_the_limit_idle_clients_make_room_and_every_new_one_is_answered() {
     let rig = Rig::start("max_clients 40\nclient_request_timeout 3600");
     let idle: Vec<TcpStream> = (0..100).map(|_| connect(rig.address())).collect();
     // Half of all is one address's share, and each of these questions takes a place as well.
@@ -167,7 +167,7 @@ fn at_the_limit_the_idle_make_room_and_every_newcomer_is_answered() {
 }
 
 #[test]
-fn a_thousand_idle_and_two_hundred_unread_clients_keep_nobody_of_their_address_out() {
+fn idle_and_stalled_clients_lock_out_nobody_from_their_address() {
     raise_descriptors();
     let rig = Rig::start(&format!("max_clients_per_address 300\n{PATIENT}"));
     let idle: Vec<TcpStream> = (0..1000).map(|_| connect(rig.address())).collect();
@@ -186,7 +186,7 @@ fn a_thousand_idle_and_two_hundred_unread_clients_keep_nobody_of_their_address_o
 }
 
 #[test]
-fn where_nobody_is_idle_who_takes_least_of_the_answer_makes_room() {
+fn if_no_client_is_idle_the_slowest_reader_makes_room() {
     let rig = Rig::start(&format!("max_clients_per_address 4\n{PATIENT}"));
     let unread: Vec<TcpStream> = (0..4).map(|_| rig.unread("/c\n")).collect();
     wait_until("an answer to one more client", || {
@@ -207,7 +207,7 @@ fn where_nobody_is_idle_who_takes_least_of_the_answer_makes_room() {
 }
 
 #[test]
-fn scrapes_that_nobody_reads_make_room_for_one_that_is_read() {
+fn stalled_scrapes_make_room_for_one_that_is_read() {
     let rig = Rig::start("");
     let scrape = "GET /metrics?scope=all HTTP/1.0\r\n\r\n";
     let unread: Vec<TcpStream> = (0..8).map(|_| rig.unread(scrape)).collect();
@@ -224,7 +224,7 @@ fn scrapes_that_nobody_reads_make_room_for_one_that_is_read() {
 }
 
 #[test]
-fn times_of_a_client_are_those_that_are_configured() {
+fn client_timeouts_are_as_configured() {
     // What a client does is told once for a while, so each has a daemon of its own.
     let with = |what: &str| {
         let rig = Rig::start(PATIENT);
@@ -266,7 +266,7 @@ fn a_request_may_be_as_long_as_configured_and_no_longer() {
 }
 
 #[test]
-fn no_more_of_an_answer_waits_in_the_system_than_configured() {
+fn no_more_of_an_answer_is_buffered_by_the_kernel_than_configured() {
     // What one turn writes may come on top, and what the client's system has taken.
     const TURN: u64 = 64 << 10;
     const TAKEN: u64 = 32 << 10;

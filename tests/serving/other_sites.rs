@@ -17,7 +17,7 @@ fn code_for(address: SocketAddr, host: &str) -> u16 {
 }
 
 #[test]
-fn a_request_for_a_name_that_is_not_this_machines_gets_421_and_nothing_else() {
+fn a_request_for_a_foreign_host_name_gets_only_421() {
     let folder = tempdir().expect("a temporary folder");
     let gmetad = Gmetad::start(
         folder.path(),
@@ -60,7 +60,7 @@ fn a_request_for_a_name_that_is_not_this_machines_gets_421_and_nothing_else() {
 }
 
 #[test]
-fn pages_of_the_sites_that_are_named_may_read_what_is_served_and_all_others_the_status() {
+fn pages_of_allowed_sites_may_read_everything_and_all_others_the_status() {
     let folder = tempdir().expect("a temporary folder");
     let directives = "http_allow_origin https://grafana.example.org http://192.0.2.1:3000\n";
     let gmetad = Gmetad::start(folder.path(), directives);
@@ -89,7 +89,7 @@ fn pages_of_the_sites_that_are_named_may_read_what_is_served_and_all_others_the_
 
 #[test]
 #[cfg(feature = "graphite")]
-fn pages_of_the_sites_that_are_named_may_read_graphites_api_and_no_others() {
+fn only_pages_of_allowed_sites_may_read_the_graphite_api() {
     let folder = tempdir().expect("a temporary folder");
     let gmetad = Gmetad::start(folder.path(), "http_allow_origin http://grafana\n");
     for (origin, allowed) in [

@@ -29,8 +29,8 @@ fn gmond_holds_what_gmetric_announced() {
 }
 
 #[test]
-fn two_c_gmetads_over_one_source_agree_and_one_with_another_source_does_not() {
-    let name = "two_c_gmetads_over_one_source_agree_and_one_with_another_source_does_not";
+fn two_c_gmetads_agree_over_one_source_and_differ_over_two() {
+    let name = "two_c_gmetads_agree_over_one_source_and_differ_over_two";
     if !available(name, &["gmetad"]) {
         return;
     }
@@ -76,7 +76,7 @@ fn two_c_gmetads_over_one_source_agree_and_one_with_another_source_does_not() {
 }
 
 #[test]
-fn a_comparison_with_nobody_is_trouble_and_says_with_whom() {
+fn a_comparison_with_an_unreachable_peer_fails_and_names_it() {
     let source = FakeSource::start(Script::Serve(b"<GANGLIA_XML".to_vec()));
     let compared = |first: &str, second: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_gmetad-consistency-test"))
@@ -95,7 +95,7 @@ fn a_comparison_with_nobody_is_trouble_and_says_with_whom() {
 }
 
 #[test]
-fn a_scripted_source_does_as_scripted() {
+fn a_scripted_source_follows_its_script() {
     let source = FakeSource::start(Script::Serve(b"all of it".to_vec()));
     assert_eq!(ask(source.port(), None).as_deref(), Some(&b"all of it"[..]));
     source.script(Script::Slow(

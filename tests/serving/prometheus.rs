@@ -98,7 +98,7 @@ fn numbers_in_json(tree: &Value) -> usize {
 }
 
 #[test]
-fn promtool_finds_no_fault_in_any_page() {
+fn promtool_accepts_every_page() {
     if !available("pages before promtool", &["promtool"]) {
         return;
     }
@@ -118,7 +118,7 @@ fn promtool_finds_no_fault_in_any_page() {
 }
 
 #[test]
-fn promtool_finds_no_fault_in_what_a_real_gmond_measures() {
+fn promtool_accepts_the_metrics_of_a_real_gmond() {
     let programs = ["promtool", "gmond", "gmetric"];
     if !available("a gmond's figures before promtool", &programs) {
         return;

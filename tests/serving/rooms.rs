@@ -20,7 +20,7 @@ fn asked_by_a_browser(address: SocketAddr, target: &str) -> Answer {
 
 #[cfg(feature = "web")]
 #[test]
-fn a_browser_is_sent_from_the_tree_to_the_pages_and_nobody_else_is() {
+fn only_browsers_are_redirected_from_the_tree_to_the_pages() {
     let folder = tempfile::tempdir().expect("a folder");
     let gmetad = Gmetad::start(folder.path(), "");
     let address = gmetad.interactive();
@@ -62,7 +62,7 @@ fn without_pages_a_browser_gets_the_tree() {
 }
 
 #[test]
-fn clusters_named_as_a_page_or_a_room_are_reached() {
+fn clusters_named_like_a_page_or_a_path_are_reachable() {
     let names = [
         "ui",
         "graphite",
@@ -111,7 +111,7 @@ fn clusters_named_as_a_page_or_a_room_are_reached() {
 
 #[cfg(feature = "web")]
 #[test]
-fn a_browser_that_looks_for_an_icon_finds_one() {
+fn a_browser_finds_an_icon() {
     let folder = tempfile::tempdir().expect("a folder");
     let gmetad = Gmetad::start(folder.path(), "");
     let address = gmetad.interactive();
@@ -159,7 +159,7 @@ fn the_web_port_has_the_pages_and_nothing_else() {
 
 #[cfg(feature = "graphite")]
 #[test]
-fn graphite_takes_its_arguments_in_a_body_too_and_no_other_page_does() {
+fn only_the_graphite_api_takes_arguments_in_a_request_body() {
     let folder = tempfile::tempdir().expect("a folder");
     let gmetad = Gmetad::start(folder.path(), "");
     let address = gmetad.interactive();

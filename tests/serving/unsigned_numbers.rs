@@ -141,7 +141,7 @@ fn every_number_is_written_as_c_gmetad_writes_it() {
 
 /// As gmond 3.7.2 prints it for a spoofed host: signed, though it is not.
 #[test]
-fn when_the_gmond_of_a_spoofed_host_started_is_the_same_number_everywhere() {
+fn the_start_time_of_a_spoofed_hosts_gmond_is_the_same_number_everywhere() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let now = now.as_secs();
     let spoofed = document(

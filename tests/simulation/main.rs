@@ -33,7 +33,7 @@ fn run(seed: u64) -> Tally {
 }
 
 #[test]
-fn whatever_peers_and_clients_do_the_rules_hold() {
+fn the_rules_hold_whatever_peers_and_clients_do() {
     let tally = seeds::run("--test simulation", SEEDS, run);
     println!("{tally:#?}");
 }

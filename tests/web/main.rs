@@ -141,7 +141,7 @@ fn values_are_shown_under_the_mouse_and_dragging_zooms() {
 }
 
 #[test]
-fn hosts_are_filtered_compared_and_wrong_expressions_told() {
+fn hosts_are_filtered_and_compared_and_wrong_expressions_reported() {
     if !can_run("hosts_are_filtered_compared") {
         return;
     }
@@ -221,7 +221,7 @@ const PALE: &str = "
     return pale;";
 
 #[test]
-fn every_text_has_the_contrast_that_aa_asks_for() {
+fn every_text_has_the_contrast_that_wcag_aa_requires() {
     if !can_run("every_text_has_the_contrast") {
         return;
     }
@@ -271,7 +271,7 @@ fn without_script_pages_links_and_forms_work() {
 }
 
 #[test]
-fn names_of_any_kind_do_nothing_and_are_shown() {
+fn names_of_any_kind_are_shown_and_harmless() {
     if !can_run("names_of_any_kind_do_nothing") {
         return;
     }
@@ -301,7 +301,7 @@ fn names_of_any_kind_do_nothing_and_are_shown() {
 }
 
 #[test]
-fn pages_keep_themselves_up_to_date_in_the_time_of_the_viewer() {
+fn pages_refresh_themselves_and_use_the_viewers_time_zone() {
     if !can_run("pages_keep_themselves_up_to_date") {
         return;
     }
@@ -326,8 +326,8 @@ fn pages_keep_themselves_up_to_date_in_the_time_of_the_viewer() {
 }
 
 #[test]
-fn what_is_a_picture_can_be_shown_alone() {
-    if !can_run("what_is_a_picture_can_be_shown_alone") {
+fn each_picture_can_be_shown_alone() {
+    if !can_run("each_picture_can_be_shown_alone") {
         return;
     }
     let site = Site::start();

@@ -45,8 +45,8 @@ const PICTURES: [(&str, &str, u32, u32, bool); 8] = [
 
 #[test]
 #[ignore = "makes pictures for docs/pictures: make pictures"]
-fn pictures_of_the_pages_are_made() {
-    if !can_run("pictures_of_the_pages_are_made") {
+fn pictures_of_the_pages_are_taken() {
+    if !can_run("pictures_of_the_pages_are_taken") {
         return;
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pictures");
