@@ -74,7 +74,7 @@ impl Everywhere {
         }
     }
 
-    /// Whether a client at one of this machine's addresses is answered: what it asks is where it
+    /// Whether a client at one of this machine's addresses is answered: its request says where it
     /// comes from.
     fn answers(&self, address: &str) -> bool {
         let bytes = from_there(address, self.xml_port);
@@ -83,12 +83,12 @@ impl Everywhere {
     }
 }
 
-/// What a client gets that asks nothing.
+/// The answer to a client without a request.
 fn from_there(address: &str, port: u16) -> Vec<u8> {
     asked_from_there(address, port, "")
 }
 
-/// What a client gets that asks this.
+/// The answer to this request.
 fn asked_from_there(address: &str, port: u16, request: &str) -> Vec<u8> {
     let address: IpAddr = address.parse().expect("an address");
     let to = SocketAddr::from((address, port));
@@ -96,7 +96,7 @@ fn asked_from_there(address: &str, port: u16, request: &str) -> Vec<u8> {
     assert_eq!(stream.local_addr().expect("connected").ip(), address);
     stream.set_read_timeout(Some(DEADLINE)).expect("a timeout");
     let mut answer = Vec::new();
-    // One that is turned away may see a reset.
+    // A refused client may see a reset.
     let _ = stream.write_all(request.as_bytes());
     let _ = stream.read_to_end(&mut answer);
     answer
@@ -328,7 +328,7 @@ mod own_network {
                 wait_until("the name to be looked up", || gmetad.answers("192.0.2.1"));
                 assert!(!gmetad.answers("192.0.2.2"));
                 set("192.0.2.2");
-                // Much sooner than the five minutes after which it would be anyway.
+                // Much sooner than the regular five minutes.
                 wait_until("the new address", || gmetad.answers("192.0.2.2"));
                 assert!(!gmetad.answers("192.0.2.1"), "the old one is nobody's now");
             },

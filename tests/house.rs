@@ -1,6 +1,6 @@
-//! The walls of the house: which crate may know which, and what the core may not have.
+//! The walls between crates: which may depend on which, and what the core must not have.
 //!
-//! What stands in the manifests is asked of cargo; what the lints forbid is looked up where they do.
+//! Cargo reports the manifests; forbidden methods are read from the lints' configuration.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +12,7 @@ use serde_json::Value;
 /// A name, and those that it may use.
 type Arrows = &'static [(&'static str, &'static [&'static str])];
 
-/// Each crate, and those it may know. All others it must not.
+/// Each crate, and those it may depend on.
 const ARROWS: Arrows = &[
     ("gmetad-core", &[]),
     ("gmetad-config", &["gmetad-core"]),
@@ -245,7 +245,7 @@ fn used_below(path: &Path, depth: usize, used: &mut BTreeSet<String>) {
             "{}: name each module on a line of its own, so that this test sees it",
             path.display()
         );
-        // A file of tests alone may use what it likes.
+        // Files of tests alone may use anything.
         if !text.contains("#![cfg(test)]") {
             used.extend(used_modules(&text, depth));
         }
@@ -398,7 +398,7 @@ fn lints_keep_clocks_files_sockets_and_threads_out_of_the_core_and_the_pages() {
     );
 }
 
-/// The licence and the name of each crate of others that is in the binary, or makes code of it.
+/// The licence and the name of each foreign crate in the binary, or that generates its code.
 fn linked() -> BTreeSet<(String, String)> {
     let text = cargo(&[
         "metadata",

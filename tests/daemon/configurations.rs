@@ -1,4 +1,4 @@
-//! Configurations that run on C gmetad or gmetad-python, though something in them is odd: each
+//! Odd configurations that run on C gmetad or gmetad-python: each
 //! starts, with its warning.
 
 use std::fs;
@@ -10,7 +10,7 @@ use crate::support::peers::{CGmetad, FakeSource, Script, available, document, pr
 use crate::support::{Gmetad, configure, wait_until};
 use tempfile::TempDir;
 
-/// Files of tests/data/conf, and what is said of each: line of the file, text.
+/// Files of tests/data/conf, and the warning about each: line of the file, text.
 const ODD: [(&str, usize, &str); 8] = [
     (
         "data_source_commas.conf",
@@ -47,7 +47,7 @@ fn data(name: &str) -> String {
     fs::read_to_string(file.join(name)).expect("part of the tests")
 }
 
-/// What `-t` says of a configuration.
+/// The output of `-t` for a configuration.
 fn checked(directives: &str) -> Output {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let conf = configure(folder.path(), directives);
@@ -163,7 +163,7 @@ fn line_endings_tabs_a_byte_order_mark_and_latin_1_are_accepted() {
         String::from_utf8_lossy(&output.stderr),
     );
     assert_eq!(output.status.code(), Some(0), "{errors}");
-    // Of the machine there may be something to say.
+    // There may be warnings about the machine.
     assert!(!errors.contains("gmetad.conf:"), "{errors}");
     assert!(shown.contains("\"Z\u{fc}rich\""), "{shown}");
     assert!(
@@ -204,7 +204,7 @@ fn the_effective_configuration_is_printed_with_its_origins_and_can_be_run() {
             "{line} in:\n{printed}"
         );
     }
-    // Read again it is the same, but for where it comes from.
+    // Read back it is the same, except for its origin.
     let again = folder.path().join("again.conf");
     fs::write(&again, &printed).expect("our own folder");
     let without_places = |text: &str| {
@@ -268,7 +268,7 @@ fn new_files_have_the_archives_of_the_daemon_that_the_configuration_is_from() {
     }
 }
 
-/// Whether it is told, in `-t` and at a start, that new files get other archives.
+/// Whether `-t` and a start report that new files get other archives.
 fn gmetad_says_others(folder: &TempDir, directives: &str) -> bool {
     let said = "RRAs differ from those of existing files: ";
     let conf = configure(folder.path(), directives);

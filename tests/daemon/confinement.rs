@@ -1,4 +1,4 @@
-//! What the daemon gives up, and that what its systemd unit leaves it is enough.
+//! The privileges that the daemon gives up, and that those left by its systemd unit suffice.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +12,7 @@ use nix::unistd::User;
 
 const UNIT: &str = "contrib/systemd/gmetad.service";
 
-/// What each thread's status says of new privileges.
+/// Each thread's `NoNewPrivs`.
 fn new_privileges_ruled_out(gmetad: &Gmetad) -> Vec<bool> {
     let tasks = fs::read_dir(format!("/proc/{}/task", gmetad.pid())).expect("its threads");
     let ruled_out = |task: fs::DirEntry| {

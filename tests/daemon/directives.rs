@@ -85,7 +85,7 @@ fn hosts_that_differ_only_in_case_are_one_if_case_is_ignored() {
         let answer = gmetad.query("/?filter=summary");
         answer.matches("<HOSTS UP=\"2\" DOWN=\"0\"").count() == 2
     });
-    // Who asks may write it either way, over HTTP too.
+    // Requests may write it either way, over HTTP too.
     for name in ["web1", "WEB1"] {
         let answer = gmetad.query(&format!("/C/{name}"));
         assert_eq!(answer.matches("<HOST ").count(), 1, "{name}");
@@ -237,7 +237,7 @@ fn sums(answer: &str) -> Vec<String> {
     names
 }
 
-/// Whether these are all sums there are: those of the whole and of the cluster.
+/// Whether these are exactly the sums of the root and of the cluster.
 fn sums_are(gmetad: &Gmetad, expected: &[&str]) -> bool {
     let queries = ["/?filter=summary", "/C?filter=summary"];
     queries
@@ -297,7 +297,7 @@ fn only_summarized_metrics_are_served_and_stored_as_sums() {
         wait_until(&format!("the sums with {directives}"), || {
             sums_are(&gmetad, expected) && stored_sums_are(&folder, expected)
         });
-        // None comes later, and of the host itself everything is there.
+        // None is created later, and all files of the host are there.
         fake.wait_for_polls(2);
         assert!(sums_are(&gmetad, expected) && stored_sums_are(&folder, expected));
         let host = folder.path().join("rrds/C/h");
@@ -330,7 +330,7 @@ fn a_reload_changes_which_metrics_are_summarized() {
     wait_until("more sums", || {
         sums_are(&gmetad, &more) && stored_sums_are(&folder, &more)
     });
-    // A rule that is wrong changes nothing.
+    // A wrong rule changes nothing.
     reload("summary_rule load_one\nsummary_default exclude");
     let line = gmetad.wait_for_line("summary_rule: \"load_one\" is neither include nor exclude");
     assert!(line.contains("gmetad.conf:7: "), "{line}");

@@ -189,7 +189,7 @@ fn a_stripped_binary_in_other_folders_still_runs() {
     assert_eq!(root.files(), [""; 0].map(PathBuf::from));
 }
 
-/// What a shell offers for the beginning of a command line.
+/// The completions of a shell for the beginning of a command line.
 fn offered(shell: &str, script: &str) -> Vec<String> {
     let output = Command::new(shell)
         .args(["-c", script])

@@ -1,4 +1,4 @@
-//! What the log says of the daemon's life, at every level: start, sources, reload, end.
+//! The log of the daemon's life at every level: start, sources, reload, end.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -25,7 +25,7 @@ fn directives(folder: &Path, source: &FakeSource, level: u8, more: &str) -> Stri
     )
 }
 
-/// What stands in the log, without times.
+/// The log, without times.
 fn lines(folder: &Path) -> Vec<String> {
     let text = read(&folder.join("log"));
     let without_time = |line: &str| line.split_once(' ').map(|(_, rest)| rest.to_owned());

@@ -1,4 +1,4 @@
-//! What a service manager is told over NOTIFY_SOCKET, as systemd is.
+//! What a service manager such as systemd is told over NOTIFY_SOCKET.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -26,7 +26,7 @@ impl Told {
         Told { socket, path }
     }
 
-    /// A gmetad that tells this manager.
+    /// A gmetad that notifies this manager.
     fn gmetad(&self, folder: &Path, more: &[(&str, &Path)]) -> Gmetad {
         let environment = [&[("NOTIFY_SOCKET", self.path.as_path())], more].concat();
         Gmetad::start_in(folder, "", &[], &environment)
@@ -60,7 +60,7 @@ fn the_service_manager_is_notified_of_ready_reload_and_stop() {
     assert_eq!(told.next(), "READY=1");
     gmetad.wait_for_line("configuration reloaded");
 
-    // One that is refused is over as well.
+    // A reload that is refused ends as well.
     configure(folder.path(), "xml_port sesame");
     gmetad.signal(Signal::SIGHUP);
     assert!(told.next().starts_with("RELOADING=1\n"));

@@ -1,4 +1,4 @@
-//! One round, as cron or a person who tries it out has it run, through the real binary.
+//! `--once`, as cron or a person trying it out runs it, through the real binary.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -56,7 +56,7 @@ fn command(folder: &Path, directives: &str) -> Command {
     command
 }
 
-/// The exit code and what was said on standard output.
+/// The exit code and standard output.
 #[track_caller]
 fn outcome(output: &Output) -> (i32, String) {
     let code = output.status.code().unwrap_or_else(|| {
@@ -71,7 +71,7 @@ fn every_source_is_polled_stored_and_reported_once_and_the_exit_code_counts_fail
     let (one, two) = (cluster("one", 3), cluster("two", 2));
     let folder = folder();
     let closed = Port::reserve();
-    // No port is bound, and no pid file written: a daemon may be running beside it.
+    // No port is bound and no pid file written: a daemon may be running at the same time.
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let taken = taken.local_addr().expect("bound").port();
     let directives = source("first", one.port())
@@ -148,7 +148,7 @@ fn if_all_succeeds_it_exits_with_0_and_logs_nothing() {
         .expect("built");
     assert_eq!(outcome(&output).0, 0);
     let errors = String::from_utf8_lossy(&output.stderr);
-    // A machine without syslog is told so.
+    // A machine without syslog gets a warning.
     assert!(
         errors.lines().all(|line| line.contains("no syslog")),
         "{errors}"

@@ -1,4 +1,4 @@
-//! A gmetad that is built without some of its parts: it runs, and says which directives do nothing.
+//! A gmetad built without some features: it runs, and reports directives without effect.
 
 use std::process::Command;
 

@@ -1,4 +1,4 @@
-//! The files that a start opens, often as root: each is what it should be and whose it should be, or it
+//! The files that a start opens, often as root: each has the right type and owner, or it
 //! is refused with the reason.
 
 use std::fs::{self, Permissions};
@@ -11,7 +11,7 @@ use nix::unistd::{geteuid, mkfifo};
 
 use crate::support::{configure, gmetad, read, skipped};
 
-/// Exit code and standard error of a start that is to end by itself.
+/// Exit code and standard error of a start that is expected to fail.
 fn outcome(arguments: &[&str]) -> (i32, String) {
     let output = gmetad()
         .args(arguments)
@@ -26,7 +26,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("text")
 }
 
-/// A folder of root's with a file in it that nobody else should get at, and a folder of nobody's.
+/// A folder of root with a file to be protected, and a folder of the user nobody.
 struct Hostile {
     folder: tempfile::TempDir,
     victim: PathBuf,
@@ -53,7 +53,7 @@ impl Hostile {
         })
     }
 
-    /// The start with these files ends with 73 and that reason, and the victim is as it was.
+    /// A start with these files exits with 73 and that reason, and the protected file is unchanged.
     #[track_caller]
     fn is_refused(&self, arguments: &[&str], reason: &str) {
         let conf = configure(self.folder.path(), "setuid_username nobody\n");

@@ -1,4 +1,4 @@
-//! `gmetad -t` beside a start, through the real binary: what ends the one is an error of the other,
+//! `gmetad -t` beside a start, through the real binary: what fails a start is an error of the check,
 //! with the same exit code, and nothing on the machine is changed.
 
 use std::fs;
@@ -23,7 +23,7 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("text")
 }
 
-/// All below a folder, with who may do what, and how long each file is.
+/// Everything below a folder, with permissions and sizes.
 fn below(folder: &Path) -> Vec<(PathBuf, u32, u64)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).expect("a folder") {
@@ -287,7 +287,7 @@ fn without_root_it_says_what_was_not_checked() {
         folder.path(),
         "data_source a 127.0.0.1\nsetuid on\nwrite_rrds off",
     );
-    // A copy that nobody may run, whatever the folder it was built in.
+    // A copy that the user nobody can run, whatever folder it was built in.
     let program = folder.path().join("gmetad");
     copy_of_gmetad(&program);
     let output = std::process::Command::new(&program)

@@ -22,7 +22,7 @@ pub struct Detached {
 }
 
 impl Detached {
-    /// Starts it with a log and a pid file in `folder`, and expects that to go well.
+    /// Starts it with a log and a pid file in `folder`, and expects success.
     #[track_caller]
     fn start(folder: &Path, directives: &str) -> Self {
         let output = start_detached(folder, directives);
@@ -31,7 +31,7 @@ impl Detached {
         Detached::of(folder)
     }
 
-    /// That which was started with this folder's pid file.
+    /// The daemon that was started with this folder's pid file.
     #[track_caller]
     fn of(folder: &Path) -> Self {
         Detached {
@@ -47,7 +47,7 @@ impl Detached {
     }
 
     fn runs(&self) -> bool {
-        // Where nobody reaps orphans, an ended one stays as a zombie.
+        // If nothing reaps orphans, an ended one stays as a zombie.
         self.stat().is_some_and(|fields| fields[0] != "Z")
     }
 
@@ -91,7 +91,7 @@ fn wait_for_line(log: &Path, part: &str) -> String {
     })
 }
 
-/// The exit code and what was said on standard output and standard error.
+/// The exit code, standard output and standard error.
 #[track_caller]
 fn outcome(arguments: &[&str]) -> (i32, String, String) {
     let output = gmetad()
@@ -626,7 +626,7 @@ fn configuration_warnings_are_logged_at_every_level() {
 
 #[test]
 fn the_daemon_shares_no_descriptor_with_its_parent() {
-    // Whoever waits for the daemon's terminal to be closed must not wait for the daemon's end.
+    // A process that waits for the daemon's output to be closed must not wait for the daemon's end.
     let folder = tempfile::tempdir().expect("a folder");
     // `output` inside returns only when both pipes are closed by everyone.
     let daemon = Detached::start(folder.path(), "");
@@ -634,7 +634,7 @@ fn the_daemon_shares_no_descriptor_with_its_parent() {
     daemon.end();
 }
 
-/// A pipe into which nothing more can be written.
+/// A full pipe.
 fn full_pipe() -> (OwnedFd, OwnedFd) {
     let (reader, writer) = nix::unistd::pipe().expect("a pipe");
     fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).expect("our own pipe");
@@ -681,7 +681,7 @@ fn a_console_that_nobody_reads_blocks_nothing() {
     drop(reader);
 }
 
-/// Whether to go on with a test of what only root can do.
+/// Whether to run a test that needs root.
 pub fn is_root(test: &str) -> bool {
     if !geteuid().is_root() {
         skipped(test, "only root can become another user");
@@ -689,7 +689,7 @@ pub fn is_root(test: &str) -> bool {
     geteuid().is_root()
 }
 
-/// A folder that everyone may look into, for a daemon that becomes nobody.
+/// A folder that everyone may read, for a daemon that switches to the user nobody.
 pub fn shared_folder() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().expect("a folder");
@@ -754,7 +754,7 @@ fn root_switches_to_the_user_irrevocably_with_only_its_groups() {
         "kept from the user"
     );
 
-    // In a folder of root's the user cannot remove the file: it is emptied, and no obstacle.
+    // The user cannot remove the file from root's folder: it is emptied, and does not block a start.
     daemon.end();
     assert_eq!(read(&pid_file), "");
     let (code, _, errors) = outcome(&["-c", &conf, "-p", pid_file.to_str().expect("text")]);
@@ -772,7 +772,7 @@ fn a_user_that_does_not_exist_exits_with_78_and_is_named() {
     }
     let folder = shared_folder();
     let conf = configure_as(folder.path(), "no-such-user");
-    // Who tries a file out hears of it before the start fails.
+    // `-t` reports it before a start fails.
     for arguments in [&["-c", &conf][..], &["-t", "-c", &conf]] {
         let (code, _, errors) = outcome(arguments);
         assert_eq!(code, 78, "{errors}");
@@ -791,7 +791,7 @@ fn without_root_the_user_stays() {
         .expect("there is always nobody");
     let folder = shared_folder();
     let conf = configure_as(folder.path(), "daemon");
-    // The build may be in a folder of root's alone: a copy is not.
+    // The build may be in a folder that only root can read, so a copy is used.
     let copy = folder.path().join("gmetad");
     copy_of_gmetad(&copy);
     let errors = folder.path().join("stderr");

@@ -1,5 +1,5 @@
-//! The configuration read again at SIGHUP, through the real binary: what changes, what stays, and
-//! what is said.
+//! A reload at SIGHUP, through the real binary: what changes, what stays, and
+//! what is logged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -48,15 +48,15 @@ fn source(name: &str, seconds: u32, fake: &FakeSource) -> String {
     )
 }
 
-/// Seconds between two polls of a source that is to miss none. Two starts are a third of it apart at
-/// the least, and a machine that is busy must not be taken for a daemon that waits.
+/// The interval of a source that must miss no poll. Two starts are at least a third of it apart,
+/// so that a busy machine is not mistaken for a slow daemon.
 const UNHURRIED: u32 = 4;
 
 fn hosts(answer: &str) -> usize {
     answer.matches("<HOST NAME=").count()
 }
 
-/// Waits for that many more polls than now of each.
+/// Waits for that many more polls of each.
 #[track_caller]
 fn wait_for_polls_of_all(fakes: &[FakeSource], more: usize) {
     let before: Vec<usize> = fakes.iter().map(FakeSource::polls).collect();
@@ -66,7 +66,7 @@ fn wait_for_polls_of_all(fakes: &[FakeSource], more: usize) {
     });
 }
 
-/// Writes the new configuration and has it read; waits until all of it has been said.
+/// Writes the new configuration and reloads it; waits until all of it has been logged.
 #[track_caller]
 fn reload(gmetad: &Gmetad, folder: &TempDir, directives: &str, said: &str) {
     let before = gmetad.log().matches(said).count();
@@ -77,7 +77,7 @@ fn reload(gmetad: &Gmetad, folder: &TempDir, directives: &str, said: &str) {
     });
 }
 
-/// What the status says of each source: polls that were good, failed and missed.
+/// The good, failed and missed polls of each source, from the status.
 fn polls(gmetad: &Gmetad) -> BTreeMap<String, [u64; 3]> {
     let before = gmetad.log().len();
     gmetad.signal(Signal::SIGUSR1);
@@ -143,7 +143,7 @@ fn sources_are_added_changed_and_removed_while_the_others_miss_no_poll_and_lose_
             });
         }
         wait_for_polls_of_all(&staying, 1);
-        // A panic here must not leave the clients asking for ever.
+        // A panic here must still stop the clients.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             for turn in 0..ROUNDS {
                 let said = "configuration reloaded; sources added: ";
@@ -225,7 +225,7 @@ fn a_wrong_configuration_changes_nothing_and_is_reported() {
     let fake = fake("c", 3);
     let folder = folder();
     let good = source("c", 1, &fake);
-    // At the default level: this is not to be overlooked.
+    // Logged at the default level.
     let gmetad = Gmetad::start(folder.path(), &good);
     wait_until("its hosts", || hosts(&gmetad.document()) == 3);
     let wrong = "gridname other\ndata_source \"new\" 1 127.0.0.1:0\nxml_port x\n";
@@ -248,7 +248,7 @@ fn a_wrong_configuration_changes_nothing_and_is_reported() {
     gmetad.signal(Signal::SIGHUP);
     gmetad.wait_for_line("cannot read");
     fake.wait_for_polls(2);
-    // What is mended is taken.
+    // A corrected file is accepted.
     reload(
         &gmetad,
         &folder,
@@ -285,7 +285,7 @@ fn a_reload_without_any_source_is_rejected() {
     let good = source("c", 1, &fake);
     let gmetad = Gmetad::start(folder.path(), &good);
     wait_until("its hosts", || hosts(&gmetad.document()) == 3);
-    // As it is for a moment where it is written in place.
+    // As it is for a moment while written in place.
     fs::write(folder.path().join("gmetad.conf"), "").expect("our own folder");
     gmetad.signal(Signal::SIGHUP);
     gmetad.wait_for_line("the new one has no data_source line");
@@ -374,7 +374,7 @@ fn directives_take_effect_at_once_or_are_reported_as_pending() {
     wait_until("lines in the new log file", || {
         read(&log).contains("configuration reloaded; ")
     });
-    // Those that hold later are said as long as they do.
+    // Pending directives are reported at every reload.
     let later = "write_rrds has changed";
     reload(&gmetad, &folder, &new, later);
     gmetad.wait_for_line("configuration reloaded: nothing has changed");
@@ -436,7 +436,7 @@ fn a_daemon_finds_its_files_after_leaving_its_folder() {
     });
 }
 
-/// A folder that everyone may look into, for a daemon that becomes nobody.
+/// A folder that everyone may read, for a daemon that switches to the user nobody.
 fn shared_folder() -> TempDir {
     let folder = folder();
     set_mode(folder.path(), 0o755);
@@ -517,9 +517,9 @@ fn a_storm_of_signals_costs_no_poll_and_leaks_nothing() {
                 gmetad.signal(Signal::SIGHUP);
             }
         });
-        // A panic here must not leave the storm blowing for ever.
+        // A panic here must still stop the signals.
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            // What is new holds while the storm goes on, not only when it is over.
+            // The new configuration takes effect during the storm, not only after it.
             wait_until("the new name and two polls, in the storm", || {
                 let answer = gmetad.document();
                 assert_eq!(hosts(&answer), 303);
@@ -556,9 +556,9 @@ fn a_hanging_disk_is_reported_and_blocks_nothing() {
         gmetad.signal(Signal::SIGHUP);
         gmetad.log().contains(" is being read for ")
     });
-    // It is being read all the while, and the loop does not wait.
+    // The read hangs, and the loop does not wait.
     fake.wait_for_polls(3);
-    // Once it answers, what is written by then is taken.
+    // Once it answers, the file as it is then is used.
     let mut pipe = fs::OpenOptions::new()
         .write(true)
         .open(&conf)

@@ -20,7 +20,7 @@ use crate::support::{Gmetad, wait_until};
 const HOSTS: usize = 3;
 const METRICS: usize = 4;
 
-/// As often each is killed in a short run.
+/// How often each is killed in a short run.
 const KILLS: u32 = 2;
 
 /// A source whose every document is of another second, and the seconds so far.
@@ -125,7 +125,7 @@ impl Trial {
     }
 
     fn check(mut self, kills: u32) {
-        // The last ones are waited for, and nothing is sent behind them.
+        // Waits for the last ones; nothing is sent after them.
         let last = *self
             .served
             .lock()

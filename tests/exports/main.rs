@@ -349,7 +349,7 @@ fn servers_that_hang_or_are_down_delay_nothing() {
         });
     }
     assert!(longest < AT_ONCE, "{longest:?}");
-    // What the deaf one has not read waits for it, except what the system's buffers hold.
+    // What the server does not read stays queued, except what the system's buffers hold.
     let carbon = plugins.status("carbon");
     let all = 10 * hosts * 28;
     assert!(carbon.waiting_bytes > 200_000, "{carbon:?}");
@@ -357,9 +357,9 @@ fn servers_that_hang_or_are_down_delay_nothing() {
     assert!(carbon.sent < all as u64);
     let memcached = plugins.status("memcached");
     assert!(memcached.failing && memcached.sent == 0, "{memcached:?}");
-    // Neither delays the end for long.
+    // Neither delays shutdown for long.
     let start = Instant::now();
     plugins.end();
-    // Who is stuck would be waited for 10 s.
+    // A server that hangs would be waited for 10 s.
     assert!(start.elapsed() < Duration::from_secs(9));
 }

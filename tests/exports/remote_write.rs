@@ -138,7 +138,7 @@ fn victoria_metrics_has_every_value_with_its_labels_and_time() {
     plugins.end();
 }
 
-/// Names that want to be something else, as they stand in a document.
+/// Names with markup in them, as a document has them.
 const HOSTILE: &str = "<CLUSTER NAME=\"c &quot;l\\&#10;{}&#233;\" LOCALTIME=\"TIME\">\
     <HOST NAME=\"h&quot;},x=&#8364;\" REPORTED=\"TIME\" TN=\"0\" TMAX=\"20\">\
     <METRIC NAME=\"a.b\" VAL=\"1\" TYPE=\"double\" TN=\"0\" TMAX=\"60\" SLOPE=\"both\"/>\
@@ -175,7 +175,7 @@ fn the_store_has_the_series_of_the_metrics_page() {
         to(prometheus.port(), "")
     );
     let gmetad = Gmetad::start(folder.path(), &lines);
-    // Two families of ours are no hosts'.
+    // Two of gmetad's own families belong to no host.
     let own = "{__name__=~\"ganglia_.+|gmetad_host_up\"}";
     wait_until("samples in the store", || {
         !prometheus.samples(own).is_empty()
@@ -196,7 +196,7 @@ fn the_store_has_the_series_of_the_metrics_page() {
             .collect();
         stored == shown
     });
-    // Those of the grid come with a summary of their own.
+    // The series of the grid come with its own summary.
     wait_until("sums of the cluster and of the grid", || {
         prometheus.samples("{__name__=\"gmetad_hosts_up\"}").len() == 2
     });
@@ -394,7 +394,7 @@ fn samples_that_prometheus_refuses_as_too_old_are_dropped_and_logged_with_its_re
     let mut newest = Plugins::start(&configured(&to(prometheus.port(), "")));
     newest.poll(&clocks(time, 1, 1, 0));
     wait_for_samples(&prometheus, &expected(&[time], 1, 1));
-    // Another gmetad sends the same series, without a label that tells the two apart, and its source's
+    // Another gmetad sends the same series without a distinguishing label, and its source's
     // clock is behind.
     let source = Clockwork::start(move |polls| clocks(time - 200 + polls, 1, 1, 0).into_bytes());
     let lines = format!(

@@ -1,4 +1,4 @@
-//! Values written over TLS: to who is who they should be, and to others.
+//! Values written over TLS: to servers with the expected identity, and to others.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -62,7 +62,7 @@ fn saying(answer: &'static str) -> u16 {
     let port = listener.local_addr().expect("it is bound").port();
     std::thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
-            // A client that is gone is no concern of this one's.
+            // A client that has gone is ignored.
             let _ = stream.read(&mut [0; 4096]);
             let _ = stream.write_all(answer.as_bytes());
         }
@@ -70,8 +70,8 @@ fn saying(answer: &'static str) -> u16 {
     port
 }
 
-/// A store that is not as it should be: its name, where it listens, the settings for it, and what is
-/// to be told of it.
+/// A faulty store: its name, where it listens, its settings, and what the log must
+/// say about it.
 type Faulty = (&'static str, u16, String, &'static str);
 
 /// What faulty stores are made of.
@@ -121,7 +121,7 @@ impl Workshop<'_> {
         )
     }
 
-    /// Their certificates are not as they should be.
+    /// Servers with wrong certificates.
     fn strangers(&self) -> Vec<Faulty> {
         let stranger = |name, authority: &Authority, host, life, told| {
             let port = self.front(&authority.issue(host, life), None);
@@ -141,7 +141,7 @@ impl Workshop<'_> {
         ]
     }
 
-    /// Our files are not as they should be.
+    /// Faults in our own files.
     fn ours_wrong(&self) -> Vec<Faulty> {
         let mine = self.ours.issue("c", Life::Now);
         let other = self.others.issue("c", Life::Now);
@@ -171,7 +171,7 @@ impl Workshop<'_> {
         ]
     }
 
-    /// They speak something else, or nothing.
+    /// Servers that do not speak TLS, or do not answer.
     fn others(&self, deaf: &Deaf) -> Vec<Faulty> {
         let trusts = || self.trusts.clone();
         let plain = saying("HTTP/1.1 400 Bad Request\r\n\r\n");

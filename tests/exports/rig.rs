@@ -22,7 +22,7 @@ pub const PLAIN_LOCALTIME: &str = "1795367147";
 pub const C_CARBON: &str = include_str!("../data/c-exports/carbon.txt");
 pub const C_MEMCACHED: &str = include_str!("../data/c-exports/memcached.txt");
 
-/// Nothing on the plugin thread takes longer, even on a busy machine. Who waits for a server waits for 5 s
+/// Nothing on the plugin thread takes longer, even on a busy machine. Waiting for a server takes 5 s
 /// at least.
 pub const AT_ONCE: Duration = Duration::from_secs(4);
 
@@ -33,7 +33,7 @@ pub fn on(port: u16) -> HostPort {
     }
 }
 
-/// A configuration that writes no files.
+/// A configuration without round-robin files.
 pub fn config() -> Config {
     let mut config = Config::new("test");
     config.gridname = "G".into();

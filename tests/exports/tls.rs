@@ -19,7 +19,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, Stream
 /// Versions of TLS.
 pub type Versions = &'static [&'static rustls::SupportedProtocolVersion];
 
-/// How long one side of a connection is looked at before the other.
+/// How long one side of a connection is read before the other.
 const LOOK: Duration = Duration::from_millis(5);
 
 /// An authority that issues certificates.
@@ -86,7 +86,7 @@ impl Authority {
         roots
     }
 
-    /// What a server shows as this, which wants certificates of `clients` if there are any.
+    /// A server's settings with this certificate; it asks for certificates of `clients` if given.
     pub fn server(
         identity: &Identity,
         clients: Option<&Authority>,
@@ -108,7 +108,7 @@ impl Authority {
         Arc::new(builder.with_single_cert(chain, key).expect("a pair"))
     }
 
-    /// A client that trusts this and shows that.
+    /// A client that trusts this authority and presents that certificate.
     pub fn client(&self, identity: &Identity) -> Arc<ClientConfig> {
         let (chain, key) = identity.parsed();
         let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
@@ -147,7 +147,7 @@ fn certificates(pem: &str) -> Vec<CertificateDer<'static>> {
     found.map(|it| it.expect("PEM")).collect()
 }
 
-/// Speaks TLS, and hands what it hears to a server that speaks none. It ends with the test program.
+/// Terminates TLS in front of a server without it. It ends with the test program.
 pub struct Front {
     /// Where it listens.
     pub port: u16,
@@ -171,7 +171,7 @@ impl Front {
         Self { port, handshakes }
     }
 
-    /// Connections whose handshake has ended well.
+    /// Connections whose handshake succeeded.
     pub fn handshakes(&self) -> usize {
         self.handshakes.load(Ordering::SeqCst)
     }

@@ -1,5 +1,5 @@
-//! What the files have, seen through Graphite's API: with the values that still wait, and nothing is
-//! written because somebody looks.
+//! The contents of the files, read through Graphite's API: with values still held, and without
+//! writing anything.
 #![cfg(all(feature = "rrd", feature = "graphite"))]
 
 use std::fmt::Write as _;

@@ -164,7 +164,7 @@ impl Rig {
         self.plugins.rrd()
     }
 
-    /// Ends, and begins anew over the same files.
+    /// Stops, and starts again over the same files.
     fn restart(&mut self) -> RrdStatus {
         let status = self.end();
         self.plugins = plugins::start(&self.config, Box::new(|| ())).unwrap();
@@ -461,7 +461,7 @@ fn a_repeated_time_and_an_earlier_one_are_skipped_and_counted_apart() {
     let status = rig.restart();
     assert_eq!((status.written, status.failed), (1, 0));
     assert_eq!((status.repeated, status.refused), (1, 1));
-    // Nothing is remembered of the file now, so the file has to say it.
+    // After a restart only the file itself can say it.
     rig.send(at(T0, "4"));
     rig.send(at(T0 - 1, "5"));
     rig.send(at(T0 + 10, "6"));

@@ -1,5 +1,5 @@
-//! Damaged round-robin files, and what else may have the name of one: nothing ends the process or
-//! holds it up, and each costs only itself.
+//! Damaged round-robin files, and other things with the name of one: nothing ends or blocks
+//! the process, and each affects only itself.
 #![cfg(feature = "rrd")]
 
 use std::fmt::Write as _;
@@ -95,7 +95,7 @@ fn create(folder: &Path, name: &str, definitions: &[&str]) -> PathBuf {
     path
 }
 
-/// Where the values of archives begin, which can do no harm.
+/// Where the values of archives begin; damage there is harmless.
 fn header_len(file: &Path) -> usize {
     let output = Command::new("rrdtool").arg("info").arg(file).output();
     let text = String::from_utf8(output.expect("rrdtool starts").stdout).expect("plain text");
@@ -105,7 +105,7 @@ fn header_len(file: &Path) -> usize {
     line.expect("rrdtool says it").parse().expect("a number")
 }
 
-/// What stands at one place of a damaged file.
+/// The bytes at one place of a damaged file.
 fn damages(at: usize, dice: &mut u64) -> Vec<Vec<u8>> {
     let mut roll = || {
         *dice = dice

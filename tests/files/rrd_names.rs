@@ -1,4 +1,4 @@
-//! Names that want to be paths, through the real binary: whatever clusters, hosts and metrics are called,
+//! Names that look like paths, through the real binary: whatever clusters, hosts and metrics are called,
 //! each has a file of its own below the root, and nothing else is touched.
 #![cfg(feature = "rrd")]
 
@@ -115,7 +115,7 @@ fn every_name_has_its_own_files_below_the_root_and_nothing_else_is_touched() {
     let (inside, conf) = (sandbox.path().join("a/b"), tempfile::tempdir());
     let rrds = inside.join("rrds");
     fs::create_dir_all(&rrds).expect("ours");
-    // What the names want to get at, seen from a cluster's folder and from a host's.
+    // The targets of those names, seen from a cluster's folder and from a host's.
     for decoy in ["decoy", "a/decoy", "a/b/decoy"] {
         fs::create_dir(sandbox.path().join(decoy)).expect("ours");
         fs::write(sandbox.path().join(decoy).join("victim.rrd"), "precious").expect("ours");

@@ -1,5 +1,5 @@
-//! An RRD root that takes no files, and a disk that is full: said with the reason, and over when it
-//! is over.
+//! An RRD root that cannot be written and a full disk: logged with the reason, and logged when
+//! it is over.
 #![cfg(feature = "rrd")]
 
 use std::fmt::Write as _;
@@ -126,7 +126,7 @@ fn a_missing_root_is_created_and_given_to_the_user() {
         return;
     }
     let source = FakeSource::start(Script::Clock(cluster_at));
-    // Nobody must get to it all the same.
+    // The user nobody must still reach it.
     let gmetad = AsNobody::start(&source, "077", |_| ());
     gmetad.wait_for_files();
     let owner = |path: &Path| {
@@ -163,7 +163,7 @@ fn a_root_owned_by_another_user_is_reported_with_the_reason_and_chown_repairs_it
     let user = nobody().expect("looked at");
     chown(gmetad.root(), Some(user.uid.as_raw()), None).expect("root may");
     gmetad.wait_for_files();
-    // Of one file or of both: where the next row lies in them is up to chance.
+    // One file or both: where their next row lies is up to chance.
     gmetad.wait_for_line("written again, after");
 
     // A folder below it, as one that another gmetad has left.
@@ -243,7 +243,7 @@ fn full_disk() {
         );
     }
     fs::remove_file(filler).expect("our own file");
-    // Of one file or of both: where the next row lies in them is up to chance.
+    // One file or both: where their next row lies is up to chance.
     gmetad.wait_for_line("written again, after");
     wait_until("all to be well", || healthz() == 200);
     // Of the host, and of both sums, which are made after them.
@@ -252,7 +252,7 @@ fn full_disk() {
             .iter()
             .all(|of| (0..METRICS).all(|at| disk.join(format!("{of}/m{at}.rrd")).exists()))
     });
-    // It may be full again, and all files there are go on.
+    // The disk may be full again: existing files are still updated.
     let filler = fill(&disk);
     source.wait_for_polls(3);
     assert_eq!(healthz(), 200, "{}", gmetad.log());

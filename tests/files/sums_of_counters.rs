@@ -124,9 +124,9 @@ fn document(name: &str, hosts: &[Host], time: u32) -> Vec<u8> {
     crate::support::peers::document("gmetad", &inside)
 }
 
-/// Holds a file against what was told: each rate is the true one, and of the time between two
-/// documents whose hosts went on all is known, but for `lost` times at most. Where only numbers are
-/// told, other hosts that are as many and have counted more are not to be told from those before.
+/// Compares a file with what was sent: each rate is the true one, and the time between two
+/// documents with continuing hosts is known, except `lost` times at most. Where only counts are
+/// sent, equally many other hosts with higher counters cannot be recognized as others.
 fn check(file: &Path, source: &Source, only_numbers: bool, lost: usize) {
     let told = source.told();
     let end = *told.keys().next_back().unwrap();

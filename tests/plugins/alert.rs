@@ -181,7 +181,7 @@ fn rules_written_for_gmetad_python_work_and_unsupported_ones_are_named() {
         ("bytes_in", "9", "float"),
     ])));
     let text = include_str!("../data/conf/alert_python_conditions.conf");
-    // Nobody is sent mail.
+    // No mail is sent.
     let text = text
         .replace(
             "\"x\" localhost",

@@ -1,6 +1,6 @@
-//! Conditions of alerts beside Python itself: random ones, made from a seed, mean the same to both.
+//! Conditions of alerts beside Python itself: random ones, from a seed, evaluate alike in both.
 //!
-//! Left out of what is made is what docs/COMPATIBILITY.md lists as different.
+//! What docs/COMPATIBILITY.md lists as different is not generated.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -189,7 +189,7 @@ fn random_conditions_evaluate_as_in_python() {
             parsed.holds(&subject)
         );
     }
-    // All three come about, or the generator is none.
+    // All three must occur, or the generator is useless.
     assert!(
         counts.iter().all(|count| *count > CONDITIONS / 20),
         "{counts:?}"
@@ -217,7 +217,7 @@ fn no_text_makes_a_condition_panic() {
                         val,
                         ..Subject::default()
                     };
-                    // Any answer will do.
+                    // Any result is fine.
                     let _ = condition.holds(&subject);
                 }
             }

@@ -1,4 +1,4 @@
-//! Plugins that end the process, or try to: the trial finds what it can, and what remains is named
+//! Plugins that end the process, or try to: the trial finds what it can, and the others are named
 //! before gmetad ends, with an exit status that is not 0.
 #![cfg(feature = "loader")]
 
@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 
 const SOURCE: &str = "tests/data/plugins/ends.c";
 
-/// The exit status for an end that nobody asked for.
+/// The exit status of an end that was not requested.
 const SOFTWARE: i32 = 70;
 
 /// A folder with the plugin that ends the process.
@@ -22,7 +22,7 @@ fn rig() -> shared_objects::Rig {
     rig
 }
 
-/// How gmetad ends by itself, and what its log file then says; with its standard error, which must
+/// Waits until gmetad ends by itself, and returns its log file and its standard error, which must
 /// say the same.
 fn ended(rig: &shared_objects::Rig, section: &str) -> (ExitStatus, String) {
     let file = rig.folder.path().join("gmetad.log");
@@ -32,7 +32,7 @@ fn ended(rig: &shared_objects::Rig, section: &str) -> (ExitStatus, String) {
     let mut gmetad = rig.start(&directives);
     let status = gmetad.wait();
     let (log, console) = (read(&file), gmetad.log());
-    // Lines that were still on their way may come before or after them, here and there.
+    // Lines still queued may come before or after them, in either log.
     let last_words = |text: &str| -> Vec<String> {
         let lines = text.lines().filter(|line| line.contains(" FATAL "));
         lines.map(String::from).collect()
@@ -134,7 +134,7 @@ fn a_crash_during_a_call_names_the_plugin_and_keeps_its_signal() {
     let (status, log) = ended(&rig, "ends {\nnotify recurse\n}");
     assert_eq!(status.signal(), Some(Signal::SIGABRT as i32), "{log}");
     line(&log, "plugin ends has crashed (SIGSEGV)");
-    // A signal to the whole process is nobody's.
+    // A signal to the whole process is attributed to no plugin.
     let gmetad = rig.start("");
     gmetad.wait_for_line("plugin ends: it goes on");
     gmetad.signal(Signal::SIGBUS);

@@ -1,4 +1,4 @@
-//! docs/PLUGINS.md, followed to the letter: what it prints is what there is, and what happens.
+//! docs/PLUGINS.md followed to the letter: its code and its output are the real ones.
 //!
 //! How plugins behave is in `plugins`.
 
@@ -71,7 +71,7 @@ impl Desk {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// What differs from reader to reader, made the same.
+    /// Replaces what differs from machine to machine.
     fn same(&self, output: &str) -> String {
         let folder = self.folder.path().canonicalize().expect("it is there");
         let output = output.replace(&folder.display().to_string(), "/home/me");

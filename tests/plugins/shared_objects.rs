@@ -76,7 +76,7 @@ pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Compiles C with all warnings as errors, as somebody else would be told to.
+/// Compiles C with all warnings as errors, as the documentation says.
 #[track_caller]
 fn compile(source: &Path, object: &Path, more: &[&str]) {
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".into());
@@ -458,7 +458,7 @@ fn a_hanging_plugin_is_reported_while_polling_and_serving_continue() {
 #[test]
 fn a_plugin_writable_by_others_is_not_run() {
     if !nix::unistd::geteuid().is_root() {
-        // Nobody else can give a file away; the rule itself is tested where it stands.
+        // Only root can give a file away; the rule itself is tested beside its code.
         return;
     }
     let rig = Rig::new();

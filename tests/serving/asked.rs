@@ -1,4 +1,4 @@
-//! Polling and serving through the real binary: what one peer does must not matter to another.
+//! Polling and serving through the real binary: no peer affects another.
 //!
 //! Sources and clients are scripted here; real gmonds and a real C gmetad are in `against_peers`.
 
@@ -16,11 +16,11 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 use tempfile::{TempDir, tempdir};
 
-/// Clients have longer than anything is waited for here: a busy machine must not make them late.
+/// Client timeouts exceed every wait here: a busy machine must not make clients late.
 const PATIENT: &str =
     "client_request_timeout 3600\nclient_idle_timeout 3600\nclient_timeout 3600\n";
 
-/// Far more than sockets hold on their way.
+/// Far more than socket buffers hold.
 const MANY_HOSTS: usize = 4000;
 
 /// A cluster in which every host and metric says which version it is.
@@ -165,11 +165,11 @@ fn a_source_that_never_answers_costs_only_itself() {
     fake.script(Script::Serve(cluster("c", 2, 3)));
     wait_for_version(&gmetad, "c", 2);
     gmetad.wait_for_line("source \"silent\" is down: 127.0.0.1");
-    // Of its 10 s the other lost none.
+    // The other source kept its full 10 s.
     let back = gmetad.log().matches("source \"good\"").count();
     assert_eq!(back, 1, "it answers, and no more: {}", gmetad.log());
     gmetad.wait_for_line("connected, but silent for 10 s");
-    // And it is asked again.
+    // It is polled again.
     silent.script(Script::Serve(cluster("late", 1, 3)));
     wait_for_version(&gmetad, "late", 1);
     gmetad.wait_for_line("source \"silent\" answers for the first time after");
@@ -248,7 +248,7 @@ fn idle_clients_block_nobody() {
     for _ in 0..20 {
         assert!(gmetad.query("/c/h0").contains("<HOST NAME=\"h0\""));
     }
-    // Those who still ask within the limit are answered.
+    // Clients that ask within the limit are answered.
     let mut last = idle.pop().expect("twenty");
     last.write_all(b"/c/h1\n").expect("still open");
     let answer = rest_of(last);
@@ -344,7 +344,7 @@ fn a_request_ends_with_a_newline_a_return_or_a_half_close() {
             stream.shutdown(Shutdown::Write).expect("still open");
         }
         let mut answer = Vec::new();
-        // To the end, and no reset before it: what was not read must not destroy the answer.
+        // Complete, without a reset: unread input must not destroy the answer.
         stream.read_to_end(&mut answer).expect("to the end");
         assert_eq!(elements(&answer, "HOST"), 1, "{request:?}");
     }
@@ -367,7 +367,7 @@ fn an_overlong_request_line_is_closed_and_logged_once() {
     gmetad.wait_for_line("its request line is longer than 2048 bytes");
     let told = gmetad.log().matches("its request line is longer").count();
     assert_eq!(told, 1);
-    // At the limit it is still a request.
+    // A line exactly at the limit is accepted.
     assert!(
         gmetad
             .query(&"x".repeat(2048))
@@ -391,7 +391,7 @@ fn an_unknown_filter_is_ignored_and_logged_once() {
 fn shutdown_waits_briefly_for_an_answer_in_progress() {
     let fake = FakeSource::start(Script::Serve(cluster("c", 1, MANY_HOSTS)));
     let folder = folder();
-    // A daemon that waited for them would end later than anything is waited for.
+    // A daemon that waited for them would exceed every deadline here.
     let mut gmetad = start(&folder, &(source("s", fake.port()) + PATIENT));
     wait_for_version(&gmetad, "c", 1);
     let whole = ask(gmetad.xml(), None).len();
@@ -422,7 +422,7 @@ fn a_second_signal_ends_it_at_once() {
     gmetad.wait_for_line("SIGTERM received, stopping");
     gmetad.signal(Signal::SIGINT);
     assert_eq!(gmetad.wait().code(), Some(0));
-    // That would be said when their time is up.
+    // That would be logged when their time is up.
     assert!(!gmetad.log().contains("did not take their answers"));
 }
 

@@ -1,5 +1,5 @@
-//! What docs/COMPATIBILITY.md says of the answers, through the real binary: against what a C gmetad
-//! was seen to answer, and on documents that either gmetad does worse with.
+//! What docs/COMPATIBILITY.md says about answers, through the real binary: against what C gmetad
+//! was seen to answer, and with documents that either of the others handles worse.
 //!
 //! Sources are scripted; beside a C gmetad that runs it is in `against_peers`.
 
@@ -82,7 +82,7 @@ fn value<'a>(line: &'a str, name: &str) -> &'a str {
     rest.split('"').next().expect("a quote closes it")
 }
 
-/// Fails where a strict parser does.
+/// Fails if a strict parser does.
 #[track_caller]
 fn assert_well_formed(answer: &str) {
     let mut reader = Reader::from_str(answer);
@@ -227,7 +227,7 @@ fn the_answers_are_byte_for_byte_those_captured_of_c_gmetad() {
     assert!(sums.contains("<EXTRA_ELEMENT NAME=\"TITLE\""), "{answer}");
 }
 
-/// Documents at which a C gmetad was seen to end, each beside a sound cluster.
+/// Documents that were seen to crash C gmetad, each beside a sound cluster.
 #[test]
 #[cfg_attr(not(feature = "rrd"), ignore = "needs the feature rrd")]
 fn input_that_crashes_c_gmetad_affects_nothing_else() {
@@ -633,7 +633,7 @@ fn the_root_summary_follows_its_sources() {
     }
 }
 
-/// Not what is in it, which is `config`'s to test, but the one that the package brings.
+/// Its contents are tested in `config`; this is the file of the package.
 #[test]
 fn the_packaged_configuration_of_c_gmetad_is_accepted_unchanged() {
     let name = "the_packaged_configuration_of_c_gmetad_is_accepted_unchanged";

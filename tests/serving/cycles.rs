@@ -1,5 +1,5 @@
-//! Gmetads that poll themselves or each other, through the real binary: what they sum up stays what
-//! there is.
+//! Gmetads that poll themselves or each other, through the real binary: sums stay what they
+//! should be.
 
 use crate::support::peers::{CGmetad, FakeSource, Script, available, document};
 use crate::support::web::get;
@@ -137,7 +137,7 @@ fn in_a_circle_of_three_or_four_sums_stay_put_and_the_circle_is_logged_once() {
     }
 }
 
-/// They tell nobody whose sums they pass on, so the circle is found once sums have grown.
+/// They do not say whose sums they pass on, so the circle is detected once sums have grown.
 #[test]
 fn in_a_circle_with_two_c_gmetads_side_by_side_sums_stay_put_once_it_is_found() {
     let name = "in_a_circle_with_two_c_gmetads_side_by_side_sums_stay_put_once_it_is_found";

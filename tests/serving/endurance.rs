@@ -1,4 +1,4 @@
-//! A daemon that is stopped for a while, and one that very many clients have come and gone at.
+//! A daemon that is stopped for a while, and one that has served very many clients.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -106,7 +106,7 @@ fn a_daemon_that_is_stopped_for_a_while_then_answers_waiting_clients_and_continu
             stream
         })
         .collect();
-    // No condition to wait for: that time passes is what it is about.
+    // No condition to wait for: the passing of time is the subject.
     thread::sleep(Duration::from_secs(number("GMETAD_STOP_SECONDS", 3)));
     rig.gmetad.signal(Signal::SIGCONT);
     for mut stream in asked {
@@ -180,7 +180,7 @@ fn many_come_and_go(rig: &Rig, count: u64) {
         }
     });
     wait_until("all clients to be gone", || {
-        // This question is one.
+        // This request is one of them.
         rig.status()["clients"]["connected"] == 1
     });
 }

@@ -106,7 +106,7 @@ struct GraphiteWeb {
 }
 
 impl GraphiteWeb {
-    /// Starts it; `None` where it is not installed, which is said.
+    /// Starts it; `None`, with a message, if it is not installed.
     fn start(name: &str, folder: &Path, root: &Path) -> Option<GraphiteWeb> {
         if !available(name, &["gunicorn", "rrdtool"]) {
             return None;
@@ -146,7 +146,7 @@ impl GraphiteWeb {
         assert!(migrated.status.success(), "{migrated:?}");
         let log = folder.join("gunicorn.log");
         let mut gunicorn = Command::new("gunicorn");
-        // A worker that is slow on a busy machine is not to be replaced.
+        // A worker that is slow on a busy machine must not be replaced.
         gunicorn.args(["-b", "127.0.0.1:0", "--timeout", "600", "graphite.wsgi"]);
         with_settings(&mut gunicorn);
         let child = gunicorn

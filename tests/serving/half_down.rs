@@ -1,4 +1,4 @@
-//! A hundred sources of which half are down, in every way there is: the others keep their rhythm.
+//! A hundred sources of which half are down in every possible way: the others are polled on time.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn cluster(name: &str) -> Vec<u8> {
     document("gmond", &inside)
 }
 
-/// The ways to be down, but for a port where nobody listens.
+/// The ways to be down, except a closed port.
 fn ways(name: &str) -> [Script; 7] {
     let whole = cluster(name);
     let half = whole.len() / 2;

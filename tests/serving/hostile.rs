@@ -1,6 +1,6 @@
-//! Hostile sources through the real binary, all at once: what they send costs only themselves.
+//! Hostile sources through the real binary, all at once: each harms only itself.
 //!
-//! Hostile clients are in `serving`, what no peer is patient enough for in `simulation`.
+//! Hostile clients are in `serving`; what takes too long for real peers is in `simulation`.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -13,7 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use tempfile::tempdir;
 
-/// More than all of them together may bring a gmetad to; one document of theirs is many times as much.
+/// The limit of memory for all of them together; one of their documents is many times as much.
 const MOST_RESIDENT_KB: u64 = 200_000;
 
 /// Seconds since the epoch.
@@ -76,7 +76,7 @@ fn refused() -> Vec<(&'static str, Script, &'static str)> {
     ]
 }
 
-/// Names that must not become what they look like.
+/// Names that must stay plain text.
 const NAMES: [&str; 8] = [
     "..",
     "",
@@ -159,7 +159,7 @@ fn whatever_a_source_sends_the_others_are_polled_served_and_stored() {
         let line = gmetad.wait_for_line(&format!("source \"{name}\" is down"));
         assert!(line.contains(what), "{line}");
     }
-    // The good one is still read and stored, and what it says now is served.
+    // The good source is still polled, stored and served.
     let version = epoch() + 1;
     good.script(Script::Serve(document(
         "gmond",
@@ -170,7 +170,7 @@ fn whatever_a_source_sends_the_others_are_polled_served_and_stored() {
         answer.contains(&format!("VAL=\"{version}\""))
     });
     wait_until("its file", || inside.join("rrds/good/h/m.rrd").exists());
-    // All the strange hosts are there, and all files where they belong.
+    // All hosts with strange names are there, and all files are where they belong.
     let hosts = NAMES.len() + 1;
     let answer = gmetad.query("/..%2Fnames");
     assert_eq!(answer.matches("<HOST NAME=").count(), hosts);

@@ -1,4 +1,4 @@
-//! HTTP on the interactive port through the real binary: every page, and everything that is none.
+//! HTTP on the interactive port through the real binary: every page, and invalid requests.
 //!
 //! What Prometheus makes of it is in `prometheus`.
 
@@ -164,7 +164,7 @@ fn the_http_tree_equals_the_plain_request() {
             "{target}"
         );
     }
-    // No page there but the one; and no HTTP at all.
+    // Only that page is there, and no other HTTP.
     let answer = exchange(gmetad.xml(), b"GET /healthz HTTP/1.0\r\n\r\n");
     assert!(answer.starts_with(b"<?xml "));
 }
@@ -330,7 +330,7 @@ fn a_request_line_too_long_or_late_gets_an_http_error_or_a_closed_connection() {
     for line in ["x".repeat(3000), format!("/{}\n", "x".repeat(3000))] {
         assert_eq!(exchange(address, line.as_bytes()), b"");
     }
-    // Nor one that does not come.
+    // Nor one that never arrives.
     gmetad.reload(folder.path(), "timeout 3600", "timeout 2");
     let answer = request(address, "GET /heal");
     assert_eq!(answer.code, 408);
@@ -340,7 +340,7 @@ fn a_request_line_too_long_or_late_gets_an_http_error_or_a_closed_connection() {
 #[test]
 fn port_probes_and_tls_handshakes_are_closed_at_once() {
     let (site, folder) = (Site::start(), folder());
-    // A request's limit is much longer than an answer is waited for.
+    // The request timeout is much longer than any wait for an answer.
     let gmetad = site.gmetad_with(&folder, "client_request_timeout 3600\n");
     let address = gmetad.interactive();
     let mut stream = std::net::TcpStream::connect(address).expect("it listens");
@@ -360,7 +360,7 @@ fn port_probes_and_tls_handshakes_are_closed_at_once() {
 fn an_unknown_filter_over_http_is_ignored_and_logged() {
     let site = Site::start();
     for target in ["/Alpha", "/api/v1/Alpha"] {
-        // What a client does is told once for a while, so each has a daemon of its own.
+        // A client's fault is logged once for a while, so each has its own daemon.
         let folder = folder();
         let gmetad = site.gmetad(&folder);
         let address = gmetad.interactive();
@@ -380,19 +380,19 @@ fn an_unknown_filter_over_http_is_ignored_and_logged() {
 #[test]
 fn no_connection_is_kept_open_or_waited_for_in_vain() {
     let (site, folder) = (Site::start(), folder());
-    // A request's limit is much longer than an answer is waited for.
+    // The request timeout is much longer than any wait for an answer.
     let gmetad = site.gmetad_with(&folder, "client_request_timeout 3600\n");
     let address = gmetad.interactive();
-    // The second request is none of ours: the connection ends with the first answer.
+    // The second request is not read: the connection ends with the first answer.
     let twice = "GET /healthz HTTP/1.1\r\nConnection: keep-alive\r\n\r\n".repeat(2);
     let answer = exchange(address, twice.as_bytes());
     let answer = String::from_utf8(answer).expect("text");
     assert_eq!(answer.matches("HTTP/1.0 200 OK").count(), 1);
     assert!(answer.ends_with("\r\n\r\nok\n"));
-    // As C gmetad, which looks at the first line only.
+    // Like C gmetad, which reads the first line only.
     let answer = exchange(address, b"GET /healthz HTTP/1.0\r\n");
     assert!(answer.ends_with(b"ok\n"));
-    // And what comes in pieces is put together.
+    // A request in pieces is assembled.
     let mut stream = std::net::TcpStream::connect(address).expect("it listens");
     stream.set_nodelay(true).expect("a socket option");
     for byte in b"GET /healthz HTTP/1.1\r\nHost: [::1]\r\n\r\n" {

@@ -1,6 +1,6 @@
 //! Limits of clients through the real binary: how many, and what one may take.
 //!
-//! Who makes room is decided in the core, where each rule has its test.
+//! The core decides which client makes room, and each rule is tested there.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -17,7 +17,7 @@ use nix::sys::socket::{
 };
 use tempfile::{TempDir, tempdir};
 
-/// Answers are larger than what the system takes of them.
+/// Answers are larger than the socket buffers.
 const HOSTS: usize = 4000;
 
 /// A busy machine must not make clients late.
@@ -76,7 +76,7 @@ impl Rig {
         stream
     }
 
-    /// The same, whose system takes as little as there is.
+    /// The same, with the smallest possible receive buffer.
     fn unread_by_a_small_system(&self, request: &str) -> TcpStream {
         let stream = socket(
             AddressFamily::Inet,
@@ -154,7 +154,7 @@ fn at_the_limit_idle_clients_make_room_and_every_new_one_is_answered() {
         ),
         "{line}"
     );
-    // The oldest have gone, the newest are served when they ask at last.
+    // The oldest are closed; the newest are served when they ask.
     let mut served: Vec<bool> = Vec::new();
     for mut stream in idle {
         let _ = stream.write_all(b"/c/host-7\n");
@@ -178,7 +178,7 @@ fn idle_and_stalled_clients_lock_out_nobody_from_their_address() {
     }
     assert_eq!(rig.figure("crowdedOut"), 0);
     assert_eq!(rig.figure("connected"), 300);
-    // Those that asked before keep their places; the idle did make room.
+    // Clients that asked before keep their connections; idle ones were closed.
     for stream in unread {
         assert!(rest_of(stream).ends_with(b"</GANGLIA_XML>\n"));
     }
@@ -225,7 +225,7 @@ fn stalled_scrapes_make_room_for_one_that_is_read() {
 
 #[test]
 fn client_timeouts_are_as_configured() {
-    // What a client does is told once for a while, so each has a daemon of its own.
+    // A client's fault is logged once for a while, so each has its own daemon.
     let with = |what: &str| {
         let rig = Rig::start(PATIENT);
         let (old, new) = (format!("\n{what} 3600"), format!("\n{what} 1"));
@@ -267,7 +267,7 @@ fn a_request_may_be_as_long_as_configured_and_no_longer() {
 
 #[test]
 fn no_more_of_an_answer_is_buffered_by_the_kernel_than_configured() {
-    // What one turn writes may come on top, and what the client's system has taken.
+    // One turn's writes may come on top, and the client's receive buffer.
     const TURN: u64 = 64 << 10;
     const TAKEN: u64 = 32 << 10;
     for kilobytes in [16, 64, 256, 1024] {
@@ -276,7 +276,7 @@ fn no_more_of_an_answer_is_buffered_by_the_kernel_than_configured() {
         let waits = || unsent_to(&client);
         let limit = kilobytes << 10;
         wait_until(&format!("{kilobytes} KiB to wait"), || waits() >= limit);
-        // As it stays: nothing is taken any more.
+        // It stays so: nothing more is read.
         wait_until("no more to come", || {
             let sent = rig.figure("sentBytes");
             rig.gmetad.query("/c/host-0");

@@ -1,4 +1,4 @@
-//! Pages of other web sites through the browser of a machine that is trusted: what they get.
+//! What pages of other web sites can read through the browser of a trusted machine.
 
 use crate::support::web::{Answer, request};
 use crate::support::{Gmetad, configure};

@@ -1,6 +1,6 @@
-//! What the tests stand on: the peers start, hold what they are told, and end.
+//! The foundation of the tests: the peers start, hold what they are given, and end.
 //!
-//! Our own daemon is not in it; a failure here is one of the machine or the helpers.
+//! Without our own daemon: a failure here is one of the machine or of the helpers.
 
 use std::process::Command;
 

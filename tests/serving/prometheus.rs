@@ -1,6 +1,6 @@
 //! Prometheus and promtool from their package, on the daemon's own figures and on the hosts'.
 //!
-//! What the pages say is tested where they are made; here it is read by those they are for.
+//! The contents of the pages are tested beside their code; here their consumers read them.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ fn folder() -> TempDir {
 }
 
 /// A cluster of a hundred hosts, of which one is down, with what gmonds measure and some names that
-/// are none for Prometheus. Some hosts have more than others.
+/// are not valid in Prometheus. Some hosts have more than others.
 fn big_cluster(name: &str) -> Vec<u8> {
     let mut inside = format!(
         "<CLUSTER NAME=\"{name}\" LOCALTIME=\"1700000000\" OWNER=\"o\" LATLONG=\"\" URL=\"\">\n"
@@ -222,7 +222,7 @@ fn prometheus_scrapes_a_whole_cluster() {
     );
     prometheus.wait_for("count(up{} == 1)", 3.0);
     prometheus.wait_for("count(gmetad_source_up{job=\"daemon\"} == 1)", 2.0);
-    // Nothing was refused on the way: as many were kept as were sent.
+    // Nothing was refused: as many were kept as were sent.
     prometheus.wait_for(
         "scrape_samples_scraped{job=\"all\"} - scrape_samples_post_metric_relabeling{job=\"all\"}",
         0.0,

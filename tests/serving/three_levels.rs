@@ -1,4 +1,4 @@
-//! Grids over three levels, each level ours or C gmetad's: what the gmonds below said, above.
+//! Grids over three levels, each ours or C gmetad: the top serves what the gmonds below sent.
 //!
 //! Two levels over real gmonds are in `against_peers`. A combination is named from below: leaf,
 //! middle, top.
@@ -156,7 +156,7 @@ impl World {
                         "d2",
                         &[("load", "1.50"), ("cpus", "8"), ("only_deep", "-4.0")],
                     ),
-                    // Ours goes on showing what it last had; nobody may add it up.
+                    // Ours keeps serving the last data; it must not be summed.
                     Host::down("d3", &[("load", "99.00"), ("only_deep", "7.5")]),
                 ],
             ),
@@ -495,7 +495,7 @@ enum Maker {
 
 use Maker::{C, Ours};
 
-/// Stands for what the XML port sends unasked.
+/// Stands for the document of the XML port.
 const WHOLE_DOCUMENT: &str = "";
 
 /// A gmetad of either kind.
@@ -717,7 +717,7 @@ fn ours_on_top_has_the_true_sums_where_c_gmetad_is_below_it_or_below_that_or_bot
     for top in &tops {
         world.top().expect_of(top);
     }
-    // Clients cannot tell what is below: order, spelling and all.
+    // Clients see no difference, down to order and spelling.
     for other in &tops[1..] {
         assert_same(tops[0].interactive_port(), other.interactive_port(), &[]);
         assert_same(tops[0].xml_port(), other.xml_port(), &["--xml"]);
@@ -765,7 +765,7 @@ fn c_gmetad_on_top_behaves_alike_over_ours_and_its_own() {
     ];
     let tops = mids.each_ref().map(|mid| gmonds.top(C, mid, ""));
     for mid in &mids {
-        // Every one of them tells the truth: it is not for want of it.
+        // All of the levels below serve the true sums.
         world.mid().expect_of(mid);
     }
     let counted = world.middle.sums().plus(&world.leaf().sums().lost());

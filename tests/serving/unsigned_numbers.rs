@@ -8,7 +8,7 @@ use crate::support::peers::{CGmetad, FakeSource, Script, available, document, sh
 use crate::support::web::get;
 use crate::support::{Gmetad, wait_for};
 
-/// What is no plain number, or too large, or as a gmond sends it of a spoofed host.
+/// Values that are no plain number, too large, or as gmond sends them for a spoofed host.
 const VALUES: [&str; 24] = [
     "-664339888",
     "-1",

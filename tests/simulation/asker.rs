@@ -61,7 +61,7 @@ impl Manner {
         };
         let (taking, takes) = match random.below(8) {
             0 => (after(5_000, Deed::Take(3)), false),
-            // Never comes to it within any limit.
+            // Never reaches it within any limit.
             1 => (after(10_000_000, Deed::Take(1)), false),
             2 => (after(random.below(5_000), Deed::Break), false),
             3 => (after(200, Deed::Take(30_000)), true),

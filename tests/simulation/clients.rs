@@ -1,4 +1,4 @@
-//! The clients: what they do to their machines, and what their machines want done.
+//! The clients: their input to the state machines, and the actions of those.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr};
@@ -41,7 +41,7 @@ pub struct Asker {
     _share: Share,
     /// Since when another thread makes its answer, until that is there or late.
     pub pending_since: Option<Mono>,
-    /// Told that it cannot have its answer.
+    /// It was refused.
     pub refused: bool,
     /// When it took the last byte.
     pub done: bool,
@@ -142,7 +142,7 @@ impl World {
         Some(self.places.take(address).expect("there is room now"))
     }
 
-    /// The idle one that came first, or else who takes least of the answer.
+    /// The oldest idle client, or else the slowest reader.
     fn who_should_make_room(&self, of: Option<IpAddr>) -> Option<(Standing, usize)> {
         let meant = |asker: &Asker| of.is_none_or(|of| of == asker.address);
         let standings = self.askers.iter().filter(|(_, asker)| meant(asker));
@@ -244,7 +244,7 @@ impl World {
         self.room.note(asker.place, asker.machine.is_idle());
         self.timers
             .set(self.sources.len() + number, asker.machine.deadline());
-        // Who goes away does so whether or not there is anything to take.
+        // A client leaves whether or not there is anything to read.
         let leaves = has_asked && matches!(asker.manner.taking.deed, asker::Deed::Break);
         let takes_on = asker.machine.wants_to_write() && (has_asked || asker.wants_to_go_on());
         if leaves || takes_on {
@@ -252,7 +252,7 @@ impl World {
         }
     }
 
-    /// The client takes some of its answer, in its manner.
+    /// The client reads some of its answer at its own pace.
     fn take_on(&mut self, number: usize) {
         let (after_ms, deed) = self.askers[&number].next_taking();
         let asker = number;
@@ -331,7 +331,7 @@ impl World {
         }
     }
 
-    /// The plugin thread has an answer, for whoever still waits for it.
+    /// The plugin thread has an answer for a client that may have gone.
     pub fn deliver(&mut self) {
         let Some(question) = self.plugins.done() else {
             self.tally.count("answers in slices", 1);
@@ -379,7 +379,7 @@ impl World {
         }
     }
 
-    /// What must hold of clients to which nothing happens.
+    /// The invariants of idle clients.
     pub fn check_askers(&self) {
         for asker in self.askers.values() {
             asker.assert_in_time(self.now);

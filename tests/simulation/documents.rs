@@ -1,4 +1,4 @@
-//! What sources say: drawn before it is sent, and written as a gmond or a gmetad writes it.
+//! The documents of sources: drawn before they are sent, in the form of gmond or gmetad.
 
 use std::fmt::Write as _;
 
@@ -62,7 +62,7 @@ pub struct SaidGrid {
     pub hosts_down: u32,
 }
 
-/// What a source is like.
+/// The kinds of sources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Habit {
     /// One cluster, the same hosts each time.

@@ -1,4 +1,4 @@
-//! A source's end of a connection: what it will do, drawn before it does it.
+//! A source's end of a connection: its behaviour, drawn in advance.
 
 use std::io::Write as _;
 use std::sync::OnceLock;
@@ -28,7 +28,7 @@ pub enum Deed {
 /// What a peer does with a connection, to its end or to where nothing more comes.
 pub struct Script {
     pub acts: Vec<Act>,
-    /// Whether a patient reader gets a document out of it.
+    /// Whether a patient reader gets a complete document.
     pub good: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The core without a machine under it: a virtual clock, scripted peers and faults, from a seed.
+//! The core simulated: a virtual clock, scripted peers and faults, from a seed.
 //!
 //! No sockets and no waiting: hours pass in a moment, and a seed repeats them to the byte. A
 //! failure prints its seed; `GMETAD_SIMULATION_SEED=7 cargo test --test simulation` repeats it.
@@ -21,7 +21,7 @@ use world::World;
 /// Seeds tried in one run.
 const SEEDS: u64 = 1000;
 
-/// Things that happen under one seed.
+/// Events of one seed.
 const STEPS: u64 = 600;
 
 fn run(seed: u64) -> Tally {

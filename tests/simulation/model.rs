@@ -1,4 +1,4 @@
-//! What the store must show, worked out the simple way: everything anew after each change.
+//! A model of the store, computed the simple way: everything anew after each change.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -168,7 +168,7 @@ impl Model {
         gone
     }
 
-    /// Finds out whose each cluster and each host is, after a change.
+    /// Determines the owner of each cluster and host after a change.
     fn settle(&mut self) {
         let Model {
             sources,
@@ -300,7 +300,7 @@ impl Model {
         }
     }
 
-    /// Who has the cluster's attributes, clock and rhythm: the first that answers.
+    /// The source of the cluster's attributes, clock and interval: the first that is up.
     pub fn leader(&self, cluster: &str) -> Option<usize> {
         let first = *self.firsts.get(cluster)?;
         if self.sources[first].is_up {

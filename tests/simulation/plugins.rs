@@ -33,7 +33,7 @@ impl Question {
 pub struct Plugins {
     queue: VecDeque<Question>,
     at_work: Option<Question>,
-    /// Questions that nobody waited for any more when their turn came.
+    /// Requests whose client had gone when their turn came.
     pub spared: u64,
 }
 

@@ -39,7 +39,7 @@ pub struct Source {
     hosts: u64,
     skew: i64,
     documents: u64,
-    /// Until when all its hosts refuse.
+    /// Until when all its hosts refuse connections.
     dead_until: Mono,
 }
 
@@ -118,7 +118,7 @@ impl World {
         assert!(next > Some(now), "a deadline is over once it has come");
     }
 
-    /// What a peer does after we have let go of it reaches nobody.
+    /// What a peer does after its connection was closed is ignored.
     pub fn peer_does(&mut self, at: usize, connection: u64, deed: gmond::Deed) {
         let source = &mut self.sources[at];
         if source.connection != Some(connection) {
@@ -223,7 +223,7 @@ impl World {
         let source = &mut self.sources[at];
         assert_eq!(source.connection, None, "one connection at a time");
         source.documents += 1;
-        // By it the source is known as well.
+        // The number also identifies the source.
         let number = source.documents * count as u64 + at as u64;
         let (habit, hosts) = (source.habit, source.hosts);
         let mut said = Said::draw(habit, at, count, hosts, number, &mut self.random);
@@ -448,7 +448,7 @@ impl World {
         }
     }
 
-    /// What must hold at any time.
+    /// The invariants.
     pub fn check_sources(&self) {
         for (at, source) in self.sources.iter().enumerate() {
             let deadline = source.machine.deadline().expect("polls go on for good");

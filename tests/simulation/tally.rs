@@ -1,10 +1,10 @@
-//! What a run has seen, so that it is known whether it has proved anything.
+//! What a run has covered, to know whether it has proved anything.
 
 use std::collections::BTreeMap;
 
 use super::seeds::Seen;
 
-/// What a run has seen.
+/// What a run has covered.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     pub steps: u64,

@@ -1,4 +1,4 @@
-//! Everything between the machines and their peers: what happens, when, and what must hold then.
+//! Everything between the state machines and their peers: events, their times, and the invariants.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -27,13 +27,13 @@ use super::tally::Tally;
 /// Seconds since the epoch when the virtual clock starts.
 const EPOCH: i64 = 1_700_000_000;
 
-/// What a jump of the time of day leads to: right, an hour or a day off, or never set.
+/// Where a jump of the time of day leads: right, an hour or a day off, or never set.
 const JUMPS: [i64; 6] = [0, 3600, -3600, 30 * 86_400, -86_400, -EPOCH];
 
 /// Clients at a time: fewer than a crowd.
 pub const PLACES: Most = Most::half_for_each(80);
 
-/// Limits of a document. All that keep to them are far below; a horde is above.
+/// Limits of a document. Well-behaved sources stay far below; a horde exceeds them.
 pub const LIMITS: Limits = Limits {
     nodes: 4,
     hosts: 200,
@@ -170,7 +170,7 @@ impl World {
         self.next_event += 1;
     }
 
-    /// The next thing happens: a deadline, or something a peer does.
+    /// The next event: a deadline, or something a peer does.
     pub fn step(&mut self) {
         self.tally.steps += 1;
         let planned = self.agenda.peek().map(|Reverse((at, _))| *at);
@@ -244,7 +244,7 @@ impl World {
         self.plan(pause_ms, Event::Jump);
     }
 
-    /// What must hold at any time.
+    /// The invariants.
     fn check(&mut self) {
         self.check_sources();
         assert_eq!(self.errands.count(), self.plugins.count());
@@ -266,7 +266,7 @@ impl World {
         }
         let spared = self.plugins.spared;
         self.tally.count("answers that are not begun", spared);
-        // Who is gone has left nothing behind.
+        // Closed clients leave nothing behind.
         self.askers.clear();
         self.plugins = Plugins::default();
         assert_eq!(self.errands.count(), 0);

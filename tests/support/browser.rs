@@ -2,7 +2,7 @@
 //!
 //! Starts nothing of ours. Nothing from outside is asked for: both are switched off from that.
 
-// Each test program takes what it needs of this.
+// Each test program uses its own part of this.
 #![allow(dead_code)]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! A clock that is set, for one gmetad alone: what it reads as the time of day is so many seconds off.
+//! A clock for one gmetad alone: the time of day that it reads is so many seconds off.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ pub struct SetClock {
 }
 
 impl SetClock {
-    /// In that folder; `None` where there is no C compiler, which is said.
+    /// In that folder; `None`, with a message, if there is no C compiler.
     pub fn new(test: &str, folder: &Path) -> Option<SetClock> {
         let (source, object) = (folder.join("clock.c"), folder.join("clock.so"));
         fs::write(&source, SOURCE).expect("our own folder");

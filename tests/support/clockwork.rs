@@ -1,7 +1,7 @@
 //! A source whose clock goes on with each poll, however often it is polled, and what rrdtool reads
 //! from the files.
 //!
-//! What its documents say is the test's matter.
+//! The test decides what its documents say.
 
 use std::collections::BTreeMap;
 use std::io::Write;

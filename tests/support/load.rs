@@ -1,6 +1,6 @@
 //! How busy this machine is, for tests of what must not take long.
 
-// Each test program takes what it needs of this.
+// Each test program uses its own part of this.
 #![allow(dead_code)]
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// A thread that only sleeps, and notes for how long the machine held it up.
+/// A thread that only sleeps, and notes how late the machine wakes it.
 pub struct Stalls {
     longest_ms: Arc<AtomicU64>,
     ends: Arc<AtomicBool>,
@@ -39,7 +39,7 @@ impl Stalls {
         }
     }
 
-    /// The longest time for which it was held up so far.
+    /// The longest delay so far.
     pub fn longest(&self) -> Duration {
         Duration::from_millis(self.longest_ms.load(Ordering::Relaxed))
     }

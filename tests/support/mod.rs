@@ -1,6 +1,6 @@
-//! What the tests through the real binary share: starting it, waiting for conditions, asking it.
+//! What tests through the real binary share: starting it, waiting for conditions, querying it.
 //!
-//! Knows no other programs: those are in `peers`.
+//! Other programs are in `peers`.
 
 // Each test binary uses its own part of this.
 #![allow(dead_code)]
@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// No condition takes longer to come true, on a machine that has other things to do too.
+/// No condition takes longer to come true, even on a busy machine.
 pub const DEADLINE: Duration = Duration::from_secs(120);
 
 /// A test's name as its program knows it, by `module_path!()` of where it stands.
@@ -64,7 +64,7 @@ pub fn built_plugins(arguments: &[&str]) -> PathBuf {
     if let Some(folder) = std::env::var_os("GMETAD_BUILT_PLUGINS") {
         return folder.into();
     }
-    // A folder of its own, since the outer cargo may hold on to its own.
+    // A folder of its own, since the outer cargo may hold the lock of the usual one.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugins");
     let output = Command::new(env!("CARGO"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -217,7 +217,7 @@ impl Gmetad {
         })
     }
 
-    /// Has it read its configuration, which lies in this folder, with something else in place of a part.
+    /// Replaces a part of its configuration, which lies in this folder, and reloads it.
     #[track_caller]
     pub fn reload(&self, folder: &Path, part: &str, new: &str) {
         let conf = folder.join("gmetad.conf");
@@ -272,7 +272,7 @@ impl Drop for Gmetad {
     }
 }
 
-/// What rrdtool gives, once the file is free: it does not wait for who writes just now.
+/// The output of rrdtool, once the file is free: it does not wait for a writer.
 pub fn once_unlocked(rrdtool: &mut Command) -> std::io::Result<std::process::Output> {
     loop {
         let output = rrdtool.output()?;
@@ -282,7 +282,7 @@ pub fn once_unlocked(rrdtool: &mut Command) -> std::io::Result<std::process::Out
     }
 }
 
-/// Says that a test does not run, past the harness, which shows what a passing test prints to nobody.
+/// Reports a skipped test directly, since the harness hides the output of passing tests.
 pub fn skipped(test: &str, why: &str) {
     let line = format!("SKIPPED: {test}: {why}\n");
     let _ = std::io::stderr().write_all(line.as_bytes());

@@ -1,8 +1,8 @@
 //! Real peers on loopback: gmond, gmetric and C gmetad from their packages, and scripted sources.
 //!
-//! Starts nothing of ours. Every peer has a folder and ports of its own and ends with its owner.
+//! Starts no gmetad of ours. Every peer has its own folder and ports and ends with its owner.
 
-// Each test program takes what it needs of this.
+// Each test program uses its own part of this.
 #![allow(dead_code)]
 
 use std::fmt::Write as _;
@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use super::ports::Port;
 use super::{DEADLINE, skipped, wait_for};
 
-/// Pause between two looks at a condition.
+/// Pause between two checks of a condition.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Starts of a process that has to be told its ports.
@@ -30,7 +30,7 @@ const TRIES: usize = 3;
 /// Whether all programs are installed; says on standard error that the test is skipped if not.
 ///
 /// With `CI` or `GMETAD_REQUIRE_PEERS` in the environment a missing peer fails the test instead:
-/// a test that was to run and did not is no success.
+/// a test that was meant to run and did not is no success.
 pub fn available(test: &str, programs: &[&str]) -> bool {
     let missing: Vec<&str> = programs
         .iter()
@@ -57,7 +57,7 @@ pub fn available(test: &str, programs: &[&str]) -> bool {
     false
 }
 
-/// A program in the folders of PATH and those of daemons, which PATH may lack.
+/// A program in the folders of PATH or in those of daemons, which PATH may lack.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -135,7 +135,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Either fails only where the process has ended by itself.
+        // Either fails only if the process has ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -153,7 +153,7 @@ pub(super) fn start_listening<const N: usize>(
         let process = launch(&ports);
         match listening(process, ports[0].number()) {
             Ok(process) => return (process, ports),
-            // Somebody who reserves no ports may have taken one meanwhile.
+            // A process that does not reserve ports may have taken one meanwhile.
             Err(said) => log = said,
         }
     }
@@ -228,7 +228,7 @@ impl Announced {
     }
 }
 
-/// A gmond on loopback that hears nobody but its own gmetric.
+/// A gmond on loopback that receives only from its own gmetric.
 pub struct Gmond {
     process: Process,
     conf: PathBuf,
@@ -304,7 +304,7 @@ impl Gmond {
     }
 }
 
-/// A configuration whose own metrics are those that stand still, so that two gmetads that poll at
+/// A configuration whose own metrics are constant, so that two gmetads that poll at
 /// different moments see the same.
 fn gmond_conf(cluster: &str, host: &str, tcp: u16, udp: u16) -> String {
     let modules = module_folder();
@@ -489,7 +489,7 @@ pub enum Script {
     Close,
     /// Sends the bytes and breaks the connection.
     Break(Vec<u8>),
-    /// Sends what is so at these seconds since the epoch: all who ask at one time see the same.
+    /// Sends the document for these seconds since the epoch: all who ask in one second get the same.
     Clock(fn(u64) -> Vec<u8>),
 }
 
@@ -608,7 +608,7 @@ fn play(script: Script, mut stream: TcpStream, ends: &AtomicBool) {
             }
         }
         Script::Silent => {
-            // Without the time limit the thread would outlive the test that a reader stays in.
+            // Without the time limit the thread would outlive a test that keeps its connection open.
             let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
             let mut byte = [0];
             while !ends.load(Ordering::SeqCst) {
@@ -623,7 +623,7 @@ fn play(script: Script, mut stream: TcpStream, ends: &AtomicBool) {
         Script::Close => {}
         Script::Break(bytes) => {
             let _ = stream.write_all(&bytes);
-            // What is not sent when it is closed is not sent any more, and the peer is told.
+            // Unsent data is discarded at close, and the peer gets a reset.
             let at_once = nix::libc::linger {
                 l_onoff: 1,
                 l_linger: 0,

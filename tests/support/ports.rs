@@ -4,7 +4,7 @@
 //! connection. These lie outside the range that the system chooses from, and each belongs to its owner
 //! alone, in whatever process the other tests run.
 
-// Each test program takes what it needs of this.
+// Each test program uses its own part of this.
 #![allow(dead_code)]
 
 use std::fs;

@@ -1,8 +1,8 @@
-//! Two gmetads held against each other with the comparison that their users have.
+//! Two gmetads compared with the tool that users have.
 //!
 //! Starts neither of them.
 
-// Each test program takes what it needs of this.
+// Each test program uses its own part of this.
 #![allow(dead_code)]
 
 use std::process::Command;
@@ -12,7 +12,7 @@ use super::peers::text;
 /// The answers may differ that long: some polls of every second, on a busy machine.
 const PATIENCE_SECONDS: &str = "120";
 
-/// Runs the comparison as its users do: whether they agree, and what it tells.
+/// Runs the comparison as users do: whether they agree, and its output.
 pub fn compare(first: u16, second: u16, options: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_gmetad-consistency-test"))
         .args(options)

@@ -3,7 +3,7 @@
 //!
 //! Starts nothing of ours. A server that is killed and started again keeps its port and its folder.
 
-// Each test program takes what it needs of this.
+// Each test program uses its own part of this.
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;

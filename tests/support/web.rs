@@ -3,7 +3,7 @@
 //!
 //! Starts nothing of ours.
 
-// Each test program takes what it needs of this.
+// Each test program uses its own part of this.
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::support::peers::{FakeSource, Script, document, program};
 use crate::support::{Gmetad, wait_until};
 
-/// A name that would be markup.
+/// A name with markup in it.
 pub const HOSTILE: &str = "<img src=x onerror=hacked=1>\"'&é";
 
 /// Its form in XML.
