@@ -223,6 +223,11 @@ pub(crate) mod reference {
         number.try_into().unwrap_or(i64::MAX)
     }
 
+    /// A time as librrd takes it.
+    fn narrow<T: TryInto<c_long>>(time: T) -> Option<c_long> {
+        time.try_into().ok()
+    }
+
     /// Creates a file that takes samples from after `start` on, with these definitions of data
     /// sources and archives; an existing one is left alone.
     pub(crate) fn create(
@@ -240,7 +245,7 @@ pub(crate) mod reference {
             rrd_create_r2(
                 path.as_ptr(),
                 c_ulong::from(step_secs),
-                c_long::try_from(start).expect("a time of today"),
+                narrow(start).expect("a time of today"),
                 no_overwrite,
                 ptr::null_mut(),
                 ptr::null(),
@@ -325,7 +330,7 @@ pub(crate) mod reference {
             (from, to): (i64, i64),
             step: u32,
         ) -> Result<Fetched, Refusal> {
-            let (Ok(mut from), Ok(mut to)) = (c_long::try_from(from), c_long::try_from(to)) else {
+            let (Some(mut from), Some(mut to)) = (narrow(from), narrow(to)) else {
                 return Err(Refusal::new("no such time"));
             };
             let function = CString::new(function).unwrap_or_default();

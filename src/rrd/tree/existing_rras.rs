@@ -116,8 +116,8 @@ fn made(entry: &DirEntry) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::file::testing;
-    use std::ffi::{CString, OsStr};
+    use crate::file::{layout, testing};
+    use std::ffi::{CString, OsStr, c_ulong};
     use std::os::unix::ffi::OsStrExt;
 
     /// Makes a file with these archives, in place of one that is there.
@@ -158,7 +158,8 @@ mod tests {
         );
         // Steps of the archive's row: what a damaged header says is no reason for anything.
         let mut bytes = fs::read(&file).unwrap();
-        bytes[280..288].fill(0xff);
+        let steps = layout::STAT_HEAD + layout::DS_DEF + layout::RRA_STEPS;
+        bytes[steps..steps + size_of::<c_ulong>()].fill(0xff);
         fs::write(&file, bytes).unwrap();
         assert_eq!(other_archives(&rrd), None, "a damaged file");
         let off = RrdConfig {
