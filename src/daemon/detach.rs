@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, Stdio};
 
-use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::resource::{Resource, getrlimit, rlim_t};
 use nix::unistd;
 
 use super::Exit;
@@ -27,7 +27,7 @@ const READY: &str = "ready";
 /// Begins what the daemon reports when it cannot start.
 const EXIT: &str = "exit ";
 /// Highest descriptor that is closed where the system has no list of open ones.
-const DESCRIPTOR_LIMIT: u64 = 65_536;
+const DESCRIPTOR_LIMIT: rlim_t = 65_536;
 
 /// The part this process plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //!
 //! Asking a file system how full it is blocks if its disk hangs, so the loop must not do it.
 
+use std::ffi::c_long;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -105,7 +106,7 @@ struct Reader {
 
 impl Reader {
     fn new() -> Reader {
-        let system = |var: SysconfVar, usual: i64| sysconf(var).ok().flatten().unwrap_or(usual);
+        let system = |var: SysconfVar, usual: c_long| sysconf(var).ok().flatten().unwrap_or(usual);
         Reader {
             ticks: CpuTicks::default(),
             traffic: None,
@@ -148,6 +149,7 @@ impl Reader {
         }
     }
 
+    #[allow(clippy::useless_conversion, reason = "a limit may have four bytes")]
     fn process(&self) -> Process {
         let stat = kernel::read_self_stat(&text("/proc/self/stat"));
         let (ticks, threads, virtual_bytes, pages) = stat.unwrap_or_default();
@@ -159,7 +161,7 @@ impl Reader {
             // Minus the descriptor of the listing itself.
             open_fds: fs::read_dir("/proc/self/fd")
                 .map_or(0, |all| (all.count() as u64).saturating_sub(1)),
-            max_fds: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft),
+            max_fds: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft.into()),
         }
     }
 }

@@ -240,9 +240,10 @@ fn not_a_log(kind: &str) -> io::Error {
 }
 
 /// Whether it is what stdout or stderr is, such as a pipe to whoever collects them.
+#[allow(clippy::useless_conversion, reason = "32-bit inodes")]
 fn is_a_stream_of_ours(about: &Metadata) -> bool {
     let is = |stream: io::Result<FileStat>| {
-        stream.is_ok_and(|it| (it.st_dev, it.st_ino) == (about.dev(), about.ino()))
+        stream.is_ok_and(|it| (it.st_dev, u64::from(it.st_ino)) == (about.dev(), about.ino()))
     };
     is(fstat(io::stderr()).map_err(Into::into)) || is(fstat(io::stdout()).map_err(Into::into))
 }

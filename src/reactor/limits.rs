@@ -15,19 +15,20 @@ const DEFAULT_MOST: usize = 4096;
 const SPARE_DESCRIPTORS: u64 = 64;
 
 /// Raises the limit of descriptors to the hard limit. Returns the limit.
+#[allow(clippy::useless_conversion, reason = "a limit may have four bytes")]
 pub(super) fn raise_descriptors() -> u64 {
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else {
         return 1024;
     };
     if soft == hard {
-        return hard;
+        return hard.into();
     }
     match setrlimit(Resource::RLIMIT_NOFILE, hard, hard) {
         Ok(()) => {
             log::debug!("the limit of open files is raised from {soft} to {hard}");
-            hard
+            hard.into()
         }
-        Err(_) => soft,
+        Err(_) => soft.into(),
     }
 }
 
