@@ -35,11 +35,11 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 # Every target that `help` lists is a word, and no file.
-.PHONY: $(shell sed -n 's/^\([a-z-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
+.PHONY: $(shell sed -n 's/^\([a-z0-9-]*\):.*\#\#.*/\1/p' $(firstword $(MAKEFILE_LIST)))
 
 help: ## list what can be done
 	@echo 'make …'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 	@echo 'install and uninstall honour DESTDIR, PREFIX ($(PREFIX)), SYSCONFDIR ($(SYSCONFDIR)),'
 	@echo 'INIT=systemd, sysv or openrc, which adds a start script, UNITDIR, and INSTALL_STRIP=yes'
 
@@ -193,6 +193,9 @@ deb: $(TARGET)/release/gmetad ## make a Debian package of the release: target/gm
 
 deb-test: deb ## install, update, remove and purge it in a throw-away root (as root, with mmdebstrap)
 	@packaging/deb/test.sh "$$(ls -t $(TARGET)/gmetad-rs_*.deb | head -n 1)"
+
+packages: $(TARGET)/release/gmetad ## try rpm, APKBUILD and the image, as far as the tools here go
+	@packaging/try.sh $(TARGET)
 
 dist: ## make a source archive that builds without a network: target/gmetad-VERSION.tar.gz
 	@CARGO='$(CARGO)' contrib/dist.sh $(TARGET)

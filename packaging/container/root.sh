@@ -7,8 +7,9 @@ shift 2
 
 install -D -m 755 "$binary" "$root/usr/sbin/gmetad"
 for more in "$@"; do install -D -m 755 "$more" "$root/bin/${more##*/}"; done
-# With the place that each is linked at; the loader itself is one of them.
-ldd "$binary" | grep -oE '/[^ ]+' | sort -u | while IFS= read -r library; do
+# With the place that each is linked at; the loader itself is one of them. A static binary has none, which
+# ldd calls a failure.
+{ ldd "$binary" 2>/dev/null || true; } | { grep -oE '/[^ ]+' || true; } | sort -u | while IFS= read -r library; do
     install -D -m 755 "$library" "$root$library"
 done
 install -d "$root/etc/ganglia" "$root/var/lib/ganglia"
