@@ -134,7 +134,7 @@ pictures: ## make the pictures of the pages in docs/pictures anew, with a real b
 lint: ## check format, lints, scripts, man pages, tests that documents name; what is no warning here is none in CI
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --features rrd --target-dir $(TARGET) -- -D warnings
+	@CARGO='$(CARGO)' CARGO_TARGET_DIR='$(TARGET)' contrib/fuzz.sh lint
 	@contrib/lint.sh
 
 replay: ## give every fuzz target its seeds; `contrib/fuzz.sh 60` fuzzes each for a minute

@@ -1,12 +1,14 @@
 #!/bin/bash
-# Runs the fuzz targets, or replays their seeds.
+# Runs the fuzz targets, replays their seeds, or lints them.
 # Usage: contrib/fuzz.sh SECONDS [TARGET…]   fuzz each for so long on every processor (nightly, cargo-fuzz)
 #        contrib/fuzz.sh replay              give each its seeds, with an ordinary toolchain
+#        contrib/fuzz.sh lint                run clippy on them
 #        contrib/fuzz.sh seeds [TARGET…]     make seeds of what fuzzing has found: small, few, all it reached
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 read -ra cargo <<<"${CARGO:-cargo}"
+target_folder=${CARGO_TARGET_DIR:-target}
 mapfile -t all < <(sed -n 's|^path = "fuzz_targets/\(.*\)\.rs"|\1|p' fuzz/Cargo.toml)
 
 # What fuzzing finds is kept here from run to run, and not committed.
@@ -51,10 +53,21 @@ fuzz() {
     done
 }
 
+# A cargo command over the targets, with replay.c in place of libFuzzer.
+without_fuzzer() {
+    local folder=$target_folder/fuzz-replay
+    if [[ ! $folder/libreplay.a -nt fuzz/replay.c ]]; then
+        mkdir -p "$folder"
+        "${CC:-cc}" -O1 -Wall -Wextra -c fuzz/replay.c -o "$folder/replay.o"
+        ar rcs "$folder/libreplay.a" "$folder/replay.o"
+    fi
+    folder=$(cd "$folder" && pwd)
+    CUSTOM_LIBFUZZER_PATH=$folder/libreplay.a CUSTOM_LIBFUZZER_STD_CXX=none "${cargo[@]}" "$1" \
+        --manifest-path fuzz/Cargo.toml --features rrd --target-dir "$target_folder" "${@:2}"
+}
+
 replay() {
-    local build=("${cargo[@]}" build --manifest-path fuzz/Cargo.toml --features rrd)
-    local target_folder=${CARGO_TARGET_DIR:-target}
-    "${build[@]}" --target-dir "$target_folder"
+    without_fuzzer build
     for target in "${all[@]}"; do
         mapfile -t files < <(find "$(seeds "$target")" -type f 2>/dev/null | sort)
         if ((${#files[@]} == 0)); then
@@ -88,7 +101,8 @@ make_seeds() {
 
 case ${1-} in
     replay) replay ;;
+    lint) without_fuzzer clippy -- -D warnings ;;
     seeds) shift; make_seeds "${@:-${all[@]}}" ;;
     [1-9]*) seconds=$1; shift; fuzz "$seconds" "${@:-${all[@]}}" ;;
-    *) sed -n '2,5s/^# //p' "$0"; exit 64 ;;
+    *) sed -n '2,6s/^# //p' "$0"; exit 64 ;;
 esac
