@@ -74,7 +74,7 @@ features: ## lint and test it without each part that can be left out (a feature 
 	@contrib/deps.sh build test
 	@CARGO='$(CARGO)' contrib/features.sh test
 
-lint-features: ## lints only, two parts left out at a time
+lint-features: ## lints only, two or three parts left out at a time
 	@CARGO='$(CARGO)' contrib/features.sh
 
 soak: ## run all simulations under new seeds, on all cores, until stopped (SOAK_SECONDS=N ends it)

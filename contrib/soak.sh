@@ -19,6 +19,7 @@ simulations=(
     'exports|-p gmetad-export --lib link::simulation::whatever'
     'stores of remote write|-p gmetad-export --lib remote_write::simulation::whatever'
     'backlogs on disk|-p gmetad-export --lib spool::simulation::whatever'
+    'configurations|-p gmetad-config --lib no_bytes_make_it_panic'
     'queue to plugins|--lib queue::tests::simulation'
 )
 declare -A seeds steps times
@@ -40,7 +41,7 @@ summary() {
 }
 
 "${cargo[@]}" test --profile soak --no-run --lib --test simulation
-"${cargo[@]}" test --profile soak --no-run --lib -p gmetad-rrd -p gmetad-export
+"${cargo[@]}" test --profile soak --no-run --lib -p gmetad-config -p gmetad-rrd -p gmetad-export
 trap summary EXIT
 trap 'exit 0' INT TERM
 

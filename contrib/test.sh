@@ -6,8 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 read -ra cargo <<<"${CARGO:-cargo}"
-# Most tests wait for a daemon more than they compute, so two share a processor.
-export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(nproc)))}"
+# Most tests wait for a daemon more than they compute, so several share a processor.
+threads=${RUST_TEST_THREADS:-$((2 * $(nproc)))}
+export RUST_TEST_THREADS=$threads
 
 "${cargo[@]}" test --workspace --no-run
 # What tests load as plugins, which they would build one by one.
@@ -16,7 +17,7 @@ export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(nproc)))}"
 GMETAD_BUILT_PLUGINS=$(cd "${CARGO_TARGET_DIR:-target}/debug" && pwd)
 export GMETAD_BUILT_PLUGINS
 
-# Those that wait longest run beside all others: of files, of what is served, of pages, and of sockets to others.
+# Those that wait longest run beside all others: of files, of what is served, of what is sent, and of pages.
 declare -a others=() running=()
 for test in tests/*.rs tests/*/main.rs; do
     name=${test#tests/}
@@ -34,7 +35,8 @@ beside() {
     running+=($!)
 }
 beside files --test files
-beside served --test serving
+# C gmetad, beside which many of these run, adds up every half minute.
+RUST_TEST_THREADS=$((2 * threads)) beside served --test serving
 beside sent --test exports --test plugins
 beside pages --test web
 # Cargo runs one of its commands at a time until that one's tests begin: the command comes last, after a

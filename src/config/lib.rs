@@ -25,6 +25,9 @@ mod reader;
 pub mod reload;
 mod rules;
 mod section;
+#[path = "../../tests/support/seeds.rs"]
+#[cfg(test)]
+mod seeds;
 mod settings;
 #[cfg(test)]
 mod testing;
@@ -214,39 +217,53 @@ mod tests {
         );
     }
 
+    /// Files that were read, and those of them that are sound.
+    #[derive(Default)]
+    struct Tally {
+        files: u64,
+        sound: u64,
+    }
+
+    impl seeds::Seen for Tally {
+        fn add(&mut self, other: &Tally) {
+            self.files += other.files;
+            self.sound += other.sound;
+        }
+
+        fn steps(&self) -> u64 {
+            self.files
+        }
+
+        fn assert_that_all_of_it_happened(&self) {
+            let share = self.sound * 100 / self.files;
+            assert!((5..95).contains(&share), "{share} % are sound");
+        }
+    }
+
     #[test]
     fn no_bytes_make_it_panic_or_break_its_promise() {
-        let file = Path::new("g.conf");
-        let mut sound = 0;
-        for seed in 1..=20_000_u64 {
+        seeds::run("-p gmetad-config no_bytes_make_it_panic", 4_000, |seed| {
             let mut random = Random::new(seed);
             let text = anything(&mut random);
+            if seeds::only().is_some() {
+                println!("{}", String::from_utf8_lossy(&text));
+            }
             let files = Memory([("x.conf".into(), anything(&mut random))].into());
-            let result = std::panic::catch_unwind(|| {
-                let result = parse(&text, file, &files, &Overrides::default(), "h");
-                match result {
-                    Ok(loaded) => {
-                        check(&loaded.config);
-                        assert!(Effective(&loaded.config).to_string().starts_with("polls "));
-                        is_read_again_as_the_same(loaded);
-                        true
-                    }
-                    Err(errors) => {
-                        assert!(!errors.errors.is_empty() && !errors.to_string().is_empty());
-                        false
-                    }
+            let file = Path::new("g.conf");
+            let loaded = parse(&text, file, &files, &Overrides::default(), "h");
+            let sound = u64::from(loaded.is_ok());
+            match loaded {
+                Ok(loaded) => {
+                    check(&loaded.config);
+                    assert!(Effective(&loaded.config).to_string().starts_with("polls "));
+                    is_read_again_as_the_same(loaded);
                 }
-            });
-            let Ok(is_sound) = result else {
-                panic!("seed {seed}: {:?}", String::from_utf8_lossy(&text));
-            };
-            sound += usize::from(is_sound);
-        }
-        // Both ways out are taken, or the generator is none.
-        assert!(
-            (1_000..19_000).contains(&sound),
-            "{sound} of 20000 are sound"
-        );
+                Err(errors) => {
+                    assert!(!errors.errors.is_empty() && !errors.to_string().is_empty());
+                }
+            }
+            Tally { files: 1, sound }
+        });
     }
 
     #[test]

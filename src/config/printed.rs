@@ -262,13 +262,13 @@ mod tests {
     #[test]
     fn what_is_printed_is_read_again_as_the_same() {
         let mut sound = 0;
-        for seed in 1..=3_000_u64 {
+        for seed in 1..=1_000_u64 {
             let text = any_configuration(&mut Random::new(seed));
             if let Ok(loaded) = read(&text) {
                 is_read_again_as_the_same(loaded);
                 sound += 1;
             }
         }
-        assert!(sound > 1_000, "{sound} of 3000 are sound");
+        assert!(sound > 333, "{sound} of 1000 are sound");
     }
 }

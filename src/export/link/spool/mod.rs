@@ -17,10 +17,12 @@ use super::Frame;
 use record::{HEAD_BYTES, HEADER_BYTES, Head, header, position, read_position};
 
 mod disk;
+mod folder;
 mod reading;
 mod record;
 
-pub use disk::{FolderDisk, SpoolDisk, lock_folder};
+pub use disk::SpoolDisk;
+pub use folder::{FolderDisk, lock_folder};
 
 /// Shortest segment.
 const SEGMENT_BYTES: u64 = 256 * 1024;
