@@ -1,4 +1,4 @@
-//! The fast path: a METRIC that looks like one seen before is read by comparing bytes.
+//! The fast path: a METRIC or HOST that looks like one seen before is read by comparing bytes.
 //!
 //! Parses nothing. A value or TN that the full parser might read otherwise is a miss here, so both
 //! ways give the same result.
@@ -7,7 +7,7 @@ use memchr::memchr;
 
 use super::build::ClusterBuilder;
 use super::scan::looked_at;
-use crate::model::{DefId, SmallText, Wire};
+use crate::model::{DefId, HostInfo, SmallText, Wire};
 
 /// Longest value that the fast path reads.
 const MAX_FAST_VALUE: usize = 256;
@@ -75,7 +75,72 @@ pub(super) fn compare(bytes: &[u8], wire: &Wire, id: DefId) -> Fast {
 /// Whether the byte needs no escape inside an attribute.
 #[inline]
 fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=0x7e) && !matches!(byte, b'"' | b'&' | b'<' | b'>' | b'\'')
+    PLAIN[byte as usize]
+}
+
+/// The answer for each byte.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte <= 0x7e {
+        plain[byte as usize] = !matches!(byte, b'"' | b'&' | b'<' | b'>' | b'\'');
+        byte += 1;
+    }
+    plain
+};
+
+/// A HOST tag that was read by comparing bytes.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct FastHost {
+    /// Its length in bytes.
+    pub len: usize,
+    /// REPORTED.
+    pub reported: u32,
+    /// TN.
+    pub tn: u32,
+}
+
+/// Reads the HOST tag at the start of `bytes`, if it is that of `info`, with the attributes in the order
+/// in which a gmond writes them. `None` too where the tag is not complete.
+pub(super) fn host(bytes: &[u8], info: &HostInfo) -> Option<FastHost> {
+    let rest = text(bytes, b"<HOST NAME=\"", &info.name)?;
+    let rest = text(rest, b"\" IP=\"", &info.ip)?;
+    let rest = text(rest, b"\" TAGS=\"", &info.tags)?;
+    let (reported, rest) = number(rest, b"\" REPORTED=\"")?;
+    let (tn, rest) = number(rest, b"\" TN=\"")?;
+    let (tmax, rest) = number(rest, b"\" TMAX=\"")?;
+    let (dmax, rest) = number(rest, b"\" DMAX=\"")?;
+    let rest = text(rest, b"\" LOCATION=\"", &info.location)?;
+    let (started, rest) = number(rest, b"\" GMOND_STARTED=\"")?;
+    let rest = rest.strip_prefix(b"\">")?;
+    looked_at(bytes.len() - rest.len());
+    let is_it = (tmax, dmax, i64::from(started)) == (info.tmax, info.dmax, info.gmond_started);
+    is_it.then_some(FastHost {
+        len: bytes.len() - rest.len(),
+        reported,
+        tn,
+    })
+}
+
+/// What follows `before` and this text, which needs no escape.
+fn text<'a>(bytes: &'a [u8], before: &[u8], expected: &str) -> Option<&'a [u8]> {
+    let expected = expected.as_bytes();
+    let rest = bytes.strip_prefix(before)?.strip_prefix(expected)?;
+    expected.iter().all(|byte| is_plain(*byte)).then_some(rest)
+}
+
+/// The number that follows `before`, and what follows it. Nine digits always fit, ten mostly do.
+fn number<'a>(bytes: &'a [u8], before: &[u8]) -> Option<(u32, &'a [u8])> {
+    let bytes = bytes.strip_prefix(before)?;
+    let digits = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
+    if !(1..=10).contains(&digits) {
+        return None;
+    }
+    let (digits, rest) = bytes.split_at(digits);
+    let number = digits.iter().fold(0, |number: u64, digit| {
+        number * 10 + u64::from(digit - b'0')
+    });
+    Some((u32::try_from(number).ok()?, rest))
 }
 
 /// Reads the METRIC at the start of `bytes`, if it equals a known one except for VAL and TN.

@@ -1,6 +1,6 @@
 //! The stream of a source's document: bytes as they arrive, cut into whole tags.
 //!
-//! No I/O and no clock. A METRIC that looks like one seen before is read by comparing bytes (see
+//! No I/O and no clock. A METRIC or HOST that looks like one seen before is read by comparing bytes (see
 //! `fast`); everything else goes through quick-xml (see `elements`). Both ways give the same result
 //! for any input.
 
@@ -254,6 +254,12 @@ impl Parser {
                 None => {}
             }
             let offset = self.position + at as u64;
+            if self.fast
+                && let Some(len) = self.elements.fast_host(rest, offset)?
+            {
+                at += len;
+                continue;
+            }
             match self.read_slowly(rest, offset, Scan::default(), rest.len(), table)? {
                 Step::Read(len) => at += len,
                 Step::Unfinished(len) => {

@@ -206,8 +206,9 @@ fn spoil(xml: &[u8], dice: &mut Dice) -> Vec<u8> {
     let mut xml = xml[root..].to_vec();
     for _ in 0..=dice.below(4) {
         let mut at = dice.below(xml.len() - 100);
-        // Many changes are in a value or an age, which the fast path reads by itself.
-        let start = [b"VAL=\"", b" TN=\"", b" VAL="][dice.below(3)];
+        // Many changes are in a value, an age or a host, which the fast path reads by itself.
+        let starts = ["VAL=\"", " TN=\"", " VAL=", "<HOST NAME", " REPORTED=\""];
+        let start = starts[dice.below(starts.len())].as_bytes();
         if let Some(next) = memchr::memmem::find(&xml[at..], start)
             && at + next + 110 < xml.len()
         {
@@ -289,6 +290,81 @@ fn comparing_and_parsing_in_full_agree_on_any_value_and_age() {
             fast.follow(a);
             full.follow(b);
         }
+    }
+}
+
+#[test]
+fn comparing_and_parsing_in_full_agree_on_any_host() {
+    let sound = "<HOST NAME=\"a\" IP=\"10.0.0.1\" TAGS=\"\" REPORTED=\"1700000000\" TN=\"3\" TMAX=\"20\" \
+                 DMAX=\"0\" LOCATION=\"1,2,3\" GMOND_STARTED=\"1600000000\">";
+    let changes = [
+        ("\"a\"", "\"A\""),
+        ("\"a\"", "\"ab\""),
+        ("\"a\"", "\"caf\u{e9}\""),
+        ("TAGS=\"\"", "TAGS=\"a&amp;b\""),
+        ("TAGS=\"\"", "TAGS=\"a&b\""),
+        ("TAGS=\"\"", "TAGS=\"a'b>c\""),
+        ("TAGS=\"\" ", ""),
+        ("1700000000", "1700000009"),
+        ("1700000000", "4294967296"),
+        ("1700000000", "-1"),
+        ("TN=\"3\"", "TN=\"4294967295\""),
+        ("TN=\"3\"", "TN=\"\""),
+        ("TN=\"3\"", "TN='3'"),
+        ("TN=\"3\"", "TN=\"3\" TN=\"5\""),
+        ("20", "90"),
+        ("DMAX=\"0\"", "DMAX=\"00\""),
+        ("1600000000", "-664339888"),
+        ("\">", "\" >"),
+        ("\">", "\"/>"),
+        ("\">", "\" X=\"1\">"),
+        ("\" IP", "\"\" IP"),
+    ];
+    for (old, new) in changes {
+        let other = sound.replacen(old, new, 1);
+        assert_ne!(other, sound, "{old}");
+        let mut fast = Bench::new();
+        let mut full = Bench::new();
+        full.settings.fast = false;
+        for host in [sound, sound, &other, &other, sound] {
+            let inside = format!("{host}{}</HOST>", one_metric("m", "1", "float", 0));
+            let xml = String::from_utf8(wrapped(&inside)).unwrap();
+            let xml: Vec<u8> = xml.chars().map(|c| c as u8).collect();
+            match (fast.poll(&xml, 50), full.poll(&xml, usize::MAX)) {
+                (Ok(a), Ok(b)) => {
+                    assert_eq!(seen(&a), seen(&b), "{new}");
+                    fast.follow(a);
+                    full.follow(b);
+                }
+                (Err(a), Err(b)) => assert_eq!(a, b, "{new}"),
+                (a, b) => panic!("{new}: {a:?} and {b:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_host_as_before_is_read_by_comparing() {
+    let info = crate::model::HostInfo {
+        name: "a".into(),
+        ip: "10.0.0.1".into(),
+        location: "unspecified".into(),
+        gmond_started: 1_600_000_000,
+        tmax: 20,
+        ..Default::default()
+    };
+    let tag =
+        b"<HOST NAME=\"a\" IP=\"10.0.0.1\" TAGS=\"\" REPORTED=\"1700000000\" TN=\"3\" TMAX=\"20\" \
+        DMAX=\"0\" LOCATION=\"unspecified\" GMOND_STARTED=\"1600000000\">";
+    let found = fast::host(&[&tag[..], b"\n<METRIC"].concat(), &info);
+    let expected = fast::FastHost {
+        len: tag.len(),
+        reported: 1_700_000_000,
+        tn: 3,
+    };
+    assert_eq!(found, Some(expected));
+    for len in 0..tag.len() {
+        assert_eq!(fast::host(&tag[..len], &info), None);
     }
 }
 

@@ -54,6 +54,13 @@ impl Before {
         self.cursor = 0;
     }
 
+    /// The attributes of the host that is likely to come next.
+    #[inline]
+    pub fn next_host(&self) -> Option<&Arc<HostInfo>> {
+        let hosts = &self.cluster.as_ref()?.hosts;
+        hosts.get(self.cursor).map(|host| &host.info)
+    }
+
     /// Goes to the host of that name. Returns its attributes, if they are still `info`.
     pub fn start_host(&mut self, info: &HostInfo) -> Option<Arc<HostInfo>> {
         let found = self.find(&info.name);

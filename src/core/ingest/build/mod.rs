@@ -169,16 +169,36 @@ impl ClusterBuilder {
         id
     }
 
+    /// The attributes of the host that is expected next.
+    #[inline]
+    pub fn next_host(&self) -> Option<&Arc<HostInfo>> {
+        self.before.next_host()
+    }
+
     pub fn start_host(&mut self, head: HostHead, now: Mono) {
-        let info = self.before.start_host(&head.info);
-        let up = is_up(&head.info, head.tn, head.reported, self.head.localtime);
-        self.sums.start_host(&head.info.name, up);
+        let HostHead { info, reported, tn } = head;
+        let known = self.before.start_host(&info);
+        let info = known.unwrap_or_else(|| Arc::new(info));
+        self.open_host(info, reported, tn, now);
+    }
+
+    /// The host that was expected has come.
+    pub fn start_next_host(&mut self, reported: i64, tn: u32, now: Mono) {
+        if let Some(info) = self.next_host().map(Arc::clone) {
+            self.before.start_host(&info);
+            self.open_host(info, reported, tn, now);
+        }
+    }
+
+    fn open_host(&mut self, info: Arc<HostInfo>, reported: i64, tn: u32, now: Mono) {
+        let up = is_up(&info, tn, reported, self.head.localtime);
+        self.sums.start_host(&info.name, up);
         if self.keep {
-            self.text_bytes += head.info.bytes();
+            self.text_bytes += info.bytes();
             self.hosts.push(Host {
-                info: info.unwrap_or_else(|| Arc::new(head.info)),
-                reported: head.reported,
-                tn: head.tn,
+                info,
+                reported,
+                tn,
                 up,
                 fresh: true,
                 received: now,

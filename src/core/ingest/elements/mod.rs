@@ -13,6 +13,7 @@ use grids::{Below, SUMS_AT_ONCE, discard};
 use super::build::ClusterBuilder;
 use super::document::{Document, ParseError, Previous};
 use super::drafts::{GridDraft, MetricDraft, cluster_head, host_head, numbers_of_hosts};
+use super::fast::{self, FastHost};
 use super::nodes::{Abandoned, Nodes, NodesEnding};
 use super::scan::Husk;
 use super::settings::ParseSettings;
@@ -400,15 +401,54 @@ impl Elements {
         }
     }
 
-    fn start_host(&mut self, tag: &BytesStart<'_>) -> Result<Scope, ParseError> {
+    /// Reads the HOST tag or its end at the start of `bytes`, at that offset, if it is of the host that is
+    /// expected. Returns its length.
+    pub fn fast_host(&mut self, bytes: &[u8], offset: u64) -> Result<Option<usize>, ParseError> {
+        const END: &[u8] = b"</HOST>";
+        match (self.scopes.last(), &mut self.cluster) {
+            (Some(Scope::Host), Some(cluster)) if bytes.starts_with(END) => {
+                cluster.end_host();
+                self.scopes.pop();
+                Ok(Some(END.len()))
+            }
+            (Some(Scope::Cluster), Some(cluster)) => {
+                let Some(info) = cluster.next_host() else {
+                    return Ok(None);
+                };
+                let limits = &self.settings.limits;
+                let found = fast::host(bytes, info)
+                    .filter(|it| it.len <= limits.tag_bytes && self.scopes.len() < limits.depth);
+                let Some(FastHost { len, reported, tn }) = found else {
+                    return Ok(None);
+                };
+                self.set_offset(offset);
+                self.count_host()?;
+                if let Some(cluster) = &mut self.cluster {
+                    cluster.start_next_host(reported.into(), tn, self.now);
+                    self.scopes.push(Scope::Host);
+                }
+                Ok(Some(len))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Counts one more host against the limits.
+    fn count_host(&mut self) -> Result<(), ParseError> {
         self.hosts += 1;
         let limit = self.settings.limits.hosts;
         self.check("the number of hosts", self.hosts, limit)?;
-        let other_bytes = self.nodes.bytes();
+        if let Some(cluster) = &mut self.cluster {
+            cluster.beside(self.nodes.bytes());
+        }
+        Ok(())
+    }
+
+    fn start_host(&mut self, tag: &BytesStart<'_>) -> Result<Scope, ParseError> {
+        self.count_host()?;
         let Some(cluster) = &mut self.cluster else {
             return Ok(Scope::Unknown);
         };
-        cluster.beside(other_bytes);
         let lower_case = self.settings.lower_case_hosts;
         let head = host_head(tag, lower_case, &mut self.document.damage);
         cluster.start_host(head, self.now);
