@@ -7,16 +7,14 @@ use super::batch::{Batch, Frame};
 use super::error::LinkError;
 use super::refusals::Target;
 
-/// Room for what a dialect puts around a batch, so that most batches are encoded without growing.
-const AROUND_BYTES: usize = 64;
-
 /// A protocol. By default the values are sent as they are, and nothing is answered.
 pub trait Dialect: Send + Sync {
     /// Writes a batch as it goes onto the wire. Called once for each batch, on the plugin thread,
     /// before it waits: what is compressed waits compressed.
     ///
-    /// Over UDP what is written is one datagram.
-    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) {
+    /// Over UDP what is written is one datagram. `scratch` is for any use, and keeps what it had.
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>, scratch: &mut Vec<u8>) {
+        let _ = scratch;
         out.extend_from_slice(batch.bytes());
     }
 
@@ -54,14 +52,27 @@ pub trait Dialect: Send + Sync {
     }
 }
 
-/// A batch as its dialect writes it.
-pub fn encoded(batch: &Batch, dialect: &dyn Dialect) -> Frame {
-    let mut bytes = Vec::with_capacity(batch.bytes().len() + AROUND_BYTES);
-    dialect.encode(batch, &mut bytes);
-    // It may wait for hours, and a compressed batch is far smaller than its values.
-    bytes.shrink_to_fit();
-    Frame {
-        bytes,
-        values: batch.values(),
+/// Room in which batches are encoded, one after another. Kept, since the system takes long to give memory
+/// anew for each.
+#[derive(Debug, Default)]
+pub struct Encoding {
+    out: Vec<u8>,
+    scratch: Vec<u8>,
+}
+
+impl Encoding {
+    /// A batch as its dialect writes it. It may wait for hours, so it has no room to spare.
+    pub fn frame(&mut self, batch: &Batch, dialect: &dyn Dialect) -> Frame {
+        self.out.clear();
+        dialect.encode(batch, &mut self.out, &mut self.scratch);
+        Frame {
+            bytes: self.out.as_slice().into(),
+            values: batch.values(),
+        }
     }
+}
+
+/// A batch as its dialect writes it, in room of its own.
+pub fn encoded(batch: &Batch, dialect: &dyn Dialect) -> Frame {
+    Encoding::default().frame(batch, dialect)
 }

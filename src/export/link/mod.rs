@@ -40,6 +40,7 @@ pub(crate) use answer::read_slowly;
 pub use answer::{AnswerReader, BatchAnswer};
 pub use batch::{Batch, Frame};
 pub use connection::{Endpoint, Timeouts};
+use dialect::Encoding;
 pub use dialect::{Dialect, encoded};
 pub use error::LinkError;
 pub use pacing::{Backoff, Pacing};
@@ -66,6 +67,7 @@ pub struct Link {
     shared: Arc<Shared>,
     dialect: Arc<dyn Dialect>,
     batch: Batch,
+    encoding: Encoding,
     batch_bytes: usize,
     batch_values: u32,
 }
@@ -100,6 +102,7 @@ impl Link {
             shared,
             dialect,
             batch: Batch::default(),
+            encoding: Encoding::default(),
             batch_bytes,
             batch_values,
         })
@@ -124,7 +127,8 @@ impl Link {
         if self.batch.values() == 0 {
             return;
         }
-        (self.shared).put(encoded(&self.batch, self.dialect.as_ref()), epoch_ms());
+        let frame = self.encoding.frame(&self.batch, self.dialect.as_ref());
+        self.shared.put(frame, epoch_ms());
         self.batch.clear();
     }
 }

@@ -49,7 +49,7 @@ impl Dialect for Mute {}
 struct Talking;
 
 impl Dialect for Talking {
-    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) {
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>, _: &mut Vec<u8>) {
         out.extend_from_slice(format!("{}:", batch.values()).as_bytes());
         out.extend_from_slice(batch.bytes());
         out.push(b'.');
@@ -75,7 +75,7 @@ impl Dialect for Talking {
 struct Gzipped(Arc<AtomicU32>);
 
 impl Dialect for Gzipped {
-    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) {
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>, _: &mut Vec<u8>) {
         self.0.fetch_add(1, Ordering::Relaxed);
         let mut encoder = GzEncoder::new(out, Compression::fast());
         encoder.write_all(batch.bytes()).unwrap();

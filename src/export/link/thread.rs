@@ -108,13 +108,14 @@ impl Courier {
     pub(super) fn run(&self, shared: &Shared) {
         let is_over = || shared.lock().sender.is_over(Instant::now());
         let mut connection = None;
+        let mut request = Vec::new();
         self.log_remarks(shared);
         loop {
             let step = shared.next();
             let start = Instant::now();
             match step {
                 Step::Connect => self.connect(&mut connection, &is_over, shared),
-                Step::Send(frame) => self.send(&mut connection, frame, shared),
+                Step::Send(frame) => self.send(&mut connection, frame, &mut request, shared),
                 Step::Wait(_) | Step::End => {
                     self.log_remarks(shared);
                     return shared.end();
@@ -139,9 +140,16 @@ impl Courier {
         shared.lock().sender.connected(result, now);
     }
 
-    fn send(&self, connection: &mut Option<Connection<'_>>, frame: Frame, shared: &Shared) {
+    /// Sends a frame; `request` is kept from one to the next.
+    fn send(
+        &self,
+        connection: &mut Option<Connection<'_>>,
+        frame: Frame,
+        request: &mut Vec<u8>,
+        shared: &Shared,
+    ) {
         let outcome = match connection {
-            Some(connection) => self.carry(connection, &frame),
+            Some(connection) => self.carry(connection, &frame, request),
             None => Outcome::WasClosed,
         };
         let (was_taken, stays_open) = match &outcome {
@@ -159,12 +167,17 @@ impl Courier {
         shared.lock().sender.sent(frame, outcome, now);
     }
 
-    fn carry(&self, connection: &mut Connection<'_>, frame: &Frame) -> Outcome {
+    fn carry(
+        &self,
+        connection: &mut Connection<'_>,
+        frame: &Frame,
+        request: &mut Vec<u8>,
+    ) -> Outcome {
         // A server that ended while there was nothing to send would swallow the first frame.
         if connection.is_closed() {
             return Outcome::WasClosed;
         }
-        let answer = self.write(connection, frame).and_then(|()| {
+        let answer = self.write(connection, frame, request).and_then(|()| {
             if self.dialect.answers() {
                 connection.answer(|reader| self.dialect.answer(reader, frame))
             } else {
@@ -174,14 +187,19 @@ impl Courier {
         answer.map_or_else(Outcome::Failed, Outcome::Taken)
     }
 
-    fn write(&self, connection: &mut Connection<'_>, frame: &Frame) -> Result<(), LinkError> {
-        let mut bytes = Vec::new();
-        self.dialect.head(frame, &mut bytes)?;
-        if bytes.is_empty() {
+    fn write(
+        &self,
+        connection: &mut Connection<'_>,
+        frame: &Frame,
+        request: &mut Vec<u8>,
+    ) -> Result<(), LinkError> {
+        request.clear();
+        self.dialect.head(frame, request)?;
+        if request.is_empty() {
             return connection.send(&frame.bytes);
         }
-        bytes.extend_from_slice(&frame.bytes);
-        connection.send(&bytes)
+        request.extend_from_slice(&frame.bytes);
+        connection.send(request)
     }
 
     fn log_remarks(&self, shared: &Shared) {

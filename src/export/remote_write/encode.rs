@@ -54,10 +54,10 @@ impl Protocol {
         }
     }
 
-    /// Appends the body of a request with these samples.
-    pub fn push_body(self, out: &mut Vec<u8>, samples: &[u8]) {
+    /// Appends the body of a request with these samples. `scratch` is for any use.
+    pub fn push_body(self, out: &mut Vec<u8>, samples: &[u8], scratch: &mut Vec<u8>) {
         match self {
-            Protocol::Prometheus => push_compressed(out, samples),
+            Protocol::Prometheus => push_compressed(out, samples, scratch),
             Protocol::Influx => influx::push_gzipped(out, samples),
         }
     }
@@ -83,6 +83,9 @@ impl Protocol {
         }
     }
 }
+
+/// Bytes that snappy compresses by themselves.
+const SNAPPY_PART_BYTES: usize = 1 << 16;
 
 /// Longest varint.
 const VARINT_BYTES: usize = 10;
@@ -132,15 +135,22 @@ pub fn push_series(out: &mut Vec<u8>, labels: [&[u8]; 3], value: f64, time_ms: i
     push_varint(out, time);
 }
 
-/// Appends the snappy block of a `WriteRequest`.
-pub fn push_compressed(out: &mut Vec<u8>, request: &[u8]) {
-    let start = out.len();
-    out.resize(start + snap::raw::max_compress_len(request.len()), 0);
-    // It has the room that it asks for, and a batch is far below its 4 GB.
-    let length = snap::raw::Encoder::new()
-        .compress(request, &mut out[start..])
-        .unwrap_or_default();
-    out.truncate(start + length);
+/// Appends the snappy block of a `WriteRequest`. `scratch` holds a part of it meanwhile.
+///
+/// Parts are compressed one by one, as the format has it: the length of all stands in front of them. So
+/// `scratch` stays small enough for the processor's cache.
+pub fn push_compressed(out: &mut Vec<u8>, request: &[u8], scratch: &mut Vec<u8>) {
+    let room = snap::raw::max_compress_len(SNAPPY_PART_BYTES);
+    if scratch.len() < room {
+        scratch.resize(room, 0);
+    }
+    let mut encoder = snap::raw::Encoder::new();
+    push_varint(out, request.len() as u64);
+    for part in request.chunks(SNAPPY_PART_BYTES) {
+        // It has the room that it asks for, and a part is far below its 4 GB.
+        let length = encoder.compress(part, scratch).unwrap_or_default();
+        out.extend_from_slice(&scratch[varint_length(part.len() as u64)..length]);
+    }
 }
 
 fn push_varint(out: &mut Vec<u8>, mut number: u64) {
@@ -243,10 +253,24 @@ mod tests {
 
     #[test]
     fn a_request_is_compressed_behind_what_is_there() {
-        for request in [&b""[..], b"a", &b"abcdefgh".repeat(20_000)] {
+        let mut scratch = Vec::new();
+        let mut random = fastrand::Rng::with_seed(7);
+        let noise: Vec<u8> = std::iter::repeat_with(|| random.u8(..))
+            .take(200_000)
+            .collect();
+        let long = b"abcdefgh".repeat(20_000);
+        for request in [
+            &b""[..],
+            b"a",
+            &long,
+            &long[..2 * SNAPPY_PART_BYTES],
+            &noise,
+        ] {
             let mut out = b"head".to_vec();
-            push_compressed(&mut out, request);
+            push_compressed(&mut out, request, &mut scratch);
             let body = out.strip_prefix(b"head").unwrap();
+            let whole = snap::raw::Encoder::new().compress_vec(request).unwrap();
+            assert_eq!(body, whole, "as compressed in one go");
             let read = snap::raw::Decoder::new().decompress_vec(body).unwrap();
             assert_eq!(read, request);
         }

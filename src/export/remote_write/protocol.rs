@@ -113,8 +113,8 @@ impl Http {
 }
 
 impl Dialect for Http {
-    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) {
-        self.protocol.push_body(out, batch.bytes());
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>, scratch: &mut Vec<u8>) {
+        self.protocol.push_body(out, batch.bytes(), scratch);
     }
 
     fn head(&self, frame: &Frame, out: &mut Vec<u8>) -> Result<(), LinkError> {

@@ -194,7 +194,7 @@ impl Dialect for Datagrams {}
 struct Framed;
 
 impl Dialect for Framed {
-    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) {
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>, _: &mut Vec<u8>) {
         // A batch is far below 4 GB: at most one event over its limit.
         let length = batch.bytes().len() as u32;
         out.extend_from_slice(&length.to_be_bytes());

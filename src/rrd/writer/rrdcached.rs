@@ -191,7 +191,7 @@ struct Batches {
 }
 
 impl Dialect for Batches {
-    fn encode(&self, batch: &Batch, out: &mut Vec<u8>) {
+    fn encode(&self, batch: &Batch, out: &mut Vec<u8>, _: &mut Vec<u8>) {
         out.extend_from_slice(OPENING);
         out.extend_from_slice(batch.bytes());
         out.extend_from_slice(CLOSING);
