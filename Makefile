@@ -109,6 +109,7 @@ bench: ## measure it beside C gmetad, and the core alone (an hour; the machine s
 	$(CARGO) build --release --locked
 	$(CARGO) build --release --examples
 	$(TARGET)/release/examples/versus --svg docs/benchmarks.svg
+	benches/floor.py --examples $(TARGET)/release/examples $(TARGET)/release/gmetad
 	benches/pages.py $(TARGET)/release/gmetad $(TARGET)/release/examples/farm
 	benches/remote.py $(TARGET)/release/gmetad $(TARGET)/release/examples/farm
 	benches/size.sh

@@ -112,3 +112,43 @@ fn with_half_of_a_hundred_sources_down_the_others_are_polled_on_time() {
     assert!(!answer.contains("<CLUSTER NAME=\"down"));
     assert!(gmetad.end().success());
 }
+
+#[test]
+fn a_source_that_leaves_its_connection_open_does_not_wait_to_be_taken_for_silent() {
+    // As `poll::SILENCE_LIMIT` has it.
+    const SILENCE_MS: u64 = 10_000;
+    // Shorter and longer than what the system holds back.
+    let long = "x".repeat(700_000);
+    let long = document(
+        "gmond",
+        &format!("<!-- {long} --><CLUSTER NAME=\"long\"/>\n"),
+    );
+    let sources = [cluster("short"), long].map(|bytes| FakeSource::start(Script::Stay(bytes)));
+    let ports = sources.each_ref().map(FakeSource::port);
+    let folder = tempdir().expect("a temporary folder");
+    let directives = format!(
+        "write_rrds off\ndata_source short 2 127.0.0.1:{}\ndata_source long 2 127.0.0.1:{}\n",
+        ports[0], ports[1]
+    );
+    let gmetad = Gmetad::start(folder.path(), &directives);
+    let mut longest = 0;
+    wait_until("three polls of each", || {
+        let status = get(gmetad.interactive(), "/status").json();
+        let sources = status["sources"].as_array().expect("a list");
+        let polls = sources.iter().map(|source| {
+            let ok = &source["polls"]["ok"];
+            (ok["num"].as_u64(), ok["totalMillis"].as_u64())
+        });
+        let polls: Vec<_> = polls.collect();
+        longest = polls
+            .iter()
+            .filter_map(|it| Some(it.1? / it.0?.max(1)))
+            .max()
+            .unwrap_or(0);
+        polls
+            .iter()
+            .all(|(count, _)| count.is_some_and(|count| count >= 3))
+    });
+    assert!(longest < SILENCE_MS / 2, "{longest} ms a poll");
+    assert!(gmetad.end().success());
+}

@@ -483,6 +483,8 @@ pub enum Script {
     Serve(Vec<u8>),
     /// Sends the bytes in pieces of that size with that pause between them.
     Slow(Vec<u8>, usize, Duration),
+    /// Sends the bytes and leaves the connection open, until the other side goes or the source ends.
+    Stay(Vec<u8>),
     /// Accepts and never sends, until the other side goes or the source ends.
     Silent,
     /// Closes at once.
@@ -606,6 +608,10 @@ fn play(script: Script, mut stream: TcpStream, ends: &AtomicBool) {
                 }
                 std::thread::sleep(pause);
             }
+        }
+        Script::Stay(bytes) => {
+            let _ = stream.write_all(&bytes);
+            play(Script::Silent, stream, ends);
         }
         Script::Silent => {
             // Without the time limit the thread would outlive a test that keeps its connection open.
