@@ -69,6 +69,8 @@ globals {
   host_dmax = 86400
   cleanup_threshold = 300
   send_metadata_interval = 0
+  override_hostname = "localhost"
+  override_ip = "127.0.0.1"
 }
 cluster { name = "demo" owner = "you" latlong = "unspecified" url = "unspecified" }
 host { location = "here" }
