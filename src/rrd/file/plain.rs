@@ -613,6 +613,9 @@ mod tests {
         /// A value as it may come for that kind of data source.
         fn value(random: &mut Rng, kind: &str, last: &mut i64) -> String {
             let whole = matches!(kind, "COUNTER" | "DERIVE");
+            // Where librrd's registers hold longer numbers than a double, differences of long ones, and so
+            // sums of rates, need not agree in any digit.
+            let short = cfg!(target_arch = "x86");
             match random.u32(..40) {
                 0..3 => return "U".into(),
                 3 if !whole => {
@@ -624,8 +627,11 @@ mod tests {
                 4 if !whole => return "1.25e-3".into(),
                 5 if !whole => return "+7E+2".into(),
                 // More than fits into 53 bits.
-                6 => return format!("{}", u64::MAX - random.u64(..1000)),
-                7 => return format!("{}{}", random.u64(1..), random.u64(1_000_000..9_999_999)),
+                6 if !short => return format!("{}", u64::MAX - random.u64(..1000)),
+                7 if !short => {
+                    return format!("{}{}", random.u64(1..), random.u64(1_000_000..9_999_999));
+                }
+                8 if short => *last = random.i64(-1_000_000..100),
                 8 => *last = random.i64(..100),
                 _ => *last += random.i64(-400..1000),
             }
