@@ -70,6 +70,9 @@ static-test: ## try that in an empty root: it polls, stores, shows and sends on 
 	@test -x $(TARGET)/static/gmetad || $(MAKE) static
 	@contrib/static-test.sh $(TARGET)/static/gmetad
 
+test-i686: ## test the core and round-robin files on 32-bit Intel, beside its own librrd
+	@CARGO='$(CARGO)' contrib/test-i686.sh
+
 features: ## lint and test it without each part that can be left out (a feature of Cargo.toml), and without all
 	@contrib/deps.sh build test
 	@CARGO='$(CARGO)' contrib/features.sh test
