@@ -6,6 +6,8 @@
 use std::io;
 use std::path::Path;
 
+use gmetad_core::model::sorted;
+
 mod alert;
 mod config;
 mod directives;
@@ -96,12 +98,11 @@ pub fn parse(
         return Ok(loaded);
     }
     // The reader and the directives each found theirs; a person reads them by file and line.
-    errors.sort_by_key(|error| {
-        error
-            .at
-            .as_ref()
-            .map(|at| (order.iter().position(|file| *file == at.file), at.line))
-    });
+    let place = |error: &ConfigError| {
+        let at = error.at.as_ref()?;
+        Some((order.iter().position(|file| *file == at.file), at.line))
+    };
+    let errors = sorted(errors, |one, other| place(one).cmp(&place(other)));
     Err(ConfigErrors {
         errors,
         notices: loaded.notices,

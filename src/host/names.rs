@@ -4,6 +4,8 @@
 
 use std::fs;
 
+use gmetad_core::model::sorted;
+
 /// Every name that this machine gives itself: its host name, long and short, those that `/etc/hosts`
 /// puts beside it or on a loopback address, and its short name in the domains of `/etc/resolv.conf`.
 pub fn own_names(host_name: &str) -> Vec<String> {
@@ -31,7 +33,7 @@ fn names(host_name: &str, hosts: &str, resolv: &str) -> Vec<String> {
         }
     }
     names.retain(|name| !name.is_empty() && !name.starts_with('.'));
-    names.sort_unstable();
+    let mut names = sorted(names, Ord::cmp);
     names.dedup();
     names
 }

@@ -14,6 +14,7 @@ use nix::unistd::{Uid, geteuid};
 
 use super::error::LoadError;
 use gmetad_config::Config;
+use gmetad_core::model::sorted;
 
 /// The library that runs plugins in Python: beside gmetad, as cargo builds them, or where it is
 /// installed.
@@ -40,8 +41,7 @@ pub fn files_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
             files.push(folder.join(name));
         }
     }
-    files.sort();
-    Ok(files)
+    Ok(sorted(files, Ord::cmp))
 }
 
 fn has_extension(file: &Path, extension: &str) -> bool {

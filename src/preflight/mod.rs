@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::daemon::{Exit, PortHolder, UserError, cannot_listen, exit_of_listening};
 use crate::plugins::parts::export::{EXPORTS, ExportHost, ExportNeeds};
 use gmetad_config::{Config, RrdcachedAddress};
+use gmetad_core::model::sorted;
 use gmetad_core::trust::TrustEntry;
 
 mod places;
@@ -352,8 +353,8 @@ impl<'a> Look<'a> {
             names.push(("rrdcached_address".into(), &place.host));
         }
         names.retain(|(_, name)| name.parse::<IpAddr>().is_err());
-        let mut asked: Vec<&str> = names.iter().map(|(_, name)| *name).collect();
-        asked.sort_unstable();
+        let asked = names.iter().map(|(_, name)| *name).collect();
+        let mut asked: Vec<&str> = sorted(asked, Ord::cmp);
         asked.dedup();
         if asked.is_empty() {
             return;

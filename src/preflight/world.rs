@@ -24,6 +24,7 @@ use crate::cli::ACCESS_OPTION;
 use crate::daemon::{PidFile, PortHolder, UserError, account_to_become, port_holder};
 use crate::plugins::parts::loader::files_in;
 use crate::reactor;
+use gmetad_core::model::sorted;
 
 /// Time for looking up all names together.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(10);
@@ -132,7 +133,7 @@ impl World for ThisMachine {
                 unresolved.push((name, NameTrouble::Unknown(reason)));
             }
         }
-        unresolved.sort_by(|one, other| one.0.cmp(&other.0));
+        let mut unresolved = sorted(unresolved, |one, other| one.0.cmp(&other.0));
         let unanswered = left
             .into_iter()
             .map(|it| (it.to_owned(), NameTrouble::NoAnswer));

@@ -355,5 +355,5 @@ impl Connection {
 }
 
 fn render(selection: Selection, shared: &mut Shared) -> Box<dyn Body> {
-    Box::new(Render::new(shared.store.snapshot(), selection, shared.now))
+    Render::body(shared.store.snapshot(), selection, shared.now)
 }

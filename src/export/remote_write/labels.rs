@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::encode::Protocol;
 use gmetad_core::answer::prometheus::{CLUSTER, FamilyName, HOST, METRIC, label_text};
-use gmetad_core::model::MetricDef;
+use gmetad_core::model::{MetricDef, sorted};
 
 /// The label with the name of the family.
 pub const NAME: &str = "__name__";
@@ -73,8 +73,8 @@ struct Family {
 
 impl Labels {
     /// With these external labels, none of which is one of our own.
-    pub fn new(protocol: Protocol, mut external: Vec<(String, String)>) -> Labels {
-        external.sort();
+    pub fn new(protocol: Protocol, external: Vec<(String, String)>) -> Labels {
+        let external = sorted(external, Ord::cmp);
         Labels {
             protocol,
             external,

@@ -12,7 +12,7 @@ use crate::export::{Export, Switch};
 use crate::link::{Endpoint, Link, Server, Timeouts};
 use gmetad_config::Config;
 use gmetad_core::answer::prometheus::{HOST_UP, is_up_now};
-use gmetad_core::model::{Cluster, Host, MetricDef, Node, Summary, parse_number};
+use gmetad_core::model::{Cluster, Host, MetricDef, Node, Summary, parse_number, sorted};
 use gmetad_core::plugin::{PluginError, RootUpdate, Update};
 
 mod encode;
@@ -65,8 +65,7 @@ impl Export for RemoteWrite {
             .map(|section| Settings::read(section).map(Store::new))
             .collect::<Result<Vec<Store>, PluginError>>()?;
         let folders = stores.iter().filter_map(|it| it.settings.spool.as_ref());
-        let mut folders: Vec<_> = folders.map(|spool| &spool.folder).collect();
-        folders.sort_unstable();
+        let folders = sorted(folders.map(|spool| &spool.folder).collect(), Ord::cmp);
         let mut pairs = folders.iter().zip(folders.iter().skip(1));
         if let Some((twice, _)) = pairs.find(|(one, next)| one == next) {
             let told = format!(

@@ -10,6 +10,7 @@ use super::protocol::Login;
 use super::url::Url;
 use crate::link::{BACKLOG_BYTES, SpoolSettings, TlsFiles};
 use gmetad_config::ExportSection;
+use gmetad_core::model::sorted;
 use gmetad_core::plugin::PluginError;
 use gmetad_core::summary::SummaryFilter;
 
@@ -81,8 +82,8 @@ impl Settings {
         let login = login(&mut section)?;
         let tls = tls(&mut section)?;
         let external = section.each("external_label", external_label)?;
-        let mut names: Vec<&String> = external.iter().map(|(name, _)| name).collect();
-        names.sort_unstable();
+        let names: Vec<&String> = external.iter().map(|(name, _)| name).collect();
+        let names = sorted(names, Ord::cmp);
         let mut pairs = names.iter().zip(names.iter().skip(1));
         if let Some((twice, _)) = pairs.find(|(one, next)| one == next) {
             let told = format!("section remote_write sets external_label {twice} twice");

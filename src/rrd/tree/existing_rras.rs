@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::file::{Rra, rras};
 use gmetad_config::RrdConfig;
+use gmetad_core::model::sorted;
 
 /// Most names that are looked at in a folder.
 const NAMES: usize = 4096;
@@ -80,15 +81,14 @@ fn newest_file(root: &Path, deadline: Instant) -> Option<PathBuf> {
     let mut folders = vec![root.to_owned()];
     // Clusters, then hosts.
     for _ in 0..2 {
-        let mut below: Vec<_> = folders
+        let below: Vec<_> = folders
             .iter()
             .flat_map(|folder| entries(folder, deadline))
             .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
             .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
             .collect();
-        below.sort_by(|one, other| other.cmp(one));
-        below.truncate(FOLDERS);
-        folders = below.into_iter().map(|(_, path)| path).collect();
+        let newest = sorted(below, |one, other| other.cmp(one)).into_iter();
+        folders = newest.take(FOLDERS).map(|(_, path)| path).collect();
     }
     let files = folders.iter().flat_map(|folder| entries(folder, deadline));
     files
