@@ -5,7 +5,6 @@ mod fixture;
 
 use fixture::{READ_BYTES, document, poll, store};
 use gmetad_core::answer::query::Selection;
-use gmetad_core::answer::walk::Body;
 use gmetad_core::answer::xml::Render;
 use gmetad_core::model::{Mono, Now};
 
@@ -25,7 +24,7 @@ fn main() {
                 mono: Mono(9000),
                 epoch: 1,
             };
-            let mut render = Render::new(store.snapshot(), Selection::all(), now);
+            let mut render = Render::body(store.snapshot(), Selection::all(), now);
             while render.fill(&mut out, READ_BYTES) {
                 out.clear();
             }

@@ -1,5 +1,6 @@
 #!/bin/bash
-# What pages and Graphite's API add to the stripped binary. Usage: benches/size.sh
+# The stripped binary, with all parts and without some, and what pages and Graphite's API add.
+# Usage: benches/size.sh
 # Not with CARGO_INCREMENTAL=1: a release would not be optimised as a whole, and 1.3 MB larger.
 set -euo pipefail
 unset CARGO_INCREMENTAL
@@ -10,10 +11,16 @@ size_with() {
     strip -o "$folder/gmetad.stripped" "$folder/release/gmetad"
     stat -c %s "$folder/gmetad.stripped"
 }
-others=rrd,export,loader
-without=$(size_with $others)
-printf '| built with | stripped | more |\n|---|---|---|\n| neither | %d B | |\n' "$without"
-for parts in web graphite web,graphite; do
-    size=$(size_with "$others,$parts")
-    printf '| %s | %d B | %d B |\n' "$parts" "$size" $((size - without))
-done
+row() { printf '| %s | %d B | %s |\n' "$@"; }
+files=rrd,librrd,export,loader
+printf '| built with | stripped | to the next |\n|---|---|---|\n'
+relay=$(size_with '')
+row 'none of its parts: polls, sums up, serves' "$relay" ''
+without=$(size_with $files)
+row "$files" "$without" "+ $((without - relay))"
+pages=$(size_with $files,web)
+row '… web' "$pages" "+ $((pages - without))"
+size=$(size_with $files,web,graphite)
+row '… graphite: all but tls' "$size" "+ $((size - pages)), both $((size - without))"
+all=$(size_with $files,web,graphite,tls)
+row '… tls: everything' "$all" "+ $((all - size))"
