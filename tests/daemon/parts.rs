@@ -100,3 +100,23 @@ fn with_a_static_librrd_no_graphics_library_is_loaded() {
         assert!(!listed.contains(library), "{library} is loaded:\n{listed}");
     }
 }
+
+/// A plugin that loads GLib must get GLib's own: what librrd.a asks of it is stood in for (`src/rrd`).
+#[test]
+fn nothing_of_glib_is_offered_to_plugins() {
+    let name = "nothing_of_glib_is_offered_to_plugins";
+    let Ok(listed) = Command::new("nm")
+        .arg("-D")
+        .arg(gmetad().get_program())
+        .output()
+    else {
+        return skipped(name, "there is no nm here (package binutils)");
+    };
+    let listed = String::from_utf8(listed.stdout).expect("text");
+    assert!(listed.contains(" U "), "{listed}");
+    let offered: Vec<&str> = listed
+        .lines()
+        .filter(|it| it.contains(" g_") && !it.contains(" U "))
+        .collect();
+    assert!(offered.is_empty(), "{offered:?}");
+}
