@@ -1,6 +1,8 @@
 //! The head of an HTTP request: method, target and header fields.
 //!
 //! What a field's value means is decided where it is used; here its form is checked.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use thiserror::Error;
 
@@ -171,14 +173,15 @@ fn method(head: &[u8]) -> Method {
 
 /// The target as sent, and the lines of the header fields.
 fn parts(head: &[u8]) -> Result<(&[u8], &[u8]), Refusal> {
-    let end = head.iter().position(|&b| b == b'\n');
-    let (first, rest) = head.split_at(end.map_or(head.len(), |end| end + 1));
+    let first = head.split_inclusive(|&b| b == b'\n').next();
+    let (first, rest) = head.split_at(first.map_or(0, <[u8]>::len));
     let target = target_of_line(lines(first).next().unwrap_or_default())?;
-    let mut hosts = 0;
+    let mut hosts = 0_usize;
     for line in lines(rest) {
         match field(line) {
             Some((name, _)) if is_token(name) => {
-                hosts += usize::from(name.eq_ignore_ascii_case(b"Host"));
+                let is_host = name.eq_ignore_ascii_case(b"Host");
+                hosts = hosts.saturating_add(usize::from(is_host));
             }
             _ => return Err(Refusal::Field),
         }
@@ -199,7 +202,8 @@ fn lines(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|&b| b == b':')?;
-    Some((&line[..colon], line[colon + 1..].trim_ascii()))
+    let (name, rest) = line.split_at(colon);
+    Some((name, rest.strip_prefix(b":")?.trim_ascii()))
 }
 
 fn value<'a>(fields: &'a [u8], name: &str) -> Option<&'a [u8]> {
@@ -211,22 +215,24 @@ fn value<'a>(fields: &'a [u8], name: &str) -> Option<&'a [u8]> {
 
 fn target_of_line(line: &[u8]) -> Result<&[u8], Refusal> {
     // Spaces inside the target are accepted, as in C gmetad.
-    let first = line.iter().position(|&b| b == b' ');
-    let last = line.iter().rposition(|&b| b == b' ');
-    let (Some(first), Some(last)) = (first, last) else {
+    let mut words = line.splitn(2, |&b| b == b' ');
+    let (Some(method), Some(rest)) = (words.next(), words.next()) else {
         return Err(Refusal::RequestLine);
     };
-    if first == last || !matches!(&line[last + 1..], b"HTTP/1.0" | b"HTTP/1.1") {
+    let mut words = rest.rsplitn(2, |&b| b == b' ');
+    let (Some(version), Some(target)) = (words.next(), words.next()) else {
+        return Err(Refusal::RequestLine);
+    };
+    if !matches!(version, b"HTTP/1.0" | b"HTTP/1.1") {
         return Err(Refusal::RequestLine);
     }
-    match &line[..first] {
+    match method {
         b"GET" | b"HEAD" => {}
-        b"POST" if takes_post(without_authority(&line[first + 1..last])) => {}
+        b"POST" if takes_post(without_authority(target)) => {}
         // Their targets are not checked: that of OPTIONS may be `*`.
         method if is_token(method) => return Err(Refusal::Method),
         _ => return Err(Refusal::RequestLine),
     }
-    let target = &line[first + 1..last];
     if !without_authority(target).starts_with(b"/") || target.iter().any(u8::is_ascii_control) {
         return Err(Refusal::RequestLine);
     }

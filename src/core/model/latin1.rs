@@ -1,6 +1,8 @@
 //! Text in a gmond's document, read as well as possible.
 //!
 //! Writing is in `escape`. Nothing fails here: malformed text is replaced and counted.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::borrow::Cow;
 
@@ -33,7 +35,7 @@ pub fn unescape<'a>(raw: &'a str, damage: &mut u64) -> Cow<'a, str> {
     let mut rest = &raw[first..];
     while let Some(c) = rest.chars().next() {
         if let Some((byte, len)) = broken_reference(rest) {
-            *damage += 1;
+            *damage = damage.saturating_add(1);
             recovered.push(byte);
             rest = &rest[len..];
             continue;
@@ -77,7 +79,7 @@ fn broken_reference(text: &str) -> Option<(u8, usize)> {
     if chars.next()? != ';' {
         return None;
     }
-    let tenth = 0x1999_9900 + u32::from(tens.wrapping_sub(b'0'));
+    let tenth = 0x1999_9900_u32.wrapping_add(u32::from(tens.wrapping_sub(b'0')));
     let byte = (tenth.wrapping_mul(10).wrapping_add(ones) & 0xff) as u8;
     // `&#`, T as two bytes of UTF-8, D and the semicolon.
     (byte >= 0x80).then_some((byte, 6))
@@ -88,6 +90,7 @@ fn reference(text: &str, damage: &mut u64) -> (char, usize) {
     const LONGEST: usize = 12;
     let end = text.bytes().take(LONGEST).position(|b| b == b';');
     if let Some(end) = end {
+        let len = end.saturating_add(1);
         let resolved = match &text[1..end] {
             "amp" => Some('&'),
             "lt" => Some('<'),
@@ -98,14 +101,14 @@ fn reference(text: &str, damage: &mut u64) -> (char, usize) {
         };
         if let Some(c) = resolved {
             if is_xml_char(c) {
-                return (c, end + 1);
+                return (c, len);
             }
-            *damage += 1;
-            return (REPLACEMENT, end + 1);
+            *damage = damage.saturating_add(1);
+            return (REPLACEMENT, len);
         }
     }
     // A bare ampersand, for example from a configured OWNER or URL.
-    *damage += 1;
+    *damage = damage.saturating_add(1);
     ('&', 1)
 }
 

@@ -1,6 +1,8 @@
 //! The number in a value's text and its decimals; whole numbers as text.
 //!
 //! Parses short plain decimals only. Others go to the standard parser.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 /// A number as it was written in a document.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,6 +21,9 @@ const POWERS_OF_TEN: [f64; 16] = [
 /// Digits that always fit into the 53 bits of an `f64` mantissa.
 const EXACT_DIGITS: usize = 15;
 
+/// The same with a point.
+const LONGEST_EXACT: usize = EXACT_DIGITS + 1;
+
 /// Most decimals kept. Further ones are noise from printing a `double`.
 const MAX_DECIMALS: usize = 17;
 
@@ -34,20 +39,24 @@ pub fn parse_number(text: &[u8]) -> Option<Number> {
         b'+' => (false, &text[1..]),
         _ => (false, text),
     };
-    if digits.len() > EXACT_DIGITS + 1 {
+    // With a point. So the mantissa has 16 digits at most, which 64 bits hold.
+    if digits.len() > LONGEST_EXACT {
         return parse_general(text);
     }
     let mut mantissa = 0_u64;
     let mut point = None;
     for (at, &byte) in digits.iter().enumerate() {
         match byte {
-            b'0'..=b'9' => mantissa = mantissa * 10 + u64::from(byte - b'0'),
+            b'0'..=b'9' => {
+                let digit = u64::from(byte.wrapping_sub(b'0'));
+                mantissa = mantissa.wrapping_mul(10).wrapping_add(digit);
+            }
             b'.' if point.is_none() => point = Some(at),
             _ => return parse_general(text),
         }
     }
-    let decimals = point.map_or(0, |at| digits.len() - at - 1);
-    let count = digits.len() - usize::from(point.is_some());
+    let decimals = point.map_or(0, |at| digits.len().saturating_sub(at).saturating_sub(1));
+    let count = digits.len().saturating_sub(usize::from(point.is_some()));
     if count == 0 {
         return None;
     }
@@ -77,7 +86,7 @@ fn parse_general(text: &[u8]) -> Option<Number> {
     let decimals = mantissa
         .iter()
         .position(|&b| b == b'.')
-        .map_or(0, |at| mantissa.len() - at - 1);
+        .map_or(0, |at| mantissa.len().saturating_sub(at).saturating_sub(1));
     Some(Number {
         value,
         decimals: decimals.min(MAX_DECIMALS) as u8,
@@ -91,8 +100,9 @@ pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
     let mut at = digits.len();
     let mut rest = number;
     loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
+        // 64 bits have 20 digits at most, each below ten.
+        at = at.wrapping_sub(1);
+        digits[at] = b'0'.wrapping_add((rest % 10) as u8);
         rest /= 10;
         if rest == 0 {
             break;

@@ -1,9 +1,12 @@
 //! Where the parts of a round-robin file lie, and how its fields are read and written as bytes.
 //!
 //! No I/O. Checked are only the fields that say where the others lie; the rest is `sound`'s matter.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::ffi::c_ulong;
 use std::mem::{offset_of, size_of};
+use std::ops::Range;
 
 /// The parts as librrd's C compiler lays them out, which differs with the size of a long and with
 /// where a double may begin. Never made: only their sizes and offsets are used.
@@ -128,6 +131,16 @@ pub(crate) struct Flaw {
     pub(crate) what: &'static str,
 }
 
+/// Where a part of that length stands which begins there.
+pub(crate) fn span(at: usize, length: usize) -> Range<usize> {
+    at..at.saturating_add(length)
+}
+
+/// Where the part of that number stands, of parts of that length which begin at `first`.
+fn nth(first: usize, number: usize, length: usize) -> usize {
+    first.saturating_add(number.saturating_mul(length))
+}
+
 /// How many data sources and archives a file has, and how long its step is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shape {
@@ -187,11 +200,11 @@ impl Shape {
     }
 
     pub(crate) fn ds_def(source: usize) -> usize {
-        STAT_HEAD + source * DS_DEF
+        nth(STAT_HEAD, source, DS_DEF)
     }
 
     pub(crate) fn rra_def(&self, archive: usize) -> usize {
-        Shape::ds_def(self.sources) + archive * RRA_DEF
+        nth(Shape::ds_def(self.sources), archive, RRA_DEF)
     }
 
     /// Where the part starts that changes, with the time of the last update.
@@ -201,19 +214,23 @@ impl Shape {
 
     /// Where the microseconds of the last update stand, in a version that has them.
     pub(crate) fn micros(&self) -> Option<usize> {
-        (self.live_head == LIVE_HEAD).then_some(self.live() + OLD_LIVE_HEAD)
+        (self.live_head == LIVE_HEAD).then_some(nth(self.live(), 1, OLD_LIVE_HEAD))
     }
 
     pub(crate) fn pdp(&self, source: usize) -> usize {
-        self.live() + self.live_head + source * PDP_PREP
+        nth(nth(self.live(), 1, self.live_head), source, PDP_PREP)
     }
 
     pub(crate) fn cdp(&self, archive: usize, source: usize) -> usize {
-        self.pdp(self.sources) + (archive * self.sources + source) * CDP_PREP
+        nth(
+            self.pdp(self.sources),
+            nth(source, archive, self.sources),
+            CDP_PREP,
+        )
     }
 
     pub(crate) fn pointer(&self, archive: usize) -> usize {
-        self.cdp(self.archives, 0) + archive * RRA_PTR
+        nth(self.cdp(self.archives, 0), archive, RRA_PTR)
     }
 
     pub(crate) fn header_len(&self) -> usize {
@@ -238,7 +255,7 @@ pub(crate) fn text(bytes: &[u8]) -> &[u8] {
 
 fn field<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut field = [0; N];
-    field.copy_from_slice(&bytes[at..at + N]);
+    field.copy_from_slice(&bytes[span(at, N)]);
     field
 }
 
@@ -254,11 +271,11 @@ pub(crate) fn float(bytes: &[u8], at: usize) -> f64 {
 
 /// Puts a long, cut as C does where it has four bytes.
 pub(crate) fn put(bytes: &mut [u8], at: usize, value: u64) {
-    bytes[at..at + LONG].copy_from_slice(&(value as c_ulong).to_ne_bytes());
+    bytes[span(at, LONG)].copy_from_slice(&(value as c_ulong).to_ne_bytes());
 }
 
 pub(crate) fn put_float(bytes: &mut [u8], at: usize, value: f64) {
-    bytes[at..at + VALUE].copy_from_slice(&value.to_ne_bytes());
+    bytes[span(at, VALUE)].copy_from_slice(&value.to_ne_bytes());
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 //! librrd opens the file again, by its name. Another process that damages it in the microseconds
 //! between, or while librrd has it mapped, can still do harm. Only librrd's lock could prevent that;
 //! librrd takes it too late, and only programs that use librrd respect it.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::ffi::{CStr, c_long};
 use std::fs::File;
@@ -18,7 +20,7 @@ use thiserror::Error;
 use crate::file::as_path;
 use crate::file::layout::{
     CDP_PREP, DS_DEF, DS_TYPE, Flaw, LAST_DS, NAME, RRA_DEF, RRA_PAR, RRA_ROWS, RRA_STEPS, SPAN,
-    STAT_HEAD, Shape, float, text, whole,
+    STAT_HEAD, Shape, float, span, text, whole,
 };
 use crate::file::open::{Access, OpenError, open};
 #[cfg(feature = "librrd")]
@@ -203,7 +205,7 @@ fn check(header: &[u8], shape: Shape, len: u64) -> Result<(), Unsound> {
 
 fn check_source(header: &[u8], shape: Shape, source: usize) -> Result<(), Flaw> {
     let at = Shape::ds_def(source);
-    let def = &header[at..at + DS_DEF];
+    let def = &header[span(at, DS_DEF)];
     if !def[..NAME].contains(&0) {
         return flaw(at, "unterminated name of a data source");
     }
@@ -213,13 +215,13 @@ fn check_source(header: &[u8], shape: Shape, source: usize) -> Result<(), Flaw> 
             let program = &def[DS_TYPE + NAME..];
             if !computes(program, shape.sources) {
                 let what = "a COMPUTE program that librrd may not survive";
-                return flaw(at + DS_TYPE + NAME, what);
+                return flaw(after(at, DS_TYPE + NAME), what);
             }
         }
-        _ => return flaw(at + DS_TYPE, "unknown type of a data source"),
+        _ => return flaw(after(at, DS_TYPE), "unknown type of a data source"),
     }
     let at = shape.pdp(source);
-    if !header[at..at + LAST_DS].contains(&0) {
+    if !header[span(at, LAST_DS)].contains(&0) {
         return flaw(at, "unterminated last value");
     }
     Ok(())
@@ -252,7 +254,7 @@ fn rpn_effect(op: u8) -> Option<(usize, usize)> {
 
 /// Whether a COMPUTE program ends, and uses only sources and stack entries that exist.
 fn computes(program: &[u8], sources: usize) -> bool {
-    let mut depth = 0;
+    let mut depth = 0_usize;
     for (number, step) in program.chunks_exact(RPN_STEP).enumerate() {
         if step[0] == RPN_END {
             return number > 0;
@@ -265,7 +267,7 @@ fn computes(program: &[u8], sources: usize) -> bool {
         if depth < takes || (step[0] == RPN_VARIABLE && !known) {
             return false;
         }
-        depth = depth - takes + puts;
+        depth = depth.saturating_sub(takes).saturating_add(puts);
     }
     false
 }
@@ -318,7 +320,7 @@ impl<'a> Archives<'a> {
     fn of(header: &'a [u8], shape: Shape) -> Result<Archives<'a>, Flaw> {
         let functions = (0..shape.archives).map(|archive| {
             let at = shape.rra_def(archive);
-            Function::of(text(&header[at..at + NAME])).ok_or(Flaw {
+            Function::of(text(&header[span(at, NAME)])).ok_or(Flaw {
                 at,
                 what: "unknown consolidation function",
             })
@@ -334,25 +336,26 @@ impl<'a> Archives<'a> {
     fn check(&self, archive: usize) -> Result<u64, Flaw> {
         let Archives { header, shape, .. } = self;
         let at = shape.rra_def(archive);
-        let def = &header[at..at + RRA_DEF];
+        let def = &header[span(at, RRA_DEF)];
         let (rows, steps) = (whole(def, RRA_ROWS), whole(def, RRA_STEPS));
         // librrd takes rows for an int in places.
         if !(1..=i32::MAX as u64).contains(&rows) {
-            return flaw(at + RRA_ROWS, "impossible number of rows");
+            return flaw(after(at, RRA_ROWS), "impossible number of rows");
         }
         let span = shape.step.checked_mul(rows);
         let span = span.and_then(|secs| secs.checked_mul(steps));
         if steps == 0 || span.is_none_or(|span| span > SPAN) {
-            return flaw(at + RRA_STEPS, "impossible number of steps in a row");
+            return flaw(after(at, RRA_STEPS), "impossible number of steps in a row");
         }
         let pointer = shape.pointer(archive);
         if whole(header, pointer) >= rows {
             return flaw(pointer, "current row beyond the last");
         }
         match self.functions[archive] {
-            Function::Plain if !(0.0..=1.0).contains(&float(def, par(XFF))) => {
-                flaw(at + par(XFF), "impossible share of unknown values (xff)")
-            }
+            Function::Plain if !(0.0..=1.0).contains(&float(def, par(XFF))) => flaw(
+                after(at, par(XFF)),
+                "impossible share of unknown values (xff)",
+            ),
             Function::Plain => Ok(rows),
             function => self.check_aberrant(at, def, function).map(|()| rows),
         }
@@ -361,28 +364,34 @@ impl<'a> Archives<'a> {
     /// Checks an archive for forecasts (aberrant behaviour detection).
     fn check_aberrant(&self, at: usize, def: &[u8], function: Function) -> Result<(), Flaw> {
         if whole(def, RRA_STEPS) != 1 {
-            return flaw(at + RRA_STEPS, "impossible number of steps in a row");
+            return flaw(after(at, RRA_STEPS), "impossible number of steps in a row");
         }
         let other = usize::try_from(whole(def, par(DEPENDENT)));
         let other = other.ok().and_then(|other| self.functions.get(other));
         if other.copied() != function.refers_to() {
             return flaw(
-                at + par(DEPENDENT),
+                after(at, par(DEPENDENT)),
                 "reference to an archive that does not fit",
             );
         }
         let seasonal = matches!(function, Function::Seasonal | Function::DevSeasonal);
         if seasonal && whole(def, RRA_ROWS) < 2 {
-            return flaw(at + RRA_ROWS, "impossible number of rows");
+            return flaw(after(at, RRA_ROWS), "impossible number of rows");
         }
         // Older versions have no such parameter.
         let window = float(def, par(SMOOTHING_WINDOW));
         if seasonal && self.shape.version >= 4 && !(0.0..=1.0).contains(&window) {
-            return flaw(at + par(SMOOTHING_WINDOW), "impossible smoothing window");
+            return flaw(
+                after(at, par(SMOOTHING_WINDOW)),
+                "impossible smoothing window",
+            );
         }
         let kept = whole(def, par(WINDOW_LEN));
         if function == Function::Failures && !(1..=WINDOW).contains(&kept) {
-            return flaw(at + par(WINDOW_LEN), "impossible number of violations");
+            return flaw(
+                after(at, par(WINDOW_LEN)),
+                "impossible number of violations",
+            );
         }
         Ok(())
     }
@@ -390,13 +399,18 @@ impl<'a> Archives<'a> {
 
 /// Where a parameter stands in an archive's definition.
 const fn par(number: usize) -> usize {
-    RRA_PAR + number * 8
+    after(RRA_PAR, number.saturating_mul(8))
 }
 
 const _: () = assert!(
     WINDOW as usize <= CDP_PREP,
     "violations are kept in a CDP's bytes"
 );
+
+/// Where a field stands, so many bytes after the start of its part.
+const fn after(at: usize, bytes: usize) -> usize {
+    at.saturating_add(bytes)
+}
 
 #[cfg(test)]
 mod tests {
