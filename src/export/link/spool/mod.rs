@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Frame;
-use record::{HEAD_BYTES, HEADER_BYTES, Head, header, position, read_position};
+use record::{HEAD_BYTES, HEADER_BYTES, Head, MOST_VALUES, header, position, read_position};
 
 mod disk;
 mod folder;
@@ -206,6 +206,7 @@ impl Spool {
     fn open(&mut self) -> io::Result<()> {
         self.disk.open()?;
         let mut found = self.disk.segments()?;
+        found.retain(|(number, _)| *number <= MOST_VALUES);
         found.sort_unstable();
         self.segments = (found.into_iter())
             .map(|(number, bytes)| Segment { number, bytes })
