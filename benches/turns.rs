@@ -1,19 +1,22 @@
-//! How long each turn of the loop is while ten sources bring as much as they can, in processor time:
+//! How long each turn of the loop is while ten sources bring as much as they can:
 //! `cargo run --release --example turns -- WHAT COUNT ROUNDS`, where WHAT is names, clusters, hosts,
-//! shared, shared-clusters, grids, cut or expiry.
+//! shared, shared-clusters, grids, cut, expiry or gone.
 //!
 //! Drives the core as the loop does, without sockets. A turn ends where the loop looks for events.
+//! Turns are measured in time and in processor time: on a machine that has other work, time has the
+//! waits for a processor. On an idle machine, time counts.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gmetad_core::model::{GridIdentity, Mono, Now};
 use gmetad_core::poll::{Action, Poll};
 use gmetad_core::source::{HostPort, SourceConfig};
 use gmetad_core::store::{SourceId, Store};
 use gmetad_core::timers::{Random, Schedule};
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 
 const SOURCES: usize = 10;
@@ -21,11 +24,11 @@ const SOURCES: usize = 10;
 /// What the loop reads at a time, at most and at least, and how long a turn should take.
 const PIECE_BYTES: usize = 64 << 10;
 const LEAST_BYTES: usize = 4 << 10;
-const TURN: Duration = Duration::from_millis(1);
+const TURN: Duration = Duration::from_micros(250);
 
 /// Entries that change at a time, and sums made at a time, in the loop.
-const CHANGED: usize = 512;
-const SUMS: usize = 1024;
+const CHANGED: usize = 256;
+const SUMS: usize = 512;
 
 /// Updates handed to the plugins at a time.
 const HANDED: usize = 128;
@@ -44,33 +47,63 @@ struct Source {
 }
 
 #[derive(Default)]
-struct Turns(Vec<(&'static str, Vec<Duration>)>);
+struct Turns(Vec<(&'static str, Vec<Took>)>);
+
+/// A turn's time, processor time and page faults.
+#[derive(Clone, Copy)]
+struct Took {
+    wall: Duration,
+    cpu: Duration,
+    faults: i64,
+}
+
+impl Took {
+    fn millis(of: Duration) -> f64 {
+        of.as_secs_f64() * 1000.0
+    }
+}
+
+fn faults() -> i64 {
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |it| it.minor_page_faults())
+}
 
 impl Turns {
-    fn time<T>(&mut self, what: &'static str, work: impl FnOnce() -> T) -> (T, Duration) {
-        let start = cpu();
+    fn time<T>(&mut self, what: &'static str, work: impl FnOnce() -> T) -> T {
+        let (start, start_cpu, start_faults) = (Instant::now(), cpu(), faults());
         let done = work();
-        let took = cpu().saturating_sub(start);
+        let took = Took {
+            wall: start.elapsed(),
+            cpu: cpu().saturating_sub(start_cpu),
+            faults: faults() - start_faults,
+        };
         match self.0.iter_mut().find(|(name, _)| *name == what) {
             Some((_, turns)) => turns.push(took),
             None => self.0.push((what, vec![took])),
         }
-        (done, took)
+        done
     }
 
     fn print(mut self) {
-        let all: Vec<Duration> = self.0.iter().flat_map(|it| it.1.clone()).collect();
+        let all: Vec<Took> = self.0.iter().flat_map(|it| it.1.clone()).collect();
         self.0.push(("all", all));
+        println!(
+            "{:9} {:>8}  {:>8} {:>8} {:>7}  {:>8} {:>8} {:>7}  {:>7}",
+            "", "turns", "p99 ms", "max ms", ">=10 ms", "CPU p99", "CPU max", ">=10 ms", "faults"
+        );
         for (what, turns) in &mut self.0 {
-            turns.sort_unstable();
-            let ms = |at: usize| turns[at.min(turns.len() - 1)].as_secs_f64() * 1000.0;
-            let over = turns.iter().filter(|it| it.as_millis() >= 10).count();
-            println!(
-                "{what:9} {:8} turns, p99 {:7.3} ms, max {:8.3} ms, {over} of 10 ms and more",
-                turns.len(),
-                ms(turns.len() * 99 / 100),
-                ms(turns.len() - 1)
-            );
+            let count = turns.len();
+            let mut column = |of: fn(&Took) -> Duration| {
+                turns.sort_unstable_by_key(of);
+                let at = |at: usize| Took::millis(of(&turns[at]));
+                let over = turns.iter().filter(|it| of(it).as_millis() >= 10).count();
+                let p99 = at((count * 99 / 100).min(count - 1));
+                format!("{p99:8.3} {:8.3} {over:7}", at(count - 1))
+            };
+            let wall = column(|it| it.wall);
+            let cpu = column(|it| it.cpu);
+            // Of the turn with the most processor time.
+            let faults = turns.last().map_or(0, |it| it.faults);
+            println!("{what:9} {count:8}  {wall}  {cpu}  {faults:7}");
         }
     }
 }
@@ -136,6 +169,17 @@ fn document(what: &str, count: usize, source: usize, round: usize) -> VecDeque<u
             }
             xml += "</GRID></GRID>";
         }
+        // A host that loses its many values at every other poll: they are carried over.
+        "gone" => {
+            open(&mut xml, &format!("c{source}"));
+            host(&mut xml, "h", 0);
+            if round.is_multiple_of(2) {
+                for at in 0..count {
+                    metric(&mut xml, &format!("m{at}"));
+                }
+            }
+            xml += "</HOST></CLUSTER>";
+        }
         // As many names, in a document that is cut short at every other poll if it is to be.
         _ => {
             open(&mut xml, &format!("c{source}"));
@@ -167,11 +211,12 @@ fn turn(source: &mut Source, store: &mut Store, buffer: &mut Vec<u8>, now: Mono)
         let piece = source.piece.min(source.left.len());
         buffer.extend(source.left.drain(..piece));
         source.machine.bytes(buffer, now, store.table());
-        source.piece = if cpu().saturating_sub(start) > TURN {
-            (source.piece / 2).max(LEAST_BYTES)
-        } else {
-            (source.piece * 2).min(PIECE_BYTES)
-        };
+        let took = cpu().saturating_sub(start);
+        if took > TURN {
+            source.piece = (source.piece / 2).max(LEAST_BYTES);
+        } else if took * 2 <= TURN {
+            source.piece = (source.piece * 2).min(PIECE_BYTES);
+        }
     }
 }
 
@@ -238,7 +283,7 @@ fn main() {
             source.left = document(&what, count, at, round);
             source.machine.timeout(mono);
             act(at, source, &mut store, &mut waiting, now);
-            let (parser, _) = turns.time("begin", || store.begin(SourceId(at)));
+            let parser = turns.time("begin", || store.begin(SourceId(at)));
             source.machine.connected(parser, mono);
         }
         let (mut at, mut is_swept) = (0, false);
@@ -284,17 +329,18 @@ fn main() {
             for node in handed.drain(..handed.len().min(HANDED)) {
                 store.discard_node(node);
             }
-            let (is_untidy, _) = turns.time("tidy", || store.tidy());
-            if !store.is_summing() && at == 0 {
-                store.begin_summary();
-            }
-            turns.time("sums", || store.summarize_some(SUMS));
-            let (snapshot, _) = turns.time("snapshot", || store.snapshot());
-            store.discard(snapshot);
+            let is_untidy = turns.time("tidy", || store.tidy());
             let is_polled = sources
                 .iter()
                 .all(|it| it.storing == 0 && !it.machine.is_running());
-            if is_polled && !is_untidy && !store.is_changing() && handed.is_empty() {
+            if !store.is_summing() && at == 0 && !is_polled {
+                store.begin_summary();
+            }
+            turns.time("sums", || store.summarize_some(SUMS));
+            let snapshot = turns.time("snapshot", || store.snapshot());
+            store.discard(snapshot);
+            let is_done = !is_untidy && !store.is_changing() && !store.is_summing();
+            if is_polled && is_done && handed.is_empty() {
                 break;
             }
         }

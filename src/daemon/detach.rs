@@ -26,6 +26,10 @@ const PART: &str = "GMETAD_DETACH";
 const READY: &str = "ready";
 /// Begins what the daemon reports when it cannot start.
 const EXIT: &str = "exit ";
+/// Settings of the C library's allocator: it joins freed memory at once, instead of all of it in one go
+/// later, and leaves large arrays to the system, which moves pages where it would copy bytes.
+const TUNABLES: &str = "GLIBC_TUNABLES";
+const MALLOC: &str = "glibc.malloc.mxfast=0:glibc.malloc.mmap_threshold=1048576:glibc.malloc.trim_threshold=1073741824";
 /// Highest descriptor that is closed where the system has no list of open ones.
 const DESCRIPTOR_LIMIT: rlim_t = 65_536;
 
@@ -143,7 +147,11 @@ fn decode(line: &str) -> Option<ExitCode> {
 fn start_as(part: &str, output: Stdio) -> io::Result<Child> {
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_else(|| OsString::from("gmetad"));
-    Command::new(std::env::current_exe()?)
+    let mut command = Command::new(std::env::current_exe()?);
+    if std::env::var_os(TUNABLES).is_none() {
+        command.env(TUNABLES, MALLOC);
+    }
+    command
         .arg0(name)
         .args(arguments)
         .env(PART, part)

@@ -106,6 +106,7 @@ impl Reactor {
             waker,
             origin: None,
             reloading: Reloading::No,
+            bulk: 0,
             manager: Manager::default(),
             xml_addrs: Vec::new(),
             interactive_addrs: Vec::new(),

@@ -35,13 +35,13 @@ pub(super) struct RootDraft {
 }
 
 /// Sums added up, and names listed, between two waits for events.
-const SUMS_AT_A_TIME: usize = 1024;
+const SUMS_AT_A_TIME: usize = 512;
 
 /// Entries of the store that change at a time.
-const CHANGED_AT_A_TIME: usize = 512;
+const CHANGED_AT_A_TIME: usize = 256;
 
 /// Time spent on changes of the store between two waits for events.
-const CHANGE_TIME: Duration = Duration::from_millis(1);
+const CHANGE_TIME: Duration = Duration::from_micros(250);
 
 /// Time at shutdown for clients to take the rest of their answers.
 const CLIENTS_END_WITHIN: Duration = Duration::from_secs(2);
@@ -147,6 +147,10 @@ impl Reactor {
         if let Some(Slot::Source(source)) = self.slots.get_mut(key) {
             source.stored(changed, busy, shared);
             self.make_ready(key);
+        } else {
+            // It was removed meanwhile.
+            let nodes = changed.nodes.into_iter().map(|(node, _)| node);
+            shared.store.discard_nodes(nodes.collect());
         }
     }
 

@@ -66,6 +66,24 @@ const PROMPT_TURNS: usize = 32;
 /// Most events taken per wait.
 const EVENTS: usize = 256;
 
+/// Kinds of work that are not prompt. A piece of one of them is done between two waits.
+#[derive(Clone, Copy, Debug)]
+enum Bulk {
+    /// A document that is read or written.
+    Turn,
+    /// What is stored changes.
+    Change,
+    /// The next snapshot is made, and what is no longer needed is dropped.
+    Tidy,
+    /// Sums of everything.
+    Sum,
+}
+
+impl Bulk {
+    /// In the order in which they have their turns.
+    const ALL: [Bulk; 4] = [Bulk::Turn, Bulk::Change, Bulk::Tidy, Bulk::Sum];
+}
+
 /// Why the loop ended by itself.
 #[derive(Debug, Error)]
 pub enum RunError {
@@ -87,6 +105,8 @@ pub struct Reactor {
     /// Where to reload the configuration from, if anywhere.
     origin: Option<Origin>,
     reloading: Reloading,
+    /// The kind of work whose turn is next.
+    bulk: usize,
     manager: Manager,
     xml_addrs: Vec<SocketAddr>,
     interactive_addrs: Vec<SocketAddr>,
@@ -166,7 +186,7 @@ impl Reactor {
         Ok(())
     }
 
-    /// Does what is due, and a turn of those who wait for one.
+    /// Does what is due, the turns of those who wait for a prompt one, and one piece of all other work.
     fn work(&mut self) {
         while let Some(index) = self.shared.timers.due(self.shared.now.mono) {
             if let Some(key) = self.slots.key_at(index) {
@@ -182,37 +202,61 @@ impl Reactor {
             };
             self.turn(key);
         }
-        if let Some(key) = self.slots.next(Lane::Bulk) {
-            self.turn(key);
-        }
-        if self.shared.store.is_changing() {
-            let start = Instant::now();
-            let id = self.shared.store.changing();
-            self.change_on();
-            self.shared.note_turn(Some((Work::Store, id)), start);
-        }
         self.shared.discard_moments();
         if let Some(first) = self.shared.moments.let_go_before(self.shared.now.mono) {
             self.let_go_before(first);
         }
         let start = Instant::now();
-        self.shared.is_untidy = self.shared.store.tidy();
-        self.shared.note_turn(Some((Work::Store, None)), start);
-        if self.shared.store.is_summing() {
-            let start = Instant::now();
-            self.sum_on();
-            self.shared.note_turn(Some((Work::Sums, None)), start);
-        }
-        let start = Instant::now();
+        let had_updates = !self.shared.handing.is_empty() || self.shared.root.is_some();
         self.tell_root_on();
         self.look_after_plugins();
         self.shared.note_turn(Some((Work::Plugins, None)), start);
+        if had_updates {
+            return;
+        }
+        for at in 0..Bulk::ALL.len() {
+            let at = (self.bulk + at) % Bulk::ALL.len();
+            if self.do_bulk(Bulk::ALL[at]) {
+                self.bulk = at + 1;
+                return;
+            }
+        }
+    }
+
+    /// Does a piece of work that is not prompt. Returns whether there was any of that kind.
+    fn do_bulk(&mut self, bulk: Bulk) -> bool {
+        let start = Instant::now();
+        let about = match bulk {
+            Bulk::Turn => {
+                let next = self.slots.next(Lane::Bulk);
+                if let Some(key) = next {
+                    self.turn(key);
+                }
+                return next.is_some();
+            }
+            Bulk::Change if self.shared.store.is_changing() => {
+                let id = self.shared.store.changing();
+                self.change_on();
+                (Work::Store, id)
+            }
+            Bulk::Tidy if self.shared.store.is_untidy() => {
+                self.shared.store.tidy();
+                (Work::Store, None)
+            }
+            Bulk::Sum if self.shared.store.is_summing() => {
+                self.sum_on();
+                (Work::Sums, None)
+            }
+            Bulk::Change | Bulk::Tidy | Bulk::Sum => return false,
+        };
+        self.shared.note_turn(Some(about), start);
+        true
     }
 
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let is_busy = self.slots.are_ready()
             || !self.shared.handing.is_empty()
-            || self.shared.is_untidy
+            || self.shared.store.is_untidy()
             || self.shared.root.is_some()
             || self.shared.store.is_summing()
             || self.shared.store.is_changing();

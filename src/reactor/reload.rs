@@ -223,8 +223,8 @@ impl Reactor {
             }
         });
         let order: Vec<SourceId> = ids.collect();
-        self.finish_changes();
-        self.shared.store.set_order(order);
+        self.shared.store.begin_order(order);
+        self.shared.storing.push_back(None);
         self.reserve_names(&changes.config);
     }
 
@@ -298,8 +298,9 @@ impl Reactor {
         // Returns its parser to the store if a poll is under way.
         source.act(shared);
         let id = source.id;
-        self.finish_changes();
-        self.shared.store.remove_source(id, now);
+        // After what it has brought so far. Its data may be much, and those of others with it.
+        shared.store.begin_removal(id, now);
+        shared.storing.push_back(None);
         self.remove(key);
     }
 

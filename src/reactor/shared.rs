@@ -82,8 +82,6 @@ pub(super) struct Shared {
     /// As of the start of the turn.
     pub(super) now: Now,
     pub(super) store: Store,
-    /// Whether it has more to do beside all else.
-    pub(super) is_untidy: bool,
     /// The sums of everything on their way to the plugins.
     pub(super) root: Option<RootDraft>,
     /// Time spent so far on the sums of everything that are being computed.
@@ -178,7 +176,6 @@ impl Shared {
             now: clock.now(),
             clock,
             store,
-            is_untidy: false,
             root: None,
             summing: Duration::ZERO,
             storing: VecDeque::new(),

@@ -29,9 +29,8 @@ use gmetad_core::source::SourceConfig;
 use gmetad_core::status::SourceState;
 use gmetad_core::store::{Changed, SourceId};
 
-/// Reading a piece of a document should take no longer. What is known from the last document takes a
-/// tenth of that, what is all new up to three times as long.
-const PIECE_TIME: Duration = Duration::from_millis(1);
+/// Reading a piece of a document should take no longer: a client waits for one piece of work.
+const PIECE_TIME: Duration = Duration::from_micros(250);
 
 /// A turn goes on with the next piece until so much time has passed.
 const TURN_TIME: Duration = Duration::from_micros(250);
@@ -523,8 +522,10 @@ impl Source {
 fn next_piece(bytes: usize, took: Duration) -> usize {
     if took > PIECE_TIME {
         (bytes / 2).max(LEAST_PIECE_BYTES)
-    } else {
+    } else if took * 2 <= PIECE_TIME {
         (bytes * 2).min(TURN_BYTES)
+    } else {
+        bytes
     }
 }
 
@@ -582,8 +583,13 @@ mod tests {
         }
         assert_eq!(bytes, LEAST_PIECE_BYTES);
         for _ in 0..10 {
-            bytes = next_piece(bytes, PIECE_TIME);
+            bytes = next_piece(bytes, PIECE_TIME / 2);
         }
         assert_eq!(bytes, TURN_BYTES);
+        assert_eq!(
+            next_piece(8192, PIECE_TIME),
+            8192,
+            "twice as much takes too long"
+        );
     }
 }

@@ -523,6 +523,30 @@ fn a_second_daemon_is_refused_with_the_pid_of_the_first() {
 }
 
 #[test]
+fn a_daemon_has_the_allocator_settings_of_the_unit() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let unit = read(&root.join("contrib/systemd/gmetad.service"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let daemon = Detached::start(folder.path(), "");
+    let environ = Path::new("/proc").join(daemon.pid.to_string());
+    // The C library may have divided it where it has colons.
+    let environment = read(&environ.join("environ")).replace('\0', ":");
+    let settings_in = |text: &str, before: &str| -> String {
+        let mut lines = text.lines();
+        let setting = lines.find_map(|line| line.strip_prefix(before));
+        setting.expect("it has them").to_owned()
+    };
+    let setting = settings_in(&unit, "Environment=GLIBC_TUNABLES=");
+    for file in ["Containerfile", "Containerfile.prebuilt"] {
+        let container = read(&root.join("packaging/container").join(file));
+        assert_eq!(setting, settings_in(&container, "ENV GLIBC_TUNABLES="));
+    }
+    let own = format!("GLIBC_TUNABLES={setting}:");
+    assert!(environment.contains(&own), "{environment}");
+    daemon.end();
+}
+
+#[test]
 fn both_termination_signals_exit_with_0() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let folder = tempfile::tempdir().expect("a folder");

@@ -45,6 +45,11 @@ impl GridDraft {
         grid
     }
 
+    /// Approximate memory of its sums.
+    pub fn bytes(&self) -> usize {
+        self.own.bytes().saturating_add(self.below.bytes())
+    }
+
     /// Whether nothing was read of what is inside.
     pub fn is_empty(&self) -> bool {
         self.own.is_empty() && self.below.is_empty()

@@ -107,7 +107,7 @@ impl Parser {
         self.elements.is_busy()
     }
 
-    /// Goes on with the work that a tag means, by about so many sums, and then with the bytes behind it.
+    /// Goes on with the work that a tag means, by about so many values or sums, and then with the bytes behind it.
     pub(crate) fn go_on(
         &mut self,
         budget: usize,
@@ -115,7 +115,7 @@ impl Parser {
         table: &mut DefTable,
     ) -> Result<(), ParseError> {
         self.elements.set_now(now);
-        self.elements.go_on_below(budget);
+        self.elements.go_on(budget);
         if self.is_busy() {
             return Ok(());
         }

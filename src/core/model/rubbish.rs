@@ -2,9 +2,13 @@
 //!
 //! No thread and no clock: whoever has the time asks for a step.
 
+use std::collections::HashMap;
+use std::collections::hash_map::IntoValues;
 use std::sync::Arc;
 
-use super::{Cluster, Host, Metric, MetricDef, Node, NodeList, Snapshot, Summary, SummaryMetric};
+use super::{
+    Cluster, Host, Metric, MetricDef, Node, NodeList, Snapshot, Summary, SummaryMetric, Vocabulary,
+};
 
 /// What is to be dropped, the newest first.
 #[derive(Debug, Default)]
@@ -17,10 +21,11 @@ pub type Entries = Box<dyn Iterator<Item = ()> + Send>;
 
 enum Piece {
     Nodes(std::vec::IntoIter<Node>),
-    Defs(std::vec::IntoIter<Arc<MetricDef>>),
-    Hosts(std::vec::IntoIter<Host>),
-    Metrics(std::vec::IntoIter<Metric>),
-    Sums(std::vec::IntoIter<SummaryMetric>),
+    Defs(Vec<Arc<MetricDef>>),
+    Hosts(Vec<Host>),
+    Metrics(Vec<Metric>),
+    Sums(Vec<SummaryMetric>),
+    Vocabularies(IntoValues<Box<str>, Vocabulary>),
     Other(Entries),
 }
 
@@ -30,7 +35,7 @@ impl std::fmt::Debug for Piece {
     }
 }
 
-/// What dropping a cluster or grid costs at least.
+/// What dropping a cluster or grid, or what is known of one, costs at least.
 const NODE_COST: usize = 16;
 
 /// Smaller trees are dropped at once.
@@ -55,7 +60,17 @@ impl Rubbish {
                 Piece::Hosts(entries) => drop_some(entries, &mut budget),
                 Piece::Metrics(entries) => drop_some(entries, &mut budget),
                 Piece::Sums(entries) => drop_some(entries, &mut budget),
-                Piece::Other(entries) => drop_some(entries, &mut budget),
+                Piece::Vocabularies(left) => {
+                    let next = left.next();
+                    if let Some(vocabulary) = next {
+                        budget = budget.saturating_sub(NODE_COST);
+                        vocabulary.discard(self);
+                    } else {
+                        self.heap.pop();
+                    }
+                    continue;
+                }
+                Piece::Other(entries) => take_some(entries, &mut budget),
             };
             if let Some(node) = node {
                 // What is small goes with it at once.
@@ -106,14 +121,14 @@ impl Rubbish {
     /// Adds hosts.
     pub fn add_hosts(&mut self, hosts: Vec<Host>) {
         if hosts.len() > WORTH_A_PIECE {
-            self.heap.push(Piece::Hosts(hosts.into_iter()));
+            self.heap.push(Piece::Hosts(hosts));
         }
     }
 
     /// Adds metrics.
     pub fn add_metrics(&mut self, metrics: Vec<Metric>) {
         if metrics.len() > WORTH_A_PIECE {
-            self.heap.push(Piece::Metrics(metrics.into_iter()));
+            self.heap.push(Piece::Metrics(metrics));
         }
     }
 
@@ -122,15 +137,21 @@ impl Rubbish {
         if let Some(defs) = Arc::into_inner(defs)
             && defs.len() > WORTH_A_PIECE
         {
-            self.heap.push(Piece::Defs(defs.into_iter()));
+            self.heap.push(Piece::Defs(defs));
         }
     }
 
     /// Adds sums.
     pub fn add_summary(&mut self, summary: Summary) {
         if summary.metrics.len() > WORTH_A_PIECE {
-            self.heap.push(Piece::Sums(summary.metrics.into_iter()));
+            self.heap.push(Piece::Sums(summary.metrics));
         }
+    }
+
+    /// Adds what is known of clusters and grids.
+    pub fn add_vocabularies(&mut self, vocabularies: HashMap<Box<str>, Vocabulary>) {
+        let vocabularies = vocabularies.into_values();
+        self.heap.push(Piece::Vocabularies(vocabularies));
     }
 
     /// Adds a snapshot.
@@ -160,7 +181,22 @@ impl Rubbish {
     }
 }
 
-fn drop_some<T>(entries: &mut impl Iterator<Item = T>, budget: &mut usize) -> Option<Node> {
+/// Memory of entries that were dropped is given back in such pieces: to give hundreds of megabytes back at
+/// once takes the system long.
+const GIVE_BACK_BYTES: usize = 4 << 20;
+
+/// Drops entries, the last ones first.
+fn drop_some<T>(entries: &mut Vec<T>, budget: &mut usize) -> Option<Node> {
+    let left = entries.len().saturating_sub(*budget);
+    *budget -= entries.len() - left;
+    entries.truncate(left);
+    if (entries.capacity() - left).saturating_mul(size_of::<T>()) >= GIVE_BACK_BYTES {
+        entries.shrink_to_fit();
+    }
+    None
+}
+
+fn take_some(entries: &mut Entries, budget: &mut usize) -> Option<Node> {
     while *budget > 0 {
         if entries.next().is_none() {
             break;
@@ -213,5 +249,15 @@ mod tests {
         assert_eq!(Arc::strong_count(&info), 501, "those of `held` and our own");
         assert_eq!(Arc::strong_count(&def), 1001);
         assert_eq!(held.hosts.len(), 500);
+    }
+
+    #[test]
+    fn memory_is_given_back_while_entries_are_dropped() {
+        let mut entries = vec![0_u64; 3 * GIVE_BACK_BYTES];
+        while !entries.is_empty() {
+            drop_some(&mut entries, &mut (GIVE_BACK_BYTES / 16));
+            let unused = (entries.capacity() - entries.len()) * size_of::<u64>();
+            assert!(unused < GIVE_BACK_BYTES, "{unused}");
+        }
     }
 }

@@ -66,6 +66,11 @@ impl DefTable {
         }
     }
 
+    /// Whether a sweep is under way.
+    pub fn is_sweeping(&self) -> bool {
+        self.swept_to.is_some()
+    }
+
     /// Drops all unused definitions.
     pub fn sweep(&mut self) {
         self.begin_sweep();

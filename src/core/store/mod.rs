@@ -145,7 +145,7 @@ impl Store {
     /// Does a small piece of what is done beside all else: makes the next snapshot where that takes
     /// long, and drops what is not needed any more. Returns whether there is more to do.
     pub fn tidy(&mut self) -> bool {
-        const ENTRIES: usize = 1024;
+        const ENTRIES: usize = 512;
         if !self.is_settling
             && let Some(mut show) = self.show.take()
         {
@@ -159,6 +159,12 @@ impl Store {
         self.rubbish.step(ENTRIES) || self.table.sweep_some(ENTRIES)
     }
 
+    /// Whether `tidy` has something to do.
+    pub fn is_untidy(&self) -> bool {
+        let is_making = self.show.is_some() && !self.is_settling;
+        is_making || !self.rubbish.is_empty() || self.table.is_sweeping()
+    }
+
     /// Drops a snapshot step by step, if nobody else holds it.
     pub fn discard(&mut self, snapshot: Arc<Snapshot>) {
         self.rubbish.add_snapshot(snapshot);
@@ -167,6 +173,11 @@ impl Store {
     /// Drops a cluster or grid step by step, if nobody else holds it.
     pub fn discard_node(&mut self, node: Node) {
         self.rubbish.add_node(node);
+    }
+
+    /// Drops clusters and grids step by step, where nobody else holds them.
+    pub fn discard_nodes(&mut self, nodes: Vec<Node>) {
+        self.rubbish.add_nodes(nodes);
     }
 
     /// Something has changed: the snapshot is no longer valid. Where there are many nodes, it is shown
@@ -234,17 +245,15 @@ impl Store {
     /// Removes a source and its data. Its parser must have been given back. Changes under way are
     /// completed first.
     pub fn remove_source(&mut self, id: SourceId, now: Mono) {
-        let now = Now {
-            mono: now,
-            ..Now::default()
-        };
         self.begin_removal(id, now);
         self.finish_changes();
+    }
+
+    /// The data of a source are gone, which is removed.
+    fn drop_source(&mut self, id: SourceId) {
         let Source { vocabularies, .. } = std::mem::take(&mut self.sources[id.0]);
+        self.rubbish.add_vocabularies(vocabularies);
         self.order.remove(id);
-        for vocabulary in vocabularies.into_values() {
-            vocabulary.discard(&mut self.rubbish);
-        }
         self.begin_anew();
     }
 
@@ -253,10 +262,14 @@ impl Store {
         self.order.ids()
     }
 
-    /// Changes the order of the sources. `order` must have each of them once. Changes under way are
-    /// completed first.
+    /// Changes the order of the sources. `order` has each of them once. Changes under way are completed
+    /// first.
     pub fn set_order(&mut self, order: Vec<SourceId>) {
+        self.begin_order(order);
         self.finish_changes();
+    }
+
+    fn set_order_now(&mut self, order: Vec<SourceId>) {
         self.order.set(order);
         self.begin_anew();
     }
@@ -649,6 +662,40 @@ mod tests {
         assert_eq!(bench.shown("c"), ["new=3"]);
         assert_eq!(bench.shown("d"), ["b=2"]);
         assert_eq!(bench.store.sources(), [SourceId(1), id], "it is the last");
+    }
+
+    #[test]
+    fn sources_are_removed_and_ordered_in_steps_behind_what_is_under_way() {
+        let mut bench = Bench::new(3);
+        for (id, host) in ["a", "b", "c"].into_iter().enumerate() {
+            bench.poll(id, "shared", &[(host, "1")]);
+        }
+        let failing = SourceId(1);
+        bench.store.begin_fail(failing, bench.now);
+        bench.store.begin_removal(SourceId(0), bench.now.mono);
+        bench.store.begin_order(vec![SourceId(2), SourceId(1)]);
+        let added = bench.store.add_source();
+        assert_eq!(
+            added,
+            SourceId(3),
+            "the number of the removed one is in use"
+        );
+        let mut shown = vec![bench.shown("shared")];
+        let mut steps = 0;
+        while bench.store.is_changing() {
+            bench.store.change_some(1);
+            steps += 1;
+            let now = bench.shown("shared");
+            if shown.last() != Some(&now) {
+                shown.push(now);
+            }
+        }
+        assert!(steps > 10, "{steps}");
+        let hosts = |of: &str| -> Vec<String> { of.chars().map(|it| format!("{it}=1")).collect() };
+        assert_eq!(shown, [hosts("abc"), hosts("bc")]);
+        let left = [SourceId(2), SourceId(1), added];
+        assert_eq!(bench.store.sources(), left, "the new one is last");
+        assert_eq!(bench.store.add_source(), SourceId(0));
     }
 
     #[test]

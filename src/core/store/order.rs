@@ -30,9 +30,12 @@ impl SourceOrder {
         self.free.push(id);
     }
 
-    /// Changes the order. `order` must have each source once.
-    pub fn set(&mut self, order: Vec<SourceId>) {
-        debug_assert_eq!(order.len(), self.order.len(), "each source is named once");
+    /// Changes the order. `order` has each source once at most; those that it does not have come last.
+    pub fn set(&mut self, mut order: Vec<SourceId>) {
+        order.retain(|id| self.order.contains(id));
+        let others = self.order.iter().filter(|id| !order.contains(id));
+        let others: Vec<SourceId> = others.copied().collect();
+        order.extend(others);
         self.order = order;
     }
 

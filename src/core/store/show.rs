@@ -7,6 +7,9 @@ use std::sync::Arc;
 use super::Store;
 use crate::model::{Node, NodeIndex, NodeList};
 
+/// What showing a node costs, in entries that are dropped.
+const NODE_COST: usize = 4;
+
 /// A list of nodes in the making.
 #[derive(Debug, Default)]
 pub(super) struct Show {
@@ -29,7 +32,7 @@ impl Store {
             while let Some(node) = show.left.nodes().get(show.at).cloned() {
                 show.at += 1;
                 self.show_node(&mut show.nodes, &mut show.index, node);
-                budget = budget.saturating_sub(1);
+                budget = budget.saturating_sub(NODE_COST);
                 if budget == 0 {
                     return true;
                 }

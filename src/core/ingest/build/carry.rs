@@ -3,16 +3,30 @@
 //!
 //! They are shown, but neither summed nor stored. Memory and names bound how many there are.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::ClusterBuilder;
-use crate::model::{Cluster, DefId, Host, Metric, MetricDef};
+use crate::model::{Cluster, DefId, Metric, MetricDef};
 
 /// Most hosts carried over; the oldest are dropped first.
 pub(super) const MAX_CARRIED_HOSTS: usize = 100_000;
 
 /// Memory of a document up to which anything is carried over into it.
 const CARRY_BELOW_BYTES: usize = 512 << 20;
+
+/// What carrying one value over costs more than looking at it.
+pub(super) const CARRY_COST: usize = 4;
+
+/// Values of one host that are being carried over.
+#[derive(Debug)]
+pub(in crate::ingest) struct Carrying {
+    before: Arc<Cluster>,
+    /// The next ones, by their place there.
+    left: Range<usize>,
+    /// How much older they are by now.
+    age: u32,
+}
 
 /// How much may be carried over, and how much was.
 #[derive(Debug)]
@@ -39,35 +53,48 @@ impl Default for Carried {
 pub(super) struct Full;
 
 impl ClusterBuilder {
-    /// Keeps the values of the open host, which is complete, that the document no longer has.
-    pub(super) fn carry_metrics(&mut self, before: &Cluster, known: &Host) {
-        let Some(host) = self.hosts.last() else {
-            return;
-        };
+    /// The values that the open host, which is complete, had and that the document may no longer have.
+    pub(super) fn begin_carrying(&self) -> Option<Carrying> {
+        let host = self.hosts.last()?;
+        // Nothing is carried over twice: a host that comes again is not `known`.
+        let (before, known) = (self.before.cluster()?, self.before.host()?);
+        let known = &before.hosts[known];
         let old = before.metrics_of(known);
         let new = &self.metrics[host.metrics()];
         let same = old.len() == new.len()
             && self.before.is_aligned()
             && old.iter().zip(new).all(|(old, new)| old.def() == new.def());
-        if same {
-            return;
-        }
-        let age = host.received.ticks_since(known.received);
-        for metric in old {
+        (!same).then(|| Carrying {
+            left: known.metrics(),
+            age: host.received.ticks_since(known.received),
+            before: Arc::clone(before),
+        })
+    }
+
+    /// Keeps those values, by about so many. Returns whether it has to go on.
+    pub fn carry_some(&mut self, carrying: &mut Carrying, budget: &mut usize) -> bool {
+        let Carrying { before, left, age } = carrying;
+        while *budget > 0 {
+            let Some(at) = left.next() else {
+                break;
+            };
+            *budget = budget.saturating_sub(CARRY_COST);
+            let metric = &before.metrics[at];
             let def = &before.defs[metric.def() as usize];
-            let Some(id) = self.id_if_alive(metric, def, age) else {
+            let Some(id) = self.id_if_alive(metric, def, *age) else {
                 continue;
             };
             if !self.sums.host_has(self.vocabulary.name_of(id))
-                && self.carry_metric(metric.carried(id, age)).is_err()
+                && self.carry_metric(metric.carried(id, *age)).is_err()
             {
-                break;
+                *left = 0..0;
             }
         }
         let metrics = self.metrics.len() as u32;
         if let Some(host) = self.hosts.last_mut() {
             host.metric_count = metrics - host.first_metric;
         }
+        left.start < left.end
     }
 
     /// Keeps a value of a host that the document did not name, unless its DMAX has passed.

@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use super::carry::MAX_CARRIED_HOSTS;
+use super::carry::{CARRY_COST, MAX_CARRIED_HOSTS};
 use super::sums::SumsEnd;
 use super::{Built, ClusterBuilder, is_worth_compacting};
 use crate::model::{
@@ -14,9 +14,6 @@ use crate::model::{
     Vocabulary, id_of,
 };
 use crate::summary::add_metric;
-
-/// What carrying one value over costs more than looking at it.
-const CARRY_COST: usize = 4;
 
 /// A cluster whose document has ended.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use self::before::Before;
 use self::carry::Carried;
+pub(super) use self::carry::Carrying;
 pub(super) use self::ending::ClusterEnding;
 use self::ending::Compaction;
 use self::sums::{Added, Sums};
@@ -243,20 +244,17 @@ impl ClusterBuilder {
         }
     }
 
-    pub fn end_host(&mut self) {
+    /// Ends the open host. Returns what may have to be carried over into it, for `carry_some`, before
+    /// the next host.
+    #[must_use]
+    pub fn end_host(&mut self) -> Option<Carrying> {
         if !self.keep {
-            return;
+            return None;
         }
         let metrics = self.metrics.len() as u32;
-        let Some(host) = self.hosts.last_mut() else {
-            return;
-        };
+        let host = self.hosts.last_mut()?;
         host.metric_count = metrics - host.first_metric;
-        // Nothing is carried over twice: a host that comes again is not `known`.
-        if let (Some(before), Some(known)) = (self.before.cluster(), self.before.host()) {
-            let before = Arc::clone(before);
-            self.carry_metrics(&before, &before.hosts[known]);
-        }
+        self.begin_carrying()
     }
 
     /// What was known before this document, which is rejected.
@@ -375,6 +373,12 @@ mod tests {
         }
     }
 
+    fn end_host(builder: &mut ClusterBuilder) {
+        if let Some(mut carrying) = builder.end_host() {
+            while builder.carry_some(&mut carrying, &mut 1.clone()) {}
+        }
+    }
+
     /// A poll of hosts with metrics of these letters; how many of them were expected.
     fn poll(builder: &mut ClusterBuilder, defs: &[Arc<MetricDef>], hosts: &[(&str, &str)]) -> u32 {
         let mut expected = 0;
@@ -385,7 +389,7 @@ mod tests {
                 expected += u32::from(builder.predicted() == Some(id));
                 builder.metric(id, 0, SmallText::from("1"));
             }
-            builder.end_host();
+            end_host(builder);
         }
         expected
     }
@@ -431,7 +435,7 @@ mod tests {
                 builder.start_host(host(name), Mono(0));
                 let id = builder.add_def(&def);
                 builder.metric(id, 0, SmallText::from(*value));
-                builder.end_host();
+                end_host(&mut builder);
             }
             let built = builder.finish(Mono(0));
             let contributors = built.cluster.summary.metrics[0].contributors;

@@ -22,6 +22,9 @@ pub(super) struct Sum {
     takes_part: Option<bool>,
     /// Whether a value was carried over before any host sent one.
     carried: bool,
+    /// Whether the name is among those with a sum. A host may take its value back and send it again,
+    /// any number of times.
+    is_listed: bool,
     /// The last host with a value, counted from 1.
     last_host: u32,
     /// Where that host's value is in the cluster's metrics.
@@ -139,7 +142,7 @@ pub(super) struct Arrival<'a> {
 pub(super) struct Sums {
     /// By number of the name. Made where they are needed: to make all of them takes long.
     by_name: SumTable,
-    /// Names with a sum; some may be listed twice.
+    /// Names that have or had a sum, each once.
     summed: Vec<u32>,
     /// How many of them were moved to a grid's sums.
     moved: usize,
@@ -199,7 +202,8 @@ impl Sums {
         sum.counted = added != Added::Nothing;
         if sum.counted {
             sum.contributors.add(self.host_id);
-            if sum.num == 1 {
+            if !sum.is_listed {
+                sum.is_listed = true;
                 self.summed.push(name);
             }
         }
@@ -248,6 +252,7 @@ impl Sums {
             *budget = budget.saturating_sub(SUM_COST);
             self.moved += 1;
             let sum = self.by_name.get(name);
+            sum.is_listed = false;
             let number = Number {
                 value: std::mem::take(&mut sum.value),
                 decimals: std::mem::take(&mut sum.decimals),
@@ -353,5 +358,30 @@ impl SumsEnd {
             }
             None => given,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::MetricFields;
+
+    #[test]
+    fn a_name_is_listed_once_however_often_its_host_sends_it() {
+        let def = MetricDef::new(MetricFields {
+            name: "m".into(),
+            type_text: "int32".into(),
+            ..MetricFields::default()
+        });
+        let mut sums = Sums::default();
+        let filter = SummaryFilter::default();
+        for _ in 0..2 {
+            sums.start_host("h", true);
+            for _ in 0..1000 {
+                sums.take(0, 0, &def, 0, b"1", &filter);
+            }
+        }
+        assert_eq!(sums.summed, [0]);
+        assert_eq!(sums.by_name.get(0).num, 2);
     }
 }

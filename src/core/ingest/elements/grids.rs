@@ -1,4 +1,6 @@
 //! Grids below: whose sums they hold, and how those of what is inside are added to them, in steps.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use quick_xml::events::BytesStart;
 
@@ -98,7 +100,7 @@ impl Elements {
         };
         let was_marked = self.circle.as_deref() == Some(&*grid.name);
         let returns = (grid.has_own_mark || was_marked) && !self.grids.is_empty();
-        let bytes = grid.own.bytes() + grid.below.bytes() + grid.via.bytes();
+        let bytes = grid.bytes().saturating_add(grid.via.bytes());
         self.note_via(&grid.via);
         // A grid's own sums include what is below it.
         let (sums, unused) = if grid.own.is_empty() {
@@ -151,14 +153,8 @@ impl Elements {
         self.go_on_below(SUMS_AT_ONCE);
     }
 
-    /// Whether sums are being added to a grid, so that no tag can be read.
-    #[inline]
-    pub fn is_busy(&self) -> bool {
-        self.below.is_some()
-    }
-
     /// Goes on with them, by about so many.
-    pub fn go_on_below(&mut self, mut budget: usize) {
+    pub(super) fn go_on_below(&mut self, mut budget: usize) {
         while let Some(below) = self.below.take() {
             let Some(grid) = self.grids.last_mut() else {
                 return;
@@ -190,9 +186,12 @@ impl Elements {
                 }
                 Below::Sums { summary, at } => {
                     let sums = &summary.metrics;
-                    let end = sums.len().min(at.saturating_add(budget / SUM_COST + 1));
-                    grid.below.merge_sums(&sums[at..end]);
-                    budget = budget.saturating_sub((end - at) * SUM_COST);
+                    let end = sums
+                        .len()
+                        .min(at.saturating_add((budget / SUM_COST).max(1)));
+                    let piece = &sums[at..end];
+                    grid.below.merge_sums(piece);
+                    budget = budget.saturating_sub(piece.len().saturating_mul(SUM_COST));
                     if end < sums.len() {
                         self.below = Some(Below::Sums { summary, at: end });
                         if budget == 0 {

@@ -1,6 +1,8 @@
 //! What a document's tags mean: one tag at a time into clusters, grids, hosts and metrics.
 //!
 //! Does not cut tags out of bytes: `parse` does. Every tag goes through quick-xml.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 mod grids;
 
@@ -10,7 +12,7 @@ use quick_xml::events::{BytesStart, Event};
 
 use grids::{Below, SUMS_AT_ONCE, discard};
 
-use super::build::ClusterBuilder;
+use super::build::{Carrying, ClusterBuilder};
 use super::document::{Document, ParseError, Previous};
 use super::drafts::{GridDraft, MetricDraft, cluster_head, host_head, numbers_of_hosts};
 use super::fast::{self, FastHost};
@@ -27,6 +29,9 @@ use crate::model::{
 /// The rest is for the document's own names, and for as many that are known but unused before they
 /// are dropped.
 const CARRIED_NAMES_SHARE: usize = 4;
+
+/// Values carried over into a host before anything else is done.
+const VALUES_AT_ONCE: usize = 1024;
 
 /// An open element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +72,8 @@ pub(super) struct Elements {
     has_ended: bool,
     /// Sums from inside a grid that are being added to it. No tag is read until they are.
     below: Option<Below>,
+    /// Values that are being carried over into the host that was closed. No tag is read until they are.
+    carrying: Option<Carrying>,
     /// The end of the document, being worked off.
     ending: Option<NodesEnding>,
     /// Rejected because a limit was exceeded.
@@ -91,6 +98,7 @@ impl Elements {
             has_begun: false,
             has_ended: false,
             below: None,
+            carrying: None,
             ending: None,
             over_limit: false,
         }
@@ -107,7 +115,7 @@ impl Elements {
 
     /// Counts a malformed place that was recovered.
     pub fn note_damage(&mut self) {
-        self.document.damage += 1;
+        self.document.damage = self.document.damage.saturating_add(1);
     }
 
     /// Whether the root element was opened.
@@ -130,6 +138,27 @@ impl Elements {
         }
     }
 
+    /// Whether work has to be done before the next tag can be read.
+    #[inline]
+    pub fn is_busy(&self) -> bool {
+        self.below.is_some() || self.carrying.is_some()
+    }
+
+    /// Goes on with it, by about so many values or sums.
+    pub fn go_on(&mut self, mut budget: usize) {
+        self.carry_on(&mut budget);
+        self.go_on_below(budget);
+    }
+
+    fn carry_on(&mut self, budget: &mut usize) {
+        if let Some(mut carrying) = self.carrying.take()
+            && let Some(cluster) = &mut self.cluster
+            && cluster.carry_some(&mut carrying, budget)
+        {
+            self.carrying = Some(carrying);
+        }
+    }
+
     /// Checks the memory of what was read against its limit.
     pub fn check_memory(&mut self) -> Result<(), ParseError> {
         let limit = self.settings.limits.bytes;
@@ -138,13 +167,13 @@ impl Elements {
 
     /// Approximate memory of what was read.
     fn bytes(&self) -> usize {
-        let grids = self.grids.iter();
-        self.nodes.bytes()
-            + self.ending.as_ref().map_or(0, NodesEnding::bytes)
-            + self.cluster.as_ref().map_or(0, ClusterBuilder::bytes)
-            + grids
-                .map(|grid| grid.own.bytes() + grid.below.bytes())
-                .sum::<usize>()
+        let others = [
+            self.ending.as_ref().map_or(0, NodesEnding::bytes),
+            self.cluster.as_ref().map_or(0, ClusterBuilder::bytes),
+        ];
+        let grids = self.grids.iter().map(GridDraft::bytes);
+        let all = others.into_iter().chain(grids);
+        all.fold(self.nodes.bytes(), usize::saturating_add)
     }
 
     /// The document, which has ended, of that length.
@@ -275,7 +304,7 @@ impl Elements {
             // An ignored grid's sums repeat those of its clusters.
             (Scope::PlainGrid, "HOSTS" | "METRICS") | (Scope::Unknown, _) => Scope::Unknown,
             _ => {
-                self.document.damage += 1;
+                self.note_damage();
                 Scope::Unknown
             }
         };
@@ -308,9 +337,8 @@ impl Elements {
             Some(Scope::Grid) => self.end_grid()?,
             Some(Scope::Cluster) => self.end_cluster(),
             Some(Scope::Host) => {
-                if let Some(cluster) = &mut self.cluster {
-                    cluster.end_host();
-                }
+                self.carrying = self.cluster.as_mut().and_then(ClusterBuilder::end_host);
+                self.carry_on(&mut VALUES_AT_ONCE.clone());
             }
             Some(Scope::Metric) => self.end_metric(table)?,
             Some(Scope::Metrics) => self.end_metric_sum(table)?,
@@ -343,7 +371,7 @@ impl Elements {
         let finished = ending.finish();
         self.document.nodes = finished.nodes;
         self.document.vocabularies = finished.vocabularies;
-        self.document.damage += finished.damage;
+        self.document.damage = self.document.damage.saturating_add(finished.damage);
         self.document.metrics = finished.received;
         self.document.rubbish.append(finished.rubbish);
     }
@@ -351,13 +379,13 @@ impl Elements {
     /// Checks the limit for one more cluster or grid. A repeated name takes no room and is damage.
     fn check_room_for_node(&mut self, name: &str) -> Result<(), ParseError> {
         if self.nodes.has(name) {
-            self.document.damage += 1;
+            self.note_damage();
             return Ok(());
         }
         let limit = self.settings.limits.nodes;
         self.check(
             "the number of clusters and grids",
-            self.nodes.len() + 1,
+            self.nodes.len().saturating_add(1),
             limit,
         )
     }
@@ -407,7 +435,8 @@ impl Elements {
         const END: &[u8] = b"</HOST>";
         match (self.scopes.last(), &mut self.cluster) {
             (Some(Scope::Host), Some(cluster)) if bytes.starts_with(END) => {
-                cluster.end_host();
+                self.carrying = cluster.end_host();
+                self.carry_on(&mut VALUES_AT_ONCE.clone());
                 self.scopes.pop();
                 Ok(Some(END.len()))
             }
@@ -435,7 +464,7 @@ impl Elements {
 
     /// Counts one more host against the limits.
     fn count_host(&mut self) -> Result<(), ParseError> {
-        self.hosts += 1;
+        self.hosts = self.hosts.saturating_add(1);
         let limit = self.settings.limits.hosts;
         self.check("the number of hosts", self.hosts, limit)?;
         if let Some(cluster) = &mut self.cluster {
@@ -510,7 +539,7 @@ impl Elements {
             return Ok(());
         }
         let Some(Number { value, decimals }) = parse_number(draft.val.as_bytes()) else {
-            self.document.damage += 1;
+            self.note_damage();
             return Ok(());
         };
         let def = table.intern(draft.fields);

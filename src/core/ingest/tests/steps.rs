@@ -72,3 +72,45 @@ fn the_end_of_a_document_is_worked_off_in_steps_to_the_same_result() {
         }
     }
 }
+
+#[test]
+fn what_a_host_no_longer_has_is_carried_over_in_steps_as_in_one_go() {
+    let metrics = |names: std::ops::Range<usize>| -> String {
+        let metric = |at| {
+            one_metric(
+                &format!("m{at}"),
+                "1",
+                "int32",
+                if at % 3 == 0 { 5 } else { 0 },
+            )
+        };
+        names.map(metric).collect()
+    };
+    let full = wrapped(&(one_host("a", &metrics(0..20_000)) + &one_host("b", &metrics(0..1))));
+    let less = wrapped(&(one_host("a", &metrics(10..20)) + &one_host("b", &metrics(0..1))));
+    let read = |budget: usize| {
+        let mut bench = Bench::new();
+        bench.cluster(&full);
+        bench.now = Mono(bench.now.0 + 10_000);
+        let mut parser = Parser::new(Arc::default(), std::mem::take(&mut bench.previous));
+        parser
+            .begin_feed(&less, bench.now, &mut bench.table)
+            .unwrap();
+        let mut steps = 0;
+        while parser.is_busy() {
+            parser.go_on(budget, bench.now, &mut bench.table).unwrap();
+            steps += 1;
+        }
+        let document = parser.finish(bench.now).unwrap();
+        (only_cluster(&document), seen(&document), steps)
+    };
+    let (cluster, in_one_go, _) = read(usize::MAX);
+    // Every third is past its DMAX, but those that came.
+    let kept = (0..20_000)
+        .filter(|at| at % 3 != 0 || (10..20).contains(at))
+        .count();
+    assert_eq!(cluster.metrics_of(host(&cluster, "a")).len(), kept);
+    let (_, in_steps, steps) = read(100);
+    assert!(steps > 500, "{steps}");
+    assert_eq!(in_steps, in_one_go);
+}

@@ -12,7 +12,7 @@ use super::merge::Merging;
 use super::rivals::{Contest, Rivals};
 use super::{LeftOut, SourceId, Store};
 use crate::ingest::{Abandoned, Document, Parser};
-use crate::model::{Cluster, Node, NodeList, Now, Stamp};
+use crate::model::{Cluster, Mono, Node, NodeList, Now, Stamp};
 
 /// What looking at a node costs: its name is looked up in several tables.
 const NODE_COST: usize = 8;
@@ -42,6 +42,8 @@ enum Cause {
     Expiry,
     /// It is removed.
     Removal,
+    /// None: the order of the sources changes.
+    Order(Vec<SourceId>),
     /// Its document is rejected, which changes nothing that is shown.
     Rejection(Box<Abandoned>),
 }
@@ -135,8 +137,21 @@ impl Store {
         self.begin_change(id, Cause::Expiry, now);
     }
 
-    pub(super) fn begin_removal(&mut self, id: SourceId, now: Now) {
+    /// Begins to remove a source and its data. Its parser must have been given back. Its number is in use
+    /// until that is done.
+    pub fn begin_removal(&mut self, id: SourceId, now: Mono) {
+        let now = Now {
+            mono: now,
+            ..Now::default()
+        };
         self.begin_change(id, Cause::Removal, now);
+    }
+
+    /// Changes the order of the sources once all changes under way are done. `order` has each source once
+    /// that is there by then; those that it does not have come last.
+    pub fn begin_order(&mut self, order: Vec<SourceId>) {
+        let first = order.first().copied().unwrap_or(SourceId(0));
+        self.begin_change(first, Cause::Order(order), Now::default());
     }
 
     fn begin_change(&mut self, id: SourceId, cause: Cause, now: Now) {

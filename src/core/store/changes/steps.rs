@@ -30,6 +30,10 @@ impl Change {
     }
 
     fn begin(&mut self, store: &mut Store) -> Stage {
+        if let Cause::Order(order) = &mut self.cause {
+            store.set_order_now(std::mem::take(order));
+            return Stage::Done;
+        }
         let source = &store.sources[self.id.0];
         self.was_up = source.up;
         self.old = Arc::clone(&source.nodes);
@@ -54,6 +58,7 @@ impl Change {
                 Stage::Names(0)
             }
             Cause::Rejection(_) => Stage::Reject,
+            Cause::Order(_) => Stage::Done,
         }
     }
 
@@ -312,7 +317,7 @@ impl Change {
                 is_seen = !self.names.is_empty();
                 self.has_changed = true;
             }
-            Cause::Expiry | Cause::Removal | Cause::Rejection(_) => {}
+            Cause::Expiry | Cause::Removal | Cause::Rejection(_) | Cause::Order(_) => {}
         }
         if is_seen {
             store.touch();
@@ -380,7 +385,11 @@ impl Change {
         }
         match self.cause {
             Cause::Document(_) | Cause::Failure => Stage::Tell(0),
-            Cause::Expiry | Cause::Removal | Cause::Rejection(_) => Stage::Done,
+            Cause::Removal => {
+                store.drop_source(self.id);
+                Stage::Done
+            }
+            Cause::Expiry | Cause::Rejection(_) | Cause::Order(_) => Stage::Done,
         }
     }
 
