@@ -24,11 +24,11 @@ const SOURCES: usize = 10;
 /// What the loop reads at a time, at most and at least, and how long a turn should take.
 const PIECE_BYTES: usize = 64 << 10;
 const LEAST_BYTES: usize = 4 << 10;
-const TURN: Duration = Duration::from_micros(250);
+const TURN: Duration = Duration::from_micros(200);
 
 /// Entries that change at a time, and sums made at a time, in the loop.
-const CHANGED: usize = 256;
-const SUMS: usize = 512;
+const CHANGED: usize = 64;
+const SUMS: usize = 64;
 
 /// Updates handed to the plugins at a time.
 const HANDED: usize = 128;
@@ -329,14 +329,24 @@ fn main() {
             for node in handed.drain(..handed.len().min(HANDED)) {
                 store.discard_node(node);
             }
-            let is_untidy = turns.time("tidy", || store.tidy());
+            let is_untidy = turns.time("tidy", || {
+                let start = cpu();
+                while store.tidy() && cpu().saturating_sub(start) < TURN {}
+                store.is_untidy()
+            });
             let is_polled = sources
                 .iter()
                 .all(|it| it.storing == 0 && !it.machine.is_running());
             if !store.is_summing() && at == 0 && !is_polled {
                 store.begin_summary();
             }
-            turns.time("sums", || store.summarize_some(SUMS));
+            turns.time("sums", || {
+                let start = cpu();
+                while store.summarize_some(SUMS).is_none()
+                    && store.may_sum()
+                    && cpu().saturating_sub(start) < TURN
+                {}
+            });
             let snapshot = turns.time("snapshot", || store.snapshot());
             store.discard(snapshot);
             let is_done = !is_untidy && !store.is_changing() && !store.is_summing();

@@ -34,14 +34,17 @@ pub(super) struct RootDraft {
     present: Vec<(Arc<str>, Box<str>)>,
 }
 
-/// Sums added up, and names listed, between two waits for events.
-const SUMS_AT_A_TIME: usize = 512;
+/// Sums added up at a time.
+const SUMS_AT_A_TIME: usize = 64;
+
+/// Names listed between two waits for events.
+const NAMES_AT_A_TIME: usize = 1024;
 
 /// Entries of the store that change at a time.
-const CHANGED_AT_A_TIME: usize = 256;
+const CHANGED_AT_A_TIME: usize = 64;
 
-/// Time spent on changes of the store between two waits for events.
-const CHANGE_TIME: Duration = Duration::from_micros(250);
+/// Time spent on changes of the store, on what it drops, or on sums, between two waits for events.
+const CHANGE_TIME: Duration = Duration::from_micros(200);
 
 /// Time at shutdown for clients to take the rest of their answers.
 const CLIENTS_END_WITHIN: Duration = Duration::from_secs(2);
@@ -120,6 +123,12 @@ impl Reactor {
                 return;
             }
         }
+    }
+
+    /// Drops what the store does not need any more, and makes what it shows next, for a little while.
+    pub(super) fn tidy_on(&mut self) {
+        let start = Instant::now();
+        while self.shared.store.tidy() && start.elapsed() < CHANGE_TIME {}
     }
 
     /// Completes all that changes in the store.
@@ -297,9 +306,15 @@ impl Reactor {
     pub(super) fn sum_on(&mut self) {
         let shared = &mut self.shared;
         let start = Instant::now();
-        let Some(summary) = shared.store.summarize_some(SUMS_AT_A_TIME) else {
-            shared.summing += start.elapsed();
-            return;
+        let summary = loop {
+            if let Some(summary) = shared.store.summarize_some(SUMS_AT_A_TIME) {
+                break summary;
+            }
+            let elapsed = start.elapsed();
+            if elapsed >= CHANGE_TIME {
+                shared.summing += elapsed;
+                return;
+            }
         };
         let took = shared.summing + start.elapsed();
         shared.summaries.root.add(took, Clock::epoch_ms());
@@ -321,7 +336,7 @@ impl Reactor {
         let Some(mut root) = shared.root.take() else {
             return;
         };
-        for _ in 0..SUMS_AT_A_TIME {
+        for _ in 0..NAMES_AT_A_TIME {
             if let Some(node) = root.nodes.next() {
                 root.present
                     .push((Arc::clone(&root.source), node.name().into()));

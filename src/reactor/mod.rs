@@ -240,10 +240,10 @@ impl Reactor {
                 (Work::Store, id)
             }
             Bulk::Tidy if self.shared.store.is_untidy() => {
-                self.shared.store.tidy();
+                self.tidy_on();
                 (Work::Store, None)
             }
-            Bulk::Sum if self.shared.store.is_summing() => {
+            Bulk::Sum if self.shared.store.may_sum() => {
                 self.sum_on();
                 (Work::Sums, None)
             }

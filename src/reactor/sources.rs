@@ -30,7 +30,7 @@ use gmetad_core::status::SourceState;
 use gmetad_core::store::{Changed, SourceId};
 
 /// Reading a piece of a document should take no longer: a client waits for one piece of work.
-const PIECE_TIME: Duration = Duration::from_micros(250);
+const PIECE_TIME: Duration = Duration::from_micros(200);
 
 /// A turn goes on with the next piece until so much time has passed.
 const TURN_TIME: Duration = Duration::from_micros(250);

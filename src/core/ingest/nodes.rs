@@ -333,7 +333,8 @@ impl NodesEnding {
                 if let Some((name, builder)) = self.below.next() {
                     self.finished.received += builder.received;
                     self.finished.damage += builder.damage;
-                    self.grid = Some((name, builder.into_vocabulary()));
+                    let ending = builder.into_vocabulary(&mut self.finished.rubbish);
+                    self.grid = Some((name, ending));
                 } else if let Some(vocabulary) = self.unused.next() {
                     vocabulary.discard(&mut self.finished.rubbish);
                 } else {

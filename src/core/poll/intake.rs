@@ -12,7 +12,7 @@ use super::outcome::Failure;
 const WORK_BYTES: usize = 32 << 10;
 
 /// Values of the end of a document worked on in one call.
-const END_VALUES: usize = 512;
+const END_VALUES: usize = 128;
 
 /// Unpacked bytes held at a time.
 const UNPACKED_BYTES: usize = 16 << 10;

@@ -145,7 +145,7 @@ impl Store {
     /// Does a small piece of what is done beside all else: makes the next snapshot where that takes
     /// long, and drops what is not needed any more. Returns whether there is more to do.
     pub fn tidy(&mut self) -> bool {
-        const ENTRIES: usize = 512;
+        const ENTRIES: usize = 128;
         if !self.is_settling
             && let Some(mut show) = self.show.take()
         {
@@ -456,6 +456,11 @@ impl Store {
     /// Whether sums are being computed.
     pub fn is_summing(&self) -> bool {
         self.total.is_some()
+    }
+
+    /// Whether `summarize_some` has something to do: not while a change is half in its place.
+    pub fn may_sum(&self) -> bool {
+        self.total.is_some() && !self.is_settling
     }
 
     /// The order of the sources has changed: what goes through them begins anew.

@@ -485,6 +485,7 @@ impl ClusterEnding {
         builder.hosts.shrink_to_fit();
         let bytes = builder.bytes();
         rubbish.append(self.rubbish);
+        builder.sums.discard(rubbish);
         if let Some(before) = builder.before.into_cluster() {
             rubbish.add_cluster(before);
         }

@@ -261,6 +261,7 @@ impl ClusterBuilder {
     pub fn into_known(self, rubbish: &mut Rubbish) -> Vocabulary {
         rubbish.add_hosts(self.hosts);
         rubbish.add_metrics(self.metrics);
+        self.sums.discard(rubbish);
         let summary = self.given.finish_into(rubbish);
         rubbish.add_summary(summary);
         if let Some(before) = self.before.into_cluster() {
@@ -270,7 +271,8 @@ impl ClusterBuilder {
     }
 
     /// Begins to make the vocabulary for the next document, if only sums were kept.
-    pub fn into_vocabulary(self) -> BelowEnding {
+    pub fn into_vocabulary(self, rubbish: &mut Rubbish) -> BelowEnding {
+        self.sums.discard(rubbish);
         let count = self.used.iter().filter(|used| **used).count();
         let is_worth = is_worth_compacting(self.vocabulary.len(), count);
         BelowEnding {

@@ -227,6 +227,11 @@ impl Sums {
         self.by_name.get(name).carried = true;
     }
 
+    /// Drops them step by step: there are as many as names.
+    pub fn discard(self, rubbish: &mut Rubbish) {
+        rubbish.add(self.by_name.0);
+    }
+
     /// Whether there were hosts.
     pub fn has_hosts(&self) -> bool {
         self.hosts_up + self.hosts_down > 0
