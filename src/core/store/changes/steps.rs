@@ -387,6 +387,7 @@ impl Change {
             Cause::Document(_) | Cause::Failure => Stage::Tell(0),
             Cause::Removal => {
                 store.drop_source(self.id);
+                self.has_changed = true;
                 Stage::Done
             }
             Cause::Expiry | Cause::Rejection(_) | Cause::Order(_) => Stage::Done,
