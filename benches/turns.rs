@@ -23,7 +23,7 @@ const SOURCES: usize = 10;
 
 /// What the loop reads at a time, at most and at least, and how long a turn should take.
 const PIECE_BYTES: usize = 64 << 10;
-const LEAST_BYTES: usize = 4 << 10;
+const LEAST_BYTES: usize = 1 << 10;
 const TURN: Duration = Duration::from_micros(200);
 
 /// Entries that change at a time, and sums made at a time, in the loop.
@@ -31,7 +31,7 @@ const CHANGED: usize = 64;
 const SUMS: usize = 64;
 
 /// Updates handed to the plugins at a time.
-const HANDED: usize = 128;
+const HANDED: usize = 32;
 
 /// Processor time of this thread.
 fn cpu() -> Duration {

@@ -11,7 +11,7 @@ use gmetad_core::model::{Node, Now, Stamp};
 use gmetad_core::plugin::{Invented, RootUpdate, Update};
 
 /// Updates handed over between two waits for events.
-const AT_A_TIME: usize = 128;
+const AT_A_TIME: usize = 32;
 
 /// Updates of one source, or the root's.
 #[derive(Debug)]

@@ -36,7 +36,7 @@ const PIECE_TIME: Duration = Duration::from_micros(200);
 const TURN_TIME: Duration = Duration::from_micros(250);
 
 /// Fewest bytes read at a time.
-const LEAST_PIECE_BYTES: usize = 4 << 10;
+const LEAST_PIECE_BYTES: usize = 1 << 10;
 
 /// Bytes that have to arrive before the system says so, unless the peer closes before. Told of each packet,
 /// and with a window for few of them, the system works nearly twice as long for the same bytes. Less that has
