@@ -14,6 +14,9 @@ const WORK_BYTES: usize = 32 << 10;
 /// Values of the end of a document worked on in one call.
 const END_VALUES: usize = 128;
 
+/// The same in the call in which the document ends: most are done at once.
+const FIRST_END_VALUES: usize = 1024;
+
 /// Unpacked bytes held at a time.
 const UNPACKED_BYTES: usize = 16 << 10;
 
@@ -106,7 +109,7 @@ impl Intake {
                     return Ok(Taken::More);
                 }
                 self.form = Form::Ended;
-                self.work(now, table)
+                Ok(self.work_on_end(FIRST_END_VALUES))
             }
             Form::Ended => Ok(Taken::More),
         }
@@ -127,12 +130,19 @@ impl Intake {
         if !matches!(self.form, Form::Ended) {
             return self.unpack(now, table);
         }
-        parser.work(END_VALUES);
-        Ok(if parser.is_ending() {
+        Ok(self.work_on_end(END_VALUES))
+    }
+
+    fn work_on_end(&mut self, budget: usize) -> Taken {
+        let Some(parser) = &mut self.parser else {
+            return Taken::More;
+        };
+        parser.work(budget);
+        if parser.is_ending() {
             Taken::More
         } else {
             Taken::All
-        })
+        }
     }
 
     /// Goes on unpacking.
@@ -165,7 +175,7 @@ impl Intake {
                 // Only here the checksum has been verified.
                 Inflated::Ended if parser.has_ended() => {
                     self.form = Form::Ended;
-                    return self.work(now, table);
+                    return Ok(self.work_on_end(FIRST_END_VALUES));
                 }
                 Inflated::Ended => {
                     let bytes = parser.byte_count();
