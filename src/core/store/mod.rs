@@ -199,7 +199,7 @@ impl Store {
         match &mut self.show {
             // It may or may not have what has changed.
             Some(show) => show.again = true,
-            None => self.show = Some(Show::default()),
+            None => self.show = Some(Show::of(self.node_count)),
         }
     }
 

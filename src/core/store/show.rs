@@ -25,6 +25,17 @@ pub(super) struct Show {
     pub again: bool,
 }
 
+impl Show {
+    /// With room for so many nodes: an index that grows is rebuilt in one go.
+    pub fn of(count: usize) -> Show {
+        Show {
+            nodes: Vec::with_capacity(count),
+            index: NodeIndex::with_capacity(count),
+            ..Show::default()
+        }
+    }
+}
+
 impl Store {
     /// Goes on with the list by about so many nodes. Returns whether it has to go on.
     pub(super) fn show_some(&mut self, show: &mut Show, mut budget: usize) -> bool {
