@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gmetad_core::model::Readable;
 use thiserror::Error;
 
 /// What went wrong with a server or the connection to it. The log puts the server in front.
@@ -28,10 +29,10 @@ pub enum LinkError {
     #[error("it hangs: no byte sent or received for {} s", .0.as_secs())]
     Stuck(Duration),
     /// It answers what no server of its kind would.
-    #[error("it sent an answer that is not of its protocol: {0}")]
+    #[error("it sent an answer that is not of its protocol: {}", Readable::line(.0))]
     Protocol(String),
     /// It answered that it takes nothing just now.
-    #[error("it does not take values now: {told}")]
+    #[error("it does not take values now: {}", Readable::line(.told))]
     Busy {
         /// Its words.
         told: String,
@@ -39,7 +40,7 @@ pub enum LinkError {
         pause: Duration,
     },
     /// The connection is not secure, or cannot be made so.
-    #[error("TLS: {0}")]
+    #[error("TLS: {}", Readable::line(.0))]
     Tls(String),
     /// A file with a password, a token, a certificate or a key cannot be used.
     #[error("{}: {reason}", .path.display())]
@@ -69,6 +70,27 @@ impl LinkError {
                 )
             }
             _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_servers_words_are_one_line_without_control_characters() {
+        let told = || String::from("0\rk\u{1b}[2J\nT");
+        for error in [
+            LinkError::Protocol(told()),
+            LinkError::Tls(told()),
+            LinkError::Busy {
+                told: told(),
+                pause: Duration::ZERO,
+            },
+        ] {
+            let line = error.to_string();
+            assert!(line.ends_with("0\\rk\\u{1b}[2J\\nT"), "{line}");
         }
     }
 }
