@@ -147,7 +147,10 @@ mod tests {
         let told: Vec<&str> = names.filter_map(|name| name.split(' ').next()).collect();
         let at_reload = at_top_level().filter(|it| matches!(it.effect, Effect::AtReload(_)));
         let expected: Vec<&str> = at_reload.map(|known| known.name).collect();
-        assert_eq!(told, expected);
+        assert_eq!(
+            told, expected,
+            "the list under Reload in man/gmetad.conf.5 has not just what has at_reload, in this order"
+        );
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The cache and its journal on a machine that fails, from a seed: days pass in a moment, and the
 //! process is killed or the power fails between any two operations.
 //!
-//! A failure prints its seed, and `GMETAD_SIMULATION_SEED=7 cargo test -p gmetad-rrd simulation`
-//! repeats it and tells what happens. `GMETAD_SEEDS=100000` tries more of them.
+//! A failure prints its seed, and `GMETAD_SIMULATION_SEED=7 cargo test -p gmetad-rrd cache::simulation --
+//! --nocapture` repeats it and tells what happens: seconds since the start, then an operation and what
+//! became of it. What is put is held; what the journal has is promised to survive a kill, and what is on
+//! the disk a power loss. `GMETAD_SEEDS=100000` tries more of them.
 #![cfg(test)]
 
 mod machine;
@@ -32,5 +34,8 @@ fn nothing_promised_is_lost_and_nothing_is_written_twice_in_a_simulation() {
 
 #[test]
 fn a_seed_repeats_its_simulation() {
-    assert_eq!(run(99, false), run(99, false));
+    // Whoever repeats another seed reads what happens there.
+    if seeds::only().is_none() {
+        assert_eq!(run(99, false), run(99, false));
+    }
 }
