@@ -16,15 +16,15 @@ export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(nproc)))}"
 GMETAD_BUILT_PLUGINS=$(cd "${CARGO_TARGET_DIR:-target}/debug" && pwd)
 export GMETAD_BUILT_PLUGINS
 
-# Those that wait longest run beside all others: of files, and of what is served. More at a time is no gain:
-# browsers and daemons that start compute, and tests that are starved reach their deadlines.
+# Those that wait longest run beside all others: of files and plugins, and of what is served. More at a time
+# is no gain: browsers and daemons that start compute, and tests that are starved reach their deadlines.
 declare -a others=() running=()
 for test in tests/*.rs tests/*/main.rs; do
     name=${test#tests/}
     name=${name%/main.rs}
     name=${name%.rs}
     case $name in
-        files | serving | web) ;;
+        files | plugins | serving | web) ;;
         *) others+=(--test "$name") ;;
     esac
 done
@@ -34,7 +34,7 @@ beside() {
     "${cargo[@]}" test --workspace --no-fail-fast "${@:2}" >"$output/$1" 2>&1 &
     running+=($!)
 }
-beside files --test files
+beside files --test files --test plugins
 beside served --test serving --test web
 # Cargo runs one of its commands at a time until that one's tests begin: the command comes last, after a
 # minute at most.
