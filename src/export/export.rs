@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::link::{Endpoint, Link, Server, close};
+use crate::link::{Endpoint, Link, Server, TlsFiles, close};
 use gmetad_config::Config;
 use gmetad_core::plugin::{Directive, Plugin, PluginError, RootUpdate, Update};
 use gmetad_core::source::HostPort;
@@ -63,6 +63,8 @@ pub struct ExportNeeds {
     pub hosts: Vec<ExportHost>,
     /// The folders in which values wait.
     pub folders: Vec<PathBuf>,
+    /// The files that it reads while it sends: passwords, certificates, keys.
+    pub files: Vec<PathBuf>,
 }
 
 /// A host that an export sends to.
@@ -134,6 +136,9 @@ fn check<E: Export>(config: &Config) -> Result<ExportNeeds, PluginError> {
             needs.hosts.push(ExportHost { directive, place });
         }
         needs.folders.extend(server.spool.map(|spool| spool.folder));
+        needs.files.extend(server.secrets);
+        let tls = server.tls.iter().flat_map(TlsFiles::all);
+        needs.files.extend(tls.cloned());
     }
     Ok(needs)
 }

@@ -163,6 +163,7 @@ pub fn findings(config: &Config, world: &dyn World) -> Vec<Finding> {
     look.programs(user);
     let needs = look.export_needs();
     look.backlogs(user, &needs.folders);
+    look.read_while_sending(user, &needs.files);
     look.names(&needs.hosts);
     look.intervals();
     look.findings
@@ -317,6 +318,7 @@ impl<'a> Look<'a> {
                 Ok(needs) => {
                     all.hosts.extend(needs.hosts);
                     all.folders.extend(needs.folders);
+                    all.files.extend(needs.files);
                 }
                 Err(error) => self.findings.push(Finding {
                     weight: Weight::LeftOut,

@@ -218,6 +218,24 @@ impl Look<'_> {
         }
     }
 
+    /// Passwords, certificates and keys: who sends reads them each time, so that they may be replaced.
+    pub(super) fn read_while_sending(&mut self, user: Who<'_>, files: &[PathBuf]) {
+        for file in files {
+            let trouble = match self.world.kind(file) {
+                Ok(Kind::File) => self.not_allowed(user, Need::Read, file),
+                Ok(_) => Some(no_regular_file()),
+                Err(error) => Some(Trouble::Certain(reason(&error))),
+            };
+            if let Some(trouble) = trouble {
+                let text = format!(
+                    "values would wait and not be sent while {} cannot be read: ",
+                    file.display()
+                );
+                self.tell(None, &text, trouble);
+            }
+        }
+    }
+
     /// Root makes one that is missing and gives it to the user, who must be able to get there.
     fn rrd_root(&self, user: Who<'_>, root: &Path) -> Option<Trouble> {
         let is_missing = is_missing(self.world.kind(root).err()) && !self.world.is_link(root);

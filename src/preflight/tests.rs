@@ -350,6 +350,31 @@ fn values_wait_where_the_user_that_is_become_may_write() {
     );
 }
 
+#[cfg(feature = "export")]
+#[test]
+fn what_is_read_while_values_are_sent_is_there_and_the_users_to_read() {
+    let conf =
+        "write_rrds off\nremote_write {\nurl http://127.0.0.1/w\nbearer_token_file /t/token\n}";
+    let told = "warn values would wait and not be sent while /t/token cannot be read: ";
+    let world = || Fake::with(&[("/t/token", Kind::File)]).of_root();
+    assert_eq!(found(conf, &world()), [""; 0]);
+    assert_eq!(
+        found(conf, &world().denying(NOBODY, "/t/token")),
+        [format!(
+            "{told}user nobody may not read /t/token: permission denied"
+        )]
+    );
+    assert_eq!(
+        found(conf, &Fake::with(&[("/t/token", Kind::Folder)]).of_root()),
+        [format!("{told}it is not a regular file")]
+    );
+    let missing = found(conf, &Fake::with(&[]).of_root());
+    assert!(
+        missing.len() == 1 && missing[0].starts_with(told),
+        "{missing:?}"
+    );
+}
+
 #[test]
 fn root_makes_a_missing_rrd_root_for_a_user_who_can_get_there() {
     let conf = "rrd_rootdir /a/b/c\nrrd {\nwrite_timeout 60\njournal_dir /a/j\n}";

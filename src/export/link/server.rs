@@ -40,6 +40,14 @@ pub struct TlsFiles {
     pub client: Option<(PathBuf, PathBuf)>,
 }
 
+impl TlsFiles {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &PathBuf> {
+        let client = self.client.iter().flat_map(|(it, key)| [it, key]);
+        self.authorities.iter().chain(client)
+    }
+}
+
 /// A server that values are sent to.
 pub struct Server {
     /// The directive that names it.
@@ -48,6 +56,8 @@ pub struct Server {
     pub endpoint: Endpoint,
     /// Over a stream of the network: that TLS is spoken, and the files for it.
     pub tls: Option<TlsFiles>,
+    /// Files with a password or a token. They are read for each request.
+    pub secrets: Vec<PathBuf>,
     /// How long it may take.
     pub timeouts: Timeouts,
     /// The protocol.
@@ -83,6 +93,7 @@ impl Server {
             directive,
             endpoint,
             tls: None,
+            secrets: Vec::new(),
             timeouts: Timeouts {
                 connect: CONNECT,
                 stall: STALL,

@@ -85,6 +85,7 @@ impl Export for RemoteWrite {
             let dialect = Http::new(settings.protocol, &settings.url, &settings.headers, login);
             let name = settings.name.as_ref();
             Server {
+                secrets: settings.login.secret().cloned().into_iter().collect(),
                 tls: settings.tls.clone(),
                 timeouts: Timeouts {
                     connect: settings.timeout,

@@ -56,6 +56,16 @@ pub enum Login {
     Basic(String, PathBuf),
 }
 
+impl Login {
+    /// The file with what nobody else may know.
+    pub fn secret(&self) -> Option<&PathBuf> {
+        match self {
+            Login::None => None,
+            Login::Bearer(file) | Login::Basic(_, file) => Some(file),
+        }
+    }
+}
+
 /// Requests to one URL.
 pub struct Http {
     protocol: Protocol,

@@ -43,6 +43,8 @@ pub struct ExportNeeds {
     pub hosts: Vec<ExportHost>,
     /// The folders in which values wait.
     pub folders: Vec<PathBuf>,
+    /// The files that it reads while it sends.
+    pub files: Vec<PathBuf>,
 }
 
 /// A host that an export sends to.
