@@ -1,5 +1,7 @@
 //! Real and synthetic documents, read whole, in pieces, and one after the other.
 
+mod comparing;
+mod grids;
 mod limits;
 mod pieces;
 mod steps;
@@ -167,24 +169,6 @@ fn the_pieces_it_comes_in_make_no_difference() {
     }
 }
 
-#[test]
-fn comparing_and_parsing_in_full_agree() {
-    for xml in [PLAIN, HOSTILE, OWNER, CUT, LEAF, ROOT] {
-        let mut fast = Bench::new();
-        let mut full = Bench::new();
-        full.settings.fast = false;
-        for _ in 0..3 {
-            let (a, b) = (
-                fast.poll(xml, 100).unwrap(),
-                full.poll(xml, usize::MAX).unwrap(),
-            );
-            assert_eq!(seen(&a), seen(&b));
-            fast.follow(a);
-            full.follow(b);
-        }
-    }
-}
-
 /// A small generator, so that a failure can be repeated from its seed.
 struct Dice(u64);
 
@@ -234,162 +218,6 @@ fn spoil(xml: &[u8], dice: &mut Dice) -> Vec<u8> {
         }
     }
     xml
-}
-
-#[test]
-fn comparing_and_parsing_in_full_agree_on_any_value_and_age() {
-    let long = "x".repeat(300);
-    let vals = [
-        "",
-        "1",
-        "-2.5",
-        "1\n2",
-        "a\tb",
-        " a ",
-        "a>b",
-        "a'b",
-        "a&amp;b",
-        "a&b",
-        "&lt;",
-        "\u{7f}",
-        "\u{1}",
-        "caf\u{e9}",
-        "12345678901234",
-        "123456789012345",
-        &long,
-    ];
-    let ages = [
-        "",
-        "0",
-        "007",
-        "999999999",
-        "1234567890",
-        "4294967296",
-        "99999999999999999999",
-        "-1",
-        "+5",
-        " 7",
-        "7 ",
-        "7x",
-        "0x7",
-    ];
-    let xml = |val: &str, age: &str| {
-        let metric =
-            one_metric("m", val, "string", 0).replace("TN=\"3\"", &format!("TN=\"{age}\""));
-        let xml = String::from_utf8(wrapped(&one_host("a", &metric))).unwrap();
-        xml.chars().map(|c| c as u8).collect::<Vec<u8>>()
-    };
-    for (val, age) in vals.iter().flat_map(|val| ages.map(|age| (val, age))) {
-        let mut fast = Bench::new();
-        let mut full = Bench::new();
-        full.settings.fast = false;
-        for xml in [xml("1", "3"), xml(val, age)] {
-            let (a, b) = (fast.poll(&xml, 50), full.poll(&xml, usize::MAX));
-            let (a, b) = (a.unwrap(), b.unwrap());
-            assert_eq!(seen(&a), seen(&b), "{val:?}, {age:?}");
-            fast.follow(a);
-            full.follow(b);
-        }
-    }
-}
-
-#[test]
-fn comparing_and_parsing_in_full_agree_on_any_host() {
-    let sound = "<HOST NAME=\"a\" IP=\"10.0.0.1\" TAGS=\"\" REPORTED=\"1700000000\" TN=\"3\" TMAX=\"20\" \
-                 DMAX=\"0\" LOCATION=\"1,2,3\" GMOND_STARTED=\"1600000000\">";
-    let changes = [
-        ("\"a\"", "\"A\""),
-        ("\"a\"", "\"ab\""),
-        ("\"a\"", "\"caf\u{e9}\""),
-        ("TAGS=\"\"", "TAGS=\"a&amp;b\""),
-        ("TAGS=\"\"", "TAGS=\"a&b\""),
-        ("TAGS=\"\"", "TAGS=\"a'b>c\""),
-        ("TAGS=\"\" ", ""),
-        ("1700000000", "1700000009"),
-        ("1700000000", "4294967296"),
-        ("1700000000", "-1"),
-        ("TN=\"3\"", "TN=\"4294967295\""),
-        ("TN=\"3\"", "TN=\"\""),
-        ("TN=\"3\"", "TN='3'"),
-        ("TN=\"3\"", "TN=\"3\" TN=\"5\""),
-        ("20", "90"),
-        ("DMAX=\"0\"", "DMAX=\"00\""),
-        ("1600000000", "-664339888"),
-        ("\">", "\" >"),
-        ("\">", "\"/>"),
-        ("\">", "\" X=\"1\">"),
-        ("\" IP", "\"\" IP"),
-    ];
-    for (old, new) in changes {
-        let other = sound.replacen(old, new, 1);
-        assert_ne!(other, sound, "{old}");
-        let mut fast = Bench::new();
-        let mut full = Bench::new();
-        full.settings.fast = false;
-        for host in [sound, sound, &other, &other, sound] {
-            let inside = format!("{host}{}</HOST>", one_metric("m", "1", "float", 0));
-            let xml = String::from_utf8(wrapped(&inside)).unwrap();
-            let xml: Vec<u8> = xml.chars().map(|c| c as u8).collect();
-            match (fast.poll(&xml, 50), full.poll(&xml, usize::MAX)) {
-                (Ok(a), Ok(b)) => {
-                    assert_eq!(seen(&a), seen(&b), "{new}");
-                    fast.follow(a);
-                    full.follow(b);
-                }
-                (Err(a), Err(b)) => assert_eq!(a, b, "{new}"),
-                (a, b) => panic!("{new}: {a:?} and {b:?}"),
-            }
-        }
-    }
-}
-
-#[test]
-fn a_host_as_before_is_read_by_comparing() {
-    let info = crate::model::HostInfo {
-        name: "a".into(),
-        ip: "10.0.0.1".into(),
-        location: "unspecified".into(),
-        gmond_started: 1_600_000_000,
-        tmax: 20,
-        ..Default::default()
-    };
-    let tag =
-        b"<HOST NAME=\"a\" IP=\"10.0.0.1\" TAGS=\"\" REPORTED=\"1700000000\" TN=\"3\" TMAX=\"20\" \
-        DMAX=\"0\" LOCATION=\"unspecified\" GMOND_STARTED=\"1600000000\">";
-    let found = fast::host(&[&tag[..], b"\n<METRIC"].concat(), &info);
-    let expected = fast::FastHost {
-        len: tag.len(),
-        reported: 1_700_000_000,
-        tn: 3,
-    };
-    assert_eq!(found, Some(expected));
-    for len in 0..tag.len() {
-        assert_eq!(fast::host(&tag[..len], &info), None);
-    }
-}
-
-#[test]
-fn comparing_and_parsing_in_full_agree_on_spoilt_documents() {
-    for seed in 0..100 {
-        let mut dice = Dice(seed);
-        let mut fast = Bench::new();
-        let mut full = Bench::new();
-        full.settings.fast = false;
-        let sound = [PLAIN, HOSTILE, CUT][dice.below(3)];
-        for _ in 0..3 {
-            let xml = spoil(sound, &mut dice);
-            let piece = 1 + dice.below(5000);
-            match (fast.poll(&xml, piece), full.poll(&xml, piece)) {
-                (Ok(a), Ok(b)) => {
-                    assert_eq!(seen(&a), seen(&b), "seed {seed}");
-                    fast.follow(a);
-                    full.follow(b);
-                }
-                (Err(a), Err(b)) => assert_eq!(a, b, "seed {seed}"),
-                (a, b) => panic!("seed {seed}: {a:?} and {b:?}"),
-            }
-        }
-    }
 }
 
 #[test]
@@ -666,54 +494,6 @@ fn find(bytes: &[u8], text: &str) -> usize {
 }
 
 #[test]
-fn a_grid_below_is_the_sum_of_its_clusters() {
-    let document = Bench::new().poll(LEAF, usize::MAX).unwrap();
-    let [Node::Grid(grid)] = &document.nodes[..] else {
-        panic!("{:?}", document.nodes)
-    };
-    assert_eq!(&*grid.name, "LeafGrid");
-    assert_eq!(&*grid.authority, "http://leaf.example.org/ganglia/");
-    assert_eq!((grid.summary.hosts_up, grid.summary.hosts_down), (6, 0));
-    assert_eq!(
-        grid.summary.metric("load_five").unwrap().text(),
-        "363483.939"
-    );
-    assert_eq!(grid.summary.metric("cpu_speed").unwrap().text(), "315367");
-}
-
-#[test]
-fn a_grid_that_comes_as_summary_is_taken_as_that() {
-    let document = Bench::new().poll(ROOT, usize::MAX).unwrap();
-    let [Node::Grid(grid)] = &document.nodes[..] else {
-        panic!("{:?}", document.nodes)
-    };
-    assert_eq!(&*grid.name, "RootGrid");
-    assert_eq!(
-        grid.summary.hosts_up, 7,
-        "six of the grid below and one of its own cluster"
-    );
-    assert_eq!(
-        grid.summary.metric("load_five").unwrap().text(),
-        "363484.299"
-    );
-}
-
-#[test]
-fn without_scalable_the_clusters_of_a_grid_are_our_own() {
-    let mut bench = Bench::new();
-    bench.settings.scalable = false;
-    let document = bench.poll(LEAF, usize::MAX).unwrap();
-    let names: Vec<_> = document.nodes.iter().map(Node::name).collect();
-    assert_eq!(names, ["leaf000", "leaf001"]);
-    assert!(
-        document
-            .nodes
-            .iter()
-            .all(|node| matches!(node, Node::Cluster(c) if c.hosts.len() == 3))
-    );
-}
-
-#[test]
 fn host_names_can_be_lower_case() {
     let mut bench = Bench::new();
     bench.settings.lower_case_hosts = true;
@@ -958,83 +738,9 @@ fn a_document_that_is_given_up_teaches_nothing() {
     }
 }
 
-#[test]
-fn metrics_that_come_and_go_in_a_grid_below_are_forgotten() {
-    let mut bench = Bench::new();
-    for round in 0..20 {
-        let metrics: String = (0..100)
-            .map(|m| one_metric(&format!("m{round}_{m}"), "1", "int32", 0))
-            .collect();
-        let hosts = one_host("a", &metrics);
-        let cluster = |name: &str| format!("<CLUSTER NAME=\"{name}\">{hosts}</CLUSTER>");
-        let xml = format!(
-            "<GANGLIA_XML><GRID NAME=\"g\">{}{}</GRID></GANGLIA_XML>",
-            cluster("one"),
-            cluster("two")
-        );
-        let document = bench.poll(xml.as_bytes(), usize::MAX).unwrap();
-        assert_eq!(document.nodes[0].summary().metrics.len(), 100);
-        assert_eq!(document.nodes[0].summary().metrics[99].num, 2);
-        assert!(document.vocabularies["g"].len() <= 300);
-        bench.follow(document);
-    }
-}
-
 /// What was known before a document that is given up.
 fn known_before(parser: Parser) -> std::collections::HashMap<Box<str>, crate::model::Vocabulary> {
     let mut abandoned = parser.abandon();
     while abandoned.step(&mut 3) {}
     abandoned.finish(&mut crate::model::Rubbish::default())
-}
-
-#[test]
-fn sums_of_a_grid_below_are_added_in_steps_and_are_those_of_one_go() {
-    let metrics = |element: &str, value: &str, from: usize| -> String {
-        let metric =
-            |at| format!("<{element} NAME=\"m{at}\" {value}=\"{at}\" NUM=\"2\" TYPE=\"int32\"/>");
-        (from..from + 600).map(metric).collect()
-    };
-    let cluster = |name: &str, from| {
-        format!(
-            "<CLUSTER NAME=\"{name}\"><HOST NAME=\"h\" TN=\"1\" TMAX=\"20\">{}</HOST></CLUSTER>",
-            metrics("METRIC", "VAL", from)
-        )
-    };
-    let given = format!(
-        "<CLUSTER NAME=\"given\"><HOSTS UP=\"2\" DOWN=\"1\"/>{}</CLUSTER>",
-        metrics("METRICS", "SUM", 400)
-    );
-    let inner = format!("<GRID NAME=\"inner\">{}{given}</GRID>", cluster("a", 0));
-    let xml = format!(
-        "<GANGLIA_XML><GRID NAME=\"outer\">{}{inner}{}</GRID></GANGLIA_XML>",
-        cluster("b", 200),
-        cluster("c", 100)
-    );
-    let now = Mono(1000);
-    let read = |piece: usize, budget: usize| {
-        let mut table = DefTable::default();
-        let mut parser = Parser::new(Arc::default(), Previous::default());
-        let mut steps = 0;
-        for piece in xml.as_bytes().chunks(piece) {
-            parser.begin_feed(piece, now, &mut table).unwrap();
-            while parser.is_busy() {
-                parser.go_on(budget, now, &mut table).unwrap();
-                steps += 1;
-            }
-        }
-        let document = parser.finish(now).unwrap();
-        (format!("{:?}", document.nodes[0].summary()), steps)
-    };
-    let (expected, few) = read(usize::MAX, usize::MAX);
-    assert!(expected.contains("hosts_up: 5") && few > 0);
-    for piece in [xml.len(), 1000, 7] {
-        let (summary, steps) = read(piece, 20);
-        assert_eq!(summary, expected);
-        assert!(steps > 100, "{steps}");
-    }
-    let mut table = DefTable::default();
-    let mut parser = Parser::new(Arc::default(), Previous::default());
-    parser.feed(xml.as_bytes(), now, &mut table).unwrap();
-    let document = parser.finish(now).unwrap();
-    assert_eq!(format!("{:?}", document.nodes[0].summary()), expected);
 }
