@@ -54,29 +54,27 @@ impl Rubbish {
                 return false;
             };
             let before = budget;
-            let node = match piece {
-                Piece::Nodes(nodes) => nodes.next(),
+            match piece {
+                Piece::Nodes(left) => {
+                    if let Some(node) = left.next() {
+                        // What is small goes with it at once.
+                        budget = budget.saturating_sub(NODE_COST);
+                        self.add_node(node);
+                    }
+                }
                 Piece::Defs(entries) => drop_some(entries, &mut budget),
                 Piece::Hosts(entries) => drop_some(entries, &mut budget),
                 Piece::Metrics(entries) => drop_some(entries, &mut budget),
                 Piece::Sums(entries) => drop_some(entries, &mut budget),
                 Piece::Vocabularies(left) => {
-                    let next = left.next();
-                    if let Some(vocabulary) = next {
+                    if let Some(vocabulary) = left.next() {
                         budget = budget.saturating_sub(NODE_COST);
                         vocabulary.discard(self);
-                    } else {
-                        self.heap.pop();
                     }
-                    continue;
                 }
                 Piece::Other(entries) => take_some(entries, &mut budget),
-            };
-            if let Some(node) = node {
-                // What is small goes with it at once.
-                budget = budget.saturating_sub(NODE_COST);
-                self.add_node(node);
-            } else if budget == before {
+            }
+            if budget == before {
                 self.heap.pop();
             }
         }
@@ -186,24 +184,22 @@ impl Rubbish {
 const GIVE_BACK_BYTES: usize = 4 << 20;
 
 /// Drops entries, the last ones first.
-fn drop_some<T>(entries: &mut Vec<T>, budget: &mut usize) -> Option<Node> {
+fn drop_some<T>(entries: &mut Vec<T>, budget: &mut usize) {
     let left = entries.len().saturating_sub(*budget);
     *budget -= entries.len() - left;
     entries.truncate(left);
     if (entries.capacity() - left).saturating_mul(size_of::<T>()) >= GIVE_BACK_BYTES {
         entries.shrink_to_fit();
     }
-    None
 }
 
-fn take_some(entries: &mut Entries, budget: &mut usize) -> Option<Node> {
+fn take_some(entries: &mut Entries, budget: &mut usize) {
     while *budget > 0 {
         if entries.next().is_none() {
             break;
         }
         *budget -= 1;
     }
-    None
 }
 
 #[cfg(test)]

@@ -336,10 +336,7 @@ impl Elements {
             Some(Scope::GangliaXml) => self.end_root(),
             Some(Scope::Grid) => self.end_grid()?,
             Some(Scope::Cluster) => self.end_cluster(),
-            Some(Scope::Host) => {
-                self.carrying = self.cluster.as_mut().and_then(ClusterBuilder::end_host);
-                self.carry_on(&mut VALUES_AT_ONCE.clone());
-            }
+            Some(Scope::Host) => self.end_host(),
             Some(Scope::Metric) => self.end_metric(table)?,
             Some(Scope::Metrics) => self.end_metric_sum(table)?,
             _ => {}
@@ -434,9 +431,8 @@ impl Elements {
     pub fn fast_host(&mut self, bytes: &[u8], offset: u64) -> Result<Option<usize>, ParseError> {
         const END: &[u8] = b"</HOST>";
         match (self.scopes.last(), &mut self.cluster) {
-            (Some(Scope::Host), Some(cluster)) if bytes.starts_with(END) => {
-                self.carrying = cluster.end_host();
-                self.carry_on(&mut VALUES_AT_ONCE.clone());
+            (Some(Scope::Host), Some(_)) if bytes.starts_with(END) => {
+                self.end_host();
                 self.scopes.pop();
                 Ok(Some(END.len()))
             }
@@ -460,6 +456,12 @@ impl Elements {
             }
             _ => Ok(None),
         }
+    }
+
+    fn end_host(&mut self) {
+        self.carrying = self.cluster.as_mut().and_then(ClusterBuilder::end_host);
+        let mut budget = VALUES_AT_ONCE;
+        self.carry_on(&mut budget);
     }
 
     /// Counts one more host against the limits.
