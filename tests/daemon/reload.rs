@@ -7,7 +7,8 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::SystemTime;
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
 
 use crate::support::peers::{FakeSource, Script, document};
 use crate::support::{Gmetad, ask, configure, gmetad, read, skipped, wait_until};
@@ -139,6 +140,8 @@ fn sources_are_added_changed_and_removed_while_the_others_miss_no_poll_and_lose_
                     let answer = ask(xml, None);
                     assert!(hosts(&String::from_utf8_lossy(&answer)) >= 3 * HOSTS + 5);
                     asked.fetch_add(1, Ordering::SeqCst);
+                    // Without a pause, most of the work would be this test's own: it counts hosts.
+                    sleep(Duration::from_millis(20));
                 }
             });
         }
@@ -515,6 +518,7 @@ fn a_storm_of_signals_costs_no_poll_and_leaks_nothing() {
         scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
                 gmetad.signal(Signal::SIGHUP);
+                sleep(Duration::from_millis(1));
             }
         });
         // A panic here must still stop the signals.

@@ -105,17 +105,19 @@ fn header_len(file: &Path) -> usize {
     line.expect("rrdtool says it").parse().expect("a number")
 }
 
-/// The bytes at one place of a damaged file.
-fn damages(at: usize, dice: &mut u64) -> Vec<Vec<u8>> {
+/// The bytes at one place of a damaged file: at each byte some, at each number some more. All have their turn
+/// at each field, in one kind of file or another.
+fn damages(at: usize, kind: usize, dice: &mut u64) -> Vec<Vec<u8>> {
     let mut roll = || {
         *dice = dice
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
         *dice >> 16
     };
-    let mut all: Vec<Vec<u8>> = [0, 1, 0x7f, 0xff, roll() as u8]
-        .map(|byte| vec![byte])
-        .into();
+    let mut all = vec![
+        vec![[0, 1, 0x7f, 0xff][(at + kind) % 4]],
+        vec![roll() as u8],
+    ];
     if at.is_multiple_of(8) {
         let numbers = [
             0,
@@ -130,18 +132,23 @@ fn damages(at: usize, dice: &mut u64) -> Vec<Vec<u8>> {
             1 << 63,
             u64::MAX,
         ];
-        all.extend(numbers.map(|number| number.to_ne_bytes().to_vec()));
-        let floats = [f64::NAN, f64::INFINITY, -1.0, 0.5, 1e300];
-        all.extend(floats.map(|number| number.to_ne_bytes().to_vec()));
-        all.push(roll().to_ne_bytes().to_vec());
-        all.push(vec![0; 512]);
-        all.push(vec![b'A'; 40]);
+        let floats = [f64::NAN, f64::INFINITY, -1.0, 0.5, 1e300].map(f64::to_bits);
+        let mut words: Vec<_> = (numbers.iter().chain(&floats))
+            .map(|number| number.to_ne_bytes().to_vec())
+            .collect();
+        words.push(roll().to_ne_bytes().to_vec());
+        words.push(vec![0; 512]);
+        words.push(vec![b'A'; 40]);
+        all.extend(words.into_iter().skip((at / 8 + kind) % 3).step_by(3));
     }
     all
 }
 
 /// A child's work: each damage to its file in turn; how many were taken for sound.
 fn damage_all(file: &Path) -> usize {
+    let kind = (KINDS.iter())
+        .position(|(kind, _)| file.ends_with(kind))
+        .expect("a kind of file");
     let whole = fs::read(file).expect("our own file");
     let header = header_len(file);
     let note = fs::File::create(file.with_extension("note")).expect("our own folder");
@@ -151,7 +158,7 @@ fn damage_all(file: &Path) -> usize {
         .expect("our own file");
     let (mut dice, mut sound) = (7, 0);
     for at in 0..header {
-        for (number, bytes) in damages(at, &mut dice).iter().enumerate() {
+        for (number, bytes) in damages(at, kind, &mut dice).iter().enumerate() {
             let line = format!("byte {at}, damage {number:2}\n");
             note.write_all_at(line.as_bytes(), 0).expect("our own file");
             let bytes = &bytes[..bytes.len().min(whole.len() - at)];
