@@ -3,6 +3,7 @@
 //! No sockets and no clock. It does not know the data: answers are handed to it.
 
 mod limits;
+mod writing;
 
 use std::time::Duration;
 
@@ -14,11 +15,12 @@ use crate::pending::{Errand, PENDING_LIMIT, Wait};
 use crate::room::Standing;
 use crate::share::Share;
 
-use limits::PATIENCE;
+use limits::FIRST_SLICE_BYTES;
 pub use limits::{
     ANSWER_LIMIT, Fault, HEAD_LIMIT, LINGER_LIMIT, Limits, MAX_LINE_BYTES, MAX_STRAY_BYTES,
-    MIN_BYTES_PER_SEC, OUT_BYTES, REQUEST_LIMIT, STALL_LIMIT,
+    MIN_BYTES_PER_SEC, OUT_BYTES, REQUEST_LIMIT, SLICE_TIME, STALL_LIMIT,
 };
+use writing::Writing;
 
 /// The first byte of a TLS handshake.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -54,6 +56,8 @@ pub struct Client {
     actions: Vec<Action>,
     /// Whether the client has closed its side.
     ended: bool,
+    /// Whether its request has an end of its own, and nothing came after it.
+    is_whole: bool,
     stray_bytes: usize,
     written_bytes: u64,
 }
@@ -79,18 +83,6 @@ enum ClientState {
     Lingering { deadline: Mono },
     /// Closed.
     Closed,
-}
-
-struct Writing {
-    body: Box<dyn Body>,
-    /// Whether `body` has more.
-    more: bool,
-    out: Vec<u8>,
-    /// How much of `out` is sent.
-    at: usize,
-    started: Mono,
-    /// When the client last took something.
-    taken: Mono,
 }
 
 impl Client {
@@ -119,6 +111,7 @@ impl Client {
             limits,
             actions,
             ended: false,
+            is_whole: false,
             stray_bytes: 0,
             written_bytes: 0,
         }
@@ -139,7 +132,7 @@ impl Client {
             | ClientState::Pending { deadline, .. }
             | ClientState::Lingering { deadline } => Some(*deadline),
             ClientState::Writing(writing) => {
-                let stalled = writing.taken + self.limits.stall;
+                let stalled = writing.taken() + self.limits.stall;
                 Some(stalled.min(writing.slow_at(self.limits.answer, self.written_bytes)))
             }
             ClientState::Closed => None,
@@ -163,6 +156,19 @@ impl Client {
     /// Whether there is something to send.
     pub fn wants_to_write(&self) -> bool {
         matches!(self.state, ClientState::Writing(_))
+    }
+
+    /// Whether the answer is made and sent to its last byte, so that it only has to be ended.
+    pub fn has_sent_all(&self) -> bool {
+        match &self.state {
+            ClientState::Writing(writing) => writing.has_sent_all(),
+            _ => false,
+        }
+    }
+
+    /// Whether `output` ends the answer.
+    pub fn is_last_output(&self) -> bool {
+        matches!(&self.state, ClientState::Writing(writing) if writing.is_last_output())
     }
 
     /// Whether another thread is making the answer.
@@ -193,6 +199,12 @@ impl Client {
             ClientState::Writing(writing) => writing.standing(self.written_bytes, now),
             _ => self.is_idle().then_some(Standing::Idle),
         }
+    }
+
+    /// Whether it has said all that it will: a request over HTTP that is whole, with nothing after it.
+    /// If nothing of it waits unread either, it need not be waited for once it has its answer.
+    pub fn has_said_all(&self) -> bool {
+        self.is_whole && self.stray_bytes == 0
     }
 
     /// Bytes sent so far.
@@ -263,13 +275,17 @@ impl Client {
         let whole = end.unwrap_or(head.len());
         let blank = head.get(whole + 1) == Some(&b'\r');
         let rest = (whole + 2 + usize::from(blank)).saturating_sub(before);
+        let rest = bytes.get(rest..).unwrap_or_default();
         match Incoming::of(Head::parse(&head[..whole])) {
-            Err(head) => self.asked(Request::Http(*head), deadline, now),
+            Err(head) => {
+                self.is_whole = rest.is_empty() && head.is_all();
+                self.asked(Request::Http(*head), deadline, now);
+            }
             Ok(body) => {
                 let deadline = now + self.limits.request;
                 self.state = ClientState::Body { body, deadline };
                 self.actions.push(Action::Body);
-                self.body_bytes(bytes.get(rest..).unwrap_or_default(), now);
+                self.body_bytes(rest, now);
             }
         }
     }
@@ -307,6 +323,7 @@ impl Client {
         if let ClientState::Body { body, deadline } =
             std::mem::replace(&mut self.state, ClientState::Closed)
         {
+            self.is_whole = body.is_whole();
             self.asked(Request::Http(request(body)), deadline, now);
         }
     }
@@ -345,7 +362,7 @@ impl Client {
     /// The answer to the request.
     pub fn answer(&mut self, body: Box<dyn Body>, now: Mono) {
         if matches!(self.state, ClientState::Asked { .. }) {
-            self.write(body, now);
+            self.write(body, OUT_BYTES, now);
         }
     }
 
@@ -368,20 +385,13 @@ impl Client {
         let waited =
             matches!(&self.state, ClientState::Pending { wait, .. } if wait.is_for(errand));
         if waited {
-            self.write(body, now);
+            self.write(body, FIRST_SLICE_BYTES, now);
         }
         waited
     }
 
-    fn write(&mut self, body: Box<dyn Body>, now: Mono) {
-        self.state = ClientState::Writing(Writing {
-            body,
-            more: true,
-            out: Vec::new(),
-            at: 0,
-            started: now,
-            taken: now,
-        });
+    fn write(&mut self, body: Box<dyn Body>, slice_bytes: usize, now: Mono) {
+        self.state = ClientState::Writing(Writing::new(body, slice_bytes, now));
     }
 
     /// The next bytes to send; empty once all of the answer is sent.
@@ -389,12 +399,15 @@ impl Client {
         let ClientState::Writing(writing) = &mut self.state else {
             return &[];
         };
-        while writing.at == writing.out.len() && writing.more {
-            writing.out.clear();
-            writing.at = 0;
-            writing.more = writing.body.fill(&mut writing.out, OUT_BYTES);
+        writing.output()
+    }
+
+    /// Notes how long `output` or `finish` took, so that others need not wait for long: the next slice is smaller
+    /// where it is slowly made, and grows again.
+    pub fn took(&mut self, took: Duration) {
+        if let ClientState::Writing(writing) = &mut self.state {
+            writing.took(took);
         }
-        &writing.out[writing.at..]
     }
 
     /// Notes that `len` bytes of `output` were sent.
@@ -402,8 +415,7 @@ impl Client {
         let ClientState::Writing(writing) = &mut self.state else {
             return;
         };
-        writing.at += len;
-        writing.taken = now;
+        writing.written(len, now);
         self.written_bytes += len as u64;
     }
 
@@ -456,7 +468,7 @@ impl Client {
             }
             ClientState::Body { .. } => return self.end_body(Incoming::into_head, now),
             ClientState::Pending { .. } => return self.give_up_waiting(now),
-            ClientState::Writing(writing) if writing.taken + self.limits.stall <= now => {
+            ClientState::Writing(writing) if writing.taken() + self.limits.stall <= now => {
                 Some(Fault::Stalled(self.limits.stall.as_secs()))
             }
             ClientState::Writing(_) => Some(Fault::Slow),
@@ -470,7 +482,7 @@ impl Client {
         if let ClientState::Pending { late, .. } =
             std::mem::replace(&mut self.state, ClientState::Closed)
         {
-            self.write(late, now);
+            self.write(late, OUT_BYTES, now);
         }
     }
 
@@ -511,31 +523,6 @@ impl Client {
     }
 }
 
-impl Writing {
-    /// When the client will count as too slow if no more than `written_bytes` are taken.
-    fn slow_at(&self, limit: Duration, written_bytes: u64) -> Mono {
-        self.started + limit + Duration::from_secs(written_bytes / MIN_BYTES_PER_SEC)
-    }
-}
-
-impl Writing {
-    /// Whether it takes too little, after a while in which it could take more.
-    fn standing(&self, written_bytes: u64, now: Mono) -> Option<Standing> {
-        let (lasted, silent) = (now.since(self.started), now.since(self.taken));
-        let bytes_per_sec = if silent >= PATIENCE {
-            0
-        } else {
-            let lasted_ms = lasted.as_millis().max(1) as u64;
-            written_bytes.saturating_mul(1000) / lasted_ms
-        };
-        let is_slow = lasted >= PATIENCE && bytes_per_sec < MIN_BYTES_PER_SEC;
-        is_slow.then_some(Standing::Slow {
-            bytes_per_sec,
-            taken: self.taken,
-        })
-    }
-}
-
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = match &self.state {
@@ -557,6 +544,7 @@ impl std::fmt::Debug for Client {
 
 #[cfg(test)]
 mod tests {
+    use super::limits::LEAST_SLICE_BYTES;
     use super::*;
     use crate::pending::Errands;
     use crate::testing::{ADDRESS, share};
@@ -846,6 +834,75 @@ mod tests {
         client.end(Mono(6));
         assert_eq!(client.action(), Some(Action::Close(None)));
         assert_eq!(client.action(), None);
+    }
+
+    #[test]
+    fn nobody_is_waited_for_who_has_said_all_that_it_will() {
+        let get = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        let post = "POST /graphite/render HTTP/1.1\r\nContent-Length: 3\r\n\r\n";
+        let cases = [
+            (get, true),
+            (post, false),
+            (&format!("{post}a=b"), true),
+            (&format!("{post}a=bc"), false),
+            (&format!("{get}GET /"), false),
+            ("GET / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\nContent-Length: 1\r\n\r\n", false),
+            (
+                "GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+                false,
+            ),
+            // These are refused, and what they mean is not known.
+            ("PUT / HTTP/1.1\r\n\r\n", false),
+            ("GET / HTTP/1.1\r\nnonsense\r\n\r\n", false),
+            // A line may be followed by anything.
+            ("/\n", false),
+        ];
+        for (request, has_said_all) in cases {
+            for step in [1, request.len()] {
+                let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
+                for part in request.as_bytes().chunks(step) {
+                    client.bytes(part, Mono(0));
+                    if let Some(Action::Body) = client.action() {
+                        client.admit_body(Some(share()), Mono(0));
+                    }
+                }
+                assert_eq!(client.has_said_all(), has_said_all, "{request:?} by {step}");
+            }
+        }
+        let mut client = Client::of_interactive_port(Limits::default(), Mono(0));
+        client.bytes(get.as_bytes(), Mono(0));
+        assert!(is_well_formed(client.action().as_ref()));
+        client.answer(Box::new(Zeros(0)), Mono(0));
+        assert!(client.finish(Mono(0)) && client.has_said_all());
+        client.bytes(b"GET", Mono(0));
+        assert!(!client.has_said_all(), "there is more");
+    }
+
+    #[test]
+    fn what_is_slowly_made_is_made_in_smaller_slices() {
+        let mut client = answered(100 * OUT_BYTES);
+        let slice = |client: &mut Client, took: Duration| {
+            let len = client.output().len();
+            client.took(took);
+            // Nothing is made of a slice that is there.
+            client.output();
+            client.took(Duration::from_secs(1));
+            client.written(len, Mono(0));
+            len
+        };
+        let long = SLICE_TIME + Duration::from_micros(1);
+        assert_eq!(slice(&mut client, long), OUT_BYTES);
+        assert_eq!(slice(&mut client, SLICE_TIME), OUT_BYTES / 2);
+        assert_eq!(slice(&mut client, long), OUT_BYTES / 2);
+        for _ in 0..10 {
+            slice(&mut client, long);
+        }
+        assert_eq!(slice(&mut client, SLICE_TIME / 2), LEAST_SLICE_BYTES);
+        for _ in 0..10 {
+            slice(&mut client, Duration::ZERO);
+        }
+        assert_eq!(slice(&mut client, SLICE_TIME), OUT_BYTES);
     }
 
     #[test]

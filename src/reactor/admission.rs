@@ -99,8 +99,8 @@ impl Reactor {
         shared.clients.accepted += 1;
         let (registry, now) = (&shared.registry, shared.now.mono);
         let added = self.slots.try_add_with(|key| {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            registry.register(&mut stream, key.token(), interest)?;
+            // Of room for its answer nothing need be told before there is none.
+            registry.register(&mut stream, key.token(), Interest::READABLE)?;
             let machine = match port {
                 Port::Xml => Client::of_xml_port(limits, now),
                 Port::Interactive | Port::Web => Client::of_interactive_port(limits, now),

@@ -3,11 +3,17 @@
 //! What is answered, and how long it may take, is decided in the core.
 
 use std::borrow::Cow;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::{IpAddr, Shutdown};
+use std::os::fd::AsRawFd;
+use std::time::Instant;
 
+use mio::Interest;
 use mio::event::Event;
 use mio::net::TcpStream;
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::socket::{self, MsgFlags};
 
 use super::TURN_BYTES;
 use super::clock::Clock;
@@ -19,7 +25,7 @@ use super::slots::{Key, Turn};
 use gmetad_core::answer::query::{Query, Selection};
 use gmetad_core::answer::walk::Body;
 use gmetad_core::answer::xml::Render;
-use gmetad_core::client::{Action, Client, Request};
+use gmetad_core::client::{Action, Client, Request, SLICE_TIME};
 use gmetad_core::http;
 use gmetad_core::http::{Asked, Context, Door, Head, Refusal};
 use gmetad_core::model::Mono;
@@ -43,8 +49,11 @@ pub(super) struct Connection {
     is_idle: bool,
     scrape: Scraping,
     stream: TcpStream,
-    readable: bool,
+    unread: Unread,
     writable: bool,
+    /// What the system tells of. Of room for more of the answer only where there was none: most answers
+    /// need no telling.
+    interest: Interest,
     /// Bytes of the answer that are in the statistics already.
     counted_bytes: u64,
     port: Port,
@@ -60,6 +69,15 @@ pub(super) struct Held {
     pub(super) _share: Share,
     /// Where it stands among them.
     pub(super) place: Place,
+}
+
+/// What of the client may wait to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unread {
+    Nothing,
+    Bytes,
+    /// The end of its side, and bytes before it. The system tells of it once.
+    End,
 }
 
 /// Whether the metrics of hosts were asked for, of which few are made at a time.
@@ -91,8 +109,9 @@ impl Connection {
             scrape: Scraping::No,
             stream,
             // Unknown yet. A try costs one system call.
-            readable: true,
+            unread: Unread::Bytes,
             writable: true,
+            interest: Interest::READABLE,
             counted_bytes: 0,
             port,
             asked: None,
@@ -114,7 +133,8 @@ impl Connection {
     /// its request.
     pub(super) fn standing(&self, now: Mono) -> Option<Standing> {
         let standing = self.machine.standing(now)?;
-        (standing != Standing::Idle || !self.readable).then_some(standing)
+        let is_read = self.unread == Unread::Nothing;
+        (standing != Standing::Idle || is_read).then_some(standing)
     }
 
     /// Tells the room of all clients whether it is idle.
@@ -146,7 +166,11 @@ impl Connection {
 
     /// Notes what the system says of the connection.
     pub(super) fn event(&mut self, event: &Event) {
-        self.readable |= event.is_readable() || event.is_error();
+        if event.is_read_closed() || event.is_error() {
+            self.unread = Unread::End;
+        } else if event.is_readable() && self.unread == Unread::Nothing {
+            self.unread = Unread::Bytes;
+        }
         self.writable |= event.is_writable() || event.is_error();
     }
 
@@ -172,7 +196,7 @@ impl Connection {
     }
 
     fn run(&mut self, shared: &mut Shared) -> Turn {
-        let mut written = 0;
+        let (mut written, start) = (0, Instant::now());
         self.try_scrape_again(shared);
         loop {
             while let Some(action) = self.machine.action() {
@@ -181,6 +205,12 @@ impl Connection {
                     Action::Body => {
                         let share = shared.bodies.take(self.address).ok();
                         self.machine.admit_body(share, shared.now.mono);
+                    }
+                    // Nothing can come that would spoil the answer, so there is nothing to wait for.
+                    Action::CloseWrite
+                        if self.unread == Unread::Nothing && self.machine.has_said_all() =>
+                    {
+                        self.machine.end(shared.now.mono);
                     }
                     // If the client is gone already, the next read shows it.
                     Action::CloseWrite => drop(self.stream.shutdown(Shutdown::Write)),
@@ -196,13 +226,17 @@ impl Connection {
             }
             if self.machine.wants_to_write() {
                 if !self.writable {
-                    return Turn::Waits;
+                    if self.hears_of_room(shared) {
+                        return Turn::Waits;
+                    }
+                    continue;
                 }
-                if written >= TURN_BYTES {
+                let is_long = written >= TURN_BYTES || written > 0 && start.elapsed() >= SLICE_TIME;
+                if is_long && !self.machine.has_sent_all() {
                     return Turn::Again;
                 }
                 written += self.write(shared).max(LEAST_WORK_BYTES);
-            } else if self.machine.wants_bytes() && self.readable {
+            } else if self.machine.wants_bytes() && self.unread != Unread::Nothing {
                 self.read(shared);
             } else {
                 return Turn::Waits;
@@ -211,24 +245,28 @@ impl Connection {
     }
 
     fn write(&mut self, shared: &mut Shared) -> usize {
-        let now = shared.now.mono;
-        if self.machine.finish(now) {
+        let (now, start) = (shared.now.mono, Instant::now());
+        let is_done = self.machine.finish(now);
+        self.machine.took(start.elapsed());
+        if is_done {
             self.count_request(shared);
             return 0;
         }
+        let is_last = self.machine.is_last_output();
         let out = self.machine.output();
-        match self.stream.write(out) {
+        match send(&self.stream, out, is_last) {
             Ok(len) => {
                 self.writable = len == out.len();
                 self.machine.written(len, now);
                 len
             }
-            Err(err) => {
-                match err.kind() {
-                    ErrorKind::WouldBlock => self.writable = false,
-                    ErrorKind::Interrupted => {}
-                    _ => self.machine.broken(),
-                }
+            Err(Errno::EAGAIN) => {
+                self.writable = false;
+                0
+            }
+            Err(Errno::EINTR) => 0,
+            Err(_) => {
+                self.machine.broken();
                 0
             }
         }
@@ -238,16 +276,37 @@ impl Connection {
         let buffer = &mut shared.buffer[..REQUEST_BYTES];
         match self.stream.read(buffer) {
             Ok(0) => {
-                self.readable = false;
+                self.unread = Unread::Nothing;
                 self.machine.end(shared.now.mono);
             }
-            Ok(len) => self.machine.bytes(&buffer[..len], shared.now.mono),
+            Ok(len) => {
+                // Less than there was room for is all that there was. Of more the system tells.
+                if len < buffer.len() && self.unread == Unread::Bytes {
+                    self.unread = Unread::Nothing;
+                }
+                self.machine.bytes(&buffer[..len], shared.now.mono);
+            }
             Err(err) => match err.kind() {
-                ErrorKind::WouldBlock => self.readable = false,
+                ErrorKind::WouldBlock => self.unread = Unread::Nothing,
                 ErrorKind::Interrupted => {}
                 _ => self.machine.broken(),
             },
         }
+    }
+
+    /// From now on the system tells when there is room for more of the answer, and at once if there is.
+    /// Returns whether it does; if not, the connection is given up.
+    fn hears_of_room(&mut self, shared: &mut Shared) -> bool {
+        if self.interest.is_writable() {
+            return true;
+        }
+        self.interest = Interest::READABLE | Interest::WRITABLE;
+        let (registry, token) = (&shared.registry, self.key.token());
+        let told = registry.reregister(&mut self.stream, token, self.interest);
+        if told.is_err() {
+            self.machine.broken();
+        }
+        told.is_ok()
     }
 
     fn answer(&mut self, request: Request, shared: &mut Shared) {
@@ -356,4 +415,12 @@ impl Connection {
 
 fn render(selection: Selection, shared: &mut Shared) -> Box<dyn Body> {
     Render::body(shared.store.snapshot(), selection, shared.now)
+}
+
+/// Sends bytes of an answer. Its last ones wait for the end of our side, which follows at once, so that
+/// the client is told of both in one packet.
+fn send(stream: &TcpStream, bytes: &[u8], is_last: bool) -> nix::Result<usize> {
+    let more = if is_last { libc::MSG_MORE } else { 0 };
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::from_bits_retain(more);
+    socket::send(stream.as_raw_fd(), bytes, flags)
 }

@@ -218,7 +218,12 @@ impl World {
                 }
                 client::Action::CloseWrite => {
                     asker.done = true;
-                    if asker.manner.closes {
+                    // As the loop does where nothing waits unread.
+                    let has_said_all = asker.machine.has_said_all();
+                    if has_said_all {
+                        self.tally.count("clients that are not waited for", 1);
+                    }
+                    if has_said_all || asker.manner.closes {
                         asker.machine.end(self.now);
                     }
                 }

@@ -17,7 +17,7 @@ pub struct Tally {
 }
 
 /// All that is counted.
-const COUNTED: [&str; 29] = [
+const COUNTED: [&str; 30] = [
     "answers in slices",
     "answers in whole",
     "answers made by another thread",
@@ -26,6 +26,7 @@ const COUNTED: [&str; 29] = [
     "bodies of requests",
     "clients crowded out",
     "clients that make room",
+    "clients that are not waited for",
     "clients told to ask again",
     "clients told too late",
     "contested hosts",

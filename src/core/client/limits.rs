@@ -28,8 +28,17 @@ pub const LINGER_LIMIT: Duration = Duration::from_secs(2);
 /// Most bytes that a client may send beside its request.
 pub const MAX_STRAY_BYTES: usize = 64 << 10;
 
-/// Bytes of an answer that are made at a time.
+/// Most bytes of an answer that are made at a time.
 pub const OUT_BYTES: usize = 64 << 10;
+
+/// Making them should take no longer: others wait for it.
+pub const SLICE_TIME: Duration = Duration::from_micros(200);
+
+/// So many are made at a time, however long it takes.
+pub(super) const LEAST_SLICE_BYTES: usize = 2 << 10;
+
+/// How many are made at first of what another thread has prepared: pages are slowly made.
+pub(super) const FIRST_SLICE_BYTES: usize = 8 << 10;
 
 /// The head of a request may be so much longer than its line.
 const FIELDS_BYTES: usize = 6 << 10;

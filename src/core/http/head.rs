@@ -146,6 +146,14 @@ impl Head {
         host.filter(|host| !host.is_empty())
     }
 
+    /// Whether nothing follows the head of a request that is well formed.
+    pub fn is_all(&self) -> bool {
+        let length = self.field("Content-Length");
+        self.target.is_ok()
+            && length.is_none_or(|length| length == b"0")
+            && self.field("Transfer-Encoding").is_none()
+    }
+
     /// The same, refused if it is addressed to a name that is not this machine's.
     #[must_use]
     pub fn checked(self, access: &Access) -> Head {
