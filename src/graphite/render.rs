@@ -6,7 +6,7 @@ use gmetad_core::answer::json::push_string;
 use gmetad_core::answer::walk::Body;
 use gmetad_core::history::{Answer, Refused};
 use gmetad_core::http::{Content, HttpAnswer, PageContext, Reply, Status};
-use gmetad_core::model::push_decimal;
+use gmetad_core::model::{push_decimal, push_number};
 
 use crate::bad_request;
 use crate::evaluate::Plan;
@@ -237,7 +237,7 @@ fn rows(format: Format, line: &Line, row: &mut usize, out: &mut Vec<u8>, limit: 
         match format {
             Format::Json => {
                 out.extend_from_slice(if *row > 0 { b",[" } else { b"[" });
-                push_number(out, *value, "null");
+                push_value(out, *value, "null");
                 out.push(b',');
                 push_decimal(out, time);
                 out.push(b']');
@@ -247,7 +247,7 @@ fn rows(format: Format, line: &Line, row: &mut usize, out: &mut Vec<u8>, limit: 
                 out.push(b',');
                 push_decimal(out, time);
                 out.push(b',');
-                push_number(out, *value, "");
+                push_value(out, *value, "");
                 out.extend_from_slice(b"\r\n");
             }
         }
@@ -256,15 +256,15 @@ fn rows(format: Format, line: &Line, row: &mut usize, out: &mut Vec<u8>, limit: 
     true
 }
 
-fn push_number(out: &mut Vec<u8>, value: f64, gap: &str) {
-    // Writing to memory does not fail.
-    let _ = if value.is_nan() {
-        write!(out, "{gap}")
+fn push_value(out: &mut Vec<u8>, value: f64, gap: &str) {
+    if value.is_nan() {
+        out.extend_from_slice(gap.as_bytes());
     } else if value != 0.0 && !(1e-7..1e16).contains(&value.abs()) {
-        write!(out, "{value:e}")
+        // Writing to memory does not fail.
+        let _ = write!(out, "{value:e}");
     } else {
-        write!(out, "{value}")
-    };
+        push_number(out, value);
+    }
 }
 
 /// A text in quotes. What a spreadsheet would take for a formula is kept from being one.

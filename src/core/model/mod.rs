@@ -29,7 +29,7 @@ pub use cluster::{Cluster, Grid, Host, HostInfo, Metric, Node, is_up, order_by_n
 pub use contributors::{Contributors, id_of};
 pub use metric::{DEFAULT_SOURCE, MetricDef, MetricFields, MetricType, Slope, Wire};
 pub use nodes::NodeList;
-pub use number::{Number, parse_number, push_decimal};
+pub use number::{Number, parse_number, push_decimal, push_number};
 pub use order::sorted;
 pub use readable::Readable;
 pub use rubbish::Rubbish;

@@ -4,6 +4,8 @@
 // Numbers from outside meet here: whatever they are, nothing overflows.
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+use std::io::Write as _;
+
 /// A number as it was written in a document.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Number {
@@ -111,6 +113,33 @@ pub fn push_decimal(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
+/// Appends a finite number, as `{}` shows it. Numbers of few decimals, which most values have, do not
+/// take the general way.
+pub fn push_number(out: &mut Vec<u8>, number: f64) {
+    const DECIMALS: usize = 3;
+    let thousand = POWERS_OF_TEN[DECIMALS];
+    let scaled = (number * thousand).round();
+    let is_short = scaled.abs() < POWERS_OF_TEN[EXACT_DIGITS] && scaled / thousand == number;
+    if !is_short || number == 0.0 && number.is_sign_negative() {
+        // Writing to memory does not fail.
+        let _ = write!(out, "{number}");
+        return;
+    }
+    // So few digits are those of no other number.
+    if number < 0.0 {
+        out.push(b'-');
+    }
+    let digits = scaled.abs() as u64;
+    push_decimal(out, digits / 1000);
+    let decimals = [digits / 100 % 10, digits / 10 % 10, digits % 10];
+    let shown = decimals.iter().rposition(|&digit| digit > 0);
+    if let Some(last) = shown {
+        out.push(b'.');
+        let text = decimals.map(|digit| b'0'.wrapping_add(digit as u8));
+        out.extend_from_slice(&text[..=last]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,6 +170,40 @@ mod tests {
             number("0.1234567890123456"),
             Some((0.123_456_789_012_345_6, 16))
         );
+    }
+
+    #[test]
+    fn a_number_is_written_as_the_standard_library_does() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut numbers = vec![
+            0.0,
+            -0.0,
+            1e14,
+            1e15,
+            1e300,
+            5e-324,
+            0.1 + 0.2,
+            f64::MAX,
+            0.001,
+        ];
+        numbers.extend([
+            999_999_999_999.999,
+            999_999_999_999.999_5,
+            1e12,
+            1e12 + 0.001,
+        ]);
+        for _ in 0..100_000 {
+            let whole = random.u64(..) >> random.u32(..64);
+            let decimals = POWERS_OF_TEN[random.usize(..6)];
+            numbers.extend([whole as f64 / decimals, f64::from_bits(random.u64(..))]);
+        }
+        for number in numbers.into_iter().filter(|it| it.is_finite()) {
+            for number in [number, -number] {
+                let mut out = Vec::new();
+                push_number(&mut out, number);
+                assert_eq!(String::from_utf8_lossy(&out), number.to_string());
+            }
+        }
     }
 
     #[test]
