@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use regex::{Regex, RegexBuilder};
+use gmetad_core::model::{NamePattern, NameRules};
 
 /// Most nodes of a path.
 const MAX_NODES: usize = 64;
@@ -40,7 +40,7 @@ enum Node {
     /// One of these: a dashboard's variable may have thousands.
     AnyOf(HashSet<String>),
     /// Names that match.
-    Matching(Regex),
+    Matching(NamePattern),
 }
 
 impl Pattern {
@@ -68,7 +68,7 @@ impl Pattern {
             Node::Exact(text) => **text == *name,
             Node::Any => true,
             Node::AnyOf(names) => names.contains(name),
-            Node::Matching(regex) => regex.is_match(name),
+            Node::Matching(pattern) => pattern.takes(name),
         }
     }
 
@@ -111,11 +111,12 @@ impl Node {
         if let Some(names) = list(text) {
             return Ok(Node::AnyOf(names));
         }
-        let regex = RegexBuilder::new(&expression(text))
-            .size_limit(REGEX_BYTES)
-            .dot_matches_new_line(true)
-            .build();
-        regex
+        let rules = NameRules {
+            any_case: false,
+            any_line: true,
+            most_bytes: REGEX_BYTES,
+        };
+        NamePattern::new(&expression(text), rules)
             .map(Node::Matching)
             .map_err(|_| PatternFault::Node(shortened(text)))
     }

@@ -2,7 +2,7 @@
 //!
 //! Only parses; names are looked up where they are shown. Those of ganglia-web mean the same here.
 
-use regex::{Regex, RegexBuilder};
+use gmetad_core::model::{NamePattern, NameRules};
 use thiserror::Error;
 
 use crate::civil;
@@ -50,7 +50,7 @@ pub enum Fault {
 #[derive(Clone, Debug)]
 pub struct Filter {
     pub text: String,
-    regex: Regex,
+    pattern: NamePattern,
 }
 
 impl Filter {
@@ -59,23 +59,24 @@ impl Filter {
             let text = text.chars().take(40).collect();
             return Err(Fault::LongExpression { name, text });
         }
-        let regex = RegexBuilder::new(text)
-            .case_insensitive(true)
-            .size_limit(MAX_EXPRESSION_MEMORY)
-            .build()
-            .map_err(|error| Fault::Expression {
-                name,
-                text: text.to_owned(),
-                reason: last_line(&error.to_string()),
-            })?;
+        let rules = NameRules {
+            any_case: true,
+            any_line: false,
+            most_bytes: MAX_EXPRESSION_MEMORY,
+        };
+        let pattern = NamePattern::new(text, rules).map_err(|error| Fault::Expression {
+            name,
+            text: text.to_owned(),
+            reason: last_line(&error.to_string()),
+        })?;
         Ok(Filter {
             text: text.to_owned(),
-            regex,
+            pattern,
         })
     }
 
     pub fn takes(&self, name: &str) -> bool {
-        self.regex.is_match(name)
+        self.pattern.takes(name)
     }
 }
 
