@@ -64,10 +64,30 @@ fn nice(rough: f64, base: f64) -> f64 {
     } else {
         rough
     };
-    let power = 10_f64.powf(rough.log10().floor());
+    let power = power_of_ten(rough);
     let mut factors = [1.0, 2.0, 5.0, 10.0].into_iter();
     let factor = factors.find(|factor| factor * power >= rough * 0.999_999);
     factor.unwrap_or(10.0) * power * unit
+}
+
+/// The greatest power of ten that is not above a number. Counted, as the C library's logarithm and power
+/// have tables of which 200 KB would be read into memory for this alone.
+fn power_of_ten(number: f64) -> f64 {
+    let mut power = 1.0;
+    if number >= 1.0 {
+        while power * 10.0 <= number {
+            power *= 10.0;
+        }
+        return power;
+    }
+    // The inverse is exact where the power itself is not. Of less there is no such.
+    if number < 1e-300 {
+        return number;
+    }
+    while 1.0 / power > number {
+        power *= 10.0;
+    }
+    1.0 / power
 }
 
 /// A tick of time.
@@ -194,6 +214,24 @@ mod tests {
         let memory = Scale::around(0.0, 2.5 * 1024_f64.powi(4), 1024.0, 3);
         assert_eq!(memory.step, 1024_f64.powi(4), "and not 1000 G");
         assert_eq!(scale(0.0, 0.3).ticks().count(), 4);
+    }
+
+    #[test]
+    fn a_power_of_ten_is_the_greatest_that_is_not_above() {
+        for exponent in -60..60 {
+            let power: f64 = format!("1e{exponent}").parse().unwrap();
+            for (factor, expected) in [(1.000_001, power), (5.0, power), (9.99, power)] {
+                let found = power_of_ten(factor * power);
+                assert!(
+                    (found / expected - 1.0).abs() < 1e-12,
+                    "{factor}e{exponent}: {found}"
+                );
+            }
+            if (-22..=22).contains(&exponent) {
+                assert_eq!(power_of_ten(power), power);
+            }
+        }
+        assert!(power_of_ten(5e-324) > 0.0);
     }
 
     #[test]
