@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use gmetad::plugins;
 use gmetad::plugins::{HistoryRequest, PluginHandle};
 use gmetad_config::{Config, GMETAD_PYTHON_RRAS, RrdConfig};
-use gmetad_core::history::{Consolidation, Field, Owner, SeriesName, Wanted};
-use gmetad_core::http::{HttpAnswer, Method, Status};
+use gmetad_core::history::{Answer, Consolidation, Field, Owner, Refused, SeriesName, Wanted};
+use gmetad_core::http::{HttpAnswer, Method, Reply, Status};
 use gmetad_core::model::{
     Cluster, Host, HostInfo, Metric, MetricDef, MetricFields, Mono, Node, Now, order_by_name,
 };
@@ -133,16 +133,16 @@ fn read_all(plugins: &mut PluginHandle, hosts: usize, metrics: usize, rounds: us
         let begun = errands.begin(IpAddr::from([127, 0, 0, 1]));
         let (wait, errand) = begun.expect("it is the only one");
         let found = Arc::clone(&found);
+        let then = move |read: Result<Answer, Refused>| {
+            let read = read.unwrap_or_default();
+            found.fetch_add(read.iter().flatten().count(), Ordering::Relaxed);
+            HttpAnswer::text(Status::Ok, "", "")
+        };
         let request = HistoryRequest {
             client: 0,
             method: Method::Get,
             errand,
-            question: question.to_vec(),
-            then: Box::new(move |read| {
-                let read = read.unwrap_or_default();
-                found.fetch_add(read.iter().flatten().count(), Ordering::Relaxed);
-                HttpAnswer::text(Status::Ok, "", "")
-            }),
+            reply: Reply::Ask(question.to_vec(), Box::new(then)),
         };
         assert!(plugins.ask_history(request).is_ok(), "the thread is there");
         while plugins.history_answer().is_none() {

@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use gmetad_core::history::{MAX_SERIES, MAX_VALUES, Question, Series};
-use gmetad_core::http::{Method, PageContext, PageRequest, Reply, Room};
+use gmetad_core::http::{Method, Moment, PageContext, PageRequest, Room};
 use gmetad_core::model::{GridIdentity, Mono, Now, Snapshot};
 use gmetad_core::store::Store;
 use libfuzzer_sys::fuzz_target;
@@ -71,18 +71,18 @@ fuzz_target!(|input: &[u8]| {
         pages: "/ui/",
     };
     let mut context = PageContext {
-        snapshot: Arc::clone(&SNAPSHOT),
-        now: Now {
-            mono: Mono(0),
-            epoch: 1_800_000_000,
+        moment: Moment {
+            snapshot: Arc::clone(&SNAPSHOT),
+            now: Now {
+                mono: Mono(0),
+                epoch: 1_800_000_000,
+            },
+            graphite_prefix: if which & 16 != 0 { "ganglia" } else { "" }.into(),
         },
         report: &mut || unreachable!("nothing of the daemon's own is asked for"),
-        graphite_prefix: if which & 16 != 0 { "ganglia" } else { "" },
     };
-    let answer = match gmetad_graphite::answer(&request, &mut context) {
-        Reply::Ready(answer) => answer,
-        Reply::Ask(question, then) => then(Ok(read(&question))),
-    };
+    let reply = gmetad_graphite::answer(&request, &mut context);
+    let answer = reply.with(|question| Ok(read(question)));
     let mut body = answer.into_body(Method::Get);
     let (mut out, mut limit) = (Vec::new(), 0);
     loop {

@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use gmetad_core::history::{MAX_SERIES, Question, Refused, Series};
-use gmetad_core::http::{Content, HttpAnswer, Method, PageContext, PageRequest, Reply, Room};
+use gmetad_core::http::{Content, HttpAnswer, Method, Moment, PageContext, PageRequest, Room};
 use gmetad_core::model::{GridIdentity, Mono, Now, Snapshot};
 use gmetad_core::status::Report;
 use gmetad_core::store::Store;
@@ -84,25 +84,21 @@ fuzz_target!(|input: &[u8]| {
     };
     let mut report = Report::default;
     let mut context = PageContext {
-        snapshot: Arc::clone(&SNAPSHOT),
-        now: Now {
-            mono: Mono(1000),
-            epoch: 1_700_000_000,
+        moment: Moment {
+            snapshot: Arc::clone(&SNAPSHOT),
+            now: Now {
+                mono: Mono(1000),
+                epoch: 1_700_000_000,
+            },
+            graphite_prefix: String::new(),
         },
         report: &mut report,
-        graphite_prefix: "",
     };
-    let answer = match gmetad_web::answer(&request, &mut context) {
-        Reply::Ready(answer) => answer,
-        Reply::Ask(question, then) => {
-            let read = match seed {
-                255 => Err(Refused::Values),
-                seed => Ok(read(&question, *seed)),
-            };
-            then(read)
-        }
-    };
-    check(answer);
+    let reply = gmetad_web::answer(&request, &mut context);
+    check(reply.with(|question| match seed {
+        255 => Err(Refused::Values),
+        seed => Ok(read(question, *seed)),
+    }));
 });
 
 /// Header fields stay fields, and a page is text that ends.

@@ -19,7 +19,7 @@ mod tests;
 mod tree;
 mod when;
 
-use gmetad_core::http::{Content, HttpAnswer, PageContext, PageRequest, Reply, Status};
+use gmetad_core::http::{Content, HttpAnswer, Moment, PageContext, PageRequest, Reply, Status};
 
 use functions::Function;
 
@@ -30,10 +30,24 @@ const VERSION: &str = "\"1.1.8\"";
 pub fn answer(request: &PageRequest, context: &mut PageContext<'_>) -> Reply {
     let parts: Vec<String> = request.parts().collect();
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
-    Reply::Ready(match parts[..] {
-        ["render"] => return render::answer(request.arguments(), context),
-        ["metrics", "find"] | ["metrics"] => listing::find(request.arguments(), context),
-        ["metrics", "expand"] => listing::expand(request.arguments(), context),
+    // These look for names, in all that there is.
+    let search: fn(&PageRequest, &Moment) -> Reply = match parts[..] {
+        ["render"] => |request, moment| render::answer(request.arguments(), moment),
+        ["metrics", "find"] | ["metrics"] => {
+            |request, moment| Reply::Ready(listing::find(request.arguments(), moment))
+        }
+        ["metrics", "expand"] => {
+            |request, moment| Reply::Ready(listing::expand(request.arguments(), moment))
+        }
+        _ => return Reply::Ready(known(&parts)),
+    };
+    let (request, moment) = (request.clone(), context.moment.clone());
+    Reply::Think(Box::new(move || search(&request, &moment)))
+}
+
+/// What does not depend on what there is.
+fn known(parts: &[&str]) -> HttpAnswer {
+    match *parts {
         ["functions"] => json(listing::functions()),
         ["functions", name] => match Function::named(name) {
             Ok(function) => json(listing::function(function)),
@@ -50,7 +64,7 @@ pub fn answer(request: &PageRequest, context: &mut PageContext<'_>) -> Reply {
             "there is no such path; there are /render, /metrics/find, /metrics/expand, /functions \
              and /version",
         ),
-    })
+    }
 }
 
 fn json(bytes: Vec<u8>) -> HttpAnswer {

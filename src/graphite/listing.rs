@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gmetad_core::answer::json::push_string;
-use gmetad_core::http::{HttpAnswer, PageContext};
+use gmetad_core::http::{HttpAnswer, Moment};
 
 use crate::functions::{Function, Kind, Parameter, Times, all};
 use crate::line::Aggregation;
@@ -12,10 +12,7 @@ use crate::tree::{self, Found};
 use crate::{bad_request, json};
 
 /// Answers `/metrics/find`: the nodes that a pattern takes, without what is below them.
-pub fn find(
-    arguments: impl Iterator<Item = (String, String)>,
-    context: &PageContext<'_>,
-) -> HttpAnswer {
+pub fn find(arguments: impl Iterator<Item = (String, String)>, moment: &Moment) -> HttpAnswer {
     let (mut query, mut format) = (None, String::from("treejson"));
     for (name, value) in arguments {
         match name.as_str() {
@@ -27,7 +24,7 @@ pub fn find(
     let Some(query) = query else {
         return bad_request("query is missing: give a path, as query=*");
     };
-    let found = match found(&query, context) {
+    let found = match found(&query, moment) {
         Ok(found) => found,
         Err(reason) => return bad_request(&reason),
     };
@@ -44,10 +41,7 @@ pub fn find(
 }
 
 /// Answers `/metrics/expand`: the paths that patterns take.
-pub fn expand(
-    arguments: impl Iterator<Item = (String, String)>,
-    context: &PageContext<'_>,
-) -> HttpAnswer {
+pub fn expand(arguments: impl Iterator<Item = (String, String)>, moment: &Moment) -> HttpAnswer {
     let (mut paths, mut leaves_only) = (BTreeSet::new(), false);
     let mut queries = Vec::new();
     for (name, value) in arguments {
@@ -58,7 +52,7 @@ pub fn expand(
         }
     }
     for query in queries {
-        let found = match found(&query, context) {
+        let found = match found(&query, moment) {
             Ok(found) => found,
             Err(reason) => return bad_request(&reason),
         };
@@ -76,9 +70,9 @@ pub fn expand(
     json(out)
 }
 
-fn found(query: &str, context: &PageContext<'_>) -> Result<Vec<Found>, String> {
+fn found(query: &str, moment: &Moment) -> Result<Vec<Found>, String> {
     let pattern = Pattern::parse(query).map_err(|err| err.to_string())?;
-    let found = tree::find(&context.snapshot, context.graphite_prefix, &pattern);
+    let found = tree::find(&moment.snapshot, &moment.graphite_prefix, &pattern);
     found.map_err(|err| err.to_string())
 }
 

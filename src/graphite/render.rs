@@ -5,7 +5,7 @@ use std::io::Write as _;
 use gmetad_core::answer::json::push_string;
 use gmetad_core::answer::walk::Body;
 use gmetad_core::history::{Answer, Refused};
-use gmetad_core::http::{Content, HttpAnswer, PageContext, Reply, Status};
+use gmetad_core::http::{Content, HttpAnswer, Moment, Reply, Status};
 use gmetad_core::model::{push_decimal, push_number};
 
 use crate::bad_request;
@@ -91,18 +91,15 @@ impl Parameters {
 }
 
 /// Answers `/render`.
-pub fn answer(
-    arguments: impl Iterator<Item = (String, String)>,
-    context: &PageContext<'_>,
-) -> Reply {
-    let now = u64::try_from(context.now.epoch).unwrap_or(0);
+pub fn answer(arguments: impl Iterator<Item = (String, String)>, moment: &Moment) -> Reply {
+    let now = u64::try_from(moment.now.epoch).unwrap_or(0);
     let parameters = match Parameters::parse(arguments, now) {
         Ok(parameters) => parameters,
         Err(reason) => return Reply::Ready(bad_request(&reason)),
     };
     let Parameters { targets, span, .. } = &parameters;
     let span = *span;
-    let mut plan = match Plan::new(targets, span, &context.snapshot, context.graphite_prefix) {
+    let mut plan = match Plan::new(targets, span, &moment.snapshot, &moment.graphite_prefix) {
         Ok(plan) => plan,
         Err(fault) => return Reply::Ready(bad_request(&fault.to_string())),
     };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use gmetad_core::history::{Answer, Question, Refused, Series};
-use gmetad_core::http::{Method, PageContext, PageRequest, Reply, Room};
+use gmetad_core::http::{Method, Moment, PageContext, PageRequest, Room};
 use gmetad_core::model::{Mono, Now};
 use serde_json::{Value, json};
 
@@ -43,18 +43,17 @@ fn ask(method: Method, target: &str, body: &str, read: Read) -> (u16, String) {
         pages: "/ui/",
     };
     let mut context = PageContext {
-        snapshot: Arc::new(snapshot()),
-        now: Now {
-            mono: Mono(0),
-            epoch: NOW,
+        moment: Moment {
+            snapshot: Arc::new(snapshot()),
+            now: Now {
+                mono: Mono(0),
+                epoch: NOW,
+            },
+            graphite_prefix: String::new(),
         },
         report: &mut || unreachable!("nothing of the daemon's own is asked for"),
-        graphite_prefix: "",
     };
-    let answer = match crate::answer(&request, &mut context) {
-        Reply::Ready(answer) => answer,
-        Reply::Ask(question, then) => then(read(&question)),
-    };
+    let answer = crate::answer(&request, &mut context).with(read);
     let mut body = answer.into_body(Method::Get);
     let mut bytes = Vec::new();
     let mut limit = 0;

@@ -10,8 +10,8 @@ use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use gmetad_core::answer::walk::Body;
-use gmetad_core::history::{Answer, MAX_SERIES, MAX_VALUES, Question, Refused, Series, Wanted};
-use gmetad_core::http::{Continue, HttpAnswer, Method, Status};
+use gmetad_core::history::{Answer, MAX_SERIES, MAX_VALUES, Refused, Series, Wanted};
+use gmetad_core::http::{HttpAnswer, Method, Reply, Status};
 use gmetad_core::pending::Errand;
 
 use super::parts::rrd::HistoryReader;
@@ -21,6 +21,10 @@ const SLICE: Duration = Duration::from_millis(5);
 
 /// Series read before the clock is looked at, and another question has its turn.
 const SERIES_AT_ONCE: usize = 32;
+
+/// Questions of which it is found out ahead of their turn what is to be read. That takes memory, and
+/// those that need little are to be known.
+const MOST_THOUGHT_OUT: usize = 4;
 
 /// Answers that are made ahead of the clients: each is held in memory until it is sent.
 const MOST_UNSENT: usize = 2;
@@ -39,10 +43,8 @@ pub struct HistoryRequest {
     pub method: Method,
     /// Whether it still waits.
     pub errand: Errand,
-    /// What is to be read.
-    pub question: Question,
-    /// Makes the answer of it.
-    pub then: Continue,
+    /// What is to be read, or finds it out; and what makes the answer of it.
+    pub reply: Reply,
 }
 
 /// The answer to a client's question.
@@ -62,24 +64,26 @@ impl HistoryRequest {
             client,
             method,
             errand,
-            then,
-            ..
+            reply,
         } = self;
         // As with a plugin, a panic costs only the client that it is about.
-        let make = AssertUnwindSafe(|| then(read).into_body(method));
-        let body = catch_unwind(make).unwrap_or_else(|_| {
-            log::error!(
-                "a page ran into a bug in gmetad, logged above; its client is told, please report it"
-            );
-            let text = "this page ran into a bug in gmetad; its log has more";
-            HttpAnswer::text(Status::Unavailable, "", text).into_body(method)
-        });
+        let make = AssertUnwindSafe(|| reply.with(|_| read).into_body(method));
+        let body = catch_unwind(make).unwrap_or_else(|_| bug().into_body(method));
         HistoryAnswer {
             client,
             errand,
             body,
         }
     }
+}
+
+/// What is told where a page ran into a bug.
+fn bug() -> HttpAnswer {
+    log::error!(
+        "a page ran into a bug in gmetad, logged above; its client is told, please report it"
+    );
+    let text = "this page ran into a bug in gmetad; its log has more";
+    HttpAnswer::text(Status::Unavailable, "", text)
 }
 
 impl HistoryAnswer {
@@ -196,11 +200,15 @@ impl HistoryService {
     }
 
     /// Takes the question that has its turn, and where it stood. The oldest ends before long, a short
-    /// one waits for no long one, and of all others nothing is held in memory yet.
+    /// one waits for no long one, and of nearly all others nothing is held in memory yet.
     fn next(&mut self) -> Option<(usize, Reading)> {
         let oldest = self.is_oldests_turn;
         self.is_oldests_turn = !oldest;
-        let least = (0..self.under_way.len()).min_by_key(|at| self.under_way[*at].rest());
+        let thought_out = self.under_way.iter().filter(|it| it.is_thought_out());
+        let may_think = thought_out.count() < MOST_THOUGHT_OUT;
+        let all = (0..self.under_way.len())
+            .filter(|at| may_think || self.under_way[*at].is_thought_out());
+        let least = all.min_by_key(|at| self.under_way[*at].rest());
         let at = if oldest { 0 } else { least? };
         Some((at, self.under_way.remove(at)?))
     }
@@ -235,19 +243,40 @@ enum Step {
 type ReadSeries<'a> = dyn FnMut(&Wanted, usize) -> Result<Option<Series>, Refused> + 'a;
 
 impl Reading {
+    /// What is to be read, as far as that is known.
+    fn question(&self) -> &[Wanted] {
+        match &self.request.reply {
+            Reply::Ask(question, _) => question,
+            Reply::Ready(_) | Reply::Think(_) => &[],
+        }
+    }
+
+    /// Whether it is known what is to be read.
+    fn is_thought_out(&self) -> bool {
+        !matches!(self.request.reply, Reply::Think(_))
+    }
+
     /// How many series are still to be read.
     fn rest(&self) -> usize {
-        self.request.question.len() - self.answer.len()
+        self.question().len() - self.answer.len()
     }
 
     fn go_on(mut self, read: &mut ReadSeries<'_>) -> Step {
-        let asked = self.request.question.len();
+        if let Reply::Think(think) = self.request.reply {
+            let reply = catch_unwind(AssertUnwindSafe(think));
+            self.request.reply = reply.unwrap_or_else(|_| Reply::Ready(bug()));
+            return Step::More(self);
+        }
+        let asked = self.question().len();
         if asked > MAX_SERIES {
             return Step::Done(self.request.answer(Err(Refused::Series(asked))));
         }
         self.answer.reserve_exact(self.rest());
         let until = (self.answer.len() + SERIES_AT_ONCE).min(asked);
-        for wanted in &self.request.question[self.answer.len()..until] {
+        let Reply::Ask(question, _) = &self.request.reply else {
+            return Step::Done(self.request.answer(Ok(Answer::new())));
+        };
+        for wanted in &question[self.answer.len()..until] {
             let room = MAX_VALUES - self.values;
             let read = AssertUnwindSafe(|| read(wanted, room));
             // What a file has in it is not ours to choose, and this thread writes all the others.
@@ -282,6 +311,7 @@ mod tests {
 
     use gmetad_config::Config;
     use gmetad_core::history::{Consolidation, Field, Owner, SeriesName};
+    use gmetad_core::http::Continue;
     use gmetad_core::pending::{Errands, Wait};
 
     use super::super::parts::rrd;
@@ -311,26 +341,17 @@ mod tests {
     impl Rig {
         /// Asks for so many series, none of which is there.
         fn ask(&mut self, client: u64, series: usize, then: Continue) -> Wait {
+            self.send(client, reply(series, then))
+        }
+
+        fn send(&mut self, client: u64, reply: Reply) -> Wait {
             let address = IpAddr::from([127, 0, 0, 1]);
             let (wait, errand) = self.errands.begin(address).expect("there is room");
-            let wanted = Wanted {
-                series: SeriesName {
-                    owner: Owner::Whole,
-                    metric: "m".into(),
-                    field: Field::Sum,
-                },
-                from: 0,
-                until: 100,
-                step: 1,
-                consolidation: Consolidation::Average,
-                most_rows: 0,
-            };
             let sent = self.requests.send(HistoryRequest {
                 client,
                 method: Method::Get,
                 errand,
-                question: vec![wanted; series],
-                then,
+                reply,
             });
             assert!(sent.is_ok(), "the service is there");
             wait
@@ -358,6 +379,23 @@ mod tests {
         }
     }
 
+    /// Wants so many series, none of which is there.
+    fn reply(series: usize, then: Continue) -> Reply {
+        let wanted = Wanted {
+            series: SeriesName {
+                owner: Owner::Whole,
+                metric: "m".into(),
+                field: Field::Sum,
+            },
+            from: 0,
+            until: 100,
+            step: 1,
+            consolidation: Consolidation::Average,
+            most_rows: 0,
+        };
+        Reply::Ask(vec![wanted; series], then)
+    }
+
     /// Says how many series were read, or why none were.
     fn told() -> Continue {
         Box::new(|read| {
@@ -381,6 +419,52 @@ mod tests {
         ];
         assert_eq!(rig.answers(), expected);
         assert_eq!(rig.errands.count(), 0);
+    }
+
+    #[test]
+    fn what_is_to_be_read_is_found_out_for_few_at_a_time() {
+        let mut rig = rig();
+        rig.service.patience = Duration::ZERO;
+        let unfinished = Arc::new(());
+        let count = 3 * MOST_THOUGHT_OUT as u64;
+        let _waits: Vec<Wait> = (0..count)
+            .map(|client| {
+                let held = Arc::clone(&unfinished);
+                let think = move || {
+                    // Besides those of which it is known, the oldest may think.
+                    let most = count as usize + MOST_THOUGHT_OUT + 1;
+                    assert!(
+                        Arc::strong_count(&held) <= 1 + most,
+                        "few are held in memory"
+                    );
+                    let held = [Arc::clone(&held), held];
+                    let told: Continue = Box::new(move |read| {
+                        drop(held);
+                        told()(read)
+                    });
+                    reply(2 * SERIES_AT_ONCE, told)
+                };
+                rig.send(client, Reply::Think(Box::new(think)))
+            })
+            .collect();
+        rig.work();
+        let answers = rig.answers();
+        assert_eq!(answers.len(), count as usize);
+        let expected = format!("{} series", 2 * SERIES_AT_ONCE);
+        assert!(
+            answers.iter().all(|(_, text)| *text == expected),
+            "{answers:?}"
+        );
+        let _bug = rig.send(1, Reply::Think(Box::new(|| panic!("a bug"))));
+        let ready = || Reply::Ready(HttpAnswer::text(Status::Ok, "", "nothing to read"));
+        let _ready = rig.send(2, Reply::Think(Box::new(ready)));
+        rig.work();
+        let answers = rig.answers();
+        assert!(
+            answers[0].1.starts_with("this page ran into a bug"),
+            "{answers:?}"
+        );
+        assert_eq!(answers[1], (2, "nothing to read".to_owned()));
     }
 
     #[test]
@@ -466,7 +550,8 @@ mod tests {
     #[test]
     fn at_the_end_all_who_wait_are_told() {
         let mut rig = rig();
-        let _waits = [rig.ask(1, 1, told()), rig.ask(2, 1, told())];
+        let think = Reply::Think(Box::new(|| reply(1, told())));
+        let _waits = [rig.ask(1, 1, told()), rig.send(2, think)];
         rig.service.end();
         let told: Vec<String> = rig.answers().into_iter().map(|(_, text)| text).collect();
         assert_eq!(told, vec![Refused::Ended.to_string(); 2]);

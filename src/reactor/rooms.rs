@@ -13,9 +13,9 @@ use super::slots::Key;
 use crate::plugins::parts::{graphite, web};
 use crate::plugins::{HistoryRequest, PluginHandle};
 use gmetad_core::client::Client;
-use gmetad_core::history::{Question, Refused};
+use gmetad_core::history::Refused;
 use gmetad_core::http::{
-    self, Continue, Door, Head, HttpAnswer, Later, Method, PageContext, PageRequest, Reply, Room,
+    self, Door, Head, HttpAnswer, Later, Method, Moment, PageContext, PageRequest, Reply, Room,
     Rooms, Status, Way,
 };
 
@@ -92,21 +92,21 @@ pub(super) fn answer(
         Reply::Ready(answer) => {
             machine.answer(answer.into_body(request.method), shared.now.mono);
         }
-        Reply::Ask(question, then) => {
-            ask(machine, visitor, request.method, (question, then), shared);
-        }
+        reply => ask(machine, visitor, request.method, reply, shared),
     }
     true
 }
 
 fn enter(request: &PageRequest, shared: &mut Shared) -> Reply {
     let (snapshot, now) = (shared.store.snapshot(), shared.now);
-    let prefix = shared.config.exports.graphite_prefix.clone();
+    let prefix = shared.config.exports.graphite_prefix.as_deref();
     let mut context = PageContext {
-        snapshot,
-        now,
+        moment: Moment {
+            snapshot,
+            now,
+            graphite_prefix: prefix.unwrap_or_default().trim_matches('.').to_owned(),
+        },
         report: &mut || shared.report(),
-        graphite_prefix: prefix.as_deref().unwrap_or_default().trim_matches('.'),
     };
     match request.room {
         Room::Pages | Room::OldLinks => web::answer(request, &mut context),
@@ -114,14 +114,8 @@ fn enter(request: &PageRequest, shared: &mut Shared) -> Reply {
     }
 }
 
-/// Has history read and the answer made of it.
-fn ask(
-    machine: &mut Client,
-    visitor: Visitor,
-    method: Method,
-    (question, then): (Question, Continue),
-    shared: &mut Shared,
-) {
+/// Has the plugin thread find out what to read, read it, and make the answer of it.
+fn ask(machine: &mut Client, visitor: Visitor, method: Method, reply: Reply, shared: &mut Shared) {
     let now = shared.now.mono;
     let Later { wait, late, errand } =
         match http::later(method, visitor.address, &mut shared.errands) {
@@ -133,8 +127,7 @@ fn ask(
         client: visitor.key.number(),
         method,
         errand,
-        question,
-        then,
+        reply,
     };
     let refused = match &mut shared.plugins {
         Some(plugins) => plugins.ask_history(request).err(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use gmetad_core::history::{Answer, Question, Refused, Series, Wanted};
 use gmetad_core::http::{
-    Content, HttpAnswer, Method, PageContext, PageRequest, Reply, Room, Status,
+    Content, HttpAnswer, Method, Moment, PageContext, PageRequest, Room, Status,
 };
 use gmetad_core::model::{GridIdentity, Mono, Now, Snapshot};
 use gmetad_core::status::{Report, SourceState, SourceStatus};
@@ -138,18 +138,14 @@ pub fn reply(
         ..Report::default()
     };
     let mut context = PageContext {
-        snapshot: Arc::clone(snapshot),
-        now: NOW,
+        moment: Moment {
+            snapshot: Arc::clone(snapshot),
+            now: NOW,
+            graphite_prefix: String::new(),
+        },
         report: &mut report,
-        graphite_prefix: "",
     };
-    match crate::answer(&request, &mut context) {
-        Reply::Ready(answer) => answer,
-        Reply::Ask(question, then) => {
-            let read = read(&question);
-            then(read)
-        }
-    }
+    crate::answer(&request, &mut context).with(read)
 }
 
 /// The status and the whole text of what is answered.

@@ -110,6 +110,9 @@ pub struct HttpAnswer {
 pub enum Reply {
     /// The answer.
     Ready(HttpAnswer),
+    /// What to reply is found out on the thread that reads history: it takes the longer, the more hosts
+    /// there are.
+    Think(Think),
     /// History is needed first; the function then makes the answer, on the thread that read it.
     Ask(Question, Continue),
 }
@@ -120,6 +123,7 @@ impl Reply {
     pub fn read_by(self, fields: Cow<'static, str>) -> Reply {
         match self {
             Reply::Ready(answer) => Reply::Ready(answer.read_by(&fields)),
+            Reply::Think(think) => Reply::Think(Box::new(move || think().read_by(fields))),
             Reply::Ask(question, then) => {
                 let then = move |read| then(read).read_by(&fields);
                 Reply::Ask(question, Box::new(then))
@@ -127,6 +131,23 @@ impl Reply {
         }
     }
 }
+
+impl Reply {
+    /// The answer, all at once. What is to be read is what `read` gives.
+    pub fn with(
+        self,
+        read: impl FnOnce(&Question) -> Result<history::Answer, Refused>,
+    ) -> HttpAnswer {
+        match self {
+            Reply::Ready(answer) => answer,
+            Reply::Think(think) => think().with(read),
+            Reply::Ask(question, then) => then(read(&question)),
+        }
+    }
+}
+
+/// Finds out what to reply.
+pub type Think = Box<dyn FnOnce() -> Reply + Send>;
 
 /// Makes an answer of what was read.
 pub type Continue = Box<dyn FnOnce(Result<history::Answer, Refused>) -> HttpAnswer + Send>;

@@ -12,11 +12,11 @@ mod route;
 
 pub use access::{ALL, Access};
 pub use answer::{
-    Content, Context, Continue, HttpAnswer, Later, MAX_SCRAPES, Reply, Status, answer, later,
-    scrapes,
+    Content, Context, Continue, HttpAnswer, Later, MAX_SCRAPES, Reply, Status, Think, answer,
+    later, scrapes,
 };
 pub use body::{Incoming, MAX_BODIES, MAX_BODY_BYTES, bodies};
 pub use door::{Door, Rooms, Way};
 pub use head::{Head, Method, Refusal, begins_request_line, is_request_line};
-pub use page::{PageContext, PageRequest, Room, decoded, form};
+pub use page::{Moment, PageContext, PageRequest, Room, decoded, form};
 pub use route::{Asked, Route, Scope};

@@ -40,17 +40,24 @@ pub struct PageRequest {
     pub pages: &'static str,
 }
 
-/// What pages and Graphite's API are made from.
-#[expect(missing_debug_implementations, reason = "it holds a function")]
-pub struct PageContext<'a> {
+/// What pages and Graphite's API are made from, on whichever thread.
+#[derive(Clone, Debug)]
+pub struct Moment {
     /// The state of all sources at one moment.
     pub snapshot: Arc<Snapshot>,
     /// That moment.
     pub now: Now,
+    /// `graphite_prefix`, without dots at its ends; may be empty.
+    pub graphite_prefix: String,
+}
+
+/// The same, and what only the loop has.
+#[expect(missing_debug_implementations, reason = "it holds a function")]
+pub struct PageContext<'a> {
+    /// What does not need the loop.
+    pub moment: Moment,
     /// The daemon's statistics; called only where they are needed.
     pub report: &'a mut dyn FnMut() -> Report,
-    /// `graphite_prefix`, without dots at its ends; may be empty.
-    pub graphite_prefix: &'a str,
 }
 
 impl PageRequest {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use gmetad_core::history::{Field, Owner};
-use gmetad_core::http::{HttpAnswer, PageContext, Reply, Status};
+use gmetad_core::http::{HttpAnswer, Moment, Reply, Status};
 use gmetad_core::model::{self, Cluster, Host, Node, Now, Snapshot, Summary, sorted};
 use maud::{Markup, Render, html};
 
@@ -116,8 +116,8 @@ fn in_order(cells: Vec<Cell>, cluster: &Cluster, by: Sort) -> Vec<Cell> {
     })
 }
 
-pub fn page(view: View, context: &mut PageContext<'_>) -> Reply {
-    let snapshot = Arc::clone(&context.snapshot);
+pub fn page(view: View, moment: &Moment) -> Reply {
+    let snapshot = Arc::clone(&moment.snapshot);
     let name = view.cluster.as_deref().unwrap_or_default();
     if let Some(Node::Grid(grid)) = snapshot.node(name) {
         let grid = Arc::clone(grid);
@@ -127,7 +127,7 @@ pub fn page(view: View, context: &mut PageContext<'_>) -> Reply {
         Ok(cluster) => cluster,
         Err(answer) => return Reply::Ready(*answer),
     };
-    let listed = Listed::new(&view, &cluster, context.now);
+    let listed = Listed::new(&view, &cluster, moment.now);
     let mut plan = Plan::new(&view, SMALL.most_columns);
     let owner = Owner::Node(cluster.name.clone());
     let reports = Report::ALL.map(|report| report.figure(&owner, &mut plan));

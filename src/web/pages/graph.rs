@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gmetad_core::http::{Content, HttpAnswer, PageContext, Reply, Status};
+use gmetad_core::http::{Content, HttpAnswer, Moment, Reply, Status};
 
 use super::metric::chosen;
 use crate::answer::{Kind, answer, ask};
@@ -18,8 +18,8 @@ pub enum Form {
     Json,
 }
 
-pub fn page(view: &View, form: Form, context: &mut PageContext<'_>) -> Reply {
-    let snapshot = Arc::clone(&context.snapshot);
+pub fn page(view: &View, form: Form, moment: &Moment) -> Reply {
+    let snapshot = Arc::clone(&moment.snapshot);
     // Numbers are those of the graph, so that what stands under the mouse is what is drawn.
     let columns = match form {
         Form::Svg(size) => size.most_columns,

@@ -26,9 +26,9 @@ const PER_PAGE: usize = 20;
 
 pub fn page(mut view: View, context: &mut PageContext<'_>) -> Reply {
     view.per_page = view.per_page.min(PER_PAGE);
-    let snapshot = Arc::clone(&context.snapshot);
+    let snapshot = Arc::clone(&context.moment.snapshot);
     let status = (context.report)();
-    let now = context.now;
+    let now = context.moment.now;
     let mut plan = Plan::new(&view, SMALL.most_columns);
     let whole = Report::ALL.map(|report| report.figure(&Owner::Whole, &mut plan));
     let chosen = chosen(&view, &snapshot);

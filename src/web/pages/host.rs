@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gmetad_core::history::{Field, Owner};
-use gmetad_core::http::{PageContext, Reply, Status};
+use gmetad_core::http::{Moment, Reply, Status};
 use gmetad_core::model::{Cluster, Host, Metric, MetricDef, MetricType, Now, parse_number, sorted};
 use maud::{Markup, Render, html};
 
@@ -28,8 +28,8 @@ struct Group {
     figures: Vec<Figure>,
 }
 
-pub fn page(view: View, context: &mut PageContext<'_>) -> Reply {
-    let snapshot = Arc::clone(&context.snapshot);
+pub fn page(view: View, moment: &Moment) -> Reply {
+    let snapshot = Arc::clone(&moment.snapshot);
     let cluster = match named(&view, &snapshot) {
         Ok(cluster) => cluster,
         Err(answer) => return Reply::Ready(*answer),
@@ -44,7 +44,7 @@ pub fn page(view: View, context: &mut PageContext<'_>) -> Reply {
     };
     let host = &cluster.hosts[at];
     let name = &host.info.name;
-    let now = context.now;
+    let now = moment.now;
     let live = live(&cluster, host, now);
     let (numbers, texts): (Vec<Live<'_>>, Vec<Live<'_>>) = live
         .into_iter()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gmetad_core::history::{Field, Owner};
-use gmetad_core::http::{PageContext, Reply};
+use gmetad_core::http::{Moment, Reply};
 use gmetad_core::model::{Cluster, MetricDef, Node, Snapshot};
 use maud::{Markup, Render, html};
 
@@ -325,8 +325,8 @@ fn label(owner: &Owner, with_cluster: bool) -> String {
     }
 }
 
-pub fn page(view: View, context: &mut PageContext<'_>) -> Reply {
-    let snapshot = Arc::clone(&context.snapshot);
+pub fn page(view: View, moment: &Moment) -> Reply {
+    let snapshot = Arc::clone(&moment.snapshot);
     let mut plan = Plan::new(&view, LARGE.most_columns);
     let chosen = chosen(&view, &snapshot, &mut plan);
     let choices = choices(&view, &snapshot);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gmetad_core::http::{HttpAnswer, PageContext, Status};
+use gmetad_core::http::{HttpAnswer, Moment, Status};
 use gmetad_core::model::{Node, Snapshot};
 use maud::{Markup, Render, html};
 
@@ -15,8 +15,8 @@ use crate::view::{Filter, View};
 /// Most names of each kind that are shown.
 const MOST: usize = 200;
 
-pub fn page(view: &View, context: &mut PageContext<'_>) -> HttpAnswer {
-    let snapshot = Arc::clone(&context.snapshot);
+pub fn page(view: &View, moment: &Moment) -> HttpAnswer {
+    let snapshot = Arc::clone(&moment.snapshot);
     let frame = Frame {
         view,
         page: "search",

@@ -17,7 +17,7 @@ pub fn page(view: &View, context: &mut PageContext<'_>) -> HttpAnswer {
         view,
         page: "status",
         title: "Status",
-        grid: &context.snapshot.identity.name,
+        grid: &context.moment.snapshot.identity.name,
         crumbs: vec![("Status".to_owned(), view.with("status", &[]))],
         has_time: false,
     };
