@@ -71,7 +71,10 @@ static-test: ## try that in an empty root: it polls, stores, shows and sends on 
 	@contrib/static-test.sh $(TARGET)/static/gmetad
 
 test-i686: ## test the core and round-robin files on 32-bit Intel, beside its own librrd
-	@CARGO='$(CARGO)' contrib/test-i686.sh
+	@CARGO='$(CARGO)' contrib/cross.sh i686
+
+cross: ## the same for aarch64 and armv7, with a poll, under qemu-user (half an hour)
+	@CARGO='$(CARGO)' contrib/cross.sh aarch64 armv7
 
 features: ## lint and test it without each part that can be left out (a feature of Cargo.toml), and without all
 	@contrib/deps.sh build test

@@ -23,6 +23,16 @@ pub(crate) const UNKNOWN: f64 = if cfg!(any(target_arch = "x86", target_arch = "
     f64::from_bits(0x7ff8_0000_0000_0000)
 };
 
+/// A product and a third number, as the C compilers that build librrd have them: where every processor of the
+/// kind can, it multiplies and adds at once, and rounds once.
+fn product_and(factor: f64, other: f64, more: f64) -> f64 {
+    if cfg!(target_arch = "aarch64") {
+        factor.mul_add(other, more)
+    } else {
+        factor * other + more
+    }
+}
+
 /// Begins a step anew: nothing is known of it, and none of it has passed.
 pub(super) fn begin_pdp(pdp: &mut [u8]) {
     put(pdp, PDP_UNKNOWN_SECS, 0);
@@ -137,9 +147,9 @@ fn rounded(number: u128) -> f64 {
         return number as f64;
     }
     let digits = number.to_string();
-    digits
-        .bytes()
-        .fold(0.0, |sum, digit| sum * 10.0 + f64::from(digit - b'0'))
+    digits.bytes().fold(0.0, |sum, digit| {
+        product_and(sum, 10.0, f64::from(digit - b'0'))
+    })
 }
 
 struct Whole {
@@ -205,7 +215,7 @@ pub(super) fn decimal(word: &[u8]) -> Option<f64> {
 fn take_digits(rest: &mut &[u8], number: &mut f64) -> usize {
     let mut count = 0;
     while let [digit @ b'0'..=b'9', more @ ..] = *rest {
-        *number = *number * 10.0 + f64::from(digit - b'0');
+        *number = product_and(*number, 10.0, f64::from(digit - b'0'));
         *rest = more;
         count += 1;
     }
@@ -339,8 +349,8 @@ impl Interval {
         if grown.is_nan() {
             unknown_before = self.before;
         } else {
-            value = if value.is_nan() { 0.0 } else { value };
-            value += grown / self.secs * self.before;
+            let so_far = if value.is_nan() { 0.0 } else { value };
+            value = product_and(grown / self.secs, self.before, so_far);
         }
         // As many seconds as fit into an int.
         let is_known = step as f64 / 2.0 >= f64::from(unknown as i32);
@@ -425,7 +435,7 @@ impl Function {
     /// What there was, and so many steps of a rate after it.
     fn with(self, so_far: f64, rate: f64, steps: u64) -> f64 {
         match self {
-            Function::Average => so_far + rate * steps as f64,
+            Function::Average => product_and(rate, steps as f64, so_far),
             Function::Min if rate < so_far => rate,
             Function::Max if rate > so_far => rate,
             Function::Min | Function::Max => so_far,
@@ -506,7 +516,7 @@ impl Consolidation {
         };
         match self.function {
             Function::Average => {
-                let sum = or_nothing(value) + or_nothing(rate) * to_row_end as f64;
+                let sum = product_and(or_nothing(rate), to_row_end as f64, or_nothing(value));
                 sum / known as f64
             }
             Function::Min | Function::Max => {

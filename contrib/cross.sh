@@ -1,10 +1,12 @@
 #!/bin/bash
-# gmetad on i686, whose programs an x86-64 runs too: the tests of round-robin files, whose layout differs with
-# the processor, beside that processor's own librrd, those of the core, and the daemon, which polls a saved
-# document and stores it.
+# gmetad on other processors: the tests of round-robin files, whose layout differs with the processor, beside
+# that processor's own librrd, those of the core, and the daemon, which polls a saved document and stores it.
+# An x86-64 runs the programs of i686 too, and those of others under qemu-user, slowly: there, the daemon
+# alone is run, and the tests of files.
+# Usage: contrib/cross.sh PROCESSOR…   i686, aarch64, armv7
 #
-# Nothing of i686 is installed: its librrd is in a root below target/cross, which is made once. Says SKIPPED
-# and why where that cannot be made, or where tools are missing.
+# Nothing of another processor is installed: its librrd is in a root below target/cross, which is made once. Says
+# SKIPPED and why where that cannot be made, or where tools are missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,7 +23,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-say() { printf 'i686: %s\n' "$*" >&2; }
+say() { printf 'cross: %s\n' "$*" >&2; }
 skip() { say "SKIPPED: $*"; }
 
 # What a variable of cargo's for a target is called.
@@ -42,7 +44,8 @@ cargo_for() {
 
 # Says what is missing for a target.
 missing() {
-    local target=$1 triple=$2 library
+    local target=$1 triple=$2 emulator=$3 library
+    if [[ -n $emulator ]] && ! command -v "$emulator" >/dev/null; then echo qemu-user; fi
     if ! command -v "$triple-gcc" >/dev/null; then echo "gcc-$triple"; fi
     library=$("${RUSTC:-rustc}" --print target-libdir --target "$target" 2>/dev/null) || true
     if compgen -G "$library/libstd-*.rlib" >/dev/null; then return; fi
@@ -64,7 +67,7 @@ root_of() {
     rm -rf "$root"
     say "fetching librrd for $architecture"
     if ! mmdebstrap --quiet --arch="$architecture" --variant=extract --include=librrd-dev,libc6-dev \
-        "$suite" "$root" "deb http://deb.debian.org/debian $suite main" >"$work/root" 2>&1; then
+        "$suite" "$root" >"$work/root" 2>&1; then
         tail -n 5 "$work/root" >&2
         rm -rf "$root"
         skip "$architecture: mmdebstrap cannot make a root with librrd"
@@ -95,23 +98,42 @@ poll() {
     find "$folder/rrds" -name '*.rrd' | wc -l | sed "s/\$/ files on $processor/"
 }
 
-target=i686-unknown-linux-gnu
-triple=i686-linux-gnu
-root=$out/i386
-lacks=$(missing "$target" "$triple" | paste -sd ' ')
-if [[ -n $lacks ]]; then
-    skip "missing: $lacks"
-    exit 0
-fi
-root_of i386 "$root" || exit 0
-printf '#!/bin/sh\nexec %s-gcc --sysroot="%s" "$@"\n' "$triple" "$root" >"$out/$triple-gcc"
-chmod +x "$out/$triple-gcc"
-loader=$(compgen -G "$root/lib/ld-linux*.so.2" | head -n 1)
-runner="$loader --library-path $root/lib/i386-linux-gnu:$root/usr/lib/i386-linux-gnu"
+# All of it for one processor.
+processor() {
+    local processor=$1 target triple architecture emulator='' root lacks runner tests=() at=
+    case $processor in
+        i686) target=i686-unknown-linux-gnu triple=i686-linux-gnu architecture=i386 ;;
+        aarch64) target=aarch64-unknown-linux-gnu triple=aarch64-linux-gnu architecture=arm64 emulator=qemu-aarch64 ;;
+        armv7) target=armv7-unknown-linux-gnueabihf triple=arm-linux-gnueabihf architecture=armhf emulator=qemu-arm ;;
+        *) say "no such processor: $processor (i686, aarch64, armv7)"; return 64 ;;
+    esac
+    root=$out/$architecture
+    lacks=$(missing "$target" "$triple" "$emulator" | paste -sd ' ')
+    if [[ -n $lacks ]]; then
+        skip "$processor: missing: $lacks"
+        return
+    fi
+    root_of "$architecture" "$root" || return 0
+    printf '#!/bin/sh\nexec %s-gcc --sysroot="%s" "$@"\n' "$triple" "$root" >"$out/$triple-gcc"
+    chmod +x "$out/$triple-gcc"
+    if [[ -n $emulator ]]; then
+        runner="$emulator -L $root"
+        tests=(-p gmetad-rrd --lib)
+        at=file::
+    else
+        runner="$(compgen -G "$root/lib/ld-linux*.so.2" | head -n 1) \
+--library-path $root/lib/i386-linux-gnu:$root/usr/lib/i386-linux-gnu"
+        tests=(-p gmetad-core -p gmetad-rrd --lib)
+    fi
+    export "$(variable "$target" LINKER)=$out/$triple-gcc" "$(variable "$target" RUNNER)=$runner"
+    export "CC_${target//-/_}=$triple-gcc"
+    say "$processor: tests"
+    cargo_for "$target" test --locked "${tests[@]}" $at
+    say "$processor: a poll"
+    cargo_for "$target" build --locked --bin gmetad --no-default-features \
+        --features rrd,librrd,export,loader,web,graphite
+    poll "$processor" "$runner" "$out/build/$target/debug/gmetad"
+}
+
 export CARGO_TARGET_DIR=$out/build CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
-export "$(variable "$target" LINKER)=$out/$triple-gcc" "$(variable "$target" RUNNER)=$runner"
-export "CC_${target//-/_}=$triple-gcc"
-cargo_for "$target" test --locked -p gmetad-core -p gmetad-rrd --lib
-cargo_for "$target" build --locked --bin gmetad --no-default-features \
-    --features rrd,librrd,export,loader,web,graphite
-poll i686 "$runner" "$out/build/$target/debug/gmetad"
+for name in "${@:-i686}"; do processor "$name"; done
