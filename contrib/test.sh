@@ -9,6 +9,8 @@ read -ra cargo <<<"${CARGO:-cargo}"
 # Most tests wait for a daemon more than they compute, so two share a processor.
 export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(nproc)))}"
 
+# Everything is built once: nothing is gained by what a second build could reuse, nor by line tables.
+export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
 # Tests run so many daemons that optimising how these read and answer pays off. All checks stay.
 cargo+=(--config profile.dev.package.gmetad-core.opt-level=1)
 
