@@ -43,7 +43,7 @@ pub(crate) use read::{Rra, damage, exists, last_update, rras, source_kind, why_n
 pub(crate) use settle::settle;
 #[cfg(not(feature = "librrd"))]
 pub(crate) use update::NEEDS_LIBRRD;
-pub(crate) use update::{Patience, update};
+pub(crate) use update::{Patience, update, update_in};
 
 pub(crate) fn as_path(path: &CStr) -> &Path {
     Path::new(OsStr::from_bytes(path.to_bytes()))

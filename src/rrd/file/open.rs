@@ -78,9 +78,32 @@ fn is_own_link(path: &Path) -> bool {
 /// This is done for every sample, so it costs one cheap call beside the opening: only what has a
 /// length is taken, and a FIFO, a socket or a character device has none. A link is not followed.
 pub(crate) fn open_for_update(path: &Path) -> Option<(File, u64)> {
-    let mut file = open_unnoted(path).ok()?;
+    with_length(open_unnoted(path).ok()?)
+}
+
+fn with_length(mut file: File) -> Option<(File, u64)> {
     let length = file.seek(SeekFrom::End(0)).ok()?;
     (length > 0).then_some((file, length))
+}
+
+/// The same for a file in a folder that is held open, which the system then need not look for.
+pub(crate) fn open_in_for_update(folder: BorrowedFd<'_>, path: &CStr) -> Option<(File, u64)> {
+    let name = name_of(path)?;
+    let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let flags = flags | OFlag::O_NOFOLLOW;
+    let open = |flags| fcntl::openat(folder, name, flags, Mode::empty());
+    let opened = match open(flags | UNNOTED) {
+        Err(Errno::EPERM) => open(flags),
+        opened => opened,
+    };
+    with_length(File::from(opened.ok()?))
+}
+
+/// A file's name, without its folder.
+fn name_of(path: &CStr) -> Option<&CStr> {
+    let bytes = path.to_bytes_with_nul();
+    let slash = bytes.iter().rposition(|byte| *byte == b'/')?;
+    CStr::from_bytes_with_nul(&bytes[slash + 1..]).ok()
 }
 
 /// A file, and a folder above it that is held open: the system then need not look for that one.
@@ -103,16 +126,18 @@ pub(crate) fn open_for_rows(place: &Place<'_>) -> Option<(File, u64)> {
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let flags = flags | OFlag::O_NOFOLLOW;
     let opened = fcntl::openat(place.folder, place.below, flags, Mode::empty());
-    let mut file = File::from(opened.ok()?);
-    let length = file.seek(SeekFrom::End(0)).ok()?;
-    (length > 0).then_some((file, length))
+    with_length(File::from(opened.ok()?))
 }
 
 /// That the file was read is not noted, which would be one more write; only its owner may ask for
 /// that.
+#[cfg(target_os = "linux")]
+const UNNOTED: OFlag = OFlag::O_NOATIME;
+#[cfg(not(target_os = "linux"))]
+const UNNOTED: OFlag = OFlag::empty();
+
 fn open_unnoted(path: &Path) -> io::Result<File> {
-    #[cfg(target_os = "linux")]
-    match options(true, true, libc::O_NOFOLLOW | libc::O_NOATIME).open(path) {
+    match options(true, true, libc::O_NOFOLLOW | UNNOTED.bits()).open(path) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
         opened => return opened,
     }

@@ -7,6 +7,7 @@
 
 use std::ffi::CStr;
 use std::fs::File;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
@@ -22,7 +23,7 @@ use crate::file::layout::{
     CDP_PREP, DS_HEARTBEAT, DS_MAX, DS_MIN, DS_TYPE, LAST_DS, NAME, PDP_PREP, RRA_PAR, RRA_ROWS,
     RRA_STEPS, SPAN, STAT_HEAD, Shape, VALUE, float, put, text, whole,
 };
-use crate::file::open::{Access, open, open_for_update};
+use crate::file::open::{Access, open, open_for_update, open_in_for_update};
 use crate::file::samples::Samples;
 
 /// Enough for the header of nearly every file, and for rows of the finest archive; a longer header
@@ -41,9 +42,13 @@ pub(crate) enum Outcome {
 }
 
 /// Writes samples into the file, if it is plain. Where one is refused, those before it are written
-/// and those after it are not.
-pub(crate) fn update(path: &CStr, samples: &Samples) -> Result<Outcome, FileError> {
-    let Some((file, length)) = opened(path) else {
+/// and those after it are not. `folder` is the file's, if it is held open.
+pub(crate) fn update(
+    folder: Option<BorrowedFd<'_>>,
+    path: &CStr,
+    samples: &Samples,
+) -> Result<Outcome, FileError> {
+    let Some((file, length)) = opened(folder, path) else {
         return Ok(Outcome::NotPlain);
     };
     lock(&file)?;
@@ -74,8 +79,12 @@ pub(crate) fn update(path: &CStr, samples: &Samples) -> Result<Outcome, FileErro
 }
 
 /// The file and its length, also through a link that is followed.
-fn opened(path: &CStr) -> Option<(File, u64)> {
-    open_for_update(as_path(path)).or_else(|| {
+fn opened(folder: Option<BorrowedFd<'_>>, path: &CStr) -> Option<(File, u64)> {
+    let quickly = match folder {
+        Some(folder) => open_in_for_update(folder, path),
+        None => open_for_update(as_path(path)),
+    };
+    quickly.or_else(|| {
         let (file, about) = open(as_path(path), Access::Update).ok()?;
         Some((file, about.len()))
     })
@@ -478,7 +487,7 @@ mod tests {
     }
 
     fn written(path: &CStr, samples: &Samples) -> bool {
-        matches!(update(path, samples), Ok(Outcome::Written))
+        matches!(update(None, path, samples), Ok(Outcome::Written))
     }
 
     #[test]
@@ -511,12 +520,12 @@ mod tests {
             ),
         ];
         for (later, value, reason) in refused {
-            let said = update(&file, &sample(later, value)).unwrap_err();
+            let said = update(None, &file, &sample(later, value)).unwrap_err();
             assert_eq!(said.to_string(), reason);
             assert_eq!(read(), before, "{later} {value}");
         }
         let good = sample(17, "1");
-        let outcome = |name: &str| update(&path(folder.path(), name), &good).unwrap();
+        let outcome = |name: &str| update(None, &path(folder.path(), name), &good).unwrap();
         assert_eq!(outcome("missing"), Outcome::NotPlain);
         for (name, bytes) in [
             ("empty", &b""[..]),
@@ -550,11 +559,13 @@ mod tests {
         assert!(written(&other, &samples));
         push(&mut samples, START + 30, "7:x");
         push(&mut samples, START + 40, "8:4");
-        let reason = update(&ours, &samples).unwrap_err().to_string();
+        let reason = update(None, &ours, &samples).unwrap_err().to_string();
         assert_eq!(reason, "'x' is not a number");
         let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
         assert_eq!(read("ours"), read("other"));
-        let reason = update(&ours, &sample(50, "-7:3")).unwrap_err().to_string();
+        let reason = update(None, &ours, &sample(50, "-7:3"))
+            .unwrap_err()
+            .to_string();
         assert_eq!(reason, "'-7' is not a whole number");
     }
 
@@ -575,7 +586,7 @@ mod tests {
             for value in [0_u8, 0x7f, 0xff] {
                 held.write_all_at(&whole, 0).unwrap();
                 held.write_all_at(&[value], at).unwrap();
-                let _ = update(&file, &samples);
+                let _ = update(None, &file, &samples);
             }
         }
     }
@@ -739,7 +750,7 @@ mod tests {
                         push(&mut samples, time, &values.collect::<Vec<_>>().join(":"));
                     }
                     let about = || format!("seed {seed} round {round} {definitions:?} {samples:?}");
-                    let outcome = update(&our_path, &samples);
+                    let outcome = update(None, &our_path, &samples);
                     assert!(
                         matches!(outcome, Ok(Outcome::Written)),
                         "{outcome:?} {}",
@@ -799,7 +810,7 @@ mod tests {
                 let _ = std::fs::remove_file(folder.path().join("other"));
                 let texts: Vec<CString> = definitions.iter().map(|it| c(*it)).collect();
                 reference::create(&file, 15, START, &texts).unwrap();
-                let outcome = update(&file, &sample(17, "1")).unwrap();
+                let outcome = update(None, &file, &sample(17, "1")).unwrap();
                 assert_eq!(outcome, Outcome::NotPlain);
                 let patience = crate::file::Patience::None;
                 crate::file::update(&file, &sample(17, "1"), patience).unwrap();

@@ -1,6 +1,7 @@
 //! Samples into a file that is there: the quick way where the file is plain, librrd for the rest.
 
 use std::ffi::CStr;
+use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::Duration;
 
@@ -26,12 +27,22 @@ pub(crate) enum Patience {
 ///
 /// Whoever draws a graph locks each file for the moment of reading it, and librrd does not wait.
 pub(crate) fn update(path: &CStr, samples: &Samples, patience: Patience) -> Result<(), FileError> {
+    update_in(None, path, samples, patience)
+}
+
+/// The same where the file's folder may be held open.
+pub(crate) fn update_in(
+    folder: Option<BorrowedFd<'_>>,
+    path: &CStr,
+    samples: &Samples,
+    patience: Patience,
+) -> Result<(), FileError> {
     let mut left = match patience {
         Patience::None => 1,
         Patience::Short => LOCK_TRIES,
     };
     loop {
-        match update_once(path, samples) {
+        match update_once(folder, path, samples) {
             Err(FileError::Locked) if left > 1 => {
                 left -= 1;
                 thread::sleep(LOCK_PAUSE);
@@ -41,8 +52,12 @@ pub(crate) fn update(path: &CStr, samples: &Samples, patience: Patience) -> Resu
     }
 }
 
-fn update_once(path: &CStr, samples: &Samples) -> Result<(), FileError> {
-    match plain::update(path, samples)? {
+fn update_once(
+    folder: Option<BorrowedFd<'_>>,
+    path: &CStr,
+    samples: &Samples,
+) -> Result<(), FileError> {
+    match plain::update(folder, path, samples)? {
         Outcome::Written => Ok(()),
         Outcome::NotPlain => ask_librrd(path, samples),
     }

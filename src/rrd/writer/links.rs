@@ -3,15 +3,19 @@
 //!
 //! A link that is changed between this look and the use of the file is not noticed. What is below the
 //! root is root's and gmetad's own, unless somebody has given others the right to write there.
+//!
+//! A folder of which several files are written is held open meanwhile, within one update at most.
 
-use std::ffi::{CStr, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::fs;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 
+use crate::file::open::open_folder;
 use crate::writer::failure::Failure;
 
 /// Files of one folder, one after the other, before it is looked at again.
@@ -22,9 +26,26 @@ const LOOK_AGAIN: u32 = 256;
 pub(super) struct Links {
     folder: Vec<u8>,
     uses: u32,
+    /// That folder, while it is held open.
+    open: Option<OwnedFd>,
 }
 
 impl Links {
+    /// Holds the folder of the file that was checked last open until `leave`, if it is not the first file
+    /// of it: for one alone that would not pay.
+    pub(super) fn hold(&mut self) -> Option<BorrowedFd<'_>> {
+        if self.uses > 0 && self.open.is_none() {
+            let folder = CString::new(self.folder.as_slice()).ok()?;
+            self.open = open_folder(&folder);
+        }
+        self.open.as_ref().map(AsFd::as_fd)
+    }
+
+    /// The update is over: before the next one, another folder may be put in this one's place.
+    pub(super) fn leave(&mut self) {
+        self.open = None;
+    }
+
     /// Refuses a file that is behind a link of somebody else than root and the user that gmetad runs as.
     pub(super) fn check(&mut self, path: &CStr) -> Result<(), Failure> {
         let path = path.to_bytes();
@@ -35,6 +56,7 @@ impl Links {
             return Ok(());
         }
         self.folder.clear();
+        self.leave();
         if let Some((link, owner)) = foreign(Path::new(OsStr::from_bytes(folder))) {
             return Err(Failure::Link { link, owner });
         }

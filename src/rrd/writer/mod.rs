@@ -23,7 +23,7 @@ use std::sync::atomic::Ordering;
 use crate::file::samples::{Kind, Samples};
 use crate::file::{
     FileError, FileSpec, Patience, as_path, exists, last_update, settle, source_kind, update,
-    why_not_writable,
+    update_in, why_not_writable,
 };
 use crate::writer::record::FileRecord;
 use crate::writer::rrdcached::RrdcachedClient;
@@ -48,8 +48,9 @@ pub(crate) struct Writer {
     complaints: Complaints,
     /// What files refuse as they have newer values.
     pub(crate) refusals: Refusals,
-    /// Whether an update's time for creating files counts now.
-    creates_within: bool,
+    /// Whether a sample of an update is written: its time for creating files counts, and the folder that
+    /// it writes to is held open.
+    is_update: bool,
     /// If one is to write the files, it is given the updates.
     pub(crate) rrdcached: Option<RrdcachedClient>,
 }
@@ -72,7 +73,7 @@ impl Writer {
             refusals,
             counters,
             complaints: Complaints::default(),
-            creates_within: false,
+            is_update: false,
         }
     }
 
@@ -82,6 +83,7 @@ impl Writer {
 
     /// Tells the writer the time, for its complaints, and that an update begins.
     pub(crate) fn begin(&mut self, now: Mono) {
+        self.links.leave();
         self.complaints.begin(now);
         self.creation.begin();
         self.limits.begin(now);
@@ -107,6 +109,7 @@ impl Writer {
 
     /// An update is over, or a step of writing what waits: says what has to be said.
     pub(crate) fn tell(&mut self) {
+        self.links.leave();
         let broken = self.counters.broken.load(Ordering::Relaxed);
         self.complaints.tell(broken);
     }
@@ -151,9 +154,9 @@ impl Writer {
         spec: FileSpec,
         samples: &mut Samples,
     ) {
-        self.creates_within = true;
+        self.is_update = true;
         self.write(path, record, spec, samples);
-        self.creates_within = false;
+        self.is_update = false;
     }
 
     /// Writes samples, oldest first, into one file. What cannot be written is counted, and told
@@ -223,7 +226,12 @@ impl Writer {
         } else {
             Patience::Short
         };
-        let written = match update(path, samples, patience) {
+        let folder = if self.is_update {
+            self.links.hold()
+        } else {
+            None
+        };
+        let written = match update_in(folder, path, samples, patience) {
             Ok(()) => samples.len(),
             Err(error) => self.mend(path, record, spec, samples, error)?,
         };
@@ -405,7 +413,7 @@ impl Writer {
 
     /// Creates a file whose first sample is to be of that time, and the folders it is in.
     fn create(&mut self, path: &CStr, spec: FileSpec, first: u32) -> Result<(), Failure> {
-        if self.creates_within && self.creation.left.is_zero() {
+        if self.is_update && self.creation.left.is_zero() {
             return Err(Failure::Postponed);
         }
         self.links.check(path)?;
@@ -432,6 +440,7 @@ fn hindrance(path: &CStr, error: FileError) -> FileError {
 #[cfg(test)]
 mod tests {
     use std::ffi::CString;
+    use std::path::Path;
     use std::thread;
     use std::time::{Duration, Instant};
 
@@ -590,5 +599,50 @@ mod tests {
         assert_eq!((status.created, status.failed, status.broken), (2, 1, 0));
         rig.writer.begin(Mono(100_000));
         assert_eq!(rig.writer.creation.left, CREATE_WITHIN);
+    }
+
+    #[test]
+    fn a_folder_is_held_open_for_one_update_at_most() {
+        let mut rig = Rig::new();
+        let folder = as_path(&rig.path).parent().unwrap().to_owned();
+        let (moved, mut time) = (folder.with_file_name("moved"), T0);
+        let mut update = |rig: &mut Rig, files: usize| {
+            time += 10;
+            for _ in 0..files {
+                let mut samples = Samples::default();
+                time += 1;
+                assert!(samples.push_text(time, b"1", GAUGE.kind));
+                let Rig { path, record, .. } = rig;
+                rig.writer
+                    .write_of_update(path, record, GAUGE, &mut samples);
+            }
+            i64::from(time)
+        };
+        rig.writer.begin(Mono(0));
+        update(&mut rig, 1);
+        let before = update(&mut rig, 1);
+        assert!(rig.writer.links.hold().is_some());
+        let last = |folder: &Path| {
+            let file = CString::new(folder.join("m.rrd").as_os_str().as_bytes()).unwrap();
+            last_update(&file).ok()
+        };
+        // The next update finds the folder that is there then, and so does the rest of this one once that
+        // has nothing of the name.
+        for is_next in [true, false] {
+            fs::rename(&folder, &moved).unwrap();
+            fs::create_dir(&folder).unwrap();
+            fs::copy(moved.join("m.rrd"), folder.join("m.rrd")).unwrap();
+            if is_next {
+                rig.writer.tell();
+                rig.writer.begin(Mono(10_000));
+            } else {
+                fs::remove_file(moved.join("m.rrd")).unwrap();
+            }
+            let after = update(&mut rig, 2);
+            assert_eq!(last(&folder), Some(after));
+            assert_eq!(last(&moved), is_next.then_some(before));
+            fs::remove_dir_all(&moved).unwrap();
+        }
+        assert_eq!(rig.writer.counters.status().failed, 0);
     }
 }
