@@ -117,6 +117,14 @@ impl Chain {
                 }
             }
         }
+        self.note_use();
+    }
+
+    /// Lets the loop know whether any plugin has use for updates.
+    fn note_use(&self) {
+        let takes = |link: &Link| link.part == Part::Runs && link.plugin.takes_updates();
+        let is_idle = !self.links.iter().any(takes);
+        self.status.idle.store(is_idle, Ordering::Relaxed);
     }
 
     fn start_or_leave(&mut self, place: usize) {
@@ -269,6 +277,7 @@ impl Chain {
         if link.part != Part::Runs {
             counters.set_state_for(PluginState::Disabled, Some(reason));
             self.take_back();
+            self.note_use();
         }
     }
 }
@@ -543,6 +552,8 @@ mod tests {
             });
         }
         assert_eq!(states(&chain), [Disabled]);
+        let is_idle = chain.status().idle.load(Ordering::Relaxed);
+        assert!(is_idle, "nobody is left to take updates");
     }
 
     #[test]

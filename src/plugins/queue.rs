@@ -402,6 +402,12 @@ impl PluginHandle {
         if self.stopping || self.sender.is_none() {
             return;
         }
+        let is_news = matches!(event, Event::Node(_) | Event::Root(_));
+        if is_news && self.status.idle.load(Ordering::Relaxed) {
+            // Nobody else may hold it, and it may be large.
+            self.held_back.gone.push(event);
+            return;
+        }
         if !self.held_back.by_age.is_empty() {
             self.replaced += self.held_back.put(event);
         } else if let Some(event) = self.offer(event) {
@@ -509,6 +515,7 @@ mod tests {
 
     /// Tells what it saw, and lets each update pass only when the test says so.
     struct Gate {
+        takes_updates: bool,
         seen: Sender<String>,
         go: Receiver<()>,
     }
@@ -516,6 +523,10 @@ mod tests {
     impl Plugin for Gate {
         fn id(&self) -> &'static str {
             "gate"
+        }
+
+        fn takes_updates(&self) -> bool {
+            self.takes_updates
         }
 
         fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
@@ -543,10 +554,15 @@ mod tests {
     }
 
     fn rig() -> Rig {
+        rig_of(true)
+    }
+
+    fn rig_of(takes_updates: bool) -> Rig {
         let (seen_sender, seen) = channel();
         let (go, go_receiver) = channel();
         let (woken_sender, woken) = channel();
         let gate = Gate {
+            takes_updates,
             seen: seen_sender,
             go: go_receiver,
         };
@@ -609,6 +625,23 @@ mod tests {
         );
         assert!(rig.handle.stop(LONG));
         assert_eq!(rig.next(), "stop");
+    }
+
+    #[test]
+    fn nothing_is_handed_over_where_no_plugin_has_use_for_it() {
+        let mut rig = rig_of(false);
+        // Known once the plugins have been started.
+        while !rig.handle.status.idle.load(Ordering::Relaxed) {
+            thread::yield_now();
+        }
+        for epoch in 1..=3 {
+            rig.handle.send(update("s", "a", epoch));
+            rig.handle.send_root(root(epoch));
+            assert_eq!(rig.handle.queue().length, 0);
+        }
+        assert_eq!(rig.handle.rubbish().count(), 3, "to be dropped in steps");
+        assert!(rig.handle.stop(LONG));
+        assert_eq!(rig.seen.try_iter().collect::<Vec<String>>(), ["stop"]);
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Status {
     pub(super) bytes: AtomicUsize,
     /// Set by the loop while it holds events back; cleared by the thread, which then wakes it.
     pub(super) held_back: AtomicBool,
+    /// No plugin that runs has any use for updates, so the loop hands none over.
+    pub(super) idle: AtomicBool,
     /// Place of the plugin in work, counted from 1; 0 while the chain is idle.
     busy: AtomicUsize,
     /// Number of calls, which tells two looks at one call from looks at two calls.

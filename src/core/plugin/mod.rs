@@ -52,6 +52,11 @@ pub trait Plugin: Send {
         Ok(())
     }
 
+    /// Whether it has any use for updates, once it has started. Where no plugin has, none are handed over.
+    fn takes_updates(&self) -> bool {
+        true
+    }
+
     /// A source was polled: the update before any plugin has changed it.
     fn arrived(&mut self, update: &Update) {
         let _ = update;

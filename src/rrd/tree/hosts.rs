@@ -34,6 +34,10 @@ impl Plugin for HostFiles {
         self.tree.lock().open()
     }
 
+    fn takes_updates(&self) -> bool {
+        self.expiry.is_some() || self.tree.lock().writes()
+    }
+
     /// Stores the numeric metrics of hosts that are up, as far as the newest document brought them and
     /// their DMAX has not passed. A file that fails is the writer's to log, and no failure of the
     /// plugin.

@@ -41,6 +41,10 @@ impl Plugin for SumFiles {
         self.tree.lock().close();
     }
 
+    fn takes_updates(&self) -> bool {
+        self.tree.lock().writes()
+    }
+
     fn notify(&mut self, update: &mut Update) -> Result<(), PluginError> {
         let mut tree = self.tree.lock();
         if !tree.writes() || !update.up || !update.stamp.leads {
