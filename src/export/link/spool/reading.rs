@@ -17,7 +17,7 @@ impl Spool {
     /// it: how many values could not be read.
     pub fn take(&mut self) -> (Option<Frame>, u64) {
         let mut lost = 0;
-        while self.is_open && self.bytes() > 0 {
+        while self.is_open && self.has_more() {
             match self.read() {
                 Ok((head, behind, bytes)) => {
                     if head.first >= self.cursor.value {
@@ -47,6 +47,13 @@ impl Spool {
             }
         }
         (None, lost)
+    }
+
+    /// Whether there is something behind the cursor, if only a segment without a frame: what is missing
+    /// before that is counted now, not with the next frame.
+    fn has_more(&self) -> bool {
+        let is_before_another = |at| at + 1 < self.segments.len();
+        self.bytes() > 0 || self.at_cursor().is_some_and(is_before_another)
     }
 
     fn read(&mut self) -> Result<(Head, Place, Vec<u8>), Unreadable> {

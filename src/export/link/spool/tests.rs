@@ -295,3 +295,21 @@ fn a_folder_that_is_removed_costs_what_was_in_it_and_no_more() {
     drop(spool);
     assert_eq!(left(&mut spool_of(&below)), (vec![5], 0));
 }
+
+#[test]
+fn what_is_missing_before_a_segment_without_frames_is_counted_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = spool_of(folder.path());
+    put(&mut spool, 7);
+    drop(spool);
+    // Of values 7 and 8 nothing is left but the name of the segment after theirs.
+    let mut disk = FolderDisk::new(folder.path());
+    disk.open().unwrap();
+    disk.create(9).unwrap();
+    disk.append(&header(1)).unwrap();
+    drop(disk);
+    let mut spool = spool_of(folder.path());
+    assert_eq!(left(&mut spool), (vec![7], 2));
+    put(&mut spool, 3);
+    assert_eq!(left(&mut spool), (vec![3], 0), "not once more");
+}
