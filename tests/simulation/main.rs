@@ -40,5 +40,5 @@ fn the_rules_hold_whatever_peers_and_clients_do() {
 
 #[test]
 fn a_seed_repeats_its_run() {
-    assert_eq!(run(99), run(99));
+    seeds::repeats("--test simulation", 99, run);
 }

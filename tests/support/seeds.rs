@@ -4,6 +4,7 @@
 //! seeds as it says. `GMETAD_SEEDS=5000` runs that many, `GMETAD_SIMULATION_SECONDS=60` as many as
 //! there is time for, both from `GMETAD_FIRST_SEED` on; `GMETAD_SIMULATION_SEED=7` runs that one.
 
+use std::fmt::Debug;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -72,6 +73,17 @@ pub fn run<S: Seen>(
         seen.assert_that_all_of_it_happened();
     }
     seen
+}
+
+/// Runs a simulation twice under that seed: it takes the same course. Whoever repeats another seed reads
+/// what happens there, and nothing of this.
+#[allow(dead_code, reason = "not every simulation has such a test")]
+pub fn repeats<S: PartialEq + Debug>(arguments: &str, seed: u64, simulate: impl Fn(u64) -> S) {
+    if only().is_some_and(|only| only != seed) {
+        return;
+    }
+    let _told = Told { seed, arguments };
+    assert_eq!(simulate(seed), simulate(seed), "a seed repeats its run");
 }
 
 fn number(name: &str) -> Option<u64> {

@@ -448,7 +448,7 @@ impl World {
 
 #[test]
 fn whatever_a_simulated_server_does_values_are_in_order_bounded_and_counted() {
-    seeds::run("-p gmetad-export simulation", SEEDS, |seed| {
+    seeds::run("-p gmetad-export link::simulation", SEEDS, |seed| {
         World::new(seed).run();
         Steps(STEPS)
     });

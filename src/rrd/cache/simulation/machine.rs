@@ -35,6 +35,8 @@ pub(super) struct Faults {
     pub(super) syncs_fail: bool,
     /// Some segments cannot be made, or removed.
     pub(super) folder_fails: bool,
+    /// The folder cannot be opened, or what is in it cannot be listed. That matters to a start.
+    pub(super) folder_is_closed: bool,
     /// Some RRD files take nothing, or only the first of their samples.
     pub(super) rrds_fail: bool,
 }
@@ -87,6 +89,8 @@ pub(super) struct Machine {
     pub(super) rrds: BTreeMap<String, Rrd>,
     /// What the running process was told is done with.
     done: BTreeSet<(String, u32)>,
+    /// Up to when the running process was told that a file has samples, until it lets go of the file.
+    told: BTreeMap<String, u32>,
     events: Vec<Event>,
     /// Operations since the beginning.
     pub(super) operations: u64,
@@ -115,6 +119,7 @@ impl Machine {
             removed: Vec::new(),
             rrds: BTreeMap::new(),
             done: BTreeSet::new(),
+            told: BTreeMap::new(),
             events: Vec::new(),
             operations: 0,
         }
@@ -167,6 +172,16 @@ impl Machine {
         std::mem::take(&mut self.events)
     }
 
+    /// Up to when the running process knows that a file has samples.
+    pub(super) fn told(&self, path: &str) -> Option<u32> {
+        self.told.get(path).copied()
+    }
+
+    /// The running process has let go of a file, and what it knew of it.
+    pub(super) fn let_go(&mut self, path: &str) {
+        self.told.remove(path);
+    }
+
     /// Whether a sync of some segment failed, so that the disk may never have it.
     pub(super) fn has_poisoned_segments(&self) -> bool {
         self.segments.values().any(|segment| segment.is_poisoned)
@@ -188,6 +203,7 @@ impl Machine {
         self.dies_after = None;
         self.open = None;
         self.done.clear();
+        self.told.clear();
         self.events.clear();
     }
 
@@ -407,6 +423,7 @@ impl Machine {
             }
         }
         record.set_last(rrd.last);
+        self.told.insert(path.into(), rrd.last);
         if self.is_dead || taken < all.len() {
             return false;
         }
@@ -432,9 +449,23 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// The journal's folder, for a process that opens it.
+    pub(super) fn opened(&self) -> io::Result<Shared> {
+        let mut machine = self.machine();
+        if machine.faults.folder_is_closed && machine.one_in(2) {
+            return Err(Errno::ENOTDIR.into());
+        }
+        Ok(self.clone())
+    }
+}
+
 impl Disk for Shared {
     fn segments(&self) -> io::Result<Vec<u32>> {
         let mut machine = self.machine();
+        if machine.faults.folder_is_closed {
+            return Err(Errno::EIO.into());
+        }
         machine.removed.clear();
         machine
             .segments
@@ -539,6 +570,7 @@ impl RrdFiles for Rrds {
                 ..Rrd::default()
             };
             machine.rrds.insert(text(path).into(), rrd);
+            machine.told.insert(text(path).into(), first - 1);
             record.created(first, spec.kind);
             count(&self.counters.created, 1);
         }

@@ -48,6 +48,17 @@ impl Sample {
         }
     }
 
+    /// Outlasts a process that ended so, while nobody reads the journal.
+    pub(super) fn outlast(&mut self, end: End, is_in_file: bool) {
+        let survives = self.survives(end);
+        if self.place == Place::Written && !is_in_file {
+            // What the file has lost, the journal may still have.
+            self.place = if survives { Place::Held } else { Place::Lost };
+        }
+        self.promise.kill &= survives;
+        self.promise.power_loss &= survives;
+    }
+
     /// Finds itself again, or not, where another process has read the journal. Whether it is one that
     /// was forgotten, and is back as nobody had promised that.
     pub(super) fn find_again(&mut self, end: End, found: Found) -> bool {

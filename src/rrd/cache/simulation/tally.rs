@@ -9,18 +9,22 @@ use super::seeds::Seen;
 pub(super) struct Tally(BTreeMap<&'static str, u64>);
 
 /// All that is counted.
-const COUNTED: [&str; 14] = [
+const COUNTED: [&str; 18] = [
     "closed",
     "disk operations",
     "forgotten",
     "forgotten, and back as nobody had promised it",
     "held",
+    "held while there was no journal",
     "journal fails",
     "journal is mended",
+    "journal opened late",
     "killed",
     "lost by their file",
     "lost power",
     "refused",
+    "refused, as its file is known to have it",
+    "started without a journal",
     "steps",
     "written",
     "written for want of room",

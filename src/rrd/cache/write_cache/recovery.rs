@@ -29,20 +29,48 @@ pub(super) struct Attempts {
 impl WriteCache {
     /// Opens the journal, if one is configured, and holds what the last run left in it.
     pub(crate) fn open(&mut self, files: &mut impl RrdFiles) {
-        self.wants_journal = self.journal_dir.is_some();
-        self.try_to_open(files);
+        self.open_with(FolderDisk::open, files);
     }
 
     /// Tries again to open a journal that could not be opened, if enough time has passed.
     pub(crate) fn open_in_time(&mut self, now: Instant, files: &mut impl RrdFiles) {
-        self.tell_time(now, files);
-        if self.now.saturating_sub(self.attempts.last) >= OPEN_AGAIN_SECS {
-            self.try_to_open(files);
-        }
+        self.open_in_time_with(now, FolderDisk::open, files);
     }
 
     /// Opens a journal that is not open.
     pub(crate) fn try_to_open(&mut self, files: &mut impl RrdFiles) {
+        self.try_to_open_with(FolderDisk::open, files);
+    }
+}
+
+/// Opening on any disk: `disk` makes one of a folder and the permission bits of new RRD files.
+impl<D: Disk> WriteCache<D> {
+    pub(in crate::cache) fn open_with(
+        &mut self,
+        disk: impl FnOnce(&Path, u32) -> io::Result<D>,
+        files: &mut impl RrdFiles,
+    ) {
+        self.wants_journal = self.journal_dir.is_some();
+        self.try_to_open_with(disk, files);
+    }
+
+    pub(in crate::cache) fn open_in_time_with(
+        &mut self,
+        now: Instant,
+        disk: impl FnOnce(&Path, u32) -> io::Result<D>,
+        files: &mut impl RrdFiles,
+    ) {
+        self.tell_time(now, files);
+        if self.now.saturating_sub(self.attempts.last) >= OPEN_AGAIN_SECS {
+            self.try_to_open_with(disk, files);
+        }
+    }
+
+    pub(in crate::cache) fn try_to_open_with(
+        &mut self,
+        disk: impl FnOnce(&Path, u32) -> io::Result<D>,
+        files: &mut impl RrdFiles,
+    ) {
         let Some(folder) = self
             .journal_dir
             .clone()
@@ -51,8 +79,7 @@ impl WriteCache {
             return;
         };
         self.attempts.last = self.now;
-        let opened =
-            FolderDisk::open(&folder, self.mode).and_then(|disk| self.open_on(disk, files));
+        let opened = disk(&folder, self.mode).and_then(|disk| self.open_on(disk, files));
         match (opened, self.attempts.failed_since) {
             (Ok(()), None) | (Err(_), Some(_)) => {}
             (Ok(()), Some(since)) => gmetad_core::recovered!(
@@ -71,15 +98,9 @@ impl WriteCache {
             }
         }
     }
-}
 
-impl<D: Disk> WriteCache<D> {
     /// Opens the journal on that disk: holds what is in it, and notes in it what comes from now on.
-    pub(in crate::cache) fn open_on(
-        &mut self,
-        disk: D,
-        files: &mut impl RrdFiles,
-    ) -> io::Result<()> {
+    fn open_on(&mut self, disk: D, files: &mut impl RrdFiles) -> io::Result<()> {
         let (journal, old) = Journal::open(disk, self.pace)?;
         // What came while it could not be opened is newer than what is in it.
         let newer = self.held.take_all(self.now);

@@ -1,20 +1,28 @@
 //! How a process ends, and what the next one finds.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::late::When;
 use super::{FILES, World, path};
 use crate::cache::rrd_files::RrdFiles;
 use crate::cache::simulation::machine::Faults;
-use crate::cache::simulation::sample::{End, Found, Place};
+use crate::cache::simulation::sample::{End, Place};
 use crate::cache::simulation::tally::Tally;
 
 impl World {
     /// The process ends that way, and another begins.
     pub(super) fn end(&mut self, end: End) {
         self.count_forced();
-        let promised = self.promised(end);
+        for file in 0..FILES.len() {
+            let of_this_one = std::mem::take(&mut self.samples[file]);
+            self.unread.samples[file].extend(of_this_one);
+        }
+        self.unread.end = end;
+        self.unread.promised = self.promised(end);
+        self.unread.given.clear();
+        self.unread.forgotten.clear();
         match end {
             End::Close => {
                 self.machine().sync_all();
@@ -29,22 +37,12 @@ impl World {
         self.machine().tell(|| format!("ended by {end:?}"));
         self.machine().tell_segments();
         let is_doubtful = self.machine().has_poisoned_segments();
-        let given = self.start();
-        for file in 0..FILES.len() {
-            self.find_again(file, end, is_doubtful, &given);
-        }
-        for (file, time) in promised {
-            let is_there = self.samples[file][&time].place != Place::Lost;
-            assert!(
-                is_there || given.get(&(file, time)) == Some(&true),
-                "{time} of {:?} is lost by {end:?}",
-                FILES[file]
-            );
-        }
+        self.unread.is_doubtful = is_doubtful;
+        self.start();
     }
 
     /// Samples that survive that end, if all is well.
-    fn promised(&self, end: End) -> Vec<(usize, u32)> {
+    fn promised(&self, end: End) -> BTreeSet<(usize, u32)> {
         let machine = self.shared.machine();
         let is_in_file = |file: usize, time: u32| {
             let rrd = machine.rrds.get(&path(file));
@@ -54,8 +52,8 @@ impl World {
                 End::PowerLoss => machine.is_durable(&path(file), time),
             }
         };
-        let mut promised = Vec::new();
-        for (file, samples) in self.samples.iter().enumerate() {
+        let mut promised = BTreeSet::new();
+        for (file, samples) in self.unread.samples.iter().enumerate() {
             for (time, sample) in samples {
                 let is_promised = match sample.place {
                     Place::Held => sample.survives(end),
@@ -63,44 +61,11 @@ impl World {
                     Place::Forgotten | Place::Lost => false,
                 };
                 if is_promised {
-                    promised.push((file, *time));
+                    promised.insert((file, *time));
                 }
             }
         }
         promised
-    }
-
-    /// Finds out which samples are left of a file.
-    fn find_again(
-        &mut self,
-        file: usize,
-        end: End,
-        is_doubtful: bool,
-        given: &BTreeMap<(usize, u32), bool>,
-    ) {
-        let (folder, name) = FILES[file];
-        let texts = self.cache.waiting_values(folder, name);
-        let mut held: BTreeSet<&str> = texts.iter().map(String::as_str).collect();
-        let shared = self.shared.clone();
-        let machine = shared.machine();
-        let rrd = machine.rrds.get(&path(file));
-        let mut came_back = 0;
-        for (time, sample) in &mut self.samples[file] {
-            let text = format!("{time}:{}", sample.value);
-            let found = Found {
-                is_held: held.remove(text.as_str()),
-                is_written: rrd.is_some_and(|rrd| rrd.samples.contains_key(time)),
-                was_given: given.contains_key(&(file, *time)),
-                is_doubtful,
-            };
-            came_back += u64::from(sample.find_again(end, found));
-        }
-        let what = "forgotten, and back as nobody had promised it";
-        self.tally.count(what, came_back);
-        assert!(
-            held.is_empty(),
-            "{held:?} of {folder}/{name} come from nowhere"
-        );
     }
 
     fn count_forced(&mut self) {
@@ -122,6 +87,10 @@ impl World {
         let epoch = self.epoch;
         let shared = self.shared.clone();
         let clock = move || epoch + Duration::from_millis(shared.machine().millis);
+        let disk = self.shared.clone();
+        self.cache
+            .try_to_open_with(|_, _| disk.opened(), &mut self.rrds);
+        self.look_for_the_journal(When::Late);
         self.cache.close(&mut self.rrds, clock);
         self.take_events();
         if self.machine().is_dead() {
@@ -156,6 +125,7 @@ impl World {
             "some is never written"
         );
         assert!(self.is_sound(), "the journal is not mended");
+        assert!(self.has_read, "the journal is never opened");
         for _ in 0..3 {
             self.machine().millis += 61_000;
             self.work();

@@ -1,6 +1,6 @@
 //! What happens to the cache, and what it has promised.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use gmetad_config::Config;
@@ -10,12 +10,14 @@ use super::sample::{End, Place, Promise, Sample};
 use super::tally::Tally;
 
 mod ends;
+mod late;
 use crate::cache::files::Held;
 use crate::cache::write_cache::WriteCache;
 use crate::file::FileSpec;
 use crate::file::samples::Kind;
 use crate::journal::FileId;
 use crate::journal::Journal;
+use late::When;
 
 const T0: u32 = 1_700_000_000;
 
@@ -53,13 +55,34 @@ pub(super) struct World {
     cache: WriteCache<Shared>,
     ids: [Option<FileId>; FILES.len()],
     samples: [BTreeMap<u32, Sample>; FILES.len()],
+    /// What earlier processes left, and how the last of them ended.
+    unread: Unread,
     /// Time of the newest sample.
     time: u32,
     /// Samples that were put, so that each has a value of its own.
     count_put: u64,
     is_crowded: bool,
+    /// Whether the process has read the journal.
+    has_read: bool,
     was_sound: bool,
     tally: Tally,
+}
+
+/// Samples of earlier processes, as long as the running one has not read the journal.
+struct Unread {
+    samples: [BTreeMap<u32, Sample>; FILES.len()],
+    end: End,
+    /// A sync of a segment that is there has failed.
+    is_doubtful: bool,
+    /// A process has gone without them: it may have written newer ones.
+    has_waited: bool,
+    /// Those that must not be lost.
+    promised: BTreeSet<(usize, u32)>,
+    /// Those that were given to their file for want of room while the journal was read; and whether the
+    /// file lost them.
+    given: BTreeMap<(usize, u32), bool>,
+    /// Files that the running process was told to forget.
+    forgotten: BTreeSet<usize>,
 }
 
 fn path(file: usize) -> String {
@@ -93,9 +116,19 @@ impl World {
             epoch,
             ids: [None; FILES.len()],
             samples: Default::default(),
+            unread: Unread {
+                samples: Default::default(),
+                end: End::Close,
+                is_doubtful: false,
+                has_waited: false,
+                promised: BTreeSet::new(),
+                given: BTreeMap::new(),
+                forgotten: BTreeSet::new(),
+            },
             time: T0,
             count_put: 0,
             is_crowded,
+            has_read: false,
             was_sound: true,
             tally: Tally::default(),
         };
@@ -115,9 +148,8 @@ impl World {
         self.epoch + Duration::from_millis(self.machine().millis)
     }
 
-    /// Starts a process. What is returned was given to its file for want of room while the journal
-    /// was read; and whether the file lost it.
-    fn start(&mut self) -> BTreeMap<(usize, u32), bool> {
+    /// Starts a process, which may be able to open its journal.
+    fn start(&mut self) {
         self.machine().start();
         self.rrds = Rrds::new(&self.shared);
         self.cache = WriteCache::new(&self.config, self.now()).expect("it holds");
@@ -126,20 +158,10 @@ impl World {
         self.cache.pace.segment_bytes = 1500;
         self.cache.pace.sync_secs = 5;
         self.ids = [None; FILES.len()];
-        self.was_sound = true;
-        let disk = self.shared.clone();
-        let opened = self.cache.open_on(disk, &mut self.rrds);
-        opened.expect("the folder can be listed");
-        let mut given = BTreeMap::new();
-        for event in self.machine().events() {
-            let (path, times, is_lost) = match event {
-                Event::Written(path, times) => (path, times, false),
-                Event::Lost(path, times) => (path, times, true),
-            };
-            let file = file_at(&path);
-            given.extend(times.into_iter().map(|time| ((file, time), is_lost)));
-        }
-        given
+        (self.was_sound, self.has_read) = (true, false);
+        let shared = self.shared.clone();
+        self.cache.open_with(|_, _| shared.opened(), &mut self.rrds);
+        self.look_for_the_journal(When::AtTheStart);
     }
 
     /// Things that happen, and then everything heals and gets into its file.
@@ -199,6 +221,7 @@ impl World {
             self.end(end);
         }
         self.take_events();
+        self.let_go();
         let file = self.random(FILES.len());
         self.compare(file);
         let held: usize = (0..FILES.len()).map(|file| self.held(file).count()).sum();
@@ -223,6 +246,7 @@ impl World {
             journal_is_full,
             syncs_fail,
             folder_fails,
+            folder_is_closed: self.machine().one_in(6),
             rrds_fail,
         };
         self.machine().tell(|| format!("{faults:?}"));
@@ -258,10 +282,12 @@ impl World {
     }
 
     fn put(&mut self, file: usize, put: impl FnOnce(&mut World, (u32, &[u8])) -> Held) {
-        let is_old = self.machine().one_in(30);
-        let time = if is_old { self.time - 20 } else { self.time };
+        let time = self.time_of_one(file);
+        let known = self.known(file);
+        let is_known = known >= Some(time);
         let before = self.samples[file].get(&time);
-        if before.is_some_and(|before| before.place != Place::Held) {
+        let is_other = before.is_some_and(|before| before.place != Place::Held);
+        if self.unread.samples[file].contains_key(&time) || (is_other && !is_known) {
             // One value has one time, so that it can be told apart.
             return;
         }
@@ -269,11 +295,13 @@ impl World {
         let value = format!("{}.{file}{:0<zeros$}", self.count_put, "");
         let held = put(self, (time, value.as_bytes()));
         let in_file = self.machine().rrds.get(&path(file)).map(|rrd| rrd.last);
-        let newest = self.samples[file].last_key_value().map(|(time, _)| *time);
+        let newest = self.newest(file);
         self.machine()
             .tell(|| format!("put {time} of {}: {held:?}", path(file)));
         if held == Held::Stale {
             self.tally.count("refused", 1);
+            let what = "refused, as its file is known to have it";
+            self.tally.count(what, u64::from(is_other));
             if !self.machine().is_dead() {
                 let newest_held = self.held(file).map(|(time, _)| time).max();
                 assert!(
@@ -284,6 +312,11 @@ impl World {
             }
             return;
         }
+        assert!(
+            !is_known,
+            "{time} of {:?} is taken, though what is known goes up to {known:?}",
+            FILES[file]
+        );
         self.count_put += 1;
         self.tally.count("held", 1);
         let sample = Sample {
@@ -297,6 +330,41 @@ impl World {
         let was_there = before.is_some_and(|it| it.place == Place::Held);
         assert!(!was_there, "{time} of {:?} is held twice", FILES[file]);
         self.take_events();
+    }
+
+    /// The time of a sample that comes now: a new one, an old one, or that of one which is there.
+    fn time_of_one(&self, file: usize) -> u32 {
+        match self.random(60) {
+            0 | 1 => self.time - 20,
+            2 | 3 => {
+                let all = &self.samples[file];
+                let at = self.random(all.len().clamp(1, 8));
+                all.keys().rev().nth(at).copied().unwrap_or(self.time)
+            }
+            _ => self.time,
+        }
+    }
+
+    /// Time of the newest sample of a file, also of one that was not read yet.
+    fn newest(&self, file: usize) -> Option<u32> {
+        let all = [&self.samples[file], &self.unread.samples[file]];
+        let newest = all.map(|samples| samples.last_key_value().map(|(time, _)| *time));
+        newest[0].max(newest[1])
+    }
+
+    /// Up to when the process knows that a file has samples, or holds some: it takes none of these times.
+    fn known(&self, file: usize) -> Option<u32> {
+        let held = self.held(file).map(|(time, _)| time).max();
+        held.max(self.machine().told(&path(file)))
+    }
+
+    /// Files that nobody uses, and of which nothing is held, are no longer known.
+    fn let_go(&self) {
+        for file in 0..FILES.len() {
+            if self.ids[file].is_none() && self.held(file).next().is_none() {
+                self.machine().let_go(&path(file));
+            }
+        }
     }
 
     fn held(&self, file: usize) -> impl Iterator<Item = (u32, &Sample)> {
@@ -317,6 +385,7 @@ impl World {
         let (folder, name) = FILES[file];
         let had_some = self.cache.forget(folder, name, &self.rrds);
         assert_eq!(had_some, self.held(file).next().is_some());
+        self.forget_unread(file);
         if !had_some {
             return;
         }
@@ -353,6 +422,10 @@ impl World {
             shared.machine().millis += 1;
             epoch + Duration::from_millis(shared.machine().millis)
         };
+        let (now, shared) = (self.now(), self.shared.clone());
+        let disk = |_: &_, _| shared.opened();
+        self.cache.open_in_time_with(now, disk, &mut self.rrds);
+        self.look_for_the_journal(When::Late);
         self.cache.step(&mut self.rrds, clock);
         self.take_events();
         if !self.machine().is_dead() {
@@ -361,7 +434,9 @@ impl World {
     }
 
     fn promise(&mut self) {
-        let journal = self.cache.held.journal().expect("there is one");
+        let Some(journal) = self.cache.held.journal() else {
+            return;
+        };
         let promise = Promise {
             kill: journal.is_sound(),
             power_loss: journal.is_sound() && !journal.is_dirty(),
@@ -384,7 +459,11 @@ impl World {
             };
             let file = file_at(&path_of_event);
             for time in times {
-                self.written(file, time, is_lost);
+                if self.unread.samples[file].contains_key(&time) {
+                    self.unread.given.insert((file, time), is_lost);
+                } else {
+                    self.written(file, time, is_lost);
+                }
             }
         }
     }
