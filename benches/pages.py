@@ -2,7 +2,7 @@
 """What pages and Graphite's API cost, over files with an hour of values.
 
 First the processor time, bytes and time of each page, beside ganglia-web and graphite-web over the same
-files where they are installed; then memory and latency while 20 people reload pages.
+files, and Prometheus, where they are installed; then memory and latency while 20 people reload pages.
 
 Usage: benches/pages.py [GMETAD [FARM]]. Needs rrdtool. Every figure of a page is the median and the least
 of 20. ganglia-web needs php and its package, installed or unpacked:
@@ -210,6 +210,7 @@ def pages(count, folder):
             page = page.replace("HOST_NODE", node).replace("HOST", host)
             measure(base, gmetad.pid, f"{count} hosts: {name}", page, most)
         if count == 100:
+            prometheus(folder)
             graphite_web(folder, node)
             ganglia_web(folder, base, host)
 
@@ -268,6 +269,35 @@ def graphite_web(folder, node):
             base = f"http://127.0.0.1:{port}/"
             name = f"graphite-web: {name}"
             measure(base, gunicorn.pid, name, page, cpu=cpu_with_children_ms)
+
+
+def prometheus(folder):
+    """Prometheus, asked for the same hour of one of 100 hosts."""
+    if not shutil.which("prometheus") or not shutil.which("promtool"):
+        print("SKIPPED: prometheus is not installed", file=sys.stderr)
+        return
+    place = f"{folder}/prometheus"
+    os.makedirs(place)
+    end = int(time.time()) // 15 * 15 - 15
+    with open(f"{place}/values", "w", encoding="ascii") as file:
+        file.write("# TYPE load_one gauge\n")
+        for host in range(100):
+            for at in range(end - 3600, end, 15):
+                value = 50 + 20 * math.sin(at / 300) + at * 7919 % 97 / 10
+                file.write(f'load_one{{host="node{host}"}} {value:.3f} {at}\n')
+        file.write("# EOF\n")
+    with open(f"{place}/prometheus.yml", "w", encoding="ascii") as file:
+        file.write("global: {}\n")
+    blocks = ["promtool", "tsdb", "create-blocks-from", "openmetrics", f"{place}/values", f"{place}/data"]
+    subprocess.run(blocks, capture_output=True, check=True)
+    port = free_port()
+    command = ["prometheus", f"--config.file={place}/prometheus.yml", f"--storage.tsdb.path={place}/data"]
+    command += [f"--web.listen-address=127.0.0.1:{port}", "--log.level=error"]
+    with running(command) as server:
+        wait_for_port(port)
+        settled(server.pid)
+        page = f'api/v1/query_range?query=load_one{{host="node7"}}&start={end - 3600}&end={end}&step=15'
+        measure(f"http://127.0.0.1:{port}/", server.pid, "Prometheus: one series, an hour", page)
 
 
 # What PHP 8 has no more.
