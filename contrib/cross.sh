@@ -56,7 +56,7 @@ missing() {
 
 # A root of another processor with librrd and libc: made once, extracted only, and nothing in it is run.
 root_of() {
-    local architecture=$1 root=$2 suite
+    local architecture=$1 root=$2 suite mirror
     # shellcheck source=/dev/null
     suite=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
     if compgen -G "$root/usr/lib/*/librrd.so.8" >/dev/null; then return; fi
@@ -64,10 +64,14 @@ root_of() {
         skip "$architecture: librrd for it needs mmdebstrap"
         return 1
     fi
+    # From where this system has its own packages.
+    # shellcheck disable=SC2016 # apt-get expands it.
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' \
+        "Codename: $suite" | head -n 1)
     rm -rf "$root"
     say "fetching librrd for $architecture"
     if ! mmdebstrap --quiet --arch="$architecture" --variant=extract --include=librrd-dev,libc6-dev \
-        "$suite" "$root" >"$work/root" 2>&1; then
+        "$suite" "$root" ${mirror:+"deb $mirror $suite main"} >"$work/root" 2>&1; then
         tail -n 5 "$work/root" >&2
         rm -rf "$root"
         skip "$architecture: mmdebstrap cannot make a root with librrd"

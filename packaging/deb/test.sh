@@ -17,9 +17,15 @@ done
 suite=$(. /etc/os-release && echo "${VERSION_CODENAME-}")
 [ -n "$suite" ] || skip 'this is no Debian'
 
+# From where this system has its own packages.
+# shellcheck disable=SC2016 # apt-get expands it.
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' \
+    "Codename: $suite" | head -n 1)
+
 root=$(mktemp -d)
 trap 'rm -rf --one-file-system "$root"' EXIT
-if ! log=$(mmdebstrap --variant=apt --include=gmetad,rrdtool "$suite" "$root" 2>&1); then
+if ! log=$(mmdebstrap --variant=apt --include=gmetad,rrdtool "$suite" "$root" \
+    ${mirror:+"deb $mirror $suite main"} 2>&1); then
     skip "mmdebstrap cannot make a root: $(tail -n 3 <<<"$log")"
 fi
 # Nothing that is installed starts by itself.

@@ -9,7 +9,7 @@ use std::fs;
 use std::mem::{offset_of, size_of};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 use crate::support::peers::{FakeSource, Script, document};
 use crate::support::{Gmetad, built_plugins, wait_until};
@@ -61,12 +61,22 @@ impl Rig {
 
     /// Starts gmetad with these plugins, everything in its log.
     pub fn start(&self, directives: &str) -> Gmetad {
-        let directives = format!(
-            "data_source fake 1 127.0.0.1:{}\nplugins_dir \"{}\"\n{directives}",
+        let directives = self.directives(directives);
+        Gmetad::start_with(self.folder.path(), &directives, &["-d", "5"])
+    }
+
+    /// The same for one that ends by itself: its exit status and its standard error.
+    pub fn ended(&self, directives: &str) -> (ExitStatus, String) {
+        let directives = self.directives(directives);
+        Gmetad::ended(self.folder.path(), &directives, &["-d", "5"])
+    }
+
+    fn directives(&self, more: &str) -> String {
+        format!(
+            "data_source fake 1 127.0.0.1:{}\nplugins_dir \"{}\"\n{more}",
             self.source.port(),
             self.plugins().display()
-        );
-        Gmetad::start_with(self.folder.path(), &directives, &["-d", "5"])
+        )
     }
 }
 

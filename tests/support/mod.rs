@@ -109,6 +109,20 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     wait_for(what, || holds().then_some(()));
 }
 
+fn spawn(conf: &Path, arguments: &[&str], environment: &[(&str, &Path)], log: &Path) -> Child {
+    gmetad()
+        .arg("-f")
+        .arg("-c")
+        .arg(conf)
+        .args(arguments)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(File::create(log).expect("a file in our own folder"))
+        .spawn()
+        .expect("the binary was built")
+}
+
 /// A gmetad in the foreground, killed when dropped.
 pub struct Gmetad {
     child: Child,
@@ -156,17 +170,7 @@ impl Gmetad {
         environment: &[(&str, &Path)],
     ) -> Self {
         let log = folder.join("stderr");
-        let mut child = gmetad()
-            .arg("-f")
-            .arg("-c")
-            .arg(conf)
-            .args(arguments)
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(File::create(&log).expect("a file in our own folder"))
-            .spawn()
-            .expect("the binary was built");
+        let mut child = spawn(conf, arguments, environment, &log);
         let (xml, interactive) = wait_for("the line that says where gmetad listens", || {
             let text = read(&log);
             let ended = child.try_wait().expect("our own child");
@@ -179,6 +183,17 @@ impl Gmetad {
             xml,
             interactive,
         }
+    }
+
+    /// Runs one that ends by itself, and returns its exit status and its standard error.
+    #[track_caller]
+    pub fn ended(folder: &Path, directives: &str, arguments: &[&str]) -> (ExitStatus, String) {
+        let log = folder.join("stderr");
+        let mut child = spawn(&configure(folder, directives), arguments, &[], &log);
+        let status = wait_for("the end of gmetad", || {
+            child.try_wait().expect("our own child")
+        });
+        (status, read(&log))
     }
 
     /// Where it serves the whole document.
