@@ -428,10 +428,10 @@ pub(super) fn looked_at(_bytes: usize) {}
 #[cfg(test)]
 thread_local! {
     /// Bytes that this thread has looked at.
-    pub(super) static LOOKED_AT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+    pub(super) static LOOKED_AT: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 #[cfg(test)]
 pub(super) fn looked_at(bytes: usize) {
-    LOOKED_AT.set(LOOKED_AT.get() + bytes);
+    LOOKED_AT.set(LOOKED_AT.get() + bytes as u64);
 }

@@ -209,7 +209,7 @@ fn looked_at(xml: &[u8], piece: usize) -> usize {
         let document = bench.poll(xml, piece).unwrap();
         bench.follow(document);
     }
-    LOOKED_AT.get() - before
+    (LOOKED_AT.get() - before) as usize
 }
 
 #[test]
