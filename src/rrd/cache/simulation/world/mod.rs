@@ -253,8 +253,14 @@ impl World {
         self.machine().faults = faults;
     }
 
+    /// As all do who put or flush: from what is written now on, a segment waits for the disk to have it.
+    fn tell_time(&mut self) {
+        self.cache.tell_time(self.now(), &self.rrds);
+    }
+
     /// A source's update: a sample of many files.
     fn update(&mut self) {
+        self.tell_time();
         let rounds = if self.is_crowded { 20 } else { 1 };
         for _ in 0..rounds {
             let secs = self.machine().random.u32(1..20);
@@ -273,6 +279,7 @@ impl World {
     }
 
     fn put_by_name(&mut self, file: usize) {
+        self.tell_time();
         self.time += 1;
         let (folder, name) = FILES[file];
         self.put(file, |world, sample| {
@@ -377,7 +384,7 @@ impl World {
     fn flush(&mut self, file: usize) {
         self.machine().tell(|| format!("flush {}", path(file)));
         let (folder, name) = FILES[file];
-        self.cache.tell_time(self.now(), &self.rrds);
+        self.tell_time();
         self.cache.flush(folder, name, &mut self.rrds);
     }
 
