@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs all tests: first those that every machine can run, then those that want a network of their
-# own, where this machine gives them one. Where it does not, says why, and which ones did not run.
+# Runs all tests: those that every machine can run, and those that want a network of their own, where
+# this machine gives them one. Where it does not, says why, and which ones did not run.
 # Usage: contrib/test.sh [COMMAND…]   runs the command beside the tests, in the time that they leave
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,8 +19,8 @@ cargo+=(--config profile.dev.package.gmetad-core.opt-level=1)
 GMETAD_BUILT_PLUGINS=$(cd "${CARGO_TARGET_DIR:-target}/debug" && pwd)
 export GMETAD_BUILT_PLUGINS
 
-# Those that wait longest run beside all others: of files and plugins, and of what is served. More at a time
-# is no gain: browsers and daemons that start compute, and tests that are starved reach their deadlines.
+# Those that wait longest run beside all others: of files, in browsers, of what is served, and of plugins. More
+# at a time is no gain: browsers and daemons that start compute, and tests that are starved reach their deadlines.
 declare -a others=() running=()
 for test in tests/*.rs tests/*/main.rs; do
     name=${test#tests/}
@@ -37,8 +37,20 @@ beside() {
     "${cargo[@]}" test --workspace --no-fail-fast "${@:2}" >"$output/$1" 2>&1 &
     running+=($!)
 }
-beside files --test files --test plugins
-beside served --test serving --test web
+beside files --test files --test web
+beside served --test serving --test plugins
+# Those that want a network of their own: what they do, tried out. Root needs no users of its own, and may have them forbidden.
+flags=-rnm
+if ((EUID == 0)); then flags=-nm; fi
+if why=$(unshare "$flags" sh -ec 'ip link set lo up
+        ip addr add 192.0.2.1/32 dev lo
+        ip addr add 2001:db8::1/128 dev lo nodad
+        mount --bind /etc/hosts /etc/hosts' 2>&1); then
+    beside network --test addresses -- --ignored own_network::
+else
+    echo "test: these did not run, as there is no network of one's own here ($why):"
+    "${cargo[@]}" test --quiet --workspace --test addresses -- --ignored --list
+fi
 # Cargo runs one of its commands at a time until that one's tests begin: the command comes last, after a
 # minute at most.
 if (($#)); then
@@ -59,16 +71,3 @@ failed=0
 for process in "${running[@]}"; do wait "$process" || failed=1; done
 cat "$output"/*
 if ((failed)); then exit 1; fi
-
-# What the tests do, tried out. Root needs no users of its own, and may have them forbidden.
-flags=-rnm
-if ((EUID == 0)); then flags=-nm; fi
-if why=$(unshare "$flags" sh -ec 'ip link set lo up
-        ip addr add 192.0.2.1/32 dev lo
-        ip addr add 2001:db8::1/128 dev lo nodad
-        mount --bind /etc/hosts /etc/hosts' 2>&1); then
-    "${cargo[@]}" test --workspace --test addresses -- --ignored own_network::
-else
-    echo "test: these did not run, as there is no network of one's own here ($why):"
-    "${cargo[@]}" test --quiet --workspace --test addresses -- --ignored --list
-fi
