@@ -202,7 +202,7 @@ pub(super) fn decimal(word: &[u8]) -> Option<f64> {
         });
         let is_number = power.iter().all(u8::is_ascii_digit);
         rest = if is_number { &[] } else { power };
-        exponent += if is_small { -size } else { size };
+        exponent = exponent.saturating_add(if is_small { -size } else { size });
     }
     let fits = (f64::MIN_EXP.into()..=f64::MAX_EXP.into()).contains(&exponent);
     if !rest.is_empty() || !fits {

@@ -518,6 +518,11 @@ mod tests {
                 "1e99999999999999999999",
                 "'1e99999999999999999999' is not a number",
             ),
+            (
+                17,
+                "1.25e-99999999999999999999",
+                "'1.25e-99999999999999999999' is not a number",
+            ),
         ];
         for (later, value, reason) in refused {
             let said = update(None, &file, &sample(later, value)).unwrap_err();
