@@ -19,6 +19,19 @@ use gmetad_core::timers::{Random, Schedule};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 
+/// What the sources bring.
+const WHATS: [&str; 9] = [
+    "names",
+    "clusters",
+    "hosts",
+    "shared",
+    "shared-clusters",
+    "grids",
+    "cut",
+    "expiry",
+    "gone",
+];
+
 const SOURCES: usize = 10;
 
 /// What the loop reads at a time, at most and at least, and how long a turn should take.
@@ -260,13 +273,25 @@ fn sources(store: &mut Store) -> Vec<Source> {
         .collect()
 }
 
-fn main() {
+fn arguments() -> (String, usize, usize) {
     let mut arguments = std::env::args().skip(1);
     let what = arguments.next().unwrap_or_else(|| "names".into());
+    if !WHATS.contains(&what.as_str()) {
+        eprintln!(
+            "usage: turns [WHAT [COUNT [ROUNDS]]]; WHAT is one of {}",
+            WHATS.join(", ")
+        );
+        std::process::exit(64);
+    }
     let count = arguments.next().and_then(|it| it.parse().ok());
     let count: usize = count.unwrap_or(200_000);
     let rounds = arguments.next().and_then(|it| it.parse().ok());
     let rounds: usize = rounds.unwrap_or(4);
+    (what, count, rounds)
+}
+
+fn main() {
+    let (what, count, rounds) = arguments();
     let mut store = Store::new(GridIdentity::default(), Arc::default());
     let mut sources = sources(&mut store);
     let mut turns = Turns::default();
