@@ -163,7 +163,7 @@ fn pages_need_nothing_that_their_policy_forbids() {
 #[test]
 fn the_time_that_is_shown_goes_with_every_link() {
     let start = "./?r=2h&past=day&tz=-90";
-    let pages = crawled(&snapshot(&[&cluster("one", 1)]), start);
+    let pages = crawled(&snapshot(&[&cluster("one", 3)]), start);
     assert!(pages.len() > 30, "{}", pages.len());
     for (link, text) in pages
         .iter()

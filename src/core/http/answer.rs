@@ -130,9 +130,7 @@ impl Reply {
             }
         }
     }
-}
 
-impl Reply {
     /// The answer, all at once. What is to be read is what `read` gives.
     pub fn with(
         self,
