@@ -189,11 +189,14 @@ impl Gmetad {
     #[track_caller]
     pub fn ended(folder: &Path, directives: &str, arguments: &[&str]) -> (ExitStatus, String) {
         let log = folder.join("stderr");
-        let mut child = spawn(&configure(folder, directives), arguments, &[], &log);
-        let status = wait_for("the end of gmetad", || {
-            child.try_wait().expect("our own child")
-        });
-        (status, read(&log))
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut gmetad = Gmetad {
+            child: spawn(&configure(folder, directives), arguments, &[], &log),
+            log,
+            xml: nowhere,
+            interactive: nowhere,
+        };
+        (gmetad.wait(), gmetad.log())
     }
 
     /// Where it serves the whole document.
