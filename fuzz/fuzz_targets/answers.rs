@@ -65,7 +65,9 @@ fn check_line(line: &str) {
         rest = &rest[1..];
     }
     let value = rest.strip_prefix(' ').expect("a blank before the value");
-    value.parse::<f64>().unwrap_or_else(|err| panic!("{err}: {line}"));
+    value
+        .parse::<f64>()
+        .unwrap_or_else(|err| panic!("{err}: {line}"));
 }
 
 fn check(snapshot: &Arc<Snapshot>, piece: usize) {
@@ -76,7 +78,9 @@ fn check(snapshot: &Arc<Snapshot>, piece: usize) {
     let nodes = tree["nodes"].as_array().expect("a list").len();
     assert_eq!(nodes, snapshot.nodes.len());
     let mut shares = scrapes();
-    let share = shares.take(IpAddr::V4(Ipv4Addr::LOCALHOST)).expect("nobody else");
+    let share = shares
+        .take(IpAddr::V4(Ipv4Addr::LOCALHOST))
+        .expect("nobody else");
     let mut scrape = Scrape::new(snapshot, now, share, |_| true);
     let text = String::from_utf8(whole(&mut scrape, piece)).expect("it is UTF-8");
     assert!(text.is_empty() || text.ends_with('\n'));

@@ -4,11 +4,14 @@
 
 use std::time::Duration;
 
-use gmetad_core::client::{ANSWER_LIMIT, Action, Client, Fault, HEAD_LIMIT, LINGER_LIMIT, Limits, MAX_LINE_BYTES, MIN_BYTES_PER_SEC, OUT_BYTES, REQUEST_LIMIT, Request};
+use gmetad_core::answer::walk::Body;
+use gmetad_core::client::{
+    ANSWER_LIMIT, Action, Client, Fault, HEAD_LIMIT, LINGER_LIMIT, Limits, MAX_LINE_BYTES,
+    MIN_BYTES_PER_SEC, OUT_BYTES, REQUEST_LIMIT, Request,
+};
 use gmetad_core::http::bodies;
 use gmetad_core::model::Mono;
 use gmetad_core::pending::{Errand, Errands, PENDING_LIMIT};
-use gmetad_core::answer::walk::Body;
 use libfuzzer_sys::fuzz_target;
 
 /// A second for what is asked just as the time is up.
@@ -18,12 +21,17 @@ const SLACK: Duration = Duration::from_secs(1);
 enum Act<'a> {
     Bytes(&'a [u8]),
     /// So many of one byte.
-    Flood { byte: u8, len: u16 },
+    Flood {
+        byte: u8,
+        len: u16,
+    },
     End,
     Broken,
     /// The deadline comes.
     Timeout,
-    Wait { ms: u16 },
+    Wait {
+        ms: u16,
+    },
     /// It takes so many bytes of its answer, if there are as many.
     Take(u32),
     /// Its answer is there, if another thread makes it.
@@ -32,7 +40,12 @@ enum Act<'a> {
     Stop,
 }
 
-const LINES: [&[u8]; 4] = [b"/Cluster/host\r\n", b"GET / HTTP/1.1\r\n", b"Host: x\r\n", b"\r\n"];
+const LINES: [&[u8]; 4] = [
+    b"/Cluster/host\r\n",
+    b"GET / HTTP/1.1\r\n",
+    b"Host: x\r\n",
+    b"\r\n",
+];
 
 /// What a client does, out of the fuzzer's bytes.
 struct Script<'a>(&'a [u8]);
@@ -58,7 +71,10 @@ impl<'a> Script<'a> {
     fn act(&mut self) -> Option<Act<'a>> {
         Some(match self.byte()? % 16 {
             0..3 => Act::Bytes(self.bytes()?),
-            3 => Act::Flood { byte: self.byte()?, len: self.word()? },
+            3 => Act::Flood {
+                byte: self.byte()?,
+                len: self.word()?,
+            },
             4..6 => Act::Bytes(LINES[usize::from(self.byte()?) % LINES.len()]),
             6 => Act::End,
             7 => Act::Broken,
@@ -149,7 +165,10 @@ impl World {
         self.client.timeout(self.now);
         self.drain();
         let next = self.client.deadline();
-        assert!(next.is_none_or(|next| next > self.now), "it is over once it has come");
+        assert!(
+            next.is_none_or(|next| next > self.now),
+            "it is over once it has come"
+        );
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
@@ -171,7 +190,10 @@ impl World {
             return;
         }
         let out = self.client.output();
-        assert!(!out.is_empty() && out.len() <= OUT_BYTES, "some is made, and not much");
+        assert!(
+            !out.is_empty() && out.len() <= OUT_BYTES,
+            "some is made, and not much"
+        );
         let len = most.min(out.len());
         for (at, byte) in out[..len].iter().enumerate() {
             assert_eq!(*byte, byte_at(self.taken + at), "in order");
@@ -184,11 +206,17 @@ impl World {
     }
 
     fn body(&self) -> Box<Counted> {
-        Box::new(Counted { at: 0, len: self.len, piece: self.piece })
+        Box::new(Counted {
+            at: 0,
+            len: self.len,
+            piece: self.piece,
+        })
     }
 
     fn deliver(&mut self) {
-        let Some(errand) = self.errand.take() else { return };
+        let Some(errand) = self.errand.take() else {
+            return;
+        };
         let waits = self.client.is_pending();
         assert_eq!(errand.is_wanted(), waits);
         assert_eq!(self.client.deliver(&errand, self.body(), self.now), waits);
@@ -210,7 +238,9 @@ impl World {
                         assert!(self.client.wants_to_write());
                         continue;
                     }
-                    let (wait, errand) = Errands::default().begin(std::net::Ipv4Addr::LOCALHOST.into()).expect("it is the first");
+                    let (wait, errand) = Errands::default()
+                        .begin(std::net::Ipv4Addr::LOCALHOST.into())
+                        .expect("it is the first");
                     self.client.wait(wait, self.body(), self.now);
                     self.errand = Some(errand);
                     assert!(self.client.is_pending());
@@ -218,7 +248,8 @@ impl World {
                 Action::Body => {
                     assert!(!self.asked);
                     let share = bodies().take(std::net::Ipv4Addr::LOCALHOST.into());
-                    self.client.admit_body(share.ok().filter(|_| self.sent.is_multiple_of(2)), self.now);
+                    self.client
+                        .admit_body(share.ok().filter(|_| self.sent.is_multiple_of(2)), self.now);
                 }
                 Action::CloseWrite => assert!(self.whole),
                 Action::Close(fault) => {
@@ -241,8 +272,16 @@ impl World {
         assert_eq!(self.client.deadline().is_none(), self.closed);
         assert!(!self.closed || !(self.client.wants_bytes() || self.client.wants_to_write()));
         let allowed = Duration::from_secs(self.taken as u64 / MIN_BYTES_PER_SEC)
-            + 2 * REQUEST_LIMIT + HEAD_LIMIT + PENDING_LIMIT + ANSWER_LIMIT + LINGER_LIMIT + SLACK;
-        assert!(self.closed || self.client.deadline() <= Some(Mono(0) + allowed), "nobody stays");
+            + 2 * REQUEST_LIMIT
+            + HEAD_LIMIT
+            + PENDING_LIMIT
+            + ANSWER_LIMIT
+            + LINGER_LIMIT
+            + SLACK;
+        assert!(
+            self.closed || self.client.deadline() <= Some(Mono(0) + allowed),
+            "nobody stays"
+        );
     }
 }
 

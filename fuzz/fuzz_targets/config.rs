@@ -4,7 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use gmetad_config::{Overrides, Effective, Files, Unmatched, parse};
+use gmetad_config::{Effective, Files, Overrides, Unmatched, parse};
 use libfuzzer_sys::fuzz_target;
 
 /// No file but the one that is read.
@@ -21,7 +21,13 @@ impl Files for Nothing {
 }
 
 fuzz_target!(|text: &[u8]| {
-    match parse(text, Path::new("fuzz.conf"), &Nothing, &Overrides::default(), "host") {
+    match parse(
+        text,
+        Path::new("fuzz.conf"),
+        &Nothing,
+        &Overrides::default(),
+        "host",
+    ) {
         Ok(loaded) => assert!(!Effective(&loaded.config).to_string().is_empty()),
         Err(errors) => assert!(!errors.to_string().is_empty()),
     }

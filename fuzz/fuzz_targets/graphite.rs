@@ -25,7 +25,9 @@ static SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
     let mut store = Store::new(GridIdentity::default(), Arc::default());
     let id = store.add_source();
     let mut parser = store.begin(id);
-    parser.feed(xml, Mono(0), store.table()).expect("the capture can be read");
+    parser
+        .feed(xml, Mono(0), store.table())
+        .expect("the capture can be read");
     let document = parser.finish(Mono(0)).expect("the capture is whole");
     store.commit(id, document, Now::default());
     store.summarize();
@@ -40,12 +42,21 @@ fn read(question: &Question) -> Vec<Option<Series>> {
         assert!(wanted.from < wanted.until);
         let step = [15, 15, 360, 7][at % 4].max(wanted.step);
         let rows = (wanted.until - wanted.from).div_ceil(u64::from(step));
-        let rows = usize::try_from(rows).unwrap_or(usize::MAX).min(each).min(500);
+        let rows = usize::try_from(rows)
+            .unwrap_or(usize::MAX)
+            .min(each)
+            .min(500);
         (at % 7 != 6).then(|| Series {
             start: wanted.from / u64::from(step) * u64::from(step),
             step,
             values: (0..rows)
-                .map(|row| if row % 5 == 4 { f64::NAN } else { row as f64 - 3.0 })
+                .map(|row| {
+                    if row % 5 == 4 {
+                        f64::NAN
+                    } else {
+                        row as f64 - 3.0
+                    }
+                })
                 .collect(),
         })
     });

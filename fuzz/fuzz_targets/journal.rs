@@ -9,6 +9,11 @@ fuzz_target!(|segment: &[u8]| {
         assert!(!sample.path.starts_with('/') && sample.path.ends_with(".rrd"));
         let outside = |part| matches!(part, "" | "." | "..");
         assert!(!sample.path.split('/').any(outside), "{}", sample.path);
-        assert!(sample.value.bytes().all(|byte| b"0123456789.-:Ue".contains(&byte)));
+        assert!(
+            sample
+                .value
+                .bytes()
+                .all(|byte| b"0123456789.-:Ue".contains(&byte))
+        );
     }
 });

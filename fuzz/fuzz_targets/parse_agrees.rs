@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use gmetad_core::model::{Mono, Node, Now, GridIdentity};
 use gmetad_core::answer::query::Selection;
-use gmetad_core::store::{SourceId, Store};
 use gmetad_core::answer::walk::Body;
-use gmetad_core::ingest::{ParseError, ParseSettings};
 use gmetad_core::answer::xml::Render;
+use gmetad_core::ingest::{ParseError, ParseSettings};
+use gmetad_core::model::{GridIdentity, Mono, Node, Now};
+use gmetad_core::store::{SourceId, Store};
 use libfuzzer_sys::fuzz_target;
 
 /// What is served after a poll, or why the document was refused.
@@ -23,7 +23,12 @@ fn poll(store: &mut Store, id: SourceId, xml: &[u8], piece: usize) -> Result<Vec
     let document = parser.finish(Mono(0))?;
     for node in store.commit(id, document, Now::default()) {
         if let Node::Cluster(cluster) = node {
-            assert!(cluster.hosts.iter().all(|host| host.metrics().end <= cluster.metrics.len()));
+            assert!(
+                cluster
+                    .hosts
+                    .iter()
+                    .all(|host| host.metrics().end <= cluster.metrics.len())
+            );
         }
     }
     let mut out = Vec::new();
@@ -32,9 +37,14 @@ fn poll(store: &mut Store, id: SourceId, xml: &[u8], piece: usize) -> Result<Vec
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((&first, xml)) = data.split_first() else { return };
+    let Some((&first, xml)) = data.split_first() else {
+        return;
+    };
     let store = |fast| {
-        let settings = ParseSettings { fast, ..ParseSettings::default() };
+        let settings = ParseSettings {
+            fast,
+            ..ParseSettings::default()
+        };
         let mut store = Store::new(GridIdentity::default(), Arc::new(settings));
         let id = store.add_source();
         (store, id)
@@ -44,7 +54,13 @@ fuzz_target!(|data: &[u8]| {
     for _ in 0..2 {
         let a = poll(&mut fast, id, xml, piece);
         let b = poll(&mut full, id, xml, usize::MAX);
-        assert_eq!(a.is_ok(), b.is_ok(), "{:?} {:?}", a.as_ref().err(), b.as_ref().err());
+        assert_eq!(
+            a.is_ok(),
+            b.is_ok(),
+            "{:?} {:?}",
+            a.as_ref().err(),
+            b.as_ref().err()
+        );
         if let (Ok(a), Ok(b)) = (a, b) {
             assert_eq!(a, b);
         }

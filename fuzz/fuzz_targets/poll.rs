@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use gmetad_core::source::{HostPort, SourceConfig};
+use gmetad_core::ingest::{ParseSettings, Parser, Previous};
 use gmetad_core::model::{DefTable, Mono};
 use gmetad_core::poll::{Action, Outcome, Poll, WHOLE_LIMIT};
+use gmetad_core::source::{HostPort, SourceConfig};
 use gmetad_core::timers::{Random, Schedule};
-use gmetad_core::ingest::{ParseSettings, Parser, Previous};
 use libfuzzer_sys::fuzz_target;
 
 const GOOD: &[u8] = b"<?xml version=\"1.0\"?>\n<GANGLIA_XML VERSION=\"3.7.2\" SOURCE=\"gmond\">\n\
@@ -37,19 +37,33 @@ type Hosts = Vec<u8>;
 #[derive(Debug)]
 enum Act {
     /// The deadline comes, and so many milliseconds more have passed.
-    Timeout { late_ms: u32 },
+    Timeout {
+        late_ms: u32,
+    },
     /// Some of the time until then passes, in 255ths; the machine is woken for nothing.
-    Wait { part: u8 },
+    Wait {
+        part: u8,
+    },
     Connected,
     /// The next so many bytes of a document.
-    Good { len: u16 },
+    Good {
+        len: u16,
+    },
     /// The next so many of a gzipped one.
-    Gzipped { len: u16 },
+    Gzipped {
+        len: u16,
+    },
     Bytes(Vec<u8>),
     End,
     Broken,
-    Resolved { host: u8, addresses: Option<u8> },
-    Change { hosts: Hosts, interval_s: u16 },
+    Resolved {
+        host: u8,
+        addresses: Option<u8>,
+    },
+    Change {
+        hosts: Hosts,
+        interval_s: u16,
+    },
     Stop,
 }
 
@@ -77,7 +91,9 @@ impl Script<'_> {
     fn act(&mut self) -> Option<Act> {
         Some(match self.byte()? % 15 {
             0..3 => Act::Timeout { late_ms: 0 },
-            3 => Act::Timeout { late_ms: u32::from(self.word()?) * 100 },
+            3 => Act::Timeout {
+                late_ms: u32::from(self.word()?) * 100,
+            },
             4 => Act::Wait { part: self.byte()? },
             5 | 6 => Act::Connected,
             7 => Act::Good { len: self.word()? },
@@ -87,9 +103,15 @@ impl Script<'_> {
             11 => Act::Broken,
             12 => {
                 let (host, count) = (self.byte()?, self.byte()?);
-                Act::Resolved { host, addresses: (count < 200).then_some(count) }
+                Act::Resolved {
+                    host,
+                    addresses: (count < 200).then_some(count),
+                }
             }
-            13 => Act::Change { hosts: self.bytes(6)?, interval_s: self.word()? },
+            13 => Act::Change {
+                hosts: self.bytes(6)?,
+                interval_s: self.word()?,
+            },
             _ if self.byte()? == 0 => Act::Stop,
             _ => Act::Timeout { late_ms: 1 },
         })
@@ -106,7 +128,13 @@ fn config(hosts: &[u8], interval_s: u16) -> SourceConfig {
     SourceConfig {
         name: "s".into(),
         interval: Duration::from_secs(u64::from(interval_s).max(1)),
-        hosts: hosts.iter().map(|host| HostPort { host: named(host), port: 8649 }).collect(),
+        hosts: hosts
+            .iter()
+            .map(|host| HostPort {
+                host: named(host),
+                port: 8649,
+            })
+            .collect(),
     }
 }
 
@@ -166,7 +194,9 @@ impl World {
         match act {
             Act::Timeout { late_ms } => self.timeout(u64::from(*late_ms)),
             Act::Wait { part } => {
-                let Some(deadline) = self.machine.deadline() else { return };
+                let Some(deadline) = self.machine.deadline() else {
+                    return;
+                };
                 let left = deadline.since(now).as_millis() as u64;
                 self.now.0 += left.saturating_sub(1) * u64::from(*part) / 255;
                 if self.now < deadline {
@@ -199,12 +229,14 @@ impl World {
                     let address = |n| SocketAddr::from(([192, 0, 2, n], 8649));
                     (0..count % 20).map(address).collect()
                 });
-                self.machine.resolved((*host).into(), found.ok_or("no such name".into()), now);
+                self.machine
+                    .resolved((*host).into(), found.ok_or("no such name".into()), now);
             }
             Act::Change { hosts, interval_s } => {
                 let config = config(hosts, *interval_s);
                 let schedule = Schedule::new(config.interval, Random::new(u64::from(*interval_s)));
-                self.machine.change(&config, schedule, now + Duration::from_secs(1), now);
+                self.machine
+                    .change(&config, schedule, now + Duration::from_secs(1), now);
                 (self.interval, self.hosts) = (config.interval, config.hosts.len());
                 self.whole_limit = self.whole_limit.max(config.interval * 2);
                 match &mut self.run {
@@ -223,7 +255,9 @@ impl World {
     }
 
     fn timeout(&mut self, late_ms: u64) {
-        let Some(deadline) = self.machine.deadline() else { return };
+        let Some(deadline) = self.machine.deadline() else {
+            return;
+        };
         let was_running = self.machine.is_running();
         let planned = self.now.max(deadline);
         self.now = Mono(planned.0 + late_ms);
@@ -231,9 +265,16 @@ impl World {
             run.punctual &= late_ms == 0;
         }
         self.machine.timeout(self.now);
-        assert!(was_running || self.machine.is_running(), "a start is a start");
+        assert!(
+            was_running || self.machine.is_running(),
+            "a start is a start"
+        );
         if !was_running {
-            self.run = Some(Run { started: self.now, punctual: true, unchanged: true });
+            self.run = Some(Run {
+                started: self.now,
+                punctual: true,
+                unchanged: true,
+            });
         }
         self.drain();
         let next = self.machine.deadline();
@@ -278,7 +319,10 @@ impl World {
             self.machine.work(self.now, &mut self.table);
         }
         let reads = self.machine.wants_bytes();
-        assert_eq!(self.parser_out, reads, "a parser is out while something is read");
+        assert_eq!(
+            self.parser_out, reads,
+            "a parser is out while something is read"
+        );
         assert_eq!(self.open, reads || self.machine.is_connecting());
         assert_eq!(self.machine.deadline().is_none(), self.stopped);
         assert_eq!(self.machine.is_running(), self.run.is_some());
@@ -291,7 +335,10 @@ impl World {
         assert!(outcome.failures.len() <= self.hosts * 16 * 2);
         match &outcome.answer {
             Some(answer) => {
-                assert!(std::mem::take(&mut self.parser_out), "it came out of a parser");
+                assert!(
+                    std::mem::take(&mut self.parser_out),
+                    "it came out of a parser"
+                );
                 assert!(is_document(&self.stream));
                 assert_eq!(answer.wire_bytes, self.stream.len() as u64);
             }
@@ -305,7 +352,11 @@ impl World {
         assert!(next > self.now && next.since(self.now) <= self.most_step());
         if run.unchanged {
             let most = lasted.as_millis() / self.least_step().as_millis() + 1;
-            assert!(u128::from(outcome.missed) <= most, "{} missed", outcome.missed);
+            assert!(
+                u128::from(outcome.missed) <= most,
+                "{} missed",
+                outcome.missed
+            );
             if lasted >= self.most_step() {
                 assert!(outcome.missed > 0, "what was missed is counted");
             }
@@ -332,7 +383,9 @@ fn is_document(stream: &[u8]) -> bool {
 
 fuzz_target!(|data: &[u8]| {
     let mut script = Script(data);
-    let (Some(hosts), Some(interval_s)) = (script.bytes(6), script.word()) else { return };
+    let (Some(hosts), Some(interval_s)) = (script.bytes(6), script.word()) else {
+        return;
+    };
     let mut world = World::new(&hosts, interval_s);
     while let Some(act) = script.act() {
         world.act(&act);

@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, LazyLock};
 
-use gmetad_core::model::{Mono, Now, GridIdentity, Snapshot};
 use gmetad_core::answer::query::{Query, Selection};
-use gmetad_core::store::Store;
 use gmetad_core::answer::walk::Body;
 use gmetad_core::answer::xml::Render;
+use gmetad_core::model::{GridIdentity, Mono, Now, Snapshot};
+use gmetad_core::store::Store;
 use libfuzzer_sys::fuzz_target;
 
 static SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
@@ -15,7 +15,9 @@ static SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
     let mut store = Store::new(GridIdentity::default(), Arc::default());
     let id = store.add_source();
     let mut parser = store.begin(id);
-    parser.feed(xml, Mono(0), store.table()).expect("the capture can be read");
+    parser
+        .feed(xml, Mono(0), store.table())
+        .expect("the capture can be read");
     let document = parser.finish(Mono(0)).expect("the capture is whole");
     store.commit(id, document, Now::default());
     store.summarize();

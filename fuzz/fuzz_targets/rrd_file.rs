@@ -11,10 +11,27 @@ use libfuzzer_sys::fuzz_target;
 
 /// Real files of all kinds, made by rrdtool.
 const KINDS: [&[&str]; 4] = [
-    &["DS:sum:GAUGE:80:U:U", "RRA:AVERAGE:0.5:1:20", "RRA:AVERAGE:0.5:4:12"],
-    &["DS:sum:COUNTER:80:U:U", "DS:num:GAUGE:80:U:U", "RRA:MIN:0.5:1:9", "RRA:LAST:0.5:7:9"],
-    &["DS:sum:DERIVE:80:U:U", "RRA:AVERAGE:0.5:1:9", "RRA:HWPREDICT:30:0.1:0.0035:6"],
-    &["DS:a:DCOUNTER:80:U:U", "DS:c:COMPUTE:a,2,MAX", "RRA:MAX:0.5:1:20"],
+    &[
+        "DS:sum:GAUGE:80:U:U",
+        "RRA:AVERAGE:0.5:1:20",
+        "RRA:AVERAGE:0.5:4:12",
+    ],
+    &[
+        "DS:sum:COUNTER:80:U:U",
+        "DS:num:GAUGE:80:U:U",
+        "RRA:MIN:0.5:1:9",
+        "RRA:LAST:0.5:7:9",
+    ],
+    &[
+        "DS:sum:DERIVE:80:U:U",
+        "RRA:AVERAGE:0.5:1:9",
+        "RRA:HWPREDICT:30:0.1:0.0035:6",
+    ],
+    &[
+        "DS:a:DCOUNTER:80:U:U",
+        "DS:c:COMPUTE:a,2,MAX",
+        "RRA:MAX:0.5:1:20",
+    ],
 ];
 
 /// One damage: where, by how far in the file, and the bytes.
@@ -39,7 +56,10 @@ fn rig() -> &'static Rig {
             assert!(status.expect("rrdtool is installed").success());
             fs::read(&scratch).expect("rrdtool has made it")
         });
-        Rig { files: files.collect(), scratch: scratch.clone() }
+        Rig {
+            files: files.collect(),
+            scratch: scratch.clone(),
+        }
     })
 }
 

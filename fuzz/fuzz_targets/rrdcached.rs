@@ -24,7 +24,10 @@ fn said(words: &str) -> RrdcachedOutcome {
         return Err(words.into());
     }
     let lines = words.split(' ').map(String::from).collect();
-    Ok(RrdcachedAnswer { words: words.into(), lines })
+    Ok(RrdcachedAnswer {
+        words: words.into(),
+        lines,
+    })
 }
 
 impl RrdcachedCommands for Echo {
@@ -61,7 +64,13 @@ impl RrdcachedCommands for Echo {
 }
 
 const LINES: [&[u8]; 8] = [
-    b"PING\n", b"INFO a/b.rrd\n", b"BATCH\n", b".\n", b"FLUSH a\n", b"UPDATE a/b.rrd 1:2\n", b"HELP\n",
+    b"PING\n",
+    b"INFO a/b.rrd\n",
+    b"BATCH\n",
+    b".\n",
+    b"FLUSH a\n",
+    b"UPDATE a/b.rrd 1:2\n",
+    b"HELP\n",
     b"QUIT\n",
 ];
 
@@ -125,7 +134,9 @@ impl World {
     fn act(&mut self, script: &mut Script<'_>) -> Option<()> {
         match script.byte()? % 16 {
             0..3 => self.sent.extend_from_slice(script.bytes()?),
-            3..6 => self.sent.extend_from_slice(LINES[usize::from(script.byte()?) % LINES.len()]),
+            3..6 => self
+                .sent
+                .extend_from_slice(LINES[usize::from(script.byte()?) % LINES.len()]),
             6 => {
                 let (byte, len) = (script.byte()?, script.word()?);
                 self.sent.extend(std::iter::repeat_n(byte, len.into()));
@@ -168,7 +179,8 @@ impl World {
             SessionInput::Gone => unreachable!("taken at once"),
         };
         if let Some(session) = &mut self.session {
-            self.connection.answer(session.turn(&bytes, &mut Echo), self.now);
+            self.connection
+                .answer(session.turn(&bytes, &mut Echo), self.now);
         }
     }
 
@@ -215,7 +227,11 @@ impl World {
         let deadline = self.connection.deadline();
         assert!(deadline.is_none_or(|at| at > self.now && at <= self.now + IDLE_LIMIT));
         let waits = self.request.is_some();
-        assert_eq!(deadline.is_none(), self.closed || waits, "only the thread is waited for");
+        assert_eq!(
+            deadline.is_none(),
+            self.closed || waits,
+            "only the thread is waited for"
+        );
     }
 
     fn ask(&mut self, request: SessionRequest) {

@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use gmetad_export::link::{Frame, Spool, SpoolDisk, SpoolSettings};
+use gmetad_export::link::{Frame, Spool, SpoolDisk, SpoolNews, SpoolSettings};
 use libfuzzer_sys::fuzz_target;
 
 /// What the frames are written in.
@@ -39,7 +39,11 @@ impl Memory {
         let mut number = 0_u64;
         while let [step, low, high, rest @ ..] = bytes {
             // The greatest step leads to the end of all numbers.
-            let step = if *step == u8::MAX { u64::MAX } else { (*step).into() };
+            let step = if *step == u8::MAX {
+                u64::MAX
+            } else {
+                (*step).into()
+            };
             number = number.saturating_add(step);
             let length = usize::from(u16::from_le_bytes([*low, *high])).min(rest.len());
             memory.segments.insert(number, rest[..length].to_vec());
@@ -61,7 +65,9 @@ impl SpoolDisk for Memory {
 
     fn segments(&self) -> io::Result<Vec<(u64, u64)>> {
         let segments = self.segments.iter();
-        Ok(segments.map(|(number, bytes)| (*number, bytes.len() as u64)).collect())
+        Ok(segments
+            .map(|(number, bytes)| (*number, bytes.len() as u64))
+            .collect())
     }
 
     fn create(&mut self, segment: u64) -> io::Result<()> {
@@ -121,7 +127,11 @@ fuzz_target!(|folder: &[u8]| {
         resend: Duration::ZERO,
     };
     let mut spool = Spool::new(Box::new(Memory::of(folder)), FORMAT, &settings);
-    assert!(spool.is_ready(0), "memory does not fail");
+    // Memory does not fail: only a number of values that nobody has leaves no room behind it.
+    let is_ready = spool.is_ready(0);
+    let is_said =
+        |news: &SpoolNews| matches!(news, SpoolNews::Failed(why) if why.contains("numbered"));
+    assert!(is_ready || spool.take_news().iter().any(is_said));
     let now = Instant::now();
     let mut left = spool.bytes();
     while let (Some(frame), _) = spool.take() {
@@ -131,8 +141,14 @@ fuzz_target!(|folder: &[u8]| {
         left = spool.bytes();
     }
     assert_eq!(spool.bytes(), 0, "all was read");
+    if !is_ready {
+        return;
+    }
     let (bytes, values) = (b"new".to_vec(), 3);
-    let frame = Frame { bytes: bytes.clone(), values };
+    let frame = Frame {
+        bytes: bytes.clone(),
+        values,
+    };
     let Ok(dropped) = spool.put(frame, 1, 1) else {
         panic!("memory takes it");
     };

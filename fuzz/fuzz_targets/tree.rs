@@ -15,7 +15,9 @@ static NODE: LazyLock<Node> = LazyLock::new(|| {
     let mut store = Store::new(GridIdentity::default(), Default::default());
     let id = store.add_source();
     let mut parser = store.begin(id);
-    parser.feed(xml, Mono(0), store.table()).expect("the capture can be read");
+    parser
+        .feed(xml, Mono(0), store.table())
+        .expect("the capture can be read");
     let document = parser.finish(Mono(0)).expect("the capture is whole");
     let mut nodes = store.commit(id, document, Now::default());
     nodes.truncate(1);
@@ -31,8 +33,22 @@ const KINDS: [Kind; 5] = [
 ];
 
 const NAMES: [&str; 16] = [
-    "name", "val", "type", "units", "slope", "tn", "tmax", "dmax", "source", "ip", "reported",
-    "sum", "num", "location", "localtime", "mine",
+    "name",
+    "val",
+    "type",
+    "units",
+    "slope",
+    "tn",
+    "tmax",
+    "dmax",
+    "source",
+    "ip",
+    "reported",
+    "sum",
+    "num",
+    "location",
+    "localtime",
+    "mine",
 ];
 
 /// Bytes as decisions.
@@ -47,7 +63,11 @@ impl Deeds<'_> {
 
     fn node(&mut self) -> Option<NodeId> {
         let (kind, at) = (self.byte()?, u32::from(self.byte()?));
-        let owner = if at.is_multiple_of(2) { Owner::Metric(at / 2) } else { Owner::Sum(at / 2) };
+        let owner = if at.is_multiple_of(2) {
+            Owner::Metric(at / 2)
+        } else {
+            Owner::Sum(at / 2)
+        };
         Some(match kind % 6 {
             0 => NodeId::Top,
             1 => NodeId::Host(at),
@@ -152,6 +172,10 @@ fuzz_target!(|input: &[u8]| {
     }
     assert_eq!(cluster.by_name.len(), cluster.hosts.len());
     if let Some(before) = before {
-        assert_eq!(format!("{:?}", *NODE), before, "the store's own is as it was");
+        assert_eq!(
+            format!("{:?}", *NODE),
+            before,
+            "the store's own is as it was"
+        );
     }
 });

@@ -31,7 +31,9 @@ static SNAPSHOT: LazyLock<Arc<Snapshot>> = LazyLock::new(|| {
     let mut store = Store::new(GridIdentity::default(), Arc::default());
     let id = store.add_source();
     let mut parser = store.begin(id);
-    parser.feed(xml, Mono(0), store.table()).expect("the capture can be read");
+    parser
+        .feed(xml, Mono(0), store.table())
+        .expect("the capture can be read");
     let document = parser.finish(Mono(0)).expect("the capture is whole");
     store.commit(id, document, Now::default());
     store.summarize();
@@ -56,7 +58,9 @@ fn read(question: &Question, seed: u8) -> Vec<Option<Series>> {
     let series = question.iter().enumerate().map(|(at, wanted)| {
         assert!(wanted.from < wanted.until);
         let step = [15, 15, 360, 7][at % 4].max(wanted.step);
-        let rows = (wanted.until - wanted.from).div_ceil(u64::from(step)).min(300);
+        let rows = (wanted.until - wanted.from)
+            .div_ceil(u64::from(step))
+            .min(300);
         (at % 7 != 6).then(|| Series {
             start: wanted.from / u64::from(step) * u64::from(step),
             step,
@@ -73,7 +77,11 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let path = PATHS[usize::from(which & 15) % PATHS.len()];
-    let room = if which & 16 == 0 { Room::Pages } else { Room::OldLinks };
+    let room = if which & 16 == 0 {
+        Room::Pages
+    } else {
+        Room::OldLinks
+    };
     let request = PageRequest {
         room,
         method: Method::Get,
@@ -103,7 +111,12 @@ fuzz_target!(|input: &[u8]| {
 
 /// Header fields stay fields, and a page is text that ends.
 fn check(answer: HttpAnswer) {
-    assert!(answer.fields.split("\r\n").all(|field| !field.contains(['\r', '\n'])));
+    assert!(
+        answer
+            .fields
+            .split("\r\n")
+            .all(|field| !field.contains(['\r', '\n']))
+    );
     let text = match answer.content {
         Content::Bytes(bytes) => bytes,
         Content::Body(mut body) => {
@@ -121,6 +134,9 @@ fn check(answer: HttpAnswer) {
     };
     let text = String::from_utf8(text).expect("pages are UTF-8");
     if answer.content_type.starts_with("text/html") {
-        assert!(!text.contains("<script>") && !text.contains(" style="), "{text}");
+        assert!(
+            !text.contains("<script>") && !text.contains(" style="),
+            "{text}"
+        );
     }
 }

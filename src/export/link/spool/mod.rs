@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Frame;
-use record::{HEAD_BYTES, HEADER_BYTES, Head, MOST_VALUES, header, position, read_position};
+use record::{
+    HEAD_BYTES, HEADER_BYTES, Head, LAST_START, MOST_VALUES, header, position, read_position,
+};
 
 mod disk;
 mod folder;
@@ -256,6 +258,11 @@ impl Spool {
 
     fn begin_segment(&mut self) -> io::Result<()> {
         let number = self.next_value;
+        if number > LAST_START {
+            return Err(io::Error::other(format!(
+                "its values are numbered up to {number}, which no folder reaches: when it is empty, remove what is in it"
+            )));
+        }
         if self
             .segments
             .back()

@@ -27,6 +27,10 @@ const POSITION_MAGIC: &[u8; 8] = b"gmetadp1";
 /// No folder ever gets more values: a greater number is damage. So numbers never wrap.
 pub const MOST_VALUES: u64 = 1 << 62;
 
+/// Nothing is added to a folder whose values have such a number. As many again come in no run, so what a
+/// run adds is read back.
+pub const LAST_START: u64 = MOST_VALUES / 2;
+
 /// Bytes of the file that says which value is the first that was not taken.
 pub const POSITION_BYTES: usize = 20;
 
@@ -76,7 +80,7 @@ impl Head {
             sum: short(&bytes[24..28]),
         };
         let is_whole = is_sum(said, told) && head.values > 0;
-        (is_whole && head.first <= MOST_VALUES).then_some(head)
+        (is_whole && head.first <= MOST_VALUES && head.end() <= MOST_VALUES).then_some(head)
     }
 
     /// As it is written.

@@ -313,3 +313,35 @@ fn what_is_missing_before_a_segment_without_frames_is_counted_at_once() {
     put(&mut spool, 3);
     assert_eq!(left(&mut spool), (vec![3], 0), "not once more");
 }
+
+#[test]
+fn a_folder_whose_numbers_come_to_an_end_is_read_out_and_takes_nothing_more() {
+    let folder = tempfile::tempdir().unwrap();
+    // Such as damage leaves that no checksum shows.
+    let last = frame(2, 9);
+    let mut disk = FolderDisk::new(folder.path());
+    disk.open().unwrap();
+    disk.create(0).unwrap();
+    let head = Head::of(&last, MOST_VALUES - 2, NOW);
+    disk.append(&[&header(1)[..], &head.bytes(), &last.bytes].concat())
+        .unwrap();
+    drop(disk);
+    let settings = SpoolSettings {
+        folder: folder.path().into(),
+        limit_bytes: 1 << 30,
+        resend: Duration::ZERO,
+    };
+    let mut spool = Spool::new(Box::new(FolderDisk::new(folder.path())), 1, &settings);
+    assert_eq!(spool.put(frame(3, 9), NOW, NOW), Err(frame(3, 9)));
+    let news = spool.take_news();
+    assert!(
+        matches!(&news[..], [SpoolNews::Found(_), SpoolNews::Failed(told)] if told.contains("remove what is in it")),
+        "{news:?}"
+    );
+    assert_eq!(left(&mut spool), (vec![2], MOST_VALUES - 2));
+    drop(spool);
+    for left in fs::read_dir(folder.path()).unwrap() {
+        fs::remove_file(left.unwrap().path()).unwrap();
+    }
+    put(&mut spool_of(folder.path()), 3);
+}
