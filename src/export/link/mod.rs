@@ -52,7 +52,7 @@ pub(crate) use sender::{Outcome, Sender, Step};
 pub use server::{BACKLOG_BYTES, Server, TlsFiles};
 #[cfg(test)]
 pub(crate) use simulation::seeds;
-pub use spool::{Spool, SpoolDisk, SpoolSettings, lock_folder};
+pub use spool::{Spool, SpoolDisk, SpoolNews, SpoolSettings, lock_folder};
 use thread::{Courier, Shared, epoch_ms};
 pub use tls::IS_BUILT_IN as HAS_TLS;
 
