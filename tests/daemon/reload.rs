@@ -102,7 +102,7 @@ fn polls(gmetad: &Gmetad) -> BTreeMap<String, [u64; 3]> {
 
 #[test]
 fn sources_are_added_changed_and_removed_while_the_others_miss_no_poll_and_lose_no_host() {
-    const HOSTS: usize = 500;
+    const HOSTS: usize = 150;
     const ROUNDS: usize = 2;
     /// In each.
     const POLLS: usize = 2;

@@ -460,7 +460,7 @@ fn a_store_that_hangs_loses_only_its_own_oldest_samples() {
         );
     let mut plugins = Plugins::start(&configured(&sections));
     let first = now() - 250;
-    let rounds = 60;
+    let rounds = 30;
     for round in 0..rounds {
         let took = plugins.poll(&clocks(first + 4 * round, 200, 30, 0));
         assert!(took < AT_ONCE, "{took:?}");

@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use crate::support::clockwork::{Clockwork, rows};
@@ -122,10 +124,15 @@ fn queries_during_shutdown_are_answered_and_do_not_delay_it() {
     let gmetad = Gmetad::start(folder.path(), &directives(&source, "write_timeout 300"));
     let address = gmetad.interactive();
     wait_until("values", || !points(&render(address, "c.h.m1")).is_empty());
-    let askers: Vec<_> = (0..20)
-        .map(|_| thread::spawn(move || ask_until_it_ends(address)))
-        .collect();
     source.wait_for_polls(2);
+    let answered = Arc::new(AtomicUsize::new(0));
+    let askers: Vec<_> = (0..20)
+        .map(|_| {
+            let answered = Arc::clone(&answered);
+            thread::spawn(move || ask_until_it_ends(address, &answered))
+        })
+        .collect();
+    wait_until("answers", || answered.load(Ordering::SeqCst) > 20);
     gmetad.signal(Signal::SIGTERM);
     let mut gmetad = gmetad;
     assert!(gmetad.wait().success());
@@ -139,8 +146,8 @@ fn queries_during_shutdown_are_answered_and_do_not_delay_it() {
     assert!(!gmetad.log().contains("bug"));
 }
 
-/// The statuses of the answers that came before the port was closed.
-fn ask_until_it_ends(address: SocketAddr) -> Vec<u16> {
+/// The statuses of the answers that came before the port was closed, which are counted as well.
+fn ask_until_it_ends(address: SocketAddr, answered: &AtomicUsize) -> Vec<u16> {
     use std::io::{Read, Write};
     let mut codes = Vec::new();
     loop {
@@ -161,6 +168,7 @@ fn ask_until_it_ends(address: SocketAddr) -> Vec<u16> {
         let text = String::from_utf8_lossy(&answer);
         let code = text.split(' ').nth(1).and_then(|code| code.parse().ok());
         codes.push(code.expect("a status"));
+        answered.fetch_add(1, Ordering::SeqCst);
     }
 }
 

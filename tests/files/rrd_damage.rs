@@ -105,7 +105,7 @@ fn header_len(file: &Path) -> usize {
     line.expect("rrdtool says it").parse().expect("a number")
 }
 
-/// The bytes at one place of a damaged file: at each byte some, at each number some more. All have their turn
+/// The bytes at one place of a damaged file: at each byte one, at each number some more. All have their turn
 /// at each field, in one kind of file or another.
 fn damages(at: usize, kind: usize, dice: &mut u64) -> Vec<Vec<u8>> {
     let mut roll = || {
@@ -114,10 +114,8 @@ fn damages(at: usize, kind: usize, dice: &mut u64) -> Vec<Vec<u8>> {
             .wrapping_add(1_442_695_040_888_963_407);
         *dice >> 16
     };
-    let mut all = vec![
-        vec![[0, 1, 0x7f, 0xff][(at + kind) % 4]],
-        vec![roll() as u8],
-    ];
+    let by_chance = roll() as u8;
+    let mut all = vec![vec![[0, 1, 0x7f, 0xff, by_chance][(at + kind) % 5]]];
     if at.is_multiple_of(8) {
         let numbers = [
             0,

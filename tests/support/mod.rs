@@ -91,6 +91,7 @@ pub fn python_host() -> &'static Path {
 #[track_caller]
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;
+    let mut pause = Duration::from_millis(5);
     loop {
         if let Some(found) = look() {
             return found;
@@ -99,7 +100,9 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             Instant::now() < deadline,
             "waited {DEADLINE:?} in vain for {what}"
         );
-        thread::sleep(Duration::from_millis(10));
+        thread::sleep(pause);
+        // What takes long is looked at more seldom: to look costs a gmetad and this test the processor.
+        pause = (pause * 2).min(Duration::from_millis(40));
     }
 }
 
