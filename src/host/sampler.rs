@@ -20,8 +20,8 @@ use gmetad_core::status::host::{Cpu, Disk, HostStatus, Process};
 /// Time between two samples while somebody asks for them.
 const PERIOD: Duration = Duration::from_secs(15);
 
-/// Time between two samples while nobody does.
-const IDLE_PERIOD: Duration = Duration::from_secs(60);
+/// Time between two samples while nobody does. Whoever asks then gets the last one, and causes the next.
+const IDLE_PERIOD: Duration = Duration::from_secs(300);
 
 /// Time to the second sample: short, so that there are rates soon.
 const FIRST_PERIOD: Duration = Duration::from_secs(1);
