@@ -26,9 +26,9 @@ use crate::file::layout::{
 use crate::file::open::{Access, open, open_for_update, open_in_for_update};
 use crate::file::samples::Samples;
 
-/// Enough for the header of nearly every file, and for rows of the finest archive; a longer header
-/// is read a second time.
-const FRONT: usize = 4096;
+/// Enough for the header of nearly every file: with gmetad-python's archives a file of sums has just as
+/// much. A longer header is read a second time.
+const FRONT: usize = 2048;
 
 /// Longest header that is handled here.
 const MAX_HEADER: usize = 1 << 20;

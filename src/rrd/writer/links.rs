@@ -2,7 +2,8 @@
 //! as, such as a cluster's folder that is on another disk. A link of anybody else could lead anywhere.
 //!
 //! A link that is changed between this look and the use of the file is not noticed. What is below the
-//! root is root's and gmetad's own, unless somebody has given others the right to write there.
+//! root is root's and gmetad's own, unless somebody has given others the right to write there. Folders on the
+//! way to one of this second are not looked at again for the next.
 //!
 //! A folder of which several files are written is held open meanwhile, within one update at most.
 
@@ -12,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use nix::unistd::geteuid;
 
@@ -21,6 +23,9 @@ use crate::writer::failure::Failure;
 /// Files of one folder, one after the other, before it is looked at again.
 const LOOK_AGAIN: u32 = 256;
 
+/// How long the way to a folder is known, for other folders that share a part of it.
+const KNOWN_FOR: Duration = Duration::from_secs(1);
+
 /// The folder that was looked at last.
 #[derive(Debug, Default)]
 pub(super) struct Links {
@@ -28,6 +33,8 @@ pub(super) struct Links {
     uses: u32,
     /// That folder, while it is held open.
     open: Option<OwnedFd>,
+    /// When all of the way to that folder was looked at, if it was.
+    looked: Option<Instant>,
 }
 
 impl Links {
@@ -55,10 +62,18 @@ impl Links {
             self.uses = self.uses.saturating_add(1);
             return Ok(());
         }
-        self.folder.clear();
         self.leave();
-        if let Some((link, owner)) = foreign(Path::new(OsStr::from_bytes(folder))) {
+        let is_known =
+            self.folder != folder && self.looked.is_some_and(|it| it.elapsed() < KNOWN_FOR);
+        let known: &[u8] = if is_known { &self.folder } else { b"" };
+        let found = foreign(as_path(folder), as_path(known));
+        self.folder.clear();
+        if let Some((link, owner)) = found {
+            self.looked = None;
             return Err(Failure::Link { link, owner });
+        }
+        if !is_known {
+            self.looked = Some(Instant::now());
         }
         self.uses = 0;
         self.folder.extend_from_slice(folder);
@@ -66,10 +81,15 @@ impl Links {
     }
 }
 
-/// The first link on the way to a folder that is somebody else's, and whose.
-fn foreign(folder: &Path) -> Option<(PathBuf, u32)> {
+fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(OsStr::from_bytes(bytes))
+}
+
+/// The first link on the way to a folder that is somebody else's, and whose. The way to `known` is passed over.
+fn foreign(folder: &Path, known: &Path) -> Option<(PathBuf, u32)> {
     let own = geteuid().as_raw();
-    let way: Vec<&Path> = folder.ancestors().collect();
+    let way = folder.ancestors();
+    let way: Vec<&Path> = way.take_while(|place| !known.starts_with(place)).collect();
     for place in way.into_iter().rev() {
         // What is missing is made, and is no link then.
         let about = fs::symlink_metadata(place).ok()?;
@@ -120,5 +140,28 @@ mod tests {
         lchown(&link, Some(4321), None).unwrap();
         let refused = (0..=LOOK_AGAIN).find(|_| links.check(&file("link").unwrap()).is_err());
         assert_eq!(refused, Some(LOOK_AGAIN));
+    }
+
+    #[test]
+    fn of_the_way_to_a_second_folder_only_what_is_new_is_looked_at() {
+        if !geteuid().is_root() {
+            println!("SKIPPED the link of another user: needs root");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir_all(at("there/h")).unwrap();
+        symlink("there", at("link")).unwrap();
+        symlink("h", at("there/other")).unwrap();
+        lchown(at("link"), Some(4321), None).unwrap();
+        let found = |folder: &str, known: &str| foreign(&at(folder), &at(known)).map(|it| it.0);
+        assert_eq!(found("link/other", "there/h"), Some(at("link")));
+        assert_eq!(found("link/other", "link/h"), None);
+        lchown(at("there/other"), Some(4321), None).unwrap();
+        assert_eq!(found("link/other", "link/h"), Some(at("link/other")));
+        assert_eq!(
+            foreign(&at("link/h"), Path::new("")),
+            Some((at("link"), 4321))
+        );
     }
 }
