@@ -7,26 +7,169 @@ use memchr::memchr;
 
 use super::build::ClusterBuilder;
 use super::scan::looked_at;
-use crate::model::{DefId, HostInfo, SmallText, Wire};
+use crate::model::{
+    DefId, HostInfo, MetricDef, Number, ShortText, SmallText, Wire, Word, parse_number,
+};
 
 /// Longest value that the fast path reads.
 const MAX_FAST_VALUE: usize = 256;
 
 /// The result of a comparison.
 pub(super) enum Fast {
-    /// A metric: its length in bytes, definition, TN and value.
-    Hit(usize, DefId, u32, SmallText),
+    /// A metric.
+    Hit(Found<SmallText>),
     /// Equal so far; more bytes are needed.
     More,
     /// Not equal.
     Miss,
 }
 
-/// Compares the start of `bytes` with the METRIC element of that wire form, except for VAL and TN.
+/// A metric that was read by comparing bytes.
+pub(super) struct Found<T> {
+    /// Its length in bytes.
+    pub len: usize,
+    /// Its definition.
+    pub id: DefId,
+    /// TN.
+    pub tn: u32,
+    /// VAL.
+    pub val: T,
+    /// The number that VAL is, where the definition's values are numbers.
+    pub number: Option<Number>,
+}
+
+/// Reads the METRIC at the start of `bytes`, if it is the one that the open host had next, and nothing about
+/// it is unusual. Others may be read by `metric`.
+#[inline]
+pub(super) fn expected(cluster: &ClusterBuilder, bytes: &[u8]) -> Option<Found<ShortText>> {
+    let id = cluster.predicted()?;
+    looked_at(bytes.len());
+    at_once(bytes, cluster.vocabulary().def(id), id)
+}
+
+/// Compares the start of `bytes` with the METRIC element of that definition, except for VAL and TN.
 ///
 /// A hit has a plain text value and a TN of digits, which the full parser would read the same.
+pub(super) fn compare(bytes: &[u8], def: &MetricDef, id: DefId) -> Fast {
+    looked_at(bytes.len());
+    if let Some(block) = bytes.first_chunk()
+        && !is_block(block, def.wire().at_head())
+    {
+        return Fast::Miss;
+    }
+    match at_once(bytes, def, id) {
+        Some(found) => Fast::Hit(Found {
+            val: found.val.into(),
+            len: found.len,
+            id,
+            tn: found.tn,
+            number: found.number,
+        }),
+        None => with_care(bytes, def, id),
+    }
+}
+
+/// The same for what most elements are: all of it is there, with a short value and a short TN.
+///
+/// Lengths differ from one metric to the next, and each host has an order of its own: a processor that
+/// guesses them is wrong most times. So they are looked up, not branched on.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "a value that goes through memory on its way costs a tenth of a poll"
+)]
+fn at_once(bytes: &[u8], def: &MetricDef, id: DefId) -> Option<Found<ShortText>> {
+    let wire = def.wire();
+    let rest = after(bytes, wire.at_head())?;
+    let word = Word::first_of(rest)?;
+    let len = word.find(b'"');
+    let val = ShortText::new(word, len)?;
+    let text = rest.get(..len)?;
+    let mut number = word.number(len);
+    if number.is_none() {
+        if !text.iter().all(|byte| is_plain(*byte)) {
+            return None;
+        }
+        number = number_of(def, text);
+    }
+    let rest = after(rest.get(len..)?, wire.at_middle())?;
+    let (digits, tn) = Word::first_of(rest)?.digits();
+    // Of eight there may be more.
+    if !(1..8).contains(&digits) {
+        return None;
+    }
+    let rest = after(rest.get(digits..)?, wire.at_tail())?;
+    let (source, may_be_absent) = wire.source();
+    let rest = match rest.first() {
+        Some(b'>' | b'/') if may_be_absent => rest,
+        _ => rest.strip_prefix(source)?,
+    };
+    let rest = rest.strip_prefix(wire.close()).or_else(|| {
+        let mut others = wire.other_closes().iter();
+        others.find_map(|close| rest.strip_prefix(*close))
+    })?;
+    Some(Found {
+        len: bytes.len() - rest.len(),
+        id,
+        tn,
+        val,
+        number,
+    })
+}
+
+/// Bytes that are compared at once.
+const BLOCK: usize = 48;
+
+/// What is compared of a block, by how much is left out: all its bytes, or fewer of the first ones.
+static MASKS: [u8; 2 * BLOCK] = {
+    let mut masks = [0; 2 * BLOCK];
+    let mut at = 0;
+    while at < BLOCK {
+        masks[at] = 0xff;
+        at += 1;
+    }
+    masks
+};
+
+/// Whether a block begins with the first `len` bytes of `wire`, or with as many as it has.
 #[inline]
-pub(super) fn compare(bytes: &[u8], wire: &Wire, id: DefId) -> Fast {
+fn is_block(found: &[u8; BLOCK], (wire, len): (&[u8], usize)) -> bool {
+    let left_out = BLOCK - len.min(BLOCK);
+    let (Some(wire), Some(mask)) = (
+        wire.first_chunk::<BLOCK>(),
+        MASKS[left_out..].first_chunk::<BLOCK>(),
+    ) else {
+        // A wire form ends less than a block behind what is looked for only if that is short.
+        return found.starts_with(&wire[..len.min(BLOCK)]);
+    };
+    let mut differs = 0;
+    for at in 0..BLOCK {
+        differs |= (found[at] ^ wire[at]) & mask[at];
+    }
+    differs == 0
+}
+
+/// What follows the first `len` bytes of `wire` at the start of `bytes`, if it is there with a block's bytes.
+#[inline]
+fn after<'a>(bytes: &'a [u8], (wire, len): (&[u8], usize)) -> Option<&'a [u8]> {
+    if !is_block(bytes.first_chunk()?, (wire, len)) {
+        return None;
+    }
+    if len > BLOCK {
+        return bytes.strip_prefix(&wire[..len]);
+    }
+    bytes.get(len..)
+}
+
+/// The number of a value, where the definition's values are numbers.
+fn number_of(def: &MetricDef, text: &[u8]) -> Option<Number> {
+    def.ty().is_numeric().then(|| parse_number(text)).flatten()
+}
+
+/// Compares step by step: some of the element may not have arrived, and anything may be long.
+#[cold]
+#[inline(never)]
+fn with_care(bytes: &[u8], def: &MetricDef, id: DefId) -> Fast {
     macro_rules! expect {
         ($rest:expr, $part:expr) => {{
             let (rest, part): (&[u8], &[u8]) = ($rest, $part);
@@ -37,7 +180,7 @@ pub(super) fn compare(bytes: &[u8], wire: &Wire, id: DefId) -> Fast {
             }
         }};
     }
-    looked_at(bytes.len());
+    let wire = def.wire();
     let rest = expect!(bytes, wire.head());
     let Some(end) = rest.iter().take(MAX_FAST_VALUE).position(|&b| !is_plain(b)) else {
         return if rest.len() < MAX_FAST_VALUE {
@@ -59,17 +202,40 @@ pub(super) fn compare(bytes: &[u8], wire: &Wire, id: DefId) -> Fast {
     }
     let (tn, rest) = rest.split_at(digits);
     let rest = expect!(rest, wire.before_source());
-    let tail = match (rest.first(), wire.after_default_source()) {
-        (Some(b'>'), Some(tail)) => tail,
-        (None, _) => return Fast::More,
-        _ => wire.from_source(),
+    let (source, may_be_absent) = wire.source();
+    let rest = match rest.first() {
+        None => return Fast::More,
+        Some(b'>' | b'/') if may_be_absent => rest,
+        _ => expect!(rest, source),
     };
-    // The line end after the element is mere white space.
-    let rest = expect!(rest, &tail[..tail.len() - 1]);
+    let len = match close(rest, wire) {
+        Ok(len) => bytes.len() - rest.len() + len,
+        Err(missed) => return missed,
+    };
     let tn = tn
         .iter()
         .fold(0, |tn, digit| tn * 10 + u32::from(digit - b'0'));
-    Fast::Hit(bytes.len() - rest.len(), id, tn, SmallText::from_ascii(val))
+    Fast::Hit(Found {
+        len,
+        id,
+        tn,
+        val: SmallText::from_ascii(val),
+        number: number_of(def, val),
+    })
+}
+
+/// The length of what closes the element. The line end after it is mere white space.
+fn close(bytes: &[u8], wire: &Wire) -> Result<usize, Fast> {
+    let mut missed = Fast::Miss;
+    for close in [wire.close()].iter().chain(wire.other_closes()) {
+        if bytes.starts_with(close) {
+            return Ok(close.len());
+        }
+        if close.starts_with(bytes) {
+            missed = Fast::More;
+        }
+    }
+    Err(missed)
 }
 
 /// Whether the byte needs no escape inside an attribute.
@@ -146,11 +312,10 @@ fn number<'a>(bytes: &'a [u8], before: &[u8]) -> Option<(u32, &'a [u8])> {
 /// Reads the METRIC at the start of `bytes`, if it equals a known one except for VAL and TN.
 ///
 /// Tries the definitions that are expected next, then those of the same name.
-#[inline]
 pub(super) fn metric(cluster: &ClusterBuilder, bytes: &[u8]) -> Fast {
     let first = cluster.predicted();
     if let Some(id) = first {
-        match compare(bytes, cluster.vocabulary().def(id).wire(), id) {
+        match compare(bytes, cluster.vocabulary().def(id), id) {
             Fast::Miss => {}
             found => return found,
         }
@@ -159,7 +324,7 @@ pub(super) fn metric(cluster: &ClusterBuilder, bytes: &[u8]) -> Fast {
         .predicted_by_others()
         .filter(|id| Some(*id) != first);
     if let Some(id) = second {
-        match compare(bytes, cluster.vocabulary().def(id).wire(), id) {
+        match compare(bytes, cluster.vocabulary().def(id), id) {
             Fast::Miss => {}
             found => return found,
         }
@@ -186,7 +351,7 @@ fn by_name(cluster: &ClusterBuilder, bytes: &[u8], untried: impl Fn(DefId) -> bo
     let vocabulary = cluster.vocabulary();
     let mut found = Fast::Miss;
     for id in vocabulary.candidates(name).filter(|id| untried(*id)) {
-        match compare(bytes, vocabulary.def(id).wire(), id) {
+        match compare(bytes, vocabulary.def(id), id) {
             Fast::Miss => {}
             Fast::More => found = Fast::More,
             hit @ Fast::Hit(..) => return hit,

@@ -293,7 +293,7 @@ impl Parser {
         }
     }
 
-    /// Reads the METRIC at the start of `bytes`, if it looks like one seen before.
+    /// Reads METRICs at the start of `bytes`, as long as they look like ones seen before.
     #[inline]
     fn compare(&mut self, bytes: &[u8]) -> Option<Step> {
         if !self.fast {
@@ -301,10 +301,23 @@ impl Parser {
         }
         let tag_bytes = self.limits.tag_bytes;
         let cluster = self.elements.cluster_of_open_host()?;
+        let mut at = 0;
+        while let Some(found) = fast::expected(cluster, &bytes[at..])
+            && found.len <= tag_bytes
+        {
+            cluster.metric(found.id, found.tn, found.val, found.number);
+            at += found.len;
+            // A gmond ends the line with each.
+            at += usize::from(bytes.get(at) == Some(&b'\n'));
+        }
+        if at > 0 {
+            // White space may come first.
+            return Some(Step::Read(at));
+        }
         match fast::metric(cluster, bytes) {
-            Fast::Hit(len, id, tn, val) if len <= tag_bytes => {
-                cluster.metric(id, tn, val);
-                Some(Step::Read(len))
+            Fast::Hit(found) if found.len <= tag_bytes => {
+                cluster.metric(found.id, found.tn, found.val, found.number);
+                Some(Step::Read(found.len))
             }
             Fast::More if bytes.len() < tag_bytes => Some(Step::Unfinished(0)),
             _ => None,

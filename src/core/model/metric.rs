@@ -199,6 +199,7 @@ pub struct Wire {
     close: u32,
     /// Whether SOURCE may be absent for this definition.
     source_is_default: bool,
+    has_extra: bool,
 }
 
 /// The meaning of an absent SOURCE.
@@ -233,7 +234,28 @@ impl Wire {
             source: source as u32,
             close: close as u32,
             source_is_default: fields.source == DEFAULT_SOURCE,
+            has_extra: !fields.extra.is_empty(),
         }
+    }
+
+    /// From `<METRIC` on, and the length of `head`.
+    #[inline]
+    pub fn at_head(&self) -> (&[u8], usize) {
+        (&self.bytes, self.middle as usize)
+    }
+
+    /// From behind VAL on, and the length of `middle`.
+    #[inline]
+    pub fn at_middle(&self) -> (&[u8], usize) {
+        let len = self.tail - self.middle;
+        (&self.bytes[self.middle as usize..], len as usize)
+    }
+
+    /// From behind TN on, and the length of `before_source`.
+    #[inline]
+    pub fn at_tail(&self) -> (&[u8], usize) {
+        let len = self.source - self.tail;
+        (&self.bytes[self.tail as usize..], len as usize)
     }
 
     /// `<METRIC NAME="…" VAL="`.
@@ -260,17 +282,27 @@ impl Wire {
         &self.bytes[self.tail as usize..self.source as usize]
     }
 
-    /// The tail after SOURCE, if SOURCE may be absent.
+    /// ` SOURCE="…"`, and whether it may be absent.
     #[inline]
-    pub fn after_default_source(&self) -> Option<&[u8]> {
-        self.source_is_default
-            .then(|| &self.bytes[self.close as usize..])
+    pub fn source(&self) -> (&[u8], bool) {
+        let source = &self.bytes[self.source as usize..self.close as usize];
+        (source, self.source_is_default)
     }
 
-    /// The tail from SOURCE on.
+    /// `> … </METRIC>` without the end of the line.
     #[inline]
-    pub fn from_source(&self) -> &[u8] {
-        &self.bytes[self.source as usize..]
+    pub fn close(&self) -> &[u8] {
+        &self.bytes[self.close as usize..self.bytes.len() - 1]
+    }
+
+    /// How a gmond may write `close` otherwise, if there is no extra data.
+    #[inline]
+    pub fn other_closes(&self) -> &'static [&'static [u8]] {
+        if self.has_extra {
+            &[]
+        } else {
+            &[b"/>", b">\n</METRIC>"]
+        }
     }
 }
 
@@ -298,14 +330,14 @@ mod tests {
              DMAX=\"0\" SLOPE=\"both\" SOURCE=\"gmond\">\n<EXTRA_DATA>\n\
              <EXTRA_ELEMENT NAME=\"GROUP\" VAL=\"load\"/>\n</EXTRA_DATA>\n</METRIC>\n"
         );
+        let (source, may_be_absent) = wire.source();
         assert_eq!(
-            [wire.before_source(), wire.from_source()].concat(),
+            [wire.before_source(), source, wire.close(), b"\n"].concat(),
             wire.tail()
         );
-        assert!(
-            wire.after_default_source()
-                .is_some_and(|rest| rest.starts_with(b">\n<EXTRA"))
-        );
+        assert!(may_be_absent);
+        assert!(wire.close().starts_with(b">\n<EXTRA"));
+        assert!(wire.other_closes().is_empty());
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod text;
 mod time;
 mod via;
 mod vocabulary;
+mod word;
 
 pub use carbon::push_carbon_name;
 pub use cluster::{Cluster, Grid, Host, HostInfo, Metric, Node, is_up, order_by_name};
@@ -40,9 +41,10 @@ pub use sorter::Sorter;
 pub use stamp::Stamp;
 pub use summary::{Summary, SummaryBuilder, SummaryMetric};
 pub use table::DefTable;
-pub use text::SmallText;
+pub use text::{ShortText, SmallText};
 pub use time::{
     CLOCK_SET_SINCE, MOST_AHEAD_SECS, MOST_BEHIND_SECS, Mono, Now, SourceClock, StoreTime,
 };
 pub use via::{Via, grid_id, mark, mark_prefix};
 pub use vocabulary::{DefId, Vocabulary};
+pub use word::Word;

@@ -16,7 +16,7 @@ pub struct Number {
 }
 
 /// Powers of ten that are exact as `f64`, so a division rounds once.
-const POWERS_OF_TEN: [f64; 16] = [
+pub(super) const POWERS_OF_TEN: [f64; 16] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
 ];
 

@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use super::word::Word;
+
 /// Bytes that fit beside the tag and the length.
 const INLINE_BYTES: usize = 14;
 
@@ -40,7 +42,6 @@ impl SmallText {
     }
 
     /// From bytes that must be ASCII.
-    #[inline]
     pub fn from_ascii(bytes: &[u8]) -> SmallText {
         if bytes.len() <= INLINE_BYTES {
             let mut inline = [0; INLINE_BYTES];
@@ -60,6 +61,36 @@ impl SmallText {
             Repr::Inline { .. } => 0,
             Repr::Heap(text) => size_of::<Box<str>>() + text.len(),
         }
+    }
+}
+
+/// Text of ASCII that needs no allocation, on its way to a `SmallText`: in registers, as long as it is this.
+#[derive(Clone, Copy, Debug)]
+pub struct ShortText {
+    word: Word,
+    len: u8,
+}
+
+impl ShortText {
+    /// The first `len` bytes of a word, which must be ASCII, if they are few enough.
+    #[inline]
+    pub fn new(word: Word, len: usize) -> Option<ShortText> {
+        (len <= INLINE_BYTES).then_some(ShortText {
+            word: word.head(len),
+            len: len as u8,
+        })
+    }
+}
+
+impl From<ShortText> for SmallText {
+    #[inline]
+    fn from(text: ShortText) -> SmallText {
+        let mut bytes = [0; INLINE_BYTES];
+        bytes.copy_from_slice(&text.word.bytes()[..INLINE_BYTES]);
+        SmallText(Repr::Inline {
+            len: text.len,
+            bytes,
+        })
     }
 }
 
@@ -100,6 +131,17 @@ mod tests {
     #[test]
     fn a_value_takes_sixteen_bytes() {
         assert_eq!(size_of::<SmallText>(), 16);
+    }
+
+    #[test]
+    fn short_text_comes_from_a_word() {
+        let text = "0123456789abcdef";
+        let word = Word::first_of(text.as_bytes()).unwrap();
+        for len in 0..Word::BYTES {
+            let short = ShortText::new(word, len).map(SmallText::from);
+            let expected = (len <= INLINE_BYTES).then_some(&text[..len]);
+            assert_eq!(short.as_ref().map(SmallText::as_str), expected);
+        }
     }
 
     #[test]

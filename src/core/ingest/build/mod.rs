@@ -16,8 +16,8 @@ pub(super) use self::ending::ClusterEnding;
 use self::ending::Compaction;
 use self::sums::{Added, Sums};
 use crate::model::{
-    Cluster, DefId, Host, HostInfo, Metric, MetricDef, Mono, Rubbish, SmallText, SummaryBuilder,
-    Vocabulary, is_up, parse_number,
+    Cluster, DefId, Host, HostInfo, Metric, MetricDef, Mono, Number, Rubbish, SmallText,
+    SummaryBuilder, Vocabulary, is_up, parse_number,
 };
 use crate::summary::SummaryFilter;
 
@@ -209,9 +209,19 @@ impl ClusterBuilder {
         }
     }
 
-    /// Adds a value to the open host.
-    #[inline]
-    pub fn metric(&mut self, id: DefId, tn: u32, val: SmallText) {
+    /// Adds a value to the open host. `number` is the one that it is, where the definition's values are numbers.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "a value that goes through memory on its way costs a tenth of a poll"
+    )]
+    pub fn metric(
+        &mut self,
+        id: DefId,
+        tn: u32,
+        val: impl Into<SmallText>,
+        number: Option<Number>,
+    ) {
         if !self.before.follow(id) {
             self.vocabulary.learn(self.last_def, id);
         }
@@ -219,14 +229,12 @@ impl ClusterBuilder {
         self.received += 1;
         let name = self.vocabulary.name_of(id);
         let def = self.vocabulary.def(id);
-        let arrival = self
-            .sums
-            .take(name, id, def, tn, val.as_bytes(), &self.filter);
+        let arrival = self.sums.take(name, id, def, tn, number, &self.filter);
         // Both peers show the last of several values of one name.
         self.damage += u64::from(arrival.again);
         if arrival.added == Added::Counter
             && let Some(before) = self.before.value_of(id)
-            && is_less(&val, &before.val)
+            && is_less(number, &before.val)
         {
             arrival.sum.note_reset();
         }
@@ -234,6 +242,7 @@ impl ClusterBuilder {
             self.used[id as usize] = true;
             return;
         }
+        let val = val.into();
         self.text_bytes += val.heap_bytes();
         let metric = Metric::new(id, tn, val);
         if arrival.again {
@@ -328,14 +337,8 @@ impl BelowEnding {
 }
 
 /// Whether a counter was reset. A wrapped counter counts as reset too: nothing tells them apart.
-fn is_less(val: &SmallText, before: &SmallText) -> bool {
-    if val == before {
-        return false;
-    }
-    match (
-        parse_number(val.as_bytes()),
-        parse_number(before.as_bytes()),
-    ) {
+fn is_less(now: Option<Number>, before: &SmallText) -> bool {
+    match (now, parse_number(before.as_bytes())) {
         (Some(now), Some(before)) => now.value < before.value,
         _ => false,
     }
@@ -389,7 +392,7 @@ mod tests {
             for letter in metrics.bytes() {
                 let id = builder.add_def(&defs[usize::from(letter - b'a')]);
                 expected += u32::from(builder.predicted() == Some(id));
-                builder.metric(id, 0, SmallText::from("1"));
+                builder.metric(id, 0, SmallText::from("1"), parse_number(b"1"));
             }
             end_host(builder);
         }
@@ -436,7 +439,8 @@ mod tests {
             for (name, value) in hosts {
                 builder.start_host(host(name), Mono(0));
                 let id = builder.add_def(&def);
-                builder.metric(id, 0, SmallText::from(*value));
+                let number = parse_number(value.as_bytes());
+                builder.metric(id, 0, SmallText::from(*value), number);
                 end_host(&mut builder);
             }
             let built = builder.finish(Mono(0));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::model::{
     Cluster, Contributors, DefId, MetricDef, Number, Rubbish, Slope, Summary, SummaryBuilder,
-    SummaryMetric, Vocabulary, id_of, parse_number,
+    SummaryMetric, Vocabulary, id_of,
 };
 use crate::summary::SummaryFilter;
 
@@ -54,12 +54,12 @@ impl Sum {
 
     /// Adds a value of that definition, if it is one that is summed.
     #[inline]
-    fn add(&mut self, id: DefId, def: &MetricDef, tn: u32, val: &[u8]) -> Added {
+    fn add(&mut self, id: DefId, def: &MetricDef, tn: u32, number: Option<Number>) -> Added {
         let dmax = def.fields().dmax;
         if self.takes_part != Some(true) || !def.ty().is_numeric() || (dmax > 0 && tn > dmax) {
             return Added::Nothing;
         }
-        let Some(number) = parse_number(val) else {
+        let Some(number) = number else {
             return Added::Nothing;
         };
         // A value that overflows the sum would spoil all others in it.
@@ -182,7 +182,7 @@ impl Sums {
         id: DefId,
         def: &MetricDef,
         tn: u32,
-        val: &[u8],
+        number: Option<Number>,
         filter: &SummaryFilter,
     ) -> Arrival<'_> {
         let sum = self.by_name.get(name);
@@ -195,7 +195,7 @@ impl Sums {
         }
         sum.last_host = self.host_number;
         let added = if self.host_up {
-            sum.add(id, def, tn, val)
+            sum.add(id, def, tn, number)
         } else {
             Added::Nothing
         };
@@ -369,7 +369,7 @@ impl SumsEnd {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::MetricFields;
+    use crate::model::{MetricFields, parse_number};
 
     #[test]
     fn a_name_is_listed_once_however_often_its_host_sends_it() {
@@ -383,7 +383,7 @@ mod tests {
         for _ in 0..2 {
             sums.start_host("h", true);
             for _ in 0..1000 {
-                sums.take(0, 0, &def, 0, b"1", &filter);
+                sums.take(0, 0, &def, 0, parse_number(b"1"), &filter);
             }
         }
         assert_eq!(sums.summed, [0]);

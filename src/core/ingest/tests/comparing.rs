@@ -76,6 +76,17 @@ fn comparing_and_parsing_in_full_agree_on_any_value_and_age() {
         "caf\u{e9}",
         "12345678901234",
         "123456789012345",
+        "0123456789.1234",
+        "0123456789.123",
+        ".",
+        "5.",
+        ".5",
+        "1.2.3",
+        "+7",
+        "-0",
+        "1e3",
+        "nan",
+        "OFF",
         &long,
     ];
     let ages = [
@@ -93,16 +104,109 @@ fn comparing_and_parsing_in_full_agree_on_any_value_and_age() {
         "7x",
         "0x7",
     ];
-    let xml = |val: &str, age: &str| {
-        let metric =
-            one_metric("m", val, "string", 0).replace("TN=\"3\"", &format!("TN=\"{age}\""));
+    let xml = |val: &str, kind: &str, age: &str| {
+        let metric = one_metric("m", val, kind, 0).replace("TN=\"3\"", &format!("TN=\"{age}\""));
         latin1(&one_host("a", &metric))
     };
     for (val, age) in vals.iter().flat_map(|val| ages.map(|age| (val, age))) {
-        let mut both = Both::new();
-        for xml in [xml("1", "3"), xml(val, age)] {
-            both.agree(&xml, [50, usize::MAX], &format!("{val:?}, {age:?}"))
-                .unwrap();
+        for kind in ["string", "float"] {
+            let mut both = Both::new();
+            for (xml, piece) in [
+                (xml("1", kind, "3"), 50),
+                (xml(val, kind, age), 50),
+                (xml(val, kind, age), usize::MAX),
+            ] {
+                let told = format!("{val:?}, {kind}, {age:?}");
+                both.agree(&xml, [piece, usize::MAX], &told).unwrap();
+            }
+        }
+    }
+}
+
+/// How a METRIC without extra data may end.
+const CLOSES: [&str; 5] = [
+    "/>",
+    ">\n</METRIC>",
+    ">\n<EXTRA_DATA>\n</EXTRA_DATA>\n</METRIC>",
+    "></METRIC>",
+    " />",
+];
+
+/// A METRIC of the definition that `plain_def` makes, with that end.
+fn plain_metric(name: &str, source: &str, close: &str) -> String {
+    format!(
+        "<METRIC NAME=\"{name}\" VAL=\"0.5\" TYPE=\"float\" UNITS=\"\" TN=\"17\" TMAX=\"60\" DMAX=\"0\" \
+         SLOPE=\"both\"{source}{close}"
+    )
+}
+
+fn plain_def(name: &str, extra: &[(String, String)]) -> crate::model::MetricDef {
+    crate::model::MetricDef::new(crate::model::MetricFields {
+        name: name.into(),
+        type_text: "float".into(),
+        tmax: 60,
+        slope_text: "both".into(),
+        source: "gmond".into(),
+        extra: extra.into(),
+        ..Default::default()
+    })
+}
+
+#[test]
+fn a_metric_as_before_is_read_by_comparing_however_much_of_it_is_there() {
+    let extra = [("GROUP".to_owned(), "load".to_owned())];
+    let with_extra = ">\n<EXTRA_DATA>\n<EXTRA_ELEMENT NAME=\"GROUP\" VAL=\"load\"/>\n\
+                      </EXTRA_DATA>\n</METRIC>";
+    let long = "m".repeat(100);
+    for name in ["m", &long] {
+        let both = [
+            (plain_def(name, &extra), &[with_extra][..]),
+            (plain_def(name, &[]), &CLOSES[..3]),
+        ];
+        for (def, closes) in &both {
+            for (source, close) in closes
+                .iter()
+                .flat_map(|close| ["", " SOURCE=\"gmond\""].map(|source| (source, *close)))
+            {
+                let metric = plain_metric(name, source, close);
+                for behind in [
+                    "",
+                    "\n<METRIC NAME=\"another\" VAL=\"1\" TYPE=\"string\" UNITS=\"\">",
+                ] {
+                    let bytes = format!("{metric}{behind}");
+                    let fast::Fast::Hit(found) = fast::compare(bytes.as_bytes(), def, 3) else {
+                        panic!("{bytes} is missed");
+                    };
+                    assert_eq!((found.len, found.id, found.tn), (metric.len(), 3, 17));
+                    assert_eq!(found.val.as_str(), "0.5");
+                    assert_eq!(found.number, crate::model::parse_number(b"0.5"));
+                }
+                for len in 0..metric.len() {
+                    let found = fast::compare(&metric.as_bytes()[..len], def, 3);
+                    assert!(matches!(found, fast::Fast::More), "{len} bytes of {metric}");
+                }
+            }
+        }
+        let cut = format!("{}n", &name[1..]);
+        let other = plain_metric(&cut, "", CLOSES[1]);
+        let found = fast::compare(other.as_bytes(), &both[1].0, 3);
+        assert!(matches!(found, fast::Fast::Miss), "{cut} is not {name}");
+    }
+}
+
+#[test]
+fn comparing_and_parsing_in_full_agree_on_metrics_without_extra_data() {
+    for (first, second) in CLOSES.iter().flat_map(|a| CLOSES.map(|b| (a, b))) {
+        for source in ["", " SOURCE=\"gmond\"", " SOURCE=\"other\""] {
+            let mut both = Both::new();
+            for close in [first, second, second] {
+                let metrics = ["a", "b"].map(|name| plain_metric(name, source, close));
+                let xml = latin1(&one_host("h", &metrics.join("\n")));
+                both.agree(&xml, [70, usize::MAX], &format!("{first} {second}"))
+                    .unwrap();
+                both.agree(&xml, [usize::MAX; 2], &format!("{first} {second}"))
+                    .unwrap();
+            }
         }
     }
 }
