@@ -41,7 +41,7 @@ const LEAST_PIECE_BYTES: usize = 1 << 10;
 /// Bytes that have to arrive before the system says so, unless the peer closes before. Told of each packet,
 /// and with a window for few of them, the system works nearly twice as long for the same bytes. Less that has
 /// arrived is found by a look now and then.
-const WORTH_A_TURN_BYTES: u32 = 512 << 10;
+const WORTH_A_TURN_BYTES: u32 = 2 << 20;
 
 /// How long to wait for that before the first look. Each look in vain doubles it, up to the longest.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
