@@ -6,25 +6,25 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 read -ra cargo <<<"${CARGO:-cargo}"
-# Most tests wait for a daemon more than they compute, so two share a processor.
-export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(nproc)))}"
+# Most tests wait for a daemon more than they compute, so three share a processor.
+export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((3 * $(nproc)))}"
 
-# Everything is built once: nothing is gained by what a second build could reuse, nor by line tables.
-export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0
+# Everything is built once: nothing is gained by what a second build could reuse, nor by line tables. In fewer
+# units than is usual, which have less in common that is compiled in each.
+export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_DEV_CODEGEN_UNITS=4
 core=("${cargo[@]}" test --package gmetad-core --lib)
 # Tests run so many daemons that optimising how these read and answer pays off. All checks stay. For the core's own
 # tests it does not: to optimise them takes longer than they run.
 cargo+=(--config profile.dev.package.gmetad-core.opt-level=1)
 rest=(--workspace --exclude gmetad-core)
 
-# All at once, with what tests load as plugins, which they would build one by one.
+# All at once, with what tests load as plugins, which they would build one by one. The core's tests are built
+# while others wait.
 "${cargo[@]}" build "${rest[@]}" --lib --bins --tests --example exercise
-"${core[@]}" --no-run
 GMETAD_BUILT_PLUGINS=$(cd "${CARGO_TARGET_DIR:-target}/debug" && pwd)
 export GMETAD_BUILT_PLUGINS
 
-# Those that wait longest run beside all others: of files, in browsers, of what is served, and of plugins. More
-# at a time is no gain: browsers and daemons that start compute, and tests that are starved reach their deadlines.
+# Those that wait longest run beside all others: of what is served, of files, in browsers, and of plugins.
 declare -a others=() running=()
 for test in tests/*.rs tests/*/main.rs; do
     name=${test#tests/}
@@ -41,8 +41,9 @@ beside() {
     "${cargo[@]}" test "${rest[@]}" --no-fail-fast "${@:2}" >"$output/$1" 2>&1 &
     running+=($!)
 }
-beside files --test files --test web
-beside served --test serving --test plugins
+beside served --test serving
+beside files --test files
+beside web --test web --test plugins
 # Those that want a network of their own: what they do, tried out. Root needs no users of its own, and may have them forbidden.
 flags=-rnm
 if ((EUID == 0)); then flags=-nm; fi
@@ -60,8 +61,8 @@ fi
 if (($#)); then
     {
         for ((tenths = 0; tenths < 600; tenths++)); do
-            begun=$(grep -l '^running ' "$output"/{files,served,.others} 2>/dev/null | wc -l || true)
-            if ((begun == 3)); then break; fi
+            begun=$(grep -l '^running ' "$output"/{served,files,web,.others} 2>/dev/null | wc -l || true)
+            if ((begun == 4)); then break; fi
             sleep 0.1
         done
         exec nice -n 19 "$@"
