@@ -32,7 +32,7 @@ impl Header {
 
     /// Seconds between two values.
     pub(crate) fn step(&self) -> i64 {
-        self.shape.step as i64
+        self.shape.step.get() as i64
     }
 
     /// Names of the types of the data sources.

@@ -2,6 +2,10 @@
 //! sum is made in librrd's order, so that its last bits are the same.
 //!
 //! A part of a header goes in and comes out changed. No file, and no place of a part in it.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+use std::num::NonZeroU64;
 
 use crate::file::layout::{PDP_SCRATCH, VALUE, float, put, put_float, whole};
 
@@ -148,8 +152,13 @@ fn rounded(number: u128) -> f64 {
     }
     let digits = number.to_string();
     digits.bytes().fold(0.0, |sum, digit| {
-        product_and(sum, 10.0, f64::from(digit - b'0'))
+        product_and(sum, 10.0, f64::from(value_of(digit)))
     })
+}
+
+/// Of a digit.
+fn value_of(digit: u8) -> u8 {
+    digit.wrapping_sub(b'0')
 }
 
 struct Whole {
@@ -166,7 +175,9 @@ impl Whole {
         let digits = &digits[..end.unwrap_or(digits.len())];
         (digits.len() <= 30).then(|| Whole {
             is_below_zero: before.contains(&b'-'),
-            size: (digits.iter()).fold(0, |sum, digit| sum * 10 + u128::from(digit - b'0')),
+            size: digits.iter().fold(0, |sum: u128, digit| {
+                sum.wrapping_mul(10).wrapping_add(value_of(*digit).into())
+            }),
         })
     }
 }
@@ -181,12 +192,12 @@ pub(super) fn decimal(word: &[u8]) -> Option<f64> {
     let mut rest = unsigned;
     let mut number = 0.0;
     let mut digits = take_digits(&mut rest, &mut number);
-    let mut exponent = 0;
+    let mut exponent = 0_i64;
     if let [b'.', decimals @ ..] = rest {
         rest = decimals;
         let decimals = take_digits(&mut rest, &mut number);
-        digits += decimals;
-        exponent -= decimals as i64;
+        digits = digits.saturating_add(decimals);
+        exponent = 0_i64.saturating_sub_unsigned(decimals as u64);
     }
     if digits == 0 {
         return unusual(word);
@@ -198,11 +209,15 @@ pub(super) fn decimal(word: &[u8]) -> Option<f64> {
         let size = power.iter().take_while(|byte| byte.is_ascii_digit());
         let size = size.fold(0_i64, |sum, digit| {
             sum.saturating_mul(10)
-                .saturating_add(i64::from(digit - b'0'))
+                .saturating_add(i64::from(value_of(*digit)))
         });
         let is_number = power.iter().all(u8::is_ascii_digit);
         rest = if is_number { &[] } else { power };
-        exponent = exponent.saturating_add(if is_small { -size } else { size });
+        exponent = if is_small {
+            exponent.saturating_sub(size)
+        } else {
+            exponent.saturating_add(size)
+        };
     }
     let fits = (f64::MIN_EXP.into()..=f64::MAX_EXP.into()).contains(&exponent);
     if !rest.is_empty() || !fits {
@@ -213,11 +228,11 @@ pub(super) fn decimal(word: &[u8]) -> Option<f64> {
 }
 
 fn take_digits(rest: &mut &[u8], number: &mut f64) -> usize {
-    let mut count = 0;
+    let mut count = 0_usize;
     while let [digit @ b'0'..=b'9', more @ ..] = *rest {
-        *number = product_and(*number, 10.0, f64::from(digit - b'0'));
+        *number = product_and(*number, 10.0, f64::from(value_of(*digit)));
         *rest = more;
-        count += 1;
+        count = count.wrapping_add(1);
     }
     count
 }
@@ -275,16 +290,18 @@ pub(super) struct Interval {
 
 impl Interval {
     /// From one sample, of which the file knows microseconds too, to the next, which is later.
-    pub(super) fn between((last, micros): (u64, u64), time: u64, step: u64) -> Interval {
+    pub(super) fn between((last, micros): (u64, u64), time: u64, step: NonZeroU64) -> Interval {
         let (first, now) = (last / step, time / step);
         let part = if micros == 0 {
             0.0
         } else {
             micros as f64 / 1e6
         };
-        let secs = (time - last) as f64 - part;
+        let secs = time.wrapping_sub(last) as f64 - part;
         let (before, after) = if now > first {
-            ((now * step - last) as f64 - part, (time % step) as f64)
+            let since_step = time % step;
+            let before = time.wrapping_sub(since_step).wrapping_sub(last);
+            (before as f64 - part, since_step as f64)
         } else {
             (secs, 0.0)
         };
@@ -292,14 +309,14 @@ impl Interval {
             secs,
             before,
             after,
-            ended: now - first,
+            ended: now.wrapping_sub(first),
             first,
         }
     }
 
     /// The step that had begun before, where others ended after it, and the rest: librrd takes them
     /// apart.
-    pub(super) fn split(self, step: u64) -> Option<(Interval, Interval)> {
+    pub(super) fn split(self, step: NonZeroU64) -> Option<(Interval, Interval)> {
         let open = self.before as u64 % step;
         if self.ended < 2 || open == 0 {
             return None;
@@ -316,8 +333,8 @@ impl Interval {
             secs: self.secs - secs,
             before: self.before - secs,
             after: self.after,
-            ended: self.ended - 1,
-            first: self.first + 1,
+            ended: self.ended.wrapping_sub(1),
+            first: self.first.wrapping_add(1),
         };
         Some((begun, rest))
     }
@@ -355,7 +372,7 @@ impl Interval {
         // As many seconds as fit into an int.
         let is_known = step as f64 / 2.0 >= f64::from(unknown as i32);
         if is_known && self.secs <= heartbeat {
-            let known = (self.ended * step).wrapping_sub(unknown);
+            let known = self.ended.wrapping_mul(step).wrapping_sub(unknown);
             rate = value / (known as f64 - unknown_before);
         }
         let (value, unknown) = if grown.is_nan() {
@@ -369,10 +386,10 @@ impl Interval {
     }
 
     /// How the steps that ended go into an archive's rows of so many steps each.
-    pub(super) fn rows(&self, steps: u64) -> Rows {
-        let to_row_end = steps - self.first % steps;
+    pub(super) fn rows(&self, steps: NonZeroU64) -> Rows {
+        let to_row_end = steps.get().wrapping_sub(self.first % steps);
         let filled = match self.ended.checked_sub(to_row_end) {
-            Some(more) => more / steps + 1,
+            Some(more) => (more / steps).saturating_add(1),
             None => 0,
         };
         Rows {
@@ -449,7 +466,7 @@ impl Function {
 pub(super) struct Consolidation {
     pub(super) function: Function,
     /// Steps that one row sums up.
-    pub(super) steps: u64,
+    pub(super) steps: NonZeroU64,
     /// Share of them that may be unknown.
     pub(super) xff: f64,
 }
@@ -457,7 +474,7 @@ pub(super) struct Consolidation {
 impl Consolidation {
     /// Carries the rate of the steps that ended into the row in the making.
     pub(super) fn carry(self, cdp: &mut [u8], rate: f64, rows: Rows) {
-        if self.steps > 1 {
+        if self.steps.get() > 1 {
             self.sum_up(cdp, rate, rows);
             return;
         }
@@ -481,7 +498,7 @@ impl Consolidation {
         let to_row_end = rows.to_row_end;
         let value = float(cdp, CDP_VALUE);
         let mut unknown = whole(cdp, CDP_UNKNOWN);
-        let left = (rows.ended - to_row_end) % steps;
+        let left = rows.ended.wrapping_sub(to_row_end) % steps;
         if rate.is_nan() {
             unknown = unknown.wrapping_add(to_row_end);
         }
@@ -490,6 +507,7 @@ impl Consolidation {
             CDP_SECONDARY,
             if rate.is_nan() { UNKNOWN } else { rate },
         );
+        let steps = steps.get();
         let primary = if unknown as f64 > steps as f64 * xff {
             UNKNOWN
         } else {

@@ -3,9 +3,12 @@
 //!
 //! The header and the rows that are wanted are read, and no more: librrd maps the whole file into
 //! memory, which takes many times as long.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::ffi::CStr;
 use std::fs::File;
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 
 use crate::file::as_path;
@@ -114,12 +117,13 @@ impl Fetcher {
             sources: shape.sources,
         };
         let mut values = vec![f64::NAN; span.rows as usize];
+        let column = wish.column.saturating_mul(VALUE);
         ring.read(&span, &source, &mut self.rows, |number, row| {
-            values[number] = float(row, wish.column * VALUE);
+            values[number] = float(row, column);
         })?;
         let mut series = Series {
             start: span.start,
-            step: u32::try_from(step).ok()?,
+            step: u32::try_from(step.get()).ok()?,
             values,
         };
         if is_laid_over {
@@ -211,21 +215,23 @@ pub(crate) fn rows(
         front: &front,
         runs: &[],
     };
-    let mut values = vec![f64::NAN; span.rows as usize * shape.sources];
+    let count = (span.rows as usize).checked_mul(shape.sources);
+    let mut values = vec![f64::NAN; count.ok_or_else(unread)?];
     ring.read(&span, &source, &mut Vec::new(), |number, row| {
-        let columns = &mut values[number * shape.sources..][..shape.sources];
-        for (at, value) in columns.iter_mut().enumerate() {
-            *value = float(row, at * VALUE);
+        let columns = values[number.saturating_mul(shape.sources)..].iter_mut();
+        for (value, bytes) in columns.zip(row.chunks_exact(VALUE)) {
+            *value = float(bytes, 0);
         }
     })
     .ok_or_else(unread)?;
     let names = (0..shape.sources).map(|at| {
         let def = Shape::ds_def(at);
-        String::from_utf8_lossy(text(&front[def..def + NAME])).into_owned()
+        String::from_utf8_lossy(text(&front[def..][..NAME])).into_owned()
     });
+    let step = step.get();
     Ok(Rows {
         start: span.start,
-        end: span.start + span.rows * step,
+        end: span.start.saturating_add(span.rows.saturating_mul(step)),
         step,
         names: names.collect(),
         values,
@@ -238,15 +244,15 @@ impl Ending {
         if column >= shape.sources {
             return None;
         }
-        let def = Shape::ds_def(column);
-        let name = text(&front[def + DS_TYPE..def + DS_TYPE + NAME]);
+        let def = &front[Shape::ds_def(column)..];
+        let name = text(&def[DS_TYPE..DS_TYPE + NAME]);
         let kind = std::str::from_utf8(name).ok().and_then(Kind::named)?;
         let pdp = shape.pdp(column);
         Some(Ending {
             time: whole(front, shape.live()),
-            value: text(&front[pdp..pdp + LAST_DS]).to_vec(),
+            value: text(&front[pdp..][..LAST_DS]).to_vec(),
             kind,
-            heartbeat: whole(front, def + DS_HEARTBEAT),
+            heartbeat: whole(def, DS_HEARTBEAT),
         })
     }
 }
@@ -256,8 +262,8 @@ impl Ending {
 struct Archive {
     /// `None` for what is no consolidation: forecasts and the like.
     function: Option<Consolidation>,
-    steps: u64,
-    rows: u64,
+    steps: NonZeroU64,
+    rows: NonZeroU64,
     /// Where its rows start in the file.
     start: u64,
     /// The row that was written last.
@@ -267,20 +273,21 @@ struct Archive {
 /// `None` where the header is not sound.
 fn archives(front: &[u8], shape: &Shape, length: u64) -> Option<Vec<Archive>> {
     let mut start = shape.header_len() as u64;
+    let row_bytes = shape.sources.saturating_mul(VALUE) as u64;
     let mut all = Vec::with_capacity(shape.archives);
     for at in 0..shape.archives {
         let def = &front[shape.rra_def(at)..];
         let archive = Archive {
             function: consolidation(text(&def[..NAME])),
-            steps: whole(def, RRA_STEPS),
-            rows: whole(def, RRA_ROWS),
+            steps: NonZeroU64::new(whole(def, RRA_STEPS))?,
+            rows: NonZeroU64::new(whole(def, RRA_ROWS))?,
             start,
             newest: whole(front, shape.pointer(at)),
         };
-        if archive.steps == 0 || archive.newest >= archive.rows {
+        if archive.newest >= archive.rows.get() {
             return None;
         }
-        let bytes = archive.rows.checked_mul((shape.sources * VALUE) as u64)?;
+        let bytes = archive.rows.get().checked_mul(row_bytes)?;
         start = start.checked_add(bytes)?;
         all.push(archive);
     }
@@ -300,7 +307,7 @@ fn consolidation(name: &[u8]) -> Option<Consolidation> {
 /// The archive that rrdtool would choose: of those that reach back far enough, the one whose rows
 /// are nearest to the wanted step; else the one that has most of the time. Where there is none of
 /// that consolidation, the averages'.
-fn chosen<'a>(all: &'a [Archive], wish: &Wish, step: u64, last: u64) -> Option<&'a Archive> {
+fn chosen<'a>(all: &'a [Archive], wish: &Wish, step: NonZeroU64, last: u64) -> Option<&'a Archive> {
     let times = (wish.from, wish.step);
     best(all, wish.consolidation, times, step, last)
         .or_else(|| best(all, Consolidation::Average, times, step, last))
@@ -310,21 +317,21 @@ fn best(
     all: &[Archive],
     function: Consolidation,
     (from, wanted_step): (u64, u64),
-    step: u64,
+    step: NonZeroU64,
     last: u64,
 ) -> Option<&Archive> {
     // A row of one step is the same by any of them.
     let fits = |archive: &&Archive| {
         let own = archive.function;
-        own == Some(function) || (archive.steps == 1 && own.is_some())
+        own == Some(function) || (archive.steps.get() == 1 && own.is_some())
     };
     // The smaller the better; of equal ones the first.
     let rank = |archive: &&Archive| {
         let row = step.saturating_mul(archive.steps);
-        let end = last - last % row;
-        let begin = end.saturating_sub(row.saturating_mul(archive.rows));
+        let end = last.saturating_sub(last % row);
+        let begin = end.saturating_sub(row.saturating_mul(archive.rows).get());
         let missing = begin.saturating_sub(from);
-        (missing, row.abs_diff(wanted_step.max(1)))
+        (missing, row.get().abs_diff(wanted_step.max(1)))
     };
     all.iter().filter(fits).min_by_key(rank)
 }
@@ -339,12 +346,12 @@ struct Span {
 
 impl Span {
     /// As rrdtool does, one row more than the time has where it ends with a row.
-    fn of((from, until): (u64, u64), step: u64) -> Option<Span> {
-        let start = from - from % step;
-        let end = until.checked_add(step - until % step)?;
+    fn of((from, until): (u64, u64), step: NonZeroU64) -> Option<Span> {
+        let start = from.saturating_sub(from % step);
+        let end = until.checked_add(step.get().saturating_sub(until % step))?;
         Some(Span {
             start,
-            rows: (end - start) / step,
+            rows: end.checked_sub(start)? / step,
         })
     }
 }
@@ -354,7 +361,7 @@ impl Span {
 struct Ring {
     archive: Archive,
     /// Seconds of a row.
-    step: u64,
+    step: NonZeroU64,
     /// Time of the last update.
     last: u64,
     sources: usize,
@@ -370,24 +377,28 @@ impl Ring {
         mut take: impl FnMut(usize, &[u8]),
     ) -> Option<()> {
         let Archive { rows, newest, .. } = self.archive;
-        let width = self.sources * VALUE;
+        let width = self.sources.saturating_mul(VALUE);
         // Rows are counted by the time they begin at, from 1970 on.
         let end = self.last / self.step;
         let start = span.start / self.step;
-        let first = end.saturating_sub(rows).max(start);
-        let until = end.min(start + span.rows);
+        let first = end.saturating_sub(rows.get()).max(start);
+        let until = end.min(start.saturating_add(span.rows));
         let mut row = first;
         while row < until {
-            // The newest row begins at `end - 1`.
-            let at = (newest + rows - (end - 1 - row)) % rows;
-            let count = (until - row).min(rows - at);
+            // The newest row begins at `end - 1`: less than all rows are between that and this one.
+            let back = end.saturating_sub(row).saturating_sub(1);
+            let at = newest.saturating_add(rows.get()).saturating_sub(back) % rows;
+            let count = until.saturating_sub(row);
+            let count = count.min(rows.get().saturating_sub(at));
             // Rows that lie one behind the other in the file.
-            buffer.resize(count as usize * width, 0);
-            source.read(self.archive.start + at * width as u64, buffer)?;
-            for (number, bytes) in buffer.chunks_exact(width).enumerate() {
-                take((row - start) as usize + number, bytes);
+            buffer.resize((count as usize).checked_mul(width)?, 0);
+            let from = at.saturating_mul(width as u64);
+            source.read(self.archive.start.saturating_add(from), buffer)?;
+            let numbers = row.saturating_sub(start) as usize..;
+            for (number, bytes) in numbers.zip(buffer.chunks_exact(width)) {
+                take(number, bytes);
             }
-            row += count;
+            row = row.saturating_add(count);
         }
         Some(())
     }
@@ -409,15 +420,18 @@ impl Source<'_> {
         let known = front.len().min(out.len());
         out[..known].copy_from_slice(&front[..known]);
         if known < out.len() {
-            let behind = at + known as u64;
+            let behind = at.saturating_add(known as u64);
             self.file.read_exact_at(&mut out[known..], behind).ok()?;
         }
         for run in self.runs {
             let from = run.at.max(at);
-            let until = (run.at + run.bytes.len() as u64).min(at + out.len() as u64);
+            let until = run.end().min(at.saturating_add(out.len() as u64));
             if from < until {
-                let new = &run.bytes[(from - run.at) as usize..(until - run.at) as usize];
-                out[(from - at) as usize..(until - at) as usize].copy_from_slice(new);
+                let both = |start: u64| {
+                    let offset = |place: u64| place.saturating_sub(start) as usize;
+                    offset(from)..offset(until)
+                };
+                out[both(at)].copy_from_slice(&run.bytes[both(run.at)]);
             }
         }
         Some(())

@@ -3,17 +3,21 @@
 //!
 //! Knows no clock: the caller says what time it is. What has not come becomes unknown; what there was
 //! before stays as it is.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 
 use thiserror::Error;
 
 use crate::file::arithmetic::{UNKNOWN, begin_pdp, begin_row};
 use crate::file::layout::{
-    CDP_PREP, LAST_DS, NAME, PDP_PREP, RRA_ROWS, RRA_STEPS, STAT_HEAD, Shape, put, text, whole,
+    CDP_PREP, LAST_DS, NAME, PDP_PREP, RRA_ROWS, RRA_STEPS, STAT_HEAD, Shape, VALUE, put, text,
+    whole,
 };
 use crate::file::open::open_for_update;
 use crate::file::plain::lock;
@@ -87,13 +91,13 @@ pub(crate) fn heal(path: &CStr, now: u32) -> Result<Healing, NotHealed> {
     let live = shape.live();
     file.write_all_at(&header[live..], live as u64)
         .map_err(write)?;
-    Ok(Healing::Healed(last - u64::from(now)))
+    Ok(Healing::Healed(last.saturating_sub(now.into())))
 }
 
 /// The end of the last whole step before now, so that the file takes a value of now.
-fn end_before(now: u32, step: u64) -> u64 {
+fn end_before(now: u32, step: NonZeroU64) -> u64 {
     let before = u64::from(now).saturating_sub(1);
-    before - before % step
+    before.saturating_sub(before % step)
 }
 
 fn read_header(file: &File) -> io::Result<Vec<u8>> {
@@ -118,7 +122,7 @@ impl Cut {
     fn refuse_forecasts(&self, header: &[u8]) -> Result<(), NotHealed> {
         for archive in 0..self.shape.archives {
             let at = self.shape.rra_def(archive);
-            let function = text(&header[at..at + NAME]);
+            let function = text(&header[at..][..NAME]);
             if !matches!(function, b"AVERAGE" | b"MIN" | b"MAX" | b"LAST") {
                 let function = String::from_utf8_lossy(function).into_owned();
                 return Err(NotHealed::Forecasts(function));
@@ -127,21 +131,26 @@ impl Cut {
         Ok(())
     }
 
+    fn row_bytes(&self) -> u64 {
+        self.shape.sources.saturating_mul(VALUE) as u64
+    }
+
     /// Makes rows unknown in the file; the header as it is then.
     fn apply(&self, mut header: Vec<u8>, file: &File) -> io::Result<Vec<u8>> {
         let Cut { shape, end, .. } = self;
         let mut start = header.len() as u64;
         for archive in 0..shape.archives {
             let at = shape.rra_def(archive);
-            let rows = whole(&header, at + RRA_ROWS);
+            let rows = whole(&header[at..], RRA_ROWS);
             self.cut_rows(archive, &mut header, start, file)?;
-            start += rows * shape.sources as u64 * 8;
+            start = start.saturating_add(rows.saturating_mul(self.row_bytes()));
         }
         for source in 0..shape.sources {
             let at = shape.pdp(source);
-            header[at..at + LAST_DS].fill(0);
-            header[at] = b'U';
-            begin_pdp(&mut header[at..at + PDP_PREP]);
+            let pdp = &mut header[at..][..PDP_PREP];
+            pdp[..LAST_DS].fill(0);
+            pdp[0] = b'U';
+            begin_pdp(pdp);
         }
         put(&mut header, shape.live(), *end);
         if let Some(micros) = shape.micros() {
@@ -159,23 +168,27 @@ impl Cut {
         start: u64,
         file: &File,
     ) -> io::Result<()> {
-        let Cut { shape, last, end } = self;
-        let at = shape.rra_def(archive);
-        let (rows, steps) = (whole(header, at + RRA_ROWS), whole(header, at + RRA_STEPS));
-        let secs = shape.step * steps;
-        let cut = (last / secs - end / secs).min(rows);
+        let Cut { shape, last, end } = *self;
+        let def = &header[shape.rra_def(archive)..];
+        let sizes = [RRA_ROWS, RRA_STEPS].map(|at| NonZeroU64::new(whole(def, at)));
+        let [Some(rows), Some(steps)] = sizes else {
+            // No sound file has such an archive.
+            return Ok(());
+        };
+        let secs = shape.step.saturating_mul(steps);
+        let cut = (last / secs).saturating_sub(end / secs).min(rows.get());
         let newest = whole(header, shape.pointer(archive));
-        let kept = (newest + rows - cut) % rows;
+        let kept = newest.saturating_add(rows.get()).saturating_sub(cut) % rows;
         put(header, shape.pointer(archive), kept);
         // In at most two runs, as the rows are a ring.
-        let first = (kept + 1) % rows;
-        let in_front = cut.min(rows - first);
-        let row = shape.sources as u64 * 8;
-        forget(file, start + first * row, in_front * row)?;
-        forget(file, start, (cut - in_front) * row)?;
+        let first = kept.saturating_add(1) % rows;
+        let in_front = cut.min(rows.get().saturating_sub(first));
+        let bytes = |rows: u64| rows.saturating_mul(self.row_bytes());
+        forget(file, start.saturating_add(bytes(first)), bytes(in_front))?;
+        forget(file, start, bytes(cut.saturating_sub(in_front)))?;
         for source in 0..shape.sources {
             let at = shape.cdp(archive, source);
-            begin_row(&mut header[at..at + CDP_PREP], end % secs / shape.step);
+            begin_row(&mut header[at..][..CDP_PREP], end % secs / shape.step);
         }
         Ok(())
     }
@@ -187,8 +200,8 @@ fn forget(file: &File, mut at: u64, mut len: u64) -> io::Result<()> {
     while len > 0 {
         let part = len.min(unknown.len() as u64);
         file.write_all_at(&unknown[..part as usize], at)?;
-        at += part;
-        len -= part;
+        at = at.saturating_add(part);
+        len = len.saturating_sub(part);
     }
     Ok(())
 }

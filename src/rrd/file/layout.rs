@@ -6,6 +6,7 @@
 
 use std::ffi::c_ulong;
 use std::mem::{offset_of, size_of};
+use std::num::NonZeroU64;
 use std::ops::Range;
 
 /// The parts as librrd's C compiler lays them out, which differs with the size of a long and with
@@ -147,7 +148,7 @@ pub(crate) struct Shape {
     pub(crate) version: u32,
     pub(crate) sources: usize,
     pub(crate) archives: usize,
-    pub(crate) step: u64,
+    pub(crate) step: NonZeroU64,
     live_head: usize,
 }
 
@@ -171,10 +172,10 @@ impl Shape {
         if !(1..=PARTS).contains(&archives) || sources.saturating_mul(archives) > PARTS {
             return flaw(ARCHIVES, "impossible number of archives");
         }
-        let step = whole(bytes, STEP);
-        if !(1..=u64::from(u32::MAX)).contains(&step) {
+        let step = NonZeroU64::new(whole(bytes, STEP));
+        let Some(step) = step.filter(|step| u32::try_from(step.get()).is_ok()) else {
             return flaw(STEP, "impossible step");
-        }
+        };
         Ok(Shape {
             version,
             sources: sources as usize,
@@ -188,13 +189,13 @@ impl Shape {
         })
     }
 
-    /// Of a file that is to be created, as old as it may be.
+    /// Of a file that is to be created, as old as it may be; its step is one second at least.
     pub(crate) fn new(sources: usize, archives: usize, step: u64) -> Shape {
         Shape {
             version: 3,
             sources,
             archives,
-            step,
+            step: NonZeroU64::new(step).unwrap_or(NonZeroU64::MIN),
             live_head: LIVE_HEAD,
         }
     }

@@ -4,9 +4,12 @@
 //! Plain is every file but those with forecasts (Holt-Winters) or with data sources computed of others:
 //! only they are left to librrd. What is reckoned is [`arithmetic`](crate::file::arithmetic)'s matter.
 //! Fields are read and written as bytes.
+// Numbers from outside meet here: whatever they are, nothing overflows.
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 use std::ffi::CStr;
 use std::fs::File;
+use std::num::NonZeroU64;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 
@@ -21,7 +24,7 @@ use crate::file::as_path;
 use crate::file::error::{FileError, Refusal};
 use crate::file::layout::{
     CDP_PREP, DS_HEARTBEAT, DS_MAX, DS_MIN, DS_TYPE, LAST_DS, NAME, PDP_PREP, RRA_PAR, RRA_ROWS,
-    RRA_STEPS, SPAN, STAT_HEAD, Shape, VALUE, float, put, text, whole,
+    RRA_STEPS, SPAN, STAT_HEAD, Shape, VALUE, float, put, span, text, whole,
 };
 use crate::file::open::{Access, open, open_for_update, open_in_for_update};
 use crate::file::samples::Samples;
@@ -61,15 +64,15 @@ pub(crate) fn update(
         return Ok(Outcome::NotPlain);
     };
     let mut refused = None;
-    let mut taken = 0;
+    let mut has_taken = false;
     for (time, value) in samples.iter() {
         if let Err(refusal) = update.sample(time.into(), value) {
             refused = Some(refusal);
             break;
         }
-        taken += 1;
+        has_taken = true;
     }
-    if taken > 0 {
+    if has_taken {
         update.write(&file)?;
     }
     match refused {
@@ -207,7 +210,7 @@ impl Source {
 
 struct Archive {
     consolidation: Consolidation,
-    rows: u64,
+    rows: NonZeroU64,
     /// Where its rows start in the file.
     start: u64,
     /// Rows filled by the samples of this call.
@@ -216,15 +219,15 @@ struct Archive {
 
 impl Archive {
     /// By its definition, in a file of that step; `None` where that is not plain or not sound.
-    fn of(def: &[u8], step: u64, start: u64) -> Option<Archive> {
+    fn of(def: &[u8], step: NonZeroU64, start: u64) -> Option<Archive> {
         let consolidation = Consolidation {
             function: Function::named(text(&def[..NAME]))?,
-            steps: whole(def, RRA_STEPS),
+            steps: NonZeroU64::new(whole(def, RRA_STEPS))?,
             xff: float(def, RRA_PAR),
         };
-        let rows = whole(def, RRA_ROWS);
+        let rows = NonZeroU64::new(whole(def, RRA_ROWS))?;
         let span = step.checked_mul(rows)?.checked_mul(consolidation.steps)?;
-        let sane = (1..=SPAN).contains(&span) && (0.0..=1.0).contains(&consolidation.xff);
+        let sane = span.get() <= SPAN && (0.0..=1.0).contains(&consolidation.xff);
         sane.then_some(Archive {
             consolidation,
             rows,
@@ -238,6 +241,13 @@ impl Archive {
 pub(crate) struct Run {
     pub(crate) at: u64,
     pub(crate) bytes: Vec<u8>,
+}
+
+impl Run {
+    /// Where it ends.
+    pub(crate) fn end(&self) -> u64 {
+        self.at.saturating_add(self.bytes.len() as u64)
+    }
 }
 
 /// A file's header while samples go into it.
@@ -260,12 +270,13 @@ impl<'a> Update<'a> {
         let sources = sources.collect::<Option<Vec<Source>>>()?;
         let mut archives = Vec::with_capacity(shape.archives);
         let mut start = shape.header_len() as u64;
+        let row_bytes = shape.sources.saturating_mul(VALUE) as u64;
         for at in 0..shape.archives {
             let archive = Archive::of(&front[shape.rra_def(at)..], shape.step, start)?;
-            if whole(front, shape.pointer(at)) >= archive.rows {
+            if whole(front, shape.pointer(at)) >= archive.rows.get() {
                 return None;
             }
-            let bytes = archive.rows.checked_mul((shape.sources * VALUE) as u64)?;
+            let bytes = archive.rows.get().checked_mul(row_bytes)?;
             start = start.checked_add(bytes)?;
             archives.push(archive);
         }
@@ -320,10 +331,10 @@ impl<'a> Update<'a> {
         let words = || value.split(|&b| b == b':');
         let mut count = 0;
         for (at, word) in words().enumerate() {
-            count += 1;
-            let pdp = self.shape.pdp(at.min(self.sources.len() - 1));
+            count = at.saturating_add(1);
             if let Some(source) = self.sources.get_mut(at) {
-                let last = text(&self.front[pdp..pdp + LAST_DS]);
+                let pdp = self.shape.pdp(at);
+                let last = text(&self.front[pdp..][..LAST_DS]);
                 source.grown = source.grown(word, last, secs)?;
             }
         }
@@ -345,12 +356,12 @@ impl<'a> Update<'a> {
     /// What is kept of a data source between two samples.
     fn pdp(&mut self, source: usize) -> &mut [u8] {
         let at = self.shape.pdp(source);
-        &mut self.front[at..at + PDP_PREP]
+        &mut self.front[at..][..PDP_PREP]
     }
 
     /// Ends the steps of an interval, and carries their rates into the archives.
     fn end_steps(&mut self, interval: &Interval, grown: impl Fn(&Source) -> f64) {
-        let step = self.shape.step;
+        let step = self.shape.step.get();
         for at in 0..self.sources.len() {
             let source = &self.sources[at];
             let (grown, heartbeat) = (grown(source), source.heartbeat);
@@ -367,11 +378,11 @@ impl<'a> Update<'a> {
         let of = &mut self.archives[archive];
         let (consolidation, rows) = (of.consolidation, interval.rows(of.consolidation.steps));
         // No more of them than there are, as the others are the same.
-        let filled = rows.filled.min(of.rows);
-        of.filled += filled;
+        let filled = rows.filled.min(of.rows.get());
+        of.filled = of.filled.saturating_add(filled);
         for (at, source) in self.sources.iter().enumerate() {
             let cdp = self.shape.cdp(archive, at);
-            consolidation.carry(&mut self.front[cdp..cdp + CDP_PREP], source.rate, rows);
+            consolidation.carry(&mut self.front[cdp..][..CDP_PREP], source.rate, rows);
         }
         self.put_rows(archive, filled);
     }
@@ -384,15 +395,17 @@ impl<'a> Update<'a> {
             filled: in_all,
             ..
         } = self.archives[archive];
-        let goes_round = in_all > rows;
+        let goes_round = in_all > rows.get();
         let sources = self.sources.len();
         let mut row = whole(self.front, self.shape.pointer(archive));
         for nth in 0..filled {
-            row = (row + 1) % rows;
+            row = row.wrapping_add(1) % rows;
             let field = if nth == 0 { CDP_PRIMARY } else { CDP_SECONDARY };
             for source in 0..sources {
-                let from = self.shape.cdp(archive, source) + field;
-                let at = start + (row * sources as u64 + source as u64) * VALUE as u64;
+                let from = self.shape.cdp(archive, source).saturating_add(field);
+                // All rows end before the file does.
+                let value = row.wrapping_mul(sources as u64).wrapping_add(source as u64);
+                let at = start.wrapping_add(value.wrapping_mul(VALUE as u64));
                 self.put_value(at, from, goes_round);
             }
         }
@@ -401,12 +414,13 @@ impl<'a> Update<'a> {
 
     /// Puts the value that is at `from` in the header into the file's row at `at`.
     fn put_value(&mut self, at: u64, from: usize, goes_round: bool) {
-        let end = at + VALUE as u64;
+        let end = at.saturating_add(VALUE as u64);
+        let from = span(from, VALUE);
         if end <= self.front.len() as u64 {
-            self.front.copy_within(from..from + VALUE, at as usize);
+            self.front.copy_within(from, at as usize);
             self.front_end = self.front_end.max(end as usize);
         } else {
-            let value = &self.front[from..from + VALUE];
+            let value = &self.front[from];
             push_run(&mut self.runs, at, value, goes_round);
         }
     }
@@ -434,7 +448,7 @@ fn push_run(runs: &mut Vec<Run>, at: u64, bytes: &[u8], goes_round: bool) {
         .iter_mut()
         .rev()
         .take(if goes_round { 1 } else { usize::MAX })
-        .find(|run| run.at + run.bytes.len() as u64 == at);
+        .find(|run| run.end() == at);
     match last {
         Some(run) => run.bytes.extend_from_slice(bytes),
         None => runs.push(Run {

@@ -342,7 +342,7 @@ impl<'a> Archives<'a> {
         if !(1..=i32::MAX as u64).contains(&rows) {
             return flaw(after(at, RRA_ROWS), "impossible number of rows");
         }
-        let span = shape.step.checked_mul(rows);
+        let span = shape.step.get().checked_mul(rows);
         let span = span.and_then(|secs| secs.checked_mul(steps));
         if steps == 0 || span.is_none_or(|span| span > SPAN) {
             return flaw(after(at, RRA_STEPS), "impossible number of steps in a row");
