@@ -196,8 +196,8 @@ pub(super) fn decimal(word: &[u8]) -> Option<f64> {
     if let [b'.', decimals @ ..] = rest {
         rest = decimals;
         let decimals = take_digits(&mut rest, &mut number);
-        digits = digits.saturating_add(decimals);
-        exponent = 0_i64.saturating_sub_unsigned(decimals as u64);
+        digits = digits.wrapping_add(decimals);
+        exponent = (decimals as i64).wrapping_neg();
     }
     if digits == 0 {
         return unusual(word);
@@ -389,7 +389,7 @@ impl Interval {
     pub(super) fn rows(&self, steps: NonZeroU64) -> Rows {
         let to_row_end = steps.get().wrapping_sub(self.first % steps);
         let filled = match self.ended.checked_sub(to_row_end) {
-            Some(more) => (more / steps).saturating_add(1),
+            Some(more) => (more / steps).wrapping_add(1),
             None => 0,
         };
         Rows {

@@ -24,7 +24,7 @@ use crate::file::as_path;
 use crate::file::error::{FileError, Refusal};
 use crate::file::layout::{
     CDP_PREP, DS_HEARTBEAT, DS_MAX, DS_MIN, DS_TYPE, LAST_DS, NAME, PDP_PREP, RRA_PAR, RRA_ROWS,
-    RRA_STEPS, SPAN, STAT_HEAD, Shape, VALUE, float, put, span, text, whole,
+    RRA_STEPS, SPAN, STAT_HEAD, Shape, VALUE, float, put, text, whole,
 };
 use crate::file::open::{Access, open, open_for_update, open_in_for_update};
 use crate::file::samples::Samples;
@@ -331,10 +331,10 @@ impl<'a> Update<'a> {
         let words = || value.split(|&b| b == b':');
         let mut count = 0;
         for (at, word) in words().enumerate() {
-            count = at.saturating_add(1);
+            count = at.wrapping_add(1);
             if let Some(source) = self.sources.get_mut(at) {
                 let pdp = self.shape.pdp(at);
-                let last = text(&self.front[pdp..][..LAST_DS]);
+                let last = text(&self.front[pdp..pdp.wrapping_add(LAST_DS)]);
                 source.grown = source.grown(word, last, secs)?;
             }
         }
@@ -356,7 +356,7 @@ impl<'a> Update<'a> {
     /// What is kept of a data source between two samples.
     fn pdp(&mut self, source: usize) -> &mut [u8] {
         let at = self.shape.pdp(source);
-        &mut self.front[at..][..PDP_PREP]
+        &mut self.front[at..at.wrapping_add(PDP_PREP)]
     }
 
     /// Ends the steps of an interval, and carries their rates into the archives.
@@ -379,10 +379,14 @@ impl<'a> Update<'a> {
         let (consolidation, rows) = (of.consolidation, interval.rows(of.consolidation.steps));
         // No more of them than there are, as the others are the same.
         let filled = rows.filled.min(of.rows.get());
-        of.filled = of.filled.saturating_add(filled);
+        of.filled = of.filled.wrapping_add(filled);
         for (at, source) in self.sources.iter().enumerate() {
             let cdp = self.shape.cdp(archive, at);
-            consolidation.carry(&mut self.front[cdp..][..CDP_PREP], source.rate, rows);
+            consolidation.carry(
+                &mut self.front[cdp..cdp.wrapping_add(CDP_PREP)],
+                source.rate,
+                rows,
+            );
         }
         self.put_rows(archive, filled);
     }
@@ -402,7 +406,7 @@ impl<'a> Update<'a> {
             row = row.wrapping_add(1) % rows;
             let field = if nth == 0 { CDP_PRIMARY } else { CDP_SECONDARY };
             for source in 0..sources {
-                let from = self.shape.cdp(archive, source).saturating_add(field);
+                let from = self.shape.cdp(archive, source).wrapping_add(field);
                 // All rows end before the file does.
                 let value = row.wrapping_mul(sources as u64).wrapping_add(source as u64);
                 let at = start.wrapping_add(value.wrapping_mul(VALUE as u64));
@@ -414,8 +418,9 @@ impl<'a> Update<'a> {
 
     /// Puts the value that is at `from` in the header into the file's row at `at`.
     fn put_value(&mut self, at: u64, from: usize, goes_round: bool) {
-        let end = at.saturating_add(VALUE as u64);
-        let from = span(from, VALUE);
+        // Far below the greatest number, as the file is.
+        let end = at.wrapping_add(VALUE as u64);
+        let from = from..from.wrapping_add(VALUE);
         if end <= self.front.len() as u64 {
             self.front.copy_within(from, at as usize);
             self.front_end = self.front_end.max(end as usize);
@@ -448,7 +453,7 @@ fn push_run(runs: &mut Vec<Run>, at: u64, bytes: &[u8], goes_round: bool) {
         .iter_mut()
         .rev()
         .take(if goes_round { 1 } else { usize::MAX })
-        .find(|run| run.end() == at);
+        .find(|run| at.wrapping_sub(run.at) == run.bytes.len() as u64);
     match last {
         Some(run) => run.bytes.extend_from_slice(bytes),
         None => runs.push(Run {
