@@ -26,15 +26,6 @@ pub const PROGRAMS: [&str; 2] = ["chromium", "chromedriver"];
 /// A browser takes a processor for itself.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// How it is set up.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Setup {
-    /// Whether it prefers dark pages.
-    pub dark: bool,
-    /// Whether scripts are off.
-    pub without_script: bool,
-}
-
 /// A browser with one window, ended when dropped.
 pub struct Browser {
     driver: Child,
@@ -48,7 +39,7 @@ pub struct Browser {
 impl Browser {
     /// Starts it, when its turn has come.
     #[track_caller]
-    pub fn start(setup: Setup) -> Self {
+    pub fn start() -> Self {
         let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let profile = tempfile::tempdir().expect("a temporary folder");
         let mut driver = Command::new(program("chromedriver"))
@@ -76,7 +67,7 @@ impl Browser {
             _turn: turn,
         };
         let profile = browser.profile.path().display();
-        let mut arguments = vec![
+        let arguments = [
             "--headless".to_owned(),
             "--no-sandbox".into(),
             "--disable-gpu".into(),
@@ -92,9 +83,6 @@ impl Browser {
             "--hide-scrollbars".into(),
             format!("--user-data-dir={profile}"),
         ];
-        if setup.dark {
-            arguments.push("--blink-settings=preferredColorScheme=0".into());
-        }
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": {"args": arguments},
@@ -103,12 +91,6 @@ impl Browser {
         let session = browser.call("POST", "/session", &wanted);
         let id = session["sessionId"].as_str().expect("a session");
         browser.session = format!("/session/{id}");
-        if setup.without_script {
-            browser.cdp(
-                "Emulation.setScriptExecutionDisabled",
-                &json!({"value": true}),
-            );
-        }
         browser.resize(1280, 900);
         browser
     }
@@ -176,6 +158,26 @@ impl Browser {
         let size =
             json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
         self.cdp("Emulation.setDeviceMetricsOverride", &size);
+    }
+
+    /// Whether dark pages are preferred.
+    #[track_caller]
+    pub fn prefer_dark(&self, dark: bool) {
+        let value = if dark { "dark" } else { "light" };
+        let feature = json!({"name": "prefers-color-scheme", "value": value});
+        self.cdp(
+            "Emulation.setEmulatedMedia",
+            &json!({"features": [feature]}),
+        );
+    }
+
+    /// Pages run no script from now on.
+    #[track_caller]
+    pub fn disable_scripts(&self) {
+        self.cdp(
+            "Emulation.setScriptExecutionDisabled",
+            &json!({"value": true}),
+        );
     }
 
     /// The time zone, as `America/St_Johns`.

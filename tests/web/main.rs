@@ -10,7 +10,7 @@ mod support;
 
 use serde_json::Value;
 use site::{HOSTILE, Site};
-use support::browser::{Browser, PROGRAMS, Setup};
+use support::browser::{Browser, PROGRAMS};
 use support::peers::available;
 use support::web::get;
 use support::{DEADLINE, wait_for, wait_until};
@@ -45,7 +45,7 @@ fn every_page_is_reached_by_clicking_from_the_first() {
         return;
     }
     let site = Site::start();
-    let browser = Browser::start(Setup::default());
+    let browser = Browser::start();
     browser.open(&site.url("/"));
     assert_eq!(
         browser.url(),
@@ -102,7 +102,7 @@ fn values_are_shown_under_the_mouse_and_dragging_zooms() {
         return;
     }
     let site = Site::start();
-    let browser = Browser::start(Setup::default());
+    let browser = Browser::start();
     browser.open(&site.url("/ui/host?c=alpha&h=node-1&r=4h"));
     let [left, top, width, height] = first_graph(&browser);
     let (x, y) = (left + width * 0.5, top + height * 0.5);
@@ -146,7 +146,7 @@ fn hosts_are_filtered_and_compared_and_wrong_expressions_reported() {
         return;
     }
     let site = Site::start();
-    let browser = Browser::start(Setup::default());
+    let browser = Browser::start();
     browser.open(&site.url("/ui/cluster?c=alpha&r=4h"));
     let rows = || browser.ask("return document.querySelectorAll('main tbody td.n').length");
     assert_eq!(rows(), 6);
@@ -179,12 +179,10 @@ fn dark_and_narrow_pages_are_whole() {
     let site = Site::start();
     let background = "return getComputedStyle(document.body).backgroundColor";
     let mut seen = Vec::new();
+    let browser = Browser::start();
+    browser.resize(360, 740);
     for dark in [false, true] {
-        let browser = Browser::start(Setup {
-            dark,
-            ..Setup::default()
-        });
-        browser.resize(360, 740);
+        browser.prefer_dark(dark);
         for page in Site::pages() {
             browser.open(&site.url(&page));
             let width = browser.ask("return document.documentElement.scrollWidth");
@@ -226,11 +224,9 @@ fn every_text_has_the_contrast_that_wcag_aa_requires() {
         return;
     }
     let site = Site::start();
+    let browser = Browser::start();
     for dark in [false, true] {
-        let browser = Browser::start(Setup {
-            dark,
-            ..Setup::default()
-        });
+        browser.prefer_dark(dark);
         for page in Site::pages() {
             browser.open(&site.url(&page));
             let pale = browser.ask(PALE);
@@ -249,10 +245,8 @@ fn without_script_pages_links_and_forms_work() {
         return;
     }
     let site = Site::start();
-    let browser = Browser::start(Setup {
-        without_script: true,
-        ..Setup::default()
-    });
+    let browser = Browser::start();
+    browser.disable_scripts();
     browser.open(&site.url("/ui/?r=4h"));
     browser.click("td a[href^='cluster?c=alpha']");
     assert!(graphs_with_values(&browser) >= 4);
@@ -276,7 +270,7 @@ fn names_of_any_kind_are_shown_and_harmless() {
         return;
     }
     let site = Site::start();
-    let browser = Browser::start(Setup::default());
+    let browser = Browser::start();
     browser.open(&site.url("/ui/?r=4h"));
     browser.click("td a[href*='onerror']");
     for selector in [
@@ -306,7 +300,7 @@ fn pages_refresh_themselves_and_use_the_viewers_time_zone() {
         return;
     }
     let site = Site::start();
-    let browser = Browser::start(Setup::default());
+    let browser = Browser::start();
     browser.be_in("America/St_Johns");
     browser.open(&site.url("/ui/host?c=alpha&h=node-1"));
     wait_until("times of the viewer", || {
@@ -331,7 +325,7 @@ fn each_picture_can_be_shown_alone() {
         return;
     }
     let site = Site::start();
-    let browser = Browser::start(Setup::default());
+    let browser = Browser::start();
     browser.open(&site.url("/ui/graph.svg?c=alpha&g=cpu_report&r=4h"));
     let paths = browser.ask("return document.querySelectorAll('path').length");
     assert!(paths.as_u64().expect("a number") > 3, "{paths}");

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::can_run;
 use crate::site::Site;
-use crate::support::browser::{Browser, Setup};
+use crate::support::browser::Browser;
 use crate::support::wait_until;
 
 /// A page, how wide and high the window is, and whether it is dark.
@@ -52,11 +52,9 @@ fn pictures_of_the_pages_are_taken() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/pictures");
     std::fs::create_dir_all(&folder).expect("our own folder");
     let site = Site::of_three_hundred();
+    let browser = Browser::start();
     for dark in [false, true] {
-        let browser = Browser::start(Setup {
-            dark,
-            ..Setup::default()
-        });
+        browser.prefer_dark(dark);
         for (name, page, width, height, _) in PICTURES.iter().filter(|it| it.4 == dark) {
             browser.resize(*width, *height);
             browser.open(&site.url(&format!("/ui/{page}")));
