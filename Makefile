@@ -118,6 +118,7 @@ bench: ## measure it beside C gmetad, and the core alone (an hour; the machine s
 	benches/floor.py --examples $(TARGET)/release/examples $(TARGET)/release/gmetad
 	benches/pages.py $(TARGET)/release/gmetad $(TARGET)/release/examples/farm
 	benches/remote.py $(TARGET)/release/gmetad $(TARGET)/release/examples/farm
+	benches/remote.py --held 300 $(TARGET)/release/gmetad $(TARGET)/release/examples/farm
 	benches/size.sh
 	$(CARGO) bench --bench core
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What sending every value to a store costs: gmetad's remote write, and vmagent scraping gmetad.
 
-Usage: benches/remote.py [--million] [--seconds N] [--hosts N] [GMETAD [FARM]]
+Usage: benches/remote.py [--million | --held SECONDS] [--seconds N] [--hosts N] [GMETAD [FARM]]
 
 Needs victoria-metrics and vmagent, which Debian has in one package. A farm of 1,000 hosts (`--hosts`)
 of 33 metrics each 15 s is polled by three gmetads at the same time: one writes to a VictoriaMetrics,
@@ -11,6 +11,10 @@ kernel's, by thread, so that a machine that has other work does little harm.
 With --million: 30,300 hosts (999,900 metrics), one gmetad, one VictoriaMetrics. Fails if a poll is
 missed, if a value is dropped or refused, if the store has not what gmetad has sent, or if values waited
 for longer than an interval at the end.
+
+With --held: what it costs to keep a value in a round-robin file, held so long (`write_timeout`) and noted
+in the journal, beside what a Prometheus needs to take the same values in. Measured once the first files
+were written; all threads of both.
 """
 
 import argparse
@@ -29,7 +33,6 @@ CONF = """setuid off
 bind_address 127.0.0.1
 xml_port 0
 interactive_port 0
-write_rrds off
 gridname Bench
 """
 
@@ -126,10 +129,10 @@ class Bench:
         self.wait(name, lambda: page(port, "/health") == "OK")
         return pid, port
 
-    def gmetad(self, name, text):
+    def gmetad(self, name, text, rrds="write_rrds off\n"):
         conf = f"{self.folder}/{name}.conf"
         with open(conf, "w", encoding="ascii") as file:
-            file.write(CONF + text)
+            file.write(CONF + rrds + text)
         pid = self.start(name, [self.options.gmetad, "-f", "-c", conf])
 
         def ports():
@@ -275,9 +278,47 @@ def million(bench, seconds):
     print("none missed")
 
 
+def held(bench, seconds):
+    _, sources = bench.farm()
+    port = free_port()
+    conf = f"{bench.folder}/prometheus.yml"
+    with open(conf, "w", encoding="ascii") as file:
+        file.write("scrape_configs: []\n")
+    command = ["prometheus", f"--config.file={conf}", f"--storage.tsdb.path={bench.folder}/prometheus"]
+    command += [f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver"]
+    store = bench.start("prometheus", command)
+    bench.wait("prometheus", lambda: "Ready" in page(port, "/-/ready"))
+    wait = bench.options.held
+    url = f"http://127.0.0.1:{port}/api/v1/write"
+    _, writes = bench.gmetad("writes", sources + f'remote_write {{\nurl "{url}"\n}}\n')
+    files = f'rrd_rootdir "{bench.folder}/rrds"\njournal_dir "{bench.folder}/journal"\n'
+    pid, holds = bench.gmetad("holds", sources, files + f"write_timeout {wait}\n")
+    polled = "gmetad_source_polls_total"
+    metrics = 33 * bench.options.hosts / 10
+
+    def look():
+        polls = figure(page(holds), polled, 'result="ok"')
+        return polls * metrics, written(page(writes)), used({}, cpu_us(pid)), used({}, cpu_us(store))
+
+    # Then each file is written about as often as new values make it due.
+    time.sleep(wait + 2 * INTERVAL)
+    bench.check()
+    before = look()
+    time.sleep(seconds)
+    bench.check()
+    values, samples, ours, theirs = (now - then for now, then in zip(look(), before))
+    print(f"{values:.0f} values held {wait} s, {samples:.0f} samples in Prometheus, in {seconds} s\n")
+    row = [ours / values, theirs / samples]
+    print("| measured | gmetad, held | Prometheus, sent to | of Prometheus |\n|---|---|---|---|")
+    print(f"| CPU a value, all in | {row[0]:.2f} µs | {row[1]:.2f} µs | {row[0] / row[1]:.2f} |")
+    row = [memory_mib(pid), memory_mib(store)]
+    print(f"| anonymous memory | {row[0]:.1f} MiB | {row[1]:.1f} MiB | {row[0] / row[1]:.2f} |")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--million", action="store_true")
+    parser.add_argument("--held", type=int)
     parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("--hosts", type=int)
     parser.add_argument("gmetad", nargs="?", default="target/release/gmetad")
@@ -287,7 +328,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(folder, options)
         try:
-            (million if options.million else compare)(bench, options.seconds)
+            kind = held if options.held else million if options.million else compare
+            kind(bench, options.seconds)
         finally:
             bench.end()
 
