@@ -132,7 +132,11 @@ static MASKS: [u8; 2 * BLOCK] = {
 };
 
 /// Whether a block begins with the first `len` bytes of `wire`, or with as many as it has.
-#[inline]
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "the release is linked for size, which would make calls of these"
+)]
 fn is_block(found: &[u8; BLOCK], (wire, len): (&[u8], usize)) -> bool {
     let left_out = BLOCK - len.min(BLOCK);
     let (Some(wire), Some(mask)) = (
@@ -142,15 +146,24 @@ fn is_block(found: &[u8; BLOCK], (wire, len): (&[u8], usize)) -> bool {
         // A wire form ends less than a block behind what is looked for only if that is short.
         return found.starts_with(&wire[..len.min(BLOCK)]);
     };
-    let mut differs = 0;
-    for at in 0..BLOCK {
-        differs |= (found[at] ^ wire[at]) & mask[at];
-    }
-    differs == 0
+    let (found, wire, mask) = (words(found), words(wire), words(mask));
+    let differs = [0, 1, 2].map(|at| (found[at] ^ wire[at]) & mask[at]);
+    differs[0] | differs[1] | differs[2] == 0
+}
+
+/// The bytes of a block as three numbers: no loop that a build for size would go through byte by byte.
+#[inline]
+fn words(block: &[u8; BLOCK]) -> [u128; 3] {
+    let (words, _) = block.as_chunks();
+    [words[0], words[1], words[2]].map(u128::from_ne_bytes)
 }
 
 /// What follows the first `len` bytes of `wire` at the start of `bytes`, if it is there with a block's bytes.
-#[inline]
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "the release is linked for size, which would make calls of these"
+)]
 fn after<'a>(bytes: &'a [u8], (wire, len): (&[u8], usize)) -> Option<&'a [u8]> {
     if !is_block(bytes.first_chunk()?, (wire, len)) {
         return None;
