@@ -167,6 +167,16 @@ impl<D: Disk> JournaledFiles<D> {
         held
     }
 
+    /// A sample of that segment is not held, as its file has it or newer ones: the segment stays until
+    /// the disk has them too.
+    pub(super) fn skip(&mut self, segment: &OldSegment, now: u32) {
+        if let Some(journal) = &mut self.journal
+            && let Some(hold) = journal.hold(segment)
+        {
+            journal.release(hold, now);
+        }
+    }
+
     /// A file that is due. It stays due until it is written or put off.
     pub(super) fn due(&mut self, now: u32) -> Option<FileId> {
         self.files.due(now)

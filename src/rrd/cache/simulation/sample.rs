@@ -85,9 +85,11 @@ impl Sample {
                 kill: true,
                 power_loss: false,
             }
-        } else if was_forgotten && !is_back {
+        } else if was_forgotten && !is_back && self.survives(end) {
             self.promise
         } else {
+            // Of one that was forgotten without a promise, nobody knows that: what its file took since may
+            // be why it is not held.
             self.place = Place::Lost;
             Promise::default()
         };

@@ -682,6 +682,40 @@ mod tests {
     }
 
     #[test]
+    fn a_journal_that_is_opened_late_stays_until_the_disk_has_what_came_meanwhile() {
+        let folder = TempDir::new().unwrap();
+        let mut rig = Rig::new(folder.path());
+        rig.put("m", T0);
+        rig.commit(0);
+        drop(rig);
+        let journal = folder.path().join("journal");
+        let away = folder.path().join("away");
+        fs::rename(&journal, &away).unwrap();
+        fs::write(&journal, "no folder").unwrap();
+        let mut rig = Rig::new(folder.path());
+        rig.put("m", T0 + 15);
+        rig.cache.flush("c/h", "m", &mut rig.writer);
+        fs::remove_file(&journal).unwrap();
+        fs::rename(&away, &journal).unwrap();
+        rig.cache.try_to_open(&mut rig.writer);
+        assert!(
+            !rig.cache.has_waiting("c/h", "m"),
+            "the file has a newer one"
+        );
+        let segments = || {
+            let entries = fs::read_dir(&journal).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name());
+            let is_segment =
+                |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".journal");
+            names.filter(is_segment).count()
+        };
+        rig.commit(59);
+        assert_eq!(segments(), 1, "a loss of power would take the newer one");
+        rig.commit(60);
+        assert_eq!(segments(), 0);
+    }
+
+    #[test]
     fn values_wait_for_a_file_that_cannot_be_written_for_a_while() {
         let folder = TempDir::new().unwrap();
         let mut rig = Rig::new(folder.path());

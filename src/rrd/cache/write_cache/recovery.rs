@@ -214,7 +214,11 @@ impl<D: Disk> WriteCache<D> {
                     count(&files.counters().repeated, 1);
                 }
                 self.tidy(id, files);
-                matches!(held, Held::First | Held::More)
+                let is_held = matches!(held, Held::First | Held::More);
+                if !is_held {
+                    self.held.skip(segment, self.now);
+                }
+                is_held
             }
             Record::Forget(file) => {
                 let origin = Origin::Journal(segment);

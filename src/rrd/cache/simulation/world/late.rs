@@ -31,6 +31,10 @@ impl World {
         }
         self.has_read = true;
         self.take_events();
+        // Without room, a file may have been let go of while it was read, and be held again since.
+        for file in (0..FILES.len()).filter(|file| self.ids[*file].is_none()) {
+            self.machine().let_go(&path(file));
+        }
         if when == When::Late {
             self.was_sound = true;
             self.find_own_again();
