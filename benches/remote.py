@@ -291,8 +291,9 @@ def held(bench, seconds):
     wait = bench.options.held
     url = f"http://127.0.0.1:{port}/api/v1/write"
     _, writes = bench.gmetad("writes", sources + f'remote_write {{\nurl "{url}"\n}}\n')
-    files = f'rrd_rootdir "{bench.folder}/rrds"\njournal_dir "{bench.folder}/journal"\n'
-    pid, holds = bench.gmetad("holds", sources, files + f"write_timeout {wait}\n")
+    files = f'rrd_rootdir "{bench.folder}/rrds"\n'
+    files += f'rrd {{\njournal_dir "{bench.folder}/journal"\nwrite_timeout {wait}\n}}\n'
+    pid, holds = bench.gmetad("holds", sources, files)
     polled = "gmetad_source_polls_total"
     metrics = 33 * bench.options.hosts / 10
 
@@ -303,6 +304,8 @@ def held(bench, seconds):
     # Then each file is written about as often as new values make it due.
     time.sleep(wait + 2 * INTERVAL)
     bench.check()
+    if figure(page(holds), "gmetad_rrd_cache_values") < metrics:
+        sys.exit("remote: no values are held")
     before = look()
     time.sleep(seconds)
     bench.check()
