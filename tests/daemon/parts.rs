@@ -26,19 +26,21 @@ fn missing(text: &str) -> Vec<&str> {
     text.lines().filter(is_about_parts).collect()
 }
 
-fn checked(directives: &str) -> String {
+/// What a check says of those, and whether it finds them sound.
+fn checked(directives: &str) -> (String, bool) {
     let folder = tempfile::tempdir().expect("a folder");
     let conf = configure(folder.path(), directives);
     let output = gmetad().arg("-t").arg("-c").arg(conf).output();
     let output = output.expect("built");
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8_lossy(&output.stderr).into_owned()
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    (errors, output.status.success())
 }
 
 #[test]
 fn the_check_warns_of_a_directive_whose_feature_is_not_built_in() {
     for (feature, is_built_in, directive) in PARTS {
-        let errors = checked(directive);
+        let (errors, is_sound) = checked(directive);
+        assert!(is_sound, "{errors}");
         let name = directive.split(' ').next().expect("a word");
         let said = missing(&errors);
         if is_built_in {
@@ -62,7 +64,8 @@ fn a_url_that_needs_tls_is_refused_without_that_feature_and_the_rest_runs() {
     let reason = "needs TLS, which this gmetad was built without; use one that was built with the \
                   feature tls, or http://";
     let is_refused = cfg!(all(feature = "export", not(feature = "tls")));
-    let errors = checked(section);
+    let (errors, is_sound) = checked(section);
+    assert_eq!(is_sound, !is_refused, "{errors}");
     assert_eq!(errors.contains(told), is_refused, "{errors}");
     assert_eq!(errors.contains(reason), is_refused, "{errors}");
     assert!(!is_refused || errors.contains("gmetad.conf:"), "{errors}");
@@ -70,7 +73,9 @@ fn a_url_that_needs_tls_is_refused_without_that_feature_and_the_rest_runs() {
 
 #[test]
 fn without_such_a_directive_there_is_no_warning() {
-    assert_eq!(missing(&checked("gridname g")), [""; 0]);
+    let (errors, is_sound) = checked("gridname g");
+    assert!(is_sound, "{errors}");
+    assert_eq!(missing(&errors), [""; 0]);
 }
 
 #[test]
