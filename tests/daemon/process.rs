@@ -47,8 +47,12 @@ impl Detached {
     }
 
     fn runs(&self) -> bool {
-        // If nothing reaps orphans, an ended one stays as a zombie.
-        self.stat().is_some_and(|fields| fields[0] != "Z")
+        // If nothing reaps orphans, an ended one stays as a zombie. So does a first thread that was faster than
+        // others, which still have the files.
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid));
+        let has_others = threads.is_ok_and(|all| all.count() > 1);
+        self.stat()
+            .is_some_and(|fields| fields[0] != "Z" || has_others)
     }
 
     #[track_caller]
