@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 
 use crate::support::peers::{FakeSource, Script, available, document};
 use crate::support::web::get;
-use crate::support::{Gmetad, full_name, wait_until};
+use crate::support::{Gmetad, full_name, rrd_info, wait_until};
 use gmetad_rrd::exercise_file;
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
@@ -97,12 +97,8 @@ fn create(folder: &Path, name: &str, definitions: &[&str]) -> PathBuf {
 
 /// Where the values of archives begin; damage there is harmless.
 fn header_len(file: &Path) -> usize {
-    let output = Command::new("rrdtool").arg("info").arg(file).output();
-    let text = String::from_utf8(output.expect("rrdtool starts").stdout).expect("plain text");
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("header_size = "));
-    line.expect("rrdtool says it").parse().expect("a number")
+    let said = rrd_info(file, "header_size");
+    said.expect("rrdtool says it").parse().expect("a number")
 }
 
 /// The bytes at one place of a damaged file: at each byte one, at each number some more. All have their turn

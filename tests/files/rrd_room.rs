@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use crate::support::peers::{FakeSource, Script, available, document};
 use crate::support::small_disk::{fill, with_a_small_disk};
 use crate::support::web::get;
-use crate::support::{Gmetad, full_name, gmetad, listening, read, skipped, wait_until};
+use crate::support::{Gmetad, full_name, gmetad, listening, read, rrd_info, skipped, wait_until};
 use nix::unistd::{Uid, User, geteuid};
 use tempfile::{TempDir, tempdir};
 
@@ -210,12 +210,8 @@ fn make_sparse(path: &Path, archive: &str) {
 }
 
 fn current_row(path: &Path) -> usize {
-    let output = Command::new("rrdtool").arg("info").arg(path).output();
-    let text = String::from_utf8(output.expect("rrdtool starts").stdout).expect("plain text");
-    let row = text
-        .lines()
-        .find_map(|line| line.strip_prefix("rra[0].cur_row = "));
-    row.expect("rrdtool says it").parse().expect("a number")
+    let said = rrd_info(path, "rra[0].cur_row");
+    said.expect("rrdtool says it").parse().expect("a number")
 }
 
 #[test]

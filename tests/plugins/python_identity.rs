@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::support::peers::{FakeSource, Script, document};
-use crate::support::{Gmetad, python_host, read, wait_until};
+use crate::support::{Gmetad, python_host, read, rrd_info, wait_until};
 use tempfile::TempDir;
 
 /// A folder for a gmetad, with one of plugins in it, and a source of two hosts.
@@ -109,11 +109,7 @@ const SEES: &str = "def notify(self, clusterNode): print('sees', clusterNode)";
 
 /// The step of a file, of which the built-in plugin makes another than that of the tests.
 fn step(file: &Path) -> Option<String> {
-    let output = Command::new("rrdtool").arg("info").arg(file).output();
-    let said = output.expect("rrdtool").stdout;
-    let said = String::from_utf8_lossy(&said).into_owned();
-    let step = said.lines().find_map(|line| line.strip_prefix("step = "));
-    step.map(str::to_owned)
+    rrd_info(file, "step")
 }
 
 /// What `/status` says of its plugins.

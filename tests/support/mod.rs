@@ -293,6 +293,15 @@ impl Drop for Gmetad {
     }
 }
 
+/// What rrdtool says of a file under that name, once the file is free.
+pub fn rrd_info(file: &Path, name: &str) -> Option<String> {
+    let output = once_unlocked(Command::new("rrdtool").arg("info").arg(file));
+    let text = String::from_utf8(output.expect("rrdtool starts").stdout).expect("plain text");
+    let start = format!("{name} = ");
+    let line = text.lines().find_map(|line| line.strip_prefix(&*start));
+    line.map(str::to_owned)
+}
+
 /// The output of rrdtool, once the file is free: it does not wait for a writer.
 pub fn once_unlocked(rrdtool: &mut Command) -> std::io::Result<std::process::Output> {
     loop {

@@ -7,9 +7,7 @@ use memchr::memchr;
 
 use super::build::ClusterBuilder;
 use super::scan::looked_at;
-use crate::model::{
-    DefId, HostInfo, MetricDef, Number, ShortText, SmallText, Wire, Word, parse_number,
-};
+use crate::model::{DefId, HostInfo, MetricDef, Number, ShortText, SmallText, Wire, Word};
 
 /// Longest value that the fast path reads.
 const MAX_FAST_VALUE: usize = 256;
@@ -90,7 +88,7 @@ fn at_once(bytes: &[u8], def: &MetricDef, id: DefId) -> Option<Found<ShortText>>
         if !text.iter().all(|byte| is_plain(*byte)) {
             return None;
         }
-        number = number_of(def, text);
+        number = def.number_of(text);
     }
     let rest = after(rest.get(len..)?, wire.at_middle())?;
     let (digits, tn) = Word::first_of(rest)?.digits();
@@ -174,11 +172,6 @@ fn after<'a>(bytes: &'a [u8], (wire, len): (&[u8], usize)) -> Option<&'a [u8]> {
     bytes.get(len..)
 }
 
-/// The number of a value, where the definition's values are numbers.
-fn number_of(def: &MetricDef, text: &[u8]) -> Option<Number> {
-    def.ty().is_numeric().then(|| parse_number(text)).flatten()
-}
-
 /// Compares step by step: some of the element may not have arrived, and anything may be long.
 #[cold]
 #[inline(never)]
@@ -233,7 +226,7 @@ fn with_care(bytes: &[u8], def: &MetricDef, id: DefId) -> Fast {
         id,
         tn,
         val: SmallText::from_ascii(val),
-        number: number_of(def, val),
+        number: def.number_of(val),
     })
 }
 

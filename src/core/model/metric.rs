@@ -2,7 +2,7 @@
 //!
 //! No values: those are in `cluster`, with their ages and hosts.
 
-use crate::model::escape;
+use crate::model::{Number, escape, parse_number};
 
 /// The TYPE of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -140,6 +140,11 @@ impl MetricDef {
     /// TYPE.
     pub fn ty(&self) -> MetricType {
         self.ty
+    }
+
+    /// The number of a value, where its values are numbers.
+    pub fn number_of(&self, val: &[u8]) -> Option<Number> {
+        self.ty.is_numeric().then(|| parse_number(val)).flatten()
     }
 
     /// SLOPE.

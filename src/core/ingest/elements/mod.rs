@@ -498,7 +498,7 @@ impl Elements {
         let draft = std::mem::take(&mut self.draft);
         let def = table.intern(draft.fields);
         let id = cluster.add_def(&def);
-        let number = parse_number(draft.val.as_bytes());
+        let number = def.number_of(draft.val.as_bytes());
         cluster.metric(id, draft.tn, SmallText::from(draft.val.as_str()), number);
         let names = cluster.vocabulary().name_count();
         self.check_names(names)

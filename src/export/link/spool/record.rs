@@ -27,7 +27,7 @@ const POSITION_MAGIC: &[u8; 8] = b"gmetadp1";
 /// No folder ever gets more values: a greater number is damage. So numbers never wrap.
 pub const MOST_VALUES: u64 = 1 << 62;
 
-/// Nothing is added to a folder whose values have such a number. As many again come in no run, so what a
+/// Nothing is added to a folder whose values have a greater number. As many again come in no run, so what a
 /// run adds is read back.
 pub const LAST_START: u64 = MOST_VALUES / 2;
 

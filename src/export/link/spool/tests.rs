@@ -14,14 +14,18 @@ fn frame(values: u32, bytes: usize) -> Frame {
     }
 }
 
-fn spool_with(folder: &Path, limit_bytes: u64, resend: Duration) -> Spool {
+/// Not opened yet.
+fn new_spool(folder: &Path, format: u8, limit_bytes: u64, resend: Duration) -> Spool {
     let settings = SpoolSettings {
         folder: folder.into(),
         limit_bytes,
         resend,
     };
-    let disk = Box::new(FolderDisk::new(folder));
-    let mut spool = Spool::new(disk, 1, &settings);
+    Spool::new(Box::new(FolderDisk::new(folder)), format, &settings)
+}
+
+fn spool_with(folder: &Path, limit_bytes: u64, resend: Duration) -> Spool {
+    let mut spool = new_spool(folder, 1, limit_bytes, resend);
     assert!(spool.is_ready(NOW), "{:?}", spool.take_news());
     spool
 }
@@ -245,12 +249,7 @@ fn what_was_taken_lately_is_taken_again_when_the_connection_is_lost() {
 fn frames_of_another_format_are_not_sent() {
     let folder = tempfile::tempdir().unwrap();
     put(&mut spool_of(folder.path()), 3);
-    let settings = SpoolSettings {
-        folder: folder.path().into(),
-        limit_bytes: 1 << 30,
-        resend: Duration::ZERO,
-    };
-    let mut other = Spool::new(Box::new(FolderDisk::new(folder.path())), 2, &settings);
+    let mut other = new_spool(folder.path(), 2, 1 << 30, Duration::ZERO);
     put(&mut other, 4);
     assert_eq!(left(&mut other), (vec![4], 3));
     assert_eq!(other.take_news().len(), 2, "found, and damaged");
@@ -260,12 +259,7 @@ fn frames_of_another_format_are_not_sent() {
 fn a_folder_that_cannot_be_used_gives_frames_back_and_is_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let holder = spool_of(folder.path());
-    let settings = SpoolSettings {
-        folder: folder.path().into(),
-        limit_bytes: 1 << 30,
-        resend: Duration::ZERO,
-    };
-    let mut second = Spool::new(Box::new(FolderDisk::new(folder.path())), 1, &settings);
+    let mut second = new_spool(folder.path(), 1, 1 << 30, Duration::ZERO);
     assert_eq!(second.put(frame(2, 9), NOW, NOW), Err(frame(2, 9)));
     let news = second.take_news();
     assert!(matches!(&news[..], [SpoolNews::Failed(told)] if told.contains("another gmetad")));
@@ -326,12 +320,7 @@ fn a_folder_whose_numbers_come_to_an_end_is_read_out_and_takes_nothing_more() {
     disk.append(&[&header(1)[..], &head.bytes(), &last.bytes].concat())
         .unwrap();
     drop(disk);
-    let settings = SpoolSettings {
-        folder: folder.path().into(),
-        limit_bytes: 1 << 30,
-        resend: Duration::ZERO,
-    };
-    let mut spool = Spool::new(Box::new(FolderDisk::new(folder.path())), 1, &settings);
+    let mut spool = new_spool(folder.path(), 1, 1 << 30, Duration::ZERO);
     assert_eq!(spool.put(frame(3, 9), NOW, NOW), Err(frame(3, 9)));
     let news = spool.take_news();
     assert!(

@@ -636,6 +636,19 @@ mod tests {
         assert_eq!(rig.cache.waiting_values("c/h", "n").len(), 1);
     }
 
+    /// Has a file in its place meanwhile.
+    fn take_journal_away(folder: &Path) {
+        let journal = folder.join("journal");
+        fs::rename(&journal, folder.join("away")).unwrap();
+        fs::write(&journal, "no folder").unwrap();
+    }
+
+    fn bring_journal_back(folder: &Path) {
+        let journal = folder.join("journal");
+        fs::remove_file(&journal).unwrap();
+        fs::rename(folder.join("away"), &journal).unwrap();
+    }
+
     #[test]
     fn a_journal_that_is_opened_late_is_read_before_what_came_meanwhile() {
         let folder = TempDir::new().unwrap();
@@ -645,10 +658,7 @@ mod tests {
         }
         rig.commit(0);
         drop(rig);
-        let journal = folder.path().join("journal");
-        let away = folder.path().join("away");
-        fs::rename(&journal, &away).unwrap();
-        fs::write(&journal, "no folder").unwrap();
+        take_journal_away(folder.path());
         let mut rig = Rig::new(folder.path());
         assert!(rig.cache.lacks_its_journal());
         rig.put("m", T0 + 15);
@@ -663,8 +673,7 @@ mod tests {
         rig.cache.flush("c/h", "o", &mut rig.writer);
         rig.cache.try_to_open(&mut rig.writer);
         assert!(rig.cache.lacks_its_journal(), "a file is in its way");
-        fs::remove_file(&journal).unwrap();
-        fs::rename(&away, &journal).unwrap();
+        bring_journal_back(folder.path());
         rig.cache.try_to_open(&mut rig.writer);
         assert!(!rig.cache.lacks_its_journal());
         // The same values are there after a kill, when they can only come from the journal.
@@ -688,22 +697,18 @@ mod tests {
         rig.put("m", T0);
         rig.commit(0);
         drop(rig);
-        let journal = folder.path().join("journal");
-        let away = folder.path().join("away");
-        fs::rename(&journal, &away).unwrap();
-        fs::write(&journal, "no folder").unwrap();
+        take_journal_away(folder.path());
         let mut rig = Rig::new(folder.path());
         rig.put("m", T0 + 15);
         rig.cache.flush("c/h", "m", &mut rig.writer);
-        fs::remove_file(&journal).unwrap();
-        fs::rename(&away, &journal).unwrap();
+        bring_journal_back(folder.path());
         rig.cache.try_to_open(&mut rig.writer);
         assert!(
             !rig.cache.has_waiting("c/h", "m"),
             "the file has a newer one"
         );
         let segments = || {
-            let entries = fs::read_dir(&journal).unwrap();
+            let entries = fs::read_dir(folder.path().join("journal")).unwrap();
             let names = entries.map(|entry| entry.unwrap().file_name());
             let is_segment =
                 |name: &std::ffi::OsString| name.to_string_lossy().ends_with(".journal");
