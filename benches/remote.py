@@ -14,7 +14,7 @@ for longer than an interval at the end.
 
 With --held: what it costs to keep a value in a round-robin file, held so long (`write_timeout`) and noted
 in the journal, beside what a Prometheus needs to take the same values in. Measured once the first files
-were written; all threads of both.
+were written; all threads of both. Needs prometheus, and no VictoriaMetrics.
 """
 
 import argparse
