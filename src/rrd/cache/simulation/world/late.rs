@@ -32,7 +32,8 @@ impl World {
         self.has_read = true;
         self.take_events();
         // Without room, a file may have been let go of while it was read, and be held again since.
-        for file in (0..FILES.len()).filter(|file| self.ids[*file].is_none()) {
+        let unused = (0..FILES.len()).filter(|file| self.ids[*file].is_none());
+        for file in unused.filter(|_| self.is_crowded) {
             self.machine().let_go(&path(file));
         }
         if when == When::Late {
