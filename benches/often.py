@@ -4,12 +4,11 @@ has the linker put them side by side: .cargo/link/often.ld, which build.rs hands
 
 Usage: benches/often.py [GMETAD [FARM]], of a release build. Needs valgrind, and takes four minutes, as some
 things are done every three. What is not listed there, or named otherwise meanwhile, is linked as ever; so this
-is run again once much has changed.
+is run again once much has changed: each function that is not in the list can bring 64 KiB into memory.
 """
 
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -21,8 +20,8 @@ FARM = sys.argv[2] if len(sys.argv) > 2 else "target/release/examples/farm"
 SCRIPT = ".cargo/link/often.ld"
 POLLS = 100
 INTERVAL_SECS = 2
-# What is left out of a longer name may name other functions too, which is no harm.
-LONGEST = 90
+# No name in the list is shorter, unless the function's is: what a later version adds should not match it.
+SHORTEST = 60
 CONF = """setuid_username {user}
 xml_port {xml}
 interactive_port {interactive}
@@ -59,13 +58,10 @@ def ask(port, request=b""):
         return b""
 
 
-def page(path):
-    return f"GET {path} HTTP/1.0\r\n\r\n".encode()
-
-
-def polls(interactive):
-    told = re.search(rb'polls_total\{[^}]*result="ok"\} (\d+)', ask(interactive, page("/metrics")))
-    return int(told[1]) if told else 0
+def poll_seen(xml):
+    """The time of the gmond's document that is served, which is another one after each poll."""
+    told = re.search(rb'<CLUSTER [^>]*LOCALTIME="(\d+)"', ask(xml))
+    return told and told[1]
 
 
 def run(folder):
@@ -86,18 +82,14 @@ def run(folder):
                     file.write(lines.read())
             valgrind = ["valgrind", "--tool=callgrind", "--demangle=no", f"--callgrind-out-file={seen}"]
             with subprocess.Popen([*valgrind, GMETAD, "-f", "-c", conf], stderr=subprocess.DEVNULL) as gmetad:
-                while polls(interactive) < POLLS:
+                seen_polls = set()
+                while len(seen_polls) < POLLS:
                     if gmetad.poll() is not None:
                         sys.exit("often: gmetad has ended by itself")
-                    ask(xml)
+                    seen_polls |= {poll_seen(xml)} - {None}
                     time.sleep(INTERVAL_SECS)
-                for request in (b"/\n", b"/?filter=summary\n", *map(page, ("/healthz", "/status", "/api/v1/"))):
+                for request in (b"/\n", b"/?filter=summary\n"):
                     ask(interactive, request)
-                for number in (signal.SIGUSR1, signal.SIGHUP):
-                    gmetad.send_signal(number)
-                seen_polls = polls(interactive)
-                while polls(interactive) < seen_polls + 2:
-                    time.sleep(1)
                 gmetad.terminate()
         finally:
             farm.terminate()
@@ -106,27 +98,39 @@ def run(folder):
 
 
 def pattern(name):
-    """The name of a function whatever hashes a compiler puts into it, and no longer than it has to be."""
-    if name.startswith("_R"):
-        name = re.sub(r"Cs[0-9A-Za-z]+_", "Cs*_", name) + "*"
-    else:
-        name = re.sub(r"17h[0-9a-f]{16}E.*$", "17h*", name)
-    return name if len(name) <= LONGEST else name[:LONGEST] + "*"
+    """The name of a function whatever the compiler's hashes of crates are, and where they move other parts to."""
+    return re.sub(r"(Cs|B)[0-9A-Za-z]+_", r"\1*_", re.sub(r"\.(llvm\.)?\d+$", "", name))
+
+
+def shortest(name, ran, own):
+    """As much of that as no function needs that did not run; all of it, where one is named so too."""
+    whole, least = pattern(name), SHORTEST
+    while least < len(whole):
+        start = re.compile(re.escape(whole[:least]).replace(r"\*", ".*"))
+        own = [other for other in own if start.match(other)]
+        if ran.issuperset(own):
+            return whole[:least].rstrip("*") + "*"
+        least += 10
+    return whole + "*"
 
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
         ran = run(folder)
-    listed = subprocess.check_output(["nm", "--defined-only", GMETAD], text=True)
-    own = set(re.findall(r" [tT] (\S+)$", listed, re.MULTILINE))
-    patterns = sorted({pattern(name) for name in ran & own})
+    listed = subprocess.check_output(["nm", "--defined-only", "-S", GMETAD], text=True)
+    own = {name: int(size, 16) for size, name in re.findall(r" (\S+) [tT] (\S+)$", listed, re.MULTILINE)}
+    ran &= own.keys()
+    patterns = sorted({shortest(name, ran, own) for name in ran})
     with open(SCRIPT, "w", encoding="ascii") as file:
         file.write(HEAD)
         for name in patterns:
             # What rarely runs is in a section `.text.unlikely.NAME`.
             file.write(f".text*.{name}\n")
         file.write(TAIL)
-    print(f"{len(ran & own)} functions ran; {len(patterns)} names are in {SCRIPT}")
+    named = re.compile("|".join(re.escape(it).replace(r"\*", ".*") for it in patterns))
+    also = sum(own[name] for name in own.keys() - ran if named.match(name))
+    print(f"{len(ran)} functions ran, of {sum(own[name] for name in ran)} bytes.")
+    print(f"{len(patterns)} names are in {SCRIPT}, which others of {also} bytes have too.")
 
 
 if __name__ == "__main__":
