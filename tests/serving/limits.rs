@@ -110,14 +110,18 @@ fn connect(address: SocketAddr) -> TcpStream {
 
 /// Bytes that this machine holds for a client of this process: not sent yet, or not taken.
 fn unsent_to(client: &TcpStream) -> u64 {
-    let port = client.local_addr().expect("it is connected").port();
+    // As the table has it, of the server's end. A port alone would not do: clients of other servers have it too.
+    let ports = [client.peer_addr(), client.local_addr()].map(|it| it.expect("connected").port());
     let table = std::fs::read_to_string("/proc/net/tcp").expect("this is Linux");
     // Local and remote address, state, and both queues, all in hexadecimal digits.
     let ours = table.lines().find_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let (_, remote) = words.get(2)?.split_once(':')?;
+        let is_ours = [words.get(1)?, words.get(2)?]
+            .iter()
+            .zip(ports)
+            .all(|(address, port)| address.ends_with(&format!(":{port:04X}")));
         let (unsent, _) = words.get(4)?.split_once(':')?;
-        (u16::from_str_radix(remote, 16).ok()? == port).then_some(unsent)
+        is_ours.then_some(unsent)
     });
     ours.map_or(0, |it| u64::from_str_radix(it, 16).expect("digits"))
 }
