@@ -3,7 +3,7 @@
 //! Knows no protocol. Calls block, for the timeouts at most: each server has a thread of its own.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use super::answer::AnswerReader;
+use super::datagrams::Datagrams;
 use super::error::LinkError;
 use super::tls;
 use gmetad_core::source::HostPort;
@@ -74,7 +75,7 @@ enum Socket {
     Tcp(TcpStream),
     Tls(tls::Stream),
     Unix(UnixStream),
-    Udp(UdpSocket),
+    Udp(Datagrams),
 }
 
 impl<'a> Connection<'a> {
@@ -96,7 +97,10 @@ impl<'a> Connection<'a> {
                     Some(tls) => Socket::Tls(shaken(tls.wrap(stream)?, timeouts, is_over)?),
                 }
             }
-            Endpoint::Udp(place) => Socket::Udp(first(place, is_over, connect_udp)?),
+            Endpoint::Udp(place) => {
+                let addresses = addresses(place)?;
+                Socket::Udp(Datagrams::open(addresses).map_err(LinkError::Connect)?)
+            }
         };
         Ok(Connection {
             socket,
@@ -110,7 +114,7 @@ impl<'a> Connection<'a> {
     /// Sends all of it; over UDP as one datagram.
     pub(super) fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
         self.is_used = true;
-        if let Socket::Udp(socket) = &self.socket {
+        if let Socket::Udp(socket) = &mut self.socket {
             return socket.send(bytes).map(drop).map_err(LinkError::Send);
         }
         let wait = self.wait();
@@ -218,7 +222,7 @@ impl Socket {
             Socket::Tcp(stream) => stream.read(bytes),
             Socket::Tls(stream) => stream.read(bytes),
             Socket::Unix(stream) => stream.read(bytes),
-            Socket::Udp(socket) => socket.recv(bytes),
+            Socket::Udp(socket) => socket.receive(bytes),
         }
     }
 
@@ -252,21 +256,23 @@ impl Socket {
     }
 }
 
+/// The addresses of a name.
+fn addresses(place: &HostPort) -> Result<Vec<SocketAddr>, LinkError> {
+    if let Ok(address) = place.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, place.port)]);
+    }
+    let found = (place.host.as_str(), place.port).to_socket_addrs();
+    Ok(found.map_err(LinkError::Resolve)?.collect())
+}
+
 /// The first of a name's addresses that can be connected to.
 fn first<T>(
     place: &HostPort,
     is_over: &IsOver<'_>,
     open: impl Fn(SocketAddr) -> io::Result<T>,
 ) -> Result<T, LinkError> {
-    let addresses: Vec<SocketAddr> = match place.host.parse::<IpAddr>() {
-        Ok(address) => vec![SocketAddr::new(address, place.port)],
-        Err(_) => (place.host.as_str(), place.port)
-            .to_socket_addrs()
-            .map_err(LinkError::Resolve)?
-            .collect(),
-    };
     let mut last = io::Error::from(ErrorKind::AddrNotAvailable);
-    for address in addresses {
+    for address in addresses(place)? {
         if is_over() {
             return Err(LinkError::Stopping);
         }
@@ -318,17 +324,6 @@ fn connect_tcp(address: SocketAddr, timeouts: Timeouts) -> io::Result<TcpStream>
     let stall_ms = u32::try_from(timeouts.stall.as_millis()).unwrap_or(u32::MAX);
     setsockopt(&stream.as_fd(), sockopt::TcpUserTimeout, &stall_ms)?;
     Ok(stream)
-}
-
-fn connect_udp(address: SocketAddr) -> io::Result<UdpSocket> {
-    let any: SocketAddr = if address.is_ipv4() {
-        ([0; 4], 0).into()
-    } else {
-        ([0_u16; 8], 0).into()
-    };
-    let socket = UdpSocket::bind(any)?;
-    socket.connect(address)?;
-    Ok(socket)
 }
 
 fn connect_unix(path: &Path, timeouts: Timeouts) -> io::Result<UnixStream> {

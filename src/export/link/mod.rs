@@ -16,6 +16,7 @@ mod answer;
 mod backlog;
 mod batch;
 mod connection;
+mod datagrams;
 mod dialect;
 mod error;
 mod pacing;
