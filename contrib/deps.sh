@@ -22,8 +22,9 @@ for part in "${@:-build}"; do
             # A real browser for the pages.
             wanted+=(chromium chromium-driver)
             ;;
-        demo) wanted+=(ganglia-monitor netcat-openbsd rrdtool) ;;
-        demo-remote) wanted+=(ganglia-monitor netcat-openbsd rrdtool prometheus) ;;
+        # nc and curl are what it names to ask gmetad with.
+        demo) wanted+=(ganglia-monitor netcat-openbsd curl rrdtool) ;;
+        demo-remote) wanted+=(ganglia-monitor netcat-openbsd curl rrdtool prometheus) ;;
         *) say "no such part: $part (build, test, demo, demo-remote)"; exit 64 ;;
     esac
 done
