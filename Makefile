@@ -202,7 +202,7 @@ deb: $(TARGET)/release/gmetad ## make a Debian package of the release: target/gm
 deb-test: deb ## install, update, remove and purge it in a throw-away root (as root, with mmdebstrap)
 	@packaging/deb/test.sh "$$(ls -t $(TARGET)/gmetad-rs_*.deb | head -n 1)"
 
-packages: $(TARGET)/release/gmetad ## try rpm, APKBUILD and the image, as far as the tools here go
+packages: $(TARGET)/release/gmetad ## try rpm, APKBUILD and the images, as far as the tools here go
 	@packaging/try.sh $(TARGET)
 
 dist: ## make a source archive that builds without a network: target/gmetad-VERSION.tar.gz

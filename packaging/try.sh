@@ -1,13 +1,17 @@
 #!/bin/bash
 # Tries the packages of other systems as far as the tools of this one go: rpmbuild and buildah are in
-# Debian, abuild is not. Nothing is fetched, and nothing outside of FOLDER is changed.
-# Usage: packaging/try.sh FOLDER [rpm] [alpine] [container], FOLDER being where the build puts its files
+# Debian, abuild is not. Nothing but Debian's packages, for `source`, is fetched, and nothing outside of
+# FOLDER is changed.
+# Usage: packaging/try.sh FOLDER [rpm] [alpine] [container] [source], FOLDER being where the build puts
+# its files
 #
 #     rpm        the archive of `make dist` is built, without a network, into an rpm; what is in it is
 #                compared with the spec file by rpmbuild itself
 #     alpine     APKBUILD's package() is run with the release that is there
 #     container  the image of the static binary, or else of the release, is built from nothing, started,
 #                and asked for its health
+#     source     the same with the image that is built from the archive of `make dist`, upon an image of
+#                Debian and this machine's Rust toolchain in place of the one that it names
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
@@ -16,12 +20,12 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 work=$(mktemp -d)
 declare -a started=()
-container=
+declare -a containers=()
 store=(buildah --root "$work/store" --runroot "$work/run" --storage-driver vfs)
 cleanup() {
     for process in "${started[@]}"; do kill "$process" 2>/dev/null || true; done
     wait
-    if [[ -n $container ]]; then "${store[@]}" umount "$container" >/dev/null 2>&1 || true; fi
+    for container in "${containers[@]}"; do "${store[@]}" umount "$container" >/dev/null 2>&1 || true; done
     rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
@@ -112,8 +116,48 @@ alpine() {
     say "alpine: $(find "$apk" -type f -o -type l | wc -l) files"
 }
 
+# The static busybox, which a container asks for its health.
+static_busybox() {
+    local busybox
+    busybox=$(command -v busybox) || return 1
+    if readelf -lW "$busybox" | grep -q INTERP; then return 1; fi
+    printf '%s' "$busybox"
+}
+
+# Starts the image of that name as it says, on ports of the system's choice: it stores files and is healthy.
+image_runs() {
+    local what=$1 image=$2 container mounted daemon port
+    "${store[@]}" inspect --type image \
+        --format '{{.Docker.Config.User}} {{.Docker.Config.Entrypoint}} {{.Docker.Config.Healthcheck.Test}}
+' \
+        "$image" | sed "s/^/packages: $what: /"
+    container=$("${store[@]}" from --pull-never "$image")
+    containers+=("$container")
+    mounted=$("${store[@]}" mount "$container")
+    [[ $(stat -c %u "$mounted/var/lib/ganglia/rrds") == 65534 ]] || fail "$what: whose are the files?"
+    contrib/serve-saved.py tests/data/gmond/gmond-plain.xml "$work/$what.port" &
+    started+=($!)
+    wait_for "$work/log" test -s "$work/$what.port"
+    printf 'data_source "saved" 127.0.0.1:%s\nxml_port 0\ninteractive_port 0\nbind_address 127.0.0.1\n' \
+        "$(<"$work/$what.port")" >"$mounted/etc/ganglia/gmetad.conf"
+    local inside=(chroot --userspec=65534:65534 "$mounted") said=$work/$what.said
+    "${inside[@]}" /usr/sbin/gmetad -f -d 4 >"$said" 2>&1 &
+    daemon=$!
+    started+=("$daemon")
+    interactive() { grep -oE 'interactive[^0-9]*127\.0\.0\.1:[0-9]+' "$said" | grep -oE '[0-9]+$'; }
+    wait_for "$said" interactive
+    port=$(interactive)
+    # There is no /dev, which a container has.
+    wait_for "$said" "${inside[@]}" /bin/busybox wget -q -O - "http://127.0.0.1:$port/healthz"
+    wait_for "$said" compgen -G "$mounted/var/lib/ganglia/rrds/*/*/*.rrd"
+    say "$what: healthy, and stores files"
+    kill "$daemon"
+    wait "$daemon" || fail "$what: it ended with $?"
+    "${store[@]}" images --filter "reference=$image" | sed "s/^/packages: $what: /"
+}
+
 container() {
-    local binary=$folder/static/gmetad busybox image=gmetad-trial mounted
+    local binary=$folder/static/gmetad busybox
     if ! command -v buildah >/dev/null || ((EUID != 0)); then
         skip 'container: it wants buildah (Debian: apt-get install buildah), and root'
         return
@@ -123,55 +167,85 @@ container() {
         skip 'container: there is no gmetad: make static, or make release'
         return
     fi
-    busybox=$(command -v busybox || true)
-    if [[ -z $busybox ]] || readelf -lW "$busybox" | grep -q INTERP; then
+    if ! busybox=$(static_busybox); then
         skip 'container: it wants a static busybox (Debian: apt-get install busybox-static)'
         return
     fi
     packaging/container/root.sh "$binary" "$work/root" "$busybox"
     "${store[@]}" build --quiet --isolation chroot --format docker \
-        -f packaging/container/Containerfile.prebuilt -t "$image" "$work/root" >"$work/log" 2>&1 || {
+        -f packaging/container/Containerfile.prebuilt -t gmetad-prebuilt "$work/root" >"$work/log" 2>&1 || {
         cat "$work/log" >&2
         fail 'container: the image'
     }
-    "${store[@]}" inspect --type image \
-        --format '{{.Docker.Config.User}} {{.Docker.Config.Entrypoint}} {{.Docker.Config.Healthcheck.Test}}
-' \
-        "$image" | sed 's/^/packages: container: /'
-    container=$("${store[@]}" from "$image")
-    mounted=$("${store[@]}" mount "$container")
-    [[ $(stat -c %u "$mounted/var/lib/ganglia/rrds") == 65534 ]] || fail 'container: whose are the files?'
-    # As the image says, on ports of the system's choice.
-    contrib/serve-saved.py tests/data/gmond/gmond-plain.xml "$work/port" &
-    started+=($!)
-    wait_for "$work/log" test -s "$work/port"
-    printf 'data_source "saved" 127.0.0.1:%s\nxml_port 0\ninteractive_port 0\nbind_address 127.0.0.1\n' \
-        "$(<"$work/port")" >"$mounted/etc/ganglia/gmetad.conf"
-    local inside=(chroot --userspec=65534:65534 "$mounted")
-    "${inside[@]}" /usr/sbin/gmetad -f -d 4 >"$work/said" 2>&1 &
-    started+=($!)
-    local daemon=$! port
-    interactive() { grep -oE 'interactive[^0-9]*127\.0\.0\.1:[0-9]+' "$work/said" | grep -oE '[0-9]+$'; }
-    wait_for "$work/said" interactive
-    port=$(interactive)
-    # There is no /dev, which a container has.
-    wait_for "$work/said" "${inside[@]}" /bin/busybox wget -q -O - "http://127.0.0.1:$port/healthz"
-    wait_for "$work/said" compgen -G "$mounted/var/lib/ganglia/rrds/*/*/*.rrd"
-    say "container: healthy, and stores files"
-    kill "$daemon"
-    wait "$daemon" || fail "container: it ended with $?"
-    "${store[@]}" images | sed 's/^/packages: container: /'
+    image_runs container gmetad-prebuilt
 }
 
-if (($# == 0)); then set -- rpm alpine container; fi
+# An image like the one that Containerfile is built upon: what its packages are, and Rust where that has it.
+base_image() {
+    local name=$1 toolchain=$2 mirror base=$work/base container
+    # From where this system has its own packages.
+    # shellcheck disable=SC2016 # apt-get expands it.
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Origin: Debian' \
+        'Codename: bookworm' 2>/dev/null | head -n 1)
+    mmdebstrap --variant=minbase --include=gcc,libc6-dev,ca-certificates bookworm "$base" \
+        ${mirror:+"deb $mirror bookworm main"} || return 1
+    install -d "$base/usr/local/rust/bin" "$base/usr/local/rust/lib/rustlib"
+    cp "$toolchain"/bin/{cargo,rustc} "$base/usr/local/rust/bin/"
+    cp "$toolchain"/lib/*.so* "$base/usr/local/rust/lib/"
+    cp -r "$toolchain"/lib/rustlib/*-linux-gnu "$base/usr/local/rust/lib/rustlib/"
+    container=$("${store[@]}" from scratch)
+    "${store[@]}" copy --quiet "$container" "$base" /
+    # How it is packed is tried, not how fast it is.
+    "${store[@]}" config --env PATH=/usr/local/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        --env CARGO_PROFILE_RELEASE_LTO=off --env CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        --env CARGO_PROFILE_RELEASE_OPT_LEVEL=0 --env CARGO_PROFILE_RELEASE_DEBUG=0 "$container"
+    "${store[@]}" commit --quiet --rm "$container" "$name"
+    rm -rf --one-file-system "$base"
+}
+
+source_image() {
+    local archive=$folder/gmetad-$version.tar.gz toolchain name
+    if ! command -v buildah >/dev/null || ! command -v mmdebstrap >/dev/null || ((EUID != 0)); then
+        skip 'source: it wants buildah and mmdebstrap (Debian: apt-get install buildah mmdebstrap), and root'
+        return
+    fi
+    if [[ ! -e $archive ]]; then
+        skip "source: there is no $archive: make dist"
+        return
+    fi
+    toolchain=$(rustc --print sysroot)
+    if [[ $toolchain == /usr || ! -x $toolchain/bin/cargo ]]; then
+        skip "source: it wants a toolchain of rustup's, to be copied; here it is $toolchain"
+        return
+    fi
+    name=$(sed -n 's/^FROM \(.*\) AS build$/\1/p' packaging/container/Containerfile)
+    base_image "$name" "$toolchain" >"$work/log" 2>&1 || {
+        skip "source: no root of Debian 12 can be made here: $(tail -n 3 "$work/log")"
+        return
+    }
+    mkdir "$work/tree"
+    tar -xzf "$archive" -C "$work/tree" --strip-components 1
+    "${store[@]}" build --pull=never --isolation chroot --format docker \
+        -f "$work/tree/packaging/container/Containerfile" -t gmetad-source "$work/tree" >"$work/log" 2>&1 || {
+        tail -n 30 "$work/log" >&2
+        fail 'source: the image'
+    }
+    image_runs source gmetad-source
+}
+
+if (($# == 0)); then set -- rpm alpine container source; fi
 for package in "$@"; do
     case $package in
         rpm | alpine | container)
             say "$package"
             "$package"
             ;;
+        source)
+            say source
+            source_image
+            ;;
         *)
-            say "no such package: $package (rpm, alpine, container)"
+            say "no such package: $package (rpm, alpine, container, source)"
             exit 64
             ;;
     esac
