@@ -29,6 +29,25 @@ pub(super) struct Chain {
     last: [u8; CHUNK_BYTES],
     /// Bytes in `last`.
     last_bytes: u8,
+    /// Where in `last` the piece is that [`Chain::mark`] told of, and its bytes; 0 if there is none.
+    piece_start: u8,
+    piece_bytes: u8,
+}
+
+impl Chain {
+    /// Keeps in mind the end of what was appended, until it goes to a chunk.
+    pub(super) fn mark(&mut self, bytes: usize) {
+        let start = usize::from(self.last_bytes).checked_sub(bytes);
+        // Its start may be in a chunk already.
+        (self.piece_start, self.piece_bytes) =
+            start.map_or((0, 0), |start| (start as u8, bytes as u8));
+    }
+
+    /// What was marked last; nothing if it is in a chunk by now.
+    pub(super) fn marked(&self) -> &[u8] {
+        let start = usize::from(self.piece_start);
+        &self.last[start..start + usize::from(self.piece_bytes)]
+    }
 }
 
 impl Default for Chain {
@@ -38,6 +57,8 @@ impl Default for Chain {
             tail: NONE,
             last: [0; CHUNK_BYTES],
             last_bytes: 0,
+            piece_start: 0,
+            piece_bytes: 0,
         }
     }
 }
@@ -112,6 +133,7 @@ impl Arena {
         }
         chain.tail = new;
         chain.last_bytes = 0;
+        chain.piece_bytes = 0;
     }
 
     /// Copies what a chain holds to the end of `out`.
@@ -207,6 +229,26 @@ mod tests {
             assert!(read(&arena, chain).is_empty(), "nothing is left of it");
         }
         assert_eq!(arena.bytes(), 0, "what is empty gives all of it back");
+    }
+
+    #[test]
+    fn what_was_marked_is_known_until_it_goes_to_a_chunk() {
+        let mut arena = Arena::default();
+        let mut chain = Chain::default();
+        assert!(chain.marked().is_empty());
+        for first in 0..CHUNK_BYTES as u8 {
+            assert!(arena.append(&mut chain, &[first, 1, 2, 3], ROOMY));
+            chain.mark(3);
+            let expected: &[u8] = if usize::from(chain.last_bytes) < 3 {
+                &[]
+            } else {
+                &[1, 2, 3]
+            };
+            assert_eq!(chain.marked(), expected, "{first}");
+            assert!(arena.append(&mut chain, &[first; 2], ROOMY));
+            let is_in_last = usize::from(chain.last_bytes) >= 5;
+            assert_eq!(chain.marked() == [1, 2, 3], is_in_last, "{first}");
+        }
     }
 
     #[test]

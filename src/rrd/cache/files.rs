@@ -5,12 +5,13 @@
 use std::collections::HashMap;
 
 use super::arena::{Arena, Chain};
+use super::packed::{PackedSamples, push_sample};
 use super::texts::Texts;
 use super::wheel::{Slot, Timed, Wheel};
 use crate::file::FileSpec;
 use crate::file::samples::Samples;
 use crate::journal::FileId;
-use crate::journal::packed::{push_number, take_number, take_value, unpack};
+use crate::journal::packed::unpack;
 use crate::journal::{Identity, SegmentHold};
 use crate::writer::record::FileRecord;
 
@@ -153,44 +154,6 @@ pub(super) struct Target<'a> {
     pub(super) record: &'a mut FileRecord,
     /// Attempts in a row at which the file did not take its samples.
     pub(super) tries: u8,
-}
-
-/// Samples of one file as they are held.
-pub(super) struct PackedSamples<'a> {
-    rest: &'a [u8],
-    left: u32,
-    /// Of the one before.
-    time: u32,
-}
-
-impl<'a> PackedSamples<'a> {
-    /// So many samples of these bytes.
-    pub(super) fn new(bytes: &'a [u8], count: u32) -> PackedSamples<'a> {
-        PackedSamples {
-            rest: bytes,
-            left: count,
-            time: 0,
-        }
-    }
-
-    /// What they take in memory.
-    pub(super) fn bytes(&self) -> usize {
-        self.rest.len()
-    }
-}
-
-impl<'a> Iterator for PackedSamples<'a> {
-    type Item = (u32, &'a [u8]);
-
-    fn next(&mut self) -> Option<(u32, &'a [u8])> {
-        self.left = self.left.checked_sub(1)?;
-        let step = take_number(&mut self.rest);
-        let (Some(step), Some(packed)) = (step, take_value(&mut self.rest)) else {
-            unreachable!("every sample was put there whole")
-        };
-        self.time += step as u32;
-        Some((self.time, packed))
-    }
 }
 
 /// All samples that are held.
@@ -343,15 +306,19 @@ impl HeldFiles {
         if time <= file.queue.newest || file.record.covers(time) {
             return Held::Stale;
         }
+        let is_same = file.queue.samples.marked() == packed;
         self.scratch.clear();
         // From the one before, or from 0: the newest is 0 where none is held.
-        push_number(u64::from(time - file.queue.newest), &mut self.scratch);
-        self.scratch.extend_from_slice(packed);
+        let step = time - file.queue.newest;
+        push_sample(step, (!is_same).then_some(packed), &mut self.scratch);
         let limit = self.limit_bytes.saturating_sub(self.fixed_bytes());
         let file = &mut self.files[id.index()];
         let queue = &mut file.queue;
         if !self.arena.append(&mut queue.samples, &self.scratch, limit) {
             return Held::Full;
+        }
+        if !is_same {
+            queue.samples.mark(packed.len());
         }
         queue.newest = time;
         queue.count += 1;
@@ -592,6 +559,39 @@ mod tests {
         assert_eq!((cache.samples(), cache.waiting_files()), (0, 0));
         cache.target(id).record.wrote(1015);
         assert_eq!(put(&mut cache, id, 1015, 30), Held::Stale);
+    }
+
+    #[test]
+    fn values_come_back_whether_they_change_or_not_and_those_that_do_not_take_little_room() {
+        let mut cache = held_files();
+        let values = [&b"123456.789"[..], b"7", b"1.5", b"-0.25e-7:12", b"U", b""];
+        let kept = |value: &[u8]| {
+            let mut packed = Vec::new();
+            assert!(crate::journal::packed::pack(value, &mut packed));
+            packed
+        };
+        for round in 1..=20 {
+            let id = cache.use_file("c/h", &format!("m{round}"), SPEC);
+            let mut expected = Vec::new();
+            for at in 0..300_u32 {
+                // Each value stays for so many samples, so that the changes are anywhere in a chunk.
+                let value = values[(at / round) as usize % values.len()];
+                let time = 1000 + at * at;
+                if at > 0 && at % 97 == 0 {
+                    assert_eq!(taken(&mut cache, id), expected);
+                    expected.clear();
+                }
+                assert_ne!(cache.put(id, time, &kept(value), 0, || None), Held::Stale);
+                expected.push(format!("{time}:{}", String::from_utf8_lossy(value)));
+            }
+            assert_eq!(taken(&mut cache, id), expected);
+        }
+        let id = cache.use_file("c/h", "constant", SPEC);
+        for at in 0..1000 {
+            cache.put(id, 1000 + 15 * at, &kept(b"1782119151"), 0, || None);
+        }
+        let mut bytes = Vec::new();
+        assert!(cache.packed(id, &mut bytes).bytes() < 1400);
     }
 
     #[test]

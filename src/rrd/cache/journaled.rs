@@ -3,7 +3,8 @@
 //! Every change to what is held goes through here, so that memory and journal stay in step. No clock,
 //! and no I/O but the journal's.
 
-use super::files::{Held, HeldFiles, PackedSamples, Target};
+use super::files::{Held, HeldFiles, Target};
+use super::packed::PackedSamples;
 use crate::file::FileSpec;
 use crate::file::samples::Samples;
 use crate::journal::FileId;

@@ -7,6 +7,7 @@
 mod arena;
 mod files;
 mod journaled;
+mod packed;
 mod rrd_files;
 #[cfg(test)]
 mod simulation;
