@@ -46,6 +46,26 @@ fn poll_again_in_orders(bencher: Bencher<'_, '_>) {
         .bench_local(|| poll(&mut store, id, &xml));
 }
 
+/// A poll of one of so many sources that bring the same cluster, each with 20 hosts of its own.
+#[divan::bench(args = [1, 10, 100])]
+fn poll_a_shared_cluster(bencher: Bencher<'_, '_>, sources: usize) {
+    let mut store = Store::new(GridIdentity::default(), Arc::default());
+    let own = |source: usize, round: usize| {
+        let (xml, metrics) = document_of(20, round);
+        let xml = String::from_utf8(xml).expect("it was a string");
+        let name = format!("NAME=\"of{source}-");
+        (xml.replace("NAME=\"node", &name).into_bytes(), metrics)
+    };
+    let ids: Vec<_> = (0..sources).map(|_| store.add_source()).collect();
+    for (source, id) in ids.iter().enumerate() {
+        poll(&mut store, *id, &own(source, 0).0);
+    }
+    let (xml, metrics) = own(sources / 2, 1);
+    bencher
+        .counter(ItemsCount::new(metrics))
+        .bench_local(|| poll(&mut store, ids[sources / 2], &xml));
+}
+
 /// A document of which nothing was seen before.
 #[divan::bench]
 fn first_poll(bencher: Bencher<'_, '_>) {

@@ -76,7 +76,7 @@ fn lines(path: &Path, update: &Update, mut each: impl FnMut(&str)) {
     let mut line = String::new();
     for host in select::hosts(cluster) {
         let around = path.with(&cluster.name, &host.info.name);
-        for (def, metric) in select::metrics(cluster, host) {
+        for (def, metric) in select::metrics(host) {
             let value = metric.val.as_str().trim();
             if !def.ty().is_numeric() || parse_number(value.as_bytes()).is_none() {
                 continue;

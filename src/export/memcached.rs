@@ -82,7 +82,7 @@ fn commands(update: &Update, with_cluster: bool, mut each: impl FnMut(&[u8], &[u
         name(&mut key, &host.info.name);
         key.push(b'/');
         let start = key.len();
-        for (def, metric) in select::metrics(cluster, host) {
+        for (def, metric) in select::metrics(host) {
             key.truncate(start);
             name(&mut key, def.name());
             if key.len() > KEY_BYTES {

@@ -31,7 +31,8 @@ fn summary(metrics: &[Arc<MetricDef>]) -> Summary {
     }
 }
 
-fn cluster(name: &str, hosts: &[&str]) -> Node {
+/// A cluster whose hosts have four metrics each.
+pub fn cluster(name: &str, hosts: &[&str]) -> Node {
     let defs = vec![
         def("load_one", "float", "both"),
         def("bytes_in", "uint32", "positive"),

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use gmetad_core::history::{Field, Owner, SeriesName};
 use gmetad_core::model::{
-    Cluster, DefId, Host, MetricDef, Node, Snapshot, Summary, push_carbon_name,
+    Cluster, DefId, MetricDef, Node, ShownHost, Snapshot, Summary, push_carbon_name,
 };
 
 use crate::pattern::Pattern;
@@ -158,7 +158,7 @@ impl Walk<'_> {
         let of_cluster = self.path.len();
         let mut below = Below::default();
         for host in self.candidates(at, cluster) {
-            let host = &cluster.hosts[host];
+            let host = cluster.host(host);
             let name = carbon_name(&host.info.name, true);
             if let Step::At(at) = self.enter(at, &name) {
                 self.metrics(at, cluster, host, &mut below);
@@ -169,10 +169,10 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn metrics(&mut self, at: usize, cluster: &Cluster, host: &Host, below: &mut Below) {
-        for metric in cluster.metrics_of(host) {
-            let def = cluster.def(metric);
-            let (step, name) = below.of(self, at, metric.def(), def);
+    fn metrics(&mut self, at: usize, cluster: &Cluster, host: ShownHost<'_>, below: &mut Below) {
+        for metric in host.values() {
+            let def = host.def(metric);
+            let (step, name) = below.of(self, at, (host.part, metric.def()), def);
             match *step {
                 Step::At(at) if at == self.pattern.len() => self.note(name, || {
                     Some(SeriesName {
@@ -197,7 +197,7 @@ impl Walk<'_> {
             let dotted = || cluster.find_host(&name.replace('_', "."));
             cluster.find_host(name).or_else(dotted)
         });
-        named.map_or_else(|| (0..cluster.hosts.len()).collect(), |host| vec![host])
+        named.map_or_else(|| (0..cluster.host_count()).collect(), |host| vec![host])
     }
 
     /// Notes a node below the path so far.
@@ -221,11 +221,17 @@ impl Walk<'_> {
 
 /// What a pattern makes of each definition of a cluster: hosts share them, so each is matched once.
 #[derive(Default)]
-struct Below(HashMap<(DefId, usize), (Step, String)>);
+struct Below(HashMap<(usize, DefId, usize), (Step, String)>);
 
 impl Below {
-    fn of(&mut self, walk: &Walk<'_>, at: usize, id: DefId, def: &MetricDef) -> &(Step, String) {
-        self.0.entry((id, at)).or_insert_with(|| {
+    fn of(
+        &mut self,
+        walk: &Walk<'_>,
+        at: usize,
+        (part, id): (usize, DefId),
+        def: &MetricDef,
+    ) -> &(Step, String) {
+        self.0.entry((part, id, at)).or_insert_with(|| {
             if !def.ty().is_numeric() {
                 return (Step::No, String::new());
             }
@@ -244,7 +250,8 @@ fn carbon_name(name: &str, dots: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::snapshot;
+    use crate::testing::{cluster, snapshot};
+    use std::sync::Arc;
 
     fn paths(prefix: &str, pattern: &str) -> Vec<String> {
         let pattern = Pattern::parse(pattern).unwrap();
@@ -286,6 +293,41 @@ mod tests {
         assert_eq!(
             paths("", "__SummaryInfo__.load_one.sum"),
             ["__SummaryInfo__.load_one.sum"]
+        );
+    }
+
+    #[test]
+    fn of_a_cluster_of_several_sources_each_host_has_the_metrics_of_its_own() {
+        let of = |hosts: &[&str]| match cluster("web", hosts) {
+            Node::Cluster(it) => Cluster::clone(&it),
+            Node::Grid(_) => unreachable!(),
+        };
+        let mut other = of(&["b", "c"]);
+        Arc::make_mut(&mut other.defs).reverse();
+        let parts = vec![of(&["a"]).into(), other.into()];
+        let nodes = vec![Node::Cluster(Arc::new(Cluster::of_parts(
+            "web", parts, None,
+        )))];
+        let snapshot = Snapshot {
+            nodes,
+            ..Snapshot::default()
+        };
+        let of = |pattern| {
+            let found = find(&snapshot, "", &Pattern::parse(pattern).unwrap()).unwrap();
+            found.into_iter().map(|it| it.path).collect::<Vec<_>>()
+        };
+        assert_eq!(of("web.[abc]"), ["web.a", "web.b", "web.c"]);
+        assert_eq!(
+            of("web.a.*"),
+            ["web.a.load_one", "web.a.bytes_in", "web.a.disk"]
+        );
+        assert_eq!(
+            of("web.c.*"),
+            ["web.c.disk", "web.c.bytes_in", "web.c.load_one"]
+        );
+        assert_eq!(
+            of("web.*.load_one"),
+            ["web.a.load_one", "web.b.load_one", "web.c.load_one"]
         );
     }
 

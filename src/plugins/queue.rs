@@ -55,7 +55,11 @@ impl Event {
     pub(super) fn bytes(&self) -> usize {
         match self {
             Event::Node(update) => match &update.node {
-                Node::Cluster(cluster) => cluster.bytes,
+                // What other sources bring of it is in the store, or in updates of theirs.
+                Node::Cluster(cluster) => {
+                    let newest = cluster.newest().map(|newest| newest.cluster.bytes);
+                    newest.unwrap_or(cluster.bytes)
+                }
                 Node::Grid(grid) => grid.bytes,
             },
             Event::Root(root) => root.summary.metrics.len() * SUM_BYTES,

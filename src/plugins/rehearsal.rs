@@ -259,8 +259,8 @@ fn titled(node: &Node) -> String {
         Node::Cluster(cluster) => format!(
             "CLUSTER:{}, {}, {}",
             cluster.name,
-            counted(cluster.hosts.len(), "host"),
-            counted(cluster.metrics.len(), "metric")
+            counted(cluster.host_count(), "host"),
+            counted(cluster.metric_count(), "metric")
         ),
         Node::Grid(grid) => format!("GRID:{}", grid.name),
     }

@@ -106,8 +106,8 @@ impl Shared {
             match node {
                 Node::Cluster(cluster) => {
                     sizes.clusters += 1;
-                    sizes.hosts += cluster.hosts.len();
-                    sizes.metrics += cluster.metrics.len();
+                    sizes.hosts += cluster.host_count();
+                    sizes.metrics += cluster.metric_count();
                 }
                 Node::Grid(_) => sizes.grids += 1,
             }

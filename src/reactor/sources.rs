@@ -544,7 +544,10 @@ fn is_connected(stream: &TcpStream) -> io::Result<bool> {
 /// Hosts and metrics of a source.
 pub(super) fn count<'a>(nodes: impl Iterator<Item = &'a Node>) -> (usize, usize) {
     nodes.fold((0, 0), |(hosts, metrics), node| match node {
-        Node::Cluster(cluster) => (hosts + cluster.hosts.len(), metrics + cluster.metrics.len()),
+        Node::Cluster(cluster) => (
+            hosts + cluster.host_count(),
+            metrics + cluster.metric_count(),
+        ),
         Node::Grid(grid) => (
             hosts + grid.summary.hosts_up as usize + grid.summary.hosts_down as usize,
             metrics + grid.summary.metrics.len(),

@@ -2,7 +2,7 @@
 //!
 //! One pass over a cluster: which definition is which figure is looked up once, not for each host.
 
-use gmetad_core::model::{Cluster, Host, Now, Summary, parse_number};
+use gmetad_core::model::{Cluster, Host, Now, Piece, ShownHost, Summary, parse_number};
 
 /// The metrics that lists are made of.
 const NAMES: [&str; 9] = [
@@ -99,8 +99,8 @@ impl Facts {
 /// Which definition of a cluster is which figure.
 #[derive(Debug)]
 pub struct Lookup {
-    /// By the index of the definition.
-    roles: Vec<Role>,
+    /// By the source and the index of the definition.
+    roles: Vec<Vec<Role>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,19 +121,25 @@ impl Lookup {
                 .map_or(NONE, |at| at as u8),
             is_chosen: name == chosen,
         };
-        let roles = cluster.defs.iter().map(|def| role(def.name())).collect();
-        Lookup { roles }
+        let of = |piece: Piece<'_>| {
+            let defs = piece.cluster.defs.iter();
+            defs.map(|def| role(def.name())).collect()
+        };
+        Lookup {
+            roles: cluster.pieces().map(of).collect(),
+        }
     }
 
-    pub fn facts(&self, cluster: &Cluster, host: &Host, now: Now) -> Facts {
+    pub fn facts(&self, host: ShownHost<'_>, now: Now) -> Facts {
         let mut facts = Facts::default();
         let age = now.mono.secs_since(host.received);
-        for metric in cluster.metrics_of(host) {
-            let role = self.roles[metric.def() as usize];
+        let roles = &self.roles[host.part];
+        for metric in host.values() {
+            let role = roles[metric.def() as usize];
             if role.name == NONE && !role.is_chosen {
                 continue;
             }
-            let def = cluster.def(metric);
+            let def = host.def(metric);
             if metric.is_expired(def.fields().dmax, age) || !def.ty().is_numeric() {
                 continue;
             }

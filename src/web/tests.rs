@@ -420,3 +420,52 @@ fn search_finds_clusters_hosts_and_metrics() {
         page.contains("Searched for as plain text") && page.contains("Nothing has such a name")
     );
 }
+
+#[test]
+fn a_cluster_of_several_sources_has_the_pages_of_one_that_a_single_source_brings() {
+    let whole = cluster("c", 30);
+    let (head, hosts) = whole.split_once("<HOST").unwrap();
+    let hosts: Vec<&str> = hosts
+        .strip_suffix("</CLUSTER>")
+        .unwrap()
+        .split("<HOST")
+        .collect();
+    let of = |hosts: Vec<String>| {
+        let hosts: Vec<String> = hosts
+            .into_iter()
+            .map(|host| format!("<HOST{host}"))
+            .collect();
+        let hosts = hosts.concat();
+        format!("{head}{hosts}</CLUSTER>")
+    };
+    // The other source's hosts have their metrics in another order.
+    let turned = |host: &&str| {
+        let (host, metrics) = host.split_once("<METRIC ").unwrap();
+        let metrics = metrics.strip_suffix("</HOST>").unwrap();
+        let metrics = metrics.rsplit("<METRIC ").map(|it| format!("<METRIC {it}"));
+        let metrics = metrics.collect::<Vec<_>>().concat();
+        format!("{host}{metrics}</HOST>")
+    };
+    let first = of(hosts[..12].iter().map(|&it| it.to_owned()).collect());
+    let second = of(hosts[12..].iter().map(turned).collect());
+    let (one, both) = (snapshot(&[&whole]), snapshot(&[&first, &second]));
+    for target in [
+        "/cluster?c=c",
+        "/cluster?c=c&m=load_one&sort=value",
+        "/cluster?c=c&m=cpu_idle&v=graphs&f=node-001",
+        "/cluster?c=c&by=rack",
+        "/host?c=c&h=node-0003",
+        "/host?c=c&h=node-0025",
+        "/metric?c=c&h=node-0003&h=node-0025&m=load_one",
+        "/metric?c=c&f=node&m=load_one&style=sum",
+        "/search?q=node-00",
+        "/search?q=load",
+    ] {
+        let page = |snapshot| {
+            let (status, page) = text(target, snapshot);
+            assert_eq!(status, Status::Ok, "{target}");
+            page
+        };
+        assert_eq!(page(&both), page(&one), "{target}");
+    }
+}

@@ -636,6 +636,25 @@ fn archives_that_librrd_refuses_are_reported_at_start() {
 }
 
 #[test]
+fn of_a_cluster_of_several_sources_the_values_of_the_newest_are_stored() {
+    let mut rig = Rig::new();
+    let a: &[Value<'_>] = &[("x", "float", "both", "1"), ("y", "float", "both", "2")];
+    let b: &[Value<'_>] = &[("y", "float", "both", "3"), ("x", "float", "both", "4")];
+    for (secs, newest) in [(0, 0), (10, 1)] {
+        let of = |name, values| cluster("c", T0 + secs, &[(name, values)]).into();
+        let mut whole = Cluster::of_parts("c", vec![of("a", a), of("b", b)], Some(newest));
+        whole.localtime = T0 + secs;
+        rig.send(whole);
+    }
+    rig.end();
+    let (first, second) = (T0, T0 + 10);
+    assert_eq!(rig.last("c/a/x.rrd"), format!("{first}: 1"));
+    assert_eq!(rig.last("c/a/y.rrd"), format!("{first}: 2"));
+    assert_eq!(rig.last("c/b/y.rrd"), format!("{second}: 3"));
+    assert_eq!(rig.last("c/b/x.rrd"), format!("{second}: 4"));
+}
+
+#[test]
 fn files_are_created_with_the_umask() {
     let mut rig = Rig::with(|config| config.umask = 0o027);
     rig.send(cluster("c", T0, &[("h", &[("m", "float", "both", "1")])]));

@@ -295,7 +295,7 @@ impl Model {
             assert_eq!(node.localtime(), source.localtime);
             if let Node::Cluster(cluster) = node {
                 let hosts = source.clusters.get(&*cluster.name).map(Hosts::len);
-                assert_eq!(hosts, Some(cluster.hosts.len()), "{}", cluster.name);
+                assert_eq!(hosts, Some(cluster.host_count()), "{}", cluster.name);
             }
         }
     }
@@ -325,7 +325,7 @@ fn received(nodes: &[Node], cluster: &str, host: &str) -> Mono {
     });
     let cluster = cluster.expect("the source brings it");
     let at = cluster.find_host(host).expect("it has the host");
-    cluster.hosts[at].received
+    cluster.host(at).received
 }
 
 /// The hosts of each cluster at one moment.
@@ -347,12 +347,16 @@ impl Moment {
 }
 
 fn assert_hosts(wanted: &Hosts, cluster: &Cluster) {
-    assert_eq!(cluster.hosts.len(), wanted.len(), "each host is shown once");
-    for host in &cluster.hosts {
+    assert_eq!(
+        cluster.host_count(),
+        wanted.len(),
+        "each host is shown once"
+    );
+    for host in cluster.all_hosts() {
         let name: &str = &host.info.name;
         let known = wanted.get(name);
         let known = known.unwrap_or_else(|| panic!("{name} of {} is shown", cluster.name));
-        let metrics = cluster.metrics_of(host);
+        let metrics = host.values();
         assert_eq!(metrics.len(), METRICS);
         for metric in metrics {
             let number = known.number.to_string();

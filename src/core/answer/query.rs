@@ -176,11 +176,11 @@ impl Selection {
     /// tell, so that the status of an answer is known without a look at every metric.
     fn has_metric(&self, cluster: &Cluster, name: &str) -> bool {
         match &self.host {
-            Pick::All => cluster.defs.iter().any(|def| def.name() == name),
+            Pick::All => cluster.each_def().any(|def| def.name() == name),
             Pick::Nothing => false,
             Pick::Name(host) => cluster
                 .find_host(host)
-                .is_some_and(|at| cluster.find_metric(&cluster.hosts[at], name).is_some()),
+                .is_some_and(|at| cluster.host(at).value(name).is_some()),
         }
     }
 
@@ -215,14 +215,14 @@ impl Selection {
         let Some(host) = host else {
             return self;
         };
-        let host = &cluster.hosts[host];
+        let host = cluster.host(host);
         self.host = Pick::Name(host.info.name.clone());
         // Summaries end at clusters.
         self.summary = false;
         let metric = path.first().and_then(|name| {
             spellings(name)
                 .into_iter()
-                .find(|name| cluster.find_metric(host, name).is_some())
+                .find(|name| host.value(name).is_some())
         });
         if let Some(metric) = metric {
             self.metric = Pick::Name(metric.into());

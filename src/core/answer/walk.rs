@@ -25,7 +25,7 @@ pub trait Format {
     fn open_node(&mut self, out: &mut Vec<u8>, node: &Node);
     /// The start of a host.
     fn open_host(&mut self, out: &mut Vec<u8>, host: &Host, now: Now);
-    /// One METRIC, whose TN has grown by `age` seconds.
+    /// One METRIC, whose TN has grown by `age` seconds. `cluster` is what its source brings.
     fn metric(&mut self, out: &mut Vec<u8>, cluster: &Cluster, metric: &Metric, age: u32);
     /// The end of a host.
     fn close_host(&mut self, out: &mut Vec<u8>);
@@ -47,7 +47,7 @@ enum Step {
     NodeSums(usize, usize),
     /// A node's host at that index.
     OpenHost(usize, usize),
-    /// The metrics of a node's host, from that index in the cluster's on.
+    /// The metrics of a node's host, from that one of its own on.
     Metrics(usize, usize, usize),
     CloseNode(usize),
     End,
@@ -146,7 +146,7 @@ impl<F: Format> Walk<F> {
 
     fn next_host(&self, cluster: &Cluster, at: usize, host: usize) -> Step {
         let one = matches!(self.selection.host, Pick::Name(_)) && host > 0;
-        if one || host >= cluster.hosts.len() {
+        if one || host >= cluster.host_count() {
             Step::CloseNode(at)
         } else {
             Step::OpenHost(at, host)
@@ -163,8 +163,8 @@ impl<F: Format> Walk<F> {
         let Node::Cluster(cluster) = &snapshot.nodes[at] else {
             return Step::CloseNode(at);
         };
-        self.format.open_host(out, &cluster.hosts[host], self.now);
-        Step::Metrics(at, host, cluster.hosts[host].metrics().start)
+        self.format.open_host(out, &cluster.host(host), self.now);
+        Step::Metrics(at, host, 0)
     }
 
     fn metrics(
@@ -179,18 +179,18 @@ impl<F: Format> Walk<F> {
         let Node::Cluster(cluster) = &snapshot.nodes[at] else {
             return Step::CloseNode(at);
         };
-        let host = &cluster.hosts[index];
+        let host = cluster.host(index);
+        let within = host.within();
         let age = self.now.mono.secs_since(host.received);
-        let end = host.metrics().end;
-        for metric in from..end {
+        let values = host.values();
+        for (place, metric) in (from..).zip(&values[from..]) {
             if out.len() >= limit {
-                return Step::Metrics(at, index, metric);
+                return Step::Metrics(at, index, place);
             }
-            let metric = &cluster.metrics[metric];
-            let def = cluster.def(metric);
+            let def = within.def(metric);
             if self.selection.metric.takes(def.name()) && !metric.is_expired(def.fields().dmax, age)
             {
-                self.format.metric(out, cluster, metric, age);
+                self.format.metric(out, within, metric, age);
             }
         }
         self.format.close_host(out);

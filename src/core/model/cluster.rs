@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::metric::{ALLOCATION_BYTES, MetricDef};
+use super::parts::Parts;
 use super::summary::Summary;
 use super::text::SmallText;
 use super::time::Mono;
@@ -101,7 +102,8 @@ pub struct Cluster {
     pub received: Mono,
     /// The definitions that the metrics' `def` points to.
     pub defs: Arc<Vec<Arc<MetricDef>>>,
-    /// In document order; those carried over come last.
+    /// In document order; those carried over come last. None where there are `parts`: `all_hosts` has the
+    /// hosts of every cluster.
     pub hosts: Vec<Host>,
     /// Host by host.
     pub metrics: Vec<Metric>,
@@ -109,6 +111,9 @@ pub struct Cluster {
     pub by_name: Arc<[u32]>,
     /// The sums over the hosts that are up.
     pub summary: Summary,
+    /// What each source brings of it, where several bring it. `hosts`, `metrics`, `defs` and `by_name` are
+    /// empty then.
+    pub parts: Option<Arc<Parts>>,
     /// Approximate memory; shared parts are counted in full.
     pub bytes: usize,
 }
@@ -128,8 +133,8 @@ impl Cluster {
         }
     }
 
-    /// The index of the host of that name.
-    pub fn find_host(&self, name: &str) -> Option<usize> {
+    /// The index of its own host of that name.
+    pub(super) fn find_own_host(&self, name: &str) -> Option<usize> {
         self.by_name
             .binary_search_by(|&at| (*self.hosts[at as usize].info.name).cmp(name))
             .ok()

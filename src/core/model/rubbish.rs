@@ -110,6 +110,11 @@ impl Rubbish {
         let Some(cluster) = Arc::into_inner(cluster) else {
             return;
         };
+        if let Some(parts) = cluster.parts.and_then(Arc::into_inner) {
+            for part in parts.into_list() {
+                self.add_cluster(part.cluster);
+            }
+        }
         self.add_hosts(cluster.hosts);
         self.add_metrics(cluster.metrics);
         self.add_summary(cluster.summary);

@@ -37,6 +37,30 @@ pub struct SummaryMetric {
 }
 
 impl SummaryMetric {
+    /// Adds another sum of that name. Returns whether its definition is taken over.
+    pub fn add(
+        &mut self,
+        def: &Arc<MetricDef>,
+        sum: Number,
+        num: u32,
+        contributors: Contributors,
+    ) -> bool {
+        // A value that overflows the sum would spoil all others in it.
+        if !(self.sum + sum.value).is_finite() {
+            return false;
+        }
+        self.sum += sum.value;
+        self.num = self.num.saturating_add(num);
+        self.contributors.merge(contributors);
+        self.decimals = self.decimals.max(sum.decimals);
+        let has_extra = |def| extra_of_sums(def).next().is_some();
+        let takes_over = !has_extra(&self.def) && has_extra(def);
+        if takes_over {
+            self.def = Arc::clone(def);
+        }
+        takes_over
+    }
+
     /// SUM as it is written.
     pub fn text(&self) -> String {
         format!("{:.*}", usize::from(self.decimals), self.sum)
@@ -80,8 +104,14 @@ impl SummaryBuilder {
         self.summary.hosts_down = self.summary.hosts_down.saturating_add(down);
     }
 
-    /// Adds a sum of `num` hosts.
-    pub fn add(&mut self, def: &Arc<MetricDef>, sum: Number, num: u32, contributors: Contributors) {
+    /// Adds a sum of `num` hosts. Returns its index among the sums.
+    pub fn add(
+        &mut self,
+        def: &Arc<MetricDef>,
+        sum: Number,
+        num: u32,
+        contributors: Contributors,
+    ) -> usize {
         let at = if let Some(&at) = self.by_name.get(def.name()) {
             at
         } else {
@@ -97,19 +127,21 @@ impl SummaryBuilder {
             });
             self.summary.metrics.len() - 1
         };
-        let metric = &mut self.summary.metrics[at];
-        // A value that overflows the sum would spoil all others in it.
-        if !(metric.sum + sum.value).is_finite() {
-            return;
-        }
-        metric.sum += sum.value;
-        metric.num = metric.num.saturating_add(num);
-        metric.contributors.merge(contributors);
-        metric.decimals = metric.decimals.max(sum.decimals);
-        let has_extra = |def| extra_of_sums(def).next().is_some();
-        if !has_extra(&metric.def) && has_extra(def) {
+        self.add_at(at, def, sum, num, contributors);
+        at
+    }
+
+    /// Adds a sum of `num` hosts to the sum of that index, whose name it has.
+    pub fn add_at(
+        &mut self,
+        at: usize,
+        def: &Arc<MetricDef>,
+        sum: Number,
+        num: u32,
+        contributors: Contributors,
+    ) {
+        if self.summary.metrics[at].add(def, sum, num, contributors) {
             self.bytes += def.bytes();
-            metric.def = Arc::clone(def);
         }
     }
 
@@ -130,16 +162,14 @@ impl SummaryBuilder {
         }
     }
 
-    /// Adds the resets of sums whose values were added one by one. Other names are ignored.
-    pub fn note_resets(&mut self, of: &[SummaryMetric]) {
-        for metric in of {
-            let resets = metric.contributors.resets();
-            if resets > 0
-                && let Some(&at) = self.by_name.get(metric.def.name())
-            {
-                self.summary.metrics[at].contributors.add_resets(resets);
-            }
+    /// Adds resets to the sum of that name, whose values were added one by one. Returns whether there is
+    /// one.
+    pub fn note_resets(&mut self, name: &str, resets: u32) -> bool {
+        let at = self.by_name.get(name);
+        if let Some(&at) = at {
+            self.summary.metrics[at].contributors.add_resets(resets);
         }
+        at.is_some()
     }
 
     /// Number of names.

@@ -1,429 +1,519 @@
 //! A cluster that several sources bring: one cluster with the hosts of all of them, made in steps.
 //!
-//! Does not choose the sources: the store does.
+//! Only what has changed is gone through: a source's document costs as much as its own hosts, and of other
+//! sources those that are shown instead of its hosts or are not any more. Does not choose the sources: the
+//! store does.
 
 use std::sync::Arc;
 
 use super::SourceId;
-use super::rivals::{Contest, Owner, Part, Rivals};
-use crate::model::{Cluster, DefId, Host, Mono, Rubbish, SummaryBuilder, Vocabulary, id_of};
-use crate::summary::{SummaryFilter, add_metric};
+use super::partial::Partial;
+use super::rivals::{Contest, Part, Rivals};
+use super::sums::copy_some;
+use super::union::{Member, Members, Union};
+use crate::model::{Cluster, ClusterPart, HostInfo, Mono, Parts, Rubbish, SummaryMetric};
+use crate::summary::SummaryFilter;
 
-/// Which of two hosts of one name counts, the greater one: that of a source that is summed, one in its
-/// source's newest document, one that is up, that of its owner, the newer one.
-type Rank = (bool, bool, bool, bool, Mono, SourceId);
-
-/// In place of a part: nobody.
-const NOBODY: u32 = u32::MAX;
-
-/// What summing a value or adding a definition costs, in names compared.
-const SUM_COST: usize = 4;
-
-impl Part {
-    fn rank(&self, host: &Host, owner: Option<SourceId>) -> Rank {
-        let is_owners = owner == Some(self.id);
-        let Host { fresh, up, .. } = *host;
-        (self.is_summed, fresh, up, is_owners, host.received, self.id)
-    }
-}
+/// What a name costs that comes or goes, in names compared.
+const NAME_COST: usize = 4;
 
 /// The merged cluster, under way.
 #[derive(Debug)]
 pub(super) struct Merging {
-    parts: Vec<Part>,
+    union: Box<Union>,
     rivals: Rivals,
-    filter: Arc<SummaryFilter>,
+    newest: Option<SourceId>,
     now: Mono,
-    /// By part: where in the order of its names the walk is.
-    heads: Vec<usize>,
-    /// Where in the order of names of the owners so far.
-    at_owner: usize,
-    owners: Vec<Owner>,
-    /// By part and host: during the walk, the part whose host of that name counts instead, or nobody;
-    /// once it is added, its place.
-    places: Vec<Vec<u32>>,
-    /// The hosts that count, in the order of names, each as part and place there.
-    order: Vec<(u32, u32)>,
-    whole: Cluster,
-    vocabulary: Vocabulary,
-    summary: SummaryBuilder,
+    /// Sources that do not bring it any more.
+    left: Vec<Member>,
+    /// Members whose cluster is another.
+    changed: Vec<usize>,
+    /// Others, whose hosts are summed now or are not any more.
+    turned: Vec<usize>,
+    /// Whether the sources or their order are others.
+    is_reordered: bool,
+    /// Hosts that several sources name, or named, of which something has changed.
+    touched: Vec<Arc<HostInfo>>,
+    /// Members whose sums are to be made: by place.
+    to_sum: Vec<bool>,
+    /// Members whose sums count otherwise.
+    has_sums: Vec<bool>,
+    sums: Vec<SummaryMetric>,
     stage: Stage,
 }
 
 #[derive(Debug)]
 enum Stage {
-    /// All names are gone through in order: whose each host is, and which of several counts.
-    Walk,
-    /// The definitions of a part are added, from that one on.
-    Defs {
-        part: usize,
-        moved: Vec<DefId>,
+    /// Hosts of the last source that has left are forgotten, from that one on.
+    Leave(usize),
+    /// The hosts of a member are compared with those before, in the order of names, from these on.
+    Renew {
+        nth: usize,
+        old: usize,
+        new: usize,
     },
-    /// Sums of a part that has no hosts are added, from that one on.
-    Given {
-        part: usize,
-        moved: Vec<DefId>,
+    /// Hosts that others name too are looked for, from that one on.
+    Turn {
+        nth: usize,
         at: usize,
     },
-    /// Hosts of a part are added, from that value of that host on.
-    Hosts {
-        part: usize,
-        moved: Vec<DefId>,
-        host: usize,
-        metric: usize,
-    },
-    /// Resets of a part's sums are added: only sums that exist by now can take them.
-    Resets {
-        part: usize,
+    /// Whose is shown is determined, from that host on.
+    Settle(usize),
+    /// The hosts that are hidden are marked, from that one on.
+    Hide {
+        nth: usize,
         at: usize,
+        /// How many of them the newest document brought in vain, and the first of these.
+        vain: Option<(usize, u32)>,
     },
-    /// The order of names is told by places.
-    Order(Vec<u32>),
-    Done(Vec<u32>),
+    /// The others are listed, from that one on.
+    Show {
+        place: usize,
+        at: usize,
+        shown: Vec<u32>,
+    },
+    /// What a member shows is summed.
+    Sum {
+        place: usize,
+        partial: Option<Box<Partial>>,
+    },
+    /// The sums of all are made of those.
+    Join,
+    /// They are copied.
+    Copy,
+    Done,
 }
 
 impl Merging {
     /// One cluster with the hosts of all parts. Its attributes are those of the leader's.
-    pub fn new(parts: Vec<Part>, rivals: Rivals, filter: Arc<SummaryFilter>, now: Mono) -> Merging {
-        let hosts = parts.iter().map(|part| part.cluster.hosts.len());
-        let metrics = parts.iter().map(|part| part.cluster.metrics.len());
-        let mut whole = head_of(&parts, rivals.leader);
-        whole.hosts.reserve_exact(hosts.clone().sum());
-        whole.metrics.reserve_exact(metrics.sum());
-        Merging {
-            heads: vec![0; parts.len()],
-            places: hosts.map(|count| vec![NOBODY; count]).collect(),
-            at_owner: 0,
-            owners: Vec::with_capacity(rivals.owners.len()),
-            order: Vec::with_capacity(whole.hosts.capacity()),
-            whole,
-            vocabulary: Vocabulary::default(),
-            summary: SummaryBuilder::default(),
-            stage: Stage::Walk,
-            parts,
-            rivals,
-            filter,
-            now,
+    pub fn new(
+        parts: Vec<Part>,
+        mut rivals: Rivals,
+        newest: Option<SourceId>,
+        filter: &Arc<SummaryFilter>,
+        now: Mono,
+        rubbish: &mut Rubbish,
+    ) -> Merging {
+        let union = rivals.union.take();
+        let mut union = union.unwrap_or_else(|| Box::new(Union::new(Arc::clone(filter))));
+        let is_other_filter = !Arc::ptr_eq(&union.filter, filter) && *union.filter != **filter;
+        union.filter = Arc::clone(filter);
+        let before = std::mem::take(&mut union.members).into_list();
+        let is_same = before.len() == parts.len()
+            && before.iter().zip(&parts).all(|(it, part)| it.id == part.id);
+        let (members, left) = matched(before, parts, rubbish);
+        for member in left.iter().filter(|it| it.is_summed) {
+            union.count_resets(&member.resets, false);
         }
+        let mut merging = Merging {
+            rivals,
+            newest,
+            now,
+            left,
+            changed: Vec::new(),
+            turned: Vec::new(),
+            is_reordered: !is_same,
+            touched: Vec::new(),
+            to_sum: vec![is_other_filter; members.len()],
+            has_sums: vec![is_other_filter; members.len()],
+            sums: Vec::new(),
+            stage: Stage::Done,
+            union,
+        };
+        let mut list = Vec::with_capacity(members.len());
+        for (place, (member, was_summed)) in members.into_iter().enumerate() {
+            if member.has_changed() {
+                merging.changed.push(place);
+                merging.to_sum[place] = true;
+            } else if member.is_summed != was_summed {
+                merging.turned.push(place);
+            }
+            if member.is_summed != was_summed {
+                merging.has_sums[place] = true;
+                merging.union.count_resets(&member.resets, member.is_summed);
+            }
+            list.push(member);
+        }
+        merging.union.members = Members::new(list);
+        merging.stage = merging.leave();
+        merging
     }
 
     /// Goes on. Returns whether it has to go on once more.
-    pub fn step(&mut self, budget: &mut usize) -> bool {
+    pub fn step(&mut self, budget: &mut usize, rubbish: &mut Rubbish) -> bool {
         while *budget > 0 {
-            let stage = std::mem::replace(&mut self.stage, Stage::Walk);
+            let stage = std::mem::replace(&mut self.stage, Stage::Done);
             self.stage = match stage {
-                Stage::Walk => self.walk(budget),
-                Stage::Defs { part, moved } => self.add_defs(part, moved, budget),
-                Stage::Given { part, moved, at } => self.add_given(part, moved, at, budget),
-                Stage::Hosts {
-                    part,
-                    moved,
-                    host,
-                    metric,
-                } => self.add_hosts(part, moved, host, metric, budget),
-                Stage::Resets { part, at } => self.add_resets(part, at, budget),
-                Stage::Order(by_name) => self.put_in_order(by_name, budget),
-                Stage::Done(by_name) => {
-                    self.stage = Stage::Done(by_name);
-                    return false;
-                }
+                Stage::Leave(at) => self.forget(at, budget, rubbish),
+                Stage::Renew { nth, old, new } => self.renew(nth, old, new, budget),
+                Stage::Turn { nth, at } => self.turn(nth, at, budget),
+                Stage::Settle(at) => self.settle(at, budget),
+                Stage::Hide { nth, at, vain } => self.hide(nth, at, vain, budget),
+                Stage::Show { place, at, shown } => self.show(place, at, shown, budget),
+                Stage::Sum { place, partial } => self.sum(place, partial, budget, rubbish),
+                Stage::Join if self.union.sums.step(budget, rubbish) => Stage::Join,
+                Stage::Join => Stage::Copy,
+                Stage::Copy => self.copy(budget),
+                Stage::Done => return false,
             };
         }
         true
     }
 
-    /// The cluster, and whose its hosts are, once it is done.
+    /// The cluster, and what is known of it, once it is done.
     pub fn finish(self, rubbish: &mut Rubbish) -> (Cluster, Rivals) {
         let Merging {
-            mut whole,
+            mut union,
             mut rivals,
-            owners,
+            touched,
+            sums,
             ..
         } = self;
-        if let Stage::Done(by_name) = self.stage {
-            whole.by_name = by_name.into();
+        rubbish.add(touched);
+        for place in self.changed {
+            let member = union.members.at(place);
+            rubbish.add(std::mem::take(&mut member.claimed));
+            let before = std::mem::replace(&mut member.before, Arc::clone(&member.cluster));
+            rubbish.add_cluster(before);
         }
-        whole.defs = Arc::new(self.vocabulary.into_defs(rubbish));
-        whole.summary = self.summary.finish_into(rubbish);
+        let members = union.members.list();
+        let mut whole = head_of(members, rivals.leader);
         whole.received = whole.received.min(self.now);
-        rivals.set_owners(owners, rubbish);
+        if let Some(counts) = union.sums.whole() {
+            whole.summary.hosts_up = counts.hosts_up;
+            whole.summary.hosts_down = counts.hosts_down;
+        }
+        whole.summary.metrics = sums;
+        let newest = members.iter().position(|it| Some(it.id) == self.newest);
+        let parts = members.iter().map(|it| ClusterPart {
+            cluster: Arc::clone(&it.cluster),
+            shown: it.shown.clone(),
+            metric_count: it.metric_count,
+        });
+        let parts = Parts::new(parts.collect(), newest);
+        let (index, places) = (Arc::clone(&union.index), Arc::clone(union.members.places()));
+        whole.parts = Some(Arc::new(parts.found_by(index, places)));
+        rivals.union = Some(union);
         (whole, rivals)
     }
 
-    /// Each part's hosts by name: the next name of all, and what is known of it.
-    fn walk(&mut self, budget: &mut usize) -> Stage {
-        while *budget > 0 {
-            let Some(name) = self.next_name() else {
-                return Stage::Defs {
-                    part: 0,
-                    moved: Vec::new(),
-                };
-            };
-            *budget = budget.saturating_sub(2 * self.parts.len());
-            self.settle(&name);
+    fn leave(&self) -> Stage {
+        if self.left.is_empty() {
+            self.begin_renewal(0)
+        } else {
+            Stage::Leave(0)
         }
-        Stage::Walk
     }
 
-    fn head(&self, part: usize) -> Option<&Host> {
-        let cluster = &self.parts[part].cluster;
-        let at = *cluster.by_name.get(self.heads[part])?;
-        Some(&cluster.hosts[at as usize])
-    }
-
-    /// The least name that was not gone through, as the host of one part that has it.
-    fn next_name(&self) -> Option<Host> {
-        let heads = (0..self.parts.len()).filter_map(|part| self.head(part));
-        let least = heads.min_by(|a, b| a.info.name.cmp(&b.info.name));
-        least.cloned()
-    }
-
-    /// Finds whose the hosts of that name are, and which of them counts.
-    fn settle(&mut self, name: &Host) {
-        let parts = 0..self.parts.len();
-        let has_it = |part: &usize| {
-            self.head(*part)
-                .is_some_and(|host| host.info.name == name.info.name)
+    fn forget(&mut self, mut at: usize, budget: &mut usize, rubbish: &mut Rubbish) -> Stage {
+        let Some(member) = self.left.last() else {
+            return self.leave();
         };
-        let group: Vec<usize> = parts.filter(has_it).collect();
-        let owner = self.owner_of(name, &group);
-        let rank = |part: usize| {
-            let head = self.head(part);
-            head.map(|host| self.parts[part].rank(host, owner))
-        };
-        let ranks: Vec<Option<Rank>> = group.iter().map(|part| rank(*part)).collect();
-        for (&part, mine) in group.iter().zip(&ranks) {
-            let host = self.parts[part].cluster.by_name[self.heads[part]];
-            let holder = ranks.iter().position(|other| other > mine);
-            match holder {
-                Some(holder) => self.places[part][host as usize] = group[holder] as u32,
-                None => self.order.push((part as u32, host)),
-            }
-        }
-        for part in group {
-            self.heads[part] += 1;
-        }
-        if let Some(id) = owner {
-            self.owners.push(Owner {
-                host: Arc::clone(&name.info),
-                id,
-            });
-        }
-    }
-
-    /// Who brought the host of that name first, of those that still bring it.
-    fn owner_of(&mut self, name: &Host, group: &[usize]) -> Option<SourceId> {
-        let name = &name.info.name;
-        let known = &self.rivals.owners;
-        while known
-            .get(self.at_owner)
-            .is_some_and(|it| it.host.name < *name)
-        {
-            self.at_owner += 1;
-        }
-        let known = known.get(self.at_owner).filter(|it| it.host.name == *name);
-        let brings = |part: &usize| self.head(*part).is_some_and(|host| host.fresh);
-        let bringing = group.iter().copied().filter(brings);
-        let bringing: Vec<SourceId> = bringing.map(|part| self.parts[part].id).collect();
-        let (known, first) = (known.map(|it| it.id), self.rivals.first);
-        known
-            .filter(|id| bringing.contains(id))
-            .or_else(|| bringing.iter().copied().find(|id| *id == first))
-            .or_else(|| bringing.first().copied())
-    }
-
-    fn add_defs(&mut self, part: usize, mut moved: Vec<DefId>, budget: &mut usize) -> Stage {
-        let Some(it) = self.parts.get(part) else {
-            return Stage::Resets { part: 0, at: 0 };
-        };
-        moved.reserve_exact(it.cluster.defs.len() - moved.len());
-        while let Some(def) = it.cluster.defs.get(moved.len()) {
+        while let Some(host) = member.known.hosts.get(at) {
             if *budget == 0 {
-                return Stage::Defs { part, moved };
+                return Stage::Leave(at);
             }
-            *budget = budget.saturating_sub(SUM_COST);
-            moved.push(self.vocabulary.add(def));
+            *budget = budget.saturating_sub(NAME_COST);
+            if self.union.go(member.id, &host.info.name) {
+                self.touched.push(Arc::clone(&host.info));
+            }
+            at += 1;
         }
-        if it.cluster.hosts.is_empty() && it.is_summed {
-            let given = &it.cluster.summary;
-            self.summary.add_hosts(given.hosts_up, given.hosts_down);
-            return Stage::Given { part, moved, at: 0 };
+        if let Some(member) = self.left.pop() {
+            member.discard(rubbish);
         }
-        Stage::Hosts {
-            part,
-            moved,
-            host: 0,
-            metric: 0,
+        self.leave()
+    }
+
+    fn begin_renewal(&self, nth: usize) -> Stage {
+        if nth < self.changed.len() {
+            let (old, new) = (0, 0);
+            Stage::Renew { nth, old, new }
+        } else {
+            Stage::Turn { nth: 0, at: 0 }
         }
     }
 
-    fn add_given(
-        &mut self,
-        part: usize,
-        moved: Vec<DefId>,
-        at: usize,
-        budget: &mut usize,
-    ) -> Stage {
-        let given = &self.parts[part].cluster.summary.metrics;
-        let end = given.len().min(at.saturating_add(*budget / SUM_COST + 1));
-        self.summary.merge_sums(&given[at..end]);
-        *budget = budget.saturating_sub((end - at) * SUM_COST);
-        if end < given.len() {
-            return Stage::Given {
-                part,
-                moved,
-                at: end,
-            };
-        }
-        Stage::Hosts {
-            part,
-            moved,
-            host: 0,
-            metric: 0,
-        }
-    }
-
-    fn add_hosts(
-        &mut self,
-        part: usize,
-        moved: Vec<DefId>,
-        mut at: usize,
-        mut metric: usize,
-        budget: &mut usize,
-    ) -> Stage {
-        while at < self.parts[part].cluster.hosts.len() {
-            if *budget == 0 {
-                return Stage::Hosts {
-                    part,
-                    moved,
-                    host: at,
-                    metric,
-                };
+    fn renew(&mut self, nth: usize, mut old: usize, mut new: usize, budget: &mut usize) -> Stage {
+        let place = self.changed[nth];
+        let member = &self.union.members.list()[place];
+        let (id, before) = (member.id, Arc::clone(&member.known));
+        let cluster = Arc::clone(&member.cluster);
+        loop {
+            let next = |of: &Cluster, at: usize| of.by_name.get(at).copied();
+            let (was, is) = (next(&before, old), next(&cluster, new));
+            let was = was.map(|at| &before.hosts[at as usize].info);
+            let info = is.map(|at| &cluster.hosts[at as usize].info);
+            if *budget == 0 && (was.is_some() || info.is_some()) {
+                return Stage::Renew { nth, old, new };
             }
             *budget = budget.saturating_sub(1);
-            let holder = self.places[part][at];
-            // A host that is being added has a place by now.
-            if metric == 0 && holder != NOBODY {
-                self.note_contest(part, at, holder);
-            } else if let Some(next) = self.add_host(part, at, metric, &moved, budget) {
-                metric = next;
+            let order = match (was, info) {
+                (None, None) => break,
+                (Some(_), None) => std::cmp::Ordering::Less,
+                (None, Some(_)) => std::cmp::Ordering::Greater,
+                (Some(was), Some(info)) if Arc::ptr_eq(was, info) => std::cmp::Ordering::Equal,
+                (Some(was), Some(info)) => was.name.cmp(&info.name),
+            };
+            old += usize::from(order.is_le());
+            new += usize::from(order.is_ge());
+            let touched = match (order.is_ge(), info, is, was) {
+                (true, Some(info), Some(at), _) => {
+                    let others = if order.is_eq() {
+                        self.union.has_contested() && self.union.stay(place, at)
+                    } else {
+                        *budget = budget.saturating_sub(NAME_COST);
+                        self.union.come(place, at, budget)
+                    };
+                    others.then_some(info)
+                }
+                (false, _, _, Some(was)) => {
+                    *budget = budget.saturating_sub(NAME_COST);
+                    self.union.go(id, &was.name).then_some(was)
+                }
+                _ => None,
+            };
+            self.touched.extend(touched.map(Arc::clone));
+        }
+        self.union.members.at(place).known = cluster;
+        self.begin_renewal(nth + 1)
+    }
+
+    /// Whose of several hosts is shown may depend on which sources are summed.
+    fn turn(&mut self, nth: usize, mut at: usize, budget: &mut usize) -> Stage {
+        let Some(&place) = self.turned.get(nth).filter(|_| self.union.has_contested()) else {
+            return Stage::Settle(0);
+        };
+        let cluster = &self.union.members.list()[place].cluster;
+        while let Some(host) = cluster.hosts.get(at) {
+            if *budget == 0 {
+                return Stage::Turn { nth, at };
+            }
+            *budget = budget.saturating_sub(1);
+            if self.union.is_contested(&host.info.name) {
+                self.touched.push(Arc::clone(&host.info));
+            }
+            at += 1;
+        }
+        let (nth, at) = (nth + 1, 0);
+        Stage::Turn { nth, at }
+    }
+
+    fn settle(&mut self, mut at: usize, budget: &mut usize) -> Stage {
+        while let Some(host) = self.touched.get(at) {
+            if *budget == 0 {
+                return Stage::Settle(at);
+            }
+            *budget = budget.saturating_sub(NAME_COST);
+            let others = self.union.settle(&host.name, self.rivals.first);
+            for place in others.into_iter().flatten() {
+                self.to_sum[place] = true;
+            }
+            at += 1;
+        }
+        self.begin_hiding(0)
+    }
+
+    fn begin_hiding(&self, nth: usize) -> Stage {
+        if nth < self.changed.len() {
+            let (at, vain) = (0, None);
+            Stage::Hide { nth, at, vain }
+        } else {
+            self.begin_showing(0)
+        }
+    }
+
+    fn hide(
+        &mut self,
+        nth: usize,
+        mut at: usize,
+        mut vain: Option<(usize, u32)>,
+        budget: &mut usize,
+    ) -> Stage {
+        let place = self.changed[nth];
+        let member = &self.union.members.list()[place];
+        let (id, count) = (member.id, member.cluster.hosts.len());
+        let is_newest = Some(id) == self.newest;
+        if at == 0 {
+            self.union.members.at(place).is_hidden = Vec::new();
+        }
+        loop {
+            let member = &self.union.members.list()[place];
+            let Some(&host) = member.claimed.get(at) else {
+                break;
+            };
+            if *budget == 0 {
+                return Stage::Hide { nth, at, vain };
+            }
+            *budget = budget.saturating_sub(NAME_COST);
+            at += 1;
+            let of = &member.cluster.hosts[host as usize];
+            if !self.union.is_hidden(id, &of.info.name) {
                 continue;
             }
-            (at, metric) = (at + 1, 0);
+            if is_newest && of.fresh && of.up {
+                let (count, first) = vain.unwrap_or((0, host));
+                vain = Some((count + 1, first.min(host)));
+            }
+            let member = self.union.members.at(place);
+            if member.is_hidden.is_empty() {
+                member.is_hidden = vec![false; count];
+            }
+            member.is_hidden[host as usize] = true;
         }
-        Stage::Defs {
-            part: part + 1,
-            moved: Vec::new(),
+        if let Some((count, first)) = vain {
+            let cluster = &self.union.members.list()[place].cluster;
+            let host = &cluster.hosts[first as usize].info.name;
+            if let Some(contest) = self.union.contest(count, id, &cluster.name, host) {
+                Contest::add(&mut self.rivals.contest, &contest);
+            }
+        }
+        self.begin_hiding(nth + 1)
+    }
+
+    fn begin_showing(&self, from: usize) -> Stage {
+        let places = self.to_sum.iter().enumerate().skip(from);
+        match places.filter(|(_, is_it)| **is_it).map(|(at, _)| at).next() {
+            Some(place) => {
+                let (at, shown) = (0, Vec::new());
+                Stage::Show { place, at, shown }
+            }
+            None => self.begin_sums(0),
         }
     }
 
-    /// What the newest document brought in vain.
-    fn note_contest(&mut self, part: usize, at: usize, holder: u32) {
-        let it = &self.parts[part];
-        let host = &it.cluster.hosts[at];
-        if it.is_newest && host.fresh && host.up {
-            let contest = Contest {
-                count: 1,
-                node: self.whole.name.clone(),
-                host: host.info.name.clone(),
-                holder: self.parts[holder as usize].id,
-            };
-            Contest::add(&mut self.rivals.contest, &contest);
-        }
-    }
-
-    /// Adds a host from that value on, whose definitions have moved. Returns the value to go on with,
-    /// if any is left.
-    fn add_host(
+    fn show(
         &mut self,
-        part: usize,
-        at: usize,
-        metric: usize,
-        moved: &[DefId],
+        place: usize,
+        mut at: usize,
+        mut shown: Vec<u32>,
         budget: &mut usize,
-    ) -> Option<usize> {
-        let Part {
-            cluster,
-            is_summed,
-            is_newest,
-            ..
-        } = &self.parts[part];
-        let host = &cluster.hosts[at];
-        let counts = host.fresh && *is_summed;
-        if metric == 0 {
-            self.places[part][at] = self.whole.hosts.len() as u32;
-            self.whole.hosts.push(Host {
-                fresh: host.fresh && *is_newest,
-                first_metric: self.whole.metrics.len() as u32,
-                ..host.clone()
-            });
-            if counts {
-                let up = u32::from(host.up);
-                self.summary.add_hosts(up, 1 - up);
-            }
+    ) -> Stage {
+        let is_hidden = &self.union.members.list()[place].is_hidden;
+        let end = is_hidden.len().min(at.saturating_add(*budget));
+        *budget = budget.saturating_sub(end - at + 1);
+        let others = (at..end).filter(|at| !is_hidden[*at]);
+        shown.extend(others.map(|at| at as u32));
+        at = end;
+        if at < is_hidden.len() {
+            return Stage::Show { place, at, shown };
         }
-        let metrics = cluster.metrics_of(host);
-        let is_added = counts && host.up;
-        let cost = if is_added { SUM_COST } else { 1 };
-        let most = (*budget / cost).saturating_add(1);
-        let end = metrics.len().min(metric.saturating_add(most));
-        let piece = &metrics[metric..end];
-        *budget = budget.saturating_sub(piece.len() * cost);
-        let piece_moved = piece.iter().map(|it| it.moved(moved[it.def() as usize]));
-        self.whole.metrics.extend(piece_moved);
-        if is_added {
-            let id = id_of(id_of(0, cluster.name.as_bytes()), host.info.name.as_bytes());
-            for metric in piece {
-                let def = &cluster.defs[metric.def() as usize];
-                add_metric(&mut self.summary, def, metric, id, &self.filter);
-            }
+        let is_all = shown.len() == is_hidden.len();
+        let member = self.union.members.at(place);
+        if is_all {
+            member.is_hidden = Vec::new();
         }
-        (end < metrics.len()).then_some(end)
+        member.shown = (!is_all).then(|| shown.into());
+        self.begin_showing(place + 1)
     }
 
-    fn add_resets(&mut self, part: usize, at: usize, budget: &mut usize) -> Stage {
-        let Some(it) = self.parts.get(part) else {
-            return Stage::Order(Vec::with_capacity(self.order.len()));
-        };
-        let sums = &it.cluster.summary.metrics;
-        let counts = it.is_summed && !it.cluster.hosts.is_empty();
-        let end = if counts {
-            sums.len().min(at.saturating_add(*budget))
-        } else {
-            sums.len()
-        };
-        if counts {
-            self.summary.note_resets(&sums[at..end]);
-            *budget = budget.saturating_sub(end - at);
-        }
-        if end < sums.len() {
-            return Stage::Resets { part, at: end };
-        }
-        *budget = budget.saturating_sub(1);
-        Stage::Resets {
-            part: part + 1,
-            at: 0,
+    fn begin_sums(&self, from: usize) -> Stage {
+        let places = self.to_sum.iter().enumerate().skip(from);
+        let next = places.filter(|(_, is_it)| **is_it).map(|(at, _)| at).next();
+        Stage::Sum {
+            place: next.unwrap_or(self.to_sum.len()),
+            partial: None,
         }
     }
 
-    fn put_in_order(&self, mut by_name: Vec<u32>, budget: &mut usize) -> Stage {
-        let end = self.order.len().min(by_name.len().saturating_add(*budget));
-        let piece = &self.order[by_name.len()..end];
-        *budget = budget.saturating_sub(piece.len() + 1);
-        let place = |&(part, host): &(u32, u32)| self.places[part as usize][host as usize];
-        by_name.extend(piece.iter().map(place));
-        if by_name.len() < self.order.len() {
-            Stage::Order(by_name)
+    fn sum(
+        &mut self,
+        place: usize,
+        partial: Option<Box<Partial>>,
+        budget: &mut usize,
+        rubbish: &mut Rubbish,
+    ) -> Stage {
+        if let Some(mut partial) = partial {
+            if partial.step(budget) {
+                let partial = Some(partial);
+                return Stage::Sum { place, partial };
+            }
+            let member = self.union.members.at(place);
+            let (is_summed, before) = (member.is_summed, std::mem::take(&mut member.resets));
+            partial.finish(member, rubbish);
+            if is_summed {
+                let now = member.resets.clone();
+                self.union.count_resets(&before, false);
+                self.union.count_resets(&now, true);
+            }
+            self.has_sums[place] = true;
+            return self.begin_sums(place + 1);
+        }
+        if let Some(member) = self.union.members.list().get(place) {
+            let partial = Partial::new(member, &self.union.filter);
+            return Stage::Sum {
+                place,
+                partial: Some(Box::new(partial)),
+            };
+        }
+        let members = self.union.members.list();
+        *budget = budget.saturating_sub(members.len());
+        if self.is_reordered {
+            let all = members.iter().map(Member::counted).collect();
+            self.union.sums.set_all(all, rubbish);
         } else {
-            Stage::Done(by_name)
+            let changed = members
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| self.has_sums[*at]);
+            let changed = changed.map(|(at, member)| (at, member.counted()));
+            let changed = changed.collect();
+            self.union.sums.set(changed, rubbish);
+        }
+        Stage::Join
+    }
+
+    fn copy(&mut self, budget: &mut usize) -> Stage {
+        let Some(all) = self.union.sums.whole() else {
+            return Stage::Done;
+        };
+        let from = self.sums.len();
+        self.sums.reserve_exact(all.metrics.len() - from);
+        copy_some(&all.metrics, &mut self.sums, budget);
+        if !self.union.resets.is_empty() {
+            for sum in &mut self.sums[from..] {
+                if let Some(resets) = self.union.resets.get(sum.def.name()) {
+                    sum.contributors.add_resets(*resets);
+                }
+            }
+        }
+        if self.sums.len() < all.metrics.len() {
+            Stage::Copy
+        } else {
+            Stage::Done
         }
     }
 }
 
+/// The members for these parts, with what is known of them and whether they were summed before; and those that
+/// have left.
+fn matched(
+    before: Vec<Member>,
+    parts: Vec<Part>,
+    rubbish: &mut Rubbish,
+) -> (Vec<(Member, bool)>, Vec<Member>) {
+    let most = before.iter().map(|it| it.id.0 + 1).max();
+    let mut by_id: Vec<Option<Member>> = Vec::new();
+    by_id.resize_with(most.unwrap_or_default(), || None);
+    for member in before {
+        let at = member.id.0;
+        by_id[at] = Some(member);
+    }
+    let members = parts.into_iter().map(|part| {
+        let known = by_id.get_mut(part.id.0).and_then(Option::take);
+        let mut member = known.unwrap_or_else(|| Member::new(part.id));
+        let was_summed = std::mem::replace(&mut member.is_summed, part.is_summed);
+        rubbish.add_cluster(std::mem::replace(&mut member.cluster, part.cluster));
+        (member, was_summed)
+    });
+    let members = members.collect();
+    (members, by_id.into_iter().flatten().collect())
+}
+
 /// The leader's part without its hosts.
-fn head_of(parts: &[Part], leader: SourceId) -> Cluster {
-    let leading = parts.iter().find(|part| part.id == leader);
+fn head_of(members: &[Member], leader: SourceId) -> Cluster {
+    let leading = members.iter().find(|it| it.id == leader);
     let mut head = leading.map_or_else(Cluster::default, |it| it.cluster.without_hosts());
-    head.bytes = parts.iter().map(|part| part.cluster.bytes).sum();
+    head.bytes = members.iter().map(|it| it.cluster.bytes).sum();
     head
 }

@@ -3,12 +3,15 @@
 //! No I/O, no clock, no lock: the loop owns it. Readers get a [`Snapshot`].
 
 mod bringers;
+mod by_chance;
 mod changes;
 mod cycles;
 mod echo;
 mod expiry;
 mod merge;
 mod order;
+mod partial;
+mod rebuilt;
 mod reserved;
 mod rivals;
 #[cfg(test)]
@@ -16,7 +19,9 @@ mod sharing;
 mod show;
 #[cfg(test)]
 mod stepwise;
+mod sums;
 mod total;
+mod union;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -512,7 +517,7 @@ fn marks(identity: &GridIdentity, run: u64) -> (Arc<str>, Arc<str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Host;
+    use crate::model::ShownHost;
 
     pub(super) struct Bench {
         pub(super) store: Store,
@@ -581,11 +586,11 @@ mod tests {
             let Some(Node::Cluster(cluster)) = snapshot.node(name) else {
                 return Vec::new();
             };
-            let host = |host: &Host| {
-                let metric = &cluster.metrics_of(host)[0];
+            let host = |host: ShownHost<'_>| {
+                let metric = &host.values()[0];
                 format!("{}={}", host.info.name, metric.val.as_str())
             };
-            cluster.hosts.iter().map(host).collect()
+            cluster.all_hosts().map(host).collect()
         }
     }
 

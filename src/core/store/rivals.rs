@@ -1,11 +1,12 @@
-//! Names that several sources bring: which source each belongs to, and whose each host is.
+//! Names that several sources bring: which source each belongs to.
 //!
 //! What is brought first stays while it is brought: no other source can take it away by naming it.
 
 use std::sync::Arc;
 
 use super::SourceId;
-use crate::model::{Cluster, HostInfo, Rubbish};
+use super::union::Union;
+use crate::model::{Cluster, Rubbish};
 
 /// One source's cluster of the name.
 #[derive(Debug)]
@@ -15,15 +16,6 @@ pub(super) struct Part {
     pub cluster: Arc<Cluster>,
     /// Whether its hosts are summed.
     pub is_summed: bool,
-    /// Whether its document is the one that has just come, so that its hosts are fresh.
-    pub is_newest: bool,
-}
-
-/// Whose a host is.
-#[derive(Debug)]
-pub(super) struct Owner {
-    pub host: Arc<HostInfo>,
-    pub id: SourceId,
 }
 
 /// A cluster's or grid's name that several sources bring.
@@ -33,8 +25,9 @@ pub(super) struct Rivals {
     pub first: SourceId,
     /// The one whose attributes, clock and rhythm it has: the first that answers.
     pub leader: SourceId,
-    /// In the order of names: which source brought a host first, of those that still bring it.
-    pub owners: Arc<Vec<Owner>>,
+    /// What is known of the cluster from change to change. While one of the sources brings a grid of that
+    /// name, it is as it was before.
+    pub union: Option<Box<Union>>,
     /// What the newest document brought in vain.
     pub contest: Option<Contest>,
 }
@@ -64,41 +57,37 @@ impl Contest {
 
 impl Rivals {
     /// Of a name that `bringers` bring, in their order; `newest` has just sent a document. `is_up`
-    /// tells which of them answer.
+    /// tells of each whether it answers. What is known of the cluster is taken out of those before.
     pub fn of(
-        before: Option<&Rivals>,
+        before: Option<&mut Rivals>,
         bringers: &[SourceId],
         newest: Option<SourceId>,
-        is_up: impl Fn(SourceId) -> bool,
+        is_up: &[bool],
     ) -> Rivals {
-        let known = before.map(|it| it.first);
+        let known = before.as_ref().map(|it| it.first);
         let first = known.filter(|id| bringers.contains(id));
         // Without any before: the one that was there when this one came.
         let others = bringers.iter().find(|id| Some(**id) != newest);
         let first = first.or(others.copied()).unwrap_or(bringers[0]);
-        let answering = bringers.iter().find(|id| is_up(**id));
-        let leader = if is_up(first) {
-            Some(&first)
+        let mut answering = bringers.iter().zip(is_up).filter(|(_, is_up)| **is_up);
+        let leader = if answering.clone().any(|(id, _)| *id == first) {
+            Some(first)
         } else {
-            answering
+            answering.next().map(|(id, _)| *id)
         };
         Rivals {
             first,
-            leader: leader.copied().unwrap_or(first),
-            owners: before.map(|it| Arc::clone(&it.owners)).unwrap_or_default(),
+            leader: leader.unwrap_or(first),
+            union: before.and_then(|it| it.union.take()),
             contest: None,
         }
     }
 
-    /// Replaces whose the hosts are.
-    pub fn set_owners(&mut self, owners: Vec<Owner>, rubbish: &mut Rubbish) {
-        let before = std::mem::replace(&mut self.owners, Arc::new(owners));
-        discard(before, rubbish);
-    }
-
     /// Drops it step by step.
     pub fn discard(self, rubbish: &mut Rubbish) {
-        discard(self.owners, rubbish);
+        if let Some(union) = self.union {
+            union.discard(rubbish);
+        }
     }
 
     /// Notes that a grid, or a cluster beside one, was brought as a whole while another has the name.
@@ -111,11 +100,5 @@ impl Rivals {
                 holder: self.leader,
             });
         }
-    }
-}
-
-fn discard(owners: Arc<Vec<Owner>>, rubbish: &mut Rubbish) {
-    if let Some(owners) = Arc::into_inner(owners) {
-        rubbish.add(owners);
     }
 }

@@ -21,7 +21,7 @@ fn two_sources_of_one_cluster_share_it() {
         panic!()
     };
     assert_eq!(&*cluster.owner, "of 0", "who was first");
-    let fresh: Vec<_> = cluster.hosts.iter().map(|host| host.fresh).collect();
+    let fresh: Vec<_> = cluster.all_hosts().map(|host| host.fresh).collect();
     assert_eq!(
         fresh,
         [false, false, true],
@@ -42,6 +42,84 @@ fn two_sources_of_one_cluster_share_it() {
     assert_eq!(bench.shown("other"), ["x=1"]);
 }
 
+/// How many steps it takes to commit a document of one of so many sources, each with hosts of its own.
+fn steps_of_a_commit(sources: usize, common: &str) -> usize {
+    let mut bench = Bench::new(sources);
+    let hosts = |of: usize, value: usize| -> String {
+        let own = (0..40).map(|at| format!("h{at}of{of}"));
+        let host = |name: String| {
+            let metric = |at| format!("<METRIC NAME=\"m{at}\" VAL=\"{value}\" TYPE=\"int32\"/>");
+            let metrics: String = (0..10).map(metric).collect();
+            format!("<HOST NAME=\"{name}\" TN=\"1\" TMAX=\"20\">{metrics}</HOST>")
+        };
+        let common = (!common.is_empty()).then(|| common.to_owned());
+        let hosts: String = own.chain(common).map(host).collect();
+        format!("<GANGLIA_XML><CLUSTER NAME=\"c\">{hosts}</CLUSTER></GANGLIA_XML>")
+    };
+    for round in 0..2 {
+        for of in 0..sources {
+            let id = SourceId(of);
+            let mut parser = bench.store.begin(id);
+            let (mono, xml) = (bench.now.mono, hosts(of, round));
+            parser
+                .feed(xml.as_bytes(), mono, bench.store.table())
+                .unwrap();
+            let document = parser.finish(mono).unwrap();
+            bench.store.begin_commit(id, document, bench.now);
+            if round == 1 && of == sources / 2 {
+                let mut steps = 1;
+                while bench.store.change_some(1).is_none() {
+                    steps += 1;
+                }
+                return steps;
+            }
+            while bench.store.is_changing() {
+                bench.store.change_some(usize::MAX);
+            }
+        }
+    }
+    unreachable!("one of them is in the middle")
+}
+
+#[test]
+fn a_commit_costs_its_own_hosts_and_not_those_of_all_who_share_the_cluster() {
+    for common in ["", "common"] {
+        let (two, fifty) = (steps_of_a_commit(2, common), steps_of_a_commit(50, common));
+        assert!(two > 400, "{two}");
+        assert!(fifty < two + two / 2, "{two} and {fifty}");
+    }
+}
+
+#[test]
+fn a_shared_cluster_has_no_copies_of_its_sources_hosts() {
+    let mut bench = Bench::new(3);
+    for id in 0..3 {
+        bench.poll(id, "c", &[("both", "1"), (&format!("h{id}"), "2")]);
+    }
+    let snapshot = bench.store.snapshot();
+    let Some(Node::Cluster(shown)) = snapshot.node("c") else {
+        panic!()
+    };
+    assert!(shown.hosts.is_empty() && shown.metrics.is_empty());
+    let parts = shown.parts.as_ref().unwrap().list();
+    assert_eq!(parts.len(), 3);
+    for (id, part) in parts.iter().enumerate() {
+        let [Node::Cluster(brought)] = bench.store.nodes_of(SourceId(id)) else {
+            panic!()
+        };
+        assert!(Arc::ptr_eq(brought, &part.cluster));
+    }
+    assert_eq!((shown.host_count(), shown.metric_count()), (4, 4));
+    // A reader keeps its moment.
+    bench.poll(1, "c", &[("h1", "7")]);
+    let value = |of: &Cluster| {
+        let host = of.host(of.find_host("h1").unwrap());
+        host.values()[0].val.as_str().to_owned()
+    };
+    assert_eq!(value(shown), "2");
+    assert_eq!(bench.shown("c"), ["both=1", "h0=2", "h1=7", "h2=2"]);
+}
+
 #[test]
 fn a_host_stays_with_the_source_that_brought_it_first_while_that_one_answers() {
     // Whichever of the two is first in order.
@@ -56,7 +134,7 @@ fn a_host_stays_with_the_source_that_brought_it_first_while_that_one_answers() {
                 panic!()
             };
             let at = cluster.find_host("h").unwrap();
-            assert!(!cluster.hosts[at].fresh, "it is no news to plugins");
+            assert!(!cluster.host(at).fresh, "it is no news to plugins");
             let contest = bench.store.contest_of(SourceId(second)).unwrap();
             let holder = SourceId(first);
             assert_eq!((contest.count, contest.holder), (1, holder));

@@ -38,8 +38,8 @@ fn values(snapshot: &Snapshot) -> Vec<String> {
         let Node::Cluster(cluster) = node else {
             continue;
         };
-        let host = &cluster.hosts[cluster.find_host("h").unwrap()];
-        values.push(cluster.metrics_of(host)[0].val.as_str().into());
+        let host = cluster.host(cluster.find_host("h").unwrap());
+        values.push(host.values()[0].val.as_str().into());
     }
     values.dedup();
     values

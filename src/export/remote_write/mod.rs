@@ -12,7 +12,7 @@ use crate::export::{Export, Switch};
 use crate::link::{Endpoint, Link, Server, Timeouts};
 use gmetad_config::Config;
 use gmetad_core::answer::prometheus::{HOST_UP, is_up_now};
-use gmetad_core::model::{Cluster, Host, MetricDef, Node, Summary, parse_number, sorted};
+use gmetad_core::model::{Cluster, MetricDef, Node, ShownHost, Summary, parse_number, sorted};
 use gmetad_core::plugin::{PluginError, RootUpdate, Update};
 
 mod encode;
@@ -296,7 +296,7 @@ impl Round<'_, '_> {
     fn cluster(&mut self, part: &mut Part, cluster: &Cluster, update: &Update) {
         self.name(part, cluster);
         let host_up = self.labels.named(HOST_UP, None);
-        for host in &cluster.hosts {
+        for host in cluster.all_hosts() {
             let name = &host.info.name;
             if !self.settings.hosts.takes_part(name) {
                 continue;
@@ -330,12 +330,18 @@ impl Round<'_, '_> {
     }
 
     /// Names the metrics of a cluster, unless they are those of its last document.
+    ///
+    /// Only fresh values are sent, so that of a cluster which several sources bring, the definitions of the
+    /// one that was heard will do.
     fn name(&mut self, part: &mut Part, cluster: &Cluster) {
         let generation = Some(self.labels.generation());
-        if Arc::ptr_eq(&part.defs, &cluster.defs) && part.generation == generation {
+        let defs = cluster.newest().map(|newest| &newest.cluster.defs);
+        let Some(defs) =
+            defs.filter(|defs| !Arc::ptr_eq(&part.defs, defs) || part.generation != generation)
+        else {
             return;
-        }
-        part.defs = Arc::clone(&cluster.defs);
+        };
+        part.defs = Arc::clone(defs);
         let is_sent =
             |def: &MetricDef| def.ty().is_numeric() && self.settings.metrics.takes_part(def.name());
         let sent = part.defs.iter().filter(|def| is_sent(def));
@@ -352,21 +358,20 @@ impl Round<'_, '_> {
         group: &mut Group,
         names: &[Option<Arc<Name>>],
         cluster: &Cluster,
-        host: &Host,
+        host: ShownHost<'_>,
         update: &Update,
         host_up: &Arc<Name>,
     ) {
         let base = self.sink.moment.base;
-        let is_up = is_up_now(host, cluster, update.now.mono);
+        let is_up = is_up_now(&host, cluster, update.now.mono);
         group.begin();
         group.put(host_up, f64::from(u8::from(is_up)), base, self.sink);
         if is_up && update.up && host.fresh {
-            for metric in cluster.metrics_of(host) {
-                let def = metric.def() as usize;
-                let Some(name) = &names[def] else {
+            for metric in host.values() {
+                let Some(name) = &names[metric.def() as usize] else {
                     continue;
                 };
-                let dmax = cluster.defs[def].fields().dmax;
+                let dmax = host.def(metric).fields().dmax;
                 if metric.is_fresh()
                     && !metric.is_expired(dmax, 0)
                     && let Some(number) = parse_number(metric.val.as_bytes())

@@ -107,6 +107,45 @@ fn metric(name: &str, value: &str, tn: u32) -> String {
     )
 }
 
+#[test]
+fn of_a_cluster_of_several_sources_the_values_of_the_newest_are_sent_and_that_all_are_up() {
+    let of = |name: &str, metrics: &str| match at(0, 0, &host(name, 1, metrics)).node {
+        Node::Cluster(cluster) => Cluster::clone(&cluster),
+        Node::Grid(_) => unreachable!(),
+    };
+    let (one, two) = (metric("one", "1", 1), metric("two", "2", 1));
+    let (a, b) = (of("a", &(one.clone() + &two)), of("b", &(two + &one)));
+    let mut store = store("");
+    let mut sends = |secs: i64, newest: usize| {
+        let mut update = at(secs, 0, "");
+        let parts = vec![a.clone().into(), b.clone().into()];
+        let mut whole = Cluster::of_parts("c", parts, Some(newest));
+        whole.localtime = START + secs;
+        update.node = Node::Cluster(Arc::new(whole));
+        let sent = store.sends(&update).into_iter();
+        let of_hosts = sent.filter(|(series, ..)| series.contains("host="));
+        of_hosts
+            .map(|(series, value, _)| format!("{series} {value}"))
+            .collect::<Vec<_>>()
+    };
+    for (turn, newest) in [0, 1, 0].into_iter().enumerate() {
+        let sent = sends(15 * turn as i64, newest).join("\n");
+        let fresh = ["a", "b"][newest];
+        for (metric, value) in [("one", 1), ("two", 2)] {
+            let lines = sent.lines().filter(|line| line.contains(metric));
+            let lines: Vec<&str> = lines.collect();
+            assert_eq!(lines.len(), 1, "{sent}");
+            assert!(lines[0].contains(&format!("host=\"{fresh}\"")), "{sent}");
+            assert!(lines[0].ends_with(&format!(" {value}")), "{sent}");
+        }
+        assert_eq!(
+            sent.lines().filter(|line| line.contains("up{")).count(),
+            2,
+            "{sent}"
+        );
+    }
+}
+
 /// Values of hosts' metrics, by metric.
 fn values(sent: &[Sent]) -> BTreeMap<&str, (f64, i64)> {
     let own = sent

@@ -56,14 +56,14 @@ impl Riemann {
         for host in select::hosts(cluster) {
             // What all events of a host have in common is encoded once: encoded parts of a message
             // put one after another are that message.
-            let common = self.common(cluster, host, time).encode_to_vec();
+            let common = self.common(cluster, &host, time).encode_to_vec();
             let mut put = |event: &Event| {
                 item.clear();
                 append_event(&mut item, &common, event);
                 each(&item);
             };
-            put(&heartbeat(host));
-            for (def, metric) in select::metrics(cluster, host) {
+            put(&heartbeat(&host));
+            for (def, metric) in select::metrics(host) {
                 put(&event(def, metric.val.as_str()));
             }
         }

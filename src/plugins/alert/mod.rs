@@ -16,7 +16,7 @@ use facts::{Event, Facts};
 use gmetad_config::{AlertConfig, AlertRule, Config};
 use gmetad_core::complaint::{Budget, Complaint, span};
 use gmetad_core::condition::Subject;
-use gmetad_core::model::{Cluster, Host, Metric, Mono, Node, Now};
+use gmetad_core::model::{Cluster, Metric, Mono, Node, Now, Piece, ShownHost};
 use gmetad_core::plugin::{Plugin, PluginError, RootUpdate, Update};
 use run::{Job, Runner};
 
@@ -95,7 +95,7 @@ enum Sight {
 /// A metric with its host and cluster.
 struct Place<'a> {
     cluster: &'a Cluster,
-    host: &'a Host,
+    host: ShownHost<'a>,
     metric: &'a Metric,
     now: Now,
 }
@@ -121,9 +121,10 @@ impl Alert {
         let known = self.clusters.remove(&cluster.name);
         let mut watched = known.map(|known| known.hosts).unwrap_or_default();
         let rules = rules_by_def(&self.config.rules, cluster);
-        if rules.iter().any(|rules| !rules.is_empty()) {
-            for host in &cluster.hosts {
-                for metric in cluster.metrics_of(host) {
+        if rules.iter().flatten().any(|rules| !rules.is_empty()) {
+            for host in cluster.all_hosts() {
+                let rules = &rules[host.part];
+                for metric in host.values() {
                     for &rule in &rules[metric.def() as usize] {
                         let place = Place {
                             cluster,
@@ -239,7 +240,7 @@ impl Alert {
             ip: &host.info.ip,
             cluster: &place.cluster.name,
             metric: name,
-            units: &place.cluster.def(metric).fields().units,
+            units: &host.def(metric).fields().units,
         };
         match condition.holds(&subject) {
             Ok(true) => Sight::Holds,
@@ -291,7 +292,7 @@ impl Alert {
     fn facts(&self, event: Event, rule: usize, place: &Place<'_>, since: Now) -> Facts {
         let number = rule;
         let rule = &self.config.rules[rule];
-        let fields = place.cluster.def(place.metric).fields();
+        let fields = place.host.def(place.metric).fields();
         Facts {
             rule: number,
             ip: facts::plain(&place.host.info.ip),
@@ -382,13 +383,17 @@ fn gone_at(now: Now, interval: Duration) -> Mono {
     now.mono + GONE_AFTER.max(interval * GONE_AFTER_INTERVALS)
 }
 
-/// For each of the cluster's definitions, the indexes of its rules.
-fn rules_by_def(rules: &[AlertRule], cluster: &Cluster) -> Vec<Vec<usize>> {
+/// For each of the definitions of each piece of the cluster, the indexes of its rules.
+fn rules_by_def(rules: &[AlertRule], cluster: &Cluster) -> Vec<Vec<Vec<usize>>> {
     let of_name = |name: &str| {
         let of_name = rules.iter().enumerate().filter(|(_, it)| it.metric == name);
         of_name.map(|(at, _)| at).collect()
     };
-    cluster.defs.iter().map(|def| of_name(def.name())).collect()
+    let of = |piece: Piece<'_>| {
+        let defs = piece.cluster.defs.iter();
+        defs.map(|def| of_name(def.name())).collect()
+    };
+    cluster.pieces().map(of).collect()
 }
 
 impl Plugin for Alert {
@@ -447,7 +452,7 @@ impl Plugin for Alert {
 mod tests {
     use super::*;
     use gmetad_core::condition::Condition;
-    use gmetad_core::model::{HostInfo, MetricDef, MetricFields, Mono, order_by_name};
+    use gmetad_core::model::{Host, HostInfo, MetricDef, MetricFields, Mono, order_by_name};
     use gmetad_core::plugin::Stamp;
 
     fn alert(rules: &[(&str, &str, u64)]) -> Alert {
@@ -546,6 +551,38 @@ mod tests {
         let said: Vec<_> = gone.iter().map(|(_, facts)| facts.event.word()).collect();
         assert_eq!(said, ["gone"], "of what was told, and nothing else");
         assert!(alert.clusters.is_empty());
+    }
+
+    #[test]
+    fn in_a_cluster_of_several_sources_rules_are_for_the_metrics_of_each_and_news_are_of_the_newest()
+     {
+        let mut other = cluster(&[("b", "9"), ("b", "7")]);
+        let fields = MetricFields {
+            name: "another".into(),
+            ..MetricFields::default()
+        };
+        Arc::make_mut(&mut other.defs).insert(0, Arc::new(MetricDef::new(fields)));
+        other.metrics[1].set_def(1);
+        other.hosts.truncate(1);
+        other.hosts[0].metric_count = 2;
+        other.by_name = order_by_name(&other.hosts).0;
+        let of = |newest| {
+            let parts = vec![cluster(&[("a", "6")]).into(), other.clone().into()];
+            Cluster::of_parts("c", parts, newest)
+        };
+        let mut alert = alert(&[("m", "$val > 5", 0)]);
+        assert_eq!(told_of(&mut alert, 0, &of(Some(1))), ["begin b 7"]);
+        assert_eq!(told_of(&mut alert, 1, &of(Some(0))), ["begin a 6"]);
+        assert_eq!(
+            told_of(&mut alert, 2, &of(None)),
+            NOTHING,
+            "both are there still"
+        );
+        assert_eq!(
+            told_of(&mut alert, 3, &cluster(&[("a", "6")])).len(),
+            1,
+            "b is gone"
+        );
     }
 
     #[test]

@@ -54,19 +54,19 @@ impl Plugin for HostFiles {
             tree.keep(&cluster.name, mono);
             return Ok(());
         }
-        let fresh = cluster.hosts.iter().filter(|host| host.fresh);
+        let fresh = cluster.fresh_hosts();
         let values = fresh.map(|host| host.metric_count as usize).sum();
         tree.expects(&update.source, &cluster.name, values, mono);
         let moment = Moment::of(update);
         let Some(mut hosts) = tree.hosts(cluster, moment, mono) else {
             return Ok(());
         };
-        for host in &cluster.hosts {
+        for host in cluster.all_hosts() {
             let mut folder = hosts.host(&host.info.name);
             if !host.up || !host.fresh {
                 continue;
             }
-            for metric in cluster.metrics_of(host) {
+            for metric in host.values() {
                 let Some(column) = folder.column(metric.def()) else {
                     continue;
                 };

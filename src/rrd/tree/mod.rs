@@ -224,7 +224,7 @@ impl Tree {
         self.tools.writer.expects(source, &key, values, now);
     }
 
-    /// The hosts of a cluster, whose metrics are of these definitions. `None` where the cluster's
+    /// The hosts of a cluster, of which the fresh ones can be written. `None` where the cluster's
     /// time is of no use, which is told once.
     pub(crate) fn hosts(
         &mut self,
@@ -240,7 +240,10 @@ impl Tree {
         self.tools
             .follow(&mut node.acceptance, whose, time, moment.step);
         node.round = node.round.wrapping_add(1);
-        node.learn(&cluster.defs, &mut self.tools.names);
+        // Only fresh values are stored.
+        if let Some(newest) = cluster.newest() {
+            node.learn(&newest.cluster.defs, &mut self.tools.names);
+        }
         let tools = &mut self.tools;
         Some(HostsWriter::new(node, key, time, moment.step_secs(), tools))
     }

@@ -88,7 +88,7 @@ fn linked<'a>(
     html! {
         div.cells {
             @for cell in all {
-                @let host = &cluster.hosts[cell.host];
+                @let host = cluster.host(cell.host);
                 @let link = Link::to("host").with("c", &cluster.name).with("h", &host.info.name);
                 @let said = if host.up { by.said(&cell.facts) } else { "down".to_owned() };
                 a class=(CELLS[by.level(host.up, &cell.facts)]) href=(link.with_tail(tail))
@@ -103,7 +103,12 @@ fn racks(view: &View, cluster: &Cluster, all: &[Cell], by: By<'_>) -> Markup {
     let named: Vec<(&str, &Cell)> = all
         .iter()
         .take(view.per_page.max(MOST_LINKS * 5))
-        .map(|cell| (rack(&cluster.hosts[cell.host]).unwrap_or_default(), cell))
+        .map(|cell| {
+            (
+                rack(cluster.host(cell.host).as_host()).unwrap_or_default(),
+                cell,
+            )
+        })
         .collect();
     // Stable: within a rack the order stays. Numbers are in their order, not in that of digits.
     let named = sorted(named, |(one, _), (other, _)| {
@@ -174,8 +179,8 @@ fn map(view: &View, cluster: &Cluster, all: &[Cell], by: By<'_>) -> Markup {
 
 /// Which hosts a block has, in words.
 fn told(out: &mut String, cluster: &Cluster, hosts: &[Cell]) {
-    let name = |cell: &Cell| &*cluster.hosts[cell.host].info.name;
-    let down = hosts.iter().filter(|cell| !cluster.hosts[cell.host].up);
+    let name = |cell: &Cell| &*cluster.host(cell.host).as_host().info.name;
+    let down = hosts.iter().filter(|cell| !cluster.host(cell.host).up);
     escape(out, name(&hosts[0]));
     out.push_str(" … ");
     escape(out, name(&hosts[hosts.len() - 1]));
@@ -191,7 +196,7 @@ fn block(out: &mut String, cluster: &Cluster, hosts: &[Cell], by: By<'_>, corner
     let mut paths: [String; CELLS.len()] = Default::default();
     let mut ends = [(0, 0); CELLS.len()];
     for (at, cell) in hosts.iter().enumerate() {
-        let level = by.level(cluster.hosts[cell.host].up, &cell.facts);
+        let level = by.level(cluster.host(cell.host).up, &cell.facts);
         let x = corner.0 + (at % BLOCK_COLUMNS) as i32 * PITCH;
         let y = corner.1 + (at / BLOCK_COLUMNS) as i32 * PITCH + PITCH / 2;
         let path = &mut paths[level];

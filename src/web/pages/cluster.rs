@@ -61,17 +61,15 @@ impl Listed {
             filter.is_none_or(|filter| filter.takes(&host.info.name))
         };
         let cells: Vec<Cell> = cluster
-            .by_name
-            .iter()
-            .map(|at| *at as usize)
-            .filter(|at| fits(&cluster.hosts[*at]))
+            .places_by_name()
+            .filter(|at| fits(&cluster.host(*at)))
             .map(|host| Cell {
                 host,
-                facts: lookup.facts(cluster, &cluster.hosts[host], now),
+                facts: lookup.facts(cluster.host(host), now),
             })
             .collect();
         let cells = in_order(cells, cluster, view.sort);
-        let def = cluster.defs.iter().find(|def| def.name() == metric);
+        let def = cluster.each_def().find(|def| def.name() == metric);
         Listed {
             cells,
             unit: def.map_or_else(Unit::plain, |def| Unit::of(&def.fields().units)),
@@ -109,7 +107,7 @@ fn in_order(cells: Vec<Cell>, cluster: &Cluster, by: Sort) -> Vec<Cell> {
     };
     let known = |value: f64| if value.is_nan() { f64::INFINITY } else { value };
     sorted(cells, |one, other| {
-        let up = |cell: &Cell| cluster.hosts[cell.host].up;
+        let up = |cell: &Cell| cluster.host(cell.host).up;
         up(one)
             .cmp(&up(other))
             .then_with(|| known(key(&one.facts)).total_cmp(&known(key(&other.facts))))
@@ -143,7 +141,7 @@ pub fn page(view: View, moment: &Moment) -> Reply {
         for cell in &listed.cells[part.clone()] {
             let owner = Owner::Host {
                 cluster: cluster.name.clone(),
-                host: cluster.hosts[cell.host].info.name.clone(),
+                host: cluster.host(cell.host).info.name.clone(),
             };
             plan.ask(&owner, &listed.metric, Field::Sum);
         }
@@ -169,7 +167,7 @@ pub fn page(view: View, moment: &Moment) -> Reply {
             div.graphs.four { (figures(&reports, &history, SMALL, &view)) }
             h2 id="hosts" { "Hosts " small {
                 (listed.cells.len())
-                @if listed.cells.len() != cluster.hosts.len() { " of " (cluster.hosts.len()) }
+                @if listed.cells.len() != cluster.host_count() { " of " (cluster.host_count()) }
             } }
             (choices(&view, &cluster, &listed))
             (cells(&view, &cluster, &listed.cells, listed.by(&view)))
@@ -323,7 +321,7 @@ fn clock_ahead(cluster: &Cluster, now: Now) -> Option<i64> {
 
 /// The names of the metrics that can be shown.
 fn metrics(cluster: &Cluster) -> BTreeSet<&str> {
-    let defs = cluster.defs.iter().filter(|def| def.ty().is_numeric());
+    let defs = cluster.each_def().filter(|def| def.ty().is_numeric());
     // Collecting them would bring a sort of 7 KB for this alone.
     let mut names = BTreeSet::new();
     names.extend(defs.map(|def| def.name()));
@@ -333,7 +331,7 @@ fn metrics(cluster: &Cluster) -> BTreeSet<&str> {
 fn choices(view: &View, cluster: &Cluster, listed: &Listed) -> Markup {
     let metrics = metrics(cluster);
     let filter = view.host_filter.as_ref().map_or("", |filter| &filter.text);
-    let has_racks = cluster.hosts.iter().any(|host| rack(host).is_some());
+    let has_racks = cluster.all_hosts().any(|host| rack(&host).is_some());
     html! {
         div.bar {
             form action="cluster" {
@@ -455,7 +453,7 @@ fn row(
     cell: &Cell,
     draw: impl FnOnce(&mut String),
 ) {
-    let host = &cluster.hosts[cell.host];
+    let host = &cluster.host(cell.host);
     let facts = &cell.facts;
     let rate = Unit::of("bytes/sec");
     out.push_str(if host.up {
@@ -500,7 +498,7 @@ fn card(
     cell: &Cell,
     draw: impl FnOnce(&mut String),
 ) {
-    let host = &cluster.hosts[cell.host];
+    let host = &cluster.host(cell.host);
     let link = metric_link(view, cluster, host, &listed.metric);
     out.push_str(if host.up {
         "<a href=\""

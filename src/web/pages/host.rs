@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use gmetad_core::history::{Field, Owner};
 use gmetad_core::http::{Moment, Reply, Status};
-use gmetad_core::model::{Cluster, Host, Metric, MetricDef, MetricType, Now, parse_number, sorted};
+use gmetad_core::model::{
+    Cluster, Host, Metric, MetricDef, MetricType, Now, ShownHost, parse_number, sorted,
+};
 use maud::{Markup, Render, html};
 
 use super::cluster::named;
@@ -42,10 +44,10 @@ pub fn page(view: View, moment: &Moment) -> Reply {
             &format!("The cluster {:?} has no host {name:?} now.", cluster.name),
         ));
     };
-    let host = &cluster.hosts[at];
+    let host = cluster.host(at);
     let name = &host.info.name;
     let now = moment.now;
-    let live = live(&cluster, host, now);
+    let live = live(host, now);
     let (numbers, texts): (Vec<Live<'_>>, Vec<Live<'_>>) = live
         .into_iter()
         .filter(|(def, _)| {
@@ -63,16 +65,16 @@ pub fn page(view: View, moment: &Moment) -> Reply {
     let part = view.part(count);
     let part = part.start..part.end.min(part.start + plan.room());
     let groups = grouped(numbers, part, |def| {
-        metric_figure(&cluster, host, def, &owner, &mut plan)
+        metric_figure(&cluster, &host, def, &owner, &mut plan)
     });
     let texts: Vec<Vec<String>> = texts
         .iter()
         .map(|(def, metric)| told(def, metric))
         .collect();
-    let facts = Lookup::new(&cluster, "").facts(&cluster, host, now);
+    let facts = Lookup::new(&cluster, "").facts(host, now);
     let cluster = Arc::clone(&cluster);
     ask(plan, move |history, refused| {
-        let host = &cluster.hosts[at];
+        let host = cluster.host(at);
         let tail = view.tail();
         let to_cluster = Link::to("cluster").with("c", &cluster.name).with_tail(tail);
         let to_host = Link::to("host").with("c", &cluster.name);
@@ -95,7 +97,7 @@ pub fn page(view: View, moment: &Moment) -> Reply {
                     " for " (lasting(host.live_tn(now.mono).into())) } }
             }
             dl.sum { (common(&facts)) }
-            (what_it_is(&view, &cluster, host, now))
+            (what_it_is(&view, host, now))
             (notes(&history, refused.map(|it| it.to_string()).as_deref()))
             div.graphs.four { (figures(&reports, &history, SMALL, &view)) }
             (choices(&view, count))
@@ -139,10 +141,10 @@ pub fn find(cluster: &Cluster, name: &str, lower_case: bool) -> Option<usize> {
 type Live<'a> = (&'a MetricDef, &'a Metric);
 
 /// The metrics that have not expired, with their definitions.
-fn live<'a>(cluster: &'a Cluster, host: &Host, now: Now) -> Vec<Live<'a>> {
+fn live(host: ShownHost<'_>, now: Now) -> Vec<Live<'_>> {
     let age = now.mono.secs_since(host.received);
-    let all = cluster.metrics_of(host).iter();
-    all.map(|metric| (cluster.def(metric), metric))
+    let all = host.values().iter();
+    all.map(|metric| (&**host.def(metric), metric))
         .filter(|(def, metric)| !metric.is_expired(def.fields().dmax, age))
         .collect()
 }
@@ -208,9 +210,9 @@ pub fn metric_figure(
     }
 }
 
-fn what_it_is(view: &View, cluster: &Cluster, host: &Host, now: Now) -> Markup {
+fn what_it_is(view: &View, host: ShownHost<'_>, now: Now) -> Markup {
     let value = |name: &str| {
-        let metric = cluster.find_metric(host, name)?;
+        let metric = host.value(name)?;
         let text = metric.val.as_str();
         (!text.is_empty()).then(|| text.to_owned())
     };

@@ -102,8 +102,8 @@ fn hosts<'a>(view: &View, snapshot: &'a Snapshot) -> Vec<Found<'a>> {
             let Some(filter) = &view.host_filter else {
                 continue;
             };
-            let all = cluster.by_name.iter().map(|at| *at as usize);
-            let fits = all.filter(|at| filter.takes(&cluster.hosts[*at].info.name));
+            let all = cluster.places_by_name();
+            let fits = all.filter(|at| filter.takes(&cluster.host(*at).info.name));
             found.extend(fits.map(|at| (cluster, at)));
         } else {
             let named = view.hosts.iter();
@@ -122,7 +122,7 @@ fn metric_names(view: &View, snapshot: &Snapshot) -> Vec<String> {
     };
     let mut names = BTreeSet::new();
     for cluster in clusters(view, snapshot) {
-        let defs = cluster.defs.iter().filter(|def| def.ty().is_numeric());
+        let defs = cluster.each_def().filter(|def| def.ty().is_numeric());
         names.extend(defs.map(|def| def.name()).filter(|name| filter.takes(name)));
     }
     names.into_iter().map(str::to_owned).collect()
@@ -209,13 +209,7 @@ fn of_hosts(
         .collect();
     let (def, first) = all.first()?;
     if let ([(cluster, at)], Style::Lines) = (hosts, view.style) {
-        return Some(metric_figure(
-            cluster,
-            &cluster.hosts[*at],
-            def,
-            first,
-            plan,
-        ));
+        return Some(metric_figure(cluster, &cluster.host(*at), def, first, plan));
     }
     let is_one_line = matches!(view.style, Style::Sum | Style::Average);
     let most = if is_one_line {
@@ -256,8 +250,9 @@ fn of_hosts(
 
 /// The definition of a host's metric, if it has one.
 fn having<'a>((cluster, at): &Found<'a>, metric: &str) -> Option<(&'a MetricDef, Owner)> {
-    let metric = cluster.find_metric(&cluster.hosts[*at], metric)?;
-    Some((cluster.def(metric), host_owner(cluster, *at)))
+    let host = cluster.host(*at);
+    let metric = host.value(metric)?;
+    Some((host.def(metric), host_owner(cluster, *at)))
 }
 
 fn of_the_gone(view: &View, cluster: &str, metric: &str, plan: &mut Plan) -> Figure {
@@ -312,7 +307,7 @@ fn curves(style: Style, series: Vec<(String, usize)>) -> Vec<Curve> {
 fn host_owner(cluster: &Cluster, at: usize) -> Owner {
     Owner::Host {
         cluster: cluster.name.clone(),
-        host: cluster.hosts[at].info.name.clone(),
+        host: cluster.host(at).info.name.clone(),
     }
 }
 

@@ -90,10 +90,7 @@ fn found(view: &View, snapshot: &Snapshot, filter: &Filter) -> Markup {
         if filter.takes(&cluster.name) {
             clusters.add(|| (cluster.name.to_string(), to_cluster().with_tail(tail)));
         }
-        let in_order = cluster
-            .by_name
-            .iter()
-            .map(|at| &cluster.hosts[*at as usize]);
+        let in_order = cluster.places_by_name().map(|at| cluster.host(at));
         for host in in_order {
             if filter.takes(&host.info.name) || filter.takes(&host.info.ip) {
                 hosts.add(|| {
@@ -104,7 +101,7 @@ fn found(view: &View, snapshot: &Snapshot, filter: &Filter) -> Markup {
                 });
             }
         }
-        for def in cluster.defs.iter().filter(|def| def.ty().is_numeric()) {
+        for def in cluster.each_def().filter(|def| def.ty().is_numeric()) {
             let title = def.extra("TITLE").unwrap_or_default();
             let fits = filter.takes(def.name()) || filter.takes(title);
             if fits && names.insert((&cluster.name, def.name())) {

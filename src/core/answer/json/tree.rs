@@ -35,8 +35,10 @@ pub struct JsonFormat {
     hosts: usize,
     metrics: usize,
     sums: Sums,
-    /// By definition of the open cluster.
+    /// By definition of the open cluster, as the source of the last host brings it.
     kept: Vec<Option<Around>>,
+    /// These definitions.
+    kept_of: Arc<Vec<Arc<MetricDef>>>,
     kept_bytes: usize,
 }
 
@@ -119,7 +121,6 @@ impl Format for JsonFormat {
                 member(out, "owner", &cluster.owner);
                 member(out, "latlong", &cluster.latlong);
                 member(out, "url", &cluster.url);
-                self.kept = vec![None; cluster.defs.len().min(KEPT_DEFS)];
             }
             Node::Grid(grid) => {
                 out.extend_from_slice(b"{\"kind\":\"grid\"");
@@ -159,6 +160,11 @@ impl Format for JsonFormat {
 
     fn metric(&mut self, out: &mut Vec<u8>, cluster: &Cluster, metric: &Metric, age: u32) {
         comma(out, &mut self.metrics);
+        if !Arc::ptr_eq(&self.kept_of, &cluster.defs) {
+            self.kept_of = Arc::clone(&cluster.defs);
+            self.kept = vec![None; cluster.defs.len().min(KEPT_DEFS)];
+            self.kept_bytes = 0;
+        }
         let def = cluster.def(metric);
         let made;
         let around = match self.kept.get_mut(metric.def() as usize) {
@@ -192,7 +198,7 @@ impl Format for JsonFormat {
             out.extend_from_slice(b",\"hosts\":[]");
         }
         out.push(b'}');
-        (self.kept, self.kept_bytes) = (Vec::new(), 0);
+        (self.kept, self.kept_of, self.kept_bytes) = (Vec::new(), Arc::default(), 0);
     }
 
     fn end(&mut self, out: &mut Vec<u8>, _: &Snapshot) {

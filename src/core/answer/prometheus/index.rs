@@ -10,7 +10,7 @@ use crate::model::{Cluster, DefId, Host, Mono, is_up};
 pub(super) struct Index {
     /// By definition, and one more: where its metrics start.
     starts: Vec<u32>,
-    /// Indices of the cluster's metrics.
+    /// Places of the cluster's metrics.
     metrics: Vec<u32>,
     /// Names of the hosts as they are written, one after the other. Each family is written across
     /// all hosts, and a look-up of each host's name in its own allocation would take most of the
@@ -21,22 +21,23 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Of the values of hosts that are up, without those past their DMAX.
-    pub fn new(cluster: &Cluster, now: Mono) -> Index {
-        let mut starts = vec![0_u32; cluster.defs.len() + 1];
-        each_sample(cluster, now, |_, def| starts[def as usize + 1] += 1);
+    /// Of the values of hosts that are up, without those past their DMAX. So many definitions are `moved`
+    /// as `Cluster::all_defs` says.
+    pub fn new(cluster: &Cluster, defs: usize, moved: &[Vec<DefId>], now: Mono) -> Index {
+        let mut starts = vec![0_u32; defs + 1];
+        each_sample(cluster, moved, now, |_, def| starts[def as usize + 1] += 1);
         for at in 1..starts.len() {
             starts[at] += starts[at - 1];
         }
         let mut metrics = vec![0; starts.last().map_or(0, |&end| end as usize)];
         let mut next = starts.clone();
-        each_sample(cluster, now, |metric, def| {
+        each_sample(cluster, moved, now, |metric, def| {
             let next = &mut next[def as usize];
             metrics[*next as usize] = metric;
             *next += 1;
         });
         let mut names = Vec::new();
-        let name_ends = cluster.hosts.iter().map(|host| {
+        let name_ends = cluster.all_hosts().map(|host| {
             push_label_value(&mut names, &host.info.name);
             names.len() as u32
         });
@@ -62,15 +63,21 @@ impl Index {
 }
 
 /// Calls `each` with every metric that has a sample and its definition, hosts in order.
-fn each_sample(cluster: &Cluster, now: Mono, mut each: impl FnMut(u32, DefId)) {
+fn each_sample(
+    cluster: &Cluster,
+    moved: &[Vec<DefId>],
+    now: Mono,
+    mut each: impl FnMut(u32, DefId),
+) {
     // Hosts list about the same metrics, so their definitions are in the processor's cache.
-    for host in cluster.hosts.iter().filter(|h| is_up_now(h, cluster, now)) {
+    for host in cluster.all_hosts().filter(|h| is_up_now(h, cluster, now)) {
         let age = now.secs_since(host.received);
-        for at in host.metrics() {
-            let metric = &cluster.metrics[at];
-            let def = cluster.def(metric);
+        let moved = moved.get(host.part);
+        for (at, metric) in host.places().zip(host.values()) {
+            let def = host.def(metric);
             if def.ty().is_numeric() && !metric.is_expired(def.fields().dmax, age) {
-                each(at as u32, metric.def());
+                let id = metric.def();
+                each(at as u32, moved.map_or(id, |moved| moved[id as usize]));
             }
         }
     }
@@ -91,17 +98,13 @@ pub fn is_up_now(host: &Host, cluster: &Cluster, now: Mono) -> bool {
 
 /// The host that has the metric: most often `last` or the one after it.
 pub(super) fn host_of(cluster: &Cluster, metric: u32, last: usize) -> usize {
-    let has = |at: usize| {
-        let host = cluster.hosts.get(at);
-        host.is_some_and(|host| host.metrics().contains(&(metric as usize)))
-    };
+    let metric = metric as usize;
+    let has = |at: usize| at < cluster.host_count() && cluster.host(at).places().contains(&metric);
     if has(last) {
         last
     } else if has(last + 1) {
         last + 1
     } else {
-        // Hosts are in the order of their metrics.
-        let after = cluster.hosts.partition_point(|h| h.first_metric <= metric);
-        after.saturating_sub(1)
+        cluster.host_with(metric)
     }
 }

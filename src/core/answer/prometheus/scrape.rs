@@ -69,6 +69,9 @@ enum Step {
 #[derive(Debug)]
 struct Part {
     cluster: Arc<Cluster>,
+    /// Its definitions, each once, and where each of a source's is among them.
+    defs: Arc<Vec<Arc<MetricDef>>>,
+    moved: Vec<Vec<DefId>>,
     /// Built when its first family is written.
     index: Option<Index>,
 }
@@ -94,10 +97,15 @@ impl Scrape {
         wanted: impl Fn(&Cluster) -> bool,
     ) -> Scrape {
         let clusters = snapshot.nodes.iter().filter_map(|node| match node {
-            Node::Cluster(cluster) if wanted(cluster) => Some(Part {
-                cluster: Arc::clone(cluster),
-                index: None,
-            }),
+            Node::Cluster(cluster) if wanted(cluster) => {
+                let (defs, moved) = cluster.all_defs();
+                Some(Part {
+                    cluster: Arc::clone(cluster),
+                    defs,
+                    moved,
+                    index: None,
+                })
+            }
             _ => None,
         });
         Scrape {
@@ -116,7 +124,7 @@ impl Scrape {
     fn plan(&mut self, mut at: usize, mut from: usize) -> Step {
         let mut budget = PLANNED_A_SLICE;
         while let Some(part) = self.clusters.get(at) {
-            let defs = Arc::clone(&part.cluster.defs);
+            let defs = Arc::clone(&part.defs);
             let end = defs.len().min(from + budget);
             for (number, def) in (from..end).zip(&defs[from..end]) {
                 if def.ty().is_numeric() {
@@ -149,7 +157,7 @@ impl Scrape {
         let at = if let Some(&at) = self.by_name.get(&name) {
             let family = &mut self.families[at as usize];
             let (cluster, number) = family.members[0];
-            let first = &self.clusters[cluster as usize].cluster.defs[number as usize];
+            let first = &self.clusters[cluster as usize].defs[number as usize];
             family.mixed |= first.name() != def.name();
             if family.kind != kind {
                 family.kind = Kind::Untyped;
@@ -175,16 +183,17 @@ impl Scrape {
     fn hosts_up(&self, out: &mut Vec<u8>, limit: usize, mut at: usize, mut from: usize) -> Step {
         while let Some(Part { cluster, .. }) = self.clusters.get(at) {
             let start = sample_start(HOST_UP, cluster);
-            for (number, host) in cluster.hosts.iter().enumerate().skip(from) {
+            for number in from..cluster.host_count() {
                 if out.len() >= limit {
                     return Step::HostsUp {
                         cluster: at,
                         host: number,
                     };
                 }
+                let host = cluster.host(number);
                 out.extend_from_slice(&start);
                 push_label_value(out, &host.info.name);
-                let up = is_up_now(host, cluster, self.now.mono);
+                let up = is_up_now(&host, cluster, self.now.mono);
                 out.extend_from_slice(if up { b"\"} 1\n" } else { b"\"} 0\n" });
             }
             (at, from) = (at + 1, 0);
@@ -241,13 +250,13 @@ impl Scrape {
         let named_by = (!family.begun).then(|| {
             // The first definition names the family, as it did in the plan.
             let (at, def) = family.members[0];
-            Arc::clone(&self.clusters[at as usize].cluster.defs[def as usize])
+            Arc::clone(&self.clusters[at as usize].defs[def as usize])
         });
         let part = &mut self.clusters[at as usize];
         let cluster = &*part.cluster;
         let index = &*part.index.get_or_insert_with(|| {
-            self.looked_at += cluster.metrics.len();
-            Index::new(cluster, self.now.mono)
+            self.looked_at += cluster.metric_count();
+            Index::new(cluster, part.defs.len(), &part.moved, self.now.mono)
         });
         let metrics = index.of(def);
         if !metrics.is_empty()
@@ -257,14 +266,14 @@ impl Scrape {
             push_family(out, &family.name, family.kind, &help(&named_by));
         }
         let start = sample_start(&family.name, cluster);
-        let end = sample_end(family, cluster.defs[def as usize].name());
+        let end = sample_end(family, part.defs[def as usize].name());
         let mut host = 0;
         for (passed, &metric) in metrics.iter().enumerate().skip(from) {
             if out.len() >= limit || self.looked_at >= METRICS_A_SLICE {
                 return Some(passed);
             }
             self.looked_at += 1;
-            let val = cluster.metrics[metric as usize].val.as_bytes();
+            let val = cluster.value_at(metric as usize).val.as_bytes();
             if parse_number(val).is_none() {
                 continue;
             }

@@ -501,6 +501,7 @@ impl ClusterEnding {
                 hosts: builder.hosts,
                 metrics: builder.metrics,
                 by_name: self.by_name,
+                parts: None,
                 summary: self.summary,
                 bytes,
             },

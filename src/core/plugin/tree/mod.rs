@@ -1,6 +1,6 @@
 //! An update as the tree that gmetad-python's plugins know, over the flat arrays behind it.
 //!
-//! Nothing is copied until something is changed. Changes go to the update's own copy, never to the
+//! Nothing is copied until something is changed, unless several sources bring a cluster. Changes go to the update's own copy, never to the
 //! store's. No `unsafe` here: the boundary to shared objects is elsewhere.
 //!
 //! An attribute is changed at once, in place. Added children are appended to their array, removed
@@ -82,7 +82,14 @@ struct Base {
 
 impl<'a> Tree<'a> {
     /// A tree over a source's update.
+    ///
+    /// A cluster that several sources bring is copied at once: its nodes are numbered over all hosts.
     pub fn of_update(update: &'a mut Update, table: &'a mut DefTable) -> Tree<'a> {
+        if let Node::Cluster(cluster) = &mut update.node
+            && cluster.parts.is_some()
+        {
+            *cluster = Arc::new(cluster.flattened());
+        }
         let base = match &update.node {
             Node::Cluster(cluster) => Base {
                 hosts: cluster.hosts.len(),

@@ -92,6 +92,39 @@ impl Rig {
     }
 }
 
+#[test]
+fn the_tree_of_a_cluster_of_several_sources_has_the_hosts_of_all() {
+    let (mut one, mut other) = (rig(2, 2), rig(3, 3));
+    let mut second = (**other.cluster()).clone();
+    for host in &mut second.hosts {
+        let info = Arc::make_mut(&mut host.info);
+        info.name = format!("other-{}", info.name).into();
+    }
+    let parts = vec![(**one.cluster()).clone().into(), second.into()];
+    let whole = Arc::new(Cluster::of_parts("web", parts, Some(1)));
+    other.update.node = Node::Cluster(Arc::new(whole.flattened()));
+    one.update.node = Node::Cluster(Arc::clone(&whole));
+    let tree = one.tree();
+    let found = child(&tree, NodeId::Top, "HOST:other-h2");
+    assert_eq!(found, NodeId::Host(4));
+    let metric = child(&tree, found, "METRIC:os_name");
+    assert_eq!(metric, NodeId::Metric(2 * 2 + 2 * 3 + 2));
+    let told = shown(&tree);
+    assert_eq!(told, shown(&other.tree()));
+    let mut tree = one.tree();
+    tree.set(found, "ip", "10.1.1.1").unwrap();
+    tree.finish();
+    assert!(
+        shown(&one.tree()) != told,
+        "the update has a copy of its own"
+    );
+    assert_eq!(
+        &*whole.host(4).info.ip,
+        "10.0.0.2",
+        "others see the store's"
+    );
+}
+
 fn child(tree: &Tree<'_>, node: NodeId, key: &str) -> NodeId {
     tree.find(node, key)
         .unwrap()

@@ -114,6 +114,13 @@ struct Ready {
     merged: Option<Arc<Cluster>>,
 }
 
+#[cfg(test)]
+impl Change {
+    pub fn is_document(&self) -> bool {
+        matches!(self.cause, Cause::Document(_))
+    }
+}
+
 impl Store {
     /// Begins to replace a source's data by those of a document.
     pub fn begin_commit(&mut self, id: SourceId, document: Document, now: Now) {

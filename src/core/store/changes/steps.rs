@@ -198,7 +198,7 @@ impl Change {
             return Stage::Change;
         };
         if let Some(mut merging) = merging {
-            if merging.step(budget) {
+            if merging.step(budget, &mut store.rubbish) {
                 let merging = Some(merging);
                 return Stage::Share { at, merging };
             }
@@ -232,11 +232,14 @@ impl Change {
         } else {
             None
         };
-        let before = store.rivals.get(name);
-        let mut rivals = Rivals::of(before, &bringers, newest, |id| self.is_up(store, id));
-        if let Some(parts) = self.parts(store, name, &bringers, newest) {
-            let filter = Arc::clone(&store.settings.filter);
-            let merging = Merging::new(parts, rivals, filter, self.now.mono);
+        let is_up: Vec<bool> = bringers.iter().map(|id| self.is_up(store, *id)).collect();
+        let parts = self.parts(store, name, &bringers, &is_up);
+        let before = store.rivals.get_mut(name);
+        let mut rivals = Rivals::of(before, &bringers, newest, &is_up);
+        if let Some(parts) = parts {
+            let filter = &store.settings.filter;
+            let rubbish = &mut store.rubbish;
+            let merging = Merging::new(parts, rivals, newest, filter, self.now.mono, rubbish);
             return Stage::Share {
                 at,
                 merging: Some(Box::new(merging)),
@@ -269,21 +272,20 @@ impl Change {
         store: &Store,
         name: &str,
         bringers: &[SourceId],
-        newest: Option<SourceId>,
+        is_up: &[bool],
     ) -> Option<Vec<Part>> {
         // If no source is up, all are summed as before: `summarize` then leaves the whole cluster
         // out.
-        let none_is_up = !bringers.iter().any(|id| self.is_up(store, *id));
-        let part = |&id: &SourceId| match self.node(store, id, name) {
+        let none_is_up = !is_up.contains(&true);
+        let part = |(&id, &is_up): (&SourceId, &bool)| match self.node(store, id, name) {
             Some(Node::Cluster(cluster)) => Some(Part {
                 id,
                 cluster: Arc::clone(cluster),
-                is_summed: none_is_up || self.is_up(store, id),
-                is_newest: Some(id) == newest,
+                is_summed: none_is_up || is_up,
             }),
             _ => None,
         };
-        bringers.iter().map(part).collect()
+        bringers.iter().zip(is_up).map(part).collect()
     }
 
     /// The data change, in one step.
