@@ -75,6 +75,7 @@ case $action in
         case $init in
             systemd)
                 put 644 systemd/gmetad.service "$UNITDIR/gmetad.service"
+                put 644 systemd/gmetad.tmpfiles "$SYSCONFDIR/tmpfiles.d/gmetad.conf"
                 # Every system has nobody.
                 if [ "$RRDUSER" != nobody ]; then
                     put 644 systemd/gmetad.sysusers "$SYSCONFDIR/sysusers.d/gmetad.conf"
@@ -93,6 +94,7 @@ case $action in
     uninstall)
         remove gmetad.conf "$SYSCONFDIR/ganglia/gmetad.conf"
         remove systemd/gmetad.service "$UNITDIR/gmetad.service"
+        remove systemd/gmetad.tmpfiles "$SYSCONFDIR/tmpfiles.d/gmetad.conf"
         remove systemd/gmetad.sysusers "$SYSCONFDIR/sysusers.d/gmetad.conf"
         remove default/gmetad "$SYSCONFDIR/default/gmetad"
         remove init.d/gmetad "$SYSCONFDIR/init.d/gmetad"

@@ -65,6 +65,7 @@ rpm() {
         definitions=(--nodeps
             --define '_unitdir /usr/lib/systemd/system'
             --define '_sysusersdir /usr/lib/sysusers.d'
+            --define '_tmpfilesdir /usr/lib/tmpfiles.d'
             --define 'systemd_post() :' --define 'systemd_preun() :'
             --define 'systemd_postun_with_restart() :')
     fi

@@ -108,7 +108,8 @@ fn uninstall_removes_all_that_install_created() {
             "etc/logrotate.d/gmetad",
             script,
             match init.as_str() {
-                "INIT=systemd" | "INIT=sysv" => "etc/default/gmetad",
+                "INIT=systemd" => "etc/tmpfiles.d/gmetad.conf",
+                "INIT=sysv" => "etc/default/gmetad",
                 _ => "etc/init.d/gmetad",
             },
         ] {
@@ -236,14 +237,15 @@ fn fish_completes_options_and_their_values() {
 }
 
 #[test]
-fn systemd_creates_the_user_and_leaves_the_rrd_folder_to_its_owner() {
-    let test = "systemd_creates_the_user_and_leaves_the_rrd_folder_to_its_owner";
+fn systemd_creates_the_user_and_the_rrd_folder_and_leaves_one_to_its_owner() {
+    let test = "systemd_creates_the_user_and_the_rrd_folder_and_leaves_one_to_its_owner";
     if !available(test, &["systemd-sysusers", "systemd-tmpfiles"]) {
         return;
     }
     let root = Root::new();
     let options = ["INIT=systemd", "RRDDIR=/srv/rrds", "RRDUSER=ganglia"];
     root.install(&options);
+    fs::remove_dir_all(root.at("srv")).expect("install made it");
     let run = |tool: &str, options: &[&str]| {
         let root = format!("--root={}", root.at("").display());
         let output = Command::new(tool).arg(root).args(options).output();
@@ -261,11 +263,13 @@ fn systemd_creates_the_user_and_leaves_the_rrd_folder_to_its_owner() {
         "{users}{said}"
     );
     if is_root(test) {
-        // As at each start of the machine, over the folder of a gmetad that was there before.
         let rrds = root.at("srv/rrds");
+        let (done, said) = run("systemd-tmpfiles", &["--create"]);
+        assert!(done && rrds.is_dir(), "{said}");
+        // As at each start of the machine, over the folder of a gmetad that was there before.
         chown(&rrds, Some(1), Some(1)).expect("root may");
         let (done, said) = run("systemd-tmpfiles", &["--create"]);
-        let owner = fs::metadata(&rrds).expect("install made it").uid();
+        let owner = fs::metadata(&rrds).expect("it is there").uid();
         assert!(done && owner == 1, "{owner} {said}");
     }
     for made in ["passwd", "group", "shadow", "gshadow", ".pwd.lock"] {
