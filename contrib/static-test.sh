@@ -9,6 +9,13 @@ if ((EUID != 0)); then
     exit 0
 fi
 
+for tool in python3 curl readelf; do
+    if ! command -v "$tool" >/dev/null; then
+        echo "static-test: SKIPPED: there is no $tool here" >&2
+        exit 0
+    fi
+done
+
 root=$(mktemp -d)
 work=$(mktemp -d)
 declare -a started=()
