@@ -17,6 +17,7 @@ pub(crate) struct HostsWriter<'a> {
     key: Box<str>,
     time: u32,
     step_secs: u32,
+    is_all: bool,
     tools: &'a mut Tools,
 }
 
@@ -26,6 +27,7 @@ impl<'a> HostsWriter<'a> {
         key: Box<str>,
         time: u32,
         step_secs: u32,
+        is_all: bool,
         tools: &'a mut Tools,
     ) -> HostsWriter<'a> {
         HostsWriter {
@@ -33,11 +35,17 @@ impl<'a> HostsWriter<'a> {
             key,
             time,
             step_secs,
+            is_all,
             tools,
         }
     }
 
-    /// The folder of a host. A host for which this is not called before `finish` is forgotten.
+    /// Whether `host` is to be called for all hosts of the cluster, and not for the fresh ones alone.
+    pub(crate) fn wants_all(&self) -> bool {
+        self.is_all
+    }
+
+    /// The folder of a host. If all are wanted, one for which this is not called before `finish` is forgotten.
     pub(crate) fn host(&mut self, name: &str) -> FolderWriter<'_> {
         let Node {
             hosts,
@@ -64,6 +72,9 @@ impl<'a> HostsWriter<'a> {
 
     /// Forgets hosts that the cluster no longer has. Their files stay.
     pub(crate) fn finish(self) {
+        if !self.is_all {
+            return;
+        }
         let round = self.node.round;
         let tools = self.tools;
         self.node.hosts.retain(|_, dir| {

@@ -112,6 +112,12 @@ impl Tree {
         self.writes
     }
 
+    /// Hosts of all clusters of which anything is remembered.
+    #[cfg(test)]
+    pub(crate) fn known_hosts(&self) -> usize {
+        self.nodes.values().map(|node| node.hosts.len()).sum()
+    }
+
     /// Checks that files can be created in the root, and that librrd takes the configured archives;
     /// once for all plugins.
     pub(crate) fn open(&mut self) -> Result<(), PluginError> {
@@ -244,8 +250,11 @@ impl Tree {
         if let Some(newest) = cluster.newest() {
             node.learn(&newest.cluster.defs, &mut self.tools.names);
         }
+        let sources = cluster.parts.as_ref().map_or(1, |parts| parts.list().len());
+        let is_all = node.is_all_due(sources);
         let tools = &mut self.tools;
-        Some(HostsWriter::new(node, key, time, moment.step_secs(), tools))
+        let step_secs = moment.step_secs();
+        Some(HostsWriter::new(node, key, time, step_secs, is_all, tools))
     }
 
     /// The sums of a cluster or a nested grid.

@@ -27,6 +27,8 @@ pub(super) struct Node {
     pub(super) seen: Mono,
     /// Counts updates of its hosts, so that hosts no longer named can be told.
     pub(super) round: u32,
+    /// Updates since all of its hosts were named.
+    since_all: usize,
     /// Whether its last time was one that no file can have.
     is_timeless: bool,
     /// Whether its files take its values.
@@ -46,6 +48,18 @@ pub(crate) struct Column {
 impl Node {
     pub(super) fn dirs(&mut self) -> impl Iterator<Item = &mut Dir> {
         self.hosts.values_mut().chain([&mut self.sums])
+    }
+
+    /// An update has come, of a cluster that so many sources bring. Whether all of its hosts are to be named:
+    /// once in as many updates. In the others those are that have values, lest each source's update cost what the
+    /// hosts of all sources do.
+    pub(super) fn is_all_due(&mut self, sources: usize) -> bool {
+        self.since_all += 1;
+        let is_due = self.since_all >= sources;
+        if is_due {
+            self.since_all = 0;
+        }
+        is_due
     }
 
     /// Works out what each definition means for files, where the definitions are not those of
