@@ -63,7 +63,8 @@ impl HostIndex {
         }
     }
 
-    fn hash(&self, name: &str) -> u32 {
+    /// By which a name is found.
+    pub(crate) fn hash(&self, name: &str) -> u32 {
         self.hasher.hash_one(name) as u32
     }
 

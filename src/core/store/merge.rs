@@ -10,7 +10,7 @@ use super::SourceId;
 use super::partial::Partial;
 use super::rivals::{Contest, Part, Rivals};
 use super::sums::copy_some;
-use super::union::{Member, Members, Union};
+use super::union::{Member, Members, Resets, Union, discard_resets};
 use crate::model::{Cluster, ClusterPart, HostInfo, Mono, Parts, Rubbish, SummaryMetric};
 use crate::summary::SummaryFilter;
 
@@ -39,6 +39,8 @@ pub(super) struct Merging {
     /// Members whose sums count otherwise.
     has_sums: Vec<bool>,
     sums: Vec<SummaryMetric>,
+    /// Resets that are to be counted, or, where `false`, are not counted any more.
+    recounts: Vec<(Resets, bool)>,
     stage: Stage,
 }
 
@@ -79,7 +81,12 @@ enum Stage {
     },
     /// The sums of all are made of those.
     Join,
-    /// They are copied.
+    /// Resets are counted anew, from that one of those on.
+    Recount {
+        nth: usize,
+        at: usize,
+    },
+    /// The sums are copied.
     Copy,
     Done,
 }
@@ -102,9 +109,8 @@ impl Merging {
         let is_same = before.len() == parts.len()
             && before.iter().zip(&parts).all(|(it, part)| it.id == part.id);
         let (members, left) = matched(before, parts, rubbish);
-        for member in left.iter().filter(|it| it.is_summed) {
-            union.count_resets(&member.resets, false);
-        }
+        let gone = left.iter().filter(|it| it.is_summed);
+        let recounts = gone.map(|it| (Arc::clone(&it.resets), false)).collect();
         let mut merging = Merging {
             rivals,
             newest,
@@ -117,6 +123,7 @@ impl Merging {
             to_sum: vec![is_other_filter; members.len()],
             has_sums: vec![is_other_filter; members.len()],
             sums: Vec::new(),
+            recounts,
             stage: Stage::Done,
             union,
         };
@@ -130,7 +137,8 @@ impl Merging {
             }
             if member.is_summed != was_summed {
                 merging.has_sums[place] = true;
-                merging.union.count_resets(&member.resets, member.is_summed);
+                let resets = Arc::clone(&member.resets);
+                merging.recounts.push((resets, member.is_summed));
             }
             list.push(member);
         }
@@ -152,7 +160,8 @@ impl Merging {
                 Stage::Show { place, at, shown } => self.show(place, at, shown, budget),
                 Stage::Sum { place, partial } => self.sum(place, partial, budget, rubbish),
                 Stage::Join if self.union.sums.step(budget, rubbish) => Stage::Join,
-                Stage::Join => Stage::Copy,
+                Stage::Join => Stage::Recount { nth: 0, at: 0 },
+                Stage::Recount { nth, at } => self.recount(nth, at, budget),
                 Stage::Copy => self.copy(budget),
                 Stage::Done => return false,
             };
@@ -167,9 +176,13 @@ impl Merging {
             mut rivals,
             touched,
             sums,
+            recounts,
             ..
         } = self;
         rubbish.add(touched);
+        for (resets, _) in recounts {
+            discard_resets(resets, rubbish);
+        }
         for place in self.changed {
             let member = union.members.at(place);
             rubbish.add(std::mem::take(&mut member.claimed));
@@ -432,9 +445,10 @@ impl Merging {
             let (is_summed, before) = (member.is_summed, std::mem::take(&mut member.resets));
             partial.finish(member, rubbish);
             if is_summed {
-                let now = member.resets.clone();
-                self.union.count_resets(&before, false);
-                self.union.count_resets(&now, true);
+                let now = Arc::clone(&member.resets);
+                self.recounts.extend([(before, false), (now, true)]);
+            } else {
+                discard_resets(before, rubbish);
             }
             self.has_sums[place] = true;
             return self.begin_sums(place + 1);
@@ -461,6 +475,21 @@ impl Merging {
             self.union.sums.set(changed, rubbish);
         }
         Stage::Join
+    }
+
+    fn recount(&mut self, nth: usize, at: usize, budget: &mut usize) -> Stage {
+        let Some((resets, is_added)) = self.recounts.get(nth) else {
+            return Stage::Copy;
+        };
+        let end = resets.len().min(at.saturating_add(*budget / NAME_COST + 1));
+        *budget = budget.saturating_sub((end - at) * NAME_COST + 1);
+        self.union.count_resets(&resets[at..end], *is_added);
+        if end < resets.len() {
+            Stage::Recount { nth, at: end }
+        } else {
+            let (nth, at) = (nth + 1, 0);
+            Stage::Recount { nth, at }
+        }
     }
 
     fn copy(&mut self, budget: &mut usize) -> Stage {

@@ -86,7 +86,7 @@ impl Partial {
     pub fn finish(self, to: &mut Member, rubbish: &mut Rubbish) {
         let sums = Arc::new(self.sums.finish_into(rubbish));
         discard(std::mem::replace(&mut to.sums, sums), rubbish);
-        to.resets = self.resets;
+        to.resets = Arc::new(self.resets);
         to.metric_count = self.metric_count;
     }
 

@@ -42,6 +42,16 @@ fn two_sources_of_one_cluster_share_it() {
     assert_eq!(bench.shown("other"), ["x=1"]);
 }
 
+/// A source brings a document, which is not taken in yet.
+fn begin_commit(bench: &mut Bench, source: usize, xml: &str) {
+    let (id, now) = (SourceId(source), bench.now);
+    let mut parser = bench.store.begin(id);
+    let table = bench.store.table();
+    parser.feed(xml.as_bytes(), now.mono, table).unwrap();
+    let document = parser.finish(now.mono).unwrap();
+    bench.store.begin_commit(id, document, now);
+}
+
 /// How many steps it takes to commit a document of one of so many sources, each with hosts of its own.
 fn steps_of_a_commit(sources: usize, common: &str) -> usize {
     let mut bench = Bench::new(sources);
@@ -58,14 +68,7 @@ fn steps_of_a_commit(sources: usize, common: &str) -> usize {
     };
     for round in 0..2 {
         for of in 0..sources {
-            let id = SourceId(of);
-            let mut parser = bench.store.begin(id);
-            let (mono, xml) = (bench.now.mono, hosts(of, round));
-            parser
-                .feed(xml.as_bytes(), mono, bench.store.table())
-                .unwrap();
-            let document = parser.finish(mono).unwrap();
-            bench.store.begin_commit(id, document, bench.now);
+            begin_commit(&mut bench, of, &hosts(of, round));
             if round == 1 && of == sources / 2 {
                 let mut steps = 1;
                 while bench.store.change_some(1).is_none() {
@@ -118,6 +121,78 @@ fn a_shared_cluster_has_no_copies_of_its_sources_hosts() {
     };
     assert_eq!(value(shown), "2");
     assert_eq!(bench.shown("c"), ["both=1", "h0=2", "h1=7", "h2=2"]);
+}
+
+#[test]
+fn counters_of_a_hidden_host_that_began_anew_are_counted_in_steps() {
+    const COUNTERS: usize = 2000;
+    const BUDGET: usize = 64;
+    let steps = |slope: &str| {
+        let mut bench = Bench::new(2);
+        bench.poll(0, "c", &[("h", "1")]);
+        let mut steps = 0;
+        for value in ["10", "5"] {
+            let metric = |at| {
+                format!(
+                    "<METRIC NAME=\"m{at}\" VAL=\"{value}\" TYPE=\"uint32\" SLOPE=\"{slope}\" TN=\"1\"/>"
+                )
+            };
+            let metrics: String = (0..COUNTERS).map(metric).collect();
+            let host = format!("<HOST NAME=\"h\" TN=\"1\" TMAX=\"20\">{metrics}</HOST>");
+            let xml = format!("<GANGLIA_XML><CLUSTER NAME=\"c\">{host}</CLUSTER></GANGLIA_XML>");
+            begin_commit(&mut bench, 1, &xml);
+            steps = 0;
+            while bench.store.is_changing() {
+                bench.store.change_some(BUDGET);
+                steps += 1;
+            }
+        }
+        steps
+    };
+    assert!(steps("positive") > steps("both") + COUNTERS / BUDGET);
+}
+
+#[test]
+fn two_hosts_of_a_source_may_have_names_of_one_hash() {
+    let mut bench = Bench::new(2);
+    bench.poll(0, "c", &[("a", "1")]);
+    bench.poll(1, "c", &[("b", "1")]);
+    let union = bench.store.rivals["c"].union.as_ref().unwrap();
+    let mut seen = HashMap::new();
+    let (p, q) = (0..)
+        .map(|at| format!("x{at}"))
+        .find_map(|name| {
+            let other = seen.insert(union.index.hash(&name), name.clone());
+            Some((other?, name))
+        })
+        .unwrap();
+    bench.poll(1, "c", &[("b", "1"), (&p, "1"), (&q, "1")]);
+    bench.poll(0, "c", &[("a", "1"), (&p, "0"), (&q, "0")]);
+    let both = |a: &str, b: &str| {
+        let mut all = [
+            format!("{p}={a}"),
+            format!("{q}={b}"),
+            "a=1".into(),
+            "b=1".into(),
+        ];
+        all.sort();
+        all
+    };
+    let mut shown = bench.shown("c");
+    shown.sort();
+    assert_eq!(
+        shown,
+        both("1", "1"),
+        "they stay with who brought them first"
+    );
+    // That one drops both, past their DMAX.
+    bench.later(200);
+    bench.poll(0, "c", &[("a", "1"), (&p, "0"), (&q, "0")]);
+    bench.poll(1, "c", &[("b", "1")]);
+    bench.poll(0, "c", &[("a", "1"), (&p, "0"), (&q, "0")]);
+    let mut shown = bench.shown("c");
+    shown.sort();
+    assert_eq!(shown, both("0", "0"), "none is missing");
 }
 
 #[test]

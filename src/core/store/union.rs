@@ -13,6 +13,9 @@ use super::sums::SumTree;
 use crate::model::{Cluster, Host, HostIndex, Mono, Rubbish, Summary};
 use crate::summary::SummaryFilter;
 
+/// Resets of counters, by name of the metric.
+pub(super) type Resets = Arc<Vec<(Box<str>, u32)>>;
+
 /// One source's cluster of the name.
 #[derive(Debug)]
 pub(super) struct Member {
@@ -34,7 +37,7 @@ pub(super) struct Member {
     /// Their sums, whether or not they are summed.
     pub sums: Arc<Summary>,
     /// Resets of counters in sums that those do not have.
-    pub resets: Vec<(Box<str>, u32)>,
+    pub resets: Resets,
     /// Where another cluster has come: its hosts that other sources name too.
     pub claimed: Vec<u32>,
 }
@@ -52,7 +55,7 @@ impl Member {
             shown: None,
             metric_count: 0,
             sums: Arc::default(),
-            resets: Vec::new(),
+            resets: Arc::default(),
             claimed: Vec::new(),
         }
     }
@@ -77,12 +80,21 @@ impl Member {
             cluster,
             before,
             known,
+            resets,
             ..
         } = self;
         for cluster in [cluster, before, known] {
             rubbish.add_cluster(cluster);
         }
         discard(self.sums, rubbish);
+        discard_resets(resets, rubbish);
+    }
+}
+
+/// Drops them step by step, if nobody else holds them.
+pub(super) fn discard_resets(resets: Resets, rubbish: &mut Rubbish) {
+    if let Some(resets) = Arc::into_inner(resets) {
+        rubbish.add(resets);
     }
 }
 
@@ -261,7 +273,9 @@ impl Union {
         let member = &self.members.list[place];
         let host = &member.cluster.hosts[at as usize];
         let (name, claim) = (&host.info.name, Claim::of(member.id, host));
-        let known: Vec<usize> = self.index.find(name).collect();
+        let mut known: Vec<usize> = self.index.find(name).collect();
+        // A source is found twice where two of its hosts have names of one hash.
+        known.dedup();
         Arc::make_mut(&mut self.index).add(name, member.id.0);
         // There may be one even if nobody is known, in a change in which all who named it have gone.
         if let Some(contested) = self.contested.get_mut(name) {
