@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What sending every value to a store costs: gmetad's remote write, and vmagent scraping gmetad.
 
-Usage: benches/remote.py [--million | --held SECONDS] [--seconds N] [--hosts N] [GMETAD [FARM]]
+Usage: benches/remote.py [--million | --held SECONDS [--interval N]] [--seconds N] [--hosts N]
+                         [GMETAD [FARM]]
 
 Needs victoria-metrics and vmagent, which Debian has in one package. A farm of 1,000 hosts (`--hosts`)
 of 33 metrics each 15 s is polled by three gmetads at the same time: one writes to a VictoriaMetrics,
@@ -279,7 +280,8 @@ def million(bench, seconds):
 
 
 def held(bench, seconds):
-    _, sources = bench.farm()
+    every = bench.options.interval
+    _, sources = bench.farm(more=["--interval", str(every)])
     port = free_port()
     conf = f"{bench.folder}/prometheus.yml"
     with open(conf, "w", encoding="ascii") as file:
@@ -303,7 +305,7 @@ def held(bench, seconds):
         return polls * metrics, written(page(writes)), used({}, cpu_us(pid)), used({}, cpu_us(store))
 
     # Then each file is written about as often as new values make it due.
-    time.sleep(wait + 2 * INTERVAL)
+    time.sleep(wait + 2 * every)
     bench.check()
     if figure(page(holds), "gmetad_rrd_cache_values") < metrics:
         sys.exit("remote: no values are held")
@@ -323,6 +325,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--million", action="store_true")
     parser.add_argument("--held", type=int)
+    parser.add_argument("--interval", type=int, default=INTERVAL)
     parser.add_argument("--seconds", type=int, default=300)
     parser.add_argument("--hosts", type=int)
     parser.add_argument("gmetad", nargs="?", default="target/release/gmetad")
