@@ -3,7 +3,7 @@
 //! Copies no host and no value: what several sources bring stays where it is, side by side.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
@@ -335,30 +335,9 @@ impl Cluster {
         }
     }
 
-    /// The definitions, with those that several sources use as often.
+    /// The definitions, with those that several sources use as often. `DefList` has each once.
     pub fn each_def(&self) -> impl Iterator<Item = &Arc<MetricDef>> {
         self.pieces().flat_map(|piece| piece.cluster.defs.iter())
-    }
-
-    /// The definitions, each once, and where each of a piece's is among them, by piece; empty where there
-    /// is one piece.
-    pub fn all_defs(&self) -> (Arc<Vec<Arc<MetricDef>>>, Vec<Vec<DefId>>) {
-        if self.parts.is_none() {
-            return (Arc::clone(&self.defs), Vec::new());
-        }
-        let (mut all, mut known) = (Vec::new(), BTreeMap::new());
-        let moved = self.pieces().map(|piece| {
-            let defs = piece.cluster.defs.iter();
-            let places = defs.map(|def| {
-                *known.entry(Arc::as_ptr(def)).or_insert_with(|| {
-                    all.push(Arc::clone(def));
-                    all.len() as DefId - 1
-                })
-            });
-            places.collect()
-        });
-        let moved = moved.collect();
-        (Arc::new(all), moved)
     }
 
     /// The value at that place among all.

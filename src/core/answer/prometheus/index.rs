@@ -3,7 +3,7 @@
 //! Four bytes a metric, and the hosts' names. Built when the cluster's first family is written.
 
 use super::push_label_value;
-use crate::model::{Cluster, DefId, Host, Mono, is_up};
+use crate::model::{Cluster, DefId, DefList, Host, Mono, is_up};
 
 /// The metrics of a cluster by definition, in the order of the hosts.
 #[derive(Debug)]
@@ -21,17 +21,16 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Of the values of hosts that are up, without those past their DMAX. So many definitions are `moved`
-    /// as `Cluster::all_defs` says.
-    pub fn new(cluster: &Cluster, defs: usize, moved: &[Vec<DefId>], now: Mono) -> Index {
-        let mut starts = vec![0_u32; defs + 1];
-        each_sample(cluster, moved, now, |_, def| starts[def as usize + 1] += 1);
+    /// Of the values of hosts that are up, without those past their DMAX.
+    pub fn new(cluster: &Cluster, defs: &DefList, now: Mono) -> Index {
+        let mut starts = vec![0_u32; defs.len(cluster) + 1];
+        each_sample(cluster, defs, now, |_, def| starts[def as usize + 1] += 1);
         for at in 1..starts.len() {
             starts[at] += starts[at - 1];
         }
         let mut metrics = vec![0; starts.last().map_or(0, |&end| end as usize)];
         let mut next = starts.clone();
-        each_sample(cluster, moved, now, |metric, def| {
+        each_sample(cluster, defs, now, |metric, def| {
             let next = &mut next[def as usize];
             metrics[*next as usize] = metric;
             *next += 1;
@@ -63,16 +62,11 @@ impl Index {
 }
 
 /// Calls `each` with every metric that has a sample and its definition, hosts in order.
-fn each_sample(
-    cluster: &Cluster,
-    moved: &[Vec<DefId>],
-    now: Mono,
-    mut each: impl FnMut(u32, DefId),
-) {
+fn each_sample(cluster: &Cluster, defs: &DefList, now: Mono, mut each: impl FnMut(u32, DefId)) {
     // Hosts list about the same metrics, so their definitions are in the processor's cache.
     for host in cluster.all_hosts().filter(|h| is_up_now(h, cluster, now)) {
         let age = now.secs_since(host.received);
-        let moved = moved.get(host.part);
+        let moved = defs.moved(host.part);
         for (at, metric) in host.places().zip(host.values()) {
             let def = host.def(metric);
             if def.ty().is_numeric() && !metric.is_expired(def.fields().dmax, age) {

@@ -3,7 +3,7 @@
 //! The page is never in memory as a whole: only a plan of the families, and an `index` of each
 //! cluster that is being written.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 
@@ -11,11 +11,16 @@ use super::index::{Index, host_of, is_up_now};
 use super::name::{CLUSTER, FamilyName, HOST, HOST_UP, Kind, METRIC};
 use super::{push_family, push_label_value};
 use crate::answer::walk::Body;
-use crate::model::{Cluster, DefId, MetricDef, Node, Now, Snapshot, parse_number};
+use crate::model::{
+    Cluster, DefId, DefList, MetricDef, Node, Now, Rubbish, Snapshot, parse_number,
+};
 use crate::share::Share;
 
 /// Most definitions planned between two writes. Tests reach it sooner.
 const PLANNED_A_SLICE: usize = if cfg!(test) { 256 } else { 4096 };
+
+/// Most definitions of several sources looked at between two writes: that takes less than to plan them.
+const GATHERED_A_SLICE: usize = 4 * PLANNED_A_SLICE;
 
 /// Most metrics read between two writes.
 const METRICS_A_SLICE: usize = 200_000;
@@ -30,9 +35,12 @@ const COMMENT: &[u8] = b"#\n";
 pub struct Scrape {
     clusters: Vec<Part>,
     families: Vec<Family>,
-    by_name: HashMap<String, u32>,
+    /// Trees, not tables: a table that grows is rebuilt in one go.
+    by_name: BTreeMap<String, u32>,
     /// By address of the definition, which clusters share; the clusters keep it alive.
-    by_def: HashMap<usize, u32>,
+    by_def: BTreeMap<usize, u32>,
+    /// What only the plan needed.
+    rubbish: Rubbish,
     now: Now,
     step: Step,
     /// Metrics read since the last write.
@@ -49,6 +57,8 @@ enum Step {
         cluster: usize,
         def: usize,
     },
+    /// Drop what only the plan needed.
+    Forget,
     /// Write the head of `gmetad_host_up`.
     HostsUpHead,
     /// Write its samples, from that cluster's host on.
@@ -69,9 +79,8 @@ enum Step {
 #[derive(Debug)]
 struct Part {
     cluster: Arc<Cluster>,
-    /// Its definitions, each once, and where each of a source's is among them.
-    defs: Arc<Vec<Arc<MetricDef>>>,
-    moved: Vec<Vec<DefId>>,
+    /// Gathered when the families are found.
+    defs: DefList,
     /// Built when its first family is written.
     index: Option<Index>,
 }
@@ -88,6 +97,12 @@ struct Family {
     members: Vec<(u32, DefId)>,
 }
 
+impl Part {
+    fn def(&self, at: DefId) -> &Arc<MetricDef> {
+        self.defs.def(&self.cluster, at)
+    }
+}
+
 impl Scrape {
     /// A scrape of the clusters that `wanted` takes, with ages as of `now`.
     pub fn new(
@@ -97,22 +112,19 @@ impl Scrape {
         wanted: impl Fn(&Cluster) -> bool,
     ) -> Scrape {
         let clusters = snapshot.nodes.iter().filter_map(|node| match node {
-            Node::Cluster(cluster) if wanted(cluster) => {
-                let (defs, moved) = cluster.all_defs();
-                Some(Part {
-                    cluster: Arc::clone(cluster),
-                    defs,
-                    moved,
-                    index: None,
-                })
-            }
+            Node::Cluster(cluster) if wanted(cluster) => Some(Part {
+                defs: DefList::new(cluster),
+                cluster: Arc::clone(cluster),
+                index: None,
+            }),
             _ => None,
         });
         Scrape {
             clusters: clusters.collect(),
             families: Vec::new(),
-            by_name: HashMap::new(),
-            by_def: HashMap::new(),
+            by_name: BTreeMap::new(),
+            by_def: BTreeMap::new(),
+            rubbish: Rubbish::default(),
             now,
             step: Step::Plan { cluster: 0, def: 0 },
             looked_at: 0,
@@ -123,18 +135,27 @@ impl Scrape {
     /// Finds the families of the next definitions.
     fn plan(&mut self, mut at: usize, mut from: usize) -> Step {
         let mut budget = PLANNED_A_SLICE;
-        while let Some(part) = self.clusters.get(at) {
-            let defs = Arc::clone(&part.defs);
-            let end = defs.len().min(from + budget);
-            for (number, def) in (from..end).zip(&defs[from..end]) {
+        let mut to_gather = GATHERED_A_SLICE;
+        while let Some(Part { cluster, defs, .. }) = self.clusters.get_mut(at) {
+            let cluster = Arc::clone(cluster);
+            if defs.gather(&cluster, &mut to_gather, &mut self.rubbish) {
+                return Step::Plan {
+                    cluster: at,
+                    def: from,
+                };
+            }
+            let len = defs.len(&cluster);
+            let end = len.min(from + budget);
+            for number in from as DefId..end as DefId {
+                let def = self.clusters[at].defs.def(&cluster, number);
                 if def.ty().is_numeric() {
                     let family = self.family_of(def);
                     let members = &mut self.families[family as usize].members;
-                    members.push((at as u32, number as u32));
+                    members.push((at as u32, number));
                 }
             }
             budget -= end - from;
-            if end < defs.len() {
+            if end < len {
                 return Step::Plan {
                     cluster: at,
                     def: end,
@@ -143,9 +164,18 @@ impl Scrape {
             (at, from) = (at + 1, 0);
         }
         // The plan is complete, so the look-up tables can go.
-        self.by_name = HashMap::new();
-        self.by_def = HashMap::new();
-        Step::HostsUpHead
+        self.rubbish.add(std::mem::take(&mut self.by_name));
+        self.rubbish.add(std::mem::take(&mut self.by_def));
+        self.forget()
+    }
+
+    /// Drops some of what only the plan needed.
+    fn forget(&mut self) -> Step {
+        if self.rubbish.step(PLANNED_A_SLICE) {
+            Step::Forget
+        } else {
+            Step::HostsUpHead
+        }
     }
 
     fn family_of(&mut self, def: &Arc<MetricDef>) -> u32 {
@@ -157,7 +187,7 @@ impl Scrape {
         let at = if let Some(&at) = self.by_name.get(&name) {
             let family = &mut self.families[at as usize];
             let (cluster, number) = family.members[0];
-            let first = &self.clusters[cluster as usize].defs[number as usize];
+            let first = self.clusters[cluster as usize].def(number);
             family.mixed |= first.name() != def.name();
             if family.kind != kind {
                 family.kind = Kind::Untyped;
@@ -230,7 +260,9 @@ impl Scrape {
         if member < members {
             return Step::Samples { family, member, at };
         }
-        self.families[family].members = Vec::new();
+        // What is dropped now need not be in one go at the end.
+        let written = &mut self.families[family];
+        (written.name, written.members) = (String::new(), Vec::new());
         let (family, member) = (family + 1, 0);
         Step::Samples { family, member, at }
     }
@@ -250,13 +282,13 @@ impl Scrape {
         let named_by = (!family.begun).then(|| {
             // The first definition names the family, as it did in the plan.
             let (at, def) = family.members[0];
-            Arc::clone(&self.clusters[at as usize].defs[def as usize])
+            Arc::clone(self.clusters[at as usize].def(def))
         });
         let part = &mut self.clusters[at as usize];
         let cluster = &*part.cluster;
         let index = &*part.index.get_or_insert_with(|| {
             self.looked_at += cluster.metric_count();
-            Index::new(cluster, part.defs.len(), &part.moved, self.now.mono)
+            Index::new(cluster, &part.defs, self.now.mono)
         });
         let metrics = index.of(def);
         if !metrics.is_empty()
@@ -266,7 +298,7 @@ impl Scrape {
             push_family(out, &family.name, family.kind, &help(&named_by));
         }
         let start = sample_start(&family.name, cluster);
-        let end = sample_end(family, part.defs[def as usize].name());
+        let end = sample_end(family, part.defs.def(cluster, def).name());
         let mut host = 0;
         for (passed, &metric) in metrics.iter().enumerate().skip(from) {
             if out.len() >= limit || self.looked_at >= METRICS_A_SLICE {
@@ -294,6 +326,7 @@ impl Body for Scrape {
         while out.len() < limit {
             self.step = match self.step {
                 Step::Plan { cluster, def } => self.plan(cluster, def),
+                Step::Forget => self.forget(),
                 Step::HostsUpHead => {
                     push_family(out, HOST_UP, Kind::Gauge, HOST_UP_HELP);
                     Step::HostsUp {
@@ -308,7 +341,9 @@ impl Body for Scrape {
                 Step::Done => return false,
             };
             // Much work with little output is spread over several calls.
-            if matches!(self.step, Step::Plan { .. }) || self.looked_at >= METRICS_A_SLICE {
+            if matches!(self.step, Step::Plan { .. } | Step::Forget)
+                || self.looked_at >= METRICS_A_SLICE
+            {
                 if out.is_empty() {
                     out.extend_from_slice(COMMENT);
                 }
@@ -361,234 +396,4 @@ fn help(def: &MetricDef) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-    use crate::model::Mono;
-    use crate::testing::share;
-    use crate::testing::{all_of, snapshot};
-
-    fn metric(name: &str, val: &str, more: &str) -> String {
-        format!("<METRIC NAME=\"{name}\" VAL=\"{val}\" TYPE=\"float\" SLOPE=\"both\" {more}/>")
-    }
-
-    fn host(name: &str, metrics: &[String]) -> String {
-        let metrics = metrics.concat();
-        format!("<HOST NAME=\"{name}\" TN=\"1\" TMAX=\"20\">{metrics}</HOST>")
-    }
-
-    fn cluster(name: &str, hosts: &[String]) -> String {
-        let hosts = hosts.concat();
-        format!("<CLUSTER NAME=\"{name}\" LOCALTIME=\"5\">{hosts}</CLUSTER>")
-    }
-
-    /// The page without empty comments, after checks that hold for any page.
-    fn page_at(contents: &[String], secs: u64) -> String {
-        let contents: Vec<&str> = contents.iter().map(String::as_str).collect();
-        let snapshot = snapshot(&contents);
-        let now = Now {
-            mono: Mono(secs * 1000),
-            epoch: secs as i64,
-        };
-        let page = |slice| {
-            let scrape = Scrape::new(&snapshot, now, share(), |_| true);
-            let page = String::from_utf8(all_of(Box::new(scrape), slice)).unwrap();
-            page.replace("#\n", "")
-        };
-        let whole = page(usize::MAX);
-        assert_eq!(whole, page(1), "however it is sliced");
-        let (mut families, mut series) = (HashSet::new(), HashSet::new());
-        let mut family = "";
-        for line in whole.lines() {
-            if let Some(rest) = line.strip_prefix("# HELP ") {
-                family = rest.split(' ').next().unwrap();
-                assert!(families.insert(family), "{family} comes in two places");
-            } else if let Some(rest) = line.strip_prefix("# TYPE ") {
-                assert!(rest.starts_with(family));
-            } else {
-                assert_eq!(line.split('{').next(), Some(family), "{line}");
-                assert!(
-                    series.insert(line.rsplit_once(' ').unwrap().0),
-                    "{line} comes twice"
-                );
-            }
-        }
-        whole
-    }
-
-    fn page(contents: &[String]) -> String {
-        page_at(contents, 0)
-    }
-
-    /// Lines of the hosts' own metrics.
-    fn samples(page: &str) -> Vec<&str> {
-        page.lines()
-            .filter(|line| line.starts_with("ganglia_"))
-            .collect()
-    }
-
-    #[test]
-    fn all_of_a_family_stands_together() {
-        let [a, b] = ["a", "b"].map(|name| metric(name, "1.50", "UNITS=\"u\""));
-        let page = page(&[
-            cluster(
-                "one",
-                &[
-                    host("h1", &[a.clone(), b.clone()]),
-                    host("h2", &[b.clone(), a.clone()]),
-                ],
-            ),
-            cluster("two", &[host("h1", &[b, a])]),
-        ]);
-        let expected = "# HELP gmetad_host_up Whether the host was heard of in time; only then it \
-             has other samples.\n# TYPE gmetad_host_up gauge\n\
-             gmetad_host_up{cluster=\"one\",host=\"h1\"} 1\n\
-             gmetad_host_up{cluster=\"one\",host=\"h2\"} 1\n\
-             gmetad_host_up{cluster=\"two\",host=\"h1\"} 1\n\
-             # HELP ganglia_a a [u]\n# TYPE ganglia_a gauge\n\
-             ganglia_a{cluster=\"one\",host=\"h1\"} 1.50\n\
-             ganglia_a{cluster=\"one\",host=\"h2\"} 1.50\n\
-             ganglia_a{cluster=\"two\",host=\"h1\"} 1.50\n\
-             # HELP ganglia_b b [u]\n# TYPE ganglia_b gauge\n\
-             ganglia_b{cluster=\"one\",host=\"h1\"} 1.50\n\
-             ganglia_b{cluster=\"one\",host=\"h2\"} 1.50\n\
-             ganglia_b{cluster=\"two\",host=\"h1\"} 1.50\n";
-        assert_eq!(page, expected);
-    }
-
-    #[test]
-    fn hosts_that_differ_have_what_they_have() {
-        let own = |name: &str| host(name, &[metric(name, "1", ""), metric("shared", "2", "")]);
-        let names: Vec<String> = (0..20).map(|n| format!("h{n}")).collect();
-        let hosts: Vec<String> = names.iter().map(|name| own(name)).collect();
-        let page = page(&[cluster("c", &hosts)]);
-        for name in &names {
-            for family in [name, "shared"] {
-                let line = format!("\nganglia_{family}{{cluster=\"c\",host=\"{name}\"}} ");
-                assert!(page.contains(&line), "{line}");
-            }
-        }
-        assert_eq!(samples(&page).len(), 40);
-    }
-
-    #[test]
-    fn only_hosts_that_are_up_have_samples() {
-        let dead = "<HOST NAME=\"dead\" TN=\"80\" TMAX=\"20\"><METRIC NAME=\"m\" VAL=\"1\" \
-             TYPE=\"float\"/></HOST>";
-        let contents = [cluster(
-            "c",
-            &[dead.into(), host("live", &[metric("m", "2", "")])],
-        )];
-        let page = page(&contents);
-        assert_eq!(samples(&page), ["ganglia_m{cluster=\"c\",host=\"live\"} 2"]);
-        assert!(page.contains("gmetad_host_up{cluster=\"c\",host=\"dead\"} 0\n"));
-        assert_eq!(samples(&page_at(&contents, 78)).len(), 1);
-        let late = page_at(&contents, 79);
-        assert_eq!(samples(&late).len(), 0, "a source that is down ages");
-        assert!(late.contains("gmetad_host_up{cluster=\"c\",host=\"live\"} 0\n"));
-        assert!(!late.contains("ganglia_"), "no family without a sample");
-    }
-
-    #[test]
-    fn values_past_their_dmax_and_what_is_no_number_are_left_out() {
-        let values = [
-            metric("old", "1", "TN=\"11\" DMAX=\"10\""),
-            metric("fresh", "1", "TN=\"10\" DMAX=\"10\""),
-            metric("nan", "nan", ""),
-            metric("hex", "0x10", ""),
-            metric("huge", "1e999", ""),
-            metric("empty", "", ""),
-            metric("spaced", " -1.5e3 ", ""),
-            metric("text", "5", "").replace("float", "string"),
-            metric("time", "5", "").replace("float", "timestamp"),
-        ];
-        let page = page(&[cluster("c", &[host("h", &values)])]);
-        assert_eq!(
-            samples(&page),
-            [
-                "ganglia_fresh{cluster=\"c\",host=\"h\"} 1",
-                "ganglia_spaced{cluster=\"c\",host=\"h\"} -1.5e3"
-            ]
-        );
-    }
-
-    #[test]
-    fn names_that_become_one_stay_two_series() {
-        let counter = metric("x", "1", "").replace("both", "positive");
-        let page = page(&[cluster(
-            "c",
-            &[host(
-                "h",
-                &[
-                    metric("a.b", "1", ""),
-                    metric("a_b", "2", ""),
-                    metric("a-b", "3", ""),
-                    counter,
-                    metric("x_total", "5", ""),
-                    metric("mem_total", "6", ""),
-                ],
-            )],
-        )]);
-        assert_eq!(
-            samples(&page),
-            [
-                "ganglia_a_b{cluster=\"c\",host=\"h\",metric=\"a.b\"} 1",
-                "ganglia_a_b{cluster=\"c\",host=\"h\"} 2",
-                "ganglia_a_b{cluster=\"c\",host=\"h\",metric=\"a-b\"} 3",
-                "ganglia_x_total{cluster=\"c\",host=\"h\",metric=\"x\"} 1",
-                "ganglia_x_total{cluster=\"c\",host=\"h\"} 5",
-                "ganglia_mem_total{cluster=\"c\",host=\"h\"} 6",
-            ]
-        );
-        assert!(
-            page.contains("# TYPE ganglia_x_total untyped\n"),
-            "one is no counter"
-        );
-        assert!(page.contains("# TYPE ganglia_mem_total untyped\n"));
-        assert!(page.contains("# TYPE ganglia_a_b gauge\n"));
-    }
-
-    #[test]
-    fn counters_are_called_so_and_help_is_what_the_site_says() {
-        let counter = "<METRIC NAME=\"reads\" VAL=\"7\" TYPE=\"uint32\" UNITS=\"n\\s\" \
-             SLOPE=\"positive\"><EXTRA_DATA><EXTRA_ELEMENT NAME=\"TITLE\" VAL=\"Reads\"/>\
-             <EXTRA_ELEMENT NAME=\"DESC\" VAL=\"Reads&#10;done\"/></EXTRA_DATA></METRIC>";
-        let page = page(&[cluster("c&quot;\\", &[host("h\u{e9}", &[counter.into()])])]);
-        assert!(
-            page.ends_with(
-                "# HELP ganglia_reads_total Reads\\ndone [n\\\\s]\n\
-             # TYPE ganglia_reads_total counter\n\
-             ganglia_reads_total{cluster=\"c\\\"\\\\\",host=\"hé\"} 7\n"
-            ),
-            "{page}"
-        );
-    }
-
-    #[test]
-    fn much_to_plan_is_planned_in_slices() {
-        let values: Vec<String> = (0..=2 * PLANNED_A_SLICE)
-            .map(|n| metric(&format!("m{n}"), "1", ""))
-            .collect();
-        let contents = cluster("c", &[host("h", &values)]);
-        let snapshot = snapshot(&[&contents]);
-        let mut scrape = Scrape::new(&snapshot, Now::default(), share(), |_| true);
-        for _ in 0..2 {
-            let mut out = Vec::new();
-            assert!(scrape.fill(&mut out, usize::MAX));
-            assert_eq!(out, COMMENT);
-        }
-        assert_eq!(samples(&page(&[contents])).len(), values.len());
-    }
-
-    #[test]
-    fn one_cluster_can_be_had_alone() {
-        let contents =
-            ["one", "two"].map(|name| cluster(name, &[host("h", &[metric("m", "1", "")])]));
-        let snapshot = snapshot(&[&contents[0], &contents[1]]);
-        let scrape = Scrape::new(&snapshot, Now::default(), share(), |c| &*c.name == "two");
-        let page = String::from_utf8(all_of(Box::new(scrape), 100)).unwrap();
-        assert_eq!(samples(&page), ["ganglia_m{cluster=\"two\",host=\"h\"} 1"]);
-        assert!(!page.contains("\"one\""));
-    }
-}
+mod tests;
