@@ -40,14 +40,6 @@ impl ClusterPart {
         shown.unwrap_or(self.cluster.hosts.len())
     }
 
-    /// The index of the host that is shown at that place.
-    fn at(&self, place: usize) -> usize {
-        match &self.shown {
-            None => place,
-            Some(shown) => shown[place] as usize,
-        }
-    }
-
     /// The place of the host of that index, if it is shown.
     fn place(&self, at: usize) -> Option<usize> {
         match &self.shown {
@@ -119,7 +111,7 @@ impl Parts {
     fn host(&self, at: usize) -> ShownHost<'_> {
         let part = self.hosts_before.partition_point(|before| *before <= at) - 1;
         let piece = self.piece(part);
-        piece.host(self.list[part].at(at - self.hosts_before[part]))
+        piece.shown_at(at - self.hosts_before[part])
     }
 
     fn piece(&self, part: usize) -> Piece<'_> {
@@ -173,7 +165,12 @@ impl<'a> Piece<'a> {
     /// Its hosts that are shown.
     pub fn hosts(self) -> impl Iterator<Item = ShownHost<'a>> {
         let count = self.shown.map_or(self.cluster.hosts.len(), <[u32]>::len);
-        (0..count).map(move |at| self.host(self.shown.map_or(at, |shown| shown[at] as usize)))
+        (0..count).map(move |place| self.shown_at(place))
+    }
+
+    /// The host that is shown at that place.
+    fn shown_at(self, place: usize) -> ShownHost<'a> {
+        self.host(self.shown.map_or(place, |shown| shown[place] as usize))
     }
 
     fn host(self, at: usize) -> ShownHost<'a> {

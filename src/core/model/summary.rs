@@ -61,6 +61,14 @@ impl SummaryMetric {
         takes_over
     }
 
+    /// SUM as a number with its decimals.
+    pub fn number(&self) -> Number {
+        Number {
+            value: self.sum,
+            decimals: self.decimals,
+        }
+    }
+
     /// SUM as it is written.
     pub fn text(&self) -> String {
         format!("{:.*}", usize::from(self.decimals), self.sum)
@@ -79,6 +87,11 @@ fn extra_of_sums(def: &MetricDef) -> impl Iterator<Item = &(String, String)> {
 }
 
 impl Summary {
+    /// Whether these are sums of no hosts.
+    pub fn is_empty(&self) -> bool {
+        self.metrics.is_empty() && self.hosts_up == 0 && self.hosts_down == 0
+    }
+
     /// The sum of that name.
     pub fn metric(&self, name: &str) -> Option<&SummaryMetric> {
         self.metrics.iter().find(|metric| metric.def.name() == name)
@@ -154,11 +167,8 @@ impl SummaryBuilder {
     /// Adds sums of another summary.
     pub fn merge_sums(&mut self, sums: &[SummaryMetric]) {
         for metric in sums {
-            let sum = Number {
-                value: metric.sum,
-                decimals: metric.decimals,
-            };
-            self.add(&metric.def, sum, metric.num, metric.contributors);
+            let (num, contributors) = (metric.num, metric.contributors);
+            self.add(&metric.def, metric.number(), num, contributors);
         }
     }
 
@@ -184,9 +194,7 @@ impl SummaryBuilder {
 
     /// Whether nothing was added.
     pub fn is_empty(&self) -> bool {
-        self.summary.metrics.is_empty()
-            && self.summary.hosts_up == 0
-            && self.summary.hosts_down == 0
+        self.summary.is_empty()
     }
 
     /// The sums. What need not be kept is dropped step by step.

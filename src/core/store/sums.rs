@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::partial::discard;
-use crate::model::{Number, Rubbish, Summary, SummaryMetric};
+use crate::model::{Rubbish, Summary, SummaryMetric};
 
 /// What finding the sum of a name costs, in sums copied.
 const NAME_COST: usize = 4;
@@ -89,8 +89,8 @@ impl SumTree {
             *budget = budget.saturating_sub(1);
             let all = &self.levels[self.level];
             let left = Arc::clone(&all[below & !1]);
-            match all.get(below | 1).filter(|it| !is_nothing(it)) {
-                Some(right) if !is_nothing(&left) => {
+            match all.get(below | 1).filter(|it| !it.is_empty()) {
+                Some(right) if !left.is_empty() => {
                     let joining = Joining::new(left, Arc::clone(right));
                     self.joining = Some(Box::new(joining));
                 }
@@ -126,11 +126,6 @@ impl SumTree {
             .flatten()
             .for_each(|it| discard(it, rubbish));
     }
-}
-
-/// Whether these are sums of no hosts.
-fn is_nothing(sums: &Summary) -> bool {
-    sums.metrics.is_empty() && sums.hosts_up == 0 && sums.hosts_down == 0
 }
 
 /// Two summaries that are added up.
@@ -251,11 +246,7 @@ impl Joining {
 }
 
 fn add(to: &mut SummaryMetric, other: &SummaryMetric) {
-    let number = Number {
-        value: other.sum,
-        decimals: other.decimals,
-    };
-    to.add(&other.def, number, other.num, other.contributors);
+    to.add(&other.def, other.number(), other.num, other.contributors);
 }
 
 /// Copies about so many sums more.

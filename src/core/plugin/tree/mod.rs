@@ -1,7 +1,8 @@
 //! An update as the tree that gmetad-python's plugins know, over the flat arrays behind it.
 //!
-//! Nothing is copied until something is changed, unless several sources bring a cluster. Changes go to the update's own copy, never to the
-//! store's. No `unsafe` here: the boundary to shared objects is elsewhere.
+//! Nothing is copied until something is changed, unless several sources bring a cluster. Changes go to
+//! the update's own copy, never to the store's. No `unsafe` here: the boundary to shared objects is
+//! elsewhere.
 //!
 //! An attribute is changed at once, in place. Added children are appended to their array, removed
 //! ones are marked. [`Tree::finish`] then puts the arrays in order in one pass, so that the next
